@@ -1,0 +1,58 @@
+// Small helpers over bytes. No domain words here.
+
+const encoder = new TextEncoder();
+
+/** ASCII or UTF-8 text as bytes. */
+export function bytesOf(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
+/** The bytes as text, one character per byte (latin1): lossless for any input. */
+export function textOf(bytes: Uint8Array, start = 0, end = bytes.length): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).latin1Slice();
+}
+
+/** Whether mem[start..start+expected.length) equals `expected`. */
+export function equalAt(mem: Uint8Array, start: number, expected: Uint8Array): boolean {
+  for (let i = 0; i < expected.length; i++) if (mem[start + i] !== expected[i]) return false;
+  return true;
+}
+
+/** The same, ASCII letters of `mem` folded to lower case; `lower` must be lower case. */
+export function equalLowerAt(mem: Uint8Array, start: number, lower: Uint8Array): boolean {
+  for (let i = 0; i < lower.length; i++) {
+    let c = mem[start + i] as number;
+    if (c >= 0x41 && c <= 0x5a) c |= 0x20;
+    if (c !== lower[i]) return false;
+  }
+  return true;
+}
+
+/** Writes `value` (a non-negative integer) in decimal at `at`; returns the offset behind it. */
+export function putDecimal(mem: Uint8Array, at: number, value: number): number {
+  let digits = 1;
+  for (let v = value; v >= 10; v = Math.floor(v / 10)) digits++;
+  let v = value;
+  for (let i = at + digits - 1; i >= at; i--) {
+    const q = Math.floor(v / 10);
+    mem[i] = 0x30 + (v - q * 10);
+    v = q;
+  }
+  return at + digits;
+}
+
+/** Copies `source` to mem[at..]; returns the offset behind it. */
+export function put(mem: Uint8Array, at: number, source: Uint8Array): number {
+  const n = source.length;
+  if (n < 48) for (let i = 0; i < n; i++) mem[at + i] = source[i] as number;
+  else mem.set(source, at);
+  return at + n;
+}
+
+/** Copies mem[start..end) to mem[at..] (the ranges may overlap only if `at` < start); returns the offset behind it. */
+export function move(mem: Uint8Array, at: number, start: number, end: number): number {
+  const n = end - start;
+  if (n < 48) for (let i = 0; i < n; i++) mem[at + i] = mem[start + i] as number;
+  else mem.copyWithin(at, start, end);
+  return at + n;
+}

@@ -1,0 +1,70 @@
+// Every queue, buffer, table and wait of RAUTA has its limit here, with its unit in its name.
+// Reaching one is counted (`rauta_limit_reached_total{limit}`) and has a clear answer (docs/reference/limits.md).
+
+const KB = 1024;
+const MB = 1024 * KB;
+
+export const LIMITS = {
+  // --- memory of one worker
+  /** Address space reserved for buffers that C sees; pages are touched only when used. */
+  ARENA_BYTES: 1024 * MB,
+
+  // --- reactor fairness
+  /** Events handled in one turn before timers and the other loop get their chance. */
+  EVENTS_PER_TURN: 64,
+  /** Bytes one connection may move in one turn before it waits for the next. */
+  BYTES_PER_TURN: 256 * KB,
+  /** Connections accepted from one listening socket in one turn. */
+  ACCEPTS_PER_TURN: 32,
+
+  // --- HTTP heads
+  HEAD_BYTES: 64 * KB,
+  FIELDS: 100,
+  URI_BYTES: 16 * KB,
+  /** Chunk size line including extensions (RFC 9112 section 7.1). */
+  CHUNK_LINE_BYTES: 4 * KB,
+  TRAILER_BYTES: 16 * KB,
+  METHOD_BYTES: 32,
+  /** Interim (1xx) responses relayed for one request. */
+  INTERIM_RESPONSES: 16,
+  /** Empty lines skipped before a request line (RFC 9112 section 2.2). */
+  LEADING_EMPTY_LINES: 4,
+
+  // --- connections and buffers of one worker
+  DOWNSTREAM_CONNECTIONS: 65_536,
+  /** Bytes queued towards one slow reader before its writer is no longer read. */
+  FLOW_BYTES: 128 * KB,
+  /** One read from a socket. */
+  READ_BYTES: 64 * KB,
+  UPSTREAM_CONNECTIONS_PER_ENDPOINT: 1_024,
+  UPSTREAM_IDLE_PER_ENDPOINT: 256,
+  /** Requests waiting for an upstream connection, per endpoint. */
+  UPSTREAM_PENDING_PER_ENDPOINT: 1_024,
+
+  // --- waits (milliseconds)
+  HEAD_MS: 10_000,
+  BODY_PROGRESS_MS: 30_000,
+  IDLE_MS: 60_000,
+  UPSTREAM_CONNECT_MS: 5_000,
+  /** Shorter than the 60 s after which most servers close an idle connection. */
+  UPSTREAM_IDLE_MS: 55_000,
+  LINGER_MS: 2_000,
+  LINGER_BYTES: 1 * MB,
+
+  // --- keeper
+  HEARTBEAT_STALL_MS: 5_000,
+  QUARANTINE_WINDOW_MS: 10_000,
+  QUARANTINE_DEATHS: 2,
+
+  // --- config stream
+  FRAME_BYTES: 1 * MB,
+
+  // --- telemetry (per worker slot)
+  LOG_RING_BYTES: 8 * MB,
+  LOG_RECORD_BYTES: 16 * KB,
+  RECENT_REQUESTS: 1_024,
+  CELLS_PER_SEGMENT: 131_072,
+  SEGMENTS: 256,
+} as const;
+
+export type LimitName = keyof typeof LIMITS;

@@ -1,0 +1,83 @@
+// The program's own log: one line an event to stderr, JSON by default, text on a terminal. (The access log is another.)
+
+export const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+export type Level = (typeof LEVELS)[number];
+export type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+export interface LogTarget {
+  write(line: string): void;
+  now(): Date;
+}
+
+export class Logger {
+  readonly #target: LogTarget;
+  readonly #bound: Fields;
+  /** Shared with every logger made by `with`, so that a change of level reaches them all. */
+  readonly #state: { level: number; readonly json: boolean };
+
+  private constructor(target: LogTarget, state: { level: number; readonly json: boolean }, bound: Fields) {
+    this.#target = target;
+    this.#state = state;
+    this.#bound = bound;
+  }
+
+  static to(target: LogTarget, options: { level: Level; json: boolean }): Logger {
+    return new Logger(target, { level: LEVELS.indexOf(options.level), json: options.json }, {});
+  }
+
+  /** A logger that adds `fields` to each line and follows this one's level. */
+  with(fields: Fields): Logger {
+    return new Logger(this.#target, this.#state, { ...this.#bound, ...fields });
+  }
+
+  get level(): Level {
+    return LEVELS[this.#state.level] as Level;
+  }
+  set level(level: Level) {
+    this.#state.level = LEVELS.indexOf(level);
+  }
+
+  error(message: string, fields?: Fields): void {
+    this.#write(0, message, fields);
+  }
+  warn(message: string, fields?: Fields): void {
+    this.#write(1, message, fields);
+  }
+  info(message: string, fields?: Fields): void {
+    this.#write(2, message, fields);
+  }
+  debug(message: string, fields?: Fields): void {
+    this.#write(3, message, fields);
+  }
+
+  #write(level: number, message: string, fields: Fields | undefined): void {
+    if (level > this.#state.level) return;
+    const time = this.#target.now().toISOString();
+    const name = LEVELS[level] as Level;
+    const all = fields === undefined ? this.#bound : { ...this.#bound, ...fields };
+    this.#target.write(this.#state.json ? jsonLine(time, name, message, all) : textLine(time, name, message, all));
+  }
+}
+
+function jsonLine(time: string, level: Level, message: string, fields: Fields): string {
+  return `${JSON.stringify({ time, level, message, ...fields })}\n`;
+}
+
+function textLine(time: string, level: Level, message: string, fields: Fields): string {
+  let line = `${time.slice(11, 23)} ${level.toUpperCase().padEnd(5)} ${visible(message)}`;
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    const text = String(value);
+    line += ` ${name}=${/^[\w./:@+-]+$/.test(text) ? text : JSON.stringify(text)}`;
+  }
+  return `${line}\n`;
+}
+
+/** Control bytes and terminal escapes as \xNN, so that no input can steer the reader's terminal. */
+export function visible(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/g,
+    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}

@@ -1,0 +1,117 @@
+// The one interface by which the proxy reaches the system: sockets, readiness, memory, clock, random, timers.
+// `src/native/` implements it by libc, `src/sim/` by a seeded simulation; one process holds exactly one implementation,
+// so every call site stays monomorphic. Hot calls take and return integers only.
+
+import type { TimerWheel } from './wheel.ts';
+
+/**
+ * A socket: its descriptor in the low HANDLE_FD_BITS bits and a generation above, so that a handle kept after close is
+ * refused (-EBADF) instead of reaching the descriptor's next owner. Never negative: negative results are -errno.
+ */
+export type Handle = number;
+export const HANDLE_FD_BITS = 20;
+export const NO_HANDLE = -1;
+
+/** Bits of `ReadySink.onReady`. */
+export const READABLE = 1;
+export const WRITABLE = 2;
+/** The peer shut down its sending side; what it sent before is still readable. */
+export const PEER_CLOSED = 4;
+/** Error or full hang-up: the next recv or send tells which errno. */
+export const BROKEN = 8;
+
+/** Who is told that a socket became ready. Edge-triggered: read or write until -EAGAIN, or ask for `again`. */
+export interface ReadySink {
+  onReady(events: number): void;
+}
+
+export interface IpAddress {
+  readonly family: 'ipv4' | 'ipv6';
+  /** Canonical text, RFC 5952 for IPv6 (IPv4-mapped peers are shown as IPv4). */
+  readonly address: string;
+  readonly port: number;
+}
+export interface UnixAddress {
+  readonly family: 'unix';
+  readonly path: string;
+}
+export type SocketAddress = IpAddress | UnixAddress;
+
+/** errno values that the proxy tells apart (Linux, equal on x86-64 and arm64). */
+export const ERRNO = {
+  EINTR: 4,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  EPIPE: 32,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETUNREACH: 101,
+  ECONNABORTED: 103,
+  ECONNRESET: 104,
+  ENOBUFS: 105,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+  EHOSTUNREACH: 113,
+  EINPROGRESS: 115,
+} as const;
+
+export interface Io {
+  readonly kind: 'native' | 'sim';
+
+  // ---- memory: one arena, every offset below is an index into `mem`
+  readonly mem: Uint8Array;
+  /** Offset of a block of at least `bytes`, or -1 when the arena is exhausted (the caller refuses the work, flag UO). */
+  alloc(bytes: number): number;
+  /** Gives back a block from `alloc`; a double free or a foreign offset throws (a bug, never input). */
+  free(offset: number): void;
+  /** Usable size of an allocated block (its size class). */
+  sizeOf(offset: number): number;
+
+  // ---- clock: read once per turn
+  /** Monotonic milliseconds, an integer, of this turn. */
+  nowMs: number;
+  /** Monotonic microseconds (double) of this turn. */
+  nowUs: number;
+  /** Unix time in milliseconds of this turn. */
+  wallMs: number;
+  /** Reads the clock now (microseconds): for measuring, not for the hot path. */
+  clockUs(): number;
+  readonly timers: TimerWheel;
+
+  // ---- random: 32 unsigned bits, unpredictable to clients
+  random32(): number;
+
+  // ---- sockets: results below zero are -errno; EINTR is retried inside
+  /** Next waiting connection, nonblocking with TCP_NODELAY; -EAGAIN when none. */
+  accept(listener: Handle): Handle;
+  /** Starts a nonblocking connection (TCP_NODELAY for IP); readiness WRITABLE tells that it ended, `connectError` how. */
+  connect(address: SocketAddress): Handle;
+  /** 0 once connected, a positive errno if it failed (SO_ERROR). */
+  connectError(handle: Handle): number;
+  /** Bytes read into mem[offset..], 0 at the end of the stream. */
+  recv(handle: Handle, offset: number, length: number): number;
+  /** Bytes taken from mem[offset..]; never raises SIGPIPE. */
+  send(handle: Handle, offset: number, length: number): number;
+  /** Sends FIN; reading goes on. */
+  shutdown(handle: Handle): number;
+  /** Closes in order (unread input makes the kernel send RST: drain first where that matters). */
+  close(handle: Handle): void;
+  /** Closes with RST. */
+  reset(handle: Handle): void;
+  /** The other side's address, as the kernel knows it. */
+  peer(handle: Handle): SocketAddress;
+
+  // ---- readiness
+  /** Registers once for all events (edge-triggered). Close unregisters. Returns 0 or -errno. */
+  watch(handle: Handle, sink: ReadySink): number;
+  /** Calls `sink.onReady(events)` on the next turn, after the events of the kernel: how a connection yields its turn. */
+  again(sink: ReadySink, events: number): void;
+  /** Called at the end of every turn that handled anything (flush logs, heartbeat). */
+  onTurn(callback: () => void): void;
+}

@@ -1,0 +1,36 @@
+// Where resources come from. A source delivers whole objects, says when it has delivered everything once, and names what it
+// could not read; it never decides what an object means.
+
+import type { KubeObject, ObjectKey } from '../store/world.ts';
+
+/** Where a complaint points: a file with line and column (1-based), or a field path within an object. */
+export interface Place {
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly object?: ObjectKey;
+  /** `spec.rules[0].matches[1].path.value` */
+  readonly field?: string;
+}
+
+export interface Problem {
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  readonly place: Place;
+}
+
+export interface SourceSink {
+  /** Objects that appeared or changed, and keys that vanished, in one step (one file, one batch of watch events). */
+  apply(upserts: readonly KubeObject[], removals: readonly ObjectKey[]): void;
+  /** Replaces everything earlier said under `origin` (a file path, a kind); an empty list means it is whole again. */
+  problems(origin: string, problems: readonly Problem[]): void;
+  /** Everything there was at the start has been delivered. */
+  synced(): void;
+}
+
+export interface Source {
+  start(sink: SourceSink): void;
+  stop(): Promise<void>;
+  /** Rereads everything (SIGHUP). */
+  rescan(): void;
+}

@@ -1,0 +1,106 @@
+// What is known of one request when it ends: the access log, the ring of recent requests and the counters read it.
+// An exchange owns one, fills it as it goes, and hands it over once. Names that repeat (route, backend) are prepared JSON
+// fragments, made when the configuration was compiled.
+
+/** Bytes kept of what the client sent (method, host, path, user agent); longer values are cut and marked with '…'. */
+export const RECORD_BYTES = 2048;
+
+export class AccessRecord {
+  /** Private copy of the client's strings; the ranges below index into it. */
+  readonly bytes = new Uint8Array(RECORD_BYTES);
+  used = 0;
+
+  methodStart = 0;
+  methodEnd = 0;
+  hostStart = 0;
+  hostEnd = 0;
+  pathStart = 0;
+  pathEnd = 0;
+  /** Without '?'; start === end for none. */
+  queryStart = 0;
+  queryEnd = 0;
+  agentStart = 0;
+  agentEnd = 0;
+  /** Request id, printable ASCII. */
+  idStart = 0;
+  idEnd = 0;
+  /** Address of the client without port, ASCII. */
+  client: Uint8Array = EMPTY;
+
+  /** Unix ms and monotonic us at which the request's first byte was seen. */
+  startWallMs = 0;
+  startUs = 0;
+  /** Monotonic us of the end. */
+  endUs = 0;
+  /** First byte of the response head minus the request sent upstream, us; -1 when no upstream answered. */
+  upstreamUs = -1;
+
+  /** METHOD of proxy/head.ts. */
+  method = 0;
+  /** 10, 11, 20. */
+  version = 11;
+  status = 0;
+  /** Response flags ('' for none), e.g. 'UF'. */
+  flags = '';
+  requestBytes = 0;
+  responseBytes = 0;
+  attempts = 0;
+
+  /** `"gateway":"ns/name","listener":"http"` or empty. */
+  listenerJson: Uint8Array = EMPTY;
+  /** `"route":"ns/name","rule":"0"` or empty. */
+  routeJson: Uint8Array = EMPTY;
+  /** `"backend":"ns/name:80"` or empty. */
+  backendJson: Uint8Array = EMPTY;
+  /** `"endpoint":"10.0.0.1:80"` or empty. */
+  endpointJson: Uint8Array = EMPTY;
+
+  /** Cells. */
+  routeBlock = 0;
+  endpointBlock = 0;
+
+  /** Copies mem[start..end) (cut to what is left); sets nothing but `used`. Returns the offset of the copy. */
+  copy(mem: Uint8Array, start: number, end: number): number {
+    const at = this.used;
+    const n = Math.min(end - start, RECORD_BYTES - at);
+    const bytes = this.bytes;
+    for (let i = 0; i < n; i++) bytes[at + i] = mem[start + i] as number;
+    this.used = at + n;
+    return at;
+  }
+
+  reset(): void {
+    this.used = 0;
+    this.methodStart = this.methodEnd = 0;
+    this.hostStart = this.hostEnd = 0;
+    this.pathStart = this.pathEnd = 0;
+    this.queryStart = this.queryEnd = 0;
+    this.agentStart = this.agentEnd = 0;
+    this.idStart = this.idEnd = 0;
+    this.client = EMPTY;
+    this.startWallMs = 0;
+    this.startUs = 0;
+    this.endUs = 0;
+    this.upstreamUs = -1;
+    this.method = 0;
+    this.version = 11;
+    this.status = 0;
+    this.flags = '';
+    this.requestBytes = 0;
+    this.responseBytes = 0;
+    this.attempts = 0;
+    this.listenerJson = EMPTY;
+    this.routeJson = EMPTY;
+    this.backendJson = EMPTY;
+    this.endpointJson = EMPTY;
+    this.routeBlock = 0;
+    this.endpointBlock = 0;
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** Who takes finished records (telemetry/access-log.ts writes JSON lines into a shared ring; tests collect them). */
+export interface RecordSink {
+  record(record: AccessRecord): void;
+}
