@@ -9,7 +9,7 @@ export function bytesOf(text: string): Uint8Array {
 
 /** The bytes as text, one character per byte (latin1): lossless for any input. */
 export function textOf(bytes: Uint8Array, start = 0, end = bytes.length): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).latin1Slice();
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1');
 }
 
 /** Whether mem[start..start+expected.length) equals `expected`. */

@@ -75,9 +75,8 @@ function textLine(time: string, level: Level, message: string, fields: Fields): 
 
 /** Control bytes and terminal escapes as \xNN, so that no input can steer the reader's terminal. */
 export function visible(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
-  return text.replace(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e]/g,
-    (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
+  return text.replace(STEERING, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
 }
+
+/** C0, DEL, C1, line separators and bidirectional controls. */
+const STEERING = /[\p{Cc}\u2028\u2029\u202a-\u202e]/gu;
