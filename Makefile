@@ -10,3 +10,16 @@ help: ## list the targets
 
 deps: ## install what is missing (Node, npm packages), nothing else
 	@sh tools/deps.sh
+
+.PHONY: run test test-fast golden fuzz soak bench
+run: deps ## serve the quickstart (CONFIG=DIR serves DIR instead)
+	@sh bin/node tools/run.ts $(if $(CONFIG),--config "$(CONFIG)")
+
+test: deps ## every check this machine can run
+	@sh bin/node tools/test.ts all
+
+test-fast: deps ## types, lint, tidy, unit and golden tests, under a minute
+	@sh bin/node tools/test.ts fast
+
+golden: deps ## rewrite the golden files of the translator
+	@sh bin/node tools/golden.ts

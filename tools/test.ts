@@ -1,0 +1,93 @@
+// Runs the checks and counts them: `bin/node tools/test.ts fast|all`. Last line: `N passed, N failed, N skipped`.
+
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { run, type TestEvent } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+process.chdir(root);
+
+const FAST = ['src/**/*.test.ts', 'test/tidy.test.ts'];
+const SLOW = ['test/**/*.test.ts'];
+/** One file of tests may take this long before it is a failure. */
+const FILE_TIMEOUT_MS = 300_000;
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const started = process.hrtime.bigint();
+
+function say(text: string): void {
+  const seconds = Number((process.hrtime.bigint() - started) / 1_000_000_000n);
+  process.stdout.write(`[${String(seconds).padStart(4)} s] ${text}\n`);
+}
+
+/** One command that is one check. */
+function command(name: string, argv: readonly string[]): void {
+  say(name);
+  const done = spawnSync(argv[0] as string, argv.slice(1), { stdio: 'inherit' });
+  if (done.status === 0) total.passed++;
+  else {
+    total.failed++;
+    say(`${name} FAILED`);
+  }
+}
+
+/** A command that counts for itself: `NAME: N passed, N failed, N skipped` is somewhere in what it prints. */
+function counted(name: string, argv: readonly string[]): void {
+  say(name);
+  const done = spawnSync(argv[0] as string, argv.slice(1), {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 1 << 28,
+  });
+  const text = done.stdout.toString();
+  process.stdout.write(text);
+  const line = /(\d+) passed, (\d+) failed, (\d+) skipped/.exec(text);
+  if (line !== null) {
+    total.passed += Number(line[1]);
+    total.failed += Number(line[2]);
+    total.skipped += Number(line[3]);
+  }
+  if (done.status !== 0 && (line === null || line[2] === '0')) {
+    total.failed++;
+    say(`${name} FAILED with status ${done.status}`);
+  }
+}
+
+async function tests(name: string, files: string[]): Promise<void> {
+  say(`${name}: ${files.length} files`);
+  const stream = run({
+    files,
+    concurrency: Math.max(1, availableParallelism()),
+    timeout: FILE_TIMEOUT_MS,
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
+  // The summary of the whole run is the one without a file.
+  stream.on('test:summary', (data: Extract<TestEvent, { type: 'test:summary' }>['data']) => {
+    if (data.file !== undefined) return;
+    total.passed += data.counts.passed;
+    total.failed += data.counts.failed + data.counts.cancelled;
+    total.skipped += data.counts.skipped + data.counts.todo;
+  });
+  stream.compose(spec()).pipe(process.stdout, { end: false });
+  await new Promise<void>((resolve) => stream.on('end', () => resolve()));
+}
+
+const mode = process.argv[2] ?? 'all';
+command('types', ['sh', 'tools/types.sh']);
+command('lint', ['sh', 'tools/lint.sh', 'check', '.']);
+const fast = globSync(FAST).sort();
+await tests('fast tests', fast);
+if (mode === 'all') {
+  await tests(
+    'socket, simulation, process and fuzz tests',
+    globSync(SLOW)
+      .filter((f) => !fast.includes(f))
+      .sort(),
+  );
+  counted('cluster', ['make', '-s', 'test-cluster']);
+}
+say(total.failed === 0 ? 'all checks passed' : 'some checks FAILED');
+process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
+process.exitCode = total.failed === 0 ? 0 : 1;
