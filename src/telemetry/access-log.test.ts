@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { bytesOf } from '../base/bytes.ts';
+import { LineWriter } from './access-log.ts';
+import { Cells } from './cells.ts';
+import { CELL, OTHER_ROUTE_BLOCK, ROUTE, requestCell } from './layout.ts';
+import { RingReader, RingWriter, ringBytes } from './log-ring.ts';
+import { AccessRecord } from './record.ts';
+import { Recorder } from './recorder.ts';
+
+function put(r: AccessRecord, value: Uint8Array): [number, number] {
+  const at = r.copy(value, 0, value.length);
+  return [at, r.used];
+}
+
+function sample(
+  parts: { host?: Uint8Array; path?: Uint8Array; agent?: Uint8Array; query?: Uint8Array; id?: Uint8Array } = {},
+): AccessRecord {
+  const r = new AccessRecord();
+  [r.idStart, r.idEnd] = put(r, parts.id ?? bytesOf('0190-id'));
+  [r.methodStart, r.methodEnd] = put(r, bytesOf('GET'));
+  [r.hostStart, r.hostEnd] = put(r, parts.host ?? bytesOf('app.example.com'));
+  [r.pathStart, r.pathEnd] = put(r, parts.path ?? bytesOf('/api/users'));
+  [r.queryStart, r.queryEnd] = put(r, parts.query ?? bytesOf('secret=1'));
+  [r.agentStart, r.agentEnd] = put(r, parts.agent ?? bytesOf('curl/8.0'));
+  r.client = bytesOf('203.0.113.9');
+  r.startWallMs = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
+  r.startUs = 1_000;
+  r.endUs = 13_345;
+  r.upstreamUs = 12_001;
+  r.status = 200;
+  r.requestBytes = 17;
+  r.responseBytes = 123_456;
+  r.attempts = 1;
+  r.listenerJson = bytesOf('"gateway":"default/web","listener":"http"');
+  r.routeJson = bytesOf('"route":"default/api","rule":"0"');
+  r.backendJson = bytesOf('"backend":"default/app:80"');
+  r.endpointJson = bytesOf('"endpoint":"10.0.1.42:8080"');
+  return r;
+}
+
+function line(r: AccessRecord, withQuery = false): string {
+  const writer = new LineWriter(withQuery);
+  const n = writer.format(r);
+  return Buffer.from(writer.buffer.subarray(0, n)).toString('utf8');
+}
+
+test('a request is one JSON line with the documented fields', () => {
+  const text = line(sample());
+  assert.ok(text.endsWith('\n'));
+  assert.deepEqual(JSON.parse(text), {
+    time: '2026-01-02T03:04:05.678Z',
+    id: '0190-id',
+    client: '203.0.113.9',
+    method: 'GET',
+    host: 'app.example.com',
+    path: '/api/users',
+    protocol: 'HTTP/1.1',
+    status: 200,
+    flags: '',
+    request_bytes: 17,
+    response_bytes: 123456,
+    duration_ms: 12.345,
+    upstream_ms: 12.001,
+    gateway: 'default/web',
+    listener: 'http',
+    route: 'default/api',
+    rule: '0',
+    backend: 'default/app:80',
+    endpoint: '10.0.1.42:8080',
+    attempts: 1,
+    user_agent: 'curl/8.0',
+  });
+});
+
+test('the query string is left out unless asked for', () => {
+  assert.ok(!line(sample()).includes('secret'));
+  assert.equal(JSON.parse(line(sample(), true)).path, '/api/users?secret=1');
+});
+
+test('nothing a client sends leaves its field, its line or its terminal', () => {
+  const nasty = Uint8Array.from([
+    0x22, 0x5c, 0x0a, 0x0d, 0x1b, 0x5b, 0x33, 0x31, 0x6d, 0x00, 0x7f, 0xff, 0xc2, 0x9b, 0xe2, 0x80, 0xae, 0xc3, 0xa9,
+  ]);
+  const text = line(sample({ host: nasty, path: nasty, agent: nasty, id: nasty }));
+  assert.equal(text.indexOf('\n'), text.length - 1);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: looking for them is the point
+  assert.doesNotMatch(text.slice(0, -1), /[\u0000-\u001f\u007f-\u009f\u202e]/);
+  const value = JSON.parse(text);
+  assert.equal(value.path, '"\\\n\r\u001b[31m\0\u007f\\xff\u009b\u202eé');
+  assert.equal(value.path, value.user_agent);
+});
+
+test('any bytes in any client-controlled field give one valid line', () => {
+  const field = fc.uint8Array({ maxLength: 400 });
+  fc.assert(
+    fc.property(field, field, field, field, field, (host, path, agent, query, id) => {
+      const text = line(sample({ host, path, agent, query, id }), true);
+      assert.equal(text.indexOf('\n'), text.length - 1);
+      const value = JSON.parse(text);
+      assert.equal(value.status, 200);
+      assert.equal(typeof value.path, 'string');
+    }),
+    { seed: 7, numRuns: 300 },
+  );
+});
+
+test('valid UTF-8 is kept as it is', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme', maxLength: 60 }), (text) => {
+      const host = bytesOf(text);
+      assert.equal(JSON.parse(line(sample({ host }))).host, text);
+    }),
+    { seed: 8, numRuns: 300 },
+  );
+});
+
+test('a ring gives back what was written, over its end, and drops whole lines when full', () => {
+  const memory = new ArrayBuffer(ringBytes(1024));
+  const writer = new RingWriter(memory);
+  const reader = new RingReader(memory);
+  let dropped = 0;
+  let expected = '';
+  let seen = '';
+  for (let i = 0; i < 2000; i++) {
+    const text = bytesOf(`line ${i} ${'x'.repeat(i % 90)}\n`);
+    if (writer.write(text, 0, text.length)) expected += Buffer.from(text).toString();
+    else dropped++;
+    if (i % 37 === 0) seen += reader.take(100_000).toString();
+  }
+  seen += reader.take(100_000).toString();
+  assert.equal(seen, expected);
+  assert.ok(dropped > 0);
+  assert.equal(reader.waiting, 0);
+  assert.equal(reader.take(10).length, 0);
+});
+
+test('positions survive wrapping around 2^32', () => {
+  const memory = new ArrayBuffer(ringBytes(1024));
+  new Int32Array(memory)[0] = -5;
+  new Int32Array(memory)[16] = -5;
+  const writer = new RingWriter(memory);
+  const reader = new RingReader(memory);
+  const text = bytesOf('hello\nworld\n');
+  assert.ok(writer.write(text, 0, text.length));
+  assert.equal(reader.waiting, 12);
+  assert.equal(reader.take(8).toString(), 'hello\n');
+  assert.equal(reader.take(80).toString(), 'world\n');
+});
+
+test('a recorded request is counted once in its route and once in the log', () => {
+  const cells = Cells.local();
+  const memory = new ArrayBuffer(ringBytes(512));
+  const recorder = new Recorder(cells, new RingWriter(memory), { withQuery: false });
+  const r = sample();
+  recorder.record(r);
+  recorder.record(r);
+  assert.equal(cells.get(requestCell(OTHER_ROUTE_BLOCK, 0, 200)), 2);
+  assert.equal(cells.get(OTHER_ROUTE_BLOCK + ROUTE.RESPONSE_BYTES), 246912);
+  assert.ok(Math.abs(cells.get(OTHER_ROUTE_BLOCK + ROUTE.DURATION_SUM) - 0.02469) < 1e-9);
+  assert.equal(cells.get(CELL.LOG_LINES_TOTAL), 1);
+  assert.equal(cells.get(CELL.LOG_DROPPED_TOTAL), 1);
+});

@@ -1,0 +1,91 @@
+// Every metric there is: the exposition is made from this table, docs/reference/metrics.md is checked against it.
+
+export interface Metric {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+function metric(name: string, type: Metric['type'], help: string, ...labels: string[]): Metric {
+  return { name, type, help, labels };
+}
+
+export const METRICS = {
+  requests: metric('rauta_requests_total', 'counter', 'Requests answered.', 'route', 'method', 'code'),
+  duration: metric(
+    'rauta_request_duration_seconds',
+    'histogram',
+    'First byte of a request until the last of its answer.',
+    'route',
+  ),
+  requestBytes: metric('rauta_request_bytes_total', 'counter', 'Bytes of request bodies.', 'route'),
+  responseBytes: metric('rauta_response_bytes_total', 'counter', 'Bytes of response bodies.', 'route'),
+  backendRequests: metric(
+    'rauta_backend_requests_total',
+    'counter',
+    'Requests sent to an endpoint.',
+    'backend',
+    'pod',
+    'zone',
+  ),
+  backendErrors: metric('rauta_backend_errors_total', 'counter', 'Failures of a backend by kind.', 'backend', 'kind'),
+  faults: metric(
+    'rauta_faults_total',
+    'counter',
+    'Requests that RAUTA ended itself, by cause and response flag.',
+    'kind',
+    'source',
+    'flag',
+  ),
+  connections: metric('rauta_connections', 'gauge', 'Open client connections.'),
+  connectionsTotal: metric('rauta_connections_total', 'counter', 'Client connections accepted.'),
+  requestsActive: metric('rauta_requests_active', 'gauge', 'Requests being answered.'),
+  bytes: metric('rauta_bytes_total', 'counter', 'Bytes over sockets, heads included.', 'direction'),
+  upstreamConnections: metric('rauta_upstream_connections', 'gauge', 'Open connections to backends.', 'state'),
+  upstreamConnects: metric('rauta_upstream_connects_total', 'counter', 'Connections opened to backends.'),
+  upstreamConnectFailures: metric(
+    'rauta_upstream_connect_failures_total',
+    'counter',
+    'Connections to backends that failed to open.',
+  ),
+  upstreamReused: metric('rauta_upstream_reused_total', 'counter', 'Requests sent on a pooled connection.'),
+  upstreamRetries: metric('rauta_upstream_retries_total', 'counter', 'Attempts after the first.'),
+  limits: metric(
+    'rauta_limit_reached_total',
+    'counter',
+    'Times a limit was reached (docs/reference/limits.md).',
+    'limit',
+  ),
+  logLines: metric('rauta_access_log_lines_total', 'counter', 'Access log lines written by workers.'),
+  logDropped: metric(
+    'rauta_access_log_dropped_total',
+    'counter',
+    'Access log lines dropped because the ring was full.',
+  ),
+  configRevision: metric('rauta_config_revision', 'gauge', 'Newest revision made from the resources.'),
+  configAcked: metric('rauta_config_revision_acked', 'gauge', 'Newest revision that every live worker serves.'),
+  configProblems: metric(
+    'rauta_config_problems',
+    'gauge',
+    'Problems in the resources, as listed at /config/problems.',
+    'severity',
+  ),
+  configObjects: metric('rauta_config_objects', 'gauge', 'Resources read, by kind.', 'kind'),
+  configQuarantined: metric(
+    'rauta_config_quarantined',
+    'gauge',
+    '1 while a revision is held back because workers died of it.',
+  ),
+  configRefused: metric('rauta_config_refused_total', 'counter', 'Revisions that a worker refused.'),
+  workers: metric('rauta_workers', 'gauge', 'Worker slots by state.', 'state'),
+  workerRestarts: metric('rauta_worker_restarts_total', 'counter', 'Workers replaced, by cause.', 'cause'),
+  workerCpu: metric('rauta_worker_cpu_seconds_total', 'counter', 'CPU used by the workers that serve now.', 'worker'),
+  workerRss: metric('rauta_worker_resident_memory_bytes', 'gauge', 'Resident memory of a worker.', 'worker'),
+  workerArena: metric('rauta_worker_arena_bytes', 'gauge', 'Buffer memory a worker holds.', 'worker'),
+  workerTurns: metric('rauta_worker_turns_total', 'counter', 'Event loop turns that handled something.', 'worker'),
+  restartStorm: metric('rauta_worker_restart_storm', 'gauge', '1 while workers die faster than they are replaced.'),
+  cpu: metric('process_cpu_seconds_total', 'counter', 'CPU used by the controller.'),
+  rss: metric('process_resident_memory_bytes', 'gauge', 'Resident memory of the controller.'),
+  start: metric('process_start_time_seconds', 'gauge', 'Unix time at which the controller started.'),
+} as const satisfies Record<string, Metric>;

@@ -1,0 +1,71 @@
+// A byte ring in shared memory from one worker to the one process that writes the access log. A full ring drops whole
+// lines and says so; nothing ever waits for a reader.
+
+/** Bytes before the data: positions, each on a cache line of its own. */
+export const RING_HEADER_BYTES = 4096;
+const WRITTEN = 0;
+const READ = 16;
+
+/** Memory to map for a ring of `bytes` (a power of two). */
+export function ringBytes(bytes: number): number {
+  return RING_HEADER_BYTES + bytes;
+}
+
+class Ring {
+  protected readonly positions: Int32Array;
+  protected readonly data: Uint8Array;
+  protected readonly mask: number;
+
+  constructor(memory: ArrayBuffer) {
+    const size = memory.byteLength - RING_HEADER_BYTES;
+    if (size <= 0 || (size & (size - 1)) !== 0) throw new RangeError(`ring of ${size} bytes is not a power of two`);
+    this.positions = new Int32Array(memory, 0, RING_HEADER_BYTES / 4);
+    this.data = new Uint8Array(memory, RING_HEADER_BYTES, size);
+    this.mask = size - 1;
+  }
+
+  /** Bytes written and not yet read. */
+  get waiting(): number {
+    return (Atomics.load(this.positions, WRITTEN) - Atomics.load(this.positions, READ)) >>> 0;
+  }
+}
+
+export class RingWriter extends Ring {
+  /** Appends source[start..end) whole, or nothing: false when it does not fit. */
+  write(source: Uint8Array, start: number, end: number): boolean {
+    const n = end - start;
+    // Only this side moves WRITTEN, so a plain read of it is its value; READ may only grow meanwhile.
+    const at = this.positions[WRITTEN] as number;
+    const used = (at - Atomics.load(this.positions, READ)) >>> 0;
+    if (n > this.mask + 1 - used) return false;
+    const from = at & this.mask;
+    const first = Math.min(n, this.mask + 1 - from);
+    this.data.set(source.subarray(start, start + first), from);
+    if (first < n) this.data.set(source.subarray(start + first, end), 0);
+    Atomics.store(this.positions, WRITTEN, (at + n) | 0);
+    return true;
+  }
+}
+
+export class RingReader extends Ring {
+  /** Takes up to `max` bytes out of the ring as a copy, ending at a line's end; empty when there is nothing. */
+  take(max: number): Buffer {
+    const at = this.positions[READ] as number;
+    let n = Math.min(this.waiting, max);
+    if (n === 0) return EMPTY;
+    const out = Buffer.allocUnsafe(n);
+    const from = at & this.mask;
+    const first = Math.min(n, this.mask + 1 - from);
+    out.set(this.data.subarray(from, from + first));
+    if (first < n) out.set(this.data.subarray(0, n - first), first);
+    // Lines are written whole, so only a cut by `max` can end inside one.
+    if (n === max) {
+      const end = out.lastIndexOf(0x0a) + 1;
+      if (end > 0) n = end;
+    }
+    Atomics.store(this.positions, READ, (at + n) | 0);
+    return n === out.length ? out : out.subarray(0, n);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
