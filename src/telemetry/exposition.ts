@@ -46,27 +46,16 @@ function numberText(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(12)));
 }
 
-/** What is known of all requests of one label: the blocks of one route, or of all that share `other`. */
-export interface RouteCells {
-  readonly route: string;
-  readonly blocks: readonly number[];
-}
-
-export interface EndpointCells {
-  readonly backend: string;
-  readonly pod: string;
-  readonly zone: string;
-  readonly blocks: readonly number[];
-}
+/** Reads what one label counted at an offset of its block (telemetry/layout.ts ROUTE or ENDPOINT). */
+export type Value = (offset: number) => number;
 
 const METHOD_LABELS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'CONNECT', 'TRACE', 'other'];
 
-export function addRoute(out: Exposition, sum: Sum, { route, blocks }: RouteCells): void {
-  const total = (offset: number): number => blocks.reduce((n, block) => n + sum(block + offset), 0);
+export function addRoute(out: Exposition, route: string, value: Value): void {
   let any = 0;
   for (let m = 0; m < METHOD_LABELS.length; m++)
     for (let c = 0; c < CODES.length; c++) {
-      const n = total(ROUTE.REQUESTS + m * CODES.length + c);
+      const n = value(ROUTE.REQUESTS + m * CODES.length + c);
       if (n === 0) continue;
       any += n;
       out.add(METRICS.requests, { route, method: METHOD_LABELS[m] as string, code: codeLabel(CODES[c] as number) }, n);
@@ -74,29 +63,33 @@ export function addRoute(out: Exposition, sum: Sum, { route, blocks }: RouteCell
   if (any === 0) return;
   let cumulative = 0;
   for (let i = 0; i <= DURATION_BUCKETS.length; i++) {
-    cumulative += total(ROUTE.DURATION + i);
+    cumulative += value(ROUTE.DURATION + i);
     const le = i < DURATION_BUCKETS.length ? String(DURATION_BUCKETS[i]) : '+Inf';
     out.add(METRICS.duration, { route, le }, cumulative, '_bucket');
   }
-  out.add(METRICS.duration, { route }, total(ROUTE.DURATION_SUM), '_sum');
+  out.add(METRICS.duration, { route }, value(ROUTE.DURATION_SUM), '_sum');
   out.add(METRICS.duration, { route }, cumulative, '_count');
-  out.add(METRICS.requestBytes, { route }, total(ROUTE.REQUEST_BYTES));
-  out.add(METRICS.responseBytes, { route }, total(ROUTE.RESPONSE_BYTES));
+  out.add(METRICS.requestBytes, { route }, value(ROUTE.REQUEST_BYTES));
+  out.add(METRICS.responseBytes, { route }, value(ROUTE.RESPONSE_BYTES));
 }
 
 function codeLabel(code: number): string {
   return code === 0 ? 'other' : String(code);
 }
 
-export function addEndpoint(out: Exposition, sum: Sum, { backend, pod, zone, blocks }: EndpointCells): void {
-  const requests = blocks.reduce((n, block) => n + sum(block + ENDPOINT.REQUESTS), 0);
-  if (requests > 0) out.add(METRICS.backendRequests, { backend, pod, zone }, requests);
+export function addEndpoint(
+  out: Exposition,
+  labels: { backend: string; pod: string; zone: string },
+  value: Value,
+): void {
+  const requests = value(ENDPOINT.REQUESTS);
+  if (requests > 0) out.add(METRICS.backendRequests, labels, requests);
 }
 
 /** Errors of one backend over all its endpoints. */
-export function addBackendErrors(out: Exposition, sum: Sum, backend: string, blocks: readonly number[]): void {
-  BACKEND_ERRORS.forEach((kind, offset) => {
-    const n = blocks.reduce((total, block) => total + sum(block + ENDPOINT.ERRORS + offset), 0);
+export function addBackendErrors(out: Exposition, backend: string, value: Value): void {
+  BACKEND_ERRORS.forEach((kind, i) => {
+    const n = value(ENDPOINT.ERRORS + i);
     if (n > 0) out.add(METRICS.backendErrors, { backend, kind }, n);
   });
 }

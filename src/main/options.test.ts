@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ExitError } from '../base/errors.ts';
+import { duration, FLAGS, parseOptions, variableOf } from './options.ts';
+
+const CONFIG = ['--config', 'x'];
+
+function fails(argv: string[], env: Record<string, string>, code: number, pattern: RegExp): void {
+  assert.throws(
+    () => parseOptions(argv, env, false),
+    (error: unknown) => error instanceof ExitError && error.code === code && pattern.test(error.message),
+  );
+}
+
+test('defaults are the documented ones', () => {
+  const { options } = parseOptions(CONFIG, {}, false);
+  assert.deepEqual(options.admin, { host: '127.0.0.1', port: 9090 });
+  assert.deepEqual(options.listen, ['0.0.0.0', '::']);
+  assert.equal(options.drainTimeoutMs, 30_000);
+  assert.equal(options.logFormat, 'json');
+  assert.equal(parseOptions(CONFIG, {}, true).options.logFormat, 'text');
+  assert.ok(options.workers >= 1);
+});
+
+test('a flag beats its variable, and the last of a flag counts', () => {
+  assert.equal(parseOptions([...CONFIG, '--workers', '3'], { RAUTA_WORKERS: '2' }, false).options.workers, 3);
+  assert.equal(parseOptions(CONFIG, { RAUTA_WORKERS: '2' }, false).options.workers, 2);
+  assert.equal(parseOptions([...CONFIG, '--workers=3', '--workers=4'], {}, false).options.workers, 4);
+  assert.deepEqual(parseOptions(['--config', 'a', '--config=b'], { RAUTA_CONFIG: 'c' }, false).options.config, [
+    'a',
+    'b',
+  ]);
+});
+
+test('every flag has its variable', () => {
+  const samples: Record<string, string> = {
+    config: 'd',
+    admin: 'off',
+    workers: '1',
+    'log-level': 'debug',
+    listen: '127.0.0.1',
+    'port-map': '80=8080',
+    'drain-delay': '1s',
+    'trusted-proxies': '10.0.0.0/8',
+    'access-log-query': 'true',
+  };
+  const env: Record<string, string> = {};
+  for (const flag of FLAGS)
+    if (samples[flag.name] !== undefined) env[variableOf(flag.name)] = samples[flag.name] as string;
+  const { options, warnings } = parseOptions([], env, false);
+  assert.deepEqual(warnings, []);
+  assert.equal(options.admin, null);
+  assert.equal(options.logLevel, 'debug');
+  assert.deepEqual(options.portMap, { '80': 8080 });
+  assert.equal(options.drainDelayMs, 1000);
+  assert.equal(options.accessLogQuery, true);
+});
+
+test('what is wrong is named, with the nearest right thing', () => {
+  fails(['--confg', 'x'], {}, 2, /unknown flag --confg \(did you mean --config\?\)/);
+  fails([...CONFIG, '--log-level', 'inof'], {}, 2, /--log-level: 'inof' is not one of .*\(did you mean info\?\)/);
+  fails(CONFIG, { RAUTA_LOG_LEVEL: 'loud' }, 2, /RAUTA_LOG_LEVEL: 'loud'/);
+  fails([...CONFIG, '--workers', '0'], {}, 2, /--workers: '0' is not a whole number from 1 to 256/);
+  fails([...CONFIG, '--workers'], {}, 2, /--workers needs a value/);
+  fails([...CONFIG, '--admin', 'x'], {}, 2, /--admin: 'x' is not HOST:PORT/);
+  fails([...CONFIG, '--trusted-proxies', '10.0.0.0/33'], {}, 2, /10\.0\.0\.0\/33/);
+  fails([...CONFIG, '--listen', 'example.com'], {}, 2, /not an IP address/);
+  fails([...CONFIG, 'stray'], {}, 2, /unexpected argument 'stray'/);
+  fails([], {}, 2, /nothing to serve/);
+  fails([], { RAUTA_BIND_ADDR: '0.0.0.0:80' }, 2, /needs RAUTA_BACKEND_ADDR/);
+  fails(CONFIG, { RAUTA_TLS_CERT: 'a.pem' }, 1, /does not serve TLS/);
+  fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 1, /files only/);
+  assert.match(
+    parseOptions(CONFIG, { RAUTA_WORKRS: '2' }, false).warnings[0] ?? '',
+    /RAUTA_WORKRS.*did you mean RAUTA_WORKERS/,
+  );
+});
+
+test('environment mode needs nothing but a backend', () => {
+  const { options } = parseOptions([], { RAUTA_BACKEND_ADDR: '127.0.0.1:9001, 127.0.0.1:9002' }, false);
+  assert.equal(options.bindAddress, '0.0.0.0:8080');
+  assert.deepEqual(options.backendAddresses, ['127.0.0.1:9001', '127.0.0.1:9002']);
+});
+
+test('durations', () => {
+  assert.equal(duration('x', '500ms'), 500);
+  assert.equal(duration('x', '1m30s'), 90_000);
+  assert.equal(duration('x', '7'), 7000);
+  assert.throws(() => duration('x', '5 parsecs'), ExitError);
+});

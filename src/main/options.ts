@@ -1,0 +1,369 @@
+// Flags of `rauta serve`: each has a variable RAUTA_<FLAG>, a flag beats its variable, anything unknown is an error that
+// names the nearest thing there is.
+
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { EXIT, ExitError } from '../base/errors.ts';
+import { LEVELS, type Level } from '../base/log.ts';
+
+export interface Options {
+  readonly config: readonly string[];
+  readonly admin: { readonly host: string; readonly port: number } | null;
+  readonly requests: { readonly host: string; readonly port: number } | null;
+  readonly adminTokenFile: string | null;
+  readonly adminAllowedHosts: readonly string[];
+  readonly workers: number;
+  readonly listen: readonly string[];
+  readonly portMap: Readonly<Record<string, number>>;
+  readonly accessLog: string;
+  readonly accessLogFormat: 'json' | 'combined';
+  readonly accessLogQuery: boolean;
+  readonly gatewayClass: string;
+  readonly controllerName: string;
+  readonly logLevel: Level;
+  readonly logFormat: 'json' | 'text';
+  readonly drainDelayMs: number;
+  readonly drainTimeoutMs: number;
+  readonly user: string;
+  readonly trustedProxies: readonly string[];
+  readonly metricsMaxRoutes: number;
+  readonly metricsMaxBackends: number;
+  /** Environment mode of the briefs: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR. */
+  readonly bindAddress: string | null;
+  readonly backendAddresses: readonly string[];
+  readonly takeover: string | null;
+}
+
+interface Flag {
+  readonly name: string;
+  readonly value: string;
+  readonly default: string;
+  readonly help: string;
+  /** May be given several times. */
+  readonly many?: boolean;
+  /** Takes no value. */
+  readonly bare?: boolean;
+}
+
+/** Printed by `rauta serve --help` and checked against docs/reference/flags.md. */
+export const FLAGS: readonly Flag[] = [
+  {
+    name: 'config',
+    value: 'PATH',
+    default: '',
+    help: 'file or folder with resources (YAML or JSON), watched; repeatable',
+    many: true,
+  },
+  {
+    name: 'admin',
+    value: 'HOST:PORT|off',
+    default: '127.0.0.1:9090',
+    help: 'admin server: metrics, probes, requests, config',
+  },
+  { name: 'requests', value: 'HOST:PORT', default: '', help: "a second bind of the admin's read-only pages" },
+  {
+    name: 'admin-token-file',
+    value: 'FILE',
+    default: '',
+    help: 'token that opens the admin pages on a bind that is not loopback',
+  },
+  {
+    name: 'admin-allowed-hosts',
+    value: 'NAME[,NAME]',
+    default: '',
+    help: 'names besides localhost accepted in the Host field by the admin server',
+  },
+  { name: 'workers', value: 'N|auto', default: 'auto', help: 'worker processes; auto is the cores it may use' },
+  { name: 'listen', value: 'HOST[,HOST]', default: '0.0.0.0,::', help: 'addresses for Gateways that name none' },
+  {
+    name: 'port-map',
+    value: 'A=B[,C=D]',
+    default: '',
+    help: 'listen on B for listeners of port A, for those who may not bind low ports',
+  },
+  { name: 'access-log', value: '-|off|PATH', default: '-', help: 'where the access log goes (- is standard output)' },
+  { name: 'access-log-format', value: 'json|combined', default: 'json', help: 'format of the access log' },
+  { name: 'access-log-query', value: '', default: 'false', help: 'log query strings too', bare: true },
+  { name: 'gateway-class', value: 'NAME', default: 'rauta', help: 'class served when no GatewayClass object is there' },
+  {
+    name: 'controller-name',
+    value: 'NAME',
+    default: 'rauta.io/gateway-controller',
+    help: 'GatewayClass.spec.controllerName that is ours',
+  },
+  { name: 'log-level', value: LEVELS.join('|'), default: 'info', help: 'what goes to the log (standard error)' },
+  { name: 'log-format', value: 'json|text', default: '', help: 'json, or text on a terminal' },
+  {
+    name: 'drain-delay',
+    value: 'DURATION',
+    default: '0s',
+    help: 'how long to go on accepting after SIGTERM, while /readyz says 503',
+  },
+  { name: 'drain-timeout', value: 'DURATION', default: '30s', help: 'how long requests in flight may take to end' },
+  {
+    name: 'takeover',
+    value: 'PATH',
+    default: '',
+    help: 'unix socket by which a successor takes the listening sockets over',
+  },
+  { name: 'user', value: 'NAME', default: 'nobody', help: 'what workers run as when started by root' },
+  {
+    name: 'trusted-proxies',
+    value: 'CIDR[,CIDR]',
+    default: '',
+    help: 'whose X-Forwarded-*, Forwarded and X-Request-ID are believed',
+  },
+  { name: 'metrics-max-routes', value: 'N', default: '20', help: 'routes with a label of their own in the metrics' },
+  {
+    name: 'metrics-max-backends',
+    value: 'N',
+    default: '50',
+    help: 'backends with a label of their own in the metrics',
+  },
+];
+
+/** Variables of the briefs that are no flag. */
+const VARIABLES = [
+  'RAUTA_BIND_ADDR',
+  'RAUTA_BACKEND_ADDR',
+  'RAUTA_TLS_CERT',
+  'RAUTA_TLS_KEY',
+  'RAUTA_K8S_MODE',
+  'RAUTA_ENABLE_OBSERVABILITY',
+];
+
+function usage(message: string): ExitError {
+  return new ExitError(EXIT.usage, message);
+}
+
+export function variableOf(flag: string): string {
+  return `RAUTA_${flag.toUpperCase().replaceAll('-', '_')}`;
+}
+
+export interface Parsed {
+  readonly options: Options;
+  readonly warnings: readonly string[];
+}
+
+/** Throws ExitError with exit code 2 (or 1 where the configuration cannot be served) and a message that names the flag. */
+export function parseOptions(
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+  isTerminal: boolean,
+): Parsed {
+  const given = new Map<string, { values: string[]; from: string }>();
+  const warnings = readEnvironment(env, given);
+  readArguments(argv, given);
+
+  const text = (name: string): string =>
+    given.get(name)?.values.at(-1) ?? (FLAGS.find((f) => f.name === name) as Flag).default;
+  const from = (name: string): string => given.get(name)?.from ?? `--${name}`;
+  const list = (name: string): string[] => splitList(text(name));
+  const oneOf = <T extends string>(name: string, allowed: readonly T[]): T => {
+    const value = text(name);
+    if (!(allowed as readonly string[]).includes(value))
+      throw usage(`${from(name)}: '${value}' is not one of ${allowed.join(', ')}${suggestion(value, allowed)}`);
+    return value as T;
+  };
+  const count = (name: string, low: number, high: number): number => {
+    const value = text(name);
+    const n = Number(value);
+    if (!/^\d+$/.test(value) || n < low || n > high)
+      throw usage(`${from(name)}: '${value}' is not a whole number from ${low} to ${high}`);
+    return n;
+  };
+
+  const backendAddresses = splitList(env['RAUTA_BACKEND_ADDR'] ?? '');
+  const bindAddress = env['RAUTA_BIND_ADDR'] ?? (backendAddresses.length > 0 ? '0.0.0.0:8080' : null);
+  const config = given.get('config')?.values ?? [];
+  if (config.length === 0 && backendAddresses.length === 0)
+    throw usage(
+      bindAddress === null
+        ? 'nothing to serve: give --config PATH, or RAUTA_BACKEND_ADDR (and RAUTA_BIND_ADDR)'
+        : 'RAUTA_BIND_ADDR needs RAUTA_BACKEND_ADDR',
+    );
+  for (const address of list('listen'))
+    if (isIP(address) === 0) throw usage(`${from('listen')}: '${address}' is not an IP address`);
+
+  return {
+    warnings,
+    options: {
+      config,
+      admin: text('admin') === 'off' ? null : hostPort(from('admin'), text('admin')),
+      requests: text('requests') === '' ? null : hostPort(from('requests'), text('requests')),
+      adminTokenFile: text('admin-token-file') || null,
+      adminAllowedHosts: list('admin-allowed-hosts'),
+      workers: text('workers') === 'auto' ? availableParallelism() : count('workers', 1, 256),
+      listen: list('listen'),
+      portMap: portMap(from('port-map'), list('port-map')),
+      accessLog: text('access-log'),
+      accessLogFormat: oneOf('access-log-format', ['json', 'combined']),
+      accessLogQuery: bool(from('access-log-query'), text('access-log-query')),
+      gatewayClass: text('gateway-class'),
+      controllerName: text('controller-name'),
+      logLevel: oneOf('log-level', LEVELS),
+      logFormat: text('log-format') === '' ? (isTerminal ? 'text' : 'json') : oneOf('log-format', ['json', 'text']),
+      drainDelayMs: duration(from('drain-delay'), text('drain-delay')),
+      drainTimeoutMs: duration(from('drain-timeout'), text('drain-timeout')),
+      takeover: text('takeover') || null,
+      user: text('user'),
+      trustedProxies: list('trusted-proxies').map((c) => cidr(from('trusted-proxies'), c)),
+      metricsMaxRoutes: count('metrics-max-routes', 0, 100_000),
+      metricsMaxBackends: count('metrics-max-backends', 0, 100_000),
+      bindAddress,
+      backendAddresses,
+    },
+  };
+}
+
+function readEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  given: Map<string, { values: string[]; from: string }>,
+): string[] {
+  const warnings: string[] = [];
+  if (env['RAUTA_TLS_CERT'] !== undefined || env['RAUTA_TLS_KEY'] !== undefined)
+    throw new ExitError(
+      EXIT.configuration,
+      'RAUTA_TLS_CERT and RAUTA_TLS_KEY: this version does not serve TLS; unset both to serve plain HTTP',
+    );
+  if (env['RAUTA_K8S_MODE'] !== undefined && bool('RAUTA_K8S_MODE', env['RAUTA_K8S_MODE']))
+    throw new ExitError(
+      EXIT.configuration,
+      'RAUTA_K8S_MODE: this version reads resources from files only; give --config PATH',
+    );
+  if (env['RAUTA_ENABLE_OBSERVABILITY'] !== undefined)
+    bool('RAUTA_ENABLE_OBSERVABILITY', env['RAUTA_ENABLE_OBSERVABILITY']);
+  if (
+    env['RAUTA_LOG_LEVEL'] === undefined &&
+    env['RUST_LOG'] !== undefined &&
+    (LEVELS as readonly string[]).includes(env['RUST_LOG'])
+  )
+    given.set('log-level', { values: [env['RUST_LOG']], from: 'RUST_LOG' });
+  const known = new Map(FLAGS.map((f) => [variableOf(f.name), f]));
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('RAUTA_') || value === undefined) continue;
+    const flag = known.get(name);
+    if (flag !== undefined) given.set(flag.name, { values: flag.many ? splitList(value) : [value], from: name });
+    else if (!VARIABLES.includes(name))
+      warnings.push(`${name} is not a variable of RAUTA${suggestion(name, [...known.keys(), ...VARIABLES])}`);
+  }
+  return warnings;
+}
+
+function readArguments(argv: readonly string[], given: Map<string, { values: string[]; from: string }>): void {
+  const fromFlags = new Set<string>();
+  for (let i = 0; i < argv.length; i++) {
+    const argument = argv[i] as string;
+    if (!argument.startsWith('--')) throw usage(`unexpected argument '${argument}'`);
+    const equals = argument.indexOf('=');
+    const name = equals === -1 ? argument.slice(2) : argument.slice(2, equals);
+    const flag = FLAGS.find((f) => f.name === name);
+    if (flag === undefined) {
+      throw usage(
+        `unknown flag --${name}${suggestion(
+          name,
+          FLAGS.map((f) => f.name),
+          '--',
+        )}`,
+      );
+    }
+    let value: string;
+    if (equals !== -1) value = argument.slice(equals + 1);
+    else if (flag.bare === true) value = 'true';
+    else {
+      const next = argv[++i];
+      if (next === undefined) throw usage(`--${name} needs a value (${flag.value})`);
+      value = next;
+    }
+    const before = fromFlags.has(name) && flag.many === true ? (given.get(name)?.values ?? []) : [];
+    given.set(name, { values: [...before, value], from: `--${name}` });
+    fromFlags.add(name);
+  }
+}
+
+function splitList(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function bool(from: string, text: string): boolean {
+  if (['true', '1', 'yes', 'on'].includes(text.toLowerCase())) return true;
+  if (['false', '0', 'no', 'off', ''].includes(text.toLowerCase())) return false;
+  throw usage(`${from}: '${text}' is neither true nor false`);
+}
+
+/** `HOST:PORT`, `[v6]:PORT`. */
+export function hostPort(from: string, text: string): { host: string; port: number } {
+  const m = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const port = Number(m?.[3]);
+  if (m === null || port > 65_535) throw usage(`${from}: '${text}' is not HOST:PORT`);
+  const host = m[1] ?? m[2] ?? '';
+  return { host: host === '' ? '0.0.0.0' : host, port };
+}
+
+function portMap(from: string, pairs: readonly string[]): Record<string, number> {
+  const map: Record<string, number> = {};
+  for (const pair of pairs) {
+    const m = /^(\d{1,5})=(\d{1,5})$/.exec(pair);
+    const [a, b] = [Number(m?.[1]), Number(m?.[2])];
+    if (m === null || a < 1 || b < 1 || a > 65_535 || b > 65_535) throw usage(`${from}: '${pair}' is not PORT=PORT`);
+    map[String(a)] = b;
+  }
+  return map;
+}
+
+/** GEP-2257's units and whole numbers: `1h2m3s4ms`, and a bare number of seconds. */
+export function duration(from: string, text: string): number {
+  const unit: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+  if (/^\d{1,7}$/.test(text)) return Number(text) * 1000;
+  if (!/^(\d{1,7}(h|ms|m|s))+$/.test(text))
+    throw usage(`${from}: '${text}' is not a duration like 500ms, 30s or 1m30s`);
+  return [...text.matchAll(/(\d+)(h|ms|m|s)/g)].reduce(
+    (sum, m) => sum + Number(m[1]) * (unit[m[2] as string] as number),
+    0,
+  );
+}
+
+function cidr(from: string, text: string): string {
+  const [address = '', bits] = text.split('/');
+  const family = isIP(address);
+  const width = family === 4 ? 32 : 128;
+  const length = bits === undefined ? width : Number(bits);
+  if (family === 0 || !Number.isInteger(length) || length < 0 || length > width || bits === '')
+    throw usage(`${from}: '${text}' is not an address or CIDR like 10.0.0.0/8`);
+  return `${address}/${length}`;
+}
+
+/** ` (did you mean X?)` when something allowed is near. */
+export function suggestion(given: string, allowed: readonly string[], prefix = ''): string {
+  let best = '';
+  let least = Math.max(2, Math.floor(given.length / 3)) + 1;
+  for (const candidate of allowed) {
+    const d = distance(given.toLowerCase(), candidate.toLowerCase());
+    if (d < least) {
+      least = d;
+      best = candidate;
+    }
+  }
+  return best === '' ? '' : ` (did you mean ${prefix}${best}?)`;
+}
+
+/** Levenshtein's edit distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++)
+      next.push(
+        Math.min(
+          (row[j] as number) + 1,
+          (next[j - 1] as number) + 1,
+          (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1),
+        ),
+      );
+    row = next;
+  }
+  return row[b.length] as number;
+}
