@@ -30,25 +30,8 @@ interface Freed extends Block {
   readonly revision: number;
 }
 
-/** What outlives the controller (the keeper holds it as one opaque entry). */
-export interface SavedCells {
-  readonly end: number;
-  readonly kinds: Readonly<
-    Record<
-      BlockKind,
-      {
-        readonly owned: readonly (readonly [
-          owner: string,
-          base: number,
-          exposed: boolean,
-          baseline: readonly number[] | null,
-        ])[];
-        readonly freed: readonly (readonly [base: number, baseline: readonly number[] | null])[];
-        readonly folded: readonly number[];
-      }
-    >
-  >;
-}
+/** One small record of what outlives the controller; the keeper holds it as an opaque entry under its key. */
+type SavedBlock = readonly [base: number, exposed: boolean, baseline: readonly number[] | null];
 
 class Book {
   readonly kind: BlockKind;
@@ -68,6 +51,7 @@ export class CellBook {
   readonly #books: Readonly<Record<BlockKind, Book>> = { route: new Book('route'), endpoint: new Book('endpoint') };
   readonly #sum: Sum;
   readonly #maxExposed: Readonly<Record<BlockKind, number>>;
+  readonly #dirty = new Set<string>();
   #end = FIRST_FREE_CELL;
   #acked = 0;
 
@@ -95,6 +79,7 @@ export class CellBook {
     const exposed = book.exposedCount < this.#maxExposed[kind];
     if (exposed) book.exposedCount++;
     book.owned.set(owner, { ...block, owner, exposed });
+    this.#dirty.add(`owned/${kind}/${owner}`);
     return block.base;
   }
 
@@ -106,6 +91,8 @@ export class CellBook {
     book.owned.delete(owner);
     if (block.exposed) book.exposedCount--;
     book.freed.push({ base: block.base, baseline: block.baseline, revision });
+    this.#dirty.add(`owned/${kind}/${owner}`);
+    this.#dirty.add(`freed/${kind}/${block.base}`);
   }
 
   owners(kind: BlockKind): Iterable<{ owner: string; exposed: boolean }> {
@@ -127,36 +114,49 @@ export class CellBook {
     return n;
   }
 
-  save(): SavedCells {
-    const numbers = (a: Float64Array | null): number[] | null => (a === null ? null : [...a]);
-    const kind = (book: Book): SavedCells['kinds'][BlockKind] => ({
-      owned: [...book.owned.values()].map((b) => [b.owner, b.base, b.exposed, numbers(b.baseline)] as const),
-      freed: book.freed.map((b) => [b.base, numbers(b.baseline)] as const),
-      folded: [...book.folded],
-    });
-    return { end: this.#end, kinds: { route: kind(this.#books.route), endpoint: kind(this.#books.endpoint) } };
+  /** What changed since the last call, by key: to be kept for `restore`; null to forget. */
+  changes(): Map<string, string | null> {
+    const out = new Map<string, string | null>();
+    for (const key of this.#dirty) out.set(key, this.#saved(key));
+    this.#dirty.clear();
+    return out;
   }
 
-  restore(saved: SavedCells): void {
-    this.#end = saved.end;
-    for (const book of Object.values(this.#books)) {
-      const from = saved.kinds[book.kind];
-      for (const [owner, base, exposed, baseline] of from.owned) {
-        book.owned.set(owner, {
-          owner,
-          base,
-          exposed,
-          baseline: baseline === null ? null : Float64Array.from(baseline),
-        });
-        if (exposed) book.exposedCount++;
+  /** Takes over what `changes` once gave. */
+  restore(saved: Iterable<readonly [key: string, value: string]>): void {
+    for (const [key, value] of saved) {
+      const [what, kind, name] = splitKey(key);
+      if (what === 'end') {
+        this.#end = JSON.parse(value);
+        continue;
       }
-      book.freed = from.freed.map(([base, baseline]) => ({
-        base,
-        baseline: baseline === null ? null : Float64Array.from(baseline),
-        revision: 0,
-      }));
-      book.folded = Float64Array.from(from.folded);
+      const book = this.#books[kind];
+      if (what === 'folded') book.folded = Float64Array.from(JSON.parse(value) as number[]);
+      else {
+        const [base, exposed, numbers] = JSON.parse(value) as SavedBlock;
+        const baseline = numbers === null ? null : Float64Array.from(numbers);
+        if (what === 'freed') book.freed.push({ base, baseline, revision: 0 });
+        else {
+          book.owned.set(name, { owner: name, base, exposed, baseline });
+          if (exposed) book.exposedCount++;
+        }
+      }
     }
+  }
+
+  #saved(key: string): string | null {
+    const [what, kind, name] = splitKey(key);
+    if (what === 'end') return JSON.stringify(this.#end);
+    const book = this.#books[kind];
+    if (what === 'folded') return JSON.stringify([...book.folded]);
+    const block = what === 'freed' ? book.freed.find((b) => b.base === Number(name)) : book.owned.get(name);
+    if (block === undefined) return null;
+    const saved: SavedBlock = [
+      block.base,
+      'exposed' in block && (block as Owned).exposed,
+      block.baseline === null ? null : [...block.baseline],
+    ];
+    return JSON.stringify(saved);
   }
 
   #counted(block: Block, offset: number): number {
@@ -174,11 +174,19 @@ export class CellBook {
         baseline[i] = this.#sum(block.base + i);
         book.folded[i]! += (baseline[i] as number) - (block.baseline?.[i] ?? 0);
       }
+      this.#dirty.add(`freed/${book.kind}/${block.base}`);
+      this.#dirty.add(`folded/${book.kind}/`);
       return { base: block.base, baseline };
     }
     const base = this.#end;
     if (base + SIZE[book.kind] > CEILING) return null;
     this.#end += SIZE[book.kind];
+    this.#dirty.add('end/route/');
     return { base, baseline: null };
   }
+}
+
+function splitKey(key: string): [what: string, kind: BlockKind, name: string] {
+  const [what = '', kind = '', ...name] = key.split('/');
+  return [what, kind as BlockKind, name.join('/')];
 }

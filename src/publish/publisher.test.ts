@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ClusterEntry, Entry, ListenerEntry, RuleEntry } from '../ir/ir.ts';
+import { FIRST_FREE_CELL } from '../telemetry/layout.ts';
+import { CellBook } from './cells.ts';
+import { type Downstream, Publisher } from './publisher.ts';
+
+function rule(route: string, index = 0, method = ''): RuleEntry {
+  return {
+    kind: 'rule',
+    key: `rule/HTTPRoute/${route}/${index}`,
+    routeKind: 'HTTPRoute',
+    route,
+    index,
+    name: '',
+    created: 0,
+    attachments: [{ listener: 'listener/0.0.0.0:80', host: '*', hostnames: ['*'] }],
+    matches: [{ path: { type: 'PathPrefix', value: '/' }, method, headers: [], query: [] }],
+    filters: [],
+    action: { type: 'respond', status: 500 },
+    requestTimeoutMs: 0,
+    backendTimeoutMs: 0,
+  };
+}
+
+function cluster(name: string, ids: string[]): ClusterEntry {
+  return {
+    kind: 'cluster',
+    key: `cluster/${name}`,
+    backend: name,
+    protocol: 'http1',
+    balancer: { type: 'roundRobin' },
+    endpoints: ids.map((id) => ({ id, address: '10.0.0.1', port: 80, zone: '', weight: 1, state: 'ready' })),
+  };
+}
+
+const listener: ListenerEntry = {
+  kind: 'listener',
+  key: 'listener/0.0.0.0:80',
+  address: '0.0.0.0',
+  port: 80,
+  protocol: 'HTTP',
+  hosts: [{ hostname: '*', gateway: 'default/g', listener: 'http' }],
+};
+
+class Sent implements Downstream {
+  readonly entries = new Map<string, Buffer>();
+  lines: string[] = [];
+  begin(revision: number): void {
+    this.lines.push(`begin ${revision}`);
+  }
+  put(key: string, value: Buffer): void {
+    this.entries.set(key, value);
+    this.lines.push(`put ${key}`);
+  }
+  remove(key: string): void {
+    assert.ok(this.entries.delete(key), `removed ${key}, which was not there`);
+    this.lines.push(`remove ${key}`);
+  }
+  grow(segments: number): void {
+    this.lines.push(`grow ${segments}`);
+  }
+  sockets(listeners: readonly ListenerEntry[]): void {
+    this.lines.push(`sockets ${listeners.map((l) => l.key).join()}`);
+  }
+  commit(revision: number): void {
+    this.lines.push(`commit ${revision}`);
+  }
+  take(): string[] {
+    const lines = this.lines.filter((l) => !l.includes('state/'));
+    this.lines = [];
+    return lines;
+  }
+}
+
+const encode = (entry: Entry): Buffer => Buffer.from(JSON.stringify(entry));
+
+function setup(out = new Sent()): { out: Sent; publisher: Publisher; book: CellBook } {
+  const book = new CellBook(() => 0, { route: 20, endpoint: 50 });
+  return { out, publisher: new Publisher(out, book, encode), book };
+}
+
+test('a revision carries entries, their cells and their sockets', () => {
+  const { out, publisher } = setup();
+  publisher.publish({ upserts: [listener, rule('default/a'), cluster('c', ['p1'])], removals: [] });
+  assert.deepEqual(out.take(), [
+    'begin 1',
+    'sockets listener/0.0.0.0:80',
+    'put listener/0.0.0.0:80',
+    'put rule/HTTPRoute/default/a/0',
+    'put cells/route/default/a',
+    'put cluster/c',
+    'put cells/cluster/c',
+    'commit 1',
+  ]);
+  assert.deepEqual(JSON.parse(String(out.entries.get('cells/route/default/a'))).blocks, { route: FIRST_FREE_CELL });
+});
+
+test('one changed rule is one put; what did not change is not sent', () => {
+  const { out, publisher } = setup();
+  publisher.publish({ upserts: [listener, rule('default/a'), rule('default/a', 1)], removals: [] });
+  out.take();
+  assert.equal(publisher.publish({ upserts: [rule('default/a')], removals: [] }), 1);
+  assert.deepEqual(out.take(), []);
+  publisher.publish({ upserts: [rule('default/a', 0, 'GET')], removals: [] });
+  assert.deepEqual(out.take(), ['begin 2', 'put rule/HTTPRoute/default/a/0', 'commit 2']);
+});
+
+test('a route loses its cells with its last rule, an endpoint with its address', () => {
+  const { out, publisher } = setup();
+  publisher.publish({ upserts: [rule('default/a'), rule('default/a', 1), cluster('c', ['p1', 'p2'])], removals: [] });
+  out.take();
+  publisher.publish({ upserts: [], removals: ['rule/HTTPRoute/default/a/0'] });
+  assert.deepEqual(out.take(), ['begin 2', 'remove rule/HTTPRoute/default/a/0', 'commit 2']);
+  publisher.publish({ upserts: [cluster('c', ['p2'])], removals: ['rule/HTTPRoute/default/a/1'] });
+  assert.deepEqual(out.take(), [
+    'begin 3',
+    'remove rule/HTTPRoute/default/a/1',
+    'put cluster/c',
+    'put cells/cluster/c',
+    'remove cells/route/default/a',
+    'commit 3',
+  ]);
+});
+
+test('a controller that comes back says nothing new when nothing is new', () => {
+  const { out, publisher } = setup();
+  const all = [listener, rule('default/a'), rule('default/b'), cluster('c', ['p1'])];
+  publisher.publish({ upserts: all, removals: [] });
+  out.take();
+  const again = setup(out);
+  again.publisher.adopt(new Map(out.entries), 1);
+  again.publisher.publishAll(all);
+  assert.deepEqual(out.take(), ['begin 2', 'sockets listener/0.0.0.0:80', 'commit 2']);
+});
+
+test('a controller that comes back removes what is gone and keeps cells where they were', () => {
+  const { out, publisher } = setup();
+  publisher.publish({
+    upserts: [rule('default/a'), rule('default/b'), cluster('c', ['p1']), cluster('d', ['p1'])],
+    removals: [],
+  });
+  out.take();
+  const before = String(out.entries.get('cells/route/default/b'));
+  const again = setup(out);
+  again.publisher.adopt(new Map(out.entries), 1);
+  again.publisher.publishAll([rule('default/b'), cluster('d', ['p1'])]);
+  assert.deepEqual(out.take().sort(), [
+    'begin 2',
+    'commit 2',
+    'remove cells/cluster/c',
+    'remove cells/route/default/a',
+    'remove cluster/c',
+    'remove rule/HTTPRoute/default/a/0',
+  ]);
+  assert.equal(String(out.entries.get('cells/route/default/b')), before);
+});
