@@ -35,6 +35,7 @@ export const FAULTS = {
   bodyTooLarge: fault('body_too_large', 'downstream', 413, 'DPE', 'request body too large'),
   expectation: fault('expectation', 'downstream', 417, 'DPE', 'unknown expectation'),
   transferCoding: fault('transfer_coding', 'downstream', 501, 'DPE', 'unknown transfer coding'),
+  methodTooLong: fault('method_too_long', 'downstream', 501, 'DPE', 'request method too long'),
   version: fault('version', 'downstream', 505, 'DPE', 'unsupported HTTP version'),
   headTimeout: fault('head_timeout', 'downstream', 408, 'DT', 'request head too slow'),
   bodyTimeout: fault('body_timeout', 'downstream', 408, 'DT', 'request body too slow'),

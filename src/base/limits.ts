@@ -8,6 +8,22 @@ export const LIMITS = {
   // --- memory of one worker
   /** Address space reserved for buffers that C sees; pages are touched only when used. */
   ARENA_BYTES: 1024 * MB,
+  /** Freed memory of the arena that stays resident for reuse; more goes back to the system. */
+  ARENA_IDLE_BYTES: 16 * MB,
+
+  // --- reactor
+  /** Longest wait for events before Node's own timers and promises get their turn. */
+  REACTOR_WAIT_MS: 5,
+  /** Time without any event after which Node's loop waits alone. */
+  REACTOR_QUIET_MS: 10,
+  /** Longest sleep with timers armed; one that is due later is looked at again then. */
+  REACTOR_SLEEP_MS: 60_000,
+  /** Idle time after which TCP keepalive probes a silent peer, their distance, and how many stay unanswered. */
+  TCP_KEEPALIVE_IDLE_S: 60,
+  TCP_KEEPALIVE_INTERVAL_S: 15,
+  TCP_KEEPALIVE_PROBES: 4,
+  /** Descriptors in one message between processes. */
+  MESSAGE_DESCRIPTORS: 64,
 
   // --- reactor fairness
   /** Events handled in one turn before timers and the other loop get their chance. */
@@ -25,6 +41,8 @@ export const LIMITS = {
   CHUNK_LINE_BYTES: 4 * KB,
   TRAILER_BYTES: 16 * KB,
   METHOD_BYTES: 32,
+  /** Options in the Connection fields of one head (each is looked for among all fields). */
+  CONNECTION_OPTIONS: 32,
   /** Interim (1xx) responses relayed for one request. */
   INTERIM_RESPONSES: 16,
   /** Empty lines skipped before a request line (RFC 9112 section 2.2). */
@@ -32,6 +50,8 @@ export const LIMITS = {
 
   // --- connections and buffers of one worker
   DOWNSTREAM_CONNECTIONS: 65_536,
+  /** Connections waiting to be accepted, per listening socket (the kernel's somaxconn may be lower). */
+  BACKLOG: 4_096,
   /** Bytes queued towards one slow reader before its writer is no longer read. */
   FLOW_BYTES: 128 * KB,
   /** One read from a socket. */
@@ -51,12 +71,38 @@ export const LIMITS = {
   LINGER_MS: 2_000,
   LINGER_BYTES: 1 * MB,
 
+  // --- routing and balancing
+  /** Size of a user's compiled regular expression: a match costs at most this times the bytes matched. */
+  REGEX_INSTRUCTIONS: 512,
+  /** Largest Maglev table (NSDI 2016, section 5.3: 65,537 serves hundreds of backends within 1 %). */
+  MAGLEV_ENTRIES: 65_537,
+
   // --- keeper
   HEARTBEAT_STALL_MS: 5_000,
+  /** How often a worker shows that it is alive while nothing happens. */
+  HEARTBEAT_MS: 1_000,
   QUARANTINE_WINDOW_MS: 10_000,
   QUARANTINE_DEATHS: 2,
 
+  // --- revisions
+  /** A revision closes when nothing has changed for this long. */
+  REVISION_QUIET_MS: 3,
+  /** And at the latest after this long, under steady churn. */
+  REVISION_MAX_MS: 50,
+
+  /** A dead process is replaced at once, then after 100 ms, 200 ms ... */
+  RESTART_MIN_MS: 100,
+  RESTART_MAX_MS: 10_000,
+  /** A process that lived this long is no longer suspected. */
+  RESTART_STABLE_MS: 30_000,
+  STORM_WINDOW_MS: 60_000,
+  STORM_DEATHS: 5,
+  /** Opening a socket that could not be opened is tried again after this long. */
+  SOCKET_RETRY_MS: 2_000,
+
   // --- config stream
+  /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
+  STREAM_QUEUE_BYTES: 64 * MB,
   FRAME_BYTES: 1 * MB,
 
   // --- telemetry (per worker slot)

@@ -2,7 +2,7 @@
 // into the same table. One instance is reused for every head: what must outlive the handling of a head is copied.
 
 import type { Fault } from '../base/errors.ts';
-import { LIMITS } from '../base/limits.ts';
+import { LIMITS, type LimitName } from '../base/limits.ts';
 
 /** Small integers of the names the proxy knows; 0 is any other name. The order is free, names.ts maps bytes to ids. */
 export const NAME = {
@@ -76,8 +76,12 @@ export const METHODS = [
   'other',
 ] as const;
 
+/** Scheme of an absolute target or of `:scheme`; NONE when the target has none (it is then that of the connection). */
+export const SCHEME = { NONE: 0, HTTP: 1, HTTPS: 2 } as const;
+
 /** How the end of a body is found (RFC 9112 section 6.3). */
 export const BODY = {
+  /** Also for `Content-Length: 0`. */
   NONE: 0,
   LENGTH: 1,
   CHUNKED: 2,
@@ -101,19 +105,26 @@ export class Head {
   /** The request target as sent. */
   targetStart = 0;
   targetEnd = 0;
-  /** Path of the target without query; for `OPTIONS *` the asterisk; empty for CONNECT. */
+  /**
+   * Path of the target without query; for `OPTIONS *` the asterisk; empty for CONNECT. Where an absolute target has no
+   * path it is "/" (RFC 9110 section 4.2.3): the range is then the second slash of "://", in front of the authority.
+   */
   pathStart = 0;
   pathEnd = 0;
   /** Behind the '?'; start === end when there is none. `hasQuery` tells "/a?" from "/a". */
   queryStart = 0;
   queryEnd = 0;
   hasQuery = false;
+  /** SCHEME. */
+  scheme = SCHEME.NONE as number;
   /** host[:port] from an absolute target if there is one, else from Host (RFC 9112 section 3.2.2); port and case as sent. */
   authorityStart = 0;
   authorityEnd = 0;
   /** The host without port (IPv6 with its brackets), within authority. */
   hostStart = 0;
   hostEnd = 0;
+  /** Index of the Host field, -1 when there is none. It is dropped when an absolute target replaces it. */
+  hostField = -1;
 
   // ---- response
   status = 0;
@@ -149,4 +160,6 @@ export class Head {
 
   /** Why parsing failed. */
   fault: Fault | null = null;
+  /** Which limit it was, if it was one. */
+  limit: LimitName | null = null;
 }

@@ -1,0 +1,261 @@
+// Field lines (RFC 9112 section 5), the same for requests, responses and trailers, and the values that decide framing
+// and connection handling.
+
+import { bytesOf, equalLowerAt } from '../../base/bytes.ts';
+import type { Fault } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { type Head, NAME } from '../head.ts';
+import { nameId } from './names.ts';
+import { CLASS, COLON, CR, DIGIT, HTAB, LF, SP, TOKEN, viewOf } from './scan.ts';
+
+/** Notes why parsing failed; returns BAD. */
+export function refuse(head: Head, fault: Fault): -1 {
+  head.fault = fault;
+  return -1;
+}
+
+/**
+ * Parses field lines from `at` up to and including the empty line that ends them, into head's table.
+ * Returns the offset behind the empty line, 0 when [at, end) holds no whole section yet, -1 with head.fault when refused.
+ * `malformed` is the fault for what breaks the grammar; `tooMany` the one for more than LIMITS.FIELDS.
+ * In a response (`isResponse`) white space between name and colon is removed in place, as RFC 9112 section 5.1 asks of a proxy.
+ */
+export function parseFields(
+  mem: Uint8Array,
+  from: number,
+  end: number,
+  head: Head,
+  isResponse: boolean,
+  malformed: Fault,
+  tooMany: Fault,
+): number {
+  const words = viewOf(mem);
+  const { nameStart, nameEnd, valueStart, valueEnd, lineEnd, name, drop } = head;
+  let at = from;
+  let count = 0;
+  for (;;) {
+    // ---- name: up to ':' or anything not above SP, four bytes at a time
+    let i = at;
+    let found = 0;
+    while (i + 4 <= end) {
+      const w = words.getInt32(i, true);
+      const x = w ^ 0x3a3a3a3a;
+      found = (((w - 0x21212121) & ~w) | ((x - 0x01010101) & ~x)) & 0x80808080;
+      if (found !== 0) break;
+      i += 4;
+    }
+    if (found !== 0) i += (31 - Math.clz32(found & -found)) >>> 3;
+    else while (i < end && mem[i] !== COLON && (mem[i] as number) > SP) i++;
+    if (i >= end) return 0;
+    if (mem[i] !== COLON || i === at) {
+      if (i === at && mem[i] === CR) {
+        // The empty line. A bare CR is refused (RFC 9112 section 2.2).
+        if (i + 1 >= end) return 0;
+        if (mem[i + 1] !== LF) return refuse(head, malformed);
+        head.count = count;
+        return i + 2;
+      }
+      // An empty name, obs-fold (section 5.2), white space before the first field (section 2.2), a bare LF: all refused.
+      if (!isResponse || i === at) return refuse(head, malformed);
+      const colon = spaceBeforeColon(mem, i, end);
+      if (colon === end) return 0;
+      if (colon < 0) return refuse(head, malformed);
+    }
+    const id = nameId(mem, at, i);
+    if (id === NAME.OTHER) {
+      // A known name is a token by what it was compared to.
+      for (let k = at; k < i; k++)
+        if (((CLASS[mem[k] as number] as number) & TOKEN) === 0) return refuse(head, malformed);
+    }
+    if (count === LIMITS.FIELDS) {
+      head.limit = 'FIELDS';
+      return refuse(head, tooMany);
+    }
+    nameStart[count] = at;
+    nameEnd[count] = i;
+    name[count] = id;
+    drop[count] = 0;
+
+    // ---- value: up to the first control byte other than HTAB
+    i++;
+    while (i < end && (mem[i] === SP || mem[i] === HTAB)) i++;
+    const start = i;
+    for (;;) {
+      found = 0;
+      while (i + 4 <= end) {
+        const w = words.getInt32(i, true);
+        const x = w ^ 0x7f7f7f7f;
+        found = (((w - 0x20202020) & ~w) | ((x - 0x01010101) & ~x)) & 0x80808080;
+        if (found !== 0) break;
+        i += 4;
+      }
+      if (found !== 0) i += (31 - Math.clz32(found & -found)) >>> 3;
+      else while (i < end && (mem[i] as number) >= SP && mem[i] !== 0x7f) i++;
+      if (i >= end || mem[i] !== HTAB) break;
+      i++;
+    }
+    if (i >= end) return 0;
+    // NUL, other controls and a bare LF are refused (RFC 9110 section 5.5, RFC 9112 section 2.2).
+    if (mem[i] !== CR) return refuse(head, malformed);
+    if (i + 1 >= end) return 0;
+    if (mem[i + 1] !== LF) return refuse(head, malformed);
+    at = i + 2;
+    while (i > start && (mem[i - 1] === SP || mem[i - 1] === HTAB)) i--;
+    valueStart[count] = start;
+    valueEnd[count] = i;
+    lineEnd[count] = at;
+    count++;
+  }
+}
+
+/**
+ * White space between name and colon: moves the colon to `at`, spaces behind it (the same again on a second parse).
+ * Returns `at` when done, `end` when the colon is not there yet, -1 when something else follows.
+ */
+function spaceBeforeColon(mem: Uint8Array, at: number, end: number): number {
+  let i = at;
+  while (i < end && (mem[i] === SP || mem[i] === HTAB)) i++;
+  if (i === end) return end;
+  if (i === at || mem[i] !== COLON) return -1;
+  mem[at] = COLON;
+  mem.fill(SP, at + 1, i + 1);
+  return at;
+}
+
+/** Value of a Content-Length field, -1 when it is not one: digits only, at most 2^53 - 1 (RFC 9110 section 8.6). */
+export function parseContentLength(mem: Uint8Array, start: number, end: number): number {
+  if (start === end) return -1;
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const c = mem[i] as number;
+    if (((CLASS[c] as number) & DIGIT) === 0) return -1;
+    value = value * 10 + (c - 0x30);
+    if (value > Number.MAX_SAFE_INTEGER) return -1;
+  }
+  return value;
+}
+
+const CHUNKED = bytesOf('chunked');
+/** Results of parseTransferEncoding. */
+export const CODING_CHUNKED = 0;
+/** Ends in chunked, but other codings come before it. */
+export const CODING_UNKNOWN = 1;
+/** chunked is not the last coding, comes twice or has parameters, or the list is malformed. */
+export const CODING_INVALID = 2;
+
+/**
+ * What the value of a Transfer-Encoding field says (RFC 9112 sections 6.1 and 7.1). A plain `chunked` is normalised in
+ * place, so that it is forwarded in a form that nobody can read in another way.
+ */
+export function parseTransferEncoding(mem: Uint8Array, start: number, end: number): number {
+  if (end - start === 7 && equalLowerAt(mem, start, CHUNKED)) {
+    mem.set(CHUNKED, start);
+    for (let i = start - 1; mem[i] === HTAB || mem[i] === SP; i--) mem[i] = SP;
+    for (let i = end; mem[i] === HTAB || mem[i] === SP; i++) mem[i] = SP;
+    return CODING_CHUNKED;
+  }
+  let chunked = 0;
+  let last = false;
+  for (let at = start; at <= end; ) {
+    let i = at;
+    while (i < end && mem[i] !== 0x2c) i++;
+    let from = at;
+    let to = i;
+    while (from < to && (mem[from] === SP || mem[from] === HTAB)) from++;
+    while (to > from && (mem[to - 1] === SP || mem[to - 1] === HTAB)) to--;
+    if (from === to) return CODING_INVALID;
+    for (let k = from; k < to; k++) {
+      if (((CLASS[mem[k] as number] as number) & TOKEN) === 0) return CODING_INVALID;
+    }
+    last = to - from === 7 && equalLowerAt(mem, from, CHUNKED);
+    if (last) chunked++;
+    at = i + 1;
+  }
+  return last && chunked === 1 ? CODING_UNKNOWN : CODING_INVALID;
+}
+
+// What the Connection fields of a head say, as bits.
+export const CONNECTION_CLOSE = 1;
+export const CONNECTION_KEEP_ALIVE = 2;
+export const CONNECTION_UPGRADE = 4;
+
+const CLOSE = bytesOf('close');
+const KEEP_ALIVE = bytesOf('keep-alive');
+const UPGRADE = bytesOf('upgrade');
+
+/**
+ * Reads every Connection field and marks the fields it names as not forwarded (RFC 9110 section 7.6.1). Host, Content-Length
+ * and Transfer-Encoding cannot be named away: routing and framing are what the codec decided. Returns CONNECTION_* bits, or -1
+ * when there are more than LIMITS.CONNECTION_OPTIONS options.
+ */
+export function connectionOptions(mem: Uint8Array, head: Head): number {
+  const { name, valueStart, valueEnd } = head;
+  let bits = 0;
+  let options = 0;
+  for (let field = 0; field < head.count; field++) {
+    if (name[field] !== NAME.CONNECTION) continue;
+    const end = valueEnd[field] as number;
+    let at = valueStart[field] as number;
+    while (at < end) {
+      let i = at;
+      while (i < end && mem[i] !== 0x2c) i++;
+      let from = at;
+      let to = i;
+      while (from < to && (mem[from] === SP || mem[from] === HTAB)) from++;
+      while (to > from && (mem[to - 1] === SP || mem[to - 1] === HTAB)) to--;
+      at = i + 1;
+      if (++options > LIMITS.CONNECTION_OPTIONS) {
+        head.limit = 'CONNECTION_OPTIONS';
+        return -1;
+      }
+      const length = to - from;
+      if (length === 5 && equalLowerAt(mem, from, CLOSE)) bits |= CONNECTION_CLOSE;
+      else if (length === 10 && equalLowerAt(mem, from, KEEP_ALIVE)) bits |= CONNECTION_KEEP_ALIVE;
+      else if (length === 7 && equalLowerAt(mem, from, UPGRADE)) bits |= CONNECTION_UPGRADE;
+      else if (length > 0) dropNamed(mem, head, from, to);
+    }
+  }
+  return bits;
+}
+
+function dropNamed(mem: Uint8Array, head: Head, from: number, to: number): void {
+  const length = to - from;
+  for (let field = 0; field < head.count; field++) {
+    const start = head.nameStart[field] as number;
+    if ((head.nameEnd[field] as number) - start !== length || !equalFold(mem, start, from, length)) continue;
+    const id = head.name[field];
+    if (id === NAME.HOST || id === NAME.CONTENT_LENGTH || id === NAME.TRANSFER_ENCODING) continue;
+    head.drop[field] = 1;
+  }
+}
+
+function equalFold(mem: Uint8Array, a: number, b: number, length: number): boolean {
+  for (let i = 0; i < length; i++) {
+    let x = mem[a + i] as number;
+    let y = mem[b + i] as number;
+    if (x >= 0x41 && x <= 0x5a) x |= 0x20;
+    if (y >= 0x41 && y <= 0x5a) y |= 0x20;
+    if (x !== y) return false;
+  }
+  return true;
+}
+
+/** Whether the comma-separated list [start, end) has the element `lower` (lower case), without parameters. */
+export function listHas(mem: Uint8Array, start: number, end: number, lower: Uint8Array): boolean {
+  for (let at = start; at < end; ) {
+    let i = at;
+    while (i < end && mem[i] !== 0x2c) i++;
+    let from = at;
+    let to = i;
+    while (from < to && (mem[from] === SP || mem[from] === HTAB)) from++;
+    while (to > from && (mem[to - 1] === SP || mem[to - 1] === HTAB)) to--;
+    if (to - from === lower.length && equalLowerAt(mem, from, lower)) return true;
+    at = i + 1;
+  }
+  return false;
+}
+
+/** Marks every field with the NAME id as not forwarded. */
+export function dropName(head: Head, id: number): void {
+  for (let field = 0; field < head.count; field++) if (head.name[field] === id) head.drop[field] = 1;
+}

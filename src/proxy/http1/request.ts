@@ -1,0 +1,337 @@
+// Requests (RFC 9112 sections 2 to 7): one pass over the bytes, everything the exchange needs into Head, and a refusal of
+// all that two parsers could read in two ways.
+
+import { bytesOf, equalLowerAt } from '../../base/bytes.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
+import { LIMITS, type LimitName } from '../../base/limits.ts';
+import { BODY, type Head, METHOD, METHODS, NAME, SCHEME } from '../head.ts';
+import { authorityHostEnd } from './authority.ts';
+import {
+  CODING_CHUNKED,
+  CODING_UNKNOWN,
+  CONNECTION_CLOSE,
+  CONNECTION_KEEP_ALIVE,
+  CONNECTION_UPGRADE,
+  connectionOptions,
+  listHas,
+  parseContentLength,
+  parseFields,
+  parseTransferEncoding,
+  refuse,
+} from './fields.ts';
+import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, QUERY, SP, TARGET, TOKEN, viewOf, wordOf } from './scan.ts';
+
+type Parsed = typeof DONE | typeof MORE | typeof BAD;
+
+/**
+ * Parses the request head at [start, end). DONE: head is filled, head.end is where the body begins. MORE: the head is not
+ * whole yet (see scan.ts for how to read on at a linear cost). BAD: head.fault says the answer, after which the connection
+ * is closed, since nothing behind a malformed head can be trusted.
+ */
+export function parseRequest(mem: Uint8Array, start: number, end: number, head: Head): Parsed {
+  head.fault = null;
+  head.limit = null;
+  head.count = 0;
+  // RFC 9112 section 2.2: at least one empty line before the request line is ignored.
+  let at = start;
+  for (let lines = 0; at < end && mem[at] === CR; lines++) {
+    if (at + 1 === end) return MORE;
+    if (mem[at + 1] !== LF || lines === LIMITS.LEADING_EMPTY_LINES) return refuse(head, FAULTS.badRequest);
+    at += 2;
+  }
+  head.start = at;
+  const line = parseRequestLine(mem, at, end, head);
+  if (line <= 0) return line === 0 ? incomplete(start, end, head) : BAD;
+  const fields = parseFields(mem, line, end, head, false, FAULTS.badRequest, FAULTS.headTooLarge);
+  if (fields <= 0) return fields === 0 ? incomplete(start, end, head) : BAD;
+  if (fields - start > LIMITS.HEAD_BYTES) return overLimit(head, FAULTS.headTooLarge, 'HEAD_BYTES');
+  head.fieldsStart = line;
+  head.end = fields;
+  if (!interpretFields(mem, head) || !interpretTarget(mem, head)) return BAD;
+  return DONE;
+}
+
+function incomplete(start: number, end: number, head: Head): typeof MORE | typeof BAD {
+  return end - start >= LIMITS.HEAD_BYTES ? overLimit(head, FAULTS.headTooLarge, 'HEAD_BYTES') : MORE;
+}
+
+function overLimit(head: Head, fault: Fault, limit: LimitName): typeof BAD {
+  head.limit = limit;
+  return refuse(head, fault);
+}
+
+const GET_SP = wordOf('GET ');
+const PUT_SP = wordOf('PUT ');
+const POST = wordOf('POST');
+const HEAD = wordOf('HEAD');
+const HTTP = wordOf('HTTP');
+const SLASH_1_1 = wordOf('/1.1');
+
+/** method SP request-target SP HTTP-version CRLF (RFC 9112 section 3). Returns the offset behind it, 0 for MORE, -1 for BAD. */
+function parseRequestLine(mem: Uint8Array, start: number, end: number, head: Head): number {
+  // ---- method
+  let i = start;
+  let method: number = METHOD.OTHER;
+  const words = viewOf(mem);
+  if (start + 5 <= end) {
+    const first = words.getInt32(start, true);
+    if (first === GET_SP) {
+      method = METHOD.GET;
+      i += 3;
+    } else if (first === POST && mem[start + 4] === SP) {
+      method = METHOD.POST;
+      i += 4;
+    } else if (first === HEAD && mem[start + 4] === SP) {
+      method = METHOD.HEAD;
+      i += 4;
+    } else if (first === PUT_SP) {
+      method = METHOD.PUT;
+      i += 3;
+    }
+  }
+  if (method === METHOD.OTHER) {
+    while (i < end && ((CLASS[mem[i] as number] as number) & TOKEN) !== 0) i++;
+    // RFC 9112 section 3: a method longer than any known one is answered 501.
+    if (i - start > LIMITS.METHOD_BYTES) return overLimit(head, FAULTS.methodTooLong, 'METHOD_BYTES');
+    if (i === end) return 0;
+    if (mem[i] !== SP || i === start) return refuse(head, FAULTS.badRequest);
+    method = methodOf(mem, start, i);
+  }
+  head.method = method;
+  head.methodStart = start;
+  head.methodEnd = i;
+
+  // ---- request-target: visible ASCII; no fragment, no bytes that a URI cannot have (section 3.2)
+  i++;
+  const target = i;
+  while (i < end && ((CLASS[mem[i] as number] as number) & TARGET) !== 0) i++;
+  head.targetStart = target;
+  head.pathStart = target;
+  head.pathEnd = i;
+  head.queryStart = i;
+  head.hasQuery = false;
+  if (i < end && mem[i] === 0x3f) {
+    head.hasQuery = true;
+    head.queryStart = ++i;
+    while (i < end && ((CLASS[mem[i] as number] as number) & QUERY) !== 0) i++;
+  }
+  head.queryEnd = i;
+  head.targetEnd = i;
+  if (i - target > LIMITS.URI_BYTES) return overLimit(head, FAULTS.uriTooLong, 'URI_BYTES');
+  if (i === end) return 0;
+  // Also HTTP/0.9's simple request, which has no version, ends here.
+  if (mem[i] !== SP || i === target) return refuse(head, FAULTS.badRequest);
+
+  // ---- HTTP-version
+  i++;
+  if (
+    i + 10 <= end &&
+    words.getInt32(i, true) === HTTP &&
+    words.getInt32(i + 4, true) === SLASH_1_1 &&
+    mem[i + 8] === CR &&
+    mem[i + 9] === LF
+  ) {
+    head.version = 11;
+    return i + 10;
+  }
+  return parseVersion(mem, i, end, head);
+}
+
+const HTTP_SLASH = bytesOf('HTTP/');
+
+/** HTTP-version CRLF, case-sensitive (RFC 9112 section 2.3). Returns the offset behind it, 0 or -1. */
+function parseVersion(mem: Uint8Array, start: number, end: number, head: Head): number {
+  for (let k = 0; k < 10; k++) {
+    if (start + k === end) return 0;
+    const c = mem[start + k] as number;
+    const digit = ((CLASS[c] as number) & DIGIT) !== 0;
+    const good =
+      k < 5 ? c === HTTP_SLASH[k] : k === 5 || k === 7 ? digit : k === 6 ? c === 0x2e : k === 8 ? c === CR : c === LF;
+    if (!good) return refuse(head, FAULTS.badRequest);
+  }
+  // Another major version: 505 (RFC 9110 section 15.6.6), also for HTTP/2's preface on a connection that speaks HTTP/1.
+  if (mem[start + 5] !== 0x31) return refuse(head, FAULTS.version);
+  // A higher minor version is processed as 1.1 (RFC 9110 section 2.5).
+  head.version = mem[start + 7] === 0x30 ? 10 : 11;
+  return start + 10;
+}
+
+const METHOD_BYTES = METHODS.map((name) => bytesOf(name));
+
+/** Methods are case-sensitive (RFC 9110 section 9.1). */
+function methodOf(mem: Uint8Array, start: number, end: number): number {
+  for (let id = 0; id < METHOD.OTHER; id++) {
+    const bytes = METHOD_BYTES[id] as Uint8Array;
+    if (bytes.length !== end - start) continue;
+    let k = 0;
+    while (k < bytes.length && mem[start + k] === bytes[k]) k++;
+    if (k === bytes.length) return id;
+  }
+  return METHOD.OTHER;
+}
+
+const TRAILERS = bytesOf('trailers');
+const CONTINUE = bytesOf('100-continue');
+
+/** Everything that fields decide; false with head.fault when they are refused. */
+function interpretFields(mem: Uint8Array, head: Head): boolean {
+  const { name, drop, valueStart, valueEnd, count, version } = head;
+  let host = -1;
+  let length = -1;
+  let chunked = false;
+  let connection = false;
+  let upgrade = false;
+  head.expectContinue = false;
+  head.teTrailers = false;
+  for (let k = 0; k < count; k++) {
+    const id = name[k] as number;
+    if (id === NAME.OTHER || (id > NAME.EXPECT && id !== NAME.HTTP2_SETTINGS)) continue;
+    const start = valueStart[k] as number;
+    const end = valueEnd[k] as number;
+    switch (id) {
+      case NAME.HOST:
+        // More than one Host is refused (RFC 9112 section 3.2).
+        if (host >= 0) return bad(head);
+        host = k;
+        break;
+      case NAME.CONTENT_LENGTH:
+        // A repeated length is refused even when equal, as RFC 9110 section 8.6 allows: RFC 9112 section 6.3 item 5.
+        if (length >= 0) return bad(head);
+        length = parseContentLength(mem, start, end);
+        if (length < 0) return bad(head);
+        break;
+      case NAME.TRANSFER_ENCODING: {
+        // Several lines are one list that no single known coding explains.
+        if (chunked) return bad(head);
+        const coding = parseTransferEncoding(mem, start, end);
+        if (coding !== CODING_CHUNKED) {
+          // RFC 9112 section 6.1: 501 for a coding not understood; section 6.3 item 4: 400 when chunked is not the last.
+          refuse(head, coding === CODING_UNKNOWN && version === 11 ? FAULTS.transferCoding : FAULTS.badRequest);
+          return false;
+        }
+        chunked = true;
+        break;
+      }
+      case NAME.CONNECTION:
+        connection = true;
+        drop[k] = 1;
+        break;
+      case NAME.UPGRADE:
+        upgrade = true;
+        drop[k] = 1;
+        break;
+      case NAME.TE:
+        if (listHas(mem, start, end, TRAILERS)) head.teTrailers = true;
+        drop[k] = 1;
+        break;
+      case NAME.KEEP_ALIVE:
+      case NAME.PROXY_CONNECTION:
+      case NAME.HTTP2_SETTINGS:
+        drop[k] = 1;
+        break;
+      case NAME.EXPECT:
+        // RFC 9110 section 10.1.1: ignored in HTTP/1.0; any other expectation is answered 417.
+        if (version === 10) {
+          drop[k] = 1;
+        } else if (end - start === CONTINUE.length && equalLowerAt(mem, start, CONTINUE)) {
+          head.expectContinue = true;
+        } else {
+          refuse(head, FAULTS.expectation);
+          return false;
+        }
+        break;
+    }
+  }
+
+  // RFC 9112 section 3.2: HTTP/1.1 needs a Host, and a valid one.
+  head.hostField = host;
+  head.authorityStart = head.authorityEnd = head.hostStart = head.hostEnd = 0;
+  if (host >= 0) {
+    const start = valueStart[host] as number;
+    const end = valueEnd[host] as number;
+    const hostEnd = authorityHostEnd(mem, start, end, false);
+    if (hostEnd < 0) return bad(head);
+    head.authorityStart = start;
+    head.authorityEnd = end;
+    head.hostStart = start;
+    head.hostEnd = hostEnd;
+  } else if (version === 11) {
+    return bad(head);
+  }
+
+  // RFC 9112 section 6.3. Both framings (item 3), or a coding in HTTP/1.0 (section 6.1): refused.
+  if (chunked && (length >= 0 || version === 10)) return bad(head);
+  head.body = chunked ? BODY.CHUNKED : length > 0 ? BODY.LENGTH : BODY.NONE;
+  head.contentLength = Math.max(length, 0);
+
+  // RFC 9112 section 9.3; Upgrade is ignored in HTTP/1.0 (RFC 9110 section 7.8).
+  head.keepAlive = version === 11;
+  head.upgrade = false;
+  if (connection) {
+    const bits = connectionOptions(mem, head);
+    if (bits < 0) {
+      refuse(head, FAULTS.headTooLarge);
+      return false;
+    }
+    if ((bits & CONNECTION_CLOSE) !== 0) head.keepAlive = false;
+    else if ((bits & CONNECTION_KEEP_ALIVE) !== 0) head.keepAlive = true;
+    head.upgrade = upgrade && (bits & CONNECTION_UPGRADE) !== 0 && version === 11;
+  }
+  return true;
+}
+
+function bad(head: Head): false {
+  refuse(head, FAULTS.badRequest);
+  return false;
+}
+
+const HTTP_SCHEME = bytesOf('http://');
+const HTTPS_SCHEME = bytesOf('https://');
+
+/** The four forms of request-target (RFC 9112 section 3.2); false with head.fault when it is none of them. */
+function interpretTarget(mem: Uint8Array, head: Head): boolean {
+  const start = head.targetStart;
+  const end = head.targetEnd;
+  head.scheme = SCHEME.NONE;
+  if (head.method === METHOD.CONNECT) {
+    // authority-form, only here and nothing else here (section 3.2.3)
+    const hostEnd = authorityHostEnd(mem, start, end, true);
+    if (hostEnd < 0) return bad(head);
+    head.pathStart = head.pathEnd = head.queryStart = head.queryEnd = end;
+    setAuthority(head, start, end, hostEnd);
+    return true;
+  }
+  if (mem[start] === 0x2f) return true;
+  if (mem[start] === 0x2a) return (head.method === METHOD.OPTIONS && end - start === 1) || bad(head);
+  // absolute-form (section 3.2.2): its authority replaces Host
+  let authority = start;
+  if (end - start > 7 && equalLowerAt(mem, start, HTTP_SCHEME)) {
+    head.scheme = SCHEME.HTTP;
+    authority += 7;
+  } else if (end - start > 8 && equalLowerAt(mem, start, HTTPS_SCHEME)) {
+    head.scheme = SCHEME.HTTPS;
+    authority += 8;
+  } else {
+    return bad(head);
+  }
+  let i = authority;
+  while (i < head.pathEnd && mem[i] !== 0x2f) i++;
+  const hostEnd = authorityHostEnd(mem, authority, i, false);
+  if (hostEnd < 0) return bad(head);
+  setAuthority(head, authority, i, hostEnd);
+  if (i < head.pathEnd) {
+    head.pathStart = i;
+  } else {
+    head.pathStart = authority - 1;
+    head.pathEnd = authority;
+  }
+  return true;
+}
+
+function setAuthority(head: Head, start: number, end: number, hostEnd: number): void {
+  head.authorityStart = start;
+  head.authorityEnd = end;
+  head.hostStart = start;
+  head.hostEnd = hostEnd;
+  if (head.hostField >= 0) head.drop[head.hostField] = 1;
+}

@@ -1,0 +1,163 @@
+// Responses from upstream (RFC 9112 sections 4 to 6). What is ambiguous is refused: whoever reads it next could read it otherwise.
+
+import { FAULTS } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { BODY, type Head, NAME } from '../head.ts';
+import {
+  CODING_CHUNKED,
+  CONNECTION_CLOSE,
+  CONNECTION_KEEP_ALIVE,
+  CONNECTION_UPGRADE,
+  connectionOptions,
+  parseContentLength,
+  parseFields,
+  parseTransferEncoding,
+  refuse,
+} from './fields.ts';
+import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, SP, VALUE, viewOf, wordOf } from './scan.ts';
+
+type Parsed = typeof DONE | typeof MORE | typeof BAD;
+
+const HTTP = wordOf('HTTP');
+const SLASH_1_DOT = wordOf('/1.\0');
+
+/**
+ * Parses the response head at [start, end); `toHead` tells that it answers a HEAD request. DONE also for interim (1xx)
+ * responses: status below 200, no body, and another head follows at head.end (after 101 another protocol does).
+ * MORE as in parseRequest. BAD: head.fault is upstreamMalformed.
+ */
+export function parseResponse(mem: Uint8Array, start: number, end: number, head: Head, toHead: boolean): Parsed {
+  head.fault = null;
+  head.limit = null;
+  head.count = 0;
+  head.start = start;
+  const line = parseStatusLine(mem, start, end, head);
+  if (line <= 0) return line === 0 ? incomplete(start, end, head) : BAD;
+  const fields = parseFields(mem, line, end, head, true, FAULTS.upstreamMalformed, FAULTS.upstreamMalformed);
+  if (fields <= 0) return fields === 0 ? incomplete(start, end, head) : BAD;
+  if (fields - start > LIMITS.HEAD_BYTES) return tooLarge(head);
+  head.fieldsStart = line;
+  head.end = fields;
+  return interpretFields(mem, head, toHead) ? DONE : BAD;
+}
+
+function incomplete(start: number, end: number, head: Head): typeof MORE | typeof BAD {
+  return end - start >= LIMITS.HEAD_BYTES ? tooLarge(head) : MORE;
+}
+
+function tooLarge(head: Head): typeof BAD {
+  head.limit = 'HEAD_BYTES';
+  return refuse(head, FAULTS.upstreamMalformed);
+}
+
+/** HTTP-version SP status-code SP [ reason-phrase ] CRLF (RFC 9112 section 4). Returns the offset behind it, 0 or -1. */
+function parseStatusLine(mem: Uint8Array, start: number, end: number, head: Head): number {
+  if (end - start < 14) return 0;
+  const words = viewOf(mem);
+  if (
+    words.getInt32(start, true) !== HTTP ||
+    (words.getInt32(start + 4, true) & 0xffffff) !== SLASH_1_DOT ||
+    !isDigit(mem[start + 7] as number) ||
+    mem[start + 8] !== SP ||
+    !isDigit(mem[start + 9] as number) ||
+    !isDigit(mem[start + 10] as number) ||
+    !isDigit(mem[start + 11] as number)
+  ) {
+    return refuse(head, FAULTS.upstreamMalformed);
+  }
+  head.version = mem[start + 7] === 0x30 ? 10 : 11;
+  head.status =
+    (mem[start + 9] as number) * 100 + (mem[start + 10] as number) * 10 + (mem[start + 11] as number) - 0x30 * 111;
+  if (head.status < 100) return refuse(head, FAULTS.upstreamMalformed);
+  let i = start + 12;
+  // Some servers leave out the space before an empty reason; nothing can be misread in that.
+  if (mem[i] === SP) i++;
+  else if (mem[i] !== CR) return refuse(head, FAULTS.upstreamMalformed);
+  head.reasonStart = i;
+  while (i < end && ((CLASS[mem[i] as number] as number) & VALUE) !== 0) i++;
+  head.reasonEnd = i;
+  if (i === end) return 0;
+  if (mem[i] !== CR) return refuse(head, FAULTS.upstreamMalformed);
+  if (i + 1 === end) return 0;
+  return mem[i + 1] === LF ? i + 2 : refuse(head, FAULTS.upstreamMalformed);
+}
+
+function isDigit(c: number): boolean {
+  return ((CLASS[c] as number) & DIGIT) !== 0;
+}
+
+function interpretFields(mem: Uint8Array, head: Head, toHead: boolean): boolean {
+  const { name, drop, valueStart, valueEnd, count, version, status } = head;
+  let length = -1;
+  let chunked = false;
+  let connection = false;
+  let upgrade = false;
+  // RFC 9110 section 8.6 and RFC 9112 section 6.1: no framing field belongs in 1xx and 204, so none goes on.
+  const framed = status >= 200 && status !== 204;
+  for (let k = 0; k < count; k++) {
+    const id = name[k] as number;
+    if (id === NAME.OTHER || id > NAME.PROXY_CONNECTION) continue;
+    switch (id) {
+      case NAME.CONTENT_LENGTH:
+        // Repeated, even if equal: refused, as for requests (RFC 9110 section 8.6).
+        if (length >= 0) return bad(head);
+        length = parseContentLength(mem, valueStart[k] as number, valueEnd[k] as number);
+        if (length < 0) return bad(head);
+        if (!framed) drop[k] = 1;
+        break;
+      case NAME.TRANSFER_ENCODING:
+        // We offer no other coding by TE, so upstream must not use one (RFC 9112 section 7.4).
+        if (chunked || parseTransferEncoding(mem, valueStart[k] as number, valueEnd[k] as number) !== CODING_CHUNKED) {
+          return bad(head);
+        }
+        chunked = true;
+        if (!framed) drop[k] = 1;
+        break;
+      case NAME.CONNECTION:
+        connection = true;
+        drop[k] = 1;
+        break;
+      case NAME.UPGRADE:
+        upgrade = true;
+        drop[k] = 1;
+        break;
+      case NAME.TE:
+      case NAME.KEEP_ALIVE:
+      case NAME.PROXY_CONNECTION:
+        drop[k] = 1;
+        break;
+    }
+  }
+  // RFC 9112 section 6.3 item 3 and section 6.1.
+  if (chunked && (length >= 0 || version === 10)) return bad(head);
+
+  head.contentLength = 0;
+  if (toHead || !framed || status === 304) {
+    head.body = BODY.NONE;
+  } else if (chunked) {
+    head.body = BODY.CHUNKED;
+  } else if (length >= 0) {
+    head.body = length > 0 ? BODY.LENGTH : BODY.NONE;
+    head.contentLength = length;
+  } else {
+    head.body = BODY.UNTIL_CLOSE;
+  }
+
+  // RFC 9112 section 9.3
+  head.keepAlive = version === 11;
+  head.upgrade = false;
+  if (connection) {
+    const bits = connectionOptions(mem, head);
+    if (bits < 0) return bad(head);
+    if ((bits & CONNECTION_CLOSE) !== 0) head.keepAlive = false;
+    else if ((bits & CONNECTION_KEEP_ALIVE) !== 0) head.keepAlive = true;
+    head.upgrade = upgrade && (bits & CONNECTION_UPGRADE) !== 0;
+  }
+  if (head.body === BODY.UNTIL_CLOSE) head.keepAlive = false;
+  return true;
+}
+
+function bad(head: Head): false {
+  refuse(head, FAULTS.upstreamMalformed);
+  return false;
+}
