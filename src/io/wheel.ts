@@ -66,16 +66,18 @@ export class TimerWheel {
     this.#unlink(timer);
   }
 
-  /** Fires everything due at `nowMs`; a sink may arm and cancel any timer meanwhile. */
-  advance(nowMs: number): void {
+  /** Fires everything due at `nowMs`, returns how many; a sink may arm and cancel any timer meanwhile. */
+  advance(nowMs: number): number {
     const target = Math.floor(nowMs / STEP_MS);
-    if (target <= this.#tick) return;
+    if (target <= this.#tick) return 0;
+    let fired = 0;
     // After a long sleep one walk over the whole wheel covers every slot.
     const from = target - this.#tick > SLOTS ? target - SLOTS : this.#tick;
     for (let t = from + 1; t <= target; t++) {
       this.#tick = t;
-      this.#expire(t & MASK, nowMs);
+      fired += this.#expire(t & MASK, nowMs);
     }
+    return fired;
   }
 
   /** Milliseconds until the next slot that holds a timer (an early bound for sleeping), or `max` when none is near. */
@@ -83,14 +85,17 @@ export class TimerWheel {
     if (this.#held === 0) return max;
     const steps = Math.min(SLOTS, Math.ceil(max / STEP_MS));
     for (let s = 1; s <= steps; s++) {
-      if (this.#slots[(this.#tick + s) & MASK] !== null) return Math.max(0, (this.#tick + s) * STEP_MS - nowMs);
+      if (this.#slots[(this.#tick + s) & MASK] !== null) {
+        return Math.min(max, Math.max(0, (this.#tick + s) * STEP_MS - nowMs));
+      }
     }
     return max;
   }
 
-  #expire(index: number, nowMs: number): void {
+  #expire(index: number, nowMs: number): number {
     let timer = this.#slots[index] ?? null;
-    if (timer === null) return;
+    if (timer === null) return 0;
+    let fired = 0;
     // Detach the whole list first: what sinks arm now goes to later slots, and what they cancel unlinks itself.
     this.#slots[index] = null;
     const head = new Timer(NO_SINK, -1);
@@ -105,9 +110,11 @@ export class TimerWheel {
       } else {
         timer.due = -1;
         this.#armed--;
+        fired++;
         timer.sink.onTimer(timer);
       }
     }
+    return fired;
   }
 
   #link(timer: Timer, due: number): void {

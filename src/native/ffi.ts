@@ -1,0 +1,158 @@
+// The FFI library, loaded once, from this project's own dependency and only if its bytes are the ones reviewed; and the
+// C functions called through it. Nothing else in RAUTA touches it.
+
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { EXIT, ExitError } from '../base/errors.ts';
+
+/** SHA-256 of `koffi.node` in the platform packages of koffi 3.3.4, by `<libc>_<arch>`. */
+export const FFI_SHA256: Readonly<Record<string, string>> = {
+  linux_x64: 'bee3ebc173f47178269e8441fbfd90899c8fe6bc3c948f481c79670f924b1725',
+  musl_x64: '9adcea38c4feb5bdf91d07535c75d9d1caecf7a9b9f8cc87a9a1271a52d8b1ab',
+  linux_arm64: '7086182b845ae3a0e22113513c9a4e4f2b7838814b079c9a91270887eab1adf1',
+  musl_arm64: '07454e12b8c3f3444d8fb74d533f9a5c4951b4cb2040d43987e46168b7de2a45',
+};
+
+/**
+ * How a value is passed to C. `address` is an address below 4 GB, given as a signed 32-bit integer and zero-extended:
+ * every argument of a hot call is then a small integer to V8, and nothing is allocated for it on any architecture.
+ * `long` is any 64-bit value exact in a double; `bytes` a typed array of our own, for calls that are rare.
+ */
+type Kind = 'int' | 'address' | 'long' | 'bytes' | 'env';
+type Passed<K extends Kind> = K extends 'env' ? object : K extends 'bytes' ? NodeJS.TypedArray : number;
+type Arguments<K extends readonly Kind[]> = { [I in keyof K]: Passed<K[I]> };
+
+/** What the poll of the event loop hands back: readiness of a descriptor as a libuv watcher. */
+export interface PollHandle {
+  start(options: { readable: boolean }, callback: () => void): void;
+  stop(): void;
+  close(): void;
+}
+
+interface Ffi {
+  load(path: null): { func(name: string, result: string, args: readonly string[]): unknown };
+  view(address: bigint, bytes: number): ArrayBuffer;
+  errno(): number;
+  readonly node: {
+    readonly env: object;
+    poll(fd: number, options: { readable: boolean }, callback: () => void): PollHandle | null;
+  };
+}
+
+/** The bytes at `path` are those of `sha256`, or an error that says which file to look at. */
+export function verifyBinary(path: string, sha256: string | undefined): void {
+  if (!existsSync(path)) {
+    throw new ExitError(EXIT.cannotRun, `the FFI library is not installed: ${path} is missing (run 'make deps')`);
+  }
+  const actual = createHash('sha256').update(readFileSync(path)).digest('hex');
+  if (actual !== sha256) {
+    throw new ExitError(EXIT.cannotRun, `${path} has SHA-256 ${actual}, expected ${sha256 ?? 'none'}: not loaded`);
+  }
+}
+
+/** The C library of this process, from its own memory map: the loader of musl names itself. */
+function libcName(): 'linux' | 'musl' {
+  return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'linux';
+}
+
+function loadFfi(): Ffi {
+  const arch = process.arch;
+  if (process.platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
+    throw new ExitError(EXIT.cannotRun, `RAUTA runs on Linux on x86-64 and arm64, not on ${process.platform} ${arch}`);
+  }
+  const build = `${libcName()}_${arch}`;
+  const path = fileURLToPath(
+    new URL(`../../node_modules/@koromix/koffi-linux-${arch}/${build}/koffi.node`, import.meta.url),
+  );
+  verifyBinary(path, FFI_SHA256[build]);
+  return createRequire(import.meta.url)(path) as Ffi;
+}
+
+const ffi = loadFfi();
+const library = ffi.load(null);
+const TYPES = { int: 'int', address: 'uint', long: 'long', bytes: 'void *', env: 'void *' } as const;
+
+/** The C function `name` of this process; a missing one is a plain error at start, never a crash later. */
+export function symbol<const K extends readonly Kind[]>(
+  name: string,
+  args: K,
+  result: 'int' | 'long' = 'int',
+): (...args: Arguments<K>) => number {
+  try {
+    const types = args.map((kind) => TYPES[kind]);
+    return library.func(name, result, types) as (...args: Arguments<K>) => number;
+  } catch (cause) {
+    throw new ExitError(EXIT.cannotRun, `this system's C library has no ${name}(): ${String(cause)}`);
+  }
+}
+
+/** errno of the last call through `symbol`; only meaningful right after it failed. */
+export const errno: () => number = ffi.errno;
+/** The memory at `address` as an ArrayBuffer that does not own it. */
+export function view(address: number, bytes: number): ArrayBuffer {
+  return ffi.view(BigInt(address), bytes);
+}
+/** Calls back from libuv's loop while `fd` is readable. */
+export function pollReadable(fd: number, callback: () => void): PollHandle {
+  const handle = ffi.node.poll(fd, { readable: true }, callback);
+  if (handle === null) throw new ExitError(EXIT.cannotRun, 'the event loop cannot poll the reactor');
+  return handle;
+}
+
+// Hot: all arguments small integers. `ssize_t` results are read as int, since no length given reaches 2^31.
+export const recv = symbol('recv', ['int', 'address', 'int', 'int']);
+export const send = symbol('send', ['int', 'address', 'int', 'int']);
+export const epollWait = symbol('epoll_wait', ['int', 'address', 'int', 'int']);
+export const accept4 = symbol('accept4', ['int', 'address', 'address', 'int']);
+export const splice = symbol('splice', ['int', 'address', 'int', 'address', 'int', 'int']);
+export const eventfdWrite = symbol('eventfd_write', ['int', 'int']);
+export const read = symbol('read', ['int', 'address', 'int']);
+
+// Per connection.
+export const socket = symbol('socket', ['int', 'int', 'int']);
+export const connect = symbol('connect', ['int', 'address', 'int']);
+export const setsockopt = symbol('setsockopt', ['int', 'int', 'int', 'address', 'int']);
+export const getsockopt = symbol('getsockopt', ['int', 'int', 'int', 'address', 'address']);
+export const getpeername = symbol('getpeername', ['int', 'address', 'address']);
+export const getsockname = symbol('getsockname', ['int', 'address', 'address']);
+export const shutdown = symbol('shutdown', ['int', 'int']);
+export const closeFd = symbol('close', ['int']);
+export const epollCtl = symbol('epoll_ctl', ['int', 'int', 'int', 'address']);
+
+// Rare.
+export const epollCreate = symbol('epoll_create1', ['int']);
+export const bind = symbol('bind', ['int', 'address', 'int']);
+export const listen = symbol('listen', ['int', 'int']);
+export const socketpair = symbol('socketpair', ['int', 'int', 'int', 'address']);
+export const sendmsg = symbol('sendmsg', ['int', 'address', 'int']);
+export const recvmsg = symbol('recvmsg', ['int', 'address', 'int']);
+export const eventfd = symbol('eventfd', ['int', 'int']);
+export const pipe2 = symbol('pipe2', ['address', 'int']);
+// fcntl is variadic: with integer arguments both ABIs pass them as they pass named ones.
+export const fcntl = symbol('fcntl', ['int', 'int', 'int']);
+export const mmap = symbol('mmap', ['long', 'long', 'int', 'int', 'int', 'long'], 'long');
+export const munmap = symbol('munmap', ['long', 'long']);
+export const madvise = symbol('madvise', ['address', 'long', 'int']);
+export const memfdCreate = symbol('memfd_create', ['bytes', 'int']);
+export const ftruncate = symbol('ftruncate', ['int', 'long']);
+export const prctl = symbol('prctl', ['int', 'long', 'long', 'long', 'long']);
+export const prctlName = symbol('prctl', ['int', 'bytes']);
+export const setrlimit = symbol('setrlimit', ['int', 'bytes']);
+
+const adjustExternal = symbol('napi_adjust_external_memory', ['env', 'long', 'bytes']);
+const adjusted = new BigInt64Array(1);
+/**
+ * Corrects what V8 believes it keeps alive outside its heap by `bytes`. Address space that is reserved but untouched
+ * must not count as garbage to be collected.
+ */
+export function adjustExternalMemory(bytes: number): void {
+  adjustExternal(ffi.node.env, bytes, adjusted);
+}
+
+/** The descriptor by which libuv's default loop waits. libuv's functions are part of Node's own ABI. */
+export function uvBackendFd(): number {
+  const loop = symbol('uv_default_loop', [], 'long')();
+  return symbol('uv_backend_fd', ['long'])(loop);
+}

@@ -1,0 +1,35 @@
+// The only unsafe room: everything that reaches C does so here. Typed functions over offsets and handles; no pointer
+// leaves it.
+
+import { LIMITS } from '../base/limits.ts';
+import { NativeIo } from './io.ts';
+
+export { errnoName, NativeError } from './errors.ts';
+export { NativeIo } from './io.ts';
+export { Reactor } from './loop.ts';
+export { closeDescriptor, recvMessage, sendMessage, socketPair } from './message.ts';
+export {
+  cpuSeconds,
+  forbidCoreDumps,
+  setNoNewPrivileges,
+  setParentDeathSignal,
+  setProcessTitle,
+} from './process.ts';
+export {
+  createEvent,
+  createShared,
+  drain,
+  growShared,
+  mapShared,
+  notify,
+  openPipe,
+  type Pipe,
+  spliceIn,
+  spliceOut,
+  unmap,
+} from './shared.ts';
+
+/** The process's one `Io`. `arenaBytes`: a multiple of 64 KB up to 1 GB; address space only, pages come when touched. */
+export function openNative(options: { arenaBytes?: number } = {}): NativeIo {
+  return new NativeIo(options.arenaBytes ?? LIMITS.ARENA_BYTES);
+}

@@ -1,0 +1,492 @@
+// The proxy's system, done by libc: sockets as handles, one edge-triggered epoll set, the arena, clock and timers.
+// Hot calls reach C with small integers only and allocate nothing.
+
+import { randomFillSync } from 'node:crypto';
+import { LIMITS } from '../base/limits.ts';
+import { ERRNO, HANDLE_FD_BITS, type Handle, type Io, type ReadySink, type SocketAddress } from '../io/io.ts';
+import { TimerWheel } from '../io/wheel.ts';
+import { ADDRESS_BYTES, decodeAddress, encodeAddress } from './address.ts';
+import { Arena } from './arena.ts';
+import { NativeError } from './errors.ts';
+import * as c from './ffi.ts';
+import { AF, EPOLL, F, IPV6_V6ONLY, LAYOUT, MSG, SHUT_WR, SO, SOCK, SOL, TCP } from './layout.ts';
+
+const FD_LIMIT = 1 << HANDLE_FD_BITS;
+const FD_MASK = FD_LIMIT - 1;
+/** Generations fit what is left of a positive small integer. */
+const GENERATIONS = 1 << (31 - HANDLE_FD_BITS);
+const EVENTS = LIMITS.EVENTS_PER_TURN;
+const EVENT_WORDS = LAYOUT.epollEvent.size >> 2;
+const DATA_WORD = LAYOUT.epollEvent.data >> 2;
+const STREAM = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
+const RANDOM_WORDS = 1024;
+export const SCRATCH_BYTES = 4096;
+/** Where in it socket addresses stand. */
+const NAME_AT = 64;
+/** `epoll_data` of libuv's descriptor in our set; no handle is negative. */
+const UV = -1;
+
+/** Flags of a descriptor. */
+const WATCHED = 1;
+/** Its open file may live on in another process, so closing ours does not end its place in the epoll set. */
+const SHARED = 2;
+
+export class NativeIo implements Io {
+  readonly kind = 'native';
+  readonly mem: Uint8Array;
+  readonly timers: TimerWheel;
+  readonly arena: Arena;
+
+  #nowMs = 0;
+  #nowUs = 0.5;
+  #wallMs = 0.5;
+  /** While libuv waits alone, nobody advances the clock: the first to ask for it wakes the reactor. */
+  #asleep = false;
+  #onRouse: () => void = nothing;
+  /** libuv's descriptor reported an event in the last turn. */
+  #uvReady = false;
+
+  readonly #base: number;
+  readonly #bytes: number;
+  /** By descriptor: the handle that is open on it, or the negated last one. Untouched pages of these cost nothing. */
+  readonly #handles = new Int32Array(FD_LIMIT);
+  readonly #flags = new Uint8Array(FD_LIMIT);
+  readonly #sinks: ReadySink[] = [];
+
+  readonly #epoll: number;
+  readonly #events: Int32Array;
+  readonly #eventsAddress: number;
+  /** Arena offset of SCRATCH_BYTES for small arguments and results of calls, valid within one call. */
+  readonly scratch: number;
+  readonly #args: Int32Array;
+
+  #againSinks: ReadySink[] = [];
+  #againEvents: number[] = [];
+  #spareSinks: ReadySink[] = [];
+  #spareEvents: number[] = [];
+  readonly #hooks: (() => void)[] = [];
+
+  readonly #random = new Uint32Array(RANDOM_WORDS);
+  #randomAt = RANDOM_WORDS;
+
+  constructor(arenaBytes: number) {
+    const arena = new Arena(arenaBytes);
+    this.arena = arena;
+    this.mem = arena.mem;
+    this.#base = arena.base;
+    this.#bytes = arena.bytes;
+    const events = arena.alloc(EVENTS * LAYOUT.epollEvent.size);
+    this.#events = new Int32Array(arena.mem.buffer, events, EVENTS * EVENT_WORDS);
+    this.#eventsAddress = arena.base + events;
+    this.scratch = arena.alloc(SCRATCH_BYTES);
+    this.#args = new Int32Array(arena.mem.buffer, this.scratch, 4);
+    this.#epoll = c.epollCreate(EPOLL.CLOEXEC);
+    if (this.#epoll < 0) throw new NativeError('epoll_create1', c.errno(), '');
+    this.#readClock();
+    this.timers = new TimerWheel(this.#nowMs);
+  }
+
+  // ---- memory
+
+  alloc(bytes: number): number {
+    return this.arena.alloc(bytes);
+  }
+  free(offset: number): void {
+    this.arena.free(offset);
+  }
+  sizeOf(offset: number): number {
+    return this.arena.sizeOf(offset);
+  }
+
+  // ---- clock
+
+  get nowMs(): number {
+    if (this.#asleep) this.#rouse();
+    return this.#nowMs;
+  }
+  get nowUs(): number {
+    if (this.#asleep) this.#rouse();
+    return this.#nowUs;
+  }
+  get wallMs(): number {
+    if (this.#asleep) this.#rouse();
+    return this.#wallMs;
+  }
+  clockUs(): number {
+    return performance.now() * 1000;
+  }
+
+  #readClock(): void {
+    const us = performance.now() * 1000;
+    this.#nowUs = us;
+    this.#nowMs = Math.floor(us / 1000);
+    this.#wallMs = Date.now();
+  }
+
+  #rouse(): void {
+    this.#asleep = false;
+    this.#readClock();
+    this.#onRouse();
+  }
+
+  // ---- random
+
+  random32(): number {
+    if (this.#randomAt === RANDOM_WORDS) {
+      randomFillSync(this.#random);
+      this.#randomAt = 0;
+    }
+    return this.#random[this.#randomAt++] as number;
+  }
+
+  // ---- handles
+
+  /** The handle of a descriptor just opened nonblocking, or -EMFILE (closing it) when its number does not fit. */
+  opened(fd: number): Handle {
+    if (fd >= FD_LIMIT) {
+      c.closeFd(fd);
+      return -ERRNO.EMFILE;
+    }
+    let generation = (Math.abs(this.#handles[fd] as number) >> HANDLE_FD_BITS) + 1;
+    if (generation === GENERATIONS) generation = 1;
+    const handle = (generation << HANDLE_FD_BITS) | fd;
+    this.#handles[fd] = handle;
+    this.#flags[fd] = 0;
+    return handle;
+  }
+
+  /** The descriptor of an open handle, or -EBADF. */
+  fdOf(handle: Handle): number {
+    if (handle < FD_LIMIT || this.#handles[handle & FD_MASK] !== handle) return -ERRNO.EBADF;
+    return handle & FD_MASK;
+  }
+
+  /** Takes over an open descriptor of this process: nonblocking and closed on exec from now on. */
+  adopt(fd: number): Handle {
+    if (!(fd >= 0 && fd < FD_LIMIT) || (this.#handles[fd] as number) > 0) return -ERRNO.EBADF;
+    const flags = c.fcntl(fd, F.GETFL, 0);
+    if (flags < 0 || c.fcntl(fd, F.SETFL, flags | SOCK.NONBLOCK) < 0 || c.fcntl(fd, F.SETFD, F.CLOEXEC) < 0) {
+      return -c.errno();
+    }
+    const handle = this.opened(fd);
+    this.#flags[fd] = SHARED;
+    return handle;
+  }
+
+  /** Another process has, or will have, the same open file. */
+  markShared(handle: Handle): void {
+    const fd = this.fdOf(handle);
+    if (fd >= 0) this.markSharedFd(fd);
+  }
+  markSharedFd(fd: number): void {
+    if (fd >= 0 && fd < FD_LIMIT) this.#flags[fd] = (this.#flags[fd] as number) | SHARED;
+  }
+
+  // ---- sockets
+
+  accept(listener: Handle): Handle {
+    const fd = this.fdOf(listener);
+    if (fd < 0) return fd;
+    for (;;) {
+      // TCP_NODELAY and keepalive are inherited from the listening socket.
+      const accepted = c.accept4(fd, 0, 0, SOCK.NONBLOCK | SOCK.CLOEXEC);
+      if (accepted >= 0) return this.opened(accepted);
+      const error = c.errno();
+      // A connection that ended while it waited is not the listener's failure: accept(2), "Error handling".
+      if (error !== ERRNO.EINTR && error !== ERRNO.ECONNABORTED) return -error;
+    }
+  }
+
+  connect(address: SocketAddress): Handle {
+    const length = encodeAddress(this.mem, this.scratch + NAME_AT, address);
+    if (length === 0) return -ERRNO.EINVAL;
+    const fd = c.socket(familyOf(address), STREAM, 0);
+    if (fd < 0) return -c.errno();
+    const handle = this.opened(fd);
+    if (handle < 0) return handle;
+    if (address.family !== 'unix') this.#tuneTcp(fd);
+    if (c.connect(fd, this.#base + this.scratch + NAME_AT, length) < 0) {
+      const error = c.errno();
+      // Interrupted, it goes on by itself (connect(2)).
+      if (error !== ERRNO.EINPROGRESS && error !== ERRNO.EINTR) {
+        this.close(handle);
+        return -error;
+      }
+    }
+    return handle;
+  }
+
+  connectError(handle: Handle): number {
+    const fd = this.fdOf(handle);
+    if (fd < 0) return ERRNO.EBADF;
+    const result = this.#getOption(fd, SOL.SOCKET, SO.ERROR);
+    return result < 0 ? -result : result;
+  }
+
+  recv(handle: Handle, offset: number, length: number): number {
+    const fd = handle & FD_MASK;
+    if (handle < FD_LIMIT || this.#handles[fd] !== handle) return -ERRNO.EBADF;
+    // Written so that NaN fails it too.
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
+    const n = c.recv(fd, this.#base + offset, length, 0);
+    return n >= 0 ? n : this.#recvFailed(fd, offset, length);
+  }
+
+  #recvFailed(fd: number, offset: number, length: number): number {
+    for (;;) {
+      const error = c.errno();
+      if (error !== ERRNO.EINTR) return -error;
+      const n = c.recv(fd, this.#base + offset, length, 0);
+      if (n >= 0) return n;
+    }
+  }
+
+  send(handle: Handle, offset: number, length: number): number {
+    const fd = handle & FD_MASK;
+    if (handle < FD_LIMIT || this.#handles[fd] !== handle) return -ERRNO.EBADF;
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
+    const n = c.send(fd, this.#base + offset, length, MSG.NOSIGNAL);
+    return n >= 0 ? n : this.#sendFailed(fd, offset, length);
+  }
+
+  #sendFailed(fd: number, offset: number, length: number): number {
+    for (;;) {
+      const error = c.errno();
+      if (error !== ERRNO.EINTR) return -error;
+      const n = c.send(fd, this.#base + offset, length, MSG.NOSIGNAL);
+      if (n >= 0) return n;
+    }
+  }
+
+  shutdown(handle: Handle): number {
+    const fd = this.fdOf(handle);
+    if (fd < 0) return fd;
+    return c.shutdown(fd, SHUT_WR) < 0 ? -c.errno() : 0;
+  }
+
+  close(handle: Handle): void {
+    const fd = this.fdOf(handle);
+    if (fd < 0) return;
+    const flags = this.#flags[fd] as number;
+    if (flags === (WATCHED | SHARED)) this.#control(EPOLL.CTL_DEL, fd, 0, 0);
+    if ((flags & WATCHED) !== 0) this.#sinks[fd] = NO_SINK;
+    this.#handles[fd] = -handle;
+    this.#flags[fd] = 0;
+    // Never repeated: Linux has released the descriptor even when close(2) reports EINTR.
+    c.closeFd(fd);
+  }
+
+  reset(handle: Handle): void {
+    const fd = this.fdOf(handle);
+    if (fd < 0) return;
+    // SO_LINGER with a time of zero: close(2) discards what is queued and sends RST.
+    this.#args[0] = 1;
+    this.#args[1] = 0;
+    c.setsockopt(fd, SOL.SOCKET, SO.LINGER, this.#base + this.scratch, LAYOUT.linger.size);
+    this.close(handle);
+  }
+
+  peer(handle: Handle): SocketAddress {
+    return this.#nameOf(handle, 'getpeername', c.getpeername);
+  }
+  localAddress(handle: Handle): SocketAddress {
+    return this.#nameOf(handle, 'getsockname', c.getsockname);
+  }
+
+  #nameOf(handle: Handle, syscall: string, get: typeof c.getpeername): SocketAddress {
+    const fd = this.fdOf(handle);
+    if (fd < 0) throw new NativeError(syscall, ERRNO.EBADF, `handle ${handle}`);
+    const at = this.scratch + NAME_AT;
+    this.#args[0] = ADDRESS_BYTES;
+    if (get(fd, this.#base + at, this.#base + this.scratch) < 0) {
+      throw new NativeError(syscall, c.errno(), `handle ${handle}`);
+    }
+    return decodeAddress(this.mem, at, this.#args[0] as number);
+  }
+
+  /** A listening socket (IPv6 takes IPv6 only; an existing unix path is EADDRINUSE), or -errno. */
+  listen(address: SocketAddress, options: { reusePort: boolean; backlog: number }): Handle {
+    const length = encodeAddress(this.mem, this.scratch + NAME_AT, address);
+    if (length === 0) return -ERRNO.EINVAL;
+    const fd = c.socket(familyOf(address), STREAM, 0);
+    if (fd < 0) return -c.errno();
+    const handle = this.opened(fd);
+    if (handle < 0) return handle;
+    if (address.family !== 'unix') {
+      this.#setOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
+      if (options.reusePort) this.#setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
+      if (address.family === 'ipv6') this.#setOption(fd, SOL.IPV6, IPV6_V6ONLY, 1);
+      this.#tuneTcp(fd);
+    }
+    if (c.bind(fd, this.#base + this.scratch + NAME_AT, length) < 0 || c.listen(fd, options.backlog) < 0) {
+      const error = c.errno();
+      this.close(handle);
+      return -error;
+    }
+    return handle;
+  }
+
+  /** No delay for small writes, and probes that find a peer gone without a word. */
+  #tuneTcp(fd: number): void {
+    this.#setOption(fd, SOL.TCP, TCP.NODELAY, 1);
+    this.#setOption(fd, SOL.SOCKET, SO.KEEPALIVE, 1);
+    this.#setOption(fd, SOL.TCP, TCP.KEEPIDLE, LIMITS.TCP_KEEPALIVE_IDLE_S);
+    this.#setOption(fd, SOL.TCP, TCP.KEEPINTVL, LIMITS.TCP_KEEPALIVE_INTERVAL_S);
+    this.#setOption(fd, SOL.TCP, TCP.KEEPCNT, LIMITS.TCP_KEEPALIVE_PROBES);
+  }
+
+  #setOption(fd: number, level: number, option: number, value: number): number {
+    this.#args[0] = value;
+    return c.setsockopt(fd, level, option, this.#base + this.scratch, 4);
+  }
+
+  /** An integer option, or -errno. */
+  #getOption(fd: number, level: number, option: number): number {
+    this.#args[0] = 0;
+    this.#args[1] = 4;
+    const at = this.#base + this.scratch;
+    return c.getsockopt(fd, level, option, at, at + 4) < 0 ? -c.errno() : (this.#args[0] as number);
+  }
+
+  // ---- readiness
+
+  watch(handle: Handle, sink: ReadySink): number {
+    const fd = this.fdOf(handle);
+    if (fd < 0) return fd;
+    if (this.#control(EPOLL.CTL_ADD, fd, EPOLL.IN | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET, handle) < 0) return -c.errno();
+    // Filled without holes, so that the array stays packed.
+    while (this.#sinks.length <= fd) this.#sinks.push(NO_SINK);
+    this.#sinks[fd] = sink;
+    this.#flags[fd] = (this.#flags[fd] as number) | WATCHED;
+    return 0;
+  }
+
+  again(sink: ReadySink, events: number): void {
+    if (this.#asleep) this.#rouse();
+    this.#againSinks.push(sink);
+    this.#againEvents.push(events);
+  }
+
+  onTurn(callback: () => void): void {
+    this.#hooks.push(callback);
+  }
+
+  #control(operation: number, fd: number, events: number, data: number): number {
+    this.#args[0] = events;
+    this.#args[DATA_WORD] = data;
+    return c.epollCtl(this.#epoll, operation, fd, this.#base + this.scratch);
+  }
+
+  /**
+   * One turn: waits up to `waitMs` for events (0 when somebody asked for `again`), then handles at most
+   * LIMITS.EVENTS_PER_TURN of them, the timers, and who asked before. Returns how many things were handled.
+   */
+  turn(waitMs: number): number {
+    const wait = this.#againSinks.length > 0 ? 0 : this.timers.untilNext(this.#nowMs, waitMs);
+    const n = c.epollWait(this.#epoll, this.#eventsAddress, EVENTS, wait);
+    this.#readClock();
+    let handled = n > 0 ? this.#dispatch(n) : this.#noEvents(n);
+    handled += this.timers.advance(this.#nowMs);
+    if (this.#againSinks.length > 0) handled += this.#runAgain();
+    if (handled > 0) for (let i = 0; i < this.#hooks.length; i++) (this.#hooks[i] as () => void)();
+    return handled;
+  }
+
+  #dispatch(n: number): number {
+    const events = this.#events;
+    const handles = this.#handles;
+    let handled = 0;
+    for (let i = 0, at = 0; i < n; i++, at += EVENT_WORDS) {
+      const handle = events[at + DATA_WORD] as number;
+      const fd = handle & FD_MASK;
+      // Closed, perhaps reopened, by what an earlier event of this turn did.
+      if (handles[fd] !== handle) {
+        if (handle === UV) this.#uvReady = true;
+        continue;
+      }
+      const bits = events[at] as number;
+      // EPOLLIN, EPOLLOUT, EPOLLRDHUP and EPOLLERR or EPOLLHUP as READABLE 1, WRITABLE 2, PEER_CLOSED 4 and BROKEN 8.
+      const ready =
+        (bits & EPOLL.IN) |
+        ((bits & EPOLL.OUT) >> 1) |
+        ((bits & EPOLL.RDHUP) >> 11) |
+        (bits & EPOLL.ERR) |
+        ((bits & EPOLL.HUP) >> 1);
+      handled++;
+      (this.#sinks[fd] as ReadySink).onReady(ready);
+    }
+    return handled;
+  }
+
+  #noEvents(n: number): number {
+    if (n < 0) {
+      const error = c.errno();
+      if (error !== ERRNO.EINTR) throw new NativeError('epoll_wait', error, 'reactor');
+    }
+    return 0;
+  }
+
+  #runAgain(): number {
+    const sinks = this.#againSinks;
+    const events = this.#againEvents;
+    // What is asked for meanwhile belongs to the next turn.
+    this.#againSinks = this.#spareSinks;
+    this.#againEvents = this.#spareEvents;
+    this.#spareSinks = sinks;
+    this.#spareEvents = events;
+    const n = sinks.length;
+    for (let i = 0; i < n; i++) (sinks[i] as ReadySink).onReady(events[i] as number);
+    sinks.length = 0;
+    events.length = 0;
+    return n;
+  }
+
+  // ---- for the loop (loop.ts)
+
+  /** The epoll set's own descriptor. */
+  get epollFd(): number {
+    return this.#epoll;
+  }
+
+  /** Adds libuv's descriptor to the set or takes it out; two sets may not watch each other (ELOOP). */
+  watchUv(fd: number, on: boolean): void {
+    const operation = on ? EPOLL.CTL_ADD : EPOLL.CTL_DEL;
+    if (this.#control(operation, fd, EPOLL.IN, UV) < 0) throw new NativeError('epoll_ctl', c.errno(), 'event loop');
+  }
+
+  /** Whether libuv had something to do in the last turns; asking clears it. */
+  takeUvReady(): boolean {
+    const ready = this.#uvReady;
+    this.#uvReady = false;
+    return ready;
+  }
+
+  /** From now on the clock stands still; `onRouse` is called when somebody needs it, at most once. */
+  fallAsleep(onRouse: () => void): void {
+    this.#onRouse = onRouse;
+    this.#asleep = true;
+  }
+
+  /** Reads the clock and runs it again. */
+  awake(): void {
+    this.#asleep = false;
+    this.#readClock();
+  }
+
+  /** Gives the epoll set and the arena back; for what lives shorter than its process (tests). */
+  dispose(): void {
+    c.closeFd(this.#epoll);
+    this.arena.release();
+  }
+}
+
+const NO_SINK: ReadySink = { onReady() {} };
+function nothing(): void {}
+
+function familyOf(address: SocketAddress): number {
+  return address.family === 'ipv4' ? AF.INET : address.family === 'ipv6' ? AF.INET6 : AF.UNIX;
+}
+
+function outOfRange(offset: number, length: number): RangeError {
+  return new RangeError(`mem[${offset}..+${length}) is outside the arena`);
+}

@@ -1,0 +1,40 @@
+// What a process of RAUTA tells the kernel about itself (prctl(2), setrlimit(2)).
+
+import { constants } from 'node:os';
+import { NativeError } from './errors.ts';
+import * as c from './ffi.ts';
+import { PR, RLIMIT_CORE } from './layout.ts';
+
+function control(option: number, value: number, about: string): void {
+  if (c.prctl(option, value, 0, 0, 0) < 0) throw new NativeError('prctl', c.errno(), about);
+}
+
+/**
+ * `signal` is sent to this process when its parent dies. The kernel forgets it when the user or group changes, so it
+ * comes after that; and a parent that died before is not noticed, so compare `process.ppid` afterwards.
+ */
+export function setParentDeathSignal(signal: NodeJS.Signals): void {
+  control(PR.SET_PDEATHSIG, constants.signals[signal], signal);
+}
+
+/** Neither this process nor its children can gain privileges by exec any more. */
+export function setNoNewPrivileges(): void {
+  control(PR.SET_NO_NEW_PRIVS, 1, 'no new privileges');
+}
+
+/** No core file, and no other process of the same user can look into this one's memory. */
+export function forbidCoreDumps(): void {
+  if (c.setrlimit(RLIMIT_CORE, new BigUint64Array(2)) < 0) throw new NativeError('setrlimit', c.errno(), 'core');
+  control(PR.SET_DUMPABLE, 0, 'dumpable');
+}
+
+/** The name that `ps` and `top` show for this thread; at most 15 bytes count. */
+export function setProcessTitle(title: string): void {
+  if (c.prctlName(PR.SET_NAME, Buffer.from(`${title}\0`)) < 0) throw new NativeError('prctl', c.errno(), title);
+}
+
+/** CPU seconds of this process so far, user and system. Not for hot paths. */
+export function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
