@@ -1,0 +1,176 @@
+// Header edits of a rule, compiled: which fields of a head are not forwarded, and the prepared bytes that follow the rest.
+
+import { bytesOf, put } from '../../base/bytes.ts';
+import type { HeaderEdits } from '../../ir/ir.ts';
+import { FieldName } from '../field-name.ts';
+import { type Head, NAME } from '../head.ts';
+import { Template, UUID_BYTES } from './template.ts';
+
+/** A filter that cannot be compiled; the message says which and why. */
+export class FilterError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'FilterError';
+  }
+}
+
+/** tchar of RFC 9110 section 5.6.2. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** field-vchar, SP and HTAB (RFC 9110 section 5.5); anything above ASCII goes out as UTF-8. */
+const VALUE = /^[\t\x20-\x7e\u0080-\u{10ffff}]*$/u;
+
+/** Framing and hop-by-hop fields belong to the connections on either side (RFC 9110 section 7.6.1, RFC 9112 section 6). */
+const FRAMING = [
+  'connection',
+  'content-length',
+  'transfer-encoding',
+  'te',
+  'trailer',
+  'upgrade',
+  'keep-alive',
+  'proxy-connection',
+  'http2-settings',
+];
+/** Host decides routing; it is changed by URLRewrite's hostname. Expect is answered by the proxy. */
+const REQUEST_ONLY = ['host', 'expect'];
+
+export type Side = 'request' | 'response';
+
+/** Whether a filter may edit the field (any case) on this side. */
+export function isEditable(side: Side, name: string): boolean {
+  const lower = name.toLowerCase();
+  return !FRAMING.includes(lower) && !(side === 'request' && REQUEST_ONLY.includes(lower));
+}
+
+interface Edit {
+  readonly name: string;
+  /** Fields of this name that came with the head are not forwarded. */
+  drop: boolean;
+  values: string[];
+}
+
+export class FieldEdits {
+  /** Bytes that `put` writes, always the same number. */
+  readonly size: number;
+  /** Whether `put` needs a UUID. */
+  readonly usesUuid: boolean;
+  readonly #dropIds = new Uint8Array(256);
+  readonly #dropOthers: readonly FieldName[];
+  readonly #drops: boolean;
+  readonly #touched: ReadonlySet<number>;
+  readonly #lines: Uint8Array;
+  /** Where in #lines the UUIDs stand. */
+  readonly #holes: Int32Array;
+
+  /** Edits in the order of the filters; each applies set, add, remove. Throws FilterError. */
+  constructor(side: Side, filters: readonly HeaderEdits[]) {
+    const edits = composed(side, filters);
+    const names = [...edits.keys()].map((lower) => new FieldName(lower));
+    const dropped = names.filter((name) => edits.get(name.lower)?.drop);
+    for (const name of dropped) if (name.id !== NAME.OTHER) this.#dropIds[name.id] = 1;
+    this.#dropOthers = dropped.filter((name) => name.id === NAME.OTHER);
+    this.#drops = dropped.length > 0;
+    this.#touched = new Set(names.map((name) => name.id).filter((id) => id !== NAME.OTHER));
+
+    const parts: Uint8Array[] = [];
+    const holes: number[] = [];
+    let at = 0;
+    const append = (bytes: Uint8Array): void => {
+      parts.push(bytes);
+      at += bytes.length;
+    };
+    for (const { name, values } of edits.values()) {
+      for (const value of values) {
+        append(bytesOf(`${name}: `));
+        const template = new Template(value);
+        for (const hole of template.holes) holes.push(at + hole);
+        append(template.bytes);
+        append(bytesOf('\r\n'));
+      }
+    }
+    this.#lines = new Uint8Array(Buffer.concat(parts));
+    this.#holes = Int32Array.from(holes);
+    this.size = at;
+    this.usesUuid = holes.length > 0;
+  }
+
+  /**
+   * Whether the edits set, add to or remove the well-known field `id` (NAME, not OTHER): then the proxy writes none of its own
+   * (X-Forwarded-*, X-Request-ID).
+   */
+  touches(id: number): boolean {
+    return this.#touched.has(id);
+  }
+
+  /** Marks the fields of the head that are replaced or removed. */
+  apply(mem: Uint8Array, head: Head): void {
+    if (!this.#drops) return;
+    const others = this.#dropOthers;
+    for (let i = 0; i < head.count; i++) {
+      const id = head.name[i] as number;
+      if (id !== NAME.OTHER) {
+        if (this.#dropIds[id] === 1) head.drop[i] = 1;
+        continue;
+      }
+      for (let k = 0; k < others.length; k++) if ((others[k] as FieldName).is(mem, head, i)) head.drop[i] = 1;
+    }
+  }
+
+  /** Writes the set and added field lines; `uuidAt` is where 36 bytes of UUID text are (used only if `usesUuid`). */
+  put(mem: Uint8Array, at: number, uuidAt: number): number {
+    const end = put(mem, at, this.#lines);
+    const holes = this.#holes;
+    for (let i = 0; i < holes.length; i++) {
+      const hole = at + (holes[i] as number);
+      for (let k = 0; k < UUID_BYTES; k++) mem[hole + k] = mem[uuidAt + k] as number;
+    }
+    return end;
+  }
+}
+
+/** What the filters do to each name, by its lower-case form, in the order of first mention. */
+function composed(side: Side, filters: readonly HeaderEdits[]): ReadonlyMap<string, Edit> {
+  const edits = new Map<string, Edit>();
+  const edit = (action: string, name: string): Edit => {
+    const where = `${side} header ${action} ${JSON.stringify(name)}`;
+    if (!TOKEN.test(name)) throw new FilterError(`${where}: not a field name`);
+    if (!isEditable(side, name)) throw new FilterError(`${where}: ${refusal(name)}`);
+    const known = edits.get(name.toLowerCase());
+    if (known !== undefined) return known;
+    const fresh = { name, drop: false, values: [] };
+    edits.set(name.toLowerCase(), fresh);
+    return fresh;
+  };
+  for (const filter of filters) {
+    for (const { name, value } of firstOfEach(filter.set)) {
+      const target = edit('set', name);
+      target.drop = true;
+      target.values = [checked(side, 'set', name, value)];
+    }
+    for (const { name, value } of firstOfEach(filter.add)) {
+      edit('add', name).values.push(checked(side, 'add', name, value));
+    }
+    for (const name of filter.remove) {
+      const target = edit('remove', name);
+      target.drop = true;
+      target.values = [];
+    }
+  }
+  return edits;
+}
+
+function refusal(name: string): string {
+  return name.toLowerCase() === 'host'
+    ? 'Host cannot be edited here, use urlRewrite.hostname'
+    : 'framing and connection fields cannot be edited';
+}
+
+function checked(side: Side, action: string, name: string, value: string): string {
+  if (VALUE.test(value)) return value.trim();
+  throw new FilterError(`${side} header ${action} ${JSON.stringify(name)}: the value holds control characters`);
+}
+
+/** Of several entries of one name only the first counts (Gateway API v1.6.1, HTTPHeader.name). */
+function firstOfEach<H extends { readonly name: string }>(headers: readonly H[]): H[] {
+  return headers.filter((h, i) => headers.findIndex((o) => o.name.toLowerCase() === h.name.toLowerCase()) === i);
+}

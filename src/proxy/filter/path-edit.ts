@@ -1,0 +1,75 @@
+// Rewriting and redirecting paths (Gateway API v1.6.1, HTTPPathModifier).
+
+import { bytesOf, move, put } from '../../base/bytes.ts';
+import type { PathModifier } from '../../ir/ir.ts';
+import { type Head, METHOD } from '../head.ts';
+
+const SLASH = 0x2f;
+const QUESTION = 0x3f;
+const ASTERISK = 0x2a;
+
+/** What may stand in a path (RFC 3986 section 3.3): pchar, '/', and '%' of an escape. */
+const PATH_CHARACTER = /[-A-Za-z0-9/._~!$&'()*+,;=:@%]/;
+
+export class PathEdit {
+  /** Longest text that it adds to the request's own path. */
+  readonly size: number;
+  readonly #prefixOnly: boolean;
+  readonly #value: Uint8Array;
+
+  constructor(modifier: PathModifier) {
+    this.#prefixOnly = modifier.type === 'ReplacePrefixMatch';
+    const path = escaped(modifier.value);
+    // As with a prefix that is matched, a trailing slash of the replacement is ignored: '/xyz/' + '/bar' is '/xyz/bar'.
+    this.#value = bytesOf(this.#prefixOnly ? path.replace(/\/+$/, '') : path === '' ? '/' : path);
+    this.size = this.#value.length + 1;
+  }
+
+  /** Writes the edited path; the first `prefixLength` bytes of the head's path are those that the match covered. */
+  put(mem: Uint8Array, at: number, head: Head, prefixLength: number): number {
+    const end = put(mem, at, this.#value);
+    if (!this.#prefixOnly) return end;
+    const rest = head.pathStart + prefixLength;
+    if (rest < head.pathEnd) return move(mem, end, rest, head.pathEnd);
+    if (end > at) return end;
+    mem[at] = SLASH;
+    return at + 1;
+  }
+}
+
+/** The value as an absolute path: what may not stand in a path is escaped, so that it can end neither path nor line. */
+function escaped(value: string): string {
+  let path = '';
+  for (const c of value) {
+    if (PATH_CHARACTER.test(c)) path += c;
+    else for (const octet of bytesOf(c)) path += `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return path === '' || path.startsWith('/') ? path : `/${path}`;
+}
+
+/** Most bytes that `putTarget` writes. */
+export function targetBound(head: Head, edit: PathEdit | null): number {
+  return (edit === null ? 0 : edit.size) + head.queryEnd - head.queryStart + head.pathEnd - head.pathStart + 2;
+}
+
+/**
+ * Writes the request target in origin form, path edited and query kept. A path that does not begin with '/' ('*') is not
+ * edited; an empty one (absolute form without path) is '/', of OPTIONS '*' (RFC 9112 sections 3.2.1 and 3.2.4).
+ */
+export function putTarget(
+  mem: Uint8Array,
+  at: number,
+  head: Head,
+  prefixLength: number,
+  edit: PathEdit | null,
+): number {
+  let to = at;
+  if (head.pathStart === head.pathEnd) {
+    if (edit !== null) to = edit.put(mem, to, head, 0);
+    else mem[to++] = head.method === METHOD.OPTIONS && !head.hasQuery ? ASTERISK : SLASH;
+  } else if (edit !== null && mem[head.pathStart] === SLASH) to = edit.put(mem, to, head, prefixLength);
+  else to = move(mem, to, head.pathStart, head.pathEnd);
+  if (!head.hasQuery) return to;
+  mem[to++] = QUESTION;
+  return move(mem, to, head.queryStart, head.queryEnd);
+}

@@ -1,0 +1,163 @@
+// Paths are normalised before they are matched and forwarded as matched, so that a rule and the backend behind it can never
+// read the same path differently (`/public/../admin`, `/%61dmin`, `//admin`).
+
+import { LIMITS } from '../../base/limits.ts';
+import type { Head } from '../head.ts';
+import { escapedAt } from './conditions.ts';
+
+const SLASH = 0x2f;
+const DOT = 0x2e;
+const PERCENT = 0x25;
+const BACKSLASH = 0x5c;
+
+/** 1 for the octets that never need escaping (RFC 3986 section 2.3). */
+const UNRESERVED = new Uint8Array(256);
+for (const c of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~') UNRESERVED[c.charCodeAt(0)] = 1;
+const HEX = new Uint8Array(16);
+for (let i = 0; i < 16; i++) HEX[i] = '0123456789ABCDEF'.charCodeAt(i);
+
+const scratch = new Uint8Array(LIMITS.URI_BYTES);
+
+/**
+ * Normalises the path in mem[start..end) in place, keeping its end where it is (the query follows), and returns where it
+ * begins now; -1 when it must be refused with 400. A path that does not begin with '/' ('*', or none) is left alone.
+ *
+ * - escapes of unreserved characters are decoded, the hexadecimal digits of others written in upper case (RFC 3986 section
+ *   6.2.2.1 and 6.2.2.2); a reserved character stays escaped (`%2F` is data, not a separator: section 2.2);
+ * - dot segments are removed (section 6.2.2.3), then runs of slashes become one, as Envoy does with `normalize_path` and
+ *   `merge_slashes`;
+ * - refused: a path that leaves the root, a broken escape (decoding around it could make a new one), `%00`, and dot segments
+ *   that show only when `%2F`, `%5C` or a backslash is read as a separator, as some backends do (`/a/..%2Fadmin`).
+ */
+export function normalizePath(mem: Uint8Array, start: number, end: number): number {
+  if (start === end || mem[start] !== SLASH || isPlain(mem, start, end)) return start;
+  if (end - start > scratch.length) return -1;
+  const length = normalizeInto(scratch, mem, start, end);
+  if (length < 0) return -1;
+  for (let i = 0; i < length; i++) mem[end - length + i] = scratch[i] as number;
+  return end - length;
+}
+
+/** Normalises the path of a request head (its target becomes the origin form of it); false when it must be refused. */
+export function normalizeTarget(mem: Uint8Array, head: Head): boolean {
+  const start = normalizePath(mem, head.pathStart, head.pathEnd);
+  if (start === head.pathStart) return true;
+  if (start < 0) return false;
+  head.pathStart = start;
+  head.targetStart = start;
+  return true;
+}
+
+/** The same for a path of the configuration; null when it is refused. */
+export function normalizedPath(path: Uint8Array): Uint8Array | null {
+  const copy = path.slice();
+  const start = normalizePath(copy, 0, copy.length);
+  return start < 0 ? null : copy.subarray(start);
+}
+
+/** No escape, no backslash, no '/.' and no '//': nothing to do. */
+function isPlain(mem: Uint8Array, start: number, end: number): boolean {
+  let previous = 0;
+  for (let i = start; i < end; i++) {
+    const c = mem[i] as number;
+    if (c === PERCENT || c === BACKSLASH) return false;
+    if (previous === SLASH && (c === DOT || c === SLASH)) return false;
+    previous = c;
+  }
+  return true;
+}
+
+function normalizeInto(to: Uint8Array, mem: Uint8Array, start: number, end: number): number {
+  const decoded = decodeUnreserved(to, mem, start, end);
+  if (decoded < 0 || hidesDotSegment(to, decoded)) return -1;
+  const length = removeDotSegments(to, decoded);
+  return length < 0 ? -1 : mergeSlashes(to, length);
+}
+
+function decodeUnreserved(to: Uint8Array, mem: Uint8Array, start: number, end: number): number {
+  let at = 0;
+  for (let i = start; i < end; i++) {
+    const c = mem[i] as number;
+    if (c !== PERCENT) {
+      to[at++] = c;
+      continue;
+    }
+    const octet = escapedAt(mem, i, end);
+    if (octet <= 0) return -1;
+    if (UNRESERVED[octet] === 1) to[at++] = octet;
+    else {
+      to[at++] = PERCENT;
+      to[at++] = HEX[octet >> 4] as number;
+      to[at++] = HEX[octet & 15] as number;
+    }
+    i += 2;
+  }
+  return at;
+}
+
+/** A '.' or '..' bounded by an escaped or backward slash on at least one side. */
+function hidesDotSegment(path: Uint8Array, length: number): boolean {
+  let segment = 0;
+  let odd = false;
+  for (let i = 0; i <= length; ) {
+    const width = separatorAt(path, i, length);
+    if (width === 0) {
+      i++;
+      continue;
+    }
+    const plain = width === 1 && path[i] !== BACKSLASH;
+    if (isDots(path, segment, i) && (odd || !plain)) return true;
+    odd = !plain;
+    i += width;
+    segment = i;
+  }
+  return false;
+}
+
+/** Width of what some reader takes for a slash at path[i]: '/', '\', %2F, %5C, or the end (1); 0 for anything else. */
+function separatorAt(path: Uint8Array, i: number, length: number): number {
+  if (i === length) return 1;
+  const c = path[i];
+  if (c === SLASH || c === BACKSLASH) return 1;
+  if (c !== PERCENT) return 0;
+  const octet = escapedAt(path, i, length);
+  return octet === SLASH || octet === BACKSLASH ? 3 : 0;
+}
+
+function isDots(path: Uint8Array, start: number, end: number): boolean {
+  if (end - start === 1) return path[start] === DOT;
+  return end - start === 2 && path[start] === DOT && path[start + 1] === DOT;
+}
+
+/** RFC 3986 section 5.2.4 in place, except that going above the root is an error (-1). */
+function removeDotSegments(path: Uint8Array, length: number): number {
+  let at = 0;
+  for (let i = 0; i < length; ) {
+    // path[i] is a slash; the segment is behind it.
+    let stop = i + 1;
+    while (stop < length && path[stop] !== SLASH) stop++;
+    if (!isDots(path, i + 1, stop)) {
+      path.copyWithin(at, i, stop);
+      at += stop - i;
+    } else {
+      if (stop - i === 3) {
+        if (at === 0) return -1;
+        do at--;
+        while (path[at] !== SLASH);
+      }
+      // A dot segment at the end leaves its slash: '/a/.' and '/a/b/..' are '/a/'.
+      if (stop === length) path[at++] = SLASH;
+    }
+    i = stop;
+  }
+  return at;
+}
+
+function mergeSlashes(path: Uint8Array, length: number): number {
+  let at = 0;
+  for (let i = 0; i < length; i++) {
+    if (path[i] === SLASH && at > 0 && path[at - 1] === SLASH) continue;
+    path[at++] = path[i] as number;
+  }
+  return at;
+}

@@ -1,0 +1,148 @@
+// Which rule takes a request on one listening socket (docs/reference/routing.md). Rules come and go one by one, between two
+// requests; what `find` returned stays valid for the request that holds it.
+
+import type { Key, ListenerHost, Match, RuleEntry } from '../../ir/ir.ts';
+import type { Head } from '../head.ts';
+import { Candidate } from './candidate.ts';
+import { HostMap, HostReader } from './hosts.ts';
+import { PathTree } from './paths.ts';
+
+class ListenerNode<T> {
+  host: ListenerHost | null = null;
+  readonly hostnames = new HostMap<PathTree<T>>();
+}
+
+interface Installed<T> {
+  readonly rule: RuleEntry;
+  readonly candidates: readonly Candidate<T>[];
+}
+
+export class Router<T> {
+  /** Key of the ListenerEntry: of a rule's attachments only those to it count. */
+  readonly listener: Key;
+
+  // ---- what the last `find` met, for filters and logs
+  /** The most specific listener hostname; null when the socket has none for the host. */
+  host: ListenerHost | null = null;
+  match: Match | null = null;
+  /** Bytes of the path that the match covers: of a prefix without its trailing slash (0 for '/'), else the whole path. */
+  prefixLength = 0;
+
+  readonly #listed = new HostMap<ListenerNode<T>>();
+  /** By ListenerHost.hostname: also those that rules name and `setHosts` has not listed (yet). */
+  readonly #nodes = new Map<string, ListenerNode<T>>();
+  readonly #installed = new Map<Key, Installed<T>>();
+  readonly #reader = new HostReader();
+
+  constructor(listener: Key) {
+    this.listener = listener;
+  }
+
+  /** Number of rules. */
+  get size(): number {
+    return this.#installed.size;
+  }
+
+  /** The hosts of the ListenerEntry; rules attached to others wait. O(hosts). */
+  setHosts(hosts: readonly ListenerHost[]): void {
+    const hostnames = new Set(hosts.map((host) => host.hostname));
+    for (const [hostname, node] of this.#nodes) {
+      if (node.host === null || hostnames.has(hostname)) continue;
+      node.host = null;
+      this.#listed.remove(hostname);
+      this.#dropIfUnused(hostname, node);
+    }
+    for (const host of hosts) {
+      const node = this.#node(host.hostname);
+      if (node.host === null) this.#listed.add(host.hostname, node);
+      node.host = host;
+    }
+  }
+
+  /**
+   * Adds a rule, or replaces the one of its key. Costs what the rule is large, whatever else is there. Throws RegexError, or
+   * Error for an impossible path, and then changes nothing.
+   */
+  set(rule: RuleEntry, payload: T): void {
+    const candidates = rule.matches.map((_, i) => new Candidate(rule, i, payload));
+    this.remove(rule.key);
+    this.#installed.set(rule.key, { rule, candidates });
+    for (const attachment of rule.attachments) {
+      if (attachment.listener !== this.listener) continue;
+      const { hostnames } = this.#node(attachment.host);
+      for (const hostname of new Set(attachment.hostnames)) {
+        let tree = hostnames.get(hostname);
+        if (tree === undefined) {
+          tree = new PathTree<T>();
+          hostnames.add(hostname, tree);
+        }
+        for (const candidate of candidates) tree.add(candidate);
+      }
+    }
+  }
+
+  /** Takes a rule out; false if there is none of the key. */
+  remove(key: Key): boolean {
+    const installed = this.#installed.get(key);
+    if (installed === undefined) return false;
+    this.#installed.delete(key);
+    for (const attachment of installed.rule.attachments) {
+      if (attachment.listener !== this.listener) continue;
+      const node = this.#nodes.get(attachment.host) as ListenerNode<T>;
+      for (const hostname of new Set(attachment.hostnames)) {
+        const tree = node.hostnames.get(hostname) as PathTree<T>;
+        for (const candidate of installed.candidates) tree.remove(candidate);
+        if (tree.size === 0) node.hostnames.remove(hostname);
+      }
+      this.#dropIfUnused(attachment.host, node);
+    }
+    return true;
+  }
+
+  /**
+   * The payload of the rule that takes the request, null for 404. The path must be normalised (normalizeTarget) before.
+   *
+   * 1. The most specific listener hostname that covers the host takes the request, and with it only the rules attached there
+   *    (Gateway API v1.6.1, Gateway.spec.listeners: listener isolation).
+   * 2. Among their hostnames the most specific comes first; when none of its rules matches, the next one is tried: the API
+   *    orders rules by hostname ("precedence must be given to rules from the HTTPRoute with the largest number of characters
+   *    in a matching hostname", HTTPRoute.spec.hostnames), it does not hide the others. (Envoy's virtual hosts do hide them.)
+   * 3. Within a hostname: path, method, header, query, age, name (PathTree, Candidate).
+   */
+  find(mem: Uint8Array, head: Head): T | null {
+    const reader = this.#reader;
+    reader.read(mem, head.hostStart, head.hostEnd);
+    this.match = null;
+    this.host = null;
+    const listener = this.#listed.best(reader);
+    if (listener === null) return null;
+    this.host = listener.host;
+    const hostnames = listener.hostnames;
+    let tree = hostnames.exact(reader);
+    let found = tree === null ? null : tree.find(mem, head);
+    if (found === null && hostnames.hasWildcards) {
+      for (let i = reader.suffixes - 1; i >= 0 && found === null; i--) {
+        tree = hostnames.wildcard(reader, i);
+        if (tree !== null) found = tree.find(mem, head);
+      }
+    }
+    if (found === null && hostnames.any !== null) found = hostnames.any.find(mem, head);
+    if (found === null) return null;
+    this.match = found.match;
+    this.prefixLength = found.match.path.type === 'PathPrefix' ? found.path.length : head.pathEnd - head.pathStart;
+    return found.payload;
+  }
+
+  #node(hostname: string): ListenerNode<T> {
+    let node = this.#nodes.get(hostname);
+    if (node === undefined) {
+      node = new ListenerNode<T>();
+      this.#nodes.set(hostname, node);
+    }
+    return node;
+  }
+
+  #dropIfUnused(hostname: string, node: ListenerNode<T>): void {
+    if (node.host === null && node.hostnames.size === 0) this.#nodes.delete(hostname);
+  }
+}

@@ -1,0 +1,74 @@
+// Pickers choose among a fixed set of choices (endpoints of a cluster, backends of a rule) by index. A change of the set makes
+// a new picker; what an old one picked stays valid for who holds its set.
+
+import type { Balancer, Endpoint } from '../../../ir/ir.ts';
+import { LeastRequest } from './least-request.ts';
+import { Maglev } from './maglev.ts';
+import { RoundRobin, Weighted } from './weighted.ts';
+
+export interface Picker {
+  /**
+   * Index of the choice, -1 when there is none. `hash` (unsigned 32 bits) is used by the hashing pickers: equal hashes go to the
+   * same choice.
+   */
+  pick(hash: number): number;
+}
+
+/** Where randomness comes from (Io). */
+export interface Random {
+  /** 32 unsigned bits. */
+  random32(): number;
+}
+
+export const NO_CHOICE: Picker = { pick: () => -1 };
+
+/** The share of each of a rule's backends by weight; weight 0 gets nothing. */
+export function splitPicker(weights: readonly number[]): Picker {
+  return weightedOf(Int32Array.from(weights.keys()), weights, 0);
+}
+
+/**
+ * A picker over a cluster's endpoints, by their index in the array. Those that are draining are chosen from only while none is
+ * ready; those of weight 0 never. `active[i]` is the number of requests at endpoint i, kept by the caller.
+ */
+export function endpointPicker(
+  balancer: Balancer,
+  endpoints: readonly Endpoint[],
+  active: Int32Array,
+  random: Random,
+): Picker {
+  const usable = usableOf(endpoints);
+  const indexes = Int32Array.from(usable);
+  const weights = usable.map((i) => (endpoints[i] as Endpoint).weight);
+  if (indexes.length === 0) return NO_CHOICE;
+  if (balancer.type === 'maglev') {
+    const ids = usable.map((i) => (endpoints[i] as Endpoint).id);
+    return new Maglev(indexes, ids, weights, 'auto');
+  }
+  if (balancer.type === 'leastRequest') return new LeastRequest(indexes, weights, active, random);
+  return weightedOf(indexes, weights, random.random32());
+}
+
+function usableOf(endpoints: readonly Endpoint[]): number[] {
+  const of = (state: Endpoint['state']): number[] => {
+    const found: number[] = [];
+    endpoints.forEach((e, i) => {
+      if (e.state === state && e.weight > 0) found.push(i);
+    });
+    return found;
+  };
+  const ready = of('ready');
+  return ready.length > 0 ? ready : of('draining');
+}
+
+function weightedOf(indexes: Int32Array, weights: readonly number[], start: number): Picker {
+  const used = weights.filter((weight) => weight > 0);
+  if (used.length === 0) return NO_CHOICE;
+  const equal = used.every((weight) => weight === used[0]);
+  if (equal)
+    return new RoundRobin(
+      indexes.filter((_, i) => (weights[i] as number) > 0),
+      start,
+    );
+  return new Weighted(indexes, weights);
+}
