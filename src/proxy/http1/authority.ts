@@ -14,11 +14,10 @@ export function authorityHostEnd(mem: Uint8Array, start: number, end: number, ne
     if (i === end || !isIpv6(mem, start + 1, i)) return -1;
     i++;
   } else {
-    while (i < end) {
-      const c = mem[i] as number;
-      if (((CLASS[c] as number) & REG_NAME) !== 0) i++;
-      else if (c === 0x25 && i + 2 < end && isHex(mem[i + 1] as number) && isHex(mem[i + 2] as number)) i += 3;
-      else break;
+    for (;;) {
+      while (i < end && ((CLASS[mem[i] as number] as number) & REG_NAME) !== 0) i++;
+      if (i + 2 >= end || mem[i] !== 0x25 || !isHex(mem[i + 1] as number) || !isHex(mem[i + 2] as number)) break;
+      i += 3;
     }
     if (i === start) return -1;
   }

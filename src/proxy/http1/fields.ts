@@ -6,7 +6,7 @@ import type { Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { type Head, NAME } from '../head.ts';
 import { nameId } from './names.ts';
-import { CLASS, COLON, CR, DIGIT, HTAB, LF, SP, TOKEN, viewOf } from './scan.ts';
+import { CLASS, COLON, COMMA, CR, DIGIT, HTAB, LF, SP, TOKEN, viewOf, wordOf } from './scan.ts';
 
 /** Notes why parsing failed; returns BAD. */
 export function refuse(head: Head, fault: Fault): -1 {
@@ -158,7 +158,7 @@ export function parseTransferEncoding(mem: Uint8Array, start: number, end: numbe
   let last = false;
   for (let at = start; at <= end; ) {
     let i = at;
-    while (i < end && mem[i] !== 0x2c) i++;
+    while (i < end && mem[i] !== COMMA) i++;
     let from = at;
     let to = i;
     while (from < to && (mem[from] === SP || mem[from] === HTAB)) from++;
@@ -179,8 +179,12 @@ export const CONNECTION_CLOSE = 1;
 export const CONNECTION_KEEP_ALIVE = 2;
 export const CONNECTION_UPGRADE = 4;
 
-const CLOSE = bytesOf('close');
-const KEEP_ALIVE = bytesOf('keep-alive');
+const CLOS = wordOf('clos');
+const KEEP = wordOf('keep');
+const ALI = wordOf('-ali');
+const LIVE = wordOf('live');
+/** Folds letters in a word (names.ts); a field value has no control byte that it could turn into '-'. */
+const FOLD = 0x20202020;
 const UPGRADE = bytesOf('upgrade');
 
 /**
@@ -189,6 +193,7 @@ const UPGRADE = bytesOf('upgrade');
  * when there are more than LIMITS.CONNECTION_OPTIONS options.
  */
 export function connectionOptions(mem: Uint8Array, head: Head): number {
+  const words = viewOf(mem);
   const { name, valueStart, valueEnd } = head;
   let bits = 0;
   let options = 0;
@@ -196,9 +201,18 @@ export function connectionOptions(mem: Uint8Array, head: Head): number {
     if (name[field] !== NAME.CONNECTION) continue;
     const end = valueEnd[field] as number;
     let at = valueStart[field] as number;
+    // By far the most common values, alone.
+    if (end - at === 10 && isKeepAlive(words, at)) {
+      bits |= CONNECTION_KEEP_ALIVE;
+      continue;
+    }
+    if (end - at === 5 && isClose(mem, words, at)) {
+      bits |= CONNECTION_CLOSE;
+      continue;
+    }
     while (at < end) {
       let i = at;
-      while (i < end && mem[i] !== 0x2c) i++;
+      while (i < end && mem[i] !== COMMA) i++;
       let from = at;
       let to = i;
       while (from < to && (mem[from] === SP || mem[from] === HTAB)) from++;
@@ -209,13 +223,25 @@ export function connectionOptions(mem: Uint8Array, head: Head): number {
         return -1;
       }
       const length = to - from;
-      if (length === 5 && equalLowerAt(mem, from, CLOSE)) bits |= CONNECTION_CLOSE;
-      else if (length === 10 && equalLowerAt(mem, from, KEEP_ALIVE)) bits |= CONNECTION_KEEP_ALIVE;
+      if (length === 5 && isClose(mem, words, from)) bits |= CONNECTION_CLOSE;
+      else if (length === 10 && isKeepAlive(words, from)) bits |= CONNECTION_KEEP_ALIVE;
       else if (length === 7 && equalLowerAt(mem, from, UPGRADE)) bits |= CONNECTION_UPGRADE;
       else if (length > 0) dropNamed(mem, head, from, to);
     }
   }
   return bits;
+}
+
+function isKeepAlive(words: DataView, at: number): boolean {
+  return (
+    (words.getInt32(at, true) | FOLD) === KEEP &&
+    (words.getInt32(at + 4, true) | FOLD) === ALI &&
+    (words.getInt32(at + 6, true) | FOLD) === LIVE
+  );
+}
+
+function isClose(mem: Uint8Array, words: DataView, at: number): boolean {
+  return (words.getInt32(at, true) | FOLD) === CLOS && ((mem[at + 4] as number) | 0x20) === 0x65;
 }
 
 function dropNamed(mem: Uint8Array, head: Head, from: number, to: number): void {
@@ -244,7 +270,7 @@ function equalFold(mem: Uint8Array, a: number, b: number, length: number): boole
 export function listHas(mem: Uint8Array, start: number, end: number, lower: Uint8Array): boolean {
   for (let at = start; at < end; ) {
     let i = at;
-    while (i < end && mem[i] !== 0x2c) i++;
+    while (i < end && mem[i] !== COMMA) i++;
     let from = at;
     let to = i;
     while (from < to && (mem[from] === SP || mem[from] === HTAB)) from++;
