@@ -49,6 +49,7 @@ const NAMES: readonly (readonly [RegExp, string])[] = [
   [/\.selector$/, 'LabelSelector'],
   [/\.matchExpressions\[\]$/, 'LabelSelectorRequirement'],
   [/\.listeners\[\]\.tls$/, 'ListenerTLSConfig'],
+  [/^BackendTLSPolicy.*\.caCertificateRefs\[\]$/, 'LocalObjectReference'],
   [/\.validation\.caCertificateRefs\[\]$/, 'ObjectReference'],
   [/[cC]ertificateRefs?\[\]$/, 'SecretObjectReference'],
   [/\.clientCertificateRef$/, 'SecretObjectReference'],

@@ -3,6 +3,7 @@
 import type { KubeObject } from '../../store/world.ts';
 import type { KindInfo, Shape } from '../shape.ts';
 import type {
+  LocalObjectReference,
   PolicyAncestorStatus,
 } from './shared.ts';
 import {
@@ -27,12 +28,6 @@ export interface PolicyTargetReference {
   readonly sectionName?: string;
 }
 
-export interface BackendTLSPolicySpecValidationCaCertificateRefs {
-  readonly group: string;
-  readonly kind: string;
-  readonly name: string;
-}
-
 export interface SubjectAltName {
   readonly hostname?: string;
   readonly type: 'Hostname' | 'URI';
@@ -40,7 +35,7 @@ export interface SubjectAltName {
 }
 
 export interface BackendTLSPolicyValidation {
-  readonly caCertificateRefs?: readonly BackendTLSPolicySpecValidationCaCertificateRefs[];
+  readonly caCertificateRefs?: readonly LocalObjectReference[];
   readonly hostname: string;
   readonly subjectAltNames?: readonly SubjectAltName[];
   readonly wellKnownCACertificates?: string;

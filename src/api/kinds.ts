@@ -1,0 +1,42 @@
+// Every kind that is read, by apiVersion and kind.
+
+import { OWN_KINDS } from './backend.ts';
+import { CORE_KINDS } from './core.ts';
+import { GATEWAY_API_KINDS } from './generated/index.ts';
+import type { KindInfo, Shape } from './shape.ts';
+
+const KINDS: readonly KindInfo[] = [...GATEWAY_API_KINDS, ...CORE_KINDS, ...OWN_KINDS];
+
+/** Read and checked, but nothing is served by them yet: whoever writes one is told so. */
+const UNSERVED: ReadonlySet<string> = new Set([
+  'GRPCRoute',
+  'TLSRoute',
+  'TCPRoute',
+  'UDPRoute',
+  'BackendTLSPolicy',
+  'ListenerSet',
+  'XBackendTrafficPolicy',
+  'Ingress',
+  'IngressClass',
+]);
+
+const byKind = new Map(KINDS.map((info) => [info.kind, info]));
+
+export function kindInfo(kind: string): KindInfo | undefined {
+  return byKind.get(kind);
+}
+
+/** The shape by which an object of this apiVersion and kind is read. */
+export function shapeOf(apiVersion: string, kind: string): Shape | undefined {
+  const info = byKind.get(kind);
+  return info !== undefined && Object.hasOwn(info.versions, apiVersion) ? info.versions[apiVersion] : undefined;
+}
+
+export function isServed(kind: string): boolean {
+  return !UNSERVED.has(kind);
+}
+
+/** The kinds that are read, for suggesting the nearest name. */
+export function kindNames(): string[] {
+  return [...byKind.keys()];
+}

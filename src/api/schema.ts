@@ -1,0 +1,272 @@
+// Checks an object the way an API server does: fills in defaults, prunes unknown fields with a warning, and names what
+// is wrong by its field path. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+
+import { RE2JS } from 're2js';
+import { nearest } from '../base/nearest.ts';
+import type { Problem } from '../source/source.ts';
+import { type KubeObject, type ObjectKey, objectKey } from '../store/world.ts';
+import { isServed, kindInfo, kindNames, shapeOf } from './kinds.ts';
+import { checkMetadata, isDateTime } from './metadata.ts';
+import { at, type Fields, isFields, Report, setField, typeOf } from './report.ts';
+import { checkRules } from './rules.ts';
+import type { KindInfo, Shape } from './shape.ts';
+
+export interface CheckResult {
+  /** Null when there is an error, or when the kind is not one that is read. */
+  readonly object: KubeObject | null;
+  /** Which object it claims to be, even when it is wrong; null when that cannot be said. */
+  readonly key: ObjectKey | null;
+  readonly problems: readonly Problem[];
+}
+
+export interface CheckOptions {
+  /** For namespaced objects that name none; `default` unless said. */
+  readonly defaultNamespace?: string;
+}
+
+/** Checks one object as parsed from YAML or JSON. */
+export function checkObject(value: unknown, options: CheckOptions = {}): CheckResult {
+  const report = new Report(isFields(value) && typeof value['kind'] === 'string' && isSecret(value['kind']));
+  if (!isFields(value)) {
+    report.error('', `must be a Kubernetes object, not ${typeOf(value)}`);
+    return { object: null, key: null, problems: report.problems };
+  }
+  const found = findKind(value, report);
+  if (found === null) return { object: null, key: null, problems: report.problems };
+  const { info, shape } = found;
+  const metadata = checkMetadata(value['metadata'], info, options.defaultNamespace ?? 'default', report);
+  const body = walkObject(value, shape, '', report, TOP_FIELDS);
+  const key =
+    metadata === null || metadata.name === '' ? null : objectKey(info.kind, metadata.namespace, metadata.name);
+  if (info.kind === 'Secret') foldStringData(body);
+  if (info.kind === 'Service') defaultTargetPorts(body);
+  if (report.errors === 0) checkRules(info.kind, body, report);
+  if (!isServed(info.kind)) report.warning('kind', `kind ${info.kind} is checked but not served by this version`);
+  const problems = key === null ? report.problems : report.problems.map((p) => withObject(p, key));
+  if (report.errors > 0 || metadata === null) return { object: null, key, problems };
+  const status = isFields(value['status']) ? { status: value['status'] } : {};
+  return { object: { apiVersion: info.apiVersion, kind: info.kind, metadata, ...body, ...status }, key, problems };
+}
+
+const TOP_FIELDS: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata', 'status']);
+
+function isSecret(kind: string): boolean {
+  // A mistyped Secret is one too.
+  return kindInfo(kind)?.secret === true || /secret/i.test(kind);
+}
+
+function withObject(problem: Problem, object: ObjectKey): Problem {
+  return { ...problem, place: { ...problem.place, object } };
+}
+
+function findKind(value: Fields, report: Report): { info: KindInfo; shape: Shape } | null {
+  const { apiVersion, kind } = value;
+  if (typeof kind !== 'string' || kind === '') {
+    report.error(kind === undefined ? '' : 'kind', 'kind is required, as a string');
+    return null;
+  }
+  if (typeof apiVersion !== 'string' || apiVersion === '') {
+    report.error(apiVersion === undefined ? '' : 'apiVersion', 'apiVersion is required, as a string');
+    return null;
+  }
+  const info = kindInfo(kind);
+  const shape = shapeOf(apiVersion, kind);
+  if (info !== undefined && shape !== undefined) return { info, shape };
+  let hint = '';
+  if (info !== undefined && group(info.apiVersion) === group(apiVersion)) hint = ` (served: ${info.apiVersion})`;
+  else if (info === undefined) {
+    const near = nearest(kind, kindNames());
+    if (near !== undefined) hint = `; did you mean ${near}?`;
+  }
+  report.warning('kind', `kind ${short(kind)} of ${short(apiVersion)} is not served, ignored${hint}`);
+  return null;
+}
+
+function group(apiVersion: string): string {
+  return apiVersion.includes('/') ? (apiVersion.split('/')[0] as string) : '';
+}
+
+function short(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+/** stringData is written over data, as the API server does on create and update. */
+function foldStringData(body: Record<string, unknown>): void {
+  const texts = body['stringData'];
+  if (!isFields(texts)) return;
+  const data: Record<string, unknown> = { ...(isFields(body['data']) ? body['data'] : {}) };
+  for (const [name, text] of Object.entries(texts)) setField(data, name, Buffer.from(String(text)).toString('base64'));
+  delete body['stringData'];
+  body['data'] = data;
+}
+
+/** A port without targetPort goes to the same number (the API server's default for Services that have endpoints). */
+function defaultTargetPorts(body: Record<string, unknown>): void {
+  const spec = body['spec'];
+  const ports = isFields(spec) && Array.isArray(spec['ports']) ? spec['ports'] : [];
+  for (const port of ports) if (isFields(port)) (port as Record<string, unknown>)['targetPort'] ??= port['port'];
+}
+
+/** One value by its shape; undefined when it is wrong. */
+function walk(value: unknown, shape: Shape, path: string, report: Report): unknown {
+  switch (shape.type) {
+    case 'free':
+      return value;
+    case 'object':
+      return isFields(value)
+        ? walkObject(value, shape, path, report, null)
+        : wrongType(value, 'a mapping', path, report);
+    case 'map':
+      return isFields(value) ? walkMap(value, shape, path, report) : wrongType(value, 'a mapping', path, report);
+    case 'array':
+      return Array.isArray(value) ? walkArray(value, shape, path, report) : wrongType(value, 'a list', path, report);
+    case 'string':
+      return typeof value === 'string'
+        ? walkText(value, shape, path, report)
+        : wrongType(value, 'a string', path, report);
+    case 'boolean':
+      return typeof value === 'boolean' ? value : wrongType(value, 'true or false', path, report);
+    case 'integer':
+    case 'number':
+      return walkNumber(value, shape, path, report);
+    case 'intOrString':
+      if (typeof value === 'string') return walkText(value, shape, path, report);
+      return walkNumber(value, { ...shape, type: 'integer' }, path, report);
+  }
+}
+
+function wrongType(value: unknown, expected: string, path: string, report: Report): undefined {
+  const quote =
+    expected === 'a string' && (typeof value === 'number' || typeof value === 'boolean') ? ' (quote it)' : '';
+  report.error(path, `must be ${expected}, not ${typeOf(value)}${quote}`);
+  return undefined;
+}
+
+function walkObject(
+  value: Fields,
+  shape: Shape,
+  path: string,
+  report: Report,
+  skip: ReadonlySet<string> | null,
+): Record<string, unknown> {
+  const fields = shape.fields ?? {};
+  const out: Record<string, unknown> = {};
+  for (const name of Object.keys(value)) {
+    if (skip?.has(name)) continue;
+    const child = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    if (child === undefined) {
+      const near = nearest(name, Object.keys(fields));
+      report.warning(at(path, name), `unknown field, ignored${near === undefined ? '' : `; did you mean ${near}?`}`);
+      continue;
+    }
+    const given = value[name];
+    // null means absent where null is no value of the field; a default then takes its place.
+    if (given === undefined || (given === null && !child.nullable && child.type !== 'free')) continue;
+    out[name] = given === null ? null : walk(given, child, at(path, name), report);
+  }
+  for (const name of Object.keys(fields)) {
+    const child = fields[name] as Shape;
+    if (child.default === undefined || Object.hasOwn(out, name)) continue;
+    out[name] = walk(child.default, child, at(path, name), report);
+  }
+  for (const name of shape.required ?? []) {
+    if (!Object.hasOwn(out, name)) report.error(at(path, name), 'required');
+  }
+  return out;
+}
+
+function walkMap(value: Fields, shape: Shape, path: string, report: Report): Record<string, unknown> {
+  const names = Object.keys(value);
+  count(names.length, shape, 'entries', path, report);
+  const out: Record<string, unknown> = {};
+  for (const name of names) setField(out, name, walk(value[name], shape.values as Shape, at(path, name), report));
+  return out;
+}
+
+function walkArray(value: readonly unknown[], shape: Shape, path: string, report: Report): unknown[] {
+  count(value.length, shape, 'items', path, report);
+  const out: unknown[] = [];
+  const seen = new Map<string, number>();
+  for (let i = 0; i < value.length; i++) {
+    const item = walk(value[i], shape.items as Shape, `${path}[${i}]`, report);
+    out.push(item);
+    if (shape.keys === undefined && shape.set === undefined) continue;
+    const key = JSON.stringify(
+      shape.keys === undefined ? item : shape.keys.map((k) => (isFields(item) ? item[k] : null)),
+    );
+    const first = seen.get(key);
+    if (first === undefined) seen.set(key, i);
+    else
+      report.error(
+        `${path}[${i}]`,
+        `duplicate of item ${first}${shape.keys ? ` (same ${shape.keys.join(', ')})` : ''}`,
+      );
+  }
+  return out;
+}
+
+function count(n: number, shape: Shape, what: string, path: string, report: Report): void {
+  if (shape.min !== undefined && n < shape.min) report.error(path, `must have at least ${shape.min} ${what}`);
+  if (shape.max !== undefined && n > shape.max) report.error(path, `must have at most ${shape.max} ${what}, not ${n}`);
+}
+
+function walkText(value: string, shape: Shape, path: string, report: Report): string | undefined {
+  if (shape.enum !== undefined && !shape.enum.includes(value)) return notInEnum(value, shape, path, report);
+  // Lengths are counted in characters, not in UTF-16 units.
+  const length = shape.max !== undefined || shape.min !== undefined ? [...value].length : 0;
+  if (shape.min !== undefined && length < shape.min) {
+    const least = shape.min === 1 ? 'must not be empty' : `must have at least ${shape.min} characters`;
+    report.error(path, least);
+  } else if (shape.max !== undefined && length > shape.max) {
+    report.error(path, `must have at most ${shape.max} characters, not ${length}`);
+  } else if (shape.pattern !== undefined && !matches(shape.pattern, value)) {
+    report.error(path, `must match ${shape.pattern}${report.not(value)}`);
+  } else if (shape.format === 'date-time' && !isDateTime(value)) {
+    report.error(path, `must be a date and time as RFC 3339 has it${report.not(value)}`);
+  } else if (shape.format === 'byte') return walkBase64(value, path, report);
+  return value;
+}
+
+/** Standard base64 with padding; line breaks are allowed and dropped (as Go's decoder does). */
+function walkBase64(value: string, path: string, report: Report): string | undefined {
+  const text = value.replace(/[\r\n]/g, '');
+  if (/^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0) return text;
+  report.error(path, 'must be base64 (stringData takes plain text)');
+  return undefined;
+}
+
+function walkNumber(value: unknown, shape: Shape, path: string, report: Report): number | undefined {
+  const whole = shape.type === 'integer';
+  if (typeof value !== 'number' || !Number.isFinite(value) || (whole && !Number.isInteger(value))) {
+    const what = shape.type === 'number' ? 'a number' : 'a whole number';
+    report.error(path, `must be ${what}${typeof value === 'number' ? report.not(value) : `, not ${typeOf(value)}`}`);
+    return undefined;
+  }
+  if (shape.enum !== undefined && !shape.enum.includes(value)) {
+    notInEnum(value, shape, path, report);
+    return undefined;
+  }
+  const limit = shape.format === 'int32' ? 2 ** 31 : Number.MAX_SAFE_INTEGER;
+  const min = shape.min ?? (whole ? -limit : Number.NEGATIVE_INFINITY);
+  const max = shape.max ?? (whole ? limit - 1 : Number.POSITIVE_INFINITY);
+  if (value < min) report.error(path, `must be at least ${min}${report.not(value)}`);
+  else if (value > max) report.error(path, `must be at most ${max}${report.not(value)}`);
+  return value;
+}
+
+function notInEnum(value: unknown, shape: Shape, path: string, report: Report): undefined {
+  report.error(path, `must be one of ${(shape.enum ?? []).join(', ')}${report.not(value)}`);
+  return undefined;
+}
+
+const patterns = new Map<string, RE2JS>();
+
+/** RE2 semantics: linear time whatever the value. The patterns are the shapes' own, so their number is bounded. */
+function matches(pattern: string, value: string): boolean {
+  let compiled = patterns.get(pattern);
+  if (compiled === undefined) {
+    compiled = RE2JS.compile(pattern);
+    patterns.set(pattern, compiled);
+  }
+  return compiled.test(value);
+}
