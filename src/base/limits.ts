@@ -97,6 +97,10 @@ export const LIMITS = {
   RESTART_STABLE_MS: 30_000,
   STORM_WINDOW_MS: 60_000,
   STORM_DEATHS: 5,
+  /** A spare worker is started this long after the others serve. */
+  SPARE_DELAY_MS: 1_000,
+  /** The controller may take this long to write what is left in the log rings. */
+  FLUSH_MS: 2_000,
   /** Opening a socket that could not be opened is tried again after this long. */
   SOCKET_RETRY_MS: 2_000,
 
@@ -104,6 +108,10 @@ export const LIMITS = {
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   STREAM_QUEUE_BYTES: 64 * MB,
   FRAME_BYTES: 1 * MB,
+
+  // --- admin server
+  ADMIN_CONNECTIONS: 256,
+  ADMIN_REQUEST_MS: 10_000,
 
   // --- telemetry (per worker slot)
   LOG_RING_BYTES: 8 * MB,

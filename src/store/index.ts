@@ -1,0 +1,51 @@
+// Named indexes over the desired world: one table says what an object is filed under. Whoever needs "all of a kind that
+// have to do with X" asks for an index here instead of walking the kind.
+
+import type { KubeObject } from './world.ts';
+
+/** Separates index and value in a bucket's name; neither can hold it. */
+const SEPARATOR = '\0';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fields(value: unknown): Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+}
+interface Index {
+  readonly name: string;
+  readonly kind: string;
+  values(object: KubeObject): Iterable<string>;
+}
+
+function* endpointSliceService(object: KubeObject): Iterable<string> {
+  const service = fields(object.metadata.labels)['kubernetes.io/service-name'];
+  if (typeof service === 'string' && service !== '') yield `${object.metadata.namespace ?? ''}/${service}`;
+}
+
+function* namespaceOf(object: KubeObject): Iterable<string> {
+  yield object.metadata.namespace ?? '';
+}
+
+/** What each index files: values are `namespace/name` unless said otherwise. */
+const INDEXES: readonly Index[] = [
+  /** EndpointSlices by the Service that their label names. */
+  { name: 'slicesByService', kind: 'EndpointSlice', values: endpointSliceService },
+  /** ReferenceGrants by their namespace. */
+  { name: 'grantsByNamespace', kind: 'ReferenceGrant', values: namespaceOf },
+];
+
+const BY_KIND = Map.groupBy(INDEXES, (index) => index.kind);
+
+/** Name of the bucket that `index` keeps for `value`. */
+export function bucketName(index: string, value: string): string {
+  return `${index}${SEPARATOR}${value}`;
+}
+
+/** Names of all buckets that `object` lies in. */
+export function bucketsOf(object: KubeObject): string[] {
+  const indexes = BY_KIND.get(object.kind);
+  if (indexes === undefined) return [];
+  const names = new Set<string>();
+  for (const index of indexes) for (const value of index.values(object)) names.add(bucketName(index.name, value));
+  return [...names];
+}

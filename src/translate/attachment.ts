@@ -1,0 +1,156 @@
+// Which listeners a route attaches to, parentRef by parentRef: the same for every kind of route (apis/v1
+// ParentReference, Listener.AllowedRoutes, HTTPRouteSpec.Hostnames).
+
+import type { Attachment } from '../ir/ir.ts';
+import type { KubeObject, ObjectKey } from '../store/world.ts';
+import { objectKey } from '../store/world.ts';
+import type { ConditionName, ParentReference } from './conditions.ts';
+import { GATEWAY_GROUP } from './context.ts';
+import type { Reader } from './dependencies.ts';
+import { compare } from './dependencies.ts';
+import type { GatewayView, ListenerView } from './gateway.ts';
+import { intersectAll } from './hostname.ts';
+import type { NamespacePolicy } from './listener.ts';
+import type { Problems } from './problems.ts';
+import { fields, list, port, shown, text } from './read.ts';
+import { selects } from './selector.ts';
+
+/** Looks a Gateway of ours up, noting that the caller depends on it. */
+export type ViewOf = (reader: Reader, gateway: ObjectKey) => GatewayView | undefined;
+
+export interface Parent {
+  readonly ref: ParentReference;
+  readonly gateway: GatewayView;
+  /** Why the route does not attach here, or null. */
+  readonly refused: { readonly name: ConditionName; readonly message: string } | null;
+  /** Listeners that the route attaches to, with the hostnames it has there. */
+  readonly listeners: readonly { readonly listener: ListenerView; readonly hostnames: readonly string[] }[];
+}
+
+/** Parents of ours, in the order of the spec. `hostnames` null: the kind has none, or every one was invalid. */
+export function parentsOf(
+  reader: Reader,
+  viewOf: ViewOf,
+  route: KubeObject,
+  hostnames: readonly string[] | null,
+  problems: Problems,
+): Parent[] {
+  const parents: Parent[] = [];
+  const seen = new Set<string>();
+  for (const [index, value] of list(fields(route.spec)['parentRefs']).entries()) {
+    const field = `spec.parentRefs[${index}]`;
+    const ref = referenceOf(value);
+    const identity = JSON.stringify(ref);
+    if (seen.has(identity)) continue;
+    seen.add(identity);
+    if (ref.group !== GATEWAY_GROUP || ref.kind !== 'Gateway') {
+      problems.warning(field, `Routes attach to Gateways only, not to ${shown(ref.kind)}.`);
+      continue;
+    }
+    const namespace = ref.namespace ?? route.metadata.namespace ?? '';
+    const gateway = viewOf(reader, objectKey('Gateway', namespace, ref.name));
+    if (gateway === undefined) {
+      if (reader.get('Gateway', namespace, ref.name) === undefined) {
+        problems.warning(field, `Gateway ${namespace}/${ref.name} does not exist.`);
+      }
+      continue;
+    }
+    const parent = attach(reader, route, ref, gateway, hostnames);
+    if (parent.refused !== null) problems.error(field, parent.refused.message);
+    parents.push(parent);
+  }
+  return parents;
+}
+
+function referenceOf(value: unknown): ParentReference {
+  const spec = fields(value);
+  const namespace = text(spec['namespace']);
+  const sectionName = text(spec['sectionName']);
+  const number = port(spec['port']);
+  return {
+    group: typeof spec['group'] === 'string' ? spec['group'] : GATEWAY_GROUP,
+    kind: text(spec['kind']) ?? 'Gateway',
+    ...(namespace === undefined ? {} : { namespace }),
+    name: text(spec['name']) ?? '',
+    ...(sectionName === undefined ? {} : { sectionName }),
+    ...(number === undefined ? {} : { port: number }),
+  };
+}
+
+function attach(
+  reader: Reader,
+  route: KubeObject,
+  ref: ParentReference,
+  gateway: GatewayView,
+  hostnames: readonly string[] | null,
+): Parent {
+  const refuse = (name: ConditionName, message: string): Parent => ({
+    ref,
+    gateway,
+    refused: { name, message },
+    listeners: [],
+  });
+  const chosen = gateway.listeners.filter(
+    (listener) =>
+      (ref.sectionName === undefined || listener.name === ref.sectionName) &&
+      (ref.port === undefined || listener.port === ref.port),
+  );
+  if (chosen.length === 0) {
+    const named = ref.sectionName === undefined ? '' : ` named ${ref.sectionName}`;
+    const ported = ref.port === undefined ? '' : ` on port ${ref.port}`;
+    return refuse('routeNoParent', `Gateway ${gateway.name} has no listener${named}${ported}.`);
+  }
+  const allowing = chosen.filter(
+    (listener) =>
+      listener.kinds.includes(route.kind) &&
+      allowsNamespace(reader, listener.namespaces, gateway.namespace, route.metadata.namespace ?? ''),
+  );
+  const names = chosen.map((listener) => listener.name).join(', ');
+  if (allowing.length === 0) {
+    const kind = chosen.every((listener) => !listener.kinds.includes(route.kind)) ? `${route.kind}s` : 'this route';
+    const where = kind === 'this route' ? ` from namespace ${route.metadata.namespace ?? ''}` : '';
+    return refuse('routeNotAllowed', `No listener of Gateway ${gateway.name} (${names}) allows ${kind}${where}.`);
+  }
+  const listeners = [];
+  for (const listener of allowing) {
+    const both = hostnames === null ? [] : intersectAll(listener.hostname, hostnames);
+    if (both.length > 0) listeners.push({ listener, hostnames: both });
+  }
+  if (listeners.length === 0) {
+    const theirs = allowing.map((listener) => `${listener.name} ${listener.hostname}`).join(', ');
+    return refuse(
+      'routeNoHostname',
+      `No hostname of the route matches a listener of Gateway ${gateway.name} (${theirs}).`,
+    );
+  }
+  return { ref, gateway, refused: null, listeners };
+}
+
+function allowsNamespace(reader: Reader, policy: NamespacePolicy, gateway: string, route: string): boolean {
+  switch (policy.from) {
+    case 'Same':
+      return gateway === route;
+    case 'All':
+      return true;
+    case 'None':
+      return false;
+    case 'Selector': {
+      // Kubernetes labels every namespace with its name. A namespace without an object (from files) has that label alone.
+      const labels = fields(reader.get('Namespace', undefined, route)?.metadata.labels);
+      return selects(policy.selector, { ...labels, 'kubernetes.io/metadata.name': route });
+    }
+  }
+}
+
+/** The places in the data plane that the parents add up to: each host of a socket once, sorted. */
+export function attachmentsOf(parents: readonly Parent[]): Attachment[] {
+  const found = new Map<string, Attachment>();
+  for (const parent of parents) {
+    for (const { listener, hostnames } of parent.listeners) {
+      for (const socket of listener.sockets) {
+        found.set(`${socket} ${listener.hostname}`, { listener: socket, host: listener.hostname, hostnames });
+      }
+    }
+  }
+  return [...found.values()].sort((a, b) => compare(a.listener, b.listener) || compare(a.host, b.host));
+}

@@ -1,0 +1,158 @@
+// Every condition that the translator writes: type, status, reason and message in one table, after the constants of
+// Gateway API v1.6.1 (apis/v1). Statuses have the API's shape without lastTransitionTime, which whoever writes them adds.
+
+export interface Condition {
+  readonly type: string;
+  readonly status: 'True' | 'False' | 'Unknown';
+  readonly reason: string;
+  readonly message: string;
+  readonly observedGeneration: number;
+  /** True only once every worker has acknowledged the revision; `settled` takes this field away. */
+  readonly pendsOnAck?: true;
+}
+
+export interface ParentReference {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  readonly sectionName?: string;
+  readonly port?: number;
+}
+
+export interface RouteParentStatus {
+  readonly parentRef: ParentReference;
+  readonly controllerName: string;
+  readonly conditions: readonly Condition[];
+}
+
+export interface RouteStatus {
+  readonly parents: readonly RouteParentStatus[];
+}
+
+export interface RouteGroupKind {
+  readonly group: string;
+  readonly kind: string;
+}
+
+export interface ListenerStatus {
+  readonly name: string;
+  readonly supportedKinds: readonly RouteGroupKind[];
+  readonly attachedRoutes: number;
+  readonly conditions: readonly Condition[];
+}
+
+export interface GatewayStatus {
+  readonly addresses: readonly { readonly type: 'IPAddress'; readonly value: string }[];
+  readonly conditions: readonly Condition[];
+  readonly listeners: readonly ListenerStatus[];
+}
+
+export interface GatewayClassStatus {
+  readonly conditions: readonly Condition[];
+  /** Ascending by name, as the API asks. */
+  readonly supportedFeatures: readonly { readonly name: string }[];
+}
+
+/** What `status` of an object should say, our part of it only: for a route, the parents that are ours. */
+export type Status = RouteStatus | GatewayStatus | GatewayClassStatus;
+
+type Row = readonly [
+  type: string,
+  status: Condition['status'],
+  reason: string,
+  message: string,
+  pendsOnAck?: 'pendsOnAck',
+];
+
+const TABLE = {
+  // GatewayClass
+  classAccepted: ['Accepted', 'True', 'Accepted', 'Served by this controller.'],
+  classParameters: ['Accepted', 'False', 'InvalidParameters', ''],
+  versionSupported: [
+    'SupportedVersion',
+    'True',
+    'SupportedVersion',
+    'The installed Gateway API is a supported version.',
+  ],
+  versionUnsupported: ['SupportedVersion', 'False', 'UnsupportedVersion', ''],
+  // Gateway
+  gatewayAccepted: ['Accepted', 'True', 'Accepted', 'All listeners are valid.'],
+  gatewaySomeListeners: ['Accepted', 'True', 'ListenersNotValid', ''],
+  gatewayNoListeners: ['Accepted', 'False', 'ListenersNotValid', ''],
+  gatewayInvalid: ['Accepted', 'False', 'Invalid', ''],
+  gatewayParameters: ['Accepted', 'False', 'InvalidParameters', ''],
+  gatewayAddressType: ['Accepted', 'False', 'UnsupportedAddress', ''],
+  gatewayProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.', 'pendsOnAck'],
+  gatewayNotAccepted: ['Programmed', 'False', 'Invalid', 'The Gateway is not accepted.'],
+  gatewayAddress: ['Programmed', 'False', 'AddressNotUsable', ''],
+  gatewayResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
+  gatewayUnresolved: ['ResolvedRefs', 'False', 'ListenersNotResolved', ''],
+  // Listener
+  listenerAccepted: ['Accepted', 'True', 'Accepted', 'The listener is valid.'],
+  listenerProtocol: ['Accepted', 'False', 'UnsupportedProtocol', ''],
+  listenerValue: ['Accepted', 'False', 'UnsupportedValue', ''],
+  listenerPort: ['Accepted', 'False', 'PortUnavailable', ''],
+  listenerHostnameTaken: ['Accepted', 'False', 'HostnameConflict', ''],
+  listenerProtocolTaken: ['Accepted', 'False', 'ProtocolConflict', ''],
+  listenerProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.', 'pendsOnAck'],
+  listenerInvalid: ['Programmed', 'False', 'Invalid', ''],
+  listenerHostnameUnprogrammed: ['Programmed', 'False', 'HostnameConflict', ''],
+  listenerProtocolUnprogrammed: ['Programmed', 'False', 'ProtocolConflict', ''],
+  listenerResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
+  listenerRouteKinds: ['ResolvedRefs', 'False', 'InvalidRouteKinds', ''],
+  listenerCertificate: ['ResolvedRefs', 'False', 'InvalidCertificateRef', ''],
+  listenerNotPermitted: ['ResolvedRefs', 'False', 'RefNotPermitted', ''],
+  listenerDistinct: ['Conflicted', 'False', 'NoConflicts', 'No other listener takes the same traffic.'],
+  listenerHostnameConflict: ['Conflicted', 'True', 'HostnameConflict', ''],
+  listenerProtocolConflict: ['Conflicted', 'True', 'ProtocolConflict', ''],
+  // Routes
+  routeAccepted: ['Accepted', 'True', 'Accepted', 'The route is attached.'],
+  routeNotAllowed: ['Accepted', 'False', 'NotAllowedByListeners', ''],
+  routeNoHostname: ['Accepted', 'False', 'NoMatchingListenerHostname', ''],
+  routeNoParent: ['Accepted', 'False', 'NoMatchingParent', ''],
+  routeValue: ['Accepted', 'False', 'UnsupportedValue', ''],
+  routeFilters: ['Accepted', 'False', 'IncompatibleFilters', ''],
+  routePartial: ['PartiallyInvalid', 'True', 'UnsupportedValue', ''],
+  routeResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
+  routeNotPermitted: ['ResolvedRefs', 'False', 'RefNotPermitted', ''],
+  routeKind: ['ResolvedRefs', 'False', 'InvalidKind', ''],
+  routeBackend: ['ResolvedRefs', 'False', 'BackendNotFound', ''],
+  routeProtocol: ['ResolvedRefs', 'False', 'UnsupportedProtocol', ''],
+} as const satisfies Record<string, Row>;
+
+export type ConditionName = keyof typeof TABLE;
+
+/** Longest message the API takes. */
+const MESSAGE_LENGTH = 32_768;
+
+/** The condition of that name for an object of that generation; rows without a message need one. */
+export function condition(name: ConditionName, generation: number, message?: string): Condition {
+  const [type, status, reason, standard, pends]: Row = TABLE[name];
+  const made = {
+    type,
+    status,
+    reason,
+    message: (message ?? standard).slice(0, MESSAGE_LENGTH),
+    observedGeneration: generation,
+  };
+  return pends === undefined ? made : { ...made, pendsOnAck: true };
+}
+
+/** Every pair of type and reason, for the reference pages and their test. */
+export function conditionTable(): readonly {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+}[] {
+  return Object.values(TABLE).map(([type, status, reason]) => ({ type, status, reason }));
+}
+
+/** Conditions as they may be written: before the workers' acks, what pends on them is False for now. */
+export function settled(conditions: readonly Condition[], acked: boolean): Condition[] {
+  return conditions.map(({ pendsOnAck, ...written }) =>
+    pendsOnAck === undefined || acked
+      ? written
+      : { ...written, status: 'False', reason: 'Pending', message: 'Waiting for the data plane.' },
+  );
+}

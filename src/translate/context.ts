@@ -1,0 +1,48 @@
+// What every translated kind shares: the options, the API groups, how an object's age orders it.
+
+import type { KubeObject } from '../store/world.ts';
+import { compare } from './dependencies.ts';
+
+export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
+export const RAUTA_GROUP = 'rauta.io';
+
+export interface TranslatorOptions {
+  /** GatewayClasses whose spec.controllerName is this are ours: rauta.io/gateway-controller. */
+  readonly controllerName: string;
+  /**
+   * A class name that needs no GatewayClass object: Gateways that name it are ours as long as no such object exists.
+   * For configuration from files (`--gateway-class`, rauta); null in a cluster, where a class has to exist.
+   */
+  readonly implicitClass: string | null;
+  /** Where Gateways without addresses of their own listen: IP literals, '0.0.0.0' and '::' included. */
+  readonly defaultAddresses: readonly string[];
+  /** What status.addresses says for those Gateways; default: defaultAddresses. */
+  readonly statusAddresses?: readonly string[];
+  /** Ports in listeners -> ports really bound, for those who may not bind low ones. */
+  readonly portMap: ReadonlyMap<number, number>;
+  /** Whether an address that a Gateway asks for can be bound here; default: any IP literal can. */
+  readonly isUsableAddress?: (address: string) => boolean;
+}
+
+/** Generation that conditions observe; objects from files have none and count as their first. */
+export function generationOf(object: KubeObject): number {
+  return typeof object.metadata.generation === 'number' ? object.metadata.generation : 1;
+}
+
+/** Creation time in unix seconds, 0 when unknown. */
+export function createdOf(object: KubeObject): number {
+  const stamp = object.metadata.creationTimestamp;
+  const ms = typeof stamp === 'string' ? Date.parse(stamp) : Number.NaN;
+  return Number.isNaN(ms) ? 0 : Math.floor(ms / 1000);
+}
+
+export interface Aged {
+  readonly created: number;
+  /** `namespace/name`. */
+  readonly name: string;
+}
+
+/** Older first, then by `namespace/name`: how the API breaks ties everywhere. */
+export function olderFirst(a: Aged, b: Aged): number {
+  return a.created - b.created || compare(a.name, b.name);
+}

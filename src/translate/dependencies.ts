@@ -1,0 +1,78 @@
+// What each unit of translation has read, so that a change recomputes what it can reach and nothing else. A unit is one
+// class, Gateway, route or cluster; reading goes through a Reader, which notes every key and index bucket it is asked
+// for, found or not. Thus no unit declares what it depends on, and none can forget to.
+
+import { bucketName } from '../store/index.ts';
+import type { KubeObject, World } from '../store/world.ts';
+import { objectKey } from '../store/world.ts';
+
+export type Unit = string;
+/** An object's key, an index bucket's name, or a fact (see translator.ts). */
+export type Fact = string;
+
+export class Dependencies {
+  readonly #reads = new Map<Unit, ReadonlySet<Fact>>();
+  readonly #readers = new Map<Fact, Set<Unit>>();
+
+  /** Replaces what `unit` depends on. */
+  set(unit: Unit, facts: ReadonlySet<Fact>): void {
+    const before = this.#reads.get(unit);
+    if (before !== undefined) for (const fact of before) if (!facts.has(fact)) this.#drop(fact, unit);
+    for (const fact of facts) {
+      const readers = this.#readers.get(fact);
+      if (readers === undefined) this.#readers.set(fact, new Set([unit]));
+      else readers.add(unit);
+    }
+    this.#reads.set(unit, facts);
+  }
+
+  forget(unit: Unit): void {
+    for (const fact of this.#reads.get(unit) ?? []) this.#drop(fact, unit);
+    this.#reads.delete(unit);
+  }
+
+  /** Units that read `fact` when they were last computed. */
+  readersOf(fact: Fact): Iterable<Unit> {
+    return this.#readers.get(fact) ?? [];
+  }
+
+  #drop(fact: Fact, unit: Unit): void {
+    const readers = this.#readers.get(fact);
+    readers?.delete(unit);
+    if (readers?.size === 0) this.#readers.delete(fact);
+  }
+}
+
+/** A world that notes what is read from it. */
+export class Reader {
+  readonly facts = new Set<Fact>();
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get(kind: string, namespace: string | undefined, name: string): KubeObject | undefined {
+    this.facts.add(objectKey(kind, namespace, name));
+    return this.#world.get(kind, namespace, name);
+  }
+
+  /** Sorted by name, so that the order in which objects arrived shows nowhere. */
+  by(index: string, value: string): KubeObject[] {
+    this.facts.add(bucketName(index, value));
+    return [...this.#world.by(index, value)].sort(byName);
+  }
+
+  note(fact: Fact): void {
+    this.facts.add(fact);
+  }
+}
+
+function byName(a: KubeObject, b: KubeObject): number {
+  return compare(a.metadata.namespace ?? '', b.metadata.namespace ?? '') || compare(a.metadata.name, b.metadata.name);
+}
+
+/** Order of texts by code units: the same on every machine, whatever its locale. */
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

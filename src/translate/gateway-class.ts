@@ -1,0 +1,99 @@
+// GatewayClass: which classes are ours, and what we say of them.
+
+import type { KubeObject } from '../store/world.ts';
+import { objectKey } from '../store/world.ts';
+import type { Condition, GatewayClassStatus } from './conditions.ts';
+import { condition } from './conditions.ts';
+import type { TranslatorOptions } from './context.ts';
+import { generationOf } from './context.ts';
+import type { Reader } from './dependencies.ts';
+import { Problems } from './problems.ts';
+import { fields, text } from './read.ts';
+
+/** Ascending; a feature stands here only while it is true of what is served (pkg/features of the API). */
+const SUPPORTED_FEATURES = [
+  'Gateway',
+  'GatewayAddressEmpty',
+  'GatewayHTTPListenerIsolation',
+  'GatewayPort8080',
+  'GatewayStaticAddresses',
+  'HTTPRoute',
+  'HTTPRoute303RedirectStatusCode',
+  'HTTPRoute307RedirectStatusCode',
+  'HTTPRoute308RedirectStatusCode',
+  'HTTPRouteBackendRequestHeaderModification',
+  'HTTPRouteBackendTimeout',
+  'HTTPRouteBackendURLRewrite',
+  'HTTPRouteDestinationPortMatching',
+  'HTTPRouteHostRewrite',
+  'HTTPRouteMethodMatching',
+  'HTTPRouteNamedRouteRule',
+  'HTTPRouteParentRefPort',
+  'HTTPRoutePathRedirect',
+  'HTTPRoutePathRewrite',
+  'HTTPRoutePortRedirect',
+  'HTTPRouteQueryParamMatching',
+  'HTTPRouteRequestTimeout',
+  'HTTPRouteResponseHeaderModification',
+  'HTTPRouteSchemeRedirect',
+  'ReferenceGrant',
+] as const;
+
+const SUPPORTED_FEATURE_OBJECTS = SUPPORTED_FEATURES.map((name) => ({ name }));
+
+const BUNDLE_ANNOTATION = 'gateway.networking.k8s.io/bundle-version';
+/** Minor releases of the API whose resources are understood. */
+const SUPPORTED_BUNDLE = /^v1\.6\./;
+
+export interface ClassResult {
+  readonly status: GatewayClassStatus | null;
+  readonly problems: Problems;
+}
+
+export function translateClass(reader: Reader, object: KubeObject, options: TranslatorOptions): ClassResult {
+  const problems = new Problems(objectKey('GatewayClass', undefined, object.metadata.name));
+  const spec = fields(object.spec);
+  if (spec['controllerName'] !== options.controllerName) return { status: null, problems };
+  const generation = generationOf(object);
+  const conditions: Condition[] = [];
+  const refused = parametersFault(spec['parametersRef']);
+  if (refused === null) conditions.push(condition('classAccepted', generation));
+  else {
+    conditions.push(condition('classParameters', generation, refused));
+    problems.error('spec.parametersRef', refused);
+  }
+  conditions.push(...versionCondition(reader, generation));
+  return { status: { conditions, supportedFeatures: SUPPORTED_FEATURE_OBJECTS }, problems };
+}
+
+/** Why a parametersRef cannot be honoured, or null if there is none. */
+export function parametersFault(ref: unknown): string | null {
+  if (ref === undefined || ref === null) return null;
+  const { kind, group, name } = fields(ref);
+  return `parametersRef ${text(group) ?? 'core'}/${text(kind) ?? '?'} ${text(name) ?? '?'} is of no supported kind.`;
+}
+
+/** Decidable only where the API's own definitions can be read; says nothing otherwise. */
+function versionCondition(reader: Reader, generation: number): Condition[] {
+  const crd = reader.get('CustomResourceDefinition', undefined, 'gatewayclasses.gateway.networking.k8s.io');
+  if (crd === undefined) return [];
+  const version = text(fields(crd.metadata.annotations)[BUNDLE_ANNOTATION]) ?? 'unknown';
+  if (SUPPORTED_BUNDLE.test(version)) return [condition('versionSupported', generation)];
+  const message = `The installed Gateway API is ${version}; v1.6 is supported, others are served as far as they agree with it.`;
+  return [condition('versionUnsupported', generation, message)];
+}
+
+export type Claim =
+  | { readonly ours: true; readonly refused: string | null }
+  | { readonly ours: false; readonly missing: boolean };
+
+/** Whether Gateways of the class are ours. */
+export function claimOf(reader: Reader, className: string, options: TranslatorOptions): Claim {
+  const object = reader.get('GatewayClass', undefined, className);
+  if (object === undefined) {
+    return className === options.implicitClass ? { ours: true, refused: null } : { ours: false, missing: true };
+  }
+  const spec = fields(object.spec);
+  if (spec['controllerName'] !== options.controllerName) return { ours: false, missing: false };
+  return { ours: true, refused: parametersFault(spec['parametersRef']) };
+}

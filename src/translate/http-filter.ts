@@ -1,0 +1,176 @@
+// Filters of an HTTPRoute rule or backendRef (apis/v1 HTTPRouteFilter).
+
+import type { Filter, Header, HeaderEdits, PathModifier, Redirect } from '../ir/ir.ts';
+import { isPreciseHostname } from './hostname.ts';
+import type { Report } from './http-match.ts';
+import { isToken } from './http-match.ts';
+import { anyText, fields, isFields, list, port, shown, text } from './read.ts';
+
+export interface Filters {
+  readonly filters: readonly Filter[];
+  readonly redirect: Redirect | null;
+  /** A ReplacePrefixMatch is among them, which only PathPrefix matches can feed: its field. */
+  readonly prefixField: string | null;
+}
+
+export interface FilterReports {
+  /** A value or type that is not supported. */
+  readonly unsupported: Report;
+  /** Filters that exclude each other. */
+  readonly incompatible: Report;
+  /** Has no effect. */
+  readonly warning: Report;
+}
+
+/** Fields that frame a message or belong to one connection: editing them would corrupt it (RFC 9110 section 7.6.1, RFC 9112 section 6). */
+const FRAMING: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Field values without control bytes (RFC 9110 section 5.5). */
+const FIELD_VALUE = /^(?:\t|[^\p{Cc}])*$/u;
+/** What may stand in a request line as a path, query and fragment excluded. */
+const TARGET_PATH = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*$/;
+const STATUSES: ReadonlySet<unknown> = new Set([301, 302, 303, 307, 308]);
+
+export function filtersOf(value: unknown, field: string, reports: FilterReports): Filters {
+  const filters: Filter[] = [];
+  let redirect: Redirect | null = null;
+  let prefixField: string | null = null;
+  const seen = new Set<string>();
+  for (const [i, item] of list(value).entries()) {
+    const spec = fields(item);
+    const at = `${field}[${i}]`;
+    const type = text(spec['type']) ?? '';
+    if (seen.has(type)) {
+      reports.incompatible(at, `Filter ${type} is there more than once.`);
+      continue;
+    }
+    seen.add(type);
+    switch (type) {
+      case 'RequestHeaderModifier':
+      case 'ResponseHeaderModifier': {
+        const name = type === 'RequestHeaderModifier' ? 'requestHeaderModifier' : 'responseHeaderModifier';
+        const edits = headerEdits(spec[name], `${at}.${name}`, reports);
+        filters.push({ type: type === 'RequestHeaderModifier' ? 'requestHeaders' : 'responseHeaders', edits });
+        break;
+      }
+      case 'RequestRedirect':
+        redirect = redirectOf(spec['requestRedirect'], `${at}.requestRedirect`, reports);
+        if (redirect.path?.type === 'ReplacePrefixMatch') prefixField = `${at}.requestRedirect.path`;
+        break;
+      case 'URLRewrite': {
+        const rewrite = rewriteOf(spec['urlRewrite'], `${at}.urlRewrite`, reports);
+        filters.push(rewrite);
+        if (rewrite.path?.type === 'ReplacePrefixMatch') prefixField = `${at}.urlRewrite.path`;
+        break;
+      }
+      default:
+        reports.unsupported(`${at}.type`, `Filter ${shown(spec['type'])} is not supported.`);
+    }
+  }
+  if (seen.has('RequestRedirect') && seen.has('URLRewrite')) {
+    reports.incompatible(field, 'RequestRedirect and URLRewrite exclude each other.');
+  }
+  return { filters, redirect, prefixField };
+}
+
+/** "Equivalent names: only the first entry": within each of set and add, in any case of letters. */
+function headerEdits(value: unknown, field: string, reports: FilterReports): HeaderEdits {
+  const spec = fields(value);
+  const remove: string[] = [];
+  for (const [i, item] of list(spec['remove']).entries()) {
+    const name = anyText(item) ?? '';
+    const at = `${field}.remove[${i}]`;
+    if (!isToken(name)) reports.unsupported(at, `${shown(item)} is not a field name.`);
+    else if (FRAMING.has(name.toLowerCase()))
+      reports.warning(at, `${name} belongs to the connection and is left alone.`);
+    else if (!remove.some((known) => known.toLowerCase() === name.toLowerCase())) remove.push(name);
+  }
+  return {
+    set: headers(spec['set'], `${field}.set`, reports),
+    add: headers(spec['add'], `${field}.add`, reports),
+    remove,
+  };
+}
+
+function headers(value: unknown, field: string, reports: FilterReports): Header[] {
+  const found = new Map<string, Header>();
+  for (const [i, item] of list(value).entries()) {
+    const spec = fields(item);
+    const at = `${field}[${i}]`;
+    const name = text(spec['name']) ?? '';
+    const content = anyText(spec['value']);
+    if (!isToken(name)) reports.unsupported(`${at}.name`, `${shown(spec['name'])} is not a field name.`);
+    else if (FRAMING.has(name.toLowerCase())) {
+      reports.unsupported(`${at}.name`, `${name} belongs to the connection and cannot be set.`);
+    }
+    if (content === undefined || !FIELD_VALUE.test(content)) {
+      reports.unsupported(`${at}.value`, `${shown(spec['value'])} is not a field value.`);
+    }
+    if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), { name, value: content ?? '' });
+  }
+  return [...found.values()];
+}
+
+function redirectOf(value: unknown, field: string, reports: FilterReports): Redirect {
+  const spec = fields(value);
+  const scheme = spec['scheme'] ?? null;
+  if (scheme !== null && scheme !== 'http' && scheme !== 'https') {
+    reports.unsupported(`${field}.scheme`, `${shown(scheme)} is not one of http, https.`);
+  }
+  const number = spec['port'] ?? null;
+  if (number !== null && port(number) === undefined)
+    reports.unsupported(`${field}.port`, `${shown(number)} is not a port.`);
+  const status = spec['statusCode'] ?? 302;
+  if (!STATUSES.has(status)) {
+    reports.unsupported(`${field}.statusCode`, `${shown(status)} is not one of ${[...STATUSES].join(', ')}.`);
+  }
+  return {
+    scheme: scheme === 'http' || scheme === 'https' ? scheme : null,
+    hostname: hostnameOf(spec['hostname'], `${field}.hostname`, reports),
+    port: port(number) ?? null,
+    path: pathModifier(spec['path'], `${field}.path`, reports),
+    status: STATUSES.has(status) ? (status as Redirect['status']) : 302,
+  };
+}
+
+function rewriteOf(value: unknown, field: string, reports: FilterReports): Extract<Filter, { type: 'rewrite' }> {
+  const spec = fields(value);
+  return {
+    type: 'rewrite',
+    hostname: hostnameOf(spec['hostname'], `${field}.hostname`, reports),
+    path: pathModifier(spec['path'], `${field}.path`, reports),
+  };
+}
+
+function hostnameOf(value: unknown, field: string, reports: FilterReports): string | null {
+  if (value === undefined || value === null) return null;
+  const name = anyText(value)?.toLowerCase() ?? '';
+  if (isPreciseHostname(name)) return name;
+  reports.unsupported(field, `${shown(value)} is not a hostname without wildcard.`);
+  return null;
+}
+
+function pathModifier(value: unknown, field: string, reports: FilterReports): PathModifier | null {
+  if (!isFields(value)) return null;
+  const type = value['type'];
+  if (type !== 'ReplaceFullPath' && type !== 'ReplacePrefixMatch') {
+    reports.unsupported(`${field}.type`, `${shown(type)} is not one of ReplaceFullPath, ReplacePrefixMatch.`);
+    return null;
+  }
+  const name = type === 'ReplaceFullPath' ? 'replaceFullPath' : 'replacePrefixMatch';
+  const path = anyText(value[name]);
+  if (path === undefined || !TARGET_PATH.test(path) || (path !== '' && !path.startsWith('/'))) {
+    reports.unsupported(`${field}.${name}`, `${shown(value[name])} is not a path that starts with /.`);
+    return null;
+  }
+  return { type, value: path === '' ? '/' : path };
+}

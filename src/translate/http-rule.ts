@@ -1,0 +1,137 @@
+// One rule of an HTTPRoute: matches, filters, timeouts and where it sends (apis/v1 HTTPRouteRule).
+
+import type { Action, Filter, Key, Match, WeightedBackend } from '../ir/ir.ts';
+import type { BackendFault } from './backend.ts';
+import { resolveBackend } from './backend.ts';
+import type { Reader } from './dependencies.ts';
+import { durationMs } from './duration.ts';
+import { filtersOf } from './http-filter.ts';
+import { matchesOf } from './http-match.ts';
+import type { Problems } from './problems.ts';
+import { fields, integer, isFields, list, shown, text } from './read.ts';
+
+export interface Rule {
+  readonly name: string;
+  readonly matches: readonly Match[];
+  readonly filters: readonly Filter[];
+  readonly action: Action;
+  readonly requestTimeoutMs: number;
+  readonly backendTimeoutMs: number;
+  /** Why the rule cannot be made as it is written; null when it can. */
+  readonly invalid: Invalid | null;
+  /** The matches themselves are among what cannot be made: nothing can be routed to the rule. */
+  readonly unmatchable: boolean;
+  /** The first backendRef that does not resolve. */
+  readonly unresolved: BackendFault | null;
+  readonly clusters: readonly Key[];
+}
+
+export interface Invalid {
+  readonly reason: 'UnsupportedValue' | 'IncompatibleFilters';
+  readonly message: string;
+}
+
+/** Requests that a rule would have taken, but cannot serve as written, must not slip past it. */
+const REFUSE: Action = { type: 'respond', status: 500 };
+
+const WEIGHT_MAX = 1_000_000;
+
+export function translateRule(
+  reader: Reader,
+  routeKind: string,
+  namespace: string,
+  value: unknown,
+  field: string,
+  problems: Problems,
+): Rule {
+  const spec = fields(value);
+  const found: { invalid: Invalid | null; unresolved: BackendFault | null; unmatchable: boolean } = {
+    invalid: null,
+    unresolved: null,
+    unmatchable: false,
+  };
+  const report = (at: string, reason: Invalid['reason'], message: string): void => {
+    problems.error(at, message);
+    found.invalid ??= { reason, message };
+  };
+  const unsupported = (at: string, message: string): void => report(at, 'UnsupportedValue', message);
+  const reports = {
+    unsupported,
+    incompatible: (at: string, message: string): void => report(at, 'IncompatibleFilters', message),
+    warning: (at: string, message: string): void => problems.warning(at, message),
+  };
+
+  const matches = matchesOf(spec['matches'], `${field}.matches`, (at, message) => {
+    found.unmatchable = true;
+    unsupported(at, message);
+  });
+  const prefixOnly = matches.every((match) => match.path.type === 'PathPrefix');
+  const checkPrefix = (at: string | null): void => {
+    if (at !== null && !prefixOnly) {
+      reports.incompatible(at, 'ReplacePrefixMatch needs a rule whose matches are all of type PathPrefix.');
+    }
+  };
+  const { filters, redirect, prefixField } = filtersOf(spec['filters'], `${field}.filters`, reports);
+  checkPrefix(prefixField);
+
+  const refs = list(spec['backendRefs']).map(fields);
+  if (redirect !== null && refs.length > 0) {
+    reports.incompatible(`${field}.filters`, 'RequestRedirect excludes backendRefs.');
+  }
+  const clusters: Key[] = [];
+  const backends: WeightedBackend[] = refs.map((ref, i) => {
+    const at = `${field}.backendRefs[${i}]`;
+    const { cluster, label, fault } = resolveBackend(reader, routeKind, namespace, ref);
+    if (fault !== null) {
+      problems.error(fault.field === '' ? at : `${at}.${fault.field}`, fault.message);
+      found.unresolved ??= fault;
+    } else if (cluster !== null) clusters.push(cluster);
+    const own = filtersOf(ref['filters'], `${at}.filters`, reports);
+    checkPrefix(own.prefixField);
+    if (own.redirect !== null) unsupported(`${at}.filters`, 'RequestRedirect is not supported on a backendRef.');
+    const weight = ref['weight'] === undefined ? 1 : integer(ref['weight'], 0, WEIGHT_MAX);
+    if (weight === undefined) unsupported(`${at}.weight`, `${shown(ref['weight'])} is not a weight.`);
+    return { cluster, backend: label, weight: weight ?? 0, filters: own.filters };
+  });
+
+  for (const unserved of ['retry', 'sessionPersistence']) {
+    if (isFields(spec[unserved]))
+      problems.warning(`${field}.${unserved}`, `${unserved} is not supported and has no effect.`);
+  }
+  const timeouts = fields(spec['timeouts']);
+  const timeout = (name: string): number => {
+    const given = timeouts[name];
+    if (given === undefined || given === null) return 0;
+    const ms = durationMs(given);
+    if (ms === null) unsupported(`${field}.timeouts.${name}`, `${shown(given)} is not a duration.`);
+    return ms ?? 0;
+  };
+  const requestTimeoutMs = timeout('request');
+  const backendTimeoutMs = timeout('backendRequest');
+  if (requestTimeoutMs !== 0 && backendTimeoutMs > requestTimeoutMs) {
+    problems.warning(
+      `${field}.timeouts.backendRequest`,
+      'It is longer than timeouts.request, which ends the request first.',
+    );
+  }
+
+  let action: Action;
+  if (found.invalid !== null) action = REFUSE;
+  else if (redirect !== null) action = { type: 'redirect', redirect };
+  else if (!backends.some((backend) => backend.weight > 0)) {
+    // No backendRefs, or all of weight 0: there is no share for anybody.
+    problems.warning(`${field}.backendRefs`, 'No backend has a share of the requests: they answer 500.');
+    action = REFUSE;
+  } else action = { type: 'forward', backends };
+
+  return {
+    name: text(spec['name']) ?? '',
+    matches,
+    filters: found.invalid === null ? filters : [],
+    action,
+    requestTimeoutMs,
+    backendTimeoutMs,
+    ...found,
+    clusters: action.type === 'forward' ? clusters : [],
+  };
+}

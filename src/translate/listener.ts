@@ -1,0 +1,162 @@
+// One listener of a Gateway by itself: what it asks for, what of it cannot be served, which routes it lets in. Whether it
+// gets its traffic is decided against its neighbours (gateway.ts) and other Gateways (sockets.ts).
+
+import type { ConditionName, RouteGroupKind } from './conditions.ts';
+import type { TranslatorOptions } from './context.ts';
+import { GATEWAY_GROUP } from './context.ts';
+import type { Reader } from './dependencies.ts';
+import { isHostname } from './hostname.ts';
+import type { Problems } from './problems.ts';
+import { anyText, fields, list, port, shown, text } from './read.ts';
+import { certificateFault } from './secret.ts';
+
+/** A condition that is False (or a conflict that is True), and why. */
+export interface Fault {
+  readonly name: ConditionName;
+  readonly message: string;
+}
+
+export interface Conflict {
+  readonly type: 'hostname' | 'protocol';
+  readonly message: string;
+}
+
+export interface ListenerDraft {
+  readonly name: string;
+  /** Field path in the Gateway. */
+  readonly field: string;
+  /** As written, 0 if invalid; routes refer to this one. */
+  readonly port: number;
+  /** After the port map: what is bound. */
+  readonly boundPort: number;
+  readonly protocol: string;
+  /** '*' when the listener names none. */
+  readonly hostname: string;
+  /** Route kinds that may attach. */
+  readonly kinds: readonly RouteGroupKind[];
+  readonly namespaces: NamespacePolicy;
+  /** Why the listener is not accepted, conflicts apart. */
+  readonly fault: Fault | null;
+  /** Why its references do not resolve. */
+  readonly refs: Fault | null;
+}
+
+export interface NamespacePolicy {
+  readonly from: 'Same' | 'All' | 'Selector' | 'None';
+  /** A LabelSelector when `from` is Selector. */
+  readonly selector: unknown;
+}
+
+/** Route kinds each served protocol can carry; a protocol that is not here is not served. */
+const ROUTE_KINDS: Readonly<Record<string, readonly string[]>> = { HTTP: ['HTTPRoute'] };
+
+export function draftListener(
+  reader: Reader,
+  gatewayNamespace: string,
+  index: number,
+  value: unknown,
+  options: TranslatorOptions,
+  problems: Problems,
+): ListenerDraft {
+  const spec = fields(value);
+  const field = `spec.listeners[${index}]`;
+  const name = text(spec['name']) ?? '';
+  const protocol = text(spec['protocol']) ?? '';
+  const number = port(spec['port']);
+  const hostname = (anyText(spec['hostname']) ?? '').toLowerCase();
+  const allowed = fields(spec['allowedRoutes']);
+  const served = ROUTE_KINDS[protocol] !== undefined;
+  const { kinds, refused } = routeKinds(protocol, allowed['kinds']);
+
+  let fault: Fault | null = null;
+  if (!served) {
+    fault = { name: 'listenerProtocol', message: `Protocol ${shown(spec['protocol'])} is not served.` };
+    problems.error(`${field}.protocol`, fault.message);
+  } else if (number === undefined) {
+    fault = { name: 'listenerPort', message: `${shown(spec['port'])} is not a port.` };
+    problems.error(`${field}.port`, fault.message);
+  } else if (hostname !== '' && !isHostname(hostname)) {
+    fault = { name: 'listenerValue', message: `${shown(spec['hostname'])} is not a hostname.` };
+    problems.error(`${field}.hostname`, fault.message);
+  }
+
+  let refs: Fault | null = null;
+  if (served && refused.length > 0) {
+    refs = { name: 'listenerRouteKinds', message: `Route kinds that cannot attach here: ${refused.join(', ')}.` };
+    problems.error(`${field}.allowedRoutes.kinds`, refs.message);
+  }
+  const certificate = certificateFault(reader, gatewayNamespace, fields(spec['tls'])['certificateRefs']);
+  if (certificate !== null) {
+    refs ??= { name: certificate.reason, message: certificate.message };
+    problems.error(`${field}.tls.certificateRefs[${certificate.index}]`, certificate.message);
+  }
+
+  return {
+    name,
+    field,
+    port: number ?? 0,
+    boundPort: number === undefined ? 0 : (options.portMap.get(number) ?? number),
+    protocol,
+    hostname: hostname === '' ? '*' : hostname,
+    kinds,
+    namespaces: namespacePolicy(allowed['namespaces'], `${field}.allowedRoutes.namespaces`, problems),
+    fault,
+    refs,
+  };
+}
+
+/** Kinds that are both asked for and possible on the protocol, in the order asked for; and the rest, as shown. */
+function routeKinds(protocol: string, asked: unknown): { kinds: RouteGroupKind[]; refused: string[] } {
+  const possible = ROUTE_KINDS[protocol] ?? [];
+  const wanted = list(asked).map(fields);
+  if (wanted.length === 0) return { kinds: possible.map((kind) => ({ group: GATEWAY_GROUP, kind })), refused: [] };
+  const kinds: RouteGroupKind[] = [];
+  const refused: string[] = [];
+  for (const item of wanted) {
+    const group = item['group'] ?? GATEWAY_GROUP;
+    const kind = text(item['kind']) ?? '';
+    if (group === GATEWAY_GROUP && possible.includes(kind)) {
+      if (!kinds.some((known) => known.kind === kind)) kinds.push({ group: GATEWAY_GROUP, kind });
+    } else refused.push(group === GATEWAY_GROUP ? shown(kind) : `${shown(kind)} of group ${shown(group)}`);
+  }
+  return { kinds, refused };
+}
+
+function namespacePolicy(value: unknown, field: string, problems: Problems): NamespacePolicy {
+  const spec = fields(value);
+  const from = spec['from'] ?? 'Same';
+  if (from === 'Same' || from === 'All' || from === 'None') return { from, selector: null };
+  if (from === 'Selector') {
+    if (spec['selector'] !== undefined && spec['selector'] !== null) return { from, selector: spec['selector'] };
+    problems.error(`${field}.selector`, 'from: Selector needs a selector; no namespace is let in.');
+  } else
+    problems.error(`${field}.from`, `${shown(from)} is not one of All, Same, Selector, None; no namespace is let in.`);
+  return { from: 'None', selector: null };
+}
+
+/**
+ * Conflicts among the listeners of one Gateway, by index. Listeners must be distinct by port, protocol and hostname, and
+ * none of those that are not may win (apis/v1 GatewaySpec.Listeners, "Handling indistinct Listeners"). Ports are
+ * compared as they are bound. TCP and UDP listeners are not served and so conflict with nothing.
+ */
+export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict | null)[] {
+  return listeners.map((listener, index) => {
+    const family = FAMILY[listener.protocol];
+    if (family === undefined || listener.boundPort === 0) return null;
+    const others = listeners.filter(
+      (other, i) => i !== index && other.boundPort === listener.boundPort && FAMILY[other.protocol] !== undefined,
+    );
+    const mixed = others.find((other) => FAMILY[other.protocol] !== family);
+    if (mixed !== undefined) {
+      const message = `Listener ${mixed.name} wants protocol ${mixed.protocol} on the same port ${listener.boundPort}.`;
+      return { type: 'protocol', message };
+    }
+    const same = others.find((o) => o.hostname === listener.hostname && o.protocol === listener.protocol);
+    if (same === undefined) return null;
+    const host = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
+    return { type: 'hostname', message: `Listener ${same.name} wants ${host} on the same port ${listener.boundPort}.` };
+  });
+}
+
+/** What can share a TCP port: cleartext with cleartext, TLS with TLS. */
+const FAMILY: Readonly<Record<string, 'cleartext' | 'tls'>> = { HTTP: 'cleartext', HTTPS: 'tls', TLS: 'tls' };

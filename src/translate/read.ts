@@ -1,0 +1,38 @@
+// Reads fields of objects of unknown shape: what is missing or of the wrong type reads as absent, so that no object,
+// however mangled, can make the translator throw. (Sources validate first; this is the second line.)
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+const NONE: Fields = Object.freeze({});
+
+/** A mapping, or an empty one. */
+export function fields(value: unknown): Fields {
+  return isFields(value) ? value : NONE;
+}
+export function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+/** A list, or an empty one. */
+export function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+/** A non-empty text, or undefined. */
+export function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+/** A text, empty or not, or undefined. */
+export function anyText(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+/** An integer in [min, max], or undefined. */
+export function integer(value: unknown, min: number, max: number): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined;
+}
+export function port(value: unknown): number | undefined {
+  return integer(value, 1, 65_535);
+}
+/** A value as it is shown in a message: short, on one line. */
+export function shown(value: unknown): string {
+  const json = value === undefined ? 'nothing' : JSON.stringify(value);
+  return json.length > 80 ? `${json.slice(0, 77)}...` : json;
+}

@@ -1,0 +1,363 @@
+// From the desired world to the data plane's configuration, the objects' statuses and what is wrong with them: pure and
+// incremental. Work is cut into units (a class, a Gateway, a route, a cluster); each notes what it reads, and a change
+// recomputes the units that read it. Between units stand three things only: the plan of sockets, which all Gateways
+// share; a Gateway's view, which its routes read; and counts, of a cluster's users and a listener's routes.
+
+import { equal } from '../base/equal.ts';
+import type { Delta, Entry, Ir, Key } from '../ir/ir.ts';
+import type { Problem } from '../source/source.ts';
+import { bucketsOf } from '../store/index.ts';
+import type { Changes, KubeObject, ObjectKey, World } from '../store/world.ts';
+import { translateCluster } from './backend.ts';
+import type { Status } from './conditions.ts';
+import type { TranslatorOptions } from './context.ts';
+import type { Fact, Unit } from './dependencies.ts';
+import { compare, Dependencies, Reader } from './dependencies.ts';
+import type { GatewayDraft, GatewayView, Placement } from './gateway.ts';
+import { draftGateway, gatewayStatus, viewOf } from './gateway.ts';
+import { translateClass } from './gateway-class.ts';
+import type { RouteResult } from './http-route.ts';
+import { translateHttpRoute } from './http-route.ts';
+import type { Plan } from './sockets.ts';
+import { planSockets } from './sockets.ts';
+import { unservedKind } from './unserved.ts';
+
+/** What one revision changes. Statuses and diagnostics are whole per object; null or [] takes back what was said before. */
+export interface Update {
+  readonly delta: Delta;
+  readonly statuses: ReadonlyMap<ObjectKey, Status | null>;
+  /** By the object they are about. */
+  readonly diagnostics: ReadonlyMap<ObjectKey, readonly Problem[]>;
+}
+
+interface Gateway {
+  readonly draft: GatewayDraft;
+  view: GatewayView | null;
+  placements: readonly Placement[];
+  /** Accepted routes by listener name. */
+  readonly attached: Map<string, number>;
+}
+
+/** The fact that stands for a Gateway's view: it changes when the view does. */
+function viewFact(gateway: ObjectKey): Fact {
+  return `view of ${gateway}`;
+}
+
+const NO_PLAN: Plan = { placements: new Map(), entries: new Map() };
+
+export class Translator {
+  readonly #options: TranslatorOptions;
+  readonly #dependencies = new Dependencies();
+  /** Buckets that each object lay in when last seen: a change touches those it left as well. */
+  readonly #buckets = new Map<ObjectKey, readonly string[]>();
+
+  readonly #entries = new Map<Key, Entry>();
+  readonly #statuses = new Map<ObjectKey, Status>();
+  readonly #diagnostics = new Map<ObjectKey, readonly Problem[]>();
+
+  readonly #gateways = new Map<ObjectKey, Gateway>();
+  readonly #routes = new Map<ObjectKey, RouteResult>();
+  readonly #clusterUsers = new Map<Key, number>();
+  readonly #clusterProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
+  #plan: Plan = NO_PLAN;
+
+  // One update's work, empty between updates.
+  readonly #dirtyClasses = new Set<ObjectKey>();
+  readonly #dirtyGateways = new Set<ObjectKey>();
+  readonly #dirtyRoutes = new Set<ObjectKey>();
+  readonly #dirtyClusters = new Set<Key>();
+  readonly #dirtyStatuses = new Set<ObjectKey>();
+  // (Each entry belongs to one unit, and a unit is computed once: no key comes up twice.)
+  #upserts: Entry[] = [];
+  #removals: Key[] = [];
+  #changedStatuses = new Map<ObjectKey, Status | null>();
+  #changedDiagnostics = new Map<ObjectKey, readonly Problem[]>();
+
+  constructor(options: TranslatorOptions) {
+    this.#options = options;
+  }
+
+  /** The whole configuration as of the last update. */
+  get ir(): Ir {
+    return this.#entries;
+  }
+  get statuses(): ReadonlyMap<ObjectKey, Status> {
+    return this.#statuses;
+  }
+  get diagnostics(): ReadonlyMap<ObjectKey, readonly Problem[]> {
+    return this.#diagnostics;
+  }
+
+  /** Takes in what changed in `world`. Never throws: what cannot be translated is a diagnostic of its object. */
+  update(world: World, changes: Changes): Update {
+    this.#upserts = [];
+    this.#removals = [];
+    this.#changedStatuses = new Map();
+    this.#changedDiagnostics = new Map();
+
+    for (const key of changes.keys) this.#touch(world, key);
+    for (const key of this.#dirtyClasses) this.#guard(key, () => this.#updateClass(world, key));
+    let replan = false;
+    for (const key of this.#dirtyGateways) {
+      this.#guard(key, () => {
+        if (this.#updateGateway(world, key)) replan = true;
+      });
+    }
+    if (replan) this.#place();
+    for (const key of this.#dirtyRoutes) this.#guard(key, () => this.#updateRoute(world, key));
+    for (const key of this.#dirtyClusters) this.#guard(key, () => this.#updateCluster(world, key));
+    for (const key of this.#dirtyStatuses) this.#guard(key, () => this.#updateGatewayStatus(key));
+
+    this.#dirtyClasses.clear();
+    this.#dirtyGateways.clear();
+    this.#dirtyRoutes.clear();
+    this.#dirtyClusters.clear();
+    this.#dirtyStatuses.clear();
+    return {
+      delta: { upserts: this.#upserts, removals: this.#removals },
+      statuses: this.#changedStatuses,
+      diagnostics: this.#changedDiagnostics,
+    };
+  }
+
+  /** Marks every unit that a changed object can reach. */
+  #touch(world: World, key: ObjectKey): void {
+    const object = objectOf(world, key);
+    const buckets = object === undefined ? [] : bucketsOf(object);
+    this.#mark(key);
+    for (const reader of this.#dependencies.readersOf(key)) this.#mark(reader);
+    for (const bucket of this.#buckets.get(key) ?? []) this.#markReaders(bucket);
+    for (const bucket of buckets) this.#markReaders(bucket);
+    if (buckets.length > 0) this.#buckets.set(key, buckets);
+    else this.#buckets.delete(key);
+    const unserved = unservedKind(kindOf(key));
+    if (unserved !== null) {
+      this.#setDiagnostics(
+        key,
+        object === undefined ? [] : [{ severity: 'warning', message: unserved, place: { object: key } }],
+      );
+    }
+  }
+
+  #markReaders(fact: Fact): void {
+    for (const unit of this.#dependencies.readersOf(fact)) this.#mark(unit);
+  }
+
+  #mark(unit: Unit): void {
+    switch (kindOf(unit)) {
+      case 'GatewayClass':
+        this.#dirtyClasses.add(unit);
+        break;
+      case 'Gateway':
+        this.#dirtyGateways.add(unit);
+        break;
+      case 'HTTPRoute':
+        this.#dirtyRoutes.add(unit);
+        break;
+      case 'cluster':
+        this.#dirtyClusters.add(unit);
+        break;
+    }
+  }
+
+  /** The last line: a fault of ours costs one object and says so, and no neighbour. */
+  #guard(unit: Unit, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      const object = kindOf(unit) === 'cluster' ? unit.slice('cluster/'.length, unit.lastIndexOf('/')) : unit;
+      this.#setDiagnostics(object, [{ severity: 'error', message: `Cannot be translated: ${why}`, place: { object } }]);
+    }
+  }
+
+  #updateClass(world: World, key: ObjectKey): void {
+    const object = objectOf(world, key);
+    if (object === undefined) {
+      this.#dependencies.forget(key);
+      this.#setStatus(key, null);
+      this.#setDiagnostics(key, []);
+      return;
+    }
+    const reader = new Reader(world);
+    const { status, problems } = translateClass(reader, object, this.#options);
+    this.#dependencies.set(key, reader.facts);
+    this.#setStatus(key, status);
+    this.#setDiagnostics(key, problems.found);
+  }
+
+  /** Whether the Gateway's claim on sockets may have changed. */
+  #updateGateway(world: World, key: ObjectKey): boolean {
+    const object = objectOf(world, key);
+    const before = this.#gateways.get(key);
+    let draft: GatewayDraft | null = null;
+    if (object === undefined) {
+      this.#dependencies.forget(key);
+      this.#setDiagnostics(key, []);
+    } else {
+      const reader = new Reader(world);
+      const result = draftGateway(reader, object, this.#options);
+      this.#dependencies.set(key, reader.facts);
+      this.#setDiagnostics(key, result.problems.found);
+      draft = result.draft;
+    }
+    if (draft === null) {
+      if (before === undefined) return false;
+      this.#gateways.delete(key);
+      this.#setStatus(key, null);
+      this.#markReaders(viewFact(key));
+      return true;
+    }
+    if (before !== undefined && equal(before.draft, draft)) return false;
+    this.#gateways.set(key, {
+      draft,
+      view: before?.view ?? null,
+      placements: before?.placements ?? [],
+      attached: before?.attached ?? new Map(),
+    });
+    this.#dirtyStatuses.add(key);
+    return true;
+  }
+
+  /** Plans the sockets anew and passes on what came out differently. */
+  #place(): void {
+    const plan = planSockets([...this.#gateways.values()].map(({ draft }) => draft));
+    for (const key of this.#plan.entries.keys()) if (!plan.entries.has(key)) this.#remove(key);
+    for (const entry of plan.entries.values()) this.#upsert(entry);
+    this.#plan = plan;
+    for (const [key, gateway] of this.#gateways) {
+      const placements = plan.placements.get(key) ?? [];
+      if (!equal(placements, gateway.placements)) {
+        gateway.placements = placements;
+        this.#dirtyStatuses.add(key);
+      }
+      const view = viewOf(gateway.draft, placements);
+      if (equal(view, gateway.view)) continue;
+      gateway.view = view;
+      this.#markReaders(viewFact(key));
+    }
+  }
+
+  #updateRoute(world: World, key: ObjectKey): void {
+    const object = objectOf(world, key);
+    const before = this.#routes.get(key);
+    let after: RouteResult | undefined;
+    if (object === undefined) {
+      this.#dependencies.forget(key);
+      this.#routes.delete(key);
+    } else {
+      const reader = new Reader(world);
+      after = translateHttpRoute(reader, (r, gateway) => this.#view(r, gateway), object, this.#options);
+      this.#dependencies.set(key, reader.facts);
+      this.#routes.set(key, after);
+    }
+    const kept = new Set<Key>(after?.entries.map((entry) => entry.key));
+    for (const entry of before?.entries ?? []) if (!kept.has(entry.key)) this.#remove(entry.key);
+    for (const entry of after?.entries ?? []) this.#upsert(entry);
+    for (const { gateway, listener } of before?.attached ?? []) this.#count(gateway, listener, -1);
+    for (const { gateway, listener } of after?.attached ?? []) this.#count(gateway, listener, 1);
+    for (const cluster of after?.clusters ?? []) this.#use(cluster, 1);
+    for (const cluster of before?.clusters ?? []) this.#use(cluster, -1);
+    this.#setStatus(key, after?.status ?? null);
+    this.#setDiagnostics(key, after?.problems.found ?? []);
+  }
+
+  #view(reader: Reader, gateway: ObjectKey): GatewayView | undefined {
+    reader.note(viewFact(gateway));
+    return this.#gateways.get(gateway)?.view ?? undefined;
+  }
+
+  #count(gateway: ObjectKey, listener: string, by: number): void {
+    const attached = this.#gateways.get(gateway)?.attached;
+    // A Gateway that went took its counts along.
+    if (attached === undefined) return;
+    const count = (attached.get(listener) ?? 0) + by;
+    if (count > 0) attached.set(listener, count);
+    else attached.delete(listener);
+    this.#dirtyStatuses.add(gateway);
+  }
+
+  #use(cluster: Key, by: number): void {
+    const before = this.#clusterUsers.get(cluster) ?? 0;
+    const after = before + by;
+    if (after > 0) this.#clusterUsers.set(cluster, after);
+    else this.#clusterUsers.delete(cluster);
+    if (before === 0 || after === 0) this.#dirtyClusters.add(cluster);
+  }
+
+  #updateCluster(world: World, key: Key): void {
+    const reader = new Reader(world);
+    const result = this.#clusterUsers.has(key) ? translateCluster(reader, key) : null;
+    if (result === null) {
+      this.#dependencies.forget(key);
+      this.#remove(key);
+      this.#setClusterProblems(key, []);
+      return;
+    }
+    this.#dependencies.set(key, reader.facts);
+    this.#upsert(result.entry);
+    this.#setClusterProblems(key, result.problems.found);
+  }
+
+  /** Several clusters may come from one object (the ports of a Service): what is wrong with it is said once. */
+  #setClusterProblems(key: Key, problems: readonly Problem[]): void {
+    const object = key.slice('cluster/'.length, key.lastIndexOf('/'));
+    let byCluster = this.#clusterProblems.get(object);
+    if (byCluster === undefined) {
+      if (problems.length === 0) return;
+      byCluster = new Map();
+      this.#clusterProblems.set(object, byCluster);
+    }
+    if (problems.length > 0) byCluster.set(key, problems);
+    else byCluster.delete(key);
+    if (byCluster.size === 0) this.#clusterProblems.delete(object);
+    const sorted = [...byCluster].sort(([a], [b]) => compare(a, b));
+    this.#setDiagnostics(
+      object,
+      sorted.flatMap(([, found]) => found),
+    );
+  }
+
+  #updateGatewayStatus(key: ObjectKey): void {
+    const gateway = this.#gateways.get(key);
+    if (gateway !== undefined) this.#setStatus(key, gatewayStatus(gateway.draft, gateway.placements, gateway.attached));
+  }
+
+  #upsert(entry: Entry): void {
+    if (equal(this.#entries.get(entry.key), entry)) return;
+    this.#entries.set(entry.key, entry);
+    this.#upserts.push(entry);
+  }
+
+  #remove(key: Key): void {
+    if (!this.#entries.delete(key)) return;
+    this.#removals.push(key);
+  }
+
+  #setStatus(key: ObjectKey, status: Status | null): void {
+    if (status === null) {
+      if (this.#statuses.delete(key)) this.#changedStatuses.set(key, null);
+    } else if (!equal(this.#statuses.get(key), status)) {
+      this.#statuses.set(key, status);
+      this.#changedStatuses.set(key, status);
+    }
+  }
+
+  #setDiagnostics(key: ObjectKey, problems: readonly Problem[]): void {
+    if (problems.length === 0) {
+      if (this.#diagnostics.delete(key)) this.#changedDiagnostics.set(key, []);
+    } else if (!equal(this.#diagnostics.get(key), problems)) {
+      this.#diagnostics.set(key, problems);
+      this.#changedDiagnostics.set(key, problems);
+    }
+  }
+}
+
+function kindOf(key: string): string {
+  return key.slice(0, key.indexOf('/'));
+}
+
+function objectOf(world: World, key: ObjectKey): KubeObject | undefined {
+  const [kind, namespace, ...name] = key.split('/');
+  return world.get(kind as string, namespace, name.join('/'));
+}
