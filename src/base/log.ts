@@ -79,4 +79,4 @@ export function visible(text: string): string {
 }
 
 /** C0, DEL, C1, line separators and bidirectional controls. */
-const STEERING = /[\p{Cc}\u2028\u2029\u202a-\u202e]/gu;
+const STEERING = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;

@@ -1,0 +1,19 @@
+// What the admin server shows: read-only questions that the controller answers. Secrets' contents are in none of them.
+
+import type { Level } from '../base/log.ts';
+import type { Problem } from '../source/source.ts';
+import type { RequestFilter, RequestLine } from '../telemetry/recent.ts';
+
+export interface View {
+  ready(): { readonly ready: boolean; readonly reason: string };
+  metrics(): string;
+  requests(filter: RequestFilter): RequestLine[];
+  /** Objects with the status computed for them. */
+  config(): unknown;
+  problems(): readonly Problem[];
+  ir(): unknown;
+  workers(): unknown;
+  clusters(): unknown;
+  version(): unknown;
+  setLogLevel(level: Level): void;
+}

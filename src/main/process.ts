@@ -1,0 +1,33 @@
+// Starting a process of ours: same program, another role, one unix socket as descriptor 3.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type NativeIo, socketPair } from '../native/index.ts';
+import { Channel, type ChannelOwner } from './stream/channel.ts';
+
+export const CHANNEL_FD = 3;
+export type ChildRole = 'controller' | 'worker';
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+/** Role argument of a child: not part of the command line that users see. */
+export const CHILD_COMMAND = '__child';
+
+export interface Child {
+  readonly process: ChildProcess;
+  readonly channel: Channel;
+}
+
+/**
+ * Starts `role` in a session of its own, so that a terminal's Ctrl-C reaches the keeper alone.
+ * Workers get an empty environment; the controller keeps ours (HOME, KUBECONFIG, resolver settings).
+ */
+export function startChild(io: NativeIo, role: ChildRole, owner: ChannelOwner): Child {
+  const [ours, theirs] = socketPair(io);
+  const child = spawn(process.execPath, [...process.execArgv, MAIN, CHILD_COMMAND, role], {
+    stdio: ['ignore', role === 'controller' ? 'inherit' : 'ignore', 'inherit', io.fdOf(theirs)],
+    env: role === 'worker' ? {} : process.env,
+    detached: true,
+  });
+  io.close(theirs);
+  return { process: child, channel: new Channel(io, ours, owner) };
+}

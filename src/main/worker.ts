@@ -1,0 +1,229 @@
+// The worker: an engine on the reactor, fed by the config stream, without privileges. It starts as a spare (everything
+// loaded, nothing owned) and becomes a worker when the keeper assigns it a slot.
+
+import { closeSync, readFileSync } from 'node:fs';
+import { LIMITS } from '../base/limits.ts';
+import { Logger } from '../base/log.ts';
+import type { Handle } from '../io/io.ts';
+import { Timer, type TimerSink } from '../io/wheel.ts';
+import { decodeEntry } from '../ir/codec.ts';
+import type { Entry, Key } from '../ir/ir.ts';
+import {
+  forbidCoreDumps,
+  mapShared,
+  type NativeIo,
+  openNative,
+  Reactor,
+  setNoNewPrivileges,
+  setParentDeathSignal,
+} from '../native/index.ts';
+import { Engine } from '../proxy/engine.ts';
+import { Cells } from '../telemetry/cells.ts';
+import { CELL } from '../telemetry/layout.ts';
+import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
+import { Recorder } from '../telemetry/recorder.ts';
+import { CHANNEL_FD } from './process.ts';
+import { Channel, type ChannelOwner } from './stream/channel.ts';
+import { decodePut, FRAME, type Frame } from './stream/frames.ts';
+import type { FromWorker, ToWorker, WorkerSettings } from './stream/messages.ts';
+
+const HEARTBEAT = 0;
+const SEGMENT_BYTES = LIMITS.CELLS_PER_SEGMENT * 8;
+
+interface Revision {
+  readonly number: number;
+  readonly full: boolean;
+  readonly upserts: Map<Key, Entry>;
+  readonly removals: Set<Key>;
+  readonly sockets: { key: Key; handle: Handle }[];
+  readonly unsockets: Key[];
+}
+
+class Worker implements ChannelOwner, TimerSink {
+  readonly #io: NativeIo;
+  readonly #channel: Channel;
+  #log: Logger;
+  #engine: Engine | null = null;
+  #cells: Cells = Cells.local();
+  readonly #heartbeat = new Timer(this, HEARTBEAT);
+  /** Keys the engine has, to know what a full revision leaves out. */
+  readonly #keys = new Set<Key>();
+  #pending: Revision | null = null;
+  #turns = 0;
+
+  constructor(io: NativeIo) {
+    this.#io = io;
+    this.#log = stderrLogger({ logLevel: 'info', logJson: true });
+    this.#channel = new Channel(io, io.adopt(CHANNEL_FD), this);
+    this.#say({ type: 'loaded' });
+  }
+
+  onFrame(frame: Frame): void {
+    if (frame.type === FRAME.MESSAGE) this.#onMessage(JSON.parse(frame.body.toString()) as ToWorker);
+    else if (frame.type === FRAME.BEGIN) {
+      const { revision, full } = JSON.parse(frame.body.toString()) as { revision: number; full: boolean };
+      this.#pending = { number: revision, full, upserts: new Map(), removals: new Set(), sockets: [], unsockets: [] };
+    } else if (frame.type === FRAME.PUT) {
+      const { key, value } = decodePut(frame.body);
+      this.#revision().upserts.set(key, decodeEntry(value));
+    } else if (frame.type === FRAME.DELETE) this.#revision().removals.add(frame.body.toString());
+    else if (frame.type === FRAME.COMMIT) this.#commit();
+  }
+
+  /** The keeper is gone: finish what is in flight, take nothing new. */
+  onClosed(reason: string): void {
+    this.#log.warn('keeper is gone, draining', { reason });
+    this.#drain();
+  }
+
+  onTimer(timer: Timer): void {
+    const { rss } = process.memoryUsage();
+    const cpu = process.cpuUsage();
+    this.#cells.set(CELL.RSS_BYTES, rss);
+    this.#cells.set(CELL.CPU_SECONDS, (cpu.user + cpu.system) / 1e6);
+    this.#cells.set(CELL.ARENA_BYTES, this.#io.arena.inUse);
+    this.#beat();
+    this.#io.timers.arm(timer, this.#io.nowMs, LIMITS.HEARTBEAT_MS);
+  }
+
+  #onMessage(message: ToWorker): void {
+    switch (message.type) {
+      case 'assign':
+        this.#assign(message.slot, message.settings, this.#channel.takeFd(), this.#channel.takeFd());
+        break;
+      case 'socket':
+        this.#addSocket(message.key, this.#io.adopt(this.#channel.takeFd()));
+        break;
+      case 'unsocket':
+        if (this.#pending !== null) this.#pending.unsockets.push(message.key);
+        else this.#removeSocket(message.key);
+        break;
+      case 'logLevel':
+        this.#log.level = message.level;
+        break;
+      case 'drain':
+        this.#drain();
+        break;
+    }
+  }
+
+  #assign(slot: number, settings: WorkerSettings, cellsFd: number, ringFd: number): void {
+    this.#log = stderrLogger(settings).with({ worker: slot });
+    const segment = (index: number): Float64Array =>
+      new Float64Array(mapShared(cellsFd, index * SEGMENT_BYTES, SEGMENT_BYTES));
+    this.#cells = new Cells(segment(0), (index) => (index < LIMITS.SEGMENTS ? segment(index) : null));
+    this.#cells.zeroGauges();
+    const ring = new RingWriter(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES)));
+    closeSync(ringFd);
+    becomeUnprivileged(settings.user, this.#log);
+    this.#cells.set(CELL.PID, process.pid);
+    this.#engine = new Engine({
+      io: this.#io,
+      cells: this.#cells,
+      records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }),
+      settings: { trustedProxies: settings.trustedProxies },
+    });
+    this.#io.onTurn(() => this.#beat());
+    this.onTimer(this.#heartbeat);
+  }
+
+  #beat(): void {
+    this.#cells.set(CELL.HEARTBEAT_MS, this.#io.nowMs);
+    this.#cells.set(CELL.TURNS_TOTAL, ++this.#turns);
+  }
+
+  #revision(): Revision {
+    if (this.#pending === null) throw new Error('an entry outside a revision');
+    return this.#pending;
+  }
+
+  #commit(): void {
+    const { number, full, upserts, removals, sockets, unsockets } = this.#revision();
+    this.#pending = null;
+    const engine = this.#engine as Engine;
+    if (full) for (const key of this.#keys) if (!upserts.has(key)) removals.add(key);
+    try {
+      engine.apply({ upserts: [...upserts.values()], removals: [...removals] });
+    } catch (error) {
+      for (const { handle } of sockets) this.#io.close(handle);
+      this.#cells.add(CELL.REVISIONS_REFUSED_TOTAL, 1);
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log.error('revision refused', { revision: number, reason });
+      this.#say({ type: 'nack', revision: number, reason });
+      return;
+    }
+    for (const key of removals) this.#keys.delete(key);
+    for (const key of upserts.keys()) this.#keys.add(key);
+    for (const key of unsockets) this.#removeSocket(key);
+    for (const { key, handle } of sockets) engine.addSocket(key, handle);
+    this.#cells.set(CELL.REVISION, number);
+    this.#cells.add(CELL.REVISIONS_APPLIED_TOTAL, 1);
+    this.#say({ type: 'ack', revision: number });
+  }
+
+  #addSocket(key: Key, handle: Handle): void {
+    // Within a revision the socket waits for the entries that give it a meaning.
+    if (this.#pending !== null) this.#pending.sockets.push({ key, handle });
+    else (this.#engine as Engine).addSocket(key, handle);
+  }
+
+  #removeSocket(key: Key): void {
+    (this.#engine as Engine).removeSocket(key);
+    this.#say({ type: 'unsocketed', key });
+  }
+
+  #drain(): void {
+    if (this.#engine === null) process.exit(0);
+    this.#cells.set(CELL.DRAINING, 1);
+    this.#engine.drain(() => {
+      this.#say({ type: 'drained' });
+      if (!this.#channel.open) process.exit(0);
+    });
+  }
+
+  #say(message: FromWorker): void {
+    this.#channel.message(message);
+  }
+}
+
+function stderrLogger(settings: Pick<WorkerSettings, 'logLevel' | 'logJson'>): Logger {
+  return Logger.to(
+    { write: (line) => process.stderr.write(line), now: () => new Date() },
+    { level: settings.logLevel, json: settings.logJson },
+  );
+}
+
+/** Root becomes `user`; everybody loses the way back, core dumps and outliving the keeper. */
+function becomeUnprivileged(user: string | null, log: Logger): void {
+  if (user !== null && process.getuid?.() === 0) {
+    const found = lookUpUser(user);
+    process.setgroups?.([found.gid]);
+    process.setgid?.(found.gid);
+    process.setuid?.(found.uid);
+  }
+  setNoNewPrivileges();
+  forbidCoreDumps();
+  // After setuid, which clears it.
+  setParentDeathSignal('SIGTERM');
+  log.debug('privileges dropped', { uid: process.getuid?.() ?? -1 });
+}
+
+function lookUpUser(name: string): { uid: number; gid: number } {
+  if (/^\d+$/.test(name)) return { uid: Number(name), gid: Number(name) };
+  for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
+    const [user, , uid, gid] = line.split(':');
+    if (user === name) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new Error(`user ${name} is not in /etc/passwd`);
+}
+
+export function runWorker(): void {
+  const io = openNative();
+  new Worker(io);
+  // Draining is the keeper's decision; a terminal's or a supervisor's signal to the group is not for us.
+  process.on('SIGINT', () => {});
+  process.on('SIGHUP', () => {});
+  process.on('SIGUSR1', () => {});
+  process.on('SIGTERM', () => {});
+  new Reactor(io).run();
+}
