@@ -14,6 +14,8 @@ export const LIMITS = {
   // --- reactor
   /** Longest wait for events before Node's own timers and promises get their turn. */
   REACTOR_WAIT_MS: 5,
+  /** Time after which a row of busy turns lets Node's own loop make a pass. */
+  REACTOR_PASS_US: 1_000,
   /** Time without any event after which Node's loop waits alone. */
   REACTOR_QUIET_MS: 10,
   /** Longest sleep with timers armed; one that is due later is looked at again then. */
@@ -104,10 +106,23 @@ export const LIMITS = {
   /** Opening a socket that could not be opened is tried again after this long. */
   SOCKET_RETRY_MS: 2_000,
 
+  // --- configuration from files
+  CONFIG_FILE_BYTES: 64 * MB,
+  CONFIG_FILE_DOCUMENTS: 50_000,
+  CONFIG_FILES: 100_000,
+  CONFIG_FOLDER_DEPTH: 32,
+  /** Nodes that aliases of one YAML document may expand to. */
+  YAML_ALIAS_EXPANSIONS: 1_000,
+  /** Complaints kept of one file. */
+  CONFIG_FILE_PROBLEMS: 1_000,
+
   // --- config stream
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   STREAM_QUEUE_BYTES: 64 * MB,
   FRAME_BYTES: 1 * MB,
+
+  /** Problems of one change that are logged one by one; the rest stand at /config/problems. */
+  PROBLEMS_LOGGED: 20,
 
   // --- admin server
   ADMIN_CONNECTIONS: 256,
@@ -117,6 +132,11 @@ export const LIMITS = {
   LOG_RING_BYTES: 8 * MB,
   LOG_RECORD_BYTES: 16 * KB,
   RECENT_REQUESTS: 1_024,
+  /** Taken out of one ring at a time. */
+  LOG_BATCH_BYTES: 1 * MB,
+  /** How often rings are looked at while lines come, and while none do. */
+  LOG_BUSY_MS: 20,
+  LOG_IDLE_MS: 100,
   CELLS_PER_SEGMENT: 131_072,
   SEGMENTS: 256,
 } as const;

@@ -1,9 +1,9 @@
 // How the reactor shares its thread with Node's own loop (docs/adr/0001-event-loop.md has the measurements).
 //
-// Busy: each pass of libuv's loop runs one turn of the reactor from `setImmediate`. The turn waits in our epoll set, a few
-// milliseconds at most, with libuv's descriptor in it; so Node's I/O ends the wait, and its timers, ticks and promises
-// run between any two turns. Quiet: after some milliseconds without an event libuv waits alone, with our epoll set
-// among its own watchers, for as long as it likes.
+// Busy: `setImmediate` runs turns of the reactor until a millisecond has gone by, then libuv gets a pass. A turn waits in
+// our epoll set, a few milliseconds at most, with libuv's descriptor in it, so that Node's I/O ends the wait and the
+// turns. Promises run between any two turns, timers, ticks and Node's I/O between any two passes. Quiet: after some
+// milliseconds without an event libuv waits alone, with our epoll set among its own watchers, for as long as it likes.
 
 import { LIMITS } from '../base/limits.ts';
 import { type PollHandle, pollReadable, uvBackendFd } from './ffi.ts';
@@ -46,20 +46,38 @@ export class Reactor {
     this.#io.awake();
   }
 
-  #turn = (): void => {
-    // First, so that a sink that throws ends its event and not the reactor.
-    this.#immediate = setImmediate(this.#turn);
-    const io = this.#io;
-    if (io.turn(LIMITS.REACTOR_WAIT_MS) > 0) {
-      this.#lastEvent = io.nowMs;
-    } else if (io.nowMs - this.#lastEvent >= LIMITS.REACTOR_QUIET_MS && this.#running) {
-      clearImmediate(this.#immediate);
-      this.#immediate = null;
-      this.#sleep();
-    }
+  #pass = (): void => {
+    // First, so that what a sink throws ends its turn and not the reactor.
+    this.#immediate = setImmediate(this.#pass);
+    this.#turns().catch((error: unknown) => {
+      // As if thrown by the callback of an event, not as a rejected promise.
+      queueMicrotask(() => {
+        throw error;
+      });
+    });
   };
 
+  async #turns(): Promise<void> {
+    const io = this.#io;
+    let until = 0;
+    while (this.#immediate !== null) {
+      if (io.turn(LIMITS.REACTOR_WAIT_MS) === 0) {
+        if (io.nowMs - this.#lastEvent >= LIMITS.REACTOR_QUIET_MS) this.#sleep();
+        return;
+      }
+      this.#lastEvent = io.nowMs;
+      if (io.takeUvReady()) return;
+      if (until === 0) until = io.nowUs + LIMITS.REACTOR_PASS_US;
+      else if (io.nowUs >= until) return;
+      // The rest of this function is queued behind every promise that is ready now.
+      await null;
+    }
+  }
+
   #sleep(): void {
+    if (this.#immediate === null) return;
+    clearImmediate(this.#immediate);
+    this.#immediate = null;
     const io = this.#io;
     io.watchUv(this.#uvFd, false);
     if (this.#poll === null) this.#poll = pollReadable(io.epollFd, this.#wake);
@@ -83,6 +101,6 @@ export class Reactor {
     io.awake();
     io.watchUv(this.#uvFd, true);
     this.#lastEvent = io.nowMs;
-    this.#immediate = setImmediate(this.#turn);
+    this.#immediate = setImmediate(this.#pass);
   };
 }
