@@ -1,0 +1,238 @@
+// The controller: from resources to revisions. It may crash: workers serve on, and the next one takes up where the keeper
+// remembers this one left off.
+
+import { readFileSync } from 'node:fs';
+import { AdminServer } from '../admin/server.ts';
+import { EXIT } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { Logger } from '../base/log.ts';
+import { encodeEntry } from '../ir/codec.ts';
+import type { ListenerEntry } from '../ir/ir.ts';
+import {
+  forbidCoreDumps,
+  mapShared,
+  type NativeIo,
+  openNative,
+  Reactor,
+  setParentDeathSignal,
+} from '../native/index.ts';
+import { CellBook } from '../publish/cells.ts';
+import { type Downstream, Publisher } from '../publish/publisher.ts';
+import { Cells } from '../telemetry/cells.ts';
+import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
+import { Recent } from '../telemetry/recent.ts';
+import { LogWriter } from './log-writer.ts';
+import { Numbers } from './metrics.ts';
+import type { Options } from './options.ts';
+import { CHANNEL_FD } from './process.ts';
+import { Resources } from './resources.ts';
+import { Channel, type ChannelOwner } from './stream/channel.ts';
+import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from './stream/frames.ts';
+import type { FromController, ToController, WorkerState } from './stream/messages.ts';
+import { ControllerView } from './view.ts';
+
+const ARENA_BYTES = 64 * 1024 * 1024;
+const SEGMENT_BYTES = LIMITS.CELLS_PER_SEGMENT * 8;
+
+/** What changes while it runs, for everybody who shows it. */
+export interface ControllerState {
+  acked: number;
+  quarantined: number;
+  draining: boolean;
+  storm: boolean;
+  workers: readonly WorkerState[];
+  failedSockets: readonly { readonly key: string; readonly reason: string }[];
+  readonly restarts: Map<string, number>;
+}
+
+class Controller implements ChannelOwner, Downstream {
+  readonly #channel: Channel;
+  readonly #numbers = new Numbers();
+  readonly #rings: RingReader[] = [];
+  readonly #snapshot = new Map<string, Buffer>();
+  readonly #state: ControllerState = {
+    acked: 0,
+    quarantined: 0,
+    draining: false,
+    storm: false,
+    workers: [],
+    failedSockets: [],
+    restarts: new Map(),
+  };
+  #log: Logger = stderrLogger('info', true);
+  #options: Options | null = null;
+  #resources: Resources | null = null;
+  #book: CellBook | null = null;
+  #writer: LogWriter | null = null;
+  readonly #admin: AdminServer[] = [];
+
+  constructor(io: NativeIo) {
+    this.#channel = new Channel(io, io.adopt(CHANNEL_FD), this);
+    this.#say({ type: 'hello' });
+  }
+
+  onFrame(frame: Frame): void {
+    if (frame.type === FRAME.MESSAGE) this.#onMessage(JSON.parse(frame.body.toString()) as ToController);
+    else if (frame.type === FRAME.PUT) {
+      const { key, value } = decodePut(frame.body);
+      this.#snapshot.set(key, value);
+    }
+  }
+
+  /** The keeper is gone, and with it everything this process is for. */
+  onClosed(): void {
+    this.#writer?.flush();
+    process.exit(EXIT.ok);
+  }
+
+  #onMessage(message: ToController): void {
+    const state = this.#state;
+    switch (message.type) {
+      case 'options':
+        this.#options = message.options as Options;
+        this.#log = stderrLogger(this.#options.logLevel, this.#options.logFormat === 'json');
+        break;
+      case 'slot':
+        this.#addSlot(this.#channel.takeFd(), this.#channel.takeFd());
+        break;
+      case 'welcome':
+        this.#start(message.revision).catch((error) => this.#fatal(EXIT.cannotRun, error));
+        break;
+      case 'acked':
+        state.acked = message.revision;
+        this.#book?.acked(message.revision);
+        break;
+      case 'refused':
+        this.#log.error('a worker refused a revision', {
+          worker: message.slot,
+          revision: message.revision,
+          reason: message.reason,
+        });
+        break;
+      case 'quarantined':
+        state.quarantined = message.revision;
+        break;
+      case 'workers':
+        state.workers = message.workers;
+        state.storm = message.storm;
+        break;
+      case 'restarted':
+        state.restarts.set(message.cause, (state.restarts.get(message.cause) ?? 0) + 1);
+        break;
+      case 'sockets':
+        state.failedSockets = message.failed;
+        break;
+      case 'reread':
+        this.#resources?.rescan();
+        this.#writer?.reopen();
+        break;
+      case 'reopenLogs':
+        this.#writer?.reopen();
+        break;
+      case 'draining':
+        state.draining = true;
+        break;
+      case 'stop':
+        this.#writer?.flush();
+        this.#say({ type: 'flushed' });
+        break;
+    }
+  }
+
+  #addSlot(cellsFd: number, ringFd: number): void {
+    const segment = (index: number): Float64Array =>
+      new Float64Array(mapShared(cellsFd, index * SEGMENT_BYTES, SEGMENT_BYTES));
+    // The keeper makes the memory larger before a cell in it is assigned, so every cell we know of can be mapped.
+    this.#numbers.slots.push(new Cells(segment(0), segment));
+    this.#rings.push(new RingReader(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES))));
+  }
+
+  async #start(revision: number): Promise<void> {
+    const options = this.#options as Options;
+    const recent = new Recent(LIMITS.RECENT_REQUESTS);
+    this.#writer = new LogWriter({ target: options.accessLog, format: options.accessLogFormat }, recent, this.#log);
+    for (const ring of this.#rings) this.#writer.addRing(ring);
+    this.#writer.start();
+
+    const book = new CellBook(this.#numbers.sum, {
+      route: options.metricsMaxRoutes,
+      endpoint: options.metricsMaxBackends,
+    });
+    this.#book = book;
+    const publisher = new Publisher(this, book, (entry) => Buffer.from(encodeEntry(entry)));
+    publisher.adopt(this.#snapshot, revision);
+    this.#snapshot.clear();
+
+    const resources = new Resources(options, this.#log, publisher);
+    this.#resources = resources;
+    const view = new ControllerView({
+      state: this.#state,
+      resources,
+      publisher,
+      book,
+      numbers: this.#numbers,
+      recent,
+      setLogLevel: (level) => {
+        this.#log.level = level;
+        this.#say({ type: 'logLevel', level });
+      },
+    });
+    const token = options.adminTokenFile === null ? null : readFileSync(options.adminTokenFile, 'utf8').trim();
+    for (const bind of [options.admin, options.requests]) {
+      if (bind === null) continue;
+      const server = new AdminServer(view, {
+        ...bind,
+        allowedHosts: options.adminAllowedHosts,
+        token,
+        readOnly: bind !== options.admin,
+      });
+      const port = await server.listen();
+      this.#admin.push(server);
+      this.#log.info('admin server', { address: bind.host, port });
+    }
+    resources.start();
+  }
+
+  #fatal(code: number, error: unknown): void {
+    this.#say({ type: 'fatal', code, message: error instanceof Error ? error.message : String(error) });
+  }
+
+  // ---- Downstream: the publisher's side of the config stream
+
+  begin(revision: number): void {
+    this.#state.quarantined = 0;
+    this.#channel.send(encodeJson(FRAME.BEGIN, { revision }));
+  }
+  put(key: string, value: Buffer): void {
+    this.#channel.send(encodePut(key, value));
+  }
+  remove(key: string): void {
+    this.#channel.send(encodeFrame(FRAME.DELETE, Buffer.from(key)));
+  }
+  grow(segments: number): void {
+    this.#say({ type: 'grow', segments });
+  }
+  sockets(listeners: readonly ListenerEntry[]): void {
+    this.#say({ type: 'sockets', sockets: listeners.map(({ key, address, port }) => ({ key, address, port })) });
+  }
+  commit(revision: number): void {
+    this.#channel.send(encodeJson(FRAME.COMMIT, { revision }));
+  }
+
+  #say(message: FromController): void {
+    this.#channel.message(message);
+  }
+}
+
+function stderrLogger(level: Options['logLevel'], json: boolean): Logger {
+  return Logger.to({ write: (line) => process.stderr.write(line), now: () => new Date() }, { level, json });
+}
+
+export function runController(): void {
+  setParentDeathSignal('SIGKILL');
+  forbidCoreDumps();
+  const io = openNative({ arenaBytes: ARENA_BYTES });
+  new Controller(io);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
+  new Reactor(io).run();
+}

@@ -1,0 +1,82 @@
+// From the command line to a role. Everything a user can do wrong ends here, with a word and an exit code.
+
+import { EXIT, ExitError } from '../base/errors.ts';
+import { Logger } from '../base/log.ts';
+import { FLAGS, type Parsed, parseOptions, suggestion, variableOf } from './options.ts';
+import { CHILD_COMMAND } from './process.ts';
+import { versionInfo } from './version.ts';
+
+const COMMANDS: Readonly<Record<string, string>> = {
+  serve: 'serve resources from files (or one backend from the environment)',
+  check: 'check files or folders: exit 0 good, 1 problems, 2 usage, 3 could not run',
+  version: 'print the version (--json for more)',
+  help: 'print this',
+};
+
+export async function run(argv: readonly string[]): Promise<void> {
+  try {
+    process.exitCode = await dispatch(argv);
+  } catch (error) {
+    if (!(error instanceof ExitError)) throw error;
+    process.stderr.write(`rauta: ${error.message}\n`);
+    process.exit(error.code);
+  }
+}
+
+async function dispatch(argv: readonly string[]): Promise<number> {
+  const [command = 'help', ...rest] = argv;
+  switch (command) {
+    case CHILD_COMMAND:
+      if (rest[0] === 'worker') (await import('./worker.ts')).runWorker();
+      else (await import('./controller.ts')).runController();
+      return EXIT.ok;
+    case 'serve':
+      if (rest.includes('--help')) return print(serveHelp());
+      return serve(rest);
+    case 'check':
+      return (await import('./check.ts')).runCheck(rest);
+    case 'version':
+      return print(rest.includes('--json') ? `${JSON.stringify(versionInfo())}\n` : `rauta ${versionInfo().version}\n`);
+    case 'help':
+    case '--help':
+    case '-h':
+      return print(help());
+    case '--version':
+      return print(`rauta ${versionInfo().version}\n`);
+    default:
+      throw new ExitError(
+        EXIT.usage,
+        `unknown command '${command}'${suggestion(command, Object.keys(COMMANDS))}; rauta help lists them`,
+      );
+  }
+}
+
+async function serve(argv: readonly string[]): Promise<number> {
+  const { options, warnings }: Parsed = parseOptions(argv, process.env, process.stderr.isTTY === true);
+  const log = Logger.to(
+    { write: (line) => process.stderr.write(line), now: () => new Date() },
+    { level: options.logLevel, json: options.logFormat === 'json' },
+  );
+  for (const warning of warnings) log.warn(warning);
+  const { Keeper } = await import('./keeper.ts');
+  const code = await new Keeper(options, log).run();
+  process.exit(code);
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return EXIT.ok;
+}
+
+function help(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((c) => c.length)) + 2;
+  const lines = Object.entries(COMMANDS).map(([name, what]) => `  ${name.padEnd(width)}${what}`);
+  return `rauta: Gateway API and Ingress controller with a proxy of its own\n\n${lines.join('\n')}\n\nrauta serve --help lists its flags.\n`;
+}
+
+export function serveHelp(): string {
+  const rows = FLAGS.map((f) => [`--${f.name}${f.value === '' ? '' : ` ${f.value}`}`, f] as const);
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  const lines = rows.map(([left, f]) => `  ${left.padEnd(width)}${f.help}${f.default === '' ? '' : ` (${f.default})`}`);
+  return `rauta serve: serve resources\n\n${lines.join('\n')}\n\nEach flag has a variable, e.g. ${variableOf('log-level')}; a flag beats its variable.\n`;
+}

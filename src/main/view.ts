@@ -1,0 +1,105 @@
+// The admin server's questions, answered from what the controller has at hand.
+
+import type { View } from '../admin/view.ts';
+import type { Level } from '../base/log.ts';
+import type { CellBook } from '../publish/cells.ts';
+import type { Publisher } from '../publish/publisher.ts';
+import type { Problem } from '../source/source.ts';
+import type { Recent, RequestFilter, RequestLine } from '../telemetry/recent.ts';
+import type { ControllerState } from './controller.ts';
+import type { Numbers } from './metrics.ts';
+import type { Resources } from './resources.ts';
+import { versionInfo } from './version.ts';
+
+export interface ViewParts {
+  readonly state: ControllerState;
+  readonly resources: Resources;
+  readonly publisher: Publisher;
+  readonly book: CellBook;
+  readonly numbers: Numbers;
+  readonly recent: Recent;
+  readonly setLogLevel: (level: Level) => void;
+}
+
+export class ControllerView implements View {
+  readonly #parts: ViewParts;
+  readonly #startSeconds = Date.now() / 1000 - process.uptime();
+
+  constructor(parts: ViewParts) {
+    this.#parts = parts;
+  }
+
+  ready(): { ready: boolean; reason: string } {
+    const { state, resources } = this.#parts;
+    if (state.draining) return { ready: false, reason: 'draining' };
+    if (!resources.read) return { ready: false, reason: 'resources not read yet' };
+    if (state.acked === 0) return { ready: false, reason: 'no configuration served by every worker yet' };
+    if (state.storm) return { ready: false, reason: 'workers keep dying' };
+    return { ready: true, reason: '' };
+  }
+
+  metrics(): string {
+    const { state, resources, publisher, book, numbers } = this.#parts;
+    const problems = this.problems();
+    return numbers.exposition(book, publisher.clusters.values(), {
+      revision: publisher.revision,
+      acked: state.acked,
+      quarantined: state.quarantined !== 0,
+      problems: {
+        error: problems.filter((p) => p.severity === 'error').length,
+        warning: problems.filter((p) => p.severity === 'warning').length,
+      },
+      objects: resources.counts(),
+      workers: state.workers,
+      restarts: state.restarts,
+      storm: state.storm,
+      startSeconds: this.#startSeconds,
+    });
+  }
+
+  requests(filter: RequestFilter): RequestLine[] {
+    return this.#parts.recent.list(filter);
+  }
+
+  config(): unknown {
+    const { state, publisher, resources } = this.#parts;
+    return {
+      revision: publisher.revision,
+      acked: state.acked,
+      quarantined: state.quarantined === 0 ? null : state.quarantined,
+      objects: resources.objects(state.acked >= publisher.revision && state.quarantined === 0),
+    };
+  }
+
+  problems(): readonly Problem[] {
+    const { state, resources } = this.#parts;
+    const sockets = state.failedSockets.map(
+      ({ key, reason }): Problem => ({
+        severity: 'error',
+        message: `cannot listen on ${key.slice(key.indexOf('/') + 1)}: ${reason}`,
+        place: {},
+      }),
+    );
+    return [...resources.allProblems(), ...sockets];
+  }
+
+  ir(): unknown {
+    return this.#parts.resources.ir();
+  }
+
+  workers(): unknown {
+    return this.#parts.numbers.workers(this.#parts.state.workers);
+  }
+
+  clusters(): unknown {
+    return this.#parts.numbers.clusters(this.#parts.book, this.#parts.publisher.clusters.values());
+  }
+
+  version(): unknown {
+    return versionInfo();
+  }
+
+  setLogLevel(level: Level): void {
+    this.#parts.setLogLevel(level);
+  }
+}

@@ -1,0 +1,148 @@
+// The golden pairs of translation: testdata/translate/NAME.in.yaml holds objects, NAME.out.yaml what they become.
+// `bin/node tools/golden.ts` rewrites the outputs that differ (review them: they are the specification of what we do);
+// src/translate/golden.test.ts compares.
+
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Document, isCollection, parseAllDocuments, visit } from 'yaml';
+import { checkObject } from '../src/api/schema.ts';
+import type { Problem } from '../src/source/source.ts';
+import { Store } from '../src/store/store.ts';
+import type { KubeObject } from '../src/store/world.ts';
+import type { Condition } from '../src/translate/conditions.ts';
+import type { TranslatorOptions } from '../src/translate/context.ts';
+import { Translator } from '../src/translate/translator.ts';
+
+export const GOLDEN_FOLDER = fileURLToPath(new URL('../testdata/translate', import.meta.url));
+
+/** Of the first document, when it has `golden`: options of the translator that differ from the usual ones. */
+interface GoldenOptions {
+  /** Takes the objects as they are: for what validation refuses, yet an older API server may hold. */
+  readonly unchecked?: boolean;
+  readonly cluster?: boolean;
+  readonly defaultAddresses?: readonly string[];
+  readonly statusAddresses?: readonly string[];
+  readonly portMap?: Readonly<Record<string, number>>;
+  readonly unusable?: readonly string[];
+}
+
+export interface Golden {
+  readonly objects: readonly KubeObject[];
+  readonly options: TranslatorOptions;
+}
+
+export function goldenNames(): string[] {
+  return globSync('*.in.yaml', { cwd: GOLDEN_FOLDER })
+    .map((path) => basename(path, '.in.yaml'))
+    .sort();
+}
+
+export function readGolden(name: string): Golden {
+  const path = join(GOLDEN_FOLDER, `${name}.in.yaml`);
+  const values: unknown[] = [];
+  for (const document of parseAllDocuments(readFileSync(path, 'utf8'), { version: '1.1' })) {
+    if (document.errors.length > 0) throw new Error(`${path}: ${document.errors[0]?.message}`);
+    const value: unknown = document.toJS();
+    if (value !== null) values.push(value);
+  }
+  const head = values[0] as { readonly golden?: GoldenOptions };
+  const given = head.golden ?? {};
+  if (head.golden !== undefined) values.shift();
+  return { objects: values.map((value) => objectOf(value, given, path)), options: optionsOf(given) };
+}
+
+function objectOf(value: unknown, given: GoldenOptions, path: string): KubeObject {
+  const made = value as KubeObject;
+  // The controller makes these itself; no file can hold one.
+  if (given.unchecked === true || made.kind === 'ResolvedHost' || made.kind === 'CustomResourceDefinition') return made;
+  const { object, problems } = checkObject(value);
+  if (object !== null && problems.every((problem) => problem.severity === 'warning')) return object;
+  const why = problems.map((problem) => `${problem.place.field}: ${problem.message}`).join('; ');
+  throw new Error(`${path}: ${made.kind} ${made.metadata.name}: ${why}`);
+}
+
+function optionsOf(given: GoldenOptions): TranslatorOptions {
+  const unusable = new Set(given.unusable);
+  return {
+    controllerName: 'rauta.io/gateway-controller',
+    implicitClass: given.cluster === true ? null : 'rauta',
+    defaultAddresses: given.defaultAddresses ?? ['0.0.0.0'],
+    ...(given.statusAddresses === undefined ? {} : { statusAddresses: given.statusAddresses }),
+    portMap: new Map(Object.entries(given.portMap ?? {}).map(([from, to]) => [Number(from), to])),
+    isUsableAddress: (address) => !unusable.has(address),
+  };
+}
+
+/** What the objects become, as text. */
+export function renderGolden({ objects, options }: Golden): string {
+  const store = new Store();
+  const keys = store.apply(objects, []);
+  const translator = new Translator(options);
+  translator.update(store, { keys });
+  return render(translator);
+}
+
+export function render(translator: Translator): string {
+  const document = new Document({
+    ir: sorted(translator.ir, ({ key: _, kind: __, ...rest }) => rest),
+    statuses: sorted(translator.statuses, compactConditions),
+    diagnostics: sorted(translator.diagnostics, (problems) => problems.map(line)),
+  });
+  visit(document, {
+    Collection(_, node) {
+      if (isCollection(node) && String(JSON.stringify(node)).length <= 120) node.flow = true;
+    },
+  });
+  return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+function sorted<V>(map: ReadonlyMap<string, V>, show: (value: V) => unknown): Record<string, unknown> {
+  return Object.fromEntries([...map].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, show(value)]));
+}
+
+/** A condition on one line: `Accepted=True Accepted (generation 1): message`. */
+function compactConditions(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(compactConditions);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [
+      name,
+      name === 'conditions' ? (field as Condition[]).map(conditionLine) : compactConditions(field),
+    ]),
+  );
+}
+
+function conditionLine(c: Condition): string {
+  const pends = c.pendsOnAck === true ? ', once acked' : '';
+  return `${c.type}=${c.status} ${c.reason} (generation ${c.observedGeneration}${pends}): ${c.message}`;
+}
+
+function line({ severity, place, message }: Problem): string {
+  return `${severity} ${place.field ?? ''}: ${message}`;
+}
+
+export function outputPath(name: string): string {
+  return join(GOLDEN_FOLDER, `${name}.out.yaml`);
+}
+
+function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return otherwise;
+  }
+}
+
+if (import.meta.main) {
+  let rewritten = 0;
+  const names = goldenNames();
+  for (const name of names) {
+    const text = renderGolden(readGolden(name));
+    if (readOr(outputPath(name), '') === text) continue;
+    writeFileSync(outputPath(name), text);
+    process.stdout.write(`rewrote ${name}.out.yaml\n`);
+    rewritten++;
+  }
+  process.stdout.write(`${names.length} pairs, ${rewritten} rewritten\n`);
+}
