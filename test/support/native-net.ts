@@ -228,7 +228,9 @@ class NativePeer extends BasePeer {
   }
 
   reset(): void {
-    this.#socket.resetAndDestroy();
+    // A unix socket has no RST; closing with something unread is the nearest to it.
+    if (this.#socket.remoteFamily === undefined) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   close(): void {
