@@ -1,88 +1,97 @@
-// A hash map from byte strings to values, looked up by a range of memory and a hash the caller computed while reading it:
-// no string is made. Open addressing with linear probing, at most half full; removal closes the gap (no tombstones).
+// A hash table of entries that begin with a byte string, looked up by a range of memory and the hash that the caller computed
+// while reading it: no string is made. Open addressing with linear probing, at most half full; removal closes the gap, so that
+// there are no tombstones.
 
-import { equalAt } from '../../base/bytes.ts';
+import { LABELS } from './labels.ts';
 
-const FIRST_SLOTS = 4;
+export interface Entry {
+  /** Hash of the key, signed 32 bits. */
+  hash: number;
+  /** The key, in LABELS. */
+  labelStart: number;
+  keyLength: number;
+}
 
-export class ByteTable<V> {
+const FIRST_SLOTS_LOG2 = 2;
+/** 2^32 / golden ratio: multiplying spreads what FNV leaves in a few bits over the high ones (Knuth 6.4). */
+const GOLDEN = 0x9e3779b1 | 0;
+
+export class ByteTable<E extends Entry> {
   size = 0;
-  #mask = FIRST_SLOTS - 1;
-  #hashes = new Int32Array(FIRST_SLOTS);
-  #labels: (Uint8Array | null)[] = new Array<Uint8Array | null>(FIRST_SLOTS).fill(null);
-  #values: (V | null)[] = new Array<V | null>(FIRST_SLOTS).fill(null);
+  #shift = 32 - FIRST_SLOTS_LOG2;
+  #slots: (E | null)[] = new Array<E | null>(1 << FIRST_SLOTS_LOG2).fill(null);
 
-  /** The value under mem[start..end), whose hash is `hash` (signed 32 bits); null if there is none. */
-  find(hash: number, mem: Uint8Array, start: number, end: number): V | null {
-    const mask = this.#mask;
-    const hashes = this.#hashes;
-    const labels = this.#labels;
-    for (let i = home(hash) & mask; ; i = (i + 1) & mask) {
-      const label = labels[i] as Uint8Array | null;
-      if (label === null) return null;
-      if (hashes[i] === hash && label.length === end - start && equalAt(mem, start, label)) {
-        return this.#values[i] as V;
-      }
+  /** The entry whose key is mem[start..end); null if there is none. */
+  find(hash: number, mem: Uint8Array, start: number, end: number): E | null {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    const length = end - start;
+    const labels = LABELS.bytes;
+    for (let i = Math.imul(hash, GOLDEN) >>> this.#shift; ; i = (i + 1) & mask) {
+      const entry = slots[i] as E | null;
+      if (entry === null) return null;
+      if (entry.hash !== hash || entry.keyLength !== length) continue;
+      const label = entry.labelStart;
+      let k = 0;
+      while (k < length && labels[label + k] === mem[start + k]) k++;
+      if (k === length) return entry;
     }
   }
 
-  /** Adds a value under a label that is not in the table. */
-  add(hash: number, label: Uint8Array, value: V): void {
-    if (++this.size * 2 > this.#mask + 1) this.#grow();
-    this.#put(hash, label, value);
+  /** Adds an entry whose key is not in the table. */
+  add(entry: E): void {
+    if (++this.size * 2 > this.#slots.length) this.#grow();
+    this.#put(entry);
   }
 
-  /** Takes out the value under `label`; false if there is none. */
-  remove(hash: number, label: Uint8Array): boolean {
-    const mask = this.#mask;
-    const labels = this.#labels;
-    let hole = home(hash) & mask;
-    for (; ; hole = (hole + 1) & mask) {
-      const other = labels[hole] as Uint8Array | null;
-      if (other === null) return false;
-      if (this.#hashes[hole] === hash && other.length === label.length && equalAt(label, 0, other)) break;
-    }
+  /** Puts an entry in the place of one with an equal key. */
+  replace(old: E, entry: E): void {
+    this.#slots[this.#indexOf(old)] = entry;
+  }
+
+  /** Takes out an entry that is in the table. */
+  remove(entry: E): void {
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    let hole = this.#indexOf(entry);
     this.size--;
-    // Knuth 6.4 algorithm R: move back what would no longer be reached across the hole.
-    for (let i = (hole + 1) & mask; labels[i] !== null; i = (i + 1) & mask) {
-      const wanted = home(this.#hashes[i] as number) & mask;
-      if (((i - wanted) & mask) < ((i - hole) & mask)) continue;
-      labels[hole] = labels[i] as Uint8Array;
-      this.#hashes[hole] = this.#hashes[i] as number;
-      this.#values[hole] = this.#values[i] as V;
+    // Knuth 6.4, algorithm R: move back what would no longer be reached across the hole.
+    for (let i = (hole + 1) & mask; slots[i] !== null; i = (i + 1) & mask) {
+      const other = slots[i] as E;
+      const home = Math.imul(other.hash, GOLDEN) >>> this.#shift;
+      if (((i - home) & mask) < ((i - hole) & mask)) continue;
+      slots[hole] = other;
       hole = i;
     }
-    labels[hole] = null;
-    this.#values[hole] = null;
-    return true;
+    slots[hole] = null;
   }
 
-  #put(hash: number, label: Uint8Array, value: V): void {
-    const mask = this.#mask;
-    let i = home(hash) & mask;
-    while (this.#labels[i] !== null) i = (i + 1) & mask;
-    this.#hashes[i] = hash;
-    this.#labels[i] = label;
-    this.#values[i] = value;
+  /** Some entry; null of an empty table. */
+  first(): E | null {
+    return this.#slots.find((entry) => entry !== null) ?? null;
+  }
+
+  #indexOf(entry: E): number {
+    const mask = this.#slots.length - 1;
+    let i = Math.imul(entry.hash, GOLDEN) >>> this.#shift;
+    while (this.#slots[i] !== entry) {
+      if (this.#slots[i] === null) throw new Error('entry is not in the table');
+      i = (i + 1) & mask;
+    }
+    return i;
+  }
+
+  #put(entry: E): void {
+    const mask = this.#slots.length - 1;
+    let i = Math.imul(entry.hash, GOLDEN) >>> this.#shift;
+    while (this.#slots[i] !== null) i = (i + 1) & mask;
+    this.#slots[i] = entry;
   }
 
   #grow(): void {
-    const labels = this.#labels;
-    const hashes = this.#hashes;
-    const values = this.#values;
-    const slots = (this.#mask + 1) * 2;
-    this.#mask = slots - 1;
-    this.#hashes = new Int32Array(slots);
-    this.#labels = new Array<Uint8Array | null>(slots).fill(null);
-    this.#values = new Array<V | null>(slots).fill(null);
-    for (let i = 0; i < labels.length; i++) {
-      const label = labels[i] as Uint8Array | null;
-      if (label !== null) this.#put(hashes[i] as number, label, values[i] as V);
-    }
+    const old = this.#slots;
+    this.#shift--;
+    this.#slots = new Array<E | null>(old.length * 2).fill(null);
+    for (const entry of old) if (entry !== null) this.#put(entry);
   }
-}
-
-/** FNV's low bits depend on the low bits of the input only: fold the high ones in. */
-function home(hash: number): number {
-  return hash ^ (hash >>> 15);
 }

@@ -9,12 +9,15 @@ import { normalizedPath } from './normalize.ts';
 
 const ANY_METHOD = -1;
 const NONE = new Uint8Array(0);
+const NO_HEADERS: readonly HeaderCondition[] = [];
+const NO_QUERY: readonly QueryCondition[] = [];
 
 export class Candidate<T> {
   readonly payload: T;
   readonly match: Match;
-  /** Path bytes, normalised; of a prefix without its trailing slash (so '/' is empty). */
-  readonly path: Uint8Array;
+  readonly isExact: boolean;
+  /** Bytes of a request's path that the match covers; -1 for all of them. */
+  readonly prefixLength: number;
   readonly regex: Regex | null;
   /** Nothing to check besides host and path. */
   readonly plain: boolean;
@@ -33,14 +36,27 @@ export class Candidate<T> {
     this.payload = payload;
     this.match = match;
     this.regex = type === 'RegularExpression' ? new Regex(value) : null;
-    this.path = type === 'RegularExpression' ? NONE : pathBytes(value, type === 'PathPrefix');
+    this.isExact = type === 'Exact';
+    const path = this.path;
+    this.prefixLength = type === 'PathPrefix' ? path.length : -1;
     this.#method = match.method === '' ? ANY_METHOD : methodId(match.method);
-    this.#methodBytes = bytesOf(match.method);
-    this.#headers = firstOfEach(match.headers, (name) => name.toLowerCase()).map((m) => new HeaderCondition(m));
-    this.#query = firstOfEach(match.query, (name) => name).map((m) => new QueryCondition(m));
+    this.#methodBytes = this.#method === METHOD.OTHER ? bytesOf(match.method) : NONE;
+    const headers = firstOfEach(match.headers, (name) => name.toLowerCase());
+    const query = firstOfEach(match.query, (name) => name);
+    this.#headers = headers.length === 0 ? NO_HEADERS : headers.map((m) => new HeaderCondition(m));
+    this.#query = query.length === 0 ? NO_QUERY : query.map((m) => new QueryCondition(m));
     this.plain = this.#method === ANY_METHOD && this.#headers.length === 0 && this.#query.length === 0;
     this.#rule = rule;
     this.#index = index;
+  }
+
+  /**
+   * Path bytes, normalised; of a prefix without its trailing slash (so '/' is empty), of a regular expression none. Made anew
+   * when a rule comes or goes: no lookup needs them.
+   */
+  get path(): Uint8Array {
+    const { type, value } = this.match.path;
+    return type === 'RegularExpression' ? NONE : pathBytes(value, type === 'PathPrefix');
   }
 
   /** Whether method, header and query conditions hold. */

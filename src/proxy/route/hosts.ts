@@ -3,13 +3,14 @@
 // lookups need no further reading.
 
 import { bytesOf } from '../../base/bytes.ts';
-import { ByteTable } from './byte-table.ts';
+import { ByteTable, type Entry } from './byte-table.ts';
 
 const DOT = 0x2e;
 const FNV_PRIME = 0x01000193;
 const FNV_OFFSET = 0x811c9dc5 | 0;
 /** A DNS name has 253 characters at the most (RFC 1035 section 2.3.4); longer hosts can still be under a wildcard. */
 const NAME_BYTES = 256;
+const MAX_SUFFIXES = NAME_BYTES / 2;
 
 /** The host of one request, lower case, and its suffixes. Reused for every request. */
 export class HostReader {
@@ -21,8 +22,8 @@ export class HostReader {
   whole = true;
   /** Number of suffixes behind a dot; the shortest first. */
   suffixes = 0;
-  readonly suffixStart = new Int32Array(NAME_BYTES / 2);
-  readonly suffixHash = new Int32Array(NAME_BYTES / 2);
+  readonly suffixStart = new Int32Array(MAX_SUFFIXES);
+  readonly suffixHash = new Int32Array(MAX_SUFFIXES);
 
   /** Reads mem[start..end): a host without its port. One trailing dot (a fully qualified name) is ignored. */
   read(mem: Uint8Array, start: number, end: number): void {
@@ -35,8 +36,8 @@ export class HostReader {
     for (let i = last - 1; i >= first; i--) {
       let c = mem[i] as number;
       if (c >= 0x41 && c <= 0x5a) c |= 0x20;
-      // A dot at the very beginning has no label before it, which a wildcard needs; empty suffixes are none.
-      else if (c === DOT && i > start && at < NAME_BYTES && suffixes < NAME_BYTES / 2) {
+      // A dot at the very beginning has no label before it, which a wildcard needs; nor is there a suffix behind the last one.
+      else if (c === DOT && i > start && at < NAME_BYTES && suffixes < MAX_SUFFIXES) {
         this.suffixStart[suffixes] = at;
         this.suffixHash[suffixes] = hash;
         suffixes++;
@@ -51,85 +52,73 @@ export class HostReader {
   }
 }
 
-interface Key {
-  readonly label: Uint8Array;
-  readonly hash: number;
+/** The key of a hostname: without '*.', as HostReader reads it. */
+export function hostKey(hostname: string): Uint8Array {
+  return bytesOf(hostname.startsWith('*.') ? hostname.slice(2) : hostname);
 }
 
-/** Label and hash as HostReader would read them. */
-function keyOf(name: string): Key {
-  const label = bytesOf(name);
+/** Hash of a key as HostReader computes it. */
+export function hostHash(key: Uint8Array): number {
   let hash = FNV_OFFSET;
-  for (let i = label.length - 1; i >= 0; i--) hash = Math.imul(hash ^ (label[i] as number), FNV_PRIME);
-  return { label, hash };
+  for (let i = key.length - 1; i >= 0; i--) hash = Math.imul(hash ^ (key[i] as number), FNV_PRIME);
+  return hash;
 }
 
-export class HostMap<V> {
+/** Entries by hostname; an entry's key and hash are hostKey and hostHash of it. */
+export class HostMap<E extends Entry> {
   /** Under '*'. */
-  any: V | null = null;
-  readonly #exact = new ByteTable<V>();
-  readonly #wildcard = new ByteTable<V>();
-  /** All of them by name, for changes. */
-  readonly #names = new Map<string, V>();
+  any: E | null = null;
+  readonly #exact = new ByteTable<E>();
+  readonly #wildcard = new ByteTable<E>();
 
   get size(): number {
-    return this.#names.size;
-  }
-  get(hostname: string): V | undefined {
-    return this.#names.get(hostname);
-  }
-  values(): IterableIterator<V> {
-    return this.#names.values();
-  }
-
-  /** Adds a hostname that is not in the map: '*', '*.suffix' or exact, lower case. */
-  add(hostname: string, value: V): void {
-    this.#names.set(hostname, value);
-    if (hostname === '*') {
-      this.any = value;
-    } else if (hostname.startsWith('*.')) {
-      const { label, hash } = keyOf(hostname.slice(2));
-      this.#wildcard.add(hash, label, value);
-    } else {
-      const { label, hash } = keyOf(hostname);
-      this.#exact.add(hash, label, value);
-    }
-  }
-
-  remove(hostname: string): void {
-    if (!this.#names.delete(hostname)) return;
-    if (hostname === '*') {
-      this.any = null;
-    } else if (hostname.startsWith('*.')) {
-      const { label, hash } = keyOf(hostname.slice(2));
-      this.#wildcard.remove(hash, label);
-    } else {
-      const { label, hash } = keyOf(hostname);
-      this.#exact.remove(hash, label);
-    }
-  }
-
-  exact(host: HostReader): V | null {
-    if (this.#exact.size === 0 || !host.whole) return null;
-    return this.#exact.find(host.hash, host.bytes, host.start, NAME_BYTES);
-  }
-
-  /** The wildcard whose suffix is number `i` of the host's suffixes; begin with suffixes - 1, the longest. */
-  wildcard(host: HostReader, i: number): V | null {
-    return this.#wildcard.find(host.suffixHash[i] as number, host.bytes, host.suffixStart[i] as number, NAME_BYTES);
+    return this.#exact.size + this.#wildcard.size + Number(this.any !== null);
   }
   get hasWildcards(): boolean {
     return this.#wildcard.size !== 0;
   }
 
+  /** The entry of a hostname as configuration writes it: '*', '*.suffix' or exact, lower case. */
+  get(hostname: string): E | null {
+    if (hostname === '*') return this.any;
+    const key = hostKey(hostname);
+    return this.#tableOf(hostname).find(hostHash(key), key, 0, key.length);
+  }
+
+  /** Adds an entry whose hostname is not in the map. */
+  add(hostname: string, entry: E): void {
+    if (hostname === '*') this.any = entry;
+    else this.#tableOf(hostname).add(entry);
+  }
+
+  /** Takes out an entry that is in the map. */
+  remove(hostname: string, entry: E): void {
+    if (hostname === '*') this.any = null;
+    else this.#tableOf(hostname).remove(entry);
+  }
+
+  #tableOf(hostname: string): ByteTable<E> {
+    return hostname.startsWith('*.') ? this.#wildcard : this.#exact;
+  }
+
+  exact(host: HostReader): E | null {
+    if (this.#exact.size === 0 || !host.whole) return null;
+    return this.#exact.find(host.hash, host.bytes, host.start, NAME_BYTES);
+  }
+
+  /** The wildcard whose suffix is number `i` of the host's suffixes; suffixes - 1 is the longest. */
+  wildcard(host: HostReader, i: number): E | null {
+    return this.#wildcard.find(host.suffixHash[i] as number, host.bytes, host.suffixStart[i] as number, NAME_BYTES);
+  }
+
   /** The most specific: exact, then the wildcard with the longest suffix, then '*'. */
-  best(host: HostReader): V | null {
+  best(host: HostReader): E | null {
     const exact = this.exact(host);
     if (exact !== null) return exact;
     if (this.#wildcard.size !== 0) {
       for (let i = host.suffixes - 1; i >= 0; i--) {
-        const value = this.wildcard(host, i);
-        if (value !== null) return value;
+        const entry = this.wildcard(host, i);
+        if (entry !== null) return entry;
       }
     }
     return this.any;

@@ -3,13 +3,28 @@
 
 import type { Key, ListenerHost, Match, RuleEntry } from '../../ir/ir.ts';
 import type { Head } from '../head.ts';
+import type { Entry } from './byte-table.ts';
 import { Candidate } from './candidate.ts';
-import { HostMap, HostReader } from './hosts.ts';
-import { PathTree } from './paths.ts';
+import { HostMap, HostReader, hostHash, hostKey } from './hosts.ts';
+import { LABELS } from './labels.ts';
+import { addCandidate, dropRoot, findCandidate, newRoot, type PathNode, removeCandidate } from './paths.ts';
 
-class ListenerNode<T> {
+class ListenerNode<T> implements Entry {
+  readonly hostname: string;
+  readonly hash: number;
+  readonly labelStart: number;
+  readonly keyLength: number;
+  /** Null while `setHosts` has not listed it. */
   host: ListenerHost | null = null;
-  readonly hostnames = new HostMap<PathTree<T>>();
+  readonly hostnames = new HostMap<PathNode<T>>();
+
+  constructor(hostname: string) {
+    const key = hostKey(hostname);
+    this.hostname = hostname;
+    this.hash = hostHash(key);
+    this.labelStart = LABELS.add(key);
+    this.keyLength = key.length;
+  }
 }
 
 interface Installed<T> {
@@ -49,8 +64,8 @@ export class Router<T> {
     for (const [hostname, node] of this.#nodes) {
       if (node.host === null || hostnames.has(hostname)) continue;
       node.host = null;
-      this.#listed.remove(hostname);
-      this.#dropIfUnused(hostname, node);
+      this.#listed.remove(hostname, node);
+      this.#dropIfUnused(node);
     }
     for (const host of hosts) {
       const node = this.#node(host.hostname);
@@ -71,12 +86,12 @@ export class Router<T> {
       if (attachment.listener !== this.listener) continue;
       const { hostnames } = this.#node(attachment.host);
       for (const hostname of new Set(attachment.hostnames)) {
-        let tree = hostnames.get(hostname);
-        if (tree === undefined) {
-          tree = new PathTree<T>();
-          hostnames.add(hostname, tree);
+        let root = hostnames.get(hostname);
+        if (root === null) {
+          root = newRoot<T>(hostname);
+          hostnames.add(hostname, root);
         }
-        for (const candidate of candidates) tree.add(candidate);
+        for (const candidate of candidates) addCandidate(root, candidate);
       }
     }
   }
@@ -90,11 +105,13 @@ export class Router<T> {
       if (attachment.listener !== this.listener) continue;
       const node = this.#nodes.get(attachment.host) as ListenerNode<T>;
       for (const hostname of new Set(attachment.hostnames)) {
-        const tree = node.hostnames.get(hostname) as PathTree<T>;
-        for (const candidate of installed.candidates) tree.remove(candidate);
-        if (tree.size === 0) node.hostnames.remove(hostname);
+        const root = node.hostnames.get(hostname) as PathNode<T>;
+        for (const candidate of installed.candidates) removeCandidate(root, candidate);
+        if (!root.isBare) continue;
+        node.hostnames.remove(hostname, root);
+        dropRoot(root);
       }
-      this.#dropIfUnused(attachment.host, node);
+      this.#dropIfUnused(node);
     }
     return true;
   }
@@ -107,7 +124,7 @@ export class Router<T> {
    * 2. Among their hostnames the most specific comes first; when none of its rules matches, the next one is tried: the API
    *    orders rules by hostname ("precedence must be given to rules from the HTTPRoute with the largest number of characters
    *    in a matching hostname", HTTPRoute.spec.hostnames), it does not hide the others. (Envoy's virtual hosts do hide them.)
-   * 3. Within a hostname: path, method, header, query, age, name (PathTree, Candidate).
+   * 3. Within a hostname: path, method, header, query, age, name (findCandidate, Candidate.before).
    */
   find(mem: Uint8Array, head: Head): T | null {
     const reader = this.#reader;
@@ -118,31 +135,33 @@ export class Router<T> {
     if (listener === null) return null;
     this.host = listener.host;
     const hostnames = listener.hostnames;
-    let tree = hostnames.exact(reader);
-    let found = tree === null ? null : tree.find(mem, head);
+    let root = hostnames.exact(reader);
+    let found = root === null ? null : findCandidate(root, mem, head);
     if (found === null && hostnames.hasWildcards) {
       for (let i = reader.suffixes - 1; i >= 0 && found === null; i--) {
-        tree = hostnames.wildcard(reader, i);
-        if (tree !== null) found = tree.find(mem, head);
+        root = hostnames.wildcard(reader, i);
+        if (root !== null) found = findCandidate(root, mem, head);
       }
     }
-    if (found === null && hostnames.any !== null) found = hostnames.any.find(mem, head);
+    if (found === null && hostnames.any !== null) found = findCandidate(hostnames.any, mem, head);
     if (found === null) return null;
     this.match = found.match;
-    this.prefixLength = found.match.path.type === 'PathPrefix' ? found.path.length : head.pathEnd - head.pathStart;
+    this.prefixLength = found.prefixLength >= 0 ? found.prefixLength : head.pathEnd - head.pathStart;
     return found.payload;
   }
 
   #node(hostname: string): ListenerNode<T> {
     let node = this.#nodes.get(hostname);
     if (node === undefined) {
-      node = new ListenerNode<T>();
+      node = new ListenerNode<T>(hostname);
       this.#nodes.set(hostname, node);
     }
     return node;
   }
 
-  #dropIfUnused(hostname: string, node: ListenerNode<T>): void {
-    if (node.host === null && node.hostnames.size === 0) this.#nodes.delete(hostname);
+  #dropIfUnused(node: ListenerNode<T>): void {
+    if (node.host !== null || node.hostnames.size > 0) return;
+    this.#nodes.delete(node.hostname);
+    LABELS.remove(node.labelStart, node.keyLength);
   }
 }
