@@ -148,7 +148,12 @@ async function onOne(net: TestNet, script: Script): Promise<string[]> {
 async function compare(script: Script): Promise<void> {
   const real = await onOne(new NativeNet(), script);
   const simulated = await onOne(new SimNet({ seed: 1 }), script);
-  assert.deepEqual(simulated, real);
+  assert.deepEqual(simulated.map(withoutIdle), real.map(withoutIdle));
+}
+
+/** An edge that says "writable" and nothing else, to who was not waiting for it, comes with a late ACK or not at all. */
+function withoutIdle(line: string): string {
+  return line.startsWith('drained') ? line : line.replace(/ (a|b) writable(?=,|$)/g, ' $1 -');
 }
 
 function same(name: string, script: Script): void {
