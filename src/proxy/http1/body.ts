@@ -175,6 +175,7 @@ export class BodyReader {
       this.next = start + 2;
       return BODY_STATE.END;
     }
+    if (((CLASS[mem[start] as number] as number) & TOKEN) === 0) return this.#bad(null);
     // Search new bytes only, then parse once: O(n) however it comes.
     const sectionEnd = findHeadEnd(mem, start + Math.max(0, this.#scanned - 3), end);
     if (sectionEnd < 0) {
