@@ -70,6 +70,10 @@ export class TimerWheel {
   advance(nowMs: number): number {
     const target = Math.floor(nowMs / STEP_MS);
     if (target <= this.#tick) return 0;
+    if (this.#held === 0) {
+      this.#tick = target;
+      return 0;
+    }
     let fired = 0;
     // After a long sleep one walk over the whole wheel covers every slot.
     const from = target - this.#tick > SLOTS ? target - SLOTS : this.#tick;

@@ -102,12 +102,12 @@ function isMapped(mem: Uint8Array, at: number): boolean {
 /** RFC 4291 section 2.2, without a zone. */
 function putIpv6(mem: Uint8Array, at: number, text: string): boolean {
   const gap = text.indexOf('::');
-  if (gap === -1) return putGroups(mem, at, text) === 16;
+  if (gap === -1) return putGroups(mem, at, text, true) === 16;
   const tail = text.slice(gap + 2);
   if (tail.includes('::')) return false;
-  const head = gap === 0 ? 0 : putGroups(mem, at, text.slice(0, gap));
+  const head = gap === 0 ? 0 : putGroups(mem, at, text.slice(0, gap), false);
   const after = new Uint8Array(16);
-  const rest = tail === '' ? 0 : putGroups(after, 0, tail);
+  const rest = tail === '' ? 0 : putGroups(after, 0, tail, true);
   // "::" stands for at least one group of zeros.
   if (head < 0 || rest < 0 || head + rest > 14) return false;
   mem.fill(0, at + head, at + 16 - rest);
@@ -115,13 +115,13 @@ function putIpv6(mem: Uint8Array, at: number, text: string): boolean {
   return true;
 }
 
-/** Groups separated by colons, the last possibly in dotted decimal; bytes written, or -1. */
-function putGroups(mem: Uint8Array, at: number, text: string): number {
+/** Groups separated by colons, the last one of an address possibly in dotted decimal; bytes written, or -1. */
+function putGroups(mem: Uint8Array, at: number, text: string, last: boolean): number {
   const groups = text.split(':');
   let n = 0;
   for (let i = 0; i < groups.length; i++) {
     const group = groups[i] as string;
-    if (i === groups.length - 1 && group.includes('.')) {
+    if (last && i === groups.length - 1 && group.includes('.')) {
       if (n > 12 || !putIpv4(mem, at + n, group)) return -1;
       return n + 4;
     }

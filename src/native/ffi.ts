@@ -20,8 +20,8 @@ export const FFI_SHA256: Readonly<Record<string, string>> = {
  * every argument of a hot call is then a small integer to V8, and nothing is allocated for it on any architecture.
  * `long` is any 64-bit value exact in a double; `bytes` a typed array of our own, for calls that are rare.
  */
-type Kind = 'int' | 'address' | 'long' | 'bytes' | 'env';
-type Passed<K extends Kind> = K extends 'env' ? object : K extends 'bytes' ? NodeJS.TypedArray : number;
+type Kind = 'int' | 'address' | 'long' | 'bytes';
+type Passed<K extends Kind> = K extends 'bytes' ? NodeJS.TypedArray : number;
 type Arguments<K extends readonly Kind[]> = { [I in keyof K]: Passed<K[I]> };
 
 /** What the poll of the event loop hands back: readiness of a descriptor as a libuv watcher. */
@@ -36,7 +36,6 @@ interface Ffi {
   view(address: bigint, bytes: number): ArrayBuffer;
   errno(): number;
   readonly node: {
-    readonly env: object;
     poll(fd: number, options: { readable: boolean }, callback: () => void): PollHandle | null;
   };
 }
@@ -72,7 +71,7 @@ function loadFfi(): Ffi {
 
 const ffi = loadFfi();
 const library = ffi.load(null);
-const TYPES = { int: 'int', address: 'uint', long: 'long', bytes: 'void *', env: 'void *' } as const;
+const TYPES = { int: 'int', address: 'uint', long: 'long', bytes: 'void *' } as const;
 
 /** The C function `name` of this process; a missing one is a plain error at start, never a crash later. */
 export function symbol<const K extends readonly Kind[]>(
@@ -140,16 +139,6 @@ export const ftruncate = symbol('ftruncate', ['int', 'long']);
 export const prctl = symbol('prctl', ['int', 'long', 'long', 'long', 'long']);
 export const prctlName = symbol('prctl', ['int', 'bytes']);
 export const setrlimit = symbol('setrlimit', ['int', 'bytes']);
-
-const adjustExternal = symbol('napi_adjust_external_memory', ['env', 'long', 'bytes']);
-const adjusted = new BigInt64Array(1);
-/**
- * Corrects what V8 believes it keeps alive outside its heap by `bytes`. Address space that is reserved but untouched
- * must not count as garbage to be collected.
- */
-export function adjustExternalMemory(bytes: number): void {
-  adjustExternal(ffi.node.env, bytes, adjusted);
-}
 
 /** The descriptor by which libuv's default loop waits. libuv's functions are part of Node's own ABI. */
 export function uvBackendFd(): number {
