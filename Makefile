@@ -23,3 +23,6 @@ test-fast: deps ## types, lint, tidy, unit and golden tests, under a minute
 
 golden: deps ## rewrite the golden files of the translator
 	@sh bin/node tools/golden.ts
+
+bench: deps ## CPU per request side by side with the peers on this machine (nginx, haproxy, envoy; wrk and cc are needed)
+	@sh bin/node bench/macro/bench.ts $(BENCH)

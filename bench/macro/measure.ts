@@ -1,0 +1,175 @@
+// One measurement: CPU time of all of a proxy's processes over a run of the load generator, divided by its requests.
+
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+export interface Work {
+  readonly name: string;
+  readonly what: string;
+  readonly connections: number;
+  readonly path: string;
+  /** Bytes of a POST body; 0 for GET. */
+  readonly post: number;
+  /** A new connection for each request. */
+  readonly close: boolean;
+}
+
+export const WORKS: readonly Work[] = [
+  {
+    name: 'get',
+    what: 'small GET, 64 connections',
+    connections: 64,
+    path: '/api/v1/items/42?x=1',
+    post: 0,
+    close: false,
+  },
+  {
+    name: 'get256',
+    what: 'small GET, 256 connections',
+    connections: 256,
+    path: '/api/v1/items/42?x=1',
+    post: 0,
+    close: false,
+  },
+  { name: '64k', what: '64 KB response, 64 connections', connections: 64, path: '/static/64k', post: 0, close: false },
+  { name: '1m', what: '1 MB response, 16 connections', connections: 16, path: '/static/1m', post: 0, close: false },
+  {
+    name: 'post1k',
+    what: 'POST 1 KB, 64 connections',
+    connections: 64,
+    path: '/api/v1/items',
+    post: 1024,
+    close: false,
+  },
+  {
+    name: 'post64k',
+    what: 'POST 64 KB, 64 connections',
+    connections: 64,
+    path: '/api/v1/items',
+    post: 65_536,
+    close: false,
+  },
+  {
+    name: 'connect',
+    what: 'new connection per request',
+    connections: 64,
+    path: '/api/v1/items/42?x=1',
+    post: 0,
+    close: true,
+  },
+];
+
+/** What a browser sends. */
+const FIELDS = [
+  'Host: app.example.com',
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64) bench/1.0',
+  'Accept: text/html,application/json;q=0.9,*/*;q=0.8',
+  'Accept-Encoding: gzip, deflate, br',
+  'Accept-Language: en-US,en;q=0.5',
+  'Cookie: session=0123456789abcdef0123456789abcdef; theme=dark',
+];
+
+export interface Sample {
+  readonly requests: number;
+  readonly errors: number;
+  readonly cpuUs: number;
+  readonly p99Us: number;
+  /** Share of time that the hypervisor took away, percent. */
+  readonly steal: number;
+}
+
+/** A process and everything below it. */
+function family(pid: number): number[] {
+  const all = [pid];
+  for (const task of list(`/proc/${pid}/task`)) {
+    const children = read(`/proc/${pid}/task/${task}/children`).trim();
+    for (const child of children === '' ? [] : children.split(' ')) all.push(...family(Number(child)));
+  }
+  return all;
+}
+
+/** On-CPU nanoseconds of all threads (schedstat counts what the scheduler saw, not ticks). */
+function cpuNs(pids: readonly number[]): number {
+  let sum = 0;
+  for (const pid of pids)
+    for (const task of list(`/proc/${pid}/task`))
+      sum += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] || 0);
+  return sum;
+}
+
+function stolen(): { steal: number; total: number } {
+  const fields = (read('/proc/stat').split('\n')[0] as string).trim().split(/\s+/).slice(1).map(Number);
+  return { steal: fields[7] ?? 0, total: fields.slice(0, 8).reduce((a, b) => a + b, 0) };
+}
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** Runs `work` for `seconds` against the proxy `pid` on `port`, the client pinned to `core`. */
+export async function measure(
+  pid: number,
+  port: number,
+  work: Work,
+  seconds: number,
+  core: number,
+  script: string,
+): Promise<Sample> {
+  const fields = work.close ? [...FIELDS, 'Connection: close'] : FIELDS;
+  const argv = [
+    '-c',
+    String(core),
+    'wrk',
+    '-t1',
+    `-c${work.connections}`,
+    `-d${seconds}s`,
+    '--timeout',
+    '10s',
+    '--latency',
+  ];
+  for (const field of fields) argv.push('-H', field);
+  if (work.post > 0) argv.push('-s', script);
+  argv.push(`http://127.0.0.1:${port}${work.path}`);
+  if (work.post > 0) argv.push('--', String(work.post));
+  const pids = family(pid);
+  const before = cpuNs(pids);
+  const stealBefore = stolen();
+  const text = await new Promise<string>((resolve, reject) => {
+    let out = '';
+    const child = spawn('taskset', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+    child.stdout.on('data', (part) => {
+      out += part;
+    });
+    child.on('error', reject);
+    child.on('close', () => resolve(out));
+  });
+  const cpu = cpuNs(pids) - before;
+  const stealAfter = stolen();
+  const requests = Number(/(\d+) requests in/.exec(text)?.[1] ?? 0);
+  const socket = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
+  const bad = Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
+  const errors = bad + (socket === null ? 0 : [1, 2, 3, 4].reduce((n, i) => n + Number(socket[i]), 0));
+  return {
+    requests,
+    errors,
+    cpuUs: cpu / 1000 / requests,
+    p99Us: duration(/99%\s+([\d.]+)(us|ms|s)/.exec(text)),
+    steal: ((stealAfter.steal - stealBefore.steal) / Math.max(1, stealAfter.total - stealBefore.total)) * 100,
+  };
+}
+
+function duration(m: RegExpExecArray | null): number {
+  if (m === null) return Number.NaN;
+  return Number(m[1]) * (m[2] === 's' ? 1e6 : m[2] === 'ms' ? 1e3 : 1);
+}

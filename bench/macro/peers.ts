@@ -1,0 +1,141 @@
+// The proxies of the bench: how each is found, set up and started, always with access log, timeouts, limits and forwarded
+// headers on, as its own documents advise.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Peer {
+  readonly name: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly port: number;
+  stop(): void;
+}
+
+interface Kind {
+  readonly name: string;
+  /** null when it is not on this machine. */
+  readonly version: () => string | null;
+  readonly conf: string;
+  readonly argv: (conf: string, run: string) => string[];
+}
+
+function output(argv: readonly string[]): string | null {
+  const done = spawnSync(argv[0] as string, argv.slice(1), { encoding: 'utf8' });
+  return done.error !== undefined || done.status !== 0 ? null : `${done.stdout}${done.stderr}`;
+}
+
+function match(text: string | null, pattern: RegExp): string | null {
+  return text === null ? null : (pattern.exec(text)?.[1] ?? null);
+}
+
+/** Where the Envoy binary is: RAUTA_BENCH_ENVOY, or in PATH. */
+const ENVOY = process.env['RAUTA_BENCH_ENVOY'] ?? 'envoy';
+
+const KINDS: readonly Kind[] = [
+  {
+    name: 'rauta',
+    version: () => match(output([join(root, 'bin/rauta'), 'version']), /rauta (\S+)/),
+    conf: 'rauta.yaml',
+    argv: (conf, run) => [
+      join(root, 'bin/rauta'),
+      'serve',
+      '--config',
+      conf,
+      '--workers',
+      '1',
+      '--admin',
+      'off',
+      '--listen',
+      '127.0.0.1',
+      '--access-log',
+      join(run, 'rauta.log'),
+      '--log-level',
+      'warn',
+      '--user',
+      'root',
+    ],
+  },
+  {
+    name: 'nginx',
+    version: () => match(output(['nginx', '-v']), /nginx\/(\S+)/),
+    conf: 'nginx.conf',
+    argv: (conf, run) => ['nginx', '-p', run, '-c', conf],
+  },
+  {
+    name: 'haproxy',
+    version: () => match(output(['haproxy', '-v']), /version (\S+)/),
+    conf: 'haproxy.cfg',
+    argv: (conf) => ['haproxy', '-db', '-f', conf],
+  },
+  {
+    name: 'envoy',
+    version: () => match(output([ENVOY, '--version']), /version: \S*?\/(\d+\.\d+\.\d+)/),
+    conf: 'envoy.yaml',
+    argv: (conf) => [ENVOY, '-c', conf, '--concurrency', '1', '--log-level', 'error', '--disable-hot-restart'],
+  },
+];
+
+export const PEERS: readonly string[] = KINDS.map((k) => k.name);
+
+/** Starts `name` pinned to `core`, listening on `port`; null when it is not installed. */
+export async function startPeer(
+  name: string,
+  run: string,
+  port: number,
+  backend: number,
+  core: number,
+): Promise<Peer | null> {
+  const kind = KINDS.find((k) => k.name === name) as Kind;
+  const version = kind.version();
+  if (version === null) return null;
+  mkdirSync(run, { recursive: true });
+  const conf = join(run, kind.conf);
+  const text = readFileSync(join(here, 'conf', kind.conf), 'utf8');
+  writeFileSync(
+    conf,
+    text.replaceAll('@PORT@', String(port)).replaceAll('@BACKEND@', String(backend)).replaceAll('@RUN@', run),
+  );
+  const child = spawn('taskset', ['-c', String(core), ...kind.argv(conf, run)], {
+    stdio: ['ignore', openSync(join(run, `${name}.out`), 'a'), openSync(join(run, `${name}.err`), 'a')],
+    detached: true,
+  });
+  await answering(port, name, run);
+  return {
+    name,
+    version,
+    pid: child.pid as number,
+    port,
+    stop: () => {
+      child.kill('SIGTERM');
+    },
+  };
+}
+
+/** Waits for the first good answer through the proxy. */
+async function answering(port: number, name: string, run: string): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const done = spawnSync(
+      'curl',
+      [
+        '-s',
+        '-o',
+        '/dev/null',
+        '-w',
+        '%{http_code}',
+        '-H',
+        'Host: app.example.com',
+        `http://127.0.0.1:${port}/api/v1/items/1`,
+      ],
+      { encoding: 'utf8' },
+    );
+    if (done.stdout === '200') return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${name} does not answer on port ${port}; see ${join(run, `${name}.err`)}`);
+}

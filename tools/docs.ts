@@ -1,0 +1,105 @@
+// Writes the reference pages that follow from the code: `bin/node tools/docs.ts`. A test holds them against it.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FAULTS } from '../src/base/errors.ts';
+import { LIMITS } from '../src/base/limits.ts';
+import { FLAGS, variableOf } from '../src/main/options.ts';
+import { METRICS } from '../src/telemetry/catalogue.ts';
+import { LIMITED } from '../src/telemetry/layout.ts';
+import { conditionTable } from '../src/translate/conditions.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+function page(title: string, intro: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((c) => c.replaceAll('|', '\\|')).join(' | ')} |`;
+  return `# ${title}\n\n${intro}\n\n${line(head)}\n|${head.map(() => '---|').join('')}\n${rows.map(line).join('\n')}\n`;
+}
+
+function flags(): string {
+  return page(
+    'Flags of rauta serve',
+    "Each flag has a variable; a flag beats its variable. An unknown flag or a bad value ends with exit code 2 and the nearest name. The briefs' variables `RAUTA_BIND_ADDR` (0.0.0.0:8080) and `RAUTA_BACKEND_ADDR` (several by commas) alone make a working proxy.",
+    ['flag', 'variable', 'default', 'what it does'],
+    FLAGS.map((f) => [
+      `\`--${f.name}${f.value === '' ? '' : ` ${f.value}`}\``,
+      `\`${variableOf(f.name)}\``,
+      f.default === '' ? '' : `\`${f.default}\``,
+      f.help,
+    ]),
+  );
+}
+
+function metrics(): string {
+  return page(
+    'Metrics',
+    'Prometheus text format at `/metrics`. Counters never go backwards, not over restarts of workers or of the controller. Past `--metrics-max-routes` and `--metrics-max-backends` the rest is summed as `other`; what appeared first keeps its label.',
+    ['name', 'type', 'labels', 'meaning'],
+    Object.values(METRICS).map((m) => [`\`${m.name}\``, m.type, m.labels.map((l) => `\`${l}\``).join(' '), m.help]),
+  );
+}
+
+/** The comment that stands above each limit in the source. */
+function comments(): Map<string, string> {
+  const out = new Map<string, string>();
+  let comment = '';
+  for (const line of readFileSync(join(root, 'src/base/limits.ts'), 'utf8').split('\n')) {
+    const said = /^\s*\/\*\* (.*) \*\/$/.exec(line);
+    const name = /^\s*([A-Z][A-Z0-9_]+):/.exec(line)?.[1];
+    if (said !== null) comment = said[1] as string;
+    else if (name !== undefined) {
+      out.set(name, comment);
+      comment = '';
+    }
+  }
+  return out;
+}
+
+function limits(): string {
+  const said = comments();
+  return page(
+    'Limits',
+    'Every queue, buffer, table and wait has a limit with its unit in its name (`src/base/limits.ts`). Those marked counted raise `rauta_limit_reached_total{limit}` when traffic reaches them.',
+    ['limit', 'value', 'counted', 'meaning'],
+    Object.entries(LIMITS).map(([name, value]) => [
+      `\`${name}\``,
+      String(value),
+      (LIMITED as readonly string[]).includes(name) ? 'yes' : '',
+      said.get(name) ?? '',
+    ]),
+  );
+}
+
+function answers(): string {
+  return page(
+    'What a client gets',
+    'Every answer that RAUTA gives itself, with the response flag of the access log and the labels of `rauta_faults_total`. Status 0: nobody is left to answer. An error after the response head has gone ends the stream in the way the protocol has for it, never with a false end.',
+    ['kind', 'source', 'status', 'flag', 'text'],
+    Object.values(FAULTS).map((f) => [`\`${f.kind}\``, f.source, String(f.status), `\`${f.flag}\``, f.text]),
+  );
+}
+
+function conditions(): string {
+  const rows = new Map(
+    conditionTable().map((c) => [`${c.type} ${c.status} ${c.reason}`, [`\`${c.type}\``, c.status, `\`${c.reason}\``]]),
+  );
+  return page(
+    'Conditions',
+    'What RAUTA writes into `status.conditions`, after the constants of the Gateway API. `Programmed` becomes True only when every live worker serves the revision.',
+    ['type', 'status', 'reason'],
+    [...rows.values()],
+  );
+}
+
+export const PAGES: Readonly<Record<string, () => string>> = {
+  'docs/reference/flags.md': flags,
+  'docs/reference/metrics.md': metrics,
+  'docs/reference/limits.md': limits,
+  'docs/reference/answers.md': answers,
+  'docs/reference/conditions.md': conditions,
+};
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const [path, make] of Object.entries(PAGES)) writeFileSync(join(root, path), make());
+}
