@@ -41,7 +41,7 @@ export function goldenNames(): string[] {
 export function readGolden(name: string): Golden {
   const path = join(GOLDEN_FOLDER, `${name}.in.yaml`);
   const values: unknown[] = [];
-  for (const document of parseAllDocuments(readFileSync(path, 'utf8'), { version: '1.1' })) {
+  for (const document of parseAllDocuments(readFileSync(path, 'utf8'))) {
     if (document.errors.length > 0) throw new Error(`${path}: ${document.errors[0]?.message}`);
     const value: unknown = document.toJS();
     if (value !== null) values.push(value);
@@ -84,11 +84,14 @@ export function renderGolden({ objects, options }: Golden): string {
 }
 
 export function render(translator: Translator): string {
-  const document = new Document({
-    ir: sorted(translator.ir, ({ key: _, kind: __, ...rest }) => rest),
-    statuses: sorted(translator.statuses, compactConditions),
-    diagnostics: sorted(translator.diagnostics, (problems) => problems.map(line)),
-  });
+  const document = new Document(
+    {
+      ir: sorted(translator.ir, ({ key: _, kind: __, ...rest }) => rest),
+      statuses: sorted(translator.statuses, compactConditions),
+      diagnostics: sorted(translator.diagnostics, (problems) => problems.map(line)),
+    },
+    { aliasDuplicateObjects: false },
+  );
   visit(document, {
     Collection(_, node) {
       if (isCollection(node) && String(JSON.stringify(node)).length <= 120) node.flow = true;

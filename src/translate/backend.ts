@@ -248,8 +248,9 @@ function backendEndpoints(reader: Reader, backend: KubeObject, problems: Problem
   return found;
 }
 
-/** What the controller resolved `hostname` to: nothing yet is no endpoint yet. */
+/** What the controller resolved `hostname` to (api/backend.ts ResolvedHost): nothing yet is no endpoint yet. */
 function resolvedAddresses(reader: Reader, hostname: string): string[] {
-  const host = reader.get('ResolvedHost', undefined, hostname);
-  return list(fields(host?.spec)['addresses']).filter((a): a is string => typeof a === 'string' && isIP(a) !== 0);
+  return list(reader.get('ResolvedHost', undefined, hostname)?.['addresses'])
+    .map((item) => text(fields(item)['address']) ?? '')
+    .filter((address) => isIP(address) !== 0);
 }

@@ -85,6 +85,7 @@ const TABLE = {
   gatewayAddressType: ['Accepted', 'False', 'UnsupportedAddress', ''],
   gatewayProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.', 'pendsOnAck'],
   gatewayNotAccepted: ['Programmed', 'False', 'Invalid', 'The Gateway is not accepted.'],
+  gatewayUnprogrammed: ['Programmed', 'False', 'Invalid', 'No listener can be programmed.'],
   gatewayAddress: ['Programmed', 'False', 'AddressNotUsable', ''],
   gatewayResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
   gatewayUnresolved: ['ResolvedRefs', 'False', 'ListenersNotResolved', ''],

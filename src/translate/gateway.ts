@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import type { Key } from '../ir/ir.ts';
+import type { Problem } from '../source/source.ts';
 import type { KubeObject, ObjectKey } from '../store/world.ts';
 import { keyOf } from '../store/world.ts';
 import type { Condition, ConditionName, GatewayStatus, ListenerStatus } from './conditions.ts';
@@ -177,6 +178,15 @@ function addressesOf(spec: Fields, options: TranslatorOptions, problems: Problem
   return { bound: [...bound], status: [...status], unsupported, fault };
 }
 
+/** What is wrong with a Gateway for what other Gateways are. */
+export function placementProblems(draft: GatewayDraft, placements: readonly Placement[]): readonly Problem[] {
+  const problems = new Problems(draft.key);
+  for (const [i, { conflict }] of placements.entries()) {
+    if (conflict !== null) problems.error((draft.listeners[i] as ListenerDraft).field, conflict.message);
+  }
+  return problems.found;
+}
+
 /** Whether a listener is to be placed on sockets. */
 export function isPlaceable(draft: GatewayDraft, index: number): boolean {
   const listener = draft.listeners[index] as ListenerDraft;
@@ -235,7 +245,9 @@ function gatewayConditions(draft: GatewayDraft, listeners: readonly ListenerStat
   let programmed: Condition;
   if (accepted.status !== 'True') programmed = condition('gatewayNotAccepted', generation);
   else if (draft.addressFault !== null) programmed = condition('gatewayAddress', generation, draft.addressFault);
-  else programmed = condition('gatewayProgrammed', generation);
+  else if (!listeners.some((listener) => isTrue(listener, 'Programmed'))) {
+    programmed = condition('gatewayUnprogrammed', generation);
+  } else programmed = condition('gatewayProgrammed', generation);
 
   const unresolved = naming(listeners, (listener) => !isTrue(listener, 'ResolvedRefs'));
   const resolved =

@@ -118,12 +118,12 @@ function judge(rules: readonly Rule[]): Verdict {
     unresolved ??= rule.unresolved;
     if (rule.invalid === null) continue;
     first ??= rule.invalid;
-    invalid.push(`${rule.name === '' ? i : `${i} (${rule.name})`}: ${rule.invalid.message}`);
+    invalid.push(`Rule ${rule.name === '' ? i : `${i} (${rule.name})`}: ${rule.invalid.message}`);
   }
   if (first === null) return { refused: null, partial: null, unresolved };
-  if (invalid.length < rules.length) return { refused: null, partial: `Dropped Rule ${invalid.join(' ')}`, unresolved };
+  if (invalid.length < rules.length) return { refused: null, partial: `Dropped ${invalid.join(' ')}`, unresolved };
   const name = first.reason === 'UnsupportedValue' ? 'routeValue' : 'routeFilters';
-  return { refused: { name, message: `Rule ${invalid.join(' ')}` }, partial: null, unresolved };
+  return { refused: { name, message: invalid.join(' ') }, partial: null, unresolved };
 }
 
 function conditionsOf(parent: Parent, verdict: Verdict, generation: number): Condition[] {

@@ -1,10 +1,10 @@
 // One rule of an HTTPRoute: matches, filters, timeouts and where it sends (apis/v1 HTTPRouteRule).
 
+import { durationMs } from '../api/duration.ts';
 import type { Action, Filter, Key, Match, WeightedBackend } from '../ir/ir.ts';
 import type { BackendFault } from './backend.ts';
 import { resolveBackend } from './backend.ts';
 import type { Reader } from './dependencies.ts';
-import { durationMs } from './duration.ts';
 import { filtersOf } from './http-filter.ts';
 import { matchesOf } from './http-match.ts';
 import type { Problems } from './problems.ts';
@@ -33,6 +33,9 @@ export interface Invalid {
 
 /** Requests that a rule would have taken, but cannot serve as written, must not slip past it. */
 const REFUSE: Action = { type: 'respond', status: 500 };
+
+/** What fits a 32-bit timer, 24 days: longer ones are as good as that. */
+const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 
 const WEIGHT_MAX = 1_000_000;
 
@@ -102,9 +105,9 @@ export function translateRule(
   const timeout = (name: string): number => {
     const given = timeouts[name];
     if (given === undefined || given === null) return 0;
-    const ms = durationMs(given);
-    if (ms === null) unsupported(`${field}.timeouts.${name}`, `${shown(given)} is not a duration.`);
-    return ms ?? 0;
+    const ms = durationMs(typeof given === 'string' ? given : '');
+    if (Number.isNaN(ms)) unsupported(`${field}.timeouts.${name}`, `${shown(given)} is not a duration.`);
+    return Number.isNaN(ms) ? 0 : Math.min(ms, TIMEOUT_MAX_MS);
   };
   const requestTimeoutMs = timeout('request');
   const backendTimeoutMs = timeout('backendRequest');

@@ -64,6 +64,6 @@ function place(sockets: Map<Key, Socket>, draft: GatewayDraft, listener: Listene
 
 function conflictWith(holder: ListenerHost, listener: ListenerDraft): Conflict {
   const host = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
-  const message = `Gateway ${holder.gateway}, which is older, has ${host} on port ${listener.boundPort} with listener ${holder.listener}.`;
+  const message = `Gateway ${holder.gateway}, which comes first, has ${host} on port ${listener.boundPort} (listener ${holder.listener}).`;
   return { type: 'hostname', message };
 }

@@ -14,13 +14,12 @@ import type { TranslatorOptions } from './context.ts';
 import type { Fact, Unit } from './dependencies.ts';
 import { compare, Dependencies, Reader } from './dependencies.ts';
 import type { GatewayDraft, GatewayView, Placement } from './gateway.ts';
-import { draftGateway, gatewayStatus, viewOf } from './gateway.ts';
+import { draftGateway, gatewayStatus, placementProblems, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
 import type { RouteResult } from './http-route.ts';
 import { translateHttpRoute } from './http-route.ts';
 import type { Plan } from './sockets.ts';
 import { planSockets } from './sockets.ts';
-import { unservedKind } from './unserved.ts';
 
 /** What one revision changes. Statuses and diagnostics are whole per object; null or [] takes back what was said before. */
 export interface Update {
@@ -32,6 +31,8 @@ export interface Update {
 
 interface Gateway {
   readonly draft: GatewayDraft;
+  /** Of the draft by itself. */
+  readonly problems: readonly Problem[];
   view: GatewayView | null;
   placements: readonly Placement[];
   /** Accepted routes by listener name. */
@@ -130,13 +131,6 @@ export class Translator {
     for (const bucket of buckets) this.#markReaders(bucket);
     if (buckets.length > 0) this.#buckets.set(key, buckets);
     else this.#buckets.delete(key);
-    const unserved = unservedKind(kindOf(key));
-    if (unserved !== null) {
-      this.#setDiagnostics(
-        key,
-        object === undefined ? [] : [{ severity: 'warning', message: unserved, place: { object: key } }],
-      );
-    }
   }
 
   #markReaders(fact: Fact): void {
@@ -191,26 +185,27 @@ export class Translator {
     const object = objectOf(world, key);
     const before = this.#gateways.get(key);
     let draft: GatewayDraft | null = null;
-    if (object === undefined) {
-      this.#dependencies.forget(key);
-      this.#setDiagnostics(key, []);
-    } else {
+    let problems: readonly Problem[] = [];
+    if (object === undefined) this.#dependencies.forget(key);
+    else {
       const reader = new Reader(world);
       const result = draftGateway(reader, object, this.#options);
       this.#dependencies.set(key, reader.facts);
-      this.#setDiagnostics(key, result.problems.found);
+      problems = result.problems.found;
       draft = result.draft;
     }
     if (draft === null) {
+      this.#setDiagnostics(key, problems);
       if (before === undefined) return false;
       this.#gateways.delete(key);
       this.#setStatus(key, null);
       this.#markReaders(viewFact(key));
       return true;
     }
-    if (before !== undefined && equal(before.draft, draft)) return false;
+    if (before !== undefined && equal(before.draft, draft) && equal(before.problems, problems)) return false;
     this.#gateways.set(key, {
       draft,
+      problems,
       view: before?.view ?? null,
       placements: before?.placements ?? [],
       attached: before?.attached ?? new Map(),
@@ -320,7 +315,10 @@ export class Translator {
 
   #updateGatewayStatus(key: ObjectKey): void {
     const gateway = this.#gateways.get(key);
-    if (gateway !== undefined) this.#setStatus(key, gatewayStatus(gateway.draft, gateway.placements, gateway.attached));
+    if (gateway === undefined) return;
+    const { draft, placements, attached, problems } = gateway;
+    this.#setStatus(key, gatewayStatus(draft, placements, attached));
+    this.#setDiagnostics(key, [...problems, ...placementProblems(draft, placements)]);
   }
 
   #upsert(entry: Entry): void {

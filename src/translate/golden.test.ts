@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { globSync, readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { GOLDEN_FOLDER, goldenNames, outputPath, readGolden, render, renderGolden } from '../../tools/golden.ts';
+import { Store } from '../store/store.ts';
+import { keyOf } from '../store/world.ts';
+import { Translator } from './translator.ts';
+
+const names = goldenNames();
+
+/** A small generator of pseudo-random numbers (Mulberry32): the same shuffles in every run. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+function shuffled<T>(items: readonly T[], next: () => number): T[] {
+  const out = [...items];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(next() * (i + 1));
+    [out[i], out[j]] = [out[j] as T, out[i] as T];
+  }
+  return out;
+}
+
+describe('golden pairs', () => {
+  for (const name of names) {
+    test(name, () => {
+      const expected = readFileSync(outputPath(name), 'utf8');
+      assert.equal(renderGolden(readGolden(name)), expected, 'if this is meant, run `make golden` and review');
+    });
+  }
+
+  test('there are enough of them, and no output without an input', () => {
+    assert.ok(names.length >= 80);
+    const outputs = globSync('*.out.yaml', { cwd: GOLDEN_FOLDER }).map((path) => path.replace('.out.yaml', ''));
+    assert.deepEqual(outputs.sort(), names);
+  });
+});
+
+test('the order of objects carries no meaning', () => {
+  const next = random(1);
+  for (const name of names) {
+    const { objects, options } = readGolden(name);
+    const expected = readFileSync(outputPath(name), 'utf8');
+    for (let round = 0; round < 3; round++) {
+      assert.equal(renderGolden({ objects: shuffled(objects, next), options }), expected, name);
+    }
+  }
+});
+
+test('objects that come and go one by one leave what a fresh translation says', () => {
+  const next = random(2);
+  for (const name of names) {
+    const { objects, options } = readGolden(name);
+    const store = new Store();
+    const translator = new Translator(options);
+    const step = (upserts: typeof objects, removals: string[]): void => {
+      translator.update(store, { keys: store.apply(upserts, removals) });
+    };
+    for (const object of shuffled(objects, next)) step([object], []);
+    for (const object of shuffled(objects, next)) {
+      step([], [keyOf(object)]);
+      step([object], []);
+    }
+    assert.equal(render(translator), readFileSync(outputPath(name), 'utf8'), name);
+    for (const object of shuffled(objects, next)) step([], [keyOf(object)]);
+    assert.deepEqual([translator.ir.size, translator.statuses.size, translator.diagnostics.size], [0, 0, 0], name);
+  }
+});
