@@ -1,3 +1,0 @@
-.PHONY: golden
-golden: deps ## rewrite the golden outputs of translation (review what changes)
-	@bin/node tools/golden.ts
