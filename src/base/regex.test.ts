@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bytesOf } from './bytes.ts';
+import { Regex, RegexError } from './regex.ts';
+
+function matches(pattern: string, text: string): boolean {
+  const bytes = bytesOf(`..${text}..`);
+  return new Regex(pattern).matches(bytes, 2, bytes.length - 2);
+}
+
+test('the whole value must match', () => {
+  assert.equal(matches('/a+', '/aaa'), true);
+  assert.equal(matches('/a+', '/aaab'), false);
+  assert.equal(matches('/a+', 'x/aaa'), false);
+  assert.equal(matches('a|ab', 'ab'), true);
+  assert.equal(matches('', ''), true);
+  assert.equal(matches('^x$', 'x'), true);
+});
+
+test('bytes are read as UTF-8', () => {
+  assert.equal(matches('caf.', 'café'), true);
+  assert.equal(matches('caf..', 'café'), false);
+});
+
+test('a bad pattern is refused with its place and reason', () => {
+  assert.throws(
+    () => new Regex('a(b'),
+    (error) => error instanceof RegexError && /"a\(b".*missing/.test(error.message),
+  );
+  assert.throws(() => new Regex('(?!a)'), RegexError);
+  assert.throws(() => new Regex('a\\1'), RegexError);
+});
+
+test('a pattern that compiles to a large program is refused', () => {
+  assert.throws(
+    () => new Regex('(a{30}){30}'),
+    (error) => error instanceof RegexError && /too complex/.test(error.message),
+  );
+});
+
+test('time grows with the length of the value, not exponentially', () => {
+  const bytes = bytesOf(`${'a'.repeat(16_000)}!`);
+  assert.equal(new Regex('(a*)*b').matches(bytes, 0, bytes.length), false);
+  assert.equal(new Regex('(.*,)*(.*;)*x').matches(bytes, 0, bytes.length), false);
+});
