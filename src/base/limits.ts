@@ -58,10 +58,22 @@ export const LIMITS = {
   FLOW_BYTES: 128 * KB,
   /** One read from a socket. */
   READ_BYTES: 64 * KB,
+  /** Room in front of what was read, for a rewritten head. */
+  READ_HEADROOM_BYTES: 4 * KB,
+  /** Small writes to one connection gathered for one send: any head with what filters add to it. */
+  CORK_BYTES: 256 * KB,
+  /** Ended exchanges kept for reuse. */
+  EXCHANGES_POOLED: 1_024,
+  /** Pipelined requests of one connection answered in one turn. */
+  REQUESTS_PER_TURN: 16,
+  /** Connections above DOWNSTREAM_CONNECTIONS that are still taken, to be answered 503. */
+  OVERLOAD_CONNECTIONS: 1_024,
   UPSTREAM_CONNECTIONS_PER_ENDPOINT: 1_024,
   UPSTREAM_IDLE_PER_ENDPOINT: 256,
   /** Requests waiting for an upstream connection, per endpoint. */
   UPSTREAM_PENDING_PER_ENDPOINT: 1_024,
+  /** Attempts for one request: the first and its retries. */
+  UPSTREAM_ATTEMPTS: 3,
 
   // --- waits (milliseconds)
   HEAD_MS: 10_000,
@@ -70,6 +82,12 @@ export const LIMITS = {
   UPSTREAM_CONNECT_MS: 5_000,
   /** Shorter than the 60 s after which most servers close an idle connection. */
   UPSTREAM_IDLE_MS: 55_000,
+  /** A request and its response in which no byte moves either way. */
+  STREAM_IDLE_MS: 300_000,
+  /** How long idle connections may still send a request when the worker leaves. */
+  DRAIN_IDLE_MS: 1_000,
+  /** Accepting pauses so long when the process has no descriptor left. */
+  ACCEPT_PAUSE_MS: 100,
   LINGER_MS: 2_000,
   LINGER_BYTES: 1 * MB,
 

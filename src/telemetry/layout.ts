@@ -61,6 +61,12 @@ export const LIMITED = [
   'LINGER_BYTES',
   'LOG_RING_BYTES',
   'LOG_RECORD_BYTES',
+  'FLOW_BYTES',
+  'STREAM_IDLE_MS',
+  'UPSTREAM_ATTEMPTS',
+  'ACCEPT_PAUSE_MS',
+  'CONNECTION_OPTIONS',
+  'METHOD_BYTES',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

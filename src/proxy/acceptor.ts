@@ -1,0 +1,100 @@
+// Takes connections from one listening socket. The socket itself belongs to the keeper.
+
+import { bytesOf } from '../base/bytes.ts';
+import { LIMITS } from '../base/limits.ts';
+import { ERRNO, type Handle, READABLE, type ReadySink, type SocketAddress } from '../io/io.ts';
+import { Timer, type TimerSink } from '../io/wheel.ts';
+import { limitCell } from '../telemetry/layout.ts';
+import type { Core } from './exchange/core.ts';
+import type { Listener } from './listener.ts';
+
+const CONNECTIONS_LIMIT = limitCell('DOWNSTREAM_CONNECTIONS');
+const PAUSE_LIMIT = limitCell('ACCEPT_PAUSE_MS');
+
+/** Who gets the connections. */
+export interface AcceptorOwner {
+  readonly connections: number;
+  /** `refused`: there are too many; it is only told so. */
+  accepted(listener: Listener, handle: Handle, peer: SocketAddress, client: Uint8Array, refused: boolean): void;
+}
+
+export class Acceptor implements ReadySink, TimerSink {
+  readonly #core: Core;
+  readonly #owner: AcceptorOwner;
+  readonly listener: Listener;
+  readonly #handle: Handle;
+  readonly #timer = new Timer(this, 0);
+  #open = true;
+  /** Connections may be waiting although no edge will say so. */
+  #pending = false;
+
+  constructor(core: Core, owner: AcceptorOwner, listener: Listener, handle: Handle) {
+    this.#core = core;
+    this.#owner = owner;
+    this.listener = listener;
+    this.#handle = handle;
+  }
+
+  /** Returns 0 or -errno. */
+  start(): number {
+    return this.#core.io.watch(this.#handle, this);
+  }
+
+  /** Takes no more; whoever owns the socket closes it or keeps it. */
+  stop(): void {
+    this.#open = false;
+    this.#core.io.timers.cancel(this.#timer);
+  }
+
+  onReady(): void {
+    const { io, cells } = this.#core;
+    this.#pending = true;
+    for (let n = 0; n < LIMITS.ACCEPTS_PER_TURN; n++) {
+      if (!this.#open) return;
+      const connections = this.#owner.connections;
+      if (connections >= LIMITS.DOWNSTREAM_CONNECTIONS) {
+        cells.add(CONNECTIONS_LIMIT, 1);
+        // Even refusing has its limit: the rest waits in the kernel's queue until `roomAgain`.
+        if (connections >= LIMITS.DOWNSTREAM_CONNECTIONS + LIMITS.OVERLOAD_CONNECTIONS) return;
+      }
+      const handle = io.accept(this.#handle);
+      if (handle < 0) {
+        if (handle === -ERRNO.EAGAIN || handle === -ERRNO.EBADF || handle === -ERRNO.EINVAL) {
+          this.#pending = false;
+          return;
+        }
+        // The client left the queue.
+        if (handle === -ERRNO.ECONNABORTED) continue;
+        // No descriptor or memory is left: some will be soon, and trying at once would only burn time.
+        cells.add(PAUSE_LIMIT, 1);
+        io.timers.arm(this.#timer, io.nowMs, LIMITS.ACCEPT_PAUSE_MS);
+        return;
+      }
+      this.#take(handle, connections >= LIMITS.DOWNSTREAM_CONNECTIONS);
+    }
+    io.again(this, READABLE);
+  }
+
+  #take(handle: Handle, refused: boolean): void {
+    const { io } = this.#core;
+    let peer: SocketAddress;
+    try {
+      peer = io.peer(handle);
+    } catch {
+      // It was reset between the queue and here.
+      io.close(handle);
+      return;
+    }
+    const client = bytesOf(peer.family === 'unix' ? 'unix' : peer.address);
+    this.#owner.accepted(this.listener, handle, peer, client, refused);
+  }
+
+  /** Connections were closed: there is room for those that wait. */
+  roomAgain(): void {
+    if (this.#pending && this.#open && this.#timer.due === -1) this.#core.io.again(this, READABLE);
+  }
+
+  onTimer(): void {
+    this.onReady();
+  }
+}

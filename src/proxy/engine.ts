@@ -1,0 +1,167 @@
+// The data plane of one worker: its configuration, its listening sockets, its connections.
+
+import { LIMITS } from '../base/limits.ts';
+import type { Handle, Io, SocketAddress } from '../io/io.ts';
+import type { Delta, Key } from '../ir/ir.ts';
+import type { Cells } from '../telemetry/cells.ts';
+import { CELL } from '../telemetry/layout.ts';
+import type { RecordSink } from '../telemetry/record.ts';
+import { Acceptor, type AcceptorOwner } from './acceptor.ts';
+import { Config } from './config.ts';
+import { Core } from './exchange/core.ts';
+import { Exchange } from './exchange/exchange.ts';
+import { TrustedProxies } from './exchange/trusted.ts';
+import { Http1Server, type ServerOwner } from './http1/server.ts';
+import type { Listener } from './listener.ts';
+import { Tcp } from './transport/tcp.ts';
+
+export { ApplyError } from './config.ts';
+
+export interface EngineSettings {
+  /** CIDR ranges whose X-Forwarded-*, Forwarded and X-Request-ID are believed. */
+  readonly trustedProxies: readonly string[];
+}
+
+export interface EngineOptions {
+  readonly io: Io;
+  readonly cells: Cells;
+  readonly records: RecordSink;
+  readonly settings: EngineSettings;
+}
+
+export interface EngineStats {
+  readonly connections: number;
+  readonly requests: number;
+  readonly rules: number;
+  readonly draining: boolean;
+}
+
+export class Engine implements ServerOwner, AcceptorOwner {
+  readonly #core: Core;
+  readonly #config: Config;
+  readonly #acceptors = new Map<Key, Acceptor>();
+  /** Connections of clients, a list through Http1Server.next. */
+  #first: Http1Server | null = null;
+  connections = 0;
+  #onDrained: (() => void) | null = null;
+  #stopped = false;
+
+  /** Throws when a setting is malformed. */
+  constructor(options: EngineOptions) {
+    const trusted = new TrustedProxies(options.settings.trustedProxies);
+    this.#core = new Core({ ...options, trusted }, (core) => new Exchange(core));
+    this.#config = new Config(this.#core, (listener) => this.#leave(listener));
+    const { shared } = this.#core;
+    options.io.onTurn(() => {
+      shared.turn++;
+    });
+  }
+
+  /** Applies one revision between two requests; all or nothing: throws ApplyError and changes nothing when it cannot. */
+  apply(delta: Delta): void {
+    this.#config.apply(delta);
+  }
+
+  /** Begins to accept on the listening socket of `listener` (a key of the configuration). The socket stays its owner's. */
+  addSocket(listener: Key, handle: Handle): void {
+    this.#acceptors.get(listener)?.stop();
+    const acceptor = new Acceptor(this.#core, this, this.#config.listener(listener), handle);
+    const result = acceptor.start();
+    if (result < 0) throw new Error(`listening socket ${listener}: cannot be watched (errno ${-result})`);
+    this.#acceptors.set(listener, acceptor);
+  }
+
+  /** Stops accepting there; the owner closes the socket. Connections that were accepted go on. */
+  removeSocket(listener: Key): void {
+    this.#acceptors.get(listener)?.stop();
+    this.#acceptors.delete(listener);
+    this.#checkDrained();
+  }
+
+  /**
+   * The worker leaves: answers say `Connection: close`, idle connections end soon. Calls back when no socket and no connection is
+   * left (sockets are taken away by their owner, when it is time to).
+   */
+  drain(onDone: () => void): void {
+    this.#core.draining = true;
+    this.#core.cells.set(CELL.DRAINING, 1);
+    this.#onDrained = onDone;
+    for (let server = this.#first; server !== null; server = server.next) server.drain(LIMITS.DRAIN_IDLE_MS);
+    this.#checkDrained();
+  }
+
+  /** Ends everything at once and frees all it holds. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const core = this.#core;
+    core.stopping = true;
+    for (const acceptor of this.#acceptors.values()) acceptor.stop();
+    this.#acceptors.clear();
+    while (this.#first !== null) this.#first.destroy();
+    for (const ref of this.#config.clusters) ref.current?.retire();
+    core.dispose();
+  }
+
+  stats(): EngineStats {
+    const { active, draining } = this.#core;
+    return { connections: this.connections, requests: active, rules: this.#config.rules, draining };
+  }
+
+  // ---- for acceptors and connections
+
+  accepted(listener: Listener, handle: Handle, peer: SocketAddress, client: Uint8Array, refused: boolean): void {
+    const core = this.#core;
+    const transport = new Tcp(core.shared, handle, NOBODY, true, false);
+    if (core.io.watch(handle, transport) < 0) {
+      core.io.reset(handle);
+      return;
+    }
+    const server = new Http1Server(core, listener, this, transport, client, core.trusted.has(peer), refused);
+    server.next = this.#first;
+    if (this.#first !== null) this.#first.previous = server;
+    this.#first = server;
+    this.connections++;
+    core.cells.add(CELL.CONNECTIONS, 1);
+    core.cells.add(CELL.CONNECTIONS_TOTAL, 1);
+  }
+
+  closed(server: Http1Server): void {
+    const { previous, next } = server;
+    if (previous === null) this.#first = next;
+    else previous.next = next;
+    if (next !== null) next.previous = previous;
+    server.previous = null;
+    server.next = null;
+    this.connections--;
+    this.#core.cells.add(CELL.CONNECTIONS, -1);
+    if (this.connections >= LIMITS.DOWNSTREAM_CONNECTIONS - 1) {
+      for (const acceptor of this.#acceptors.values()) acceptor.roomAgain();
+    }
+    this.#checkDrained();
+  }
+
+  /** A listener left the configuration: its connections end as when the worker leaves. */
+  #leave(listener: Listener): void {
+    for (let server = this.#first; server !== null; server = server.next) {
+      if (server.listener === listener) server.drain(LIMITS.DRAIN_IDLE_MS);
+    }
+  }
+
+  #checkDrained(): void {
+    if (this.#onDrained === null || this.connections > 0 || this.#acceptors.size > 0) return;
+    const done = this.#onDrained;
+    this.#onDrained = null;
+    done();
+  }
+}
+
+/** Stands in until the codec takes the transport over, in the same call. */
+const NOBODY = {
+  onBytes: (_start: number, end: number): number => end,
+  onEnd(): void {},
+  onLost(): void {},
+  onHangup(): void {},
+  onDrained(): void {},
+  onConnected(): void {},
+};

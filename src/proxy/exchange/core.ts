@@ -1,0 +1,55 @@
+// What every exchange of a worker shares. One per worker, passed down instead of globals.
+
+import type { Io } from '../../io/io.ts';
+import type { Cells } from '../../telemetry/cells.ts';
+import type { RecordSink } from '../../telemetry/record.ts';
+import { Head } from '../head.ts';
+import { Shared } from '../transport/shared.ts';
+import type { Exchange } from './exchange.ts';
+import { ExchangePool } from './pool.ts';
+import { RequestIds } from './request-id.ts';
+import type { TrustedProxies } from './trusted.ts';
+
+export interface CoreOptions {
+  readonly io: Io;
+  readonly cells: Cells;
+  readonly records: RecordSink;
+  readonly trusted: TrustedProxies;
+}
+
+export class Core {
+  readonly io: Io;
+  readonly mem: Uint8Array;
+  readonly cells: Cells;
+  readonly records: RecordSink;
+  readonly trusted: TrustedProxies;
+  readonly shared: Shared;
+  readonly ids: RequestIds;
+  /** The head of the request, and of the response, being handled right now. */
+  readonly request = new Head();
+  readonly response = new Head();
+  readonly exchanges: ExchangePool;
+  /** The worker is leaving: answers say `Connection: close`. */
+  draining = false;
+  /** The worker has left: nothing is kept for later. */
+  stopping = false;
+  /** Exchanges in flight. */
+  active = 0;
+
+  constructor(options: CoreOptions, create: (core: Core) => Exchange) {
+    this.io = options.io;
+    this.mem = options.io.mem;
+    this.cells = options.cells;
+    this.records = options.records;
+    this.trusted = options.trusted;
+    this.shared = new Shared(options.io, options.cells);
+    this.ids = new RequestIds(options.io);
+    this.exchanges = new ExchangePool(this, create);
+  }
+
+  /** Frees what is kept for later; nothing may be under way. */
+  dispose(): void {
+    this.exchanges.dispose();
+    this.shared.dispose();
+  }
+}

@@ -1,0 +1,589 @@
+// One request and its response, between two codecs it knows nothing of. Its states:
+//
+//   RESTING   in the pool
+//   WAITING   the request head is prepared; a backend's connection is awaited (connecting, or the pool is full)
+//   SENDING   an upstream has the request; its content follows as it comes
+//   ANSWERING the final response head went to the client; its content follows
+//
+//   RESTING -> WAITING -> SENDING -> ANSWERING -> RESTING      the way of most
+//              SENDING -> WAITING                             another attempt
+//              any     -> RESTING                             finish(): complete, refused, timed out, either side gone
+//
+// Whatever the end, it passes through `finish`, so that it is counted, logged and returned to the pool exactly once.
+
+import { FAULTS, type Fault } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { Timer, type TimerSink } from '../../io/wheel.ts';
+import { CELL, ENDPOINT, limitCell } from '../../telemetry/layout.ts';
+import { AccessRecord } from '../../telemetry/record.ts';
+import { type Head, METHOD } from '../head.ts';
+import type { Listener } from '../listener.ts';
+import { normalizeTarget } from '../route/normalize.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import type { EndpointPool } from '../upstream/endpoint.ts';
+import type { Core } from './core.ts';
+import { BACKEND_ERROR, faultCell } from './counts.ts';
+import { forwardedClient, markForwarded } from './forwarded.ts';
+import { REQUEST_ID_BYTES } from './request-id.ts';
+import { ACTION, type CompiledBackend, type CompiledRule } from './rule.ts';
+import type { Downstream, Upstream } from './sides.ts';
+
+export const STATE = { RESTING: 0, WAITING: 1, SENDING: 2, ANSWERING: 3 } as const;
+
+const BLOCK_BYTES = 4096;
+const REQUEST_AT = 40;
+const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
+const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
+const ARENA_LIMIT = limitCell('ARENA_BYTES');
+const NEVER = Number.MAX_SAFE_INTEGER;
+const NO_BYTES = new Uint8Array(0);
+
+export class Exchange implements TimerSink {
+  readonly core: Core;
+  readonly record = new AccessRecord();
+  readonly #timer: Timer;
+  state: number = STATE.RESTING;
+  down: Downstream | null = null;
+  up: Upstream | null = null;
+
+  // ---- the request
+  version = 11;
+  toHead = false;
+  /** All of it came from the client. */
+  requestDone = false;
+  #idempotent = false;
+  /** Its content has no announced length; told by the codec before `begin`. */
+  chunked = false;
+  rule: CompiledRule | null = null;
+  backend: CompiledBackend | null = null;
+  #cluster: Cluster | null = null;
+  #hash = 0;
+  endpoint: EndpointPool | null = null;
+
+  /** Block of our own: the UUID, then, where it fits, the request as it is sent upstream. Taken when first needed. */
+  #block = -1;
+  /** A larger one for a larger request, -1 for none. */
+  #largeBlock = -1;
+  requestStart = 0;
+  requestEnd = 0;
+  #requestLimit = 0;
+  /** [requestStart, requestEnd) holds everything that the client sent so far: it can be sent (again). */
+  #held = false;
+  /** `up` was not yet given what is held. */
+  #unsent = false;
+
+  /** A pooled connection was stale: the next attempt takes a new one. */
+  fresh = false;
+  #interims = 0;
+
+  // ---- waiting for a connection: the endpoint's queue
+  waitingAt: EndpointPool | null = null;
+  nextWaiting: Exchange | null = null;
+  previousWaiting: Exchange | null = null;
+
+  // ---- deadlines, monotonic ms
+  #requestDue = NEVER;
+  #backendDue = NEVER;
+  #idleDue = NEVER;
+  #sentUs = 0;
+  /** What both sides had taken when the timer last looked. */
+  #sentBytes = 0;
+
+  constructor(core: Core) {
+    this.core = core;
+    this.#timer = new Timer(this, 0);
+  }
+
+  /** Where the UUID of this request stands in the arena. */
+  get uuidAt(): number {
+    return this.#block;
+  }
+
+  // ---- the request, from downstream
+
+  /** A request whose head stands in `head` (valid during this call only). May be over when it returns. */
+  begin(down: Downstream, listener: Listener, head: Head): void {
+    const core = this.core;
+    const { io, mem } = core;
+    const record = this.record;
+    this.#open(down);
+    const method = head.method;
+    this.version = head.version;
+    this.toHead = method === METHOD.HEAD;
+    this.#idempotent = method !== METHOD.POST && method !== METHOD.PATCH && method < METHOD.CONNECT;
+    record.method = method;
+    record.version = head.version;
+    record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
+    record.methodEnd = record.used;
+    record.hostStart = record.copy(mem, head.hostStart, head.hostEnd);
+    record.hostEnd = record.used;
+    if (this.#block === -1) {
+      this.#block = io.alloc(BLOCK_BYTES);
+      if (this.#block === -1) {
+        this.#exhausted();
+        return;
+      }
+    }
+    core.ids.put(mem, this.#block);
+    const agent = markForwarded(mem, head, down.trusted);
+    let idAt = this.#block;
+    let idEnd = this.#block + REQUEST_ID_BYTES;
+    if (down.trusted) {
+      if (agent.requestId >= 0) {
+        idAt = head.valueStart[agent.requestId] as number;
+        idEnd = head.valueEnd[agent.requestId] as number;
+      }
+      record.client = forwardedClient(core.trusted, mem, head, down.client);
+    }
+    record.idStart = record.copy(mem, idAt, idEnd);
+    record.idEnd = record.used;
+    if (agent.userAgent >= 0) {
+      record.agentStart = record.copy(
+        mem,
+        head.valueStart[agent.userAgent] as number,
+        head.valueEnd[agent.userAgent] as number,
+      );
+      record.agentEnd = record.used;
+    }
+    record.pathStart = record.copy(mem, head.pathStart, head.pathEnd);
+    record.pathEnd = record.used;
+    if (head.hasQuery) {
+      record.queryStart = record.copy(mem, head.queryStart, head.queryEnd);
+      record.queryEnd = record.used;
+    }
+    this.#route(listener, head);
+  }
+
+  /** A request that cannot be read: its head is malformed, too large or too slow. */
+  refuse(down: Downstream, fault: Fault): void {
+    this.#open(down);
+    this.version = 11;
+    this.toHead = false;
+    this.fail(fault);
+  }
+
+  #open(down: Downstream): void {
+    const { io, cells } = this.core;
+    const record = this.record;
+    record.reset();
+    record.startUs = io.nowUs;
+    record.startWallMs = io.wallMs;
+    record.client = down.client;
+    record.method = METHOD.OTHER;
+    this.down = down;
+    this.state = STATE.WAITING;
+    this.requestDone = false;
+    this.fresh = false;
+    this.#interims = 0;
+    this.#held = false;
+    this.#unsent = false;
+    this.#requestDue = NEVER;
+    this.#backendDue = NEVER;
+    this.#idleDue = NEVER;
+    this.core.active++;
+    cells.add(CELL.REQUESTS_TOTAL, 1);
+    cells.add(CELL.REQUESTS_ACTIVE, 1);
+  }
+
+  #route(listener: Listener, head: Head): void {
+    const { io, mem } = this.core;
+    const record = this.record;
+    const router = listener.router;
+    if (!normalizeTarget(mem, head)) {
+      this.fail(FAULTS.badRequest);
+      return;
+    }
+    // CONNECT asks for a tunnel, which no rule offers (RFC 9110 section 9.3.6).
+    const rule = head.method === METHOD.CONNECT ? null : router.find(mem, head);
+    if (router.host !== null) record.listenerJson = listener.jsonOf(router.host);
+    if (rule === null) {
+      this.fail(FAULTS.noRoute);
+      return;
+    }
+    this.rule = rule;
+    record.routeJson = rule.json;
+    record.routeBlock = rule.cells.route;
+    if (rule.action !== ACTION.FORWARD) {
+      this.#answerByRule(rule, listener, head, router.prefixLength);
+      return;
+    }
+    const backend = rule.pick();
+    const cluster = backend === null || backend.cluster === null ? null : backend.cluster.current;
+    if (backend !== null) record.backendJson = backend.json;
+    if (backend === null || cluster === null) {
+      this.fail(FAULTS.noCluster);
+      return;
+    }
+    this.backend = backend;
+    this.#cluster = cluster;
+    this.#hash = cluster.hashes ? cluster.hash(mem, head, record.client) : 0;
+    const endpoint = cluster.pick(this.#hash);
+    if (endpoint === null) {
+      this.fail(FAULTS.noEndpoint);
+      return;
+    }
+    if (!this.#prepare(head, router.prefixLength)) {
+      this.#exhausted();
+      return;
+    }
+    const now = io.nowMs;
+    this.#idleDue = now + LIMITS.STREAM_IDLE_MS;
+    if (rule.requestTimeoutMs > 0) this.#requestDue = now + rule.requestTimeoutMs;
+    io.timers.arm(this.#timer, now, Math.min(rule.requestTimeoutMs || LIMITS.STREAM_IDLE_MS, LIMITS.STREAM_IDLE_MS));
+    this.#attempt(endpoint);
+  }
+
+  #answerByRule(rule: CompiledRule, listener: Listener, head: Head, prefixLength: number): void {
+    const { mem } = this.core;
+    const record = this.record;
+    record.status = rule.status;
+    let start = this.#block + REQUEST_AT;
+    let end = start;
+    if (rule.redirect !== null) {
+      const bound = rule.redirect.locationBound(head);
+      const at = this.#room(bound);
+      if (at < 0) {
+        this.#exhausted();
+        return;
+      }
+      start = at;
+      const secure = (this.down as Downstream).secure;
+      end = rule.redirect.putLocation(mem, at, head, prefixLength, secure, listener.port);
+    }
+    (this.down as Downstream).answerStatus(rule.status, start, end, this);
+    this.finish('');
+  }
+
+  /** Writes the request as it goes upstream; false when there is no memory for it. */
+  #prepare(head: Head, prefixLength: number): boolean {
+    const edits = (this.backend as CompiledBackend).edits;
+    if (edits !== null) edits.applyRequest(this.core.mem, head);
+    const down = this.down as Downstream;
+    const encoder = (this.#cluster as Cluster).encoder;
+    const at = this.#room(encoder.bound(head, edits, down.client.length));
+    if (at < 0) return false;
+    this.requestStart = at;
+    this.requestEnd = encoder.head(this.core.mem, at, head, edits, prefixLength, down, this.#block);
+    this.#held = true;
+    this.#unsent = true;
+    return true;
+  }
+
+  /** Room for `bytes` in a block of this exchange, -1 when there is none. */
+  #room(bytes: number): number {
+    const io = this.core.io;
+    if (bytes <= BLOCK_BYTES - REQUEST_AT) {
+      this.#requestLimit = this.#block + BLOCK_BYTES;
+      return this.#block + REQUEST_AT;
+    }
+    this.#largeBlock = io.alloc(bytes);
+    if (this.#largeBlock === -1) return -1;
+    this.#requestLimit = this.#largeBlock + bytes;
+    return this.#largeBlock;
+  }
+
+  /** Whether content of the request can be taken now. */
+  get takesBody(): boolean {
+    return this.state >= STATE.SENDING;
+  }
+
+  requestBody(start: number, end: number): void {
+    const n = end - start;
+    this.record.requestBytes += n;
+    this.#idleDue = this.core.io.nowMs + LIMITS.STREAM_IDLE_MS;
+    if (this.#unsent) {
+      const encoder = (this.#cluster as Cluster).encoder;
+      const at = encoder.body(this.core.mem, this.requestEnd, this.#requestLimit, start, end, this.chunked);
+      if (at >= 0) {
+        this.requestEnd = at;
+        return;
+      }
+      this.#send();
+    }
+    this.#held = false;
+    (this.up as Upstream).body(start, end);
+  }
+
+  /** The client's request is complete, with a trailer section unless trailersStart is trailersEnd. */
+  requestEnded(trailersStart: number, trailersEnd: number): void {
+    this.requestDone = true;
+    if (this.#unsent) {
+      const encoder = (this.#cluster as Cluster).encoder;
+      const at = encoder.end(
+        this.core.mem,
+        this.requestEnd,
+        this.#requestLimit,
+        trailersStart,
+        trailersEnd,
+        this.chunked,
+      );
+      if (at >= 0) {
+        this.requestEnd = at;
+        if (this.state === STATE.SENDING) this.#send();
+        return;
+      }
+      this.#send();
+    }
+    this.#held = false;
+    const up = this.up as Upstream;
+    if (trailersStart < trailersEnd) up.trailers(trailersStart, trailersEnd);
+    else up.end();
+    up.flush();
+  }
+
+  /** What came is to be sent now; false when the backend does not take more. */
+  flushRequest(): boolean {
+    if (this.state < STATE.SENDING) return true;
+    if (this.#unsent) this.#send();
+    return (this.up as Upstream).flush();
+  }
+
+  onDownstreamDrained(): void {
+    if (this.state === STATE.ANSWERING && this.up !== null) this.up.resumeResponse();
+  }
+
+  /** The client is gone: nothing can be answered any more. */
+  onDownstreamGone(): void {
+    this.down = null;
+    this.#end(FAULTS.clientGone);
+  }
+
+  // ---- the upstream side
+
+  #attempt(endpoint: EndpointPool): void {
+    this.state = STATE.WAITING;
+    this.endpoint = endpoint;
+    const record = this.record;
+    record.attempts++;
+    record.endpointJson = endpoint.json;
+    record.endpointBlock = endpoint.block;
+    this.core.cells.add(endpoint.block + ENDPOINT.REQUESTS, 1);
+    endpoint.setActive(endpoint.active + 1);
+    endpoint.acquire(this, this.fresh);
+  }
+
+  /** `up` is being connected for this exchange. */
+  onConnecting(up: Upstream): void {
+    this.up = up;
+  }
+
+  /** `up` is connected and this exchange's. */
+  onUpstream(up: Upstream): void {
+    this.up = up;
+    this.state = STATE.SENDING;
+    this.#unsent = true;
+    const io = this.core.io;
+    this.#sentUs = io.nowUs;
+    const timeout = (this.rule as CompiledRule).backendTimeoutMs;
+    if (timeout > 0) {
+      this.#backendDue = io.nowMs + timeout;
+      if (this.#backendDue < this.#timer.due) io.timers.arm(this.#timer, io.nowMs, timeout);
+    }
+  }
+
+  /** The same, after waiting: what is held goes out, and the client may go on. */
+  onUpstreamReady(up: Upstream): void {
+    this.onUpstream(up);
+    this.#send();
+    if (!this.requestDone) (this.down as Downstream).resumeRequest();
+  }
+
+  #send(): void {
+    this.#unsent = false;
+    (this.up as Upstream).send(this.requestStart, this.requestEnd);
+  }
+
+  onUpstreamDrained(): void {
+    if (!this.requestDone && this.down !== null) this.down.resumeRequest();
+  }
+
+  onInterim(head: Head): void {
+    if (++this.#interims > LIMITS.INTERIM_RESPONSES) {
+      this.core.cells.add(INTERIM_LIMIT, 1);
+      this.onUpstreamFault(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);
+      return;
+    }
+    this.#idleDue = this.core.io.nowMs + LIMITS.STREAM_IDLE_MS;
+    if (this.version > 10) (this.down as Downstream).interim(head);
+  }
+
+  onResponse(head: Head): void {
+    const { io, cells, mem } = this.core;
+    const record = this.record;
+    this.state = STATE.ANSWERING;
+    record.upstreamUs = io.nowUs - this.#sentUs;
+    record.status = head.status;
+    this.#idleDue = io.nowMs + LIMITS.STREAM_IDLE_MS;
+    if (head.status >= 500) cells.add(record.endpointBlock + ENDPOINT.ERRORS + BACKEND_ERROR.status5xx, 1);
+    const edits = (this.backend as CompiledBackend).edits;
+    if (edits !== null) edits.applyResponse(mem, head);
+    (this.down as Downstream).respond(head, this);
+  }
+
+  responseBody(start: number, end: number, free: number): void {
+    this.record.responseBytes += end - start;
+    this.#idleDue = this.core.io.nowMs + LIMITS.STREAM_IDLE_MS;
+    (this.down as Downstream).body(start, end, free);
+  }
+
+  responseTrailers(start: number, end: number): void {
+    (this.down as Downstream).trailers(start, end);
+  }
+
+  /** The response is complete; the upstream has already let go of this exchange. */
+  responseEnded(): void {
+    this.up = null;
+    (this.down as Downstream).end();
+    this.finish('');
+  }
+
+  /** False: pause the response until resumeResponse. */
+  flushResponse(): boolean {
+    return this.down === null || this.down.flush();
+  }
+
+  /**
+   * The attempt failed, `up` is gone. `fault.retryable`: nothing of the request was sent, so another endpoint may have it
+   * whatever its method is.
+   */
+  onUpstreamFault(fault: Fault, error: number): void {
+    const up = this.up;
+    this.up = null;
+    if (up !== null) up.cancel();
+    this.core.cells.add(this.record.endpointBlock + ENDPOINT.ERRORS + error, 1);
+    if (fault.retryable && this.#mayRetry()) {
+      const cluster = this.#cluster as Cluster;
+      this.#leaveEndpoint();
+      // A hash that would choose the same endpoint again is changed with each attempt.
+      const next = cluster.pick((this.#hash + Math.imul(this.record.attempts, 0x9e3779b9)) >>> 0);
+      if (next !== null) {
+        this.core.cells.add(CELL.UPSTREAM_RETRIES_TOTAL, 1);
+        this.fresh = false;
+        this.#attempt(next);
+        return;
+      }
+    }
+    this.fail(fault);
+  }
+
+  /**
+   * A connection that had served before ended before any byte of the response. RFC 9110 section 9.2.2: only an idempotent
+   * request is sent again, and only while all of it is still here.
+   */
+  onUpstreamStale(): void {
+    this.up = null;
+    if (this.#idempotent && this.#held && !this.fresh && this.#mayRetry()) {
+      const endpoint = this.endpoint as EndpointPool;
+      this.#leaveEndpoint();
+      this.core.cells.add(CELL.UPSTREAM_RETRIES_TOTAL, 1);
+      this.fresh = true;
+      this.#attempt(endpoint);
+      return;
+    }
+    this.onUpstreamFault(FAULTS.upstreamReset, BACKEND_ERROR.reset);
+  }
+
+  #mayRetry(): boolean {
+    return this.state !== STATE.ANSWERING && this.#held && this.record.attempts < LIMITS.UPSTREAM_ATTEMPTS;
+  }
+
+  // ---- ends
+
+  /** Ends the exchange by `fault`: answered where that is still possible, else the response is cut off. */
+  fail(fault: Fault): void {
+    this.#end(fault);
+  }
+
+  #exhausted(): void {
+    this.core.cells.add(ARENA_LIMIT, 1);
+    this.fail(FAULTS.overload);
+  }
+
+  #end(fault: Fault): void {
+    const { cells } = this.core;
+    cells.add(faultCell(fault), 1);
+    this.#letGoOfUpstream();
+    const record = this.record;
+    const down = this.down;
+    if (down !== null && this.state === STATE.ANSWERING) {
+      down.abort();
+    } else if (down !== null) {
+      record.status = fault.status;
+      record.responseBytes = down.answer(fault, this.toHead);
+    } else if (this.state !== STATE.ANSWERING) {
+      record.status = CLIENT_CLOSED_REQUEST;
+    }
+    this.finish(fault.flag);
+  }
+
+  #letGoOfUpstream(): void {
+    const up = this.up;
+    this.up = null;
+    if (up !== null) up.cancel();
+    if (this.waitingAt !== null) this.waitingAt.giveUp(this);
+  }
+
+  #leaveEndpoint(): void {
+    const endpoint = this.endpoint;
+    if (endpoint === null) return;
+    this.endpoint = null;
+    endpoint.setActive(endpoint.active - 1);
+  }
+
+  /** The one end of every exchange. */
+  finish(flag: string): void {
+    const { io, cells, records, exchanges } = this.core;
+    const record = this.record;
+    const down = this.down;
+    // A complete response that came before the request did: nobody reads the rest of it.
+    this.#letGoOfUpstream();
+    this.#leaveEndpoint();
+    record.flags = flag;
+    record.endUs = io.nowUs;
+    this.state = STATE.RESTING;
+    this.down = null;
+    this.rule = null;
+    this.backend = null;
+    this.#cluster = null;
+    this.chunked = false;
+    if (this.#largeBlock !== -1) {
+      io.free(this.#largeBlock);
+      this.#largeBlock = -1;
+    }
+    this.core.active--;
+    cells.add(CELL.REQUESTS_ACTIVE, -1);
+    records.record(record);
+    record.client = NO_BYTES;
+    exchanges.give(this);
+    if (down !== null) down.release();
+  }
+
+  /** Frees what a resting exchange holds. */
+  dispose(): void {
+    this.core.io.timers.cancel(this.#timer);
+    if (this.#block !== -1) this.core.io.free(this.#block);
+    this.#block = -1;
+  }
+
+  /** The timer is never cancelled when an exchange ends, only set later by the next: what counts are the deadlines. */
+  onTimer(): void {
+    if (this.state === STATE.RESTING) return;
+    const { io, cells } = this.core;
+    const now = io.nowMs;
+    // A slow reader is not idle while it takes anything at all.
+    const sent = (this.down === null ? 0 : this.down.sentBytes) + (this.up === null ? 0 : this.up.sentBytes);
+    if (this.#idleDue <= now && sent !== this.#sentBytes) this.#idleDue = now + LIMITS.STREAM_IDLE_MS;
+    this.#sentBytes = sent;
+    const due = Math.min(this.#requestDue, this.#backendDue, this.#idleDue);
+    if (due > now) {
+      if (due !== NEVER) io.timers.arm(this.#timer, now, due - now);
+      return;
+    }
+    if (this.record.attempts > 0) cells.add(this.record.endpointBlock + ENDPOINT.ERRORS + BACKEND_ERROR.timeout, 1);
+    if (this.#idleDue <= now) cells.add(IDLE_LIMIT, 1);
+    this.fail(this.#requestDue <= now ? FAULTS.requestTimeout : FAULTS.backendTimeout);
+  }
+}
+
+/** nginx's status for the log when the client left before an answer; nobody gets it. */
+const CLIENT_CLOSED_REQUEST = 499;

@@ -1,0 +1,137 @@
+// What a request says about where it came from (X-Forwarded-*, Forwarded, X-Request-ID): believed only from a trusted proxy,
+// else discarded and set afresh (docs/reference/forwarded.md).
+
+import { isIP } from 'node:net';
+import { bytesOf, equalLowerAt, move, put, textOf } from '../../base/bytes.ts';
+import type { FieldEdits } from '../filter/field-edits.ts';
+import { type Head, NAME } from '../head.ts';
+import { REQUEST_ID_BYTES } from './request-id.ts';
+import type { TrustedProxies } from './trusted.ts';
+
+/** Longest request id taken over from a trusted proxy. */
+const REQUEST_ID_MOST = 128;
+const PREFIX = bytesOf('x-forwarded-');
+
+const FOR = bytesOf('X-Forwarded-For: ');
+const PROTO_HTTP = bytesOf('X-Forwarded-Proto: http\r\n');
+const PROTO_HTTPS = bytesOf('X-Forwarded-Proto: https\r\n');
+const HOST = bytesOf('X-Forwarded-Host: ');
+const ID = bytesOf('X-Request-ID: ');
+const CRLF = bytesOf('\r\n');
+const LIST = bytesOf(', ');
+
+/** Indexes of fields that `markForwarded` met, -1 for none. Reused. */
+export interface Marked {
+  userAgent: number;
+  /** A believed X-Request-ID. */
+  requestId: number;
+}
+const marked: Marked = { userAgent: -1, requestId: -1 };
+
+/** Marks what is not forwarded. X-Forwarded-For always: it is written anew, with what a trusted proxy said in front. */
+export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean): Marked {
+  const { name, drop, count } = head;
+  marked.userAgent = -1;
+  marked.requestId = -1;
+  for (let i = 0; i < count; i++) {
+    const id = name[i] as number;
+    if (id === NAME.OTHER) {
+      if (!trusted && isPrefixed(mem, head, i)) drop[i] = 1;
+    } else if (id === NAME.USER_AGENT) {
+      marked.userAgent = i;
+    } else if ((id >= NAME.X_FORWARDED_FOR && id <= NAME.X_REQUEST_ID) || id === NAME.X_REAL_IP) {
+      if (!trusted || id === NAME.X_FORWARDED_FOR) drop[i] = 1;
+      else if (id === NAME.X_REQUEST_ID) {
+        const length = (head.valueEnd[i] as number) - (head.valueStart[i] as number);
+        if (marked.requestId >= 0 || length === 0 || length > REQUEST_ID_MOST) drop[i] = 1;
+        else marked.requestId = i;
+      }
+    }
+  }
+  return marked;
+}
+
+/** X-Forwarded-Ssl, -Server, -Prefix, -Client-Cert ... */
+function isPrefixed(mem: Uint8Array, head: Head, i: number): boolean {
+  const start = head.nameStart[i] as number;
+  const first = mem[start] as number;
+  if (first !== 0x78 && first !== 0x58) return false;
+  return (head.nameEnd[i] as number) - start > PREFIX.length && equalLowerAt(mem, start, PREFIX);
+}
+
+/** Most bytes that `putForwarded` writes, besides the client's address (twice) and what the head holds. */
+export const FORWARDED_BYTES = FOR.length + PROTO_HTTPS.length + HOST.length + ID.length + REQUEST_ID_BYTES + 64;
+
+/**
+ * Writes the fields for the backend, each unless a filter `touches` it or a trusted proxy's is kept. `uuidAt`: the request's UUID.
+ */
+export function putForwarded(
+  mem: Uint8Array,
+  at: number,
+  head: Head,
+  client: Uint8Array,
+  trusted: boolean,
+  secure: boolean,
+  uuidAt: number,
+  edits: FieldEdits | null,
+): number {
+  let out = at;
+  if (edits === null || !edits.touches(NAME.X_FORWARDED_FOR)) {
+    out = put(mem, out, FOR);
+    if (trusted) out = putChain(mem, out, head);
+    out = put(mem, put(mem, out, client), CRLF);
+  }
+  if (wants(head, NAME.X_FORWARDED_PROTO, trusted, edits)) out = put(mem, out, secure ? PROTO_HTTPS : PROTO_HTTP);
+  if (head.authorityStart < head.authorityEnd && wants(head, NAME.X_FORWARDED_HOST, trusted, edits)) {
+    out = put(mem, move(mem, put(mem, out, HOST), head.authorityStart, head.authorityEnd), CRLF);
+  }
+  if (!wants(head, NAME.X_REQUEST_ID, trusted, edits)) return out;
+  out = put(mem, out, ID);
+  for (let i = 0; i < REQUEST_ID_BYTES; i++) mem[out + i] = mem[uuidAt + i] as number;
+  return put(mem, out + REQUEST_ID_BYTES, CRLF);
+}
+
+/** Whether the proxy writes this field: no filter does, and none of a trusted proxy goes on. */
+function wants(head: Head, id: number, trusted: boolean, edits: FieldEdits | null): boolean {
+  return (edits === null || !edits.touches(id)) && (!trusted || !has(head, id));
+}
+
+function has(head: Head, id: number): boolean {
+  for (let i = 0; i < head.count; i++) if (head.name[i] === id && head.drop[i] === 0) return true;
+  return false;
+}
+
+/** The values of all X-Forwarded-For fields as one list, each followed by ', '. */
+function putChain(mem: Uint8Array, at: number, head: Head): number {
+  let out = at;
+  for (let i = 0; i < head.count; i++) {
+    if (head.name[i] !== NAME.X_FORWARDED_FOR || head.valueStart[i] === head.valueEnd[i]) continue;
+    out = put(mem, move(mem, out, head.valueStart[i] as number, head.valueEnd[i] as number), LIST);
+  }
+  return out;
+}
+
+/** The client as trusted proxies tell it: the last address of X-Forwarded-For that is not a trusted proxy's. */
+export function forwardedClient(trusted: TrustedProxies, mem: Uint8Array, head: Head, peer: Uint8Array): Uint8Array {
+  let client = peer;
+  for (let i = head.count - 1; i >= 0; i--) {
+    if (head.name[i] !== NAME.X_FORWARDED_FOR) continue;
+    const elements = textOf(mem, head.valueStart[i], head.valueEnd[i]).split(',');
+    for (let k = elements.length - 1; k >= 0; k--) {
+      const address = addressIn((elements[k] as string).trim());
+      // Whoever wrote something else there is not to be believed about what stands before it.
+      if (address === null) return client;
+      client = bytesOf(address);
+      if (!trusted.hasText(address)) return client;
+    }
+  }
+  return client;
+}
+
+/** `1.2.3.4`, `1.2.3.4:5`, `::1`, `[::1]`, `[::1]:5`: the address alone; null for anything else. */
+function addressIn(text: string): string | null {
+  if (isIP(text) !== 0) return text;
+  const match = /^\[([^\]]+)\](?::\d+)?$|^([\d.]+):\d+$/.exec(text);
+  const address = match?.[1] ?? match?.[2] ?? '';
+  return isIP(address) !== 0 ? address : null;
+}

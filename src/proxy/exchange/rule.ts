@@ -1,0 +1,96 @@
+// A rule as the data plane uses it: everything that is the same for each of its requests is prepared here.
+
+import { bytesOf } from '../../base/bytes.ts';
+import type { Filter, Key, RuleEntry, WeightedBackend } from '../../ir/ir.ts';
+import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
+import { compileEdits, type Edits } from '../filter/edits.ts';
+import { CompiledRedirect } from '../filter/redirect.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import { type Picker, splitPicker } from '../upstream/pick/picker.ts';
+
+export const ACTION = { FORWARD: 0, REDIRECT: 1, RESPOND: 2 } as const;
+
+/** What a key stands for now; rules hold these, so that a cluster changes without any rule being touched. */
+export class ClusterRef {
+  readonly key: Key;
+  current: Cluster | null = null;
+  /** Rules that name it. */
+  uses = 0;
+  constructor(key: Key) {
+    this.key = key;
+  }
+}
+
+/** The telemetry cells of a route, assigned by a CellsEntry. */
+export class RouteCells {
+  route: number = OTHER_ROUTE_BLOCK;
+  uses = 0;
+}
+
+export class CompiledBackend {
+  /** `"backend":"ns/name:80"` */
+  readonly json: Uint8Array;
+  /** null: an invalid reference. */
+  readonly cluster: ClusterRef | null;
+  readonly edits: Edits | null;
+
+  constructor(backend: WeightedBackend, cluster: ClusterRef | null, filters: readonly Filter[]) {
+    this.json = fragment({ backend: backend.backend });
+    this.cluster = cluster;
+    this.edits = compileEdits(filters, backend.filters);
+  }
+}
+
+export class CompiledRule {
+  readonly entry: RuleEntry;
+  /** `"route":"ns/name","rule":"0"` */
+  readonly json: Uint8Array;
+  readonly cells: RouteCells;
+  /** ACTION */
+  readonly action: number;
+  /** Of REDIRECT and RESPOND. */
+  readonly status: number;
+  readonly redirect: CompiledRedirect | null;
+  /** Response edits of an answer by the rule itself. */
+  readonly edits: Edits | null;
+  readonly requestTimeoutMs: number;
+  readonly backendTimeoutMs: number;
+  readonly clusters: readonly ClusterRef[];
+  readonly #backends: readonly CompiledBackend[];
+  /** null when there is one backend, and it gets everything. */
+  readonly #split: Picker | null;
+
+  /** Throws when a filter or the redirect cannot be compiled. */
+  constructor(entry: RuleEntry, cells: RouteCells, clusterOf: (key: Key) => ClusterRef) {
+    const action = entry.action;
+    this.entry = entry;
+    this.json = fragment({ route: entry.route, rule: entry.name === '' ? String(entry.index) : entry.name });
+    this.cells = cells;
+    this.requestTimeoutMs = entry.requestTimeoutMs;
+    this.backendTimeoutMs = entry.backendTimeoutMs;
+    this.action =
+      action.type === 'forward' ? ACTION.FORWARD : action.type === 'redirect' ? ACTION.REDIRECT : ACTION.RESPOND;
+    this.redirect = action.type === 'redirect' ? new CompiledRedirect(action.redirect) : null;
+    this.status = action.type === 'redirect' ? action.redirect.status : action.type === 'respond' ? action.status : 0;
+    this.edits = action.type === 'forward' ? null : compileEdits(entry.filters, []);
+    const backends = action.type === 'forward' ? action.backends : [];
+    this.#backends = backends.map(
+      (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters),
+    );
+    this.clusters = this.#backends.flatMap((b) => (b.cluster === null ? [] : [b.cluster]));
+    const alone = backends.length === 1 && (backends[0] as WeightedBackend).weight > 0;
+    this.#split = alone ? null : splitPicker(backends.map((b) => b.weight));
+  }
+
+  /** The backend that the next request goes to; null when none may get any. */
+  pick(): CompiledBackend | null {
+    if (this.#split === null) return this.#backends[0] as CompiledBackend;
+    const index = this.#split.pick(0);
+    return index < 0 ? null : (this.#backends[index] as CompiledBackend);
+  }
+}
+
+/** The members of an object as JSON, without its braces. */
+export function fragment(members: Readonly<Record<string, string>>): Uint8Array {
+  return bytesOf(JSON.stringify(members).slice(1, -1));
+}

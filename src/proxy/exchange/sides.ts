@@ -1,0 +1,80 @@
+// How an exchange sees the two codecs it stands between. HTTP/1 implements each by a connection, HTTP/2 by a stream.
+
+import type { Fault } from '../../base/errors.ts';
+import type { Edits } from '../filter/edits.ts';
+import type { Head } from '../head.ts';
+import type { Exchange } from './exchange.ts';
+
+/** The client's side. What it writes is gathered until `flush`. */
+export interface Downstream {
+  /** Address of the client's end of the connection, ASCII without port. */
+  readonly client: Uint8Array;
+  /** The client's end is a trusted proxy: what it says about its own client is believed. */
+  readonly trusted: boolean;
+  /** The request came over TLS. */
+  readonly secure: boolean;
+
+  /** Bytes that the client has taken so far. */
+  readonly sentBytes: number;
+
+  /** The exchange takes the body now; and, after it was refused because of back-pressure, again. */
+  resumeRequest(): void;
+  /** An interim response (1xx) whose fields not dropped are relayed; nothing where the client cannot take one. */
+  interim(head: Head): void;
+  /** The head of the final response: head's fields that are not dropped, and those that `exchange` adds. */
+  respond(head: Head, exchange: Exchange): void;
+  /** Content of the response, in mem[start..end); `free` bytes in front of it may be overwritten. */
+  body(start: number, end: number, free: number): void;
+  /** The trailer section [start, end) as BodyReader gave it. */
+  trailers(start: number, end: number): void;
+  /** The response is complete. */
+  end(): void;
+  /** Sends what was gathered; false when the client does not take it: pause the source until Exchange.onDownstreamDrained. */
+  flush(): boolean;
+  /** An answer of the proxy's own, complete. Returns the bytes of its body. */
+  answer(fault: Fault, toHead: boolean): number;
+  /** A redirect, or a rule's own status, complete. `location` is in mem[start..end), none when start is end. */
+  answerStatus(status: number, start: number, end: number, exchange: Exchange): void;
+  /** The response cannot be completed: ends it in the way that nobody takes for its end (RFC 9112 section 8). */
+  abort(): void;
+  /** The exchange is over: the connection (or stream) is the codec's again. */
+  release(): void;
+}
+
+/** The backend's side of one attempt. */
+export interface Upstream {
+  /** Bytes that the backend has taken so far. */
+  readonly sentBytes: number;
+
+  /** Sends the request as prepared in mem[start..end) and takes responses for `exchange` from now on. */
+  send(start: number, end: number): void;
+  /** More of the request's content, its trailer section, its end. */
+  body(start: number, end: number): void;
+  trailers(start: number, end: number): void;
+  end(): void;
+  /** Sends what was gathered; false when the backend does not take it: pause until Exchange.onUpstreamDrained. */
+  flush(): boolean;
+  resumeResponse(): void;
+  /** The exchange wants no more of it: nothing is called any more. */
+  cancel(): void;
+}
+
+/** How a request is written for an upstream protocol, ahead of having a connection, so that it can be sent again. */
+export interface RequestEncoder {
+  /** Most bytes that `head` writes. `client`: length of the client's address. */
+  bound(head: Head, edits: Edits | null, client: number): number;
+  /** Writes the head at `at`, edits applied and put; `uuidAt`: the request's UUID. Returns the offset behind it. */
+  head(
+    mem: Uint8Array,
+    at: number,
+    head: Head,
+    edits: Edits | null,
+    prefixLength: number,
+    down: Downstream,
+    uuidAt: number,
+  ): number;
+  /** Writes content; -1 (and nothing) when it does not fit before `limit`. `chunked`: its length was not announced. */
+  body(mem: Uint8Array, at: number, limit: number, start: number, end: number, chunked: boolean): number;
+  /** Writes the end, with the trailer section [start, end) unless that is empty; -1 when it does not fit. */
+  end(mem: Uint8Array, at: number, limit: number, start: number, end: number, chunked: boolean): number;
+}

@@ -1,0 +1,514 @@
+// An HTTP/1 connection of a client: requests one after the other, each handed to an exchange; the next one is read only when
+// the one before is answered (RFC 9112 section 9.3.2). It knows framing and its transport, nothing of routes or backends.
+
+import { bytesOf, move, put } from '../../base/bytes.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { Timer, type TimerSink } from '../../io/wheel.ts';
+import { limitCell } from '../../telemetry/layout.ts';
+import type { Core } from '../exchange/core.ts';
+import { countLimit } from '../exchange/counts.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { Downstream } from '../exchange/sides.ts';
+import { BODY, type Head, NAME } from '../head.ts';
+import type { Listener } from '../listener.ts';
+import type { Transport, TransportUser } from '../transport/transport.ts';
+import { ANSWER_BYTES, ANSWER_HEAD_BYTES, putAnswer, putAnswerHead } from './answer.ts';
+import { BODY_STATE, BodyReader } from './body.ts';
+import { putTrailers } from './encode.ts';
+import { parseRequest } from './request.ts';
+import { BAD, findHeadEnd, MORE } from './scan.ts';
+import {
+  CHUNK_END,
+  CHUNK_HEAD_BYTES,
+  CRLF,
+  copyFields,
+  DATE_BYTES,
+  LAST_CHUNK,
+  putChunkHead,
+  putDate,
+  putStatusLine,
+} from './write.ts';
+
+/** Between two requests. */
+const IDLE = 0;
+/** A part of a head is here. */
+const HEAD = 1;
+/** An exchange has the request; its content is being read. */
+const BODY_ = 2;
+/** The request is complete, its exchange under way; nothing is read. */
+const WAIT = 3;
+/** Answered; the client has yet to take the answer. */
+const FLUSH = 4;
+const CLOSED = 5;
+
+const CONNECTION_CLOSE = bytesOf('Connection: close\r\n');
+const CONNECTION_KEEP_ALIVE = bytesOf('Connection: keep-alive\r\n');
+const TRANSFER_ENCODING = bytesOf('Transfer-Encoding: chunked\r\n');
+const DATE = bytesOf('Date: ');
+const LOCATION = bytesOf('Location: ');
+const HEAD_ADDED =
+  CONNECTION_KEEP_ALIVE.length + TRANSFER_ENCODING.length + DATE.length + DATE_BYTES + 2 * CRLF.length + 16;
+
+const IDLE_LIMIT = limitCell('IDLE_MS');
+const HEAD_LIMIT = limitCell('HEAD_MS');
+const BODY_LIMIT = limitCell('BODY_PROGRESS_MS');
+const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
+const INTERIM_ROOM = 64;
+
+/** Who keeps the connections of a worker. */
+export interface ServerOwner {
+  closed(server: Http1Server): void;
+}
+
+export class Http1Server implements TransportUser, Downstream, TimerSink {
+  readonly #core: Core;
+  readonly listener: Listener;
+  readonly #owner: ServerOwner;
+  readonly #transport: Transport;
+  readonly #timer: Timer;
+  readonly client: Uint8Array;
+  readonly trusted: boolean;
+  readonly secure = false;
+  /** Past the limit of connections: its first request is answered 503. */
+  readonly #refused: boolean;
+  #reader: BodyReader | null = null;
+
+  #state = IDLE;
+  #exchange: Exchange | null = null;
+  /** Of the request: its version, and whether the client wants to go on. */
+  #version = 11;
+  #keepAlive = true;
+  /** Bytes of its content that came with its head and are skipped when nobody wants them. */
+  #skippable = 0;
+  #requestDone = true;
+  /** BODY of the response. */
+  #framing = BODY.NONE as number;
+  /** The connection ends with the answer that is being sent. */
+  #closing = false;
+  #scanned = 0;
+  /** Bytes the client had taken when last looked at, while flushing. */
+  #sentBefore = 0;
+  // ---- the owner's list
+  next: Http1Server | null = null;
+  previous: Http1Server | null = null;
+
+  constructor(
+    core: Core,
+    listener: Listener,
+    owner: ServerOwner,
+    transport: Transport,
+    client: Uint8Array,
+    trusted: boolean,
+    refused: boolean,
+  ) {
+    this.#core = core;
+    this.listener = listener;
+    this.#owner = owner;
+    this.#transport = transport;
+    this.client = client;
+    this.trusted = trusted;
+    this.#refused = refused;
+    this.#timer = new Timer(this, 0);
+    transport.user = this;
+    core.io.timers.arm(this.#timer, core.io.nowMs, LIMITS.IDLE_MS);
+  }
+
+  // ---- for the owner
+
+  /** The worker leaves: an idle connection is closed after `ms`, a busy one with its next answer. */
+  drain(ms: number): void {
+    const { io } = this.#core;
+    if (this.#state === IDLE) io.timers.arm(this.#timer, io.nowMs, ms);
+  }
+
+  /** Ends it now. */
+  destroy(): void {
+    if (this.#state === CLOSED) return;
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    this.#close();
+    this.#transport.abort();
+    exchange?.onDownstreamGone();
+  }
+
+  onTimer(): void {
+    const { io, cells } = this.#core;
+    switch (this.#state) {
+      case IDLE:
+        cells.add(IDLE_LIMIT, 1);
+        this.#close();
+        this.#transport.finish(false);
+        break;
+      case HEAD:
+        cells.add(HEAD_LIMIT, 1);
+        this.#refuse(FAULTS.headTimeout);
+        break;
+      case BODY_:
+        // Not the client's fault while nobody reads what it sends.
+        if (this.#transport.reading) {
+          cells.add(BODY_LIMIT, 1);
+          (this.#exchange as Exchange).fail(FAULTS.bodyTimeout);
+        } else {
+          io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
+        }
+        break;
+      case FLUSH:
+        if (this.#transport.sentBytes !== this.#sentBefore) {
+          this.#sentBefore = this.#transport.sentBytes;
+          io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+        } else {
+          cells.add(STALL_LIMIT, 1);
+          this.destroy();
+        }
+        break;
+    }
+  }
+
+  // ---- requests
+
+  onConnected(): void {}
+
+  onBytes(start: number, end: number): number {
+    let at = start;
+    for (let requests = 0; at < end; requests++) {
+      if (this.#state === BODY_) {
+        at = this.#readBody(at, end);
+        if ((this.#state as number) !== IDLE) return at;
+      } else if (this.#state <= HEAD) {
+        if (requests === LIMITS.REQUESTS_PER_TURN) {
+          this.#transport.pause();
+          this.#transport.resume();
+          return at;
+        }
+        const next = this.#readHead(at, end);
+        if (next < 0) return at;
+        at = next;
+        // Read on only when the request is already answered, or its content may follow.
+        if (this.#state === WAIT || this.#state === FLUSH) {
+          this.#transport.pause();
+          return at;
+        }
+      } else {
+        return this.#state === CLOSED ? end : at;
+      }
+    }
+    return at;
+  }
+
+  /** Returns where reading goes on, -1 when the head is not whole yet. */
+  #readHead(start: number, end: number): number {
+    const { io, mem, request: head } = this.#core;
+    if (this.#scanned > 0) {
+      if (end - start < LIMITS.HEAD_BYTES && findHeadEnd(mem, Math.max(start, start + this.#scanned - 3), end) < 0) {
+        this.#scanned = end - start;
+        return -1;
+      }
+      this.#scanned = 0;
+    }
+    const parsed = parseRequest(mem, start, end, head);
+    if (parsed === MORE) {
+      this.#scanned = end - start;
+      if (this.#state === IDLE) {
+        this.#state = HEAD;
+        io.timers.arm(this.#timer, io.nowMs, LIMITS.HEAD_MS);
+      }
+      return -1;
+    }
+    if (parsed === BAD) {
+      countLimit(this.#core.cells, head.limit);
+      this.#refuse(head.fault as Fault);
+      return end;
+    }
+    return this.#begin(head, end);
+  }
+
+  #begin(head: Head, end: number): number {
+    const { io } = this.#core;
+    const bodyStart = head.end;
+    const bodyKind = head.body;
+    const length = head.contentLength;
+    const exchange = this.#core.exchanges.take();
+    this.#exchange = exchange;
+    this.#version = head.version;
+    this.#keepAlive = head.keepAlive;
+    this.#requestDone = bodyKind === BODY.NONE;
+    this.#skippable = bodyKind === BODY.LENGTH && length <= end - bodyStart ? length : 0;
+    exchange.chunked = bodyKind === BODY.CHUNKED;
+    if (this.#requestDone) {
+      this.#state = WAIT;
+    } else {
+      this.#state = BODY_;
+      this.#reader ??= new BodyReader();
+      this.#reader.reset(bodyKind, length);
+      io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
+    }
+    if (this.#refused) exchange.refuse(this, FAULTS.overload);
+    else exchange.begin(this, this.listener, head);
+    if (this.#exchange !== exchange) return bodyStart + this.#skipped();
+    this.#skippable = 0;
+    if (this.#requestDone) exchange.requestEnded(0, 0);
+    else if (!exchange.takesBody) this.#transport.pause();
+    else if (bodyStart === end) exchange.flushRequest();
+    return bodyStart;
+  }
+
+  /** How much of the content of a request that was answered at once lies behind its head. */
+  #skipped(): number {
+    const n = this.#skippable;
+    this.#skippable = 0;
+    return n;
+  }
+
+  #readBody(start: number, end: number): number {
+    const { io, mem } = this.#core;
+    const exchange = this.#exchange as Exchange;
+    const reader = this.#reader as BodyReader;
+    if (!exchange.takesBody) {
+      this.#transport.pause();
+      return start;
+    }
+    let at = start;
+    for (;;) {
+      const state = reader.read(mem, at, end);
+      at = reader.next;
+      switch (state) {
+        case BODY_STATE.DATA:
+          exchange.requestBody(reader.dataStart, reader.dataEnd);
+          break;
+        case BODY_STATE.TRAILERS:
+          this.#complete();
+          exchange.requestEnded(reader.trailersStart, reader.trailersEnd);
+          return at;
+        case BODY_STATE.END:
+          this.#complete();
+          exchange.requestEnded(0, 0);
+          return at;
+        case BODY_STATE.MORE:
+          io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
+          if (!exchange.flushRequest()) this.#transport.pause();
+          return at;
+        default:
+          countLimit(this.#core.cells, reader.limit);
+          exchange.fail(FAULTS.badRequest);
+          return end;
+      }
+    }
+  }
+
+  /** All of the request came. */
+  #complete(): void {
+    this.#requestDone = true;
+    this.#state = WAIT;
+    this.#transport.pause();
+  }
+
+  /** Answers what is no request, and ends the connection. */
+  #refuse(fault: Fault): void {
+    const exchange = this.#core.exchanges.take();
+    this.#exchange = exchange;
+    this.#state = WAIT;
+    this.#version = 11;
+    this.#keepAlive = false;
+    this.#requestDone = false;
+    exchange.refuse(this, fault);
+  }
+
+  resumeRequest(): void {
+    this.#transport.resume();
+  }
+
+  onEnd(): void {
+    if (this.#state === IDLE || this.#state === HEAD) {
+      this.#close();
+      this.#transport.finish(false);
+    } else if (this.#state === BODY_) {
+      this.destroy();
+    }
+    // A client may say that it sends no more and still wait for its answer (RFC 9112 section 9.6).
+  }
+
+  onLost(): void {
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    this.#close();
+    exchange?.onDownstreamGone();
+  }
+
+  onHangup(): void {
+    this.destroy();
+  }
+
+  onDrained(): void {
+    if (this.#state === FLUSH) this.#nextRequest();
+    else this.#exchange?.onDownstreamDrained();
+  }
+
+  // ---- the response
+
+  interim(head: Head): void {
+    const mem = this.#core.mem;
+    const transport = this.#transport;
+    let at = transport.reserve(head.end - head.start + INTERIM_ROOM);
+    at = copyFields(mem, putStatusLine(mem, at, head), head);
+    transport.commit(put(mem, at, CRLF));
+    transport.uncork();
+  }
+
+  respond(head: Head, exchange: Exchange): void {
+    const { io, mem, draining } = this.#core;
+    const transport = this.#transport;
+    const edits = exchange.backend === null ? null : exchange.backend.edits;
+    const added = edits === null ? 0 : edits.responseSize;
+    let chunk = false;
+    let framing = head.body;
+    if (framing === BODY.UNTIL_CLOSE && this.#version > 10) {
+      framing = BODY.CHUNKED;
+      chunk = true;
+    } else if (framing === BODY.CHUNKED && this.#version <= 10) {
+      // HTTP/1.0 knows no transfer codings (RFC 9112 section 6.1).
+      framing = BODY.UNTIL_CLOSE;
+      dropTransferEncoding(head);
+    }
+    this.#framing = framing;
+    const keep =
+      this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !draining && this.listener.entry !== null;
+    this.#closing = !keep;
+    let at = transport.reserve(head.end - head.start + added + HEAD_ADDED);
+    at = copyFields(mem, putStatusLine(mem, at, head), head);
+    if (edits !== null) at = edits.putResponseFields(mem, at, exchange.uuidAt);
+    if (chunk) at = put(mem, at, TRANSFER_ENCODING);
+    // RFC 9110 section 6.6.1: a recipient with a clock adds the Date that is missing.
+    if (!hasDate(head)) at = put(mem, putDate(mem, put(mem, at, DATE), io.wallMs), CRLF);
+    if (!keep) at = put(mem, at, CONNECTION_CLOSE);
+    else if (this.#version === 10) at = put(mem, at, CONNECTION_KEEP_ALIVE);
+    transport.commit(put(mem, at, CRLF));
+  }
+
+  body(start: number, end: number, free: number): void {
+    const transport = this.#transport;
+    if (this.#framing !== BODY.CHUNKED) {
+      transport.write(start, end, free);
+      return;
+    }
+    const mem = this.#core.mem;
+    transport.commit(putChunkHead(mem, transport.reserve(CHUNK_HEAD_BYTES), end - start));
+    transport.write(start, end, 0);
+    transport.commit(put(mem, transport.reserve(CHUNK_END.length), CHUNK_END));
+  }
+
+  trailers(start: number, end: number): void {
+    if (this.#framing !== BODY.CHUNKED) return;
+    const at = this.#transport.reserve(LAST_CHUNK.length + end - start);
+    this.#transport.commit(putTrailers(this.#core.mem, at, start, end));
+    // The section ends the body.
+    this.#framing = BODY.NONE;
+  }
+
+  end(): void {
+    const transport = this.#transport;
+    if (this.#framing === BODY.CHUNKED) {
+      transport.commit(put(this.#core.mem, transport.reserve(LAST_CHUNK.length), LAST_CHUNK));
+    }
+    transport.uncork();
+  }
+
+  get sentBytes(): number {
+    return this.#transport.sentBytes;
+  }
+
+  flush(): boolean {
+    this.#transport.uncork();
+    return !this.#transport.congested;
+  }
+
+  answer(fault: Fault, toHead: boolean): number {
+    const transport = this.#transport;
+    const close = this.#mustClose();
+    const at = transport.reserve(ANSWER_BYTES);
+    transport.commit(putAnswer(this.#core.mem, at, fault, this.#core.io.wallMs, close, toHead));
+    transport.uncork();
+    return toHead ? 0 : fault.text.length + 1;
+  }
+
+  answerStatus(status: number, start: number, end: number, exchange: Exchange): void {
+    const { io, mem } = this.#core;
+    const transport = this.#transport;
+    const close = this.#mustClose();
+    const edits = exchange.rule === null ? null : exchange.rule.edits;
+    if (edits !== null) {
+      // No field of a head is there to be dropped.
+      exchange.core.response.count = 0;
+      edits.applyResponse(mem, exchange.core.response);
+    }
+    const more = end - start + LOCATION.length + (edits === null ? 0 : edits.responseSize) + 2 * CRLF.length;
+    let at = transport.reserve(ANSWER_HEAD_BYTES + CONNECTION_KEEP_ALIVE.length + more);
+    at = putAnswerHead(mem, at, status, io.wallMs, status < 200 || status === 204 ? -1 : 0, close);
+    if (!close && this.#version === 10) at = put(mem, at, CONNECTION_KEEP_ALIVE);
+    if (start < end) at = put(mem, move(mem, put(mem, at, LOCATION), start, end), CRLF);
+    if (edits !== null) at = edits.putResponseFields(mem, at, exchange.uuidAt);
+    transport.commit(put(mem, at, CRLF));
+    transport.uncork();
+  }
+
+  /** Whether an answer of our own ends the connection: also when content of its request is still to come. */
+  #mustClose(): boolean {
+    // Content that is all here is skipped; it is as if the request had none.
+    if (!this.#requestDone && this.#skippable > 0) this.#requestDone = true;
+    this.#closing =
+      !this.#keepAlive ||
+      !this.#requestDone ||
+      this.#core.draining ||
+      this.#version === 10 ||
+      this.listener.entry === null;
+    return this.#closing;
+  }
+
+  abort(): void {
+    this.#exchange = null;
+    this.#close();
+    this.#transport.abort();
+  }
+
+  release(): void {
+    if (this.#state === CLOSED) return;
+    this.#exchange = null;
+    if (this.#closing) {
+      this.#close();
+      this.#transport.finish(!this.#requestDone || this.#transport.unread);
+      return;
+    }
+    if (this.#transport.congested) {
+      const { io } = this.#core;
+      this.#state = FLUSH;
+      this.#sentBefore = this.#transport.sentBytes;
+      io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+      return;
+    }
+    this.#nextRequest();
+  }
+
+  #nextRequest(): void {
+    const { io, draining } = this.#core;
+    this.#state = IDLE;
+    this.#scanned = 0;
+    io.timers.arm(this.#timer, io.nowMs, draining ? LIMITS.DRAIN_IDLE_MS : LIMITS.IDLE_MS);
+    this.#transport.resume();
+  }
+
+  #close(): void {
+    if (this.#state === CLOSED) return;
+    this.#state = CLOSED;
+    this.#core.io.timers.cancel(this.#timer);
+    this.#owner.closed(this);
+  }
+}
+
+function dropTransferEncoding(head: Head): void {
+  for (let i = 0; i < head.count; i++) if (head.name[i] === NAME.TRANSFER_ENCODING) head.drop[i] = 1;
+}
+
+function hasDate(head: Head): boolean {
+  for (let i = 0; i < head.count; i++) if (head.name[i] === NAME.DATE && head.drop[i] === 0) return true;
+  return false;
+}

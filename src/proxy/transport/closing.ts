@@ -1,0 +1,120 @@
+// The end of a connection that still has something to send or to drain. RFC 9112 section 9.6: closing a socket with unread
+// input makes the kernel send RST, which can destroy the answer on its way; so say FIN, then read and discard for a while.
+
+import { LIMITS } from '../../base/limits.ts';
+import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, WRITABLE } from '../../io/io.ts';
+import { Timer, type TimerSink } from '../../io/wheel.ts';
+import { CELL, limitCell } from '../../telemetry/layout.ts';
+import type { ChunkQueue } from './queue.ts';
+import type { Shared } from './shared.ts';
+
+const LINGER_MS_LIMIT = limitCell('LINGER_MS');
+const LINGER_BYTES_LIMIT = limitCell('LINGER_BYTES');
+const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
+
+export class Closing implements TimerSink {
+  readonly #shared: Shared;
+  readonly #handle: Handle;
+  readonly #queue: ChunkQueue | null;
+  readonly #linger: boolean;
+  readonly #downstream: boolean;
+  readonly #done: () => void;
+  readonly #timer = new Timer(this, 0);
+  #flushed = false;
+  #ended = false;
+  #drained = 0;
+
+  constructor(
+    shared: Shared,
+    handle: Handle,
+    queue: ChunkQueue | null,
+    linger: boolean,
+    downstream: boolean,
+    done: () => void,
+  ) {
+    this.#shared = shared;
+    this.#handle = handle;
+    this.#queue = queue;
+    this.#linger = linger;
+    this.#downstream = downstream;
+    this.#done = done;
+  }
+
+  begin(): void {
+    const io = this.#shared.io;
+    if (this.#queue === null || this.#queue.bytes === 0) this.#sayEnd();
+    else io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+    // What is readable already comes as no new edge; and a peer that goes on sending must not fill the kernel meanwhile.
+    if (!this.#ended) io.again({ onReady: (events) => this.onReady(events) }, READABLE);
+  }
+
+  onReady(events: number): void {
+    if (this.#ended) return;
+    if ((events & WRITABLE) !== 0 && !this.#flushed) this.#flush();
+    if (!this.#ended && this.#flushed && (events & (READABLE | PEER_CLOSED | BROKEN)) !== 0) this.#drain();
+    else if (!this.#ended && (events & BROKEN) !== 0) this.#end(true);
+  }
+
+  onTimer(): void {
+    this.#shared.cells.add(this.#flushed ? LINGER_MS_LIMIT : STALL_LIMIT, 1);
+    this.#end(!this.#flushed);
+  }
+
+  #flush(): void {
+    const io = this.#shared.io;
+    const queue = this.#queue as ChunkQueue;
+    while (queue.bytes > 0) {
+      const n = io.send(this.#handle, queue.front, queue.frontEnd - queue.front);
+      if (n > 0) {
+        this.#shared.cells.add(this.#downstream ? CELL.BYTES_DOWNSTREAM_WRITTEN : CELL.BYTES_UPSTREAM_WRITTEN, n);
+        queue.took(n);
+        io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+      } else if (n === -ERRNO.EAGAIN || n === 0) {
+        return;
+      } else {
+        this.#end(true);
+        return;
+      }
+    }
+    this.#sayEnd();
+    if (!this.#ended) this.#drain();
+  }
+
+  #sayEnd(): void {
+    const io = this.#shared.io;
+    this.#flushed = true;
+    if (!this.#linger || io.shutdown(this.#handle) < 0) {
+      this.#end(false);
+      return;
+    }
+    io.timers.arm(this.#timer, io.nowMs, LIMITS.LINGER_MS);
+  }
+
+  #drain(): void {
+    const { io, readAt, cells } = this.#shared;
+    for (;;) {
+      const n = io.recv(this.#handle, readAt, LIMITS.READ_BYTES);
+      if (n === -ERRNO.EAGAIN) return;
+      if (n <= 0) {
+        this.#end(false);
+        return;
+      }
+      this.#drained += n;
+      if (this.#drained > LIMITS.LINGER_BYTES) {
+        cells.add(LINGER_BYTES_LIMIT, 1);
+        this.#end(false);
+        return;
+      }
+    }
+  }
+
+  #end(reset: boolean): void {
+    const io = this.#shared.io;
+    this.#ended = true;
+    io.timers.cancel(this.#timer);
+    this.#queue?.clear();
+    if (reset) io.reset(this.#handle);
+    else io.close(this.#handle);
+    this.#done();
+  }
+}

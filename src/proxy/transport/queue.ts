@@ -1,0 +1,72 @@
+// Bytes that a socket did not take yet: a bounded queue of chunks. A chunk is a range of the arena that the queue owns.
+
+import { LIMITS } from '../../base/limits.ts';
+import type { Io } from '../../io/io.ts';
+
+const SMALLEST = 4096;
+
+export class ChunkQueue {
+  readonly #io: Io;
+  readonly #blocks: number[] = [];
+  /** First unsent byte of the first block, first free byte and end of the last. */
+  #first = 0;
+  #last = 0;
+  #lastEnd = 0;
+  /** End of what the first block holds, unless it is also the last. */
+  readonly #ends: number[] = [];
+  bytes = 0;
+
+  constructor(io: Io) {
+    this.#io = io;
+  }
+
+  /** Copies mem[start..end) to the end; false when the limit or the arena is exhausted (the connection is then lost). */
+  push(start: number, end: number): boolean {
+    const mem = this.#io.mem;
+    let at = start;
+    if (this.bytes + end - start > LIMITS.FLOW_BYTES) return false;
+    if (this.#blocks.length > 0 && this.#last < this.#lastEnd) {
+      const n = Math.min(this.#lastEnd - this.#last, end - at);
+      mem.copyWithin(this.#last, at, at + n);
+      this.#last += n;
+      this.bytes += n;
+      at += n;
+    }
+    if (at === end) return true;
+    const block = this.#io.alloc(Math.max(SMALLEST, end - at));
+    if (block < 0) return false;
+    if (this.#blocks.length === 0) this.#first = block;
+    else this.#ends.push(this.#last);
+    this.#blocks.push(block);
+    mem.copyWithin(block, at, end);
+    this.#last = block + end - at;
+    this.#lastEnd = block + this.#io.sizeOf(block);
+    this.bytes += end - at;
+    return true;
+  }
+
+  /** The next bytes to send are mem[front, frontEnd); only while `bytes` > 0. */
+  get front(): number {
+    return this.#first;
+  }
+  get frontEnd(): number {
+    return this.#ends.length > 0 ? (this.#ends[0] as number) : this.#last;
+  }
+
+  /** The first `n` bytes of [front, frontEnd) were sent. */
+  took(n: number): void {
+    this.#first += n;
+    this.bytes -= n;
+    if (this.#first < this.frontEnd) return;
+    this.#io.free(this.#blocks.shift() as number);
+    this.#ends.shift();
+    this.#first = this.#blocks[0] ?? 0;
+  }
+
+  clear(): void {
+    for (const block of this.#blocks) this.#io.free(block);
+    this.#blocks.length = 0;
+    this.#ends.length = 0;
+    this.bytes = 0;
+  }
+}

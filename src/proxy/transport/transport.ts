@@ -1,0 +1,53 @@
+// What a codec sees of the connection below it: ordered bytes both ways, pausing, half-close. `Tcp` is the plain one; a
+// TLS transport offers the same. Bytes are ranges of the arena, valid only during the call.
+
+/** The codec above a transport. The transport calls it from the reactor only, never from within its own methods. */
+export interface TransportUser {
+  /**
+   * mem[start..end) arrived, including what was left over before; returns the offset up to which it was used. The rest
+   * is kept and comes again in front of the next bytes, or at once after `resume`.
+   */
+  onBytes(start: number, end: number): number;
+  /** The peer ended its direction in order (FIN, close_notify) and everything before it was presented. */
+  onEnd(): void;
+  /** The connection is lost (reset, error); the transport has closed its socket. Bytes not yet presented are lost. */
+  onLost(errno: number): void;
+  /** The peer is gone for good, seen while reading was paused: nothing that is written will arrive. */
+  onHangup(): void;
+  /** All that was waiting to be sent has been sent. */
+  onDrained(): void;
+  /** An outgoing connection stands. */
+  onConnected(): void;
+}
+
+export interface Transport {
+  user: TransportUser;
+  readonly open: boolean;
+  readonly reading: boolean;
+  /** Bytes that the peer has taken so far. */
+  readonly sentBytes: number;
+  /** Bytes that the peer does not take wait: whoever writes pauses its source until `onDrained`. */
+  readonly congested: boolean;
+  /** Something is known to wait for reading (bytes, or the end). */
+  readonly unread: boolean;
+
+  pause(): void;
+  /** Goes on reading, on the next turn. */
+  resume(): void;
+
+  /** Sends mem[start..end). `free` bytes in front of start may be overwritten. Never calls back. */
+  write(start: number, end: number, free: number): void;
+  /** Offset of room for `n` <= LIMITS.CORK_BYTES bytes, which `commit(end)` makes part of the output. */
+  reserve(n: number): number;
+  commit(end: number): void;
+  /** Sends what `write` and `reserve` gathered. */
+  uncork(): void;
+
+  /**
+   * Ends the connection in order once everything is sent; the codec hears nothing any more. `linger`: the peer may
+   * still be sending, so say FIN and drain for a while, or its answer would be lost to a RST (RFC 9112 section 9.6).
+   */
+  finish(linger: boolean): void;
+  /** Ends it at once, with RST, so that the peer cannot take it for an end in order. */
+  abort(): void;
+}

@@ -1,0 +1,114 @@
+// A cluster: its endpoints and how one of them is picked. Immutable; a change makes a new one, which takes over the pools of
+// the endpoints that stay. A request in flight keeps the one it started with.
+
+import { hash32 } from '../../base/hash.ts';
+import type { ClusterEntry } from '../../ir/ir.ts';
+import type { Core } from '../exchange/core.ts';
+import type { RequestEncoder } from '../exchange/sides.ts';
+import { FieldName } from '../field-name.ts';
+import { type Head, NAME } from '../head.ts';
+import { HTTP1_REQUESTS } from '../http1/encode.ts';
+import { EndpointPool } from './endpoint.ts';
+import { endpointPicker, type Picker } from './pick/picker.ts';
+
+const EQUALS = 0x3d;
+const SEMICOLON = 0x3b;
+const SPACE = 0x20;
+
+export class Cluster {
+  readonly entry: ClusterEntry;
+  readonly encoder: RequestEncoder = HTTP1_REQUESTS;
+  readonly pools: readonly EndpointPool[];
+  /** Picking looks at a hash of the request. */
+  readonly hashes: boolean;
+  readonly #picker: Picker;
+  readonly #core: Core;
+  readonly #header: FieldName | null;
+  readonly #cookie: Uint8Array;
+
+  readonly #active: Int32Array;
+
+  /** `previous`: the cluster that this one replaces. Nothing changes until `install`. */
+  constructor(core: Core, entry: ClusterEntry, previous: Cluster | null, blocks: Readonly<Record<string, number>>) {
+    this.entry = entry;
+    this.#core = core;
+    const known = new Map(previous?.pools.map((pool) => [pool.endpoint.id, pool]));
+    const active = new Int32Array(entry.endpoints.length);
+    this.pools = entry.endpoints.map((endpoint) => {
+      const old = known.get(endpoint.id);
+      if (old?.isAt(endpoint) === true) return old;
+      return new EndpointPool(core, endpoint, blocks[endpoint.id] ?? 0);
+    });
+    this.#active = active;
+    this.#picker = endpointPicker(entry.balancer, entry.endpoints, active, core.io);
+    const { balancer } = entry;
+    this.hashes = balancer.type === 'maglev';
+    this.#header = balancer.type === 'maglev' && balancer.key === 'header' ? new FieldName(balancer.name) : null;
+    this.#cookie = Buffer.from(balancer.type === 'maglev' && balancer.key === 'cookie' ? balancer.name : '', 'latin1');
+  }
+
+  /** Makes this the cluster in use. */
+  install(previous: Cluster | null): void {
+    const kept = new Set(this.pools);
+    this.pools.forEach((pool, i) => {
+      pool.use(this.entry.endpoints[i] as ClusterEntry['endpoints'][number], this.#active, i);
+    });
+    for (const pool of previous?.pools ?? []) if (!kept.has(pool)) pool.retire();
+  }
+
+  /** Telemetry cells by endpoint id, as the controller assigned them. */
+  setCells(blocks: Readonly<Record<string, number>>): void {
+    for (const pool of this.pools) pool.setBlock(blocks[pool.endpoint.id] ?? 0);
+  }
+
+  /** Nothing uses this cluster any more. */
+  retire(): void {
+    for (const pool of this.pools) pool.retire();
+  }
+
+  /** The endpoint for the next request; null when none is ready. */
+  pick(hash: number): EndpointPool | null {
+    const index = this.#picker.pick(hash);
+    return index < 0 ? null : (this.pools[index] as EndpointPool);
+  }
+
+  /** What a hashing picker looks at; a request without the header or cookie goes anywhere. */
+  hash(mem: Uint8Array, head: Head, client: Uint8Array): number {
+    const { balancer } = this.entry;
+    if (balancer.type !== 'maglev') return 0;
+    switch (balancer.key) {
+      case 'clientAddress':
+        return hash32(client, 0, client.length);
+      case 'path':
+        return hash32(mem, head.pathStart, head.pathEnd);
+      case 'header': {
+        const name = this.#header as FieldName;
+        for (let i = 0; i < head.count; i++) {
+          if (name.is(mem, head, i)) return hash32(mem, head.valueStart[i] as number, head.valueEnd[i] as number);
+        }
+        return this.#core.io.random32();
+      }
+      case 'cookie':
+        return this.#hashCookie(mem, head);
+    }
+  }
+
+  /** Cookie: a=1; b=2 (RFC 6265 section 4.2.1). */
+  #hashCookie(mem: Uint8Array, head: Head): number {
+    const wanted = this.#cookie;
+    for (let i = 0; i < head.count; i++) {
+      if (head.name[i] !== NAME.COOKIE) continue;
+      const end = head.valueEnd[i] as number;
+      for (let at = head.valueStart[i] as number; at < end; ) {
+        while (at < end && mem[at] === SPACE) at++;
+        let stop = at;
+        while (stop < end && mem[stop] !== SEMICOLON) stop++;
+        let k = 0;
+        while (k < wanted.length && mem[at + k] === wanted[k]) k++;
+        if (k === wanted.length && at + k < stop && mem[at + k] === EQUALS) return hash32(mem, at + k + 1, stop);
+        at = stop + 1;
+      }
+    }
+    return this.#core.io.random32();
+  }
+}

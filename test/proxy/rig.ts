@@ -1,0 +1,236 @@
+// The engine on a test network, with one listener and a handful of rules written in shorthand.
+
+import assert from 'node:assert/strict';
+import type { SocketAddress } from '../../src/io/io.ts';
+import type {
+  Action,
+  ClusterEntry,
+  Delta,
+  Endpoint,
+  Entry,
+  Filter,
+  ListenerEntry,
+  Match,
+  RuleEntry,
+} from '../../src/ir/ir.ts';
+import { Engine, type EngineSettings } from '../../src/proxy/engine.ts';
+import { Cells } from '../../src/telemetry/cells.ts';
+import type { AccessRecord, RecordSink } from '../../src/telemetry/record.ts';
+import type { Peer, TestNet } from '../support/net.ts';
+
+export const LISTENER = 'listener/127.0.0.1:80';
+
+/** What is kept of an AccessRecord, as text. */
+export interface Logged {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly query: string;
+  readonly agent: string;
+  readonly id: string;
+  readonly client: string;
+  readonly status: number;
+  readonly flags: string;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly attempts: number;
+  readonly listener: string;
+  readonly route: string;
+  readonly backend: string;
+  readonly endpoint: string;
+  readonly durationUs: number;
+  readonly upstreamUs: number;
+}
+
+export class Records implements RecordSink {
+  readonly all: Logged[] = [];
+
+  record(r: AccessRecord): void {
+    const text = (start: number, end: number): string => Buffer.from(r.bytes.subarray(start, end)).toString('latin1');
+    this.all.push({
+      method: text(r.methodStart, r.methodEnd),
+      host: text(r.hostStart, r.hostEnd),
+      path: text(r.pathStart, r.pathEnd),
+      query: text(r.queryStart, r.queryEnd),
+      agent: text(r.agentStart, r.agentEnd),
+      id: text(r.idStart, r.idEnd),
+      client: Buffer.from(r.client).toString('latin1'),
+      status: r.status,
+      flags: r.flags,
+      requestBytes: r.requestBytes,
+      responseBytes: r.responseBytes,
+      attempts: r.attempts,
+      listener: Buffer.from(r.listenerJson).toString(),
+      route: Buffer.from(r.routeJson).toString(),
+      backend: Buffer.from(r.backendJson).toString(),
+      endpoint: Buffer.from(r.endpointJson).toString(),
+      durationUs: r.endUs - r.startUs,
+      upstreamUs: r.upstreamUs,
+    });
+  }
+
+  get last(): Logged {
+    const last = this.all.at(-1);
+    assert.ok(last !== undefined, 'nothing was logged');
+    return last;
+  }
+}
+
+export interface RuleOptions {
+  readonly name?: string;
+  readonly path?: string;
+  readonly hostname?: string;
+  readonly match?: Partial<Match>;
+  readonly filters?: readonly Filter[];
+  readonly action?: Action;
+  /** Cluster names for a forwarding rule, each with equal weight. */
+  readonly to?: readonly string[];
+  readonly requestTimeoutMs?: number;
+  readonly backendTimeoutMs?: number;
+}
+
+export function rule(options: RuleOptions): RuleEntry {
+  const name = options.name ?? 'r';
+  const hostname = options.hostname ?? '*';
+  const backends = (options.to ?? ['app']).map((to) => ({
+    cluster: clusterKey(to),
+    backend: `default/${to}:80`,
+    weight: 1,
+    filters: [],
+  }));
+  const path = { type: 'PathPrefix' as const, value: options.path ?? '/' };
+  return {
+    kind: 'rule',
+    key: `rule/HTTPRoute/default/${name}/0`,
+    routeKind: 'HTTPRoute',
+    route: `default/${name}`,
+    index: 0,
+    name: '',
+    created: 0,
+    attachments: [{ listener: LISTENER, host: '*', hostnames: [hostname] }],
+    matches: [{ path, method: '', headers: [], query: [], ...options.match }],
+    filters: options.filters ?? [],
+    action: options.action ?? { type: 'forward', backends },
+    requestTimeoutMs: options.requestTimeoutMs ?? 0,
+    backendTimeoutMs: options.backendTimeoutMs ?? 0,
+  };
+}
+
+export function clusterKey(name: string): string {
+  return `cluster/Service/default/${name}/80`;
+}
+
+export function endpoint(address: SocketAddress, more: Partial<Endpoint> = {}): Endpoint {
+  const at = address.family === 'unix' ? { address: address.path, port: 0 } : address;
+  return {
+    id: `${at.address}:${at.port}`,
+    address: at.address,
+    port: at.port,
+    zone: '',
+    weight: 1,
+    state: 'ready',
+    ...more,
+  };
+}
+
+export function cluster(name: string, endpoints: readonly Endpoint[], more: Partial<ClusterEntry> = {}): ClusterEntry {
+  return {
+    kind: 'cluster',
+    key: clusterKey(name),
+    backend: `default/${name}`,
+    protocol: 'http1',
+    balancer: { type: 'roundRobin' },
+    endpoints,
+    ...more,
+  };
+}
+
+export function listener(port = 80): ListenerEntry {
+  return {
+    kind: 'listener',
+    key: LISTENER,
+    address: '127.0.0.1',
+    port,
+    protocol: 'HTTP',
+    hosts: [{ hostname: '*', gateway: 'default/gw', listener: 'http' }],
+  };
+}
+
+export class Rig {
+  readonly net: TestNet;
+  readonly engine: Engine;
+  readonly records = new Records();
+  readonly cells = Cells.local();
+  readonly #address: Parameters<TestNet['connect']>[0];
+
+  /** One rule '/' to the cluster 'app' of `backends`, unless `entries` say otherwise. */
+  constructor(
+    net: TestNet,
+    backends: readonly SocketAddress[],
+    entries: readonly Entry[] = [rule({})],
+    settings: Partial<EngineSettings> = {},
+  ) {
+    this.net = net;
+    this.engine = new Engine({
+      io: net.io,
+      cells: this.cells,
+      records: this.records,
+      settings: { trustedProxies: [], ...settings },
+    });
+    const app = cluster(
+      'app',
+      backends.map((b) => endpoint(b)),
+    );
+    this.apply({ upserts: [listener(), app, ...entries], removals: [] });
+    const { handle, address } = net.listen();
+    this.#address = address;
+    this.engine.addSocket(LISTENER, handle);
+  }
+
+  apply(delta: Delta): void {
+    this.engine.apply(delta);
+  }
+
+  connect(from?: string): Promise<Peer> {
+    return this.net.connect(this.#address, from);
+  }
+
+  get(id: number): number {
+    return this.cells.get(id);
+  }
+
+  /** Ends the engine and checks that it holds nothing any more and that every request was logged exactly once. */
+  async end(): Promise<void> {
+    await this.net.settle();
+    this.engine.stop();
+    await this.net.settle();
+    assert.deepEqual(this.net.leaks(), []);
+    assert.equal(this.engine.stats().requests, 0);
+  }
+}
+
+/** A backend that answers each request by what `answer` makes of it, one after the other on a connection. */
+export function answering(
+  net: TestNet,
+  answer: (request: { target: string; method: string; head: string; body: Uint8Array }) => string | Uint8Array,
+): SocketAddress {
+  return net.serve(async (peer) => {
+    for (;;) {
+      const request = await peer.readMessage().catch(() => null);
+      if (request === null) return;
+      await peer.send(answer(request));
+    }
+  });
+}
+
+export function ok(body: string, more = ''): string {
+  return `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
+}
+
+export function get(target = '/', more = ''): string {
+  return `GET ${target} HTTP/1.1\r\nHost: a.example\r\n${more}\r\n`;
+}
+
+export function bodyText(message: { readonly body: Uint8Array }): string {
+  return Buffer.from(message.body).toString('latin1');
+}
