@@ -1,0 +1,98 @@
+// Files and folders as the file source sees them: what counts as a configuration file, what identifies a file's state.
+
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { LIMITS } from '../../base/limits.ts';
+
+/** Identity and state of a file or folder. */
+export interface Stamp {
+  readonly folder: boolean;
+  /** Device and inode. */
+  readonly id: string;
+  /** Changes whenever the contents do (up to the file system's clock). */
+  readonly state: string;
+  readonly bytes: number;
+}
+
+export type Look =
+  | { readonly kind: 'found'; readonly stamp: Stamp }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'error'; readonly message: string };
+
+/** What is there, symbolic links followed. */
+export function look(path: string): Look {
+  try {
+    const s = statSync(path, { bigint: true });
+    if (!s.isFile() && !s.isDirectory()) return { kind: 'error', message: 'neither a file nor a folder' };
+    const stamp: Stamp = {
+      folder: s.isDirectory(),
+      id: `${s.dev}:${s.ino}`,
+      state: `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`,
+      bytes: Number(s.size),
+    };
+    return { kind: 'found', stamp };
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
+    return { kind: 'error', message: `cannot be read: ${reason(code)}` };
+  }
+}
+
+export type Contents =
+  | { readonly kind: 'found'; readonly bytes: Buffer }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'error'; readonly message: string };
+
+export function readContents(path: string, stamp: Stamp): Contents {
+  if (stamp.bytes > LIMITS.CONFIG_FILE_BYTES) {
+    return { kind: 'error', message: `larger than ${LIMITS.CONFIG_FILE_BYTES} bytes` };
+  }
+  try {
+    return { kind: 'found', bytes: readFileSync(path) };
+  } catch (error) {
+    const code = codeOf(error);
+    return code === 'ENOENT' ? { kind: 'missing' } : { kind: 'error', message: `cannot be read: ${reason(code)}` };
+  }
+}
+
+export type Listing =
+  | { readonly kind: 'found'; readonly paths: readonly string[] }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'error'; readonly message: string };
+
+/** What in a folder may matter, sorted. */
+export function listFolder(path: string): Listing {
+  try {
+    const paths = readdirSync(path, { withFileTypes: true })
+      .filter((e) => !e.name.startsWith('.') && (isConfigName(e.name) || e.isDirectory() || e.isSymbolicLink()))
+      .map((e) => join(path, e.name))
+      .sort();
+    return { kind: 'found', paths };
+  } catch (error) {
+    const code = codeOf(error);
+    return code === 'ENOENT' ? { kind: 'missing' } : { kind: 'error', message: `cannot be read: ${reason(code)}` };
+  }
+}
+
+/** Dotfiles are editors' and ConfigMap mounts' own (`..data`, `.a.yaml.swp`). */
+export function isConfigName(name: string): boolean {
+  return !name.startsWith('.') && ['.yaml', '.yml', '.json'].includes(extname(name));
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ELOOP: 'symbolic links go in a circle',
+  EISDIR: 'it is a folder',
+  EMFILE: 'too many open files',
+  EIO: 'the disk fails',
+};
+
+function reason(code: string): string {
+  return REASONS[code] === undefined ? code : `${REASONS[code]} (${code})`;
+}

@@ -1,0 +1,79 @@
+// One chunk of a file read: its objects, checked, and what is wrong with it, by offsets within the chunk. A chunk whose
+// text has not changed is not read again, wherever in the file it has moved to.
+
+import { checkObject } from '../../api/schema.ts';
+import type { KubeObject, ObjectKey } from '../../store/world.ts';
+import type { Problem } from '../source.ts';
+import { type Parsed, parseChunk } from './yaml.ts';
+
+export interface LocalProblem extends Problem {
+  /** Within the chunk. */
+  readonly offset: number;
+}
+
+export interface ReadObject {
+  /** Null when it does not say what it is. */
+  readonly key: ObjectKey | null;
+  /** Null when it is wrong. */
+  readonly object: KubeObject | null;
+  /** Which value of the chunk, and the field path of the object within it (`items[2]`, or empty). */
+  readonly value: number;
+  readonly base: string;
+  readonly offset: number;
+}
+
+export interface ReadChunk {
+  /** The same text may stand at another offset of a newer file; the newer copy replaces it, so that no old file is held. */
+  text: string;
+  readonly objects: readonly ReadObject[];
+  readonly problems: readonly LocalProblem[];
+  /** It could not be parsed, so what it defines is not known. */
+  readonly broken: boolean;
+}
+
+export function readChunk(text: string): ReadChunk {
+  const parsed = parseChunk(text);
+  const problems: LocalProblem[] = parsed.problems.map((p) => ({
+    severity: p.severity,
+    message: p.message,
+    place: {},
+    offset: p.offset,
+  }));
+  const broken = problems.some((p) => p.severity === 'error');
+  const objects: ReadObject[] = [];
+  parsed.values.forEach((value, index) => {
+    for (const [item, base] of items(value)) objects.push(readObject(item, parsed, index, base, problems));
+  });
+  return { text, objects, problems, broken };
+}
+
+function readObject(item: unknown, parsed: Parsed, value: number, base: string, problems: LocalProblem[]): ReadObject {
+  const checked = checkObject(item);
+  for (const problem of checked.problems) {
+    const offset = parsed.locate(value, join(base, problem.place.field ?? ''));
+    problems.push({ ...problem, offset });
+  }
+  return { key: checked.key, object: checked.object, value, base, offset: parsed.locate(value, base) };
+}
+
+function join(base: string, field: string): string {
+  if (base === '' || field === '') return base + field;
+  return field.startsWith('[') ? base + field : `${base}.${field}`;
+}
+
+/** Offset of a field of one of the chunk's objects. Parses the chunk again, for its nodes are not kept. */
+export function locateInChunk(chunk: ReadChunk, object: ReadObject, field: string): number {
+  return parseChunk(chunk.text).locate(object.value, join(object.base, field));
+}
+
+/** The objects of a value with their paths: itself, or the items of a List, which may leave out what the list says. */
+function items(value: unknown): [unknown, string][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return [[value, '']];
+  const { kind, apiVersion, items: list } = value as Record<string, unknown>;
+  if (typeof kind !== 'string' || !kind.endsWith('List') || !Array.isArray(list)) return [[value, '']];
+  const itemKind = kind.slice(0, -'List'.length);
+  return list.map((item: unknown, i) => {
+    const whole = typeof item !== 'object' || item === null || Array.isArray(item) || itemKind === '';
+    return [whole ? item : { apiVersion, kind: itemKind, ...item }, `items[${i}]`];
+  });
+}

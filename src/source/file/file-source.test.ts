@@ -1,0 +1,328 @@
+import assert from 'node:assert/strict';
+import {
+  appendFileSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { HTTPRoute } from '../../api/generated/index.ts';
+import { FileSource } from './file-source.ts';
+import { MemorySink, routeYaml, testFolder } from './testing.ts';
+
+const TIMEOUT = { timeout: 10_000 };
+
+interface Rig {
+  readonly dir: string;
+  readonly sink: MemorySink;
+  readonly source: FileSource;
+  /** Writes a file below the folder. */
+  write(path: string, text: string): void;
+}
+
+async function rig(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+  paths?: (dir: string) => string[],
+): Promise<Rig> {
+  const dir = testFolder(t);
+  const write = (path: string, text: string): void => {
+    mkdirSync(dirname(join(dir, path)), { recursive: true });
+    writeFileSync(join(dir, path), text);
+  };
+  for (const [path, text] of Object.entries(files)) write(path, text);
+  const sink = new MemorySink();
+  const source = new FileSource(paths?.(dir) ?? [dir]);
+  t.after(() => source.stop());
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  return { dir, sink, source, write };
+}
+
+const key = (name: string): string => `HTTPRoute/default/${name}`;
+const host = (r: Rig, name: string): string | undefined =>
+  (r.sink.objects.get(key(name)) as HTTPRoute)?.spec.hostnames?.[0];
+
+test('reads folders below folders, and only configuration files', TIMEOUT, async (t) => {
+  const r = await rig(t, {
+    'a.yaml': routeYaml('a'),
+    'sub/deep/b.yml': routeYaml('b'),
+    'sub/c.json': JSON.stringify({
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name: 'c' },
+    }).replace('}}', '},"spec":{}}'),
+    'notes.txt': 'not: yaml: at: all',
+    '.hidden.yaml': routeYaml('hidden'),
+    '.git/d.yaml': routeYaml('d'),
+    'many.yaml': `${routeYaml('e')}---\n---\n# nothing\n---\n${routeYaml('f')}`,
+  });
+  assert.deepEqual(r.sink.keys(), ['a', 'b', 'c', 'e', 'f'].map(key));
+  assert.equal(r.sink.steps.length, 1);
+  assert.deepEqual(r.sink.lines(r.dir), []);
+  assert.equal(r.sink.objects.get(key('a'))?.metadata.generation, 1);
+});
+
+test('a new, a changed and a removed file', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'a.yaml': routeYaml('a') });
+  r.write('b.yaml', routeYaml('b'));
+  await r.sink.until(() => r.sink.objects.has(key('b')));
+  r.write('a.yaml', routeYaml('a', 'changed.example.com'));
+  await r.sink.until(() => host(r, 'a') === 'changed.example.com');
+  assert.equal(r.sink.objects.get(key('a'))?.metadata.generation, 2);
+  unlinkSync(join(r.dir, 'b.yaml'));
+  await r.sink.until(() => !r.sink.objects.has(key('b')));
+  assert.deepEqual(r.sink.steps, [[key('a')], [key('b')], [key('a')], [`-${key('b')}`]]);
+});
+
+test('metadata changes leave the generation as it is', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'a.yaml': routeYaml('a') });
+  r.write('a.yaml', routeYaml('a').replace('  name: a\n', '  name: a\n  labels: { x: "y" }\n'));
+  await r.sink.until(() => r.sink.objects.get(key('a'))?.metadata.labels !== undefined);
+  assert.equal(r.sink.objects.get(key('a'))?.metadata.generation, 1);
+});
+
+test("an editor's rename-over, and a rename that changes nothing", TIMEOUT, async (t) => {
+  const r = await rig(t, { 'a.yaml': `${routeYaml('a')}---\n${routeYaml('b')}` });
+  r.write('.a.yaml.swp', routeYaml('a', 'new.example.com'));
+  renameSync(join(r.dir, 'a.yaml'), join(r.dir, 'a.yaml~'));
+  renameSync(join(r.dir, '.a.yaml.swp'), join(r.dir, 'a.yaml'));
+  await r.sink.until(() => host(r, 'a') === 'new.example.com');
+  await r.sink.until(() => !r.sink.objects.has(key('b')));
+  renameSync(join(r.dir, 'a.yaml'), join(r.dir, 'z.yaml'));
+  r.write('c.yaml', routeYaml('c'));
+  await r.sink.until(() => r.sink.objects.has(key('c')));
+  assert.equal(r.source.placeOf(key('a'), '')?.file, join(r.dir, 'z.yaml'));
+  assert.deepEqual(r.sink.steps.at(-1), [key('c')]);
+});
+
+test('a file that no longer parses keeps what it last said, and is named with its place', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'a.yaml': routeYaml('a'), 'b.yaml': routeYaml('b') });
+  r.write('a.yaml', `${routeYaml('a')}\n  rules: [\n`);
+  await r.sink.until(() => r.sink.told.size > 0);
+  assert.deepEqual(r.sink.keys(), ['a', 'b'].map(key));
+  assert.match(r.sink.lines(r.dir)[0] ?? '', /^a\.yaml:\d+:\d+ error /);
+  r.write('b.yaml', routeYaml('b', 'still-served.example.com'));
+  await r.sink.until(() => host(r, 'b') === 'still-served.example.com');
+  r.write('a.yaml', routeYaml('a', 'whole-again.example.com'));
+  await r.sink.until(() => host(r, 'a') === 'whole-again.example.com' && r.sink.told.size === 0);
+});
+
+test('a wrong object keeps its last good state; its neighbours change', TIMEOUT, async (t) => {
+  const both = (hosts: readonly [string, string]): string =>
+    `${routeYaml('a', hosts[0])}---\n${routeYaml('b', hosts[1])}`;
+  const r = await rig(t, { 'ab.yaml': both(['a.example.com', 'b.example.com']) });
+  r.write('ab.yaml', both(['UPPER.example.com', 'new.example.com']));
+  await r.sink.until(() => host(r, 'b') === 'new.example.com' && r.sink.told.size > 0);
+  assert.equal(host(r, 'a'), 'a.example.com');
+  assert.match(r.sink.lines(r.dir)[0] ?? '', /^ab\.yaml:7:7 error must match .*"UPPER\.example\.com"$/);
+  assert.equal([...r.sink.told.values()][0]?.[0]?.place.field, 'spec.hostnames[0]');
+});
+
+test('a broken document beside good ones at the start: the good ones serve', TIMEOUT, async (t) => {
+  const r = await rig(t, {
+    'a.yaml': `${routeYaml('a')}---\nkind: [\n---\n${routeYaml('b')}`,
+    'c.yaml': routeYaml('c'),
+  });
+  assert.deepEqual(r.sink.keys(), ['a', 'b', 'c'].map(key));
+  assert.match(r.sink.lines(r.dir)[0] ?? '', /^a\.yaml:\d+:\d+ error flow sequence/);
+});
+
+test('the same object in two files: the first path wins and both are named', TIMEOUT, async (t) => {
+  const r = await rig(t, {
+    'a.yaml': routeYaml('x', 'a.example.com'),
+    'b.yaml': `\n${routeYaml('x', 'b.example.com')}`,
+  });
+  assert.equal(host(r, 'x'), 'a.example.com');
+  assert.deepEqual(r.sink.lines(r.dir), ['b.yaml:2:1 error already defined in a.yaml:1:1, ignored here']);
+  r.write('a.yaml', `# moved\n${routeYaml('x', 'a.example.com')}`);
+  await r.sink.until(() => r.sink.lines(r.dir)[0] === 'b.yaml:2:1 error already defined in a.yaml:2:1, ignored here');
+  unlinkSync(join(r.dir, 'a.yaml'));
+  await r.sink.until(() => host(r, 'x') === 'b.example.com');
+  await r.sink.until(() => r.sink.told.size === 0);
+});
+
+test('the same object twice in a file: the first counts', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'a.yaml': `${routeYaml('x', '1.example.com')}---\n${routeYaml('x', '2.example.com')}` });
+  assert.equal(host(r, 'x'), '1.example.com');
+  assert.deepEqual(r.sink.lines(r.dir), ['a.yaml:9:1 error already defined in a.yaml:1:1, ignored here']);
+});
+
+test('folders that come later, and go', TIMEOUT, async (t) => {
+  const r = await rig(t, {});
+  r.write('x/y/z/a.yaml', routeYaml('a'));
+  await r.sink.until(() => r.sink.objects.has(key('a')));
+  r.write('x/y/z/b.yaml', routeYaml('b'));
+  await r.sink.until(() => r.sink.objects.has(key('b')));
+  renameSync(join(r.dir, 'x/y'), join(r.dir, 'moved'));
+  r.write('c.yaml', routeYaml('c'));
+  await r.sink.until(() => r.sink.objects.has(key('c')));
+  assert.equal(r.source.placeOf(key('a'), '')?.file, join(r.dir, 'moved/z/a.yaml'));
+  r.write('moved/z/a.yaml', routeYaml('a', 'watched.example.com'));
+  await r.sink.until(() => host(r, 'a') === 'watched.example.com');
+  rmSync(join(r.dir, 'moved'), { recursive: true });
+  await r.sink.until(() => r.sink.objects.size === 1);
+});
+
+test('a ConfigMap mount: the swap of ..data', TIMEOUT, async (t) => {
+  const dir = testFolder(t);
+  const version = (name: string, files: Readonly<Record<string, string>>): void => {
+    mkdirSync(join(dir, name));
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(dir, name, file), text);
+    symlinkSync(name, join(dir, '..data_tmp'));
+    renameSync(join(dir, '..data_tmp'), join(dir, '..data'));
+  };
+  version('..2026_1', { 'a.yaml': routeYaml('a'), 'b.yaml': routeYaml('b') });
+  for (const file of ['a.yaml', 'b.yaml']) symlinkSync(`..data/${file}`, join(dir, file));
+  const sink = new MemorySink();
+  const source = new FileSource([dir]);
+  t.after(() => source.stop());
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(sink.keys(), ['a', 'b'].map(key));
+  assert.deepEqual([...sink.told], []);
+  version('..2026_2', { 'a.yaml': routeYaml('a', 'second.example.com'), 'b.yaml': routeYaml('b') });
+  await sink.until(() => (sink.objects.get(key('a')) as HTTPRoute).spec.hostnames?.[0] === 'second.example.com');
+  assert.deepEqual(sink.steps.at(-1), [key('a')]);
+});
+
+test('links: nothing is read twice, circles end', TIMEOUT, async (t) => {
+  const dir = testFolder(t);
+  mkdirSync(join(dir, 'sub'));
+  writeFileSync(join(dir, 'a.yaml'), routeYaml('a'));
+  symlinkSync('a.yaml', join(dir, 'b.yaml'));
+  linkSync(join(dir, 'a.yaml'), join(dir, 'c.yaml'));
+  symlinkSync('..', join(dir, 'sub/up'));
+  symlinkSync('loop2.yaml', join(dir, 'loop1.yaml'));
+  symlinkSync('loop1.yaml', join(dir, 'loop2.yaml'));
+  symlinkSync('nowhere.yaml', join(dir, 'dangling.yaml'));
+  const sink = new MemorySink();
+  const source = new FileSource([dir, join(dir, 'sub')]);
+  t.after(() => source.stop());
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(sink.keys(), [key('a')]);
+  assert.deepEqual(sink.lines(dir), [
+    'loop1.yaml error cannot be read: symbolic links go in a circle (ELOOP)',
+    'loop2.yaml error cannot be read: symbolic links go in a circle (ELOOP)',
+  ]);
+  // The other name of the same file takes over when the first goes.
+  unlinkSync(join(dir, 'a.yaml'));
+  writeFileSync(join(dir, 'new.yaml'), routeYaml('new'));
+  await sink.until(() => sink.objects.has(key('new')));
+  assert.equal(source.placeOf(key('a'), '')?.file, join(dir, 'c.yaml'));
+  assert.deepEqual(sink.steps, [[key('a')], [key('new')]]);
+});
+
+test('a single file, a path that appears later, a root that is replaced', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'one.conf': routeYaml('a'), 'other.yaml': routeYaml('no') }, (dir) => [
+    join(dir, 'one.conf'),
+    `${join(dir, 'later')}/`,
+  ]);
+  assert.deepEqual(r.sink.keys(), [key('a')]);
+  assert.deepEqual(r.sink.lines(r.dir), ['later error no such file or folder']);
+  r.write('later/b.yaml', routeYaml('b'));
+  await r.sink.until(() => r.sink.objects.has(key('b')) && r.sink.told.size === 0);
+  r.write('later2/b.yaml', routeYaml('b', 'second.example.com'));
+  renameSync(join(r.dir, 'later'), join(r.dir, 'old'));
+  renameSync(join(r.dir, 'later2'), join(r.dir, 'later'));
+  await r.sink.until(() => host(r, 'b') === 'second.example.com');
+  r.write('later/b.yaml', routeYaml('b', 'third.example.com'));
+  await r.sink.until(() => host(r, 'b') === 'third.example.com');
+  r.write('new', routeYaml('a', 'over.example.com'));
+  renameSync(join(r.dir, 'new'), join(r.dir, 'one.conf'));
+  await r.sink.until(() => host(r, 'a') === 'over.example.com');
+});
+
+test('a file written in pieces never takes its objects away in between', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'ab.yaml': `${routeYaml('a')}---\n${routeYaml('b')}` });
+  const path = join(r.dir, 'ab.yaml');
+  truncateSync(path);
+  appendFileSync(path, routeYaml('a', 'new.example.com').slice(0, 60));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  appendFileSync(path, routeYaml('a', 'new.example.com').slice(60));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  appendFileSync(path, `---\n${routeYaml('b')}`);
+  await r.sink.until(() => host(r, 'a') === 'new.example.com');
+  assert.deepEqual(r.sink.steps, [[key('a'), key('b')], [key('a')]]);
+  // What stays short is believed after a while.
+  truncateSync(path);
+  await r.sink.until(() => r.sink.objects.size === 0);
+});
+
+test('a file without its last newline is believed after a while', TIMEOUT, async (t) => {
+  const r = await rig(t, {});
+  r.write('a.yaml', routeYaml('a').trimEnd());
+  await r.sink.until(() => r.sink.objects.has(key('a')));
+});
+
+test('not UTF-8, a folder with the name of a file, a byte order mark', TIMEOUT, async (t) => {
+  const dir = testFolder(t);
+  writeFileSync(join(dir, 'bad.yaml'), Buffer.concat([Buffer.from('a: b\n'), Buffer.from([0xc3, 0x28])]));
+  writeFileSync(join(dir, 'bom.yaml'), `\ufeff${routeYaml('bom')}`);
+  mkdirSync(join(dir, 'folder.yaml'));
+  writeFileSync(join(dir, 'folder.yaml/in.yaml'), routeYaml('in'));
+  const sink = new MemorySink();
+  const source = new FileSource([dir]);
+  t.after(() => source.stop());
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(sink.keys(), ['bom', 'in'].map(key));
+  assert.deepEqual(sink.lines(dir), ['bad.yaml:1:1 error not UTF-8 (byte 6)']);
+});
+
+test('of a file with many documents only the changed ones are read again', TIMEOUT, async (t) => {
+  const names = Array.from({ length: 200 }, (_, i) => `r${i}`);
+  const text = names.map((n) => routeYaml(n)).join('---\n');
+  const r = await rig(t, { 'all.yaml': text });
+  const first = r.sink.objects.get(key('r7'));
+  r.write(
+    'all.yaml',
+    `${routeYaml('r0', 'new.example.com')}---\n${text.slice(text.indexOf('---\n') + 4)}---\n${routeYaml('last')}`,
+  );
+  await r.sink.until(() => r.sink.objects.has(key('last')));
+  assert.deepEqual(r.sink.steps.slice(1), [[key('r0'), key('last')]]);
+  assert.equal(r.sink.objects.get(key('r7')), first);
+});
+
+test('a rescan finds what no event told, and rereads all when forced', TIMEOUT, async (t) => {
+  const outside = testFolder(t);
+  writeFileSync(join(outside, 'real.yaml'), routeYaml('a'));
+  const r = await rig(t, {});
+  symlinkSync(join(outside, 'real.yaml'), join(r.dir, 'a.yaml'));
+  await r.sink.until(() => r.sink.objects.has(key('a')));
+  writeFileSync(join(outside, 'real.yaml'), routeYaml('a', 'elsewhere.example.com'));
+  r.source.rescan();
+  await r.sink.until(() => host(r, 'a') === 'elsewhere.example.com');
+});
+
+test('placeOf: fields, missing fields, list items', TIMEOUT, async (t) => {
+  const r = await rig(t, {
+    'list.yaml': `apiVersion: v1
+kind: List
+items:
+  - apiVersion: gateway.networking.k8s.io/v1
+    kind: HTTPRoute
+    metadata: { name: a }
+    spec:
+      rules:
+        - matches:
+            - path: { type: Exact, value: /x }
+`,
+  });
+  const at = (field: string): string => {
+    const place = r.source.placeOf(key('a'), field);
+    return `${place?.line}:${place?.column}`;
+  };
+  assert.equal(at(''), '4:5');
+  assert.equal(at('spec.rules[0].matches[0].path.value'), '10:36');
+  assert.equal(at('spec.rules[0].filters[0]'), '9:11');
+  assert.equal(at('status'), '4:5');
+  assert.equal(r.source.placeOf(key('nobody'), ''), null);
+});

@@ -1,0 +1,263 @@
+// Configuration from files: reads everything below the given paths, watches it, and delivers what changes within
+// milliseconds. A file that is being written is given time to become whole; one that stays wrong keeps what it last said.
+
+import { basename, dirname, join, normalize } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { ObjectKey } from '../../store/world.ts';
+import type { Place, Problem, Source, SourceSink } from '../source.ts';
+import { Catalog } from './catalog.ts';
+import { ConfigFile } from './config-file.ts';
+import { readContents, type Stamp } from './disk.ts';
+import { Tree } from './tree.ts';
+import { Watches } from './watches.ts';
+
+/** After an event, time for the others of the same change to come. */
+const DEBOUNCE_MS = 2;
+/** Time for a file that looks half-written to change again. */
+const SETTLE_MS = 50;
+/** Looks at a file that goes on changing and never looks whole, before it is taken as it is. */
+const SETTLE_TRIES = 20;
+/** What the events do not tell (network file systems, links into other places) is found by looking. */
+const RESCAN_MS = 30_000;
+/** A scan lets the other work of the process run after this long. */
+const SCAN_SLICE_MS = 20;
+
+interface Settling {
+  readonly tries: number;
+  readonly bytes: Buffer;
+  timer: NodeJS.Timeout | null;
+}
+
+/** `unread`: what was read before is read only when its stamp differs; `event`: something says it changed. */
+type Mode = 'scan' | 'event' | 'force';
+
+export class FileSource implements Source {
+  readonly #roots: readonly string[];
+  readonly #rescanMs: number;
+  readonly #catalog = new Catalog();
+  readonly #tree: Tree;
+  readonly #watches: Watches;
+  #sink: SourceSink | null = null;
+  #mode: Mode = 'scan';
+  #changed = new Map<string, ConfigFile | null>();
+  readonly #pending = new Set<string>();
+  #fullScan: 'scan' | 'force' | null = null;
+  readonly #settling = new Map<string, Settling>();
+  readonly #troubles = new Map<string, Problem>();
+  /** Origins whose trouble has changed. */
+  readonly #retell = new Set<string>();
+  /** What was last told of an origin, as JSON. */
+  readonly #told = new Map<string, string>();
+  #timer: NodeJS.Timeout | null = null;
+  #interval: NodeJS.Timeout | null = null;
+  #running: Promise<void> | null = null;
+  #stopped = false;
+  #synced = false;
+
+  /** `paths`: files and folders. */
+  constructor(paths: readonly string[], options: { readonly rescanMs?: number } = {}) {
+    this.#roots = [...new Set(paths.map((p) => normalize(p).replace(/(.)\/+$/, '$1')))];
+    this.#rescanMs = options.rescanMs ?? RESCAN_MS;
+    this.#tree = new Tree(this.#roots, {
+      file: (path, stamp, known) => this.#file(path, stamp, known),
+      fileGone: (path) => this.#fileGone(path),
+      folder: (path) => this.#watch(path),
+      folderGone: (path) => this.#watches.close(path),
+      trouble: (path, message) => this.#trouble(path, message),
+    });
+    this.#watches = new Watches({
+      changed: (folder, name) => this.#event(folder, name),
+      lost: (folder, message) => this.#lost(folder, message),
+    });
+  }
+
+  start(sink: SourceSink): void {
+    this.#sink = sink;
+    this.#fullScan = 'scan';
+    this.#interval = setInterval(() => this.#scan('scan'), this.#rescanMs);
+    this.#interval.unref();
+    this.#wake();
+  }
+
+  rescan(): void {
+    this.#scan('force');
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    if (this.#interval !== null) clearInterval(this.#interval);
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const { timer } of this.#settling.values()) if (timer !== null) clearTimeout(timer);
+    this.#watches.closeAll();
+    await this.#running;
+  }
+
+  /** File, line and column of a field of an object; null when no file defines it. */
+  placeOf(key: ObjectKey, field: string): Place | null {
+    return this.#catalog.placeOf(key, field);
+  }
+
+  #scan(mode: 'scan' | 'force'): void {
+    if (this.#fullScan !== 'force') this.#fullScan = mode;
+    this.#wake();
+  }
+
+  #event(folder: string, name: string | null): void {
+    if (this.#stopped) return;
+    if (this.#tree.isFolder(folder)) {
+      // `..data` of a ConfigMap mount: every file of the folder is a link through it.
+      if (name === null || name.startsWith('..')) this.#pending.add(folder);
+      else if (!name.startsWith('.')) this.#pending.add(join(folder, name));
+    }
+    for (const root of this.#roots) {
+      if (dirname(root) === folder && (name === null || name === basename(root))) this.#pending.add(root);
+    }
+    if (this.#pending.size > 0) this.#timer ??= setTimeout(() => this.#wake(), DEBOUNCE_MS);
+  }
+
+  #lost(folder: string, message: string | null): void {
+    if (this.#stopped) return;
+    if (message === null) {
+      this.#pending.add(folder);
+      this.#timer ??= setTimeout(() => this.#wake(), DEBOUNCE_MS);
+    } else if (message !== 'ENOENT') {
+      const words = `cannot be watched (${message}); changes are seen every ${this.#rescanMs / 1000} s`;
+      this.#setTrouble(`${folder} (watch)`, { severity: 'warning', message: words, place: { file: folder } });
+    }
+  }
+
+  #wake(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#running !== null || this.#stopped) return;
+    this.#running = this.#work().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#stopped && (this.#fullScan !== null || this.#pending.size > 0)) {
+      this.#changed = new Map();
+      if (this.#fullScan !== null) {
+        this.#mode = this.#fullScan;
+        this.#fullScan = null;
+        await this.#fully();
+      } else {
+        this.#mode = 'event';
+        const paths = [...this.#pending].sort();
+        this.#pending.clear();
+        for (const path of paths) await this.#visit(path);
+      }
+      for (const path of this.#tree.orphans()) await this.#visit(path);
+      if (!this.#stopped) this.#deliver();
+    }
+  }
+
+  async #fully(): Promise<void> {
+    for (const parent of Tree.parents(this.#roots)) this.#watch(parent);
+    for (const root of this.#roots) await this.#visit(root);
+  }
+
+  async #visit(path: string): Promise<void> {
+    let slice = performance.now();
+    for (const _ of this.#tree.visit(path)) {
+      if (performance.now() - slice < SCAN_SLICE_MS) continue;
+      await turn();
+      if (this.#stopped) return;
+      slice = performance.now();
+    }
+  }
+
+  #file(path: string, stamp: Stamp, known: Stamp | null): void {
+    if (this.#mode === 'scan' && known?.state === stamp.state && !this.#settling.has(path)) return;
+    const contents = readContents(path, stamp);
+    if (contents.kind === 'missing') return;
+    const before = this.#catalog.files.get(path) ?? new ConfigFile(path);
+    this.#tree.taken(path, stamp);
+    if (contents.kind === 'error') {
+      before.failure = contents.message;
+      this.#tree.untaken(path);
+      this.#changed.set(path, before);
+      return;
+    }
+    const file = before.next(contents.bytes);
+    if (this.#mode === 'event' && this.#mayBeHalf(path, file, before, contents.bytes, known?.id === stamp.id)) return;
+    this.#settled(path);
+    this.#changed.set(path, file);
+  }
+
+  /** Whether the file looks as if its writer had not finished; it is looked at again a little later then. */
+  #mayBeHalf(path: string, file: ConfigFile, before: ConfigFile, bytes: Buffer, sameInode: boolean): boolean {
+    let lost = false;
+    // An editor's rename-over is whole at once; what is written in place passes through a shorter state.
+    if (sameInode || file.empty)
+      for (const [key, claim] of before.claims) lost ||= claim.at !== null && !file.defines(key);
+    if (!lost && !file.wrong && file.endsWithNewline) return false;
+    const last = this.#settling.get(path);
+    const same = last?.timer === null && last.bytes.equals(bytes);
+    const tries = (last?.tries ?? 0) + 1;
+    if (same || tries > SETTLE_TRIES) return false;
+    if (last?.timer) clearTimeout(last.timer);
+    const settling: Settling = {
+      tries,
+      bytes,
+      timer: setTimeout(() => {
+        settling.timer = null;
+        this.#pending.add(path);
+        this.#wake();
+      }, SETTLE_MS),
+    };
+    this.#settling.set(path, settling);
+    return true;
+  }
+
+  #settled(path: string): void {
+    const { timer } = this.#settling.get(path) ?? { timer: null };
+    if (timer !== null) clearTimeout(timer);
+    this.#settling.delete(path);
+  }
+
+  #fileGone(path: string): void {
+    this.#settled(path);
+    this.#changed.set(path, null);
+  }
+
+  #watch(folder: string): void {
+    if (this.#watches.open(folder)) this.#setTrouble(`${folder} (watch)`, null);
+  }
+
+  #trouble(path: string, message: string | null): void {
+    this.#setTrouble(path, message === null ? null : { severity: 'error', message, place: { file: path } });
+  }
+
+  #setTrouble(origin: string, problem: Problem | null): void {
+    if (problem === null ? this.#troubles.delete(origin) : this.#troubles.get(origin)?.message !== problem.message) {
+      if (problem !== null) this.#troubles.set(origin, problem);
+      this.#retell.add(origin);
+    }
+  }
+
+  #deliver(): void {
+    const sink = this.#sink as SourceSink;
+    const { upserts, removals, files } = this.#catalog.update(this.#changed);
+    if (upserts.length > 0 || removals.length > 0) sink.apply(upserts, removals);
+    for (const origin of new Set([...files, ...this.#retell])) {
+      const trouble = this.#troubles.get(origin);
+      const file = this.#catalog.files.get(origin);
+      const problems = file?.problems((key) => this.#catalog.firstPlace(key, origin)) ?? [];
+      this.#tell(origin, trouble === undefined ? problems : [trouble, ...problems]);
+    }
+    this.#retell.clear();
+    if (this.#synced) return;
+    this.#synced = true;
+    sink.synced();
+  }
+
+  #tell(origin: string, problems: readonly Problem[]): void {
+    const json = problems.length === 0 ? '' : JSON.stringify(problems);
+    if ((this.#told.get(origin) ?? '') === json) return;
+    if (json === '') this.#told.delete(origin);
+    else this.#told.set(origin, json);
+    this.#sink?.problems(origin, problems);
+  }
+}

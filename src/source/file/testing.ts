@@ -1,0 +1,75 @@
+// For tests of sources: a sink that remembers and can be waited for.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type KubeObject, keyOf, type ObjectKey } from '../../store/world.ts';
+import type { Problem, SourceSink } from '../source.ts';
+
+export class MemorySink implements SourceSink {
+  readonly objects = new Map<ObjectKey, KubeObject>();
+  readonly told = new Map<string, readonly Problem[]>();
+  /** Keys of each step, upserts as they are, removals with a minus. */
+  readonly steps: string[][] = [];
+  isSynced = false;
+  #waiting: (() => void)[] = [];
+
+  apply(upserts: readonly KubeObject[], removals: readonly ObjectKey[]): void {
+    for (const object of upserts) this.objects.set(keyOf(object), object);
+    for (const key of removals) this.objects.delete(key);
+    this.steps.push([...upserts.map(keyOf), ...removals.map((key) => `-${key}`)]);
+    this.#news();
+  }
+  problems(origin: string, problems: readonly Problem[]): void {
+    if (problems.length === 0) this.told.delete(origin);
+    else this.told.set(origin, problems);
+    this.#news();
+  }
+  synced(): void {
+    this.isSynced = true;
+    this.#news();
+  }
+
+  /** Waits until `condition` holds, looking whenever something was delivered. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+  #news(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  keys(): string[] {
+    return [...this.objects.keys()].sort();
+  }
+  /** `file:line:column severity message`, without the folder `dir`. */
+  lines(dir: string): string[] {
+    return [...this.told.values()]
+      .flat()
+      .map(({ place: p, severity, message }) => {
+        const file = p.file?.replaceAll(`${dir}/`, '');
+        return `${file}${p.line ? `:${p.line}:${p.column}` : ''} ${severity} ${message.replaceAll(`${dir}/`, '')}`;
+      })
+      .sort();
+  }
+}
+
+/** A folder that is removed when the test ends. */
+export function testFolder(t: { after(done: () => void): void }): string {
+  const dir = mkdtempSync(join(tmpdir(), 'rauta-source-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** An HTTPRoute that ends with a newline. */
+export function routeYaml(name: string, host = `${name}.example.com`): string {
+  return `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: ${name}
+spec:
+  hostnames:
+    - ${host}
+`;
+}
