@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { connect, createServer, type Server } from 'node:net';
+import { afterEach, test } from 'node:test';
+import { LIMITS } from '../base/limits.ts';
+import type { ReadySink, SocketAddress } from '../io/io.ts';
+import { Timer } from '../io/wheel.ts';
+import { createEvent, drain, type NativeIo, notify, openNative, Reactor } from './index.ts';
+
+const LOCAL: SocketAddress = { family: 'ipv4', address: '127.0.0.1', port: 0 };
+let io: NativeIo;
+let reactor: Reactor;
+/** Turns so far. */
+let turns = 0;
+
+function start(): void {
+  io = openNative({ arenaBytes: 2 ** 20 });
+  turns = 0;
+  const turn = io.turn.bind(io);
+  io.turn = (wait) => {
+    turns++;
+    return turn(wait);
+  };
+  reactor = new Reactor(io);
+  reactor.run();
+}
+afterEach(() => {
+  reactor.stop();
+  io.dispose();
+});
+
+/** Keeps the reactor saturated: every turn takes `ms` of work and leaves more. */
+function saturate(ms: number): { stop: () => void } {
+  let on = true;
+  const sink: ReadySink = {
+    onReady() {
+      const end = performance.now() + ms;
+      while (performance.now() < end);
+      if (on) io.again(sink, 1);
+    },
+  };
+  io.again(sink, 1);
+  return {
+    stop: () => {
+      on = false;
+    },
+  };
+}
+
+const after = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Until the reactor has handed the wait over to libuv. */
+async function asleep(): Promise<void> {
+  for (let last = -1; last !== turns; ) {
+    last = turns;
+    await after(4 * LIMITS.REACTOR_QUIET_MS);
+  }
+}
+
+test('saturated, a 20 ms timeout runs within a few turns of its time', async () => {
+  start();
+  const load = saturate(0.2);
+  for (let round = 0; round < 5; round++) {
+    const due = performance.now() + 20;
+    let turnsAfterDue = 0;
+    const hook = (): void => {
+      if (performance.now() >= due) turnsAfterDue++;
+    };
+    io.onTurn(hook);
+    await after(20);
+    // A pass of turns lasts LIMITS.REACTOR_PASS_US, which is 5 turns of 0.2 ms; Node rounds timers up to 1 ms.
+    assert.ok(turnsAfterDue <= 20, `${turnsAfterDue} turns after it was due`);
+  }
+  load.stop();
+});
+
+test('saturated, promises run between any two turns, ticks and immediates after a pass', async () => {
+  start();
+  const load = saturate(0.05);
+  const log: { hop: number; turns: number }[] = [];
+  await new Promise<void>((resolve) => {
+    const sink: ReadySink = {
+      async onReady() {
+        const from = turns;
+        for (let hop = 1; hop <= 10; hop++) {
+          await null;
+          log.push({ hop, turns: turns - from });
+        }
+        resolve();
+      },
+    };
+    io.again(sink, 1);
+  });
+  for (const { hop, turns: passed } of log) assert.ok(passed <= hop, `hop ${hop} after ${passed} turns`);
+  for (const wait of [
+    (done: () => void): void => process.nextTick(done),
+    (done: () => void): void => {
+      setImmediate(done);
+    },
+  ]) {
+    const passed = await new Promise<number>((resolve) => {
+      const sink: ReadySink = {
+        onReady() {
+          const from = turns;
+          wait(() => resolve(turns - from));
+        },
+      };
+      io.again(sink, 1);
+    });
+    assert.ok(passed <= 200, `${passed} turns`);
+  }
+  load.stop();
+});
+
+test("Node's own sockets work beside a saturated reactor", async () => {
+  start();
+  const load = saturate(0.1);
+  const server: Server = createServer((socket) => socket.pipe(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  const answer = await new Promise<string>((resolve) => {
+    const client = connect(port, '127.0.0.1', () => client.write('through libuv'));
+    client.once('data', (data) => {
+      resolve(data.toString());
+      client.destroy();
+    });
+  });
+  assert.equal(answer, 'through libuv');
+  server.close();
+  load.stop();
+});
+
+test('without events it sleeps, and an event wakes it at once', async () => {
+  start();
+  const event = createEvent(io);
+  let woken = 0;
+  io.watch(event, {
+    onReady() {
+      if (drain(io, event) > 0) woken++;
+    },
+  });
+  await asleep();
+  const before = turns;
+  await after(200);
+  assert.equal(turns, before, 'no turn while asleep');
+  for (let i = 1; i <= 3; i++) {
+    notify(io, event);
+    while (woken < i) await after(1);
+    await asleep();
+  }
+  assert.equal(woken, 3);
+});
+
+test('a timer of the wheel wakes it, never early, also one armed from outside while it sleeps', async () => {
+  start();
+  for (const armAsleep of [false, true]) {
+    if (armAsleep) await asleep();
+    const fired = new Promise<number>((resolve) => {
+      const timer = new Timer({ onTimer: () => resolve(io.nowMs) }, 0);
+      io.timers.arm(timer, io.nowMs, 100);
+    });
+    const from = io.nowMs;
+    assert.ok((await fired) >= from + 100);
+  }
+});
+
+test('while it sleeps the clock is read by whoever asks, and it turns again', async () => {
+  start();
+  await asleep();
+  const clock = io.clockUs();
+  const before = turns;
+  assert.ok(io.nowUs >= clock, 'not the time at which it fell asleep');
+  await after(5 * LIMITS.REACTOR_WAIT_MS);
+  assert.ok(turns > before);
+});
+
+test('again from outside wakes it', async () => {
+  start();
+  await asleep();
+  assert.equal(await new Promise((resolve) => io.again({ onReady: resolve }, 3)), 3);
+});
+
+test('what a sink throws is an uncaught exception, and the reactor goes on', async () => {
+  start();
+  const listeners = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  const caught = new Promise<unknown>((resolve) => process.once('uncaughtException', resolve));
+  const thrower: ReadySink = {
+    onReady() {
+      throw new Error('from a sink');
+    },
+  };
+  io.again(thrower, 1);
+  assert.match(String(await caught), /from a sink/);
+  for (const listener of listeners) process.on('uncaughtException', listener);
+  assert.equal(await new Promise((resolve) => io.again({ onReady: resolve }, 2)), 2);
+});
+
+test('stop ends the turns, from a sink too, and run goes on with what is open', async () => {
+  start();
+  reactor.run();
+  const listener = io.listen(LOCAL, { reusePort: false, backlog: 4 });
+  const { port } = io.localAddress(listener) as { port: number };
+  let accepted = 0;
+  io.watch(listener, {
+    onReady() {
+      while (io.accept(listener) >= 0) accepted++;
+      reactor.stop();
+    },
+  });
+  const dial = (): Promise<void> =>
+    new Promise((resolve) => {
+      const client = connect(port, '127.0.0.1', () => {
+        client.destroy();
+        resolve();
+      });
+    });
+  await dial();
+  while (accepted < 1) await after(1);
+  const before = turns;
+  await dial();
+  await after(30);
+  assert.equal(turns, before);
+  assert.equal(accepted, 1);
+  reactor.stop();
+  reactor.run();
+  while (accepted < 2) await after(1);
+  // Stopped while asleep as well.
+  reactor.run();
+  await asleep();
+  reactor.stop();
+  reactor.run();
+});

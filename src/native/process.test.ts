@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { cpuSeconds } from './index.ts';
+
+const index = JSON.stringify(new URL('index.ts', import.meta.url).href);
+const run = (script: string): string => {
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.equal(child.stderr, '');
+  assert.equal(child.status, 0);
+  return child.stdout;
+};
+
+test('no new privileges, no core dumps, a name of its own', () => {
+  const output = run(`
+    import { readFileSync } from 'node:fs';
+    const native = await import(${index});
+    native.setNoNewPrivileges();
+    native.setProcessTitle('rauta-worker-7');
+    const comm = readFileSync('/proc/self/comm', 'latin1').trim();
+    const privileges = /NoNewPrivs:\\s*(\\d)/.exec(readFileSync('/proc/self/status', 'latin1'))[1];
+    native.forbidCoreDumps();
+    const core = /Max core file size\\s+(\\S+)\\s+(\\S+)/.exec(readFileSync('/proc/self/limits', 'latin1'));
+    process.stdout.write(JSON.stringify({ comm, privileges, core: [core[1], core[2]] }));
+  `);
+  assert.deepEqual(JSON.parse(output), { comm: 'rauta-worker-7', privileges: '1', core: ['0', '0'] });
+});
+
+test('the death of the parent is signalled', async () => {
+  // test -> parent -> child. The child's output ends only when the child does.
+  const child = `
+    const native = await import(${index});
+    native.setParentDeathSignal('SIGKILL');
+    process.stdout.write('armed ' + process.pid);
+    setInterval(() => {}, 1000);
+  `;
+  const parent = `
+    import { spawn } from 'node:child_process';
+    spawn(process.execPath, ['--input-type=module', '-e', ${JSON.stringify(child)}], { stdio: ['ignore', 'inherit', 'inherit'] });
+    setInterval(() => {}, 1000);
+  `;
+  const process_ = spawn(process.execPath, ['--input-type=module', '-e', parent], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const armed = await new Promise<string>((resolve) => process_.stdout.once('data', (data) => resolve(String(data))));
+  assert.match(armed, /^armed \d+$/);
+  const ended = new Promise((resolve) => process_.stdout.once('close', resolve));
+  process_.stdout.resume();
+  process_.kill('SIGKILL');
+  await ended;
+  // Gone, or a zombie where nobody collects orphans.
+  const stat = `/proc/${armed.slice(6)}/stat`;
+  if (existsSync(stat)) assert.match(readFileSync(stat, 'latin1'), /\) [ZX] /);
+});
+
+test('CPU time goes up', () => {
+  const before = cpuSeconds();
+  const end = performance.now() + 20;
+  while (performance.now() < end);
+  assert.ok(cpuSeconds() > before);
+});

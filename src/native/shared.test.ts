@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { ERRNO } from '../io/io.ts';
+import { errno, fcntl, ftruncate } from './ffi.ts';
+import {
+  closeDescriptor,
+  createEvent,
+  createShared,
+  drain,
+  errnoName,
+  growShared,
+  mapShared,
+  notify,
+  openNative,
+  openPipe,
+  type Pipe,
+  socketPair,
+  spliceIn,
+  spliceOut,
+  unmap,
+} from './index.ts';
+import { F, SEAL } from './layout.ts';
+
+const KB = 1024;
+const io = openNative({ arenaBytes: 4 * 2 ** 20 });
+const at = io.alloc(64 * KB);
+after(() => io.dispose());
+
+test('shared memory: two mappings see each other, it grows, and nobody can shrink or reseal it', () => {
+  const fd = createShared('rauta-test', 64 * KB);
+  const one = new Uint32Array(mapShared(fd, 0, 64 * KB));
+  const two = new Uint32Array(mapShared(fd, 0, 64 * KB));
+  one[0] = 4711;
+  assert.equal(two[0], 4711);
+  Atomics.add(two, 0, 1);
+  assert.equal(one[0], 4712);
+  growShared(fd, 128 * KB);
+  const tail = new Uint32Array(mapShared(fd, 64 * KB, 64 * KB));
+  assert.equal(tail[0], 0);
+  const all = new Uint32Array(mapShared(fd, 0, 128 * KB));
+  tail[1] = 8;
+  assert.equal(all[(64 * KB) / 4 + 1], 8);
+  assert.equal(ftruncate(fd, KB), -1);
+  assert.equal(errnoName(errno()), 'EPERM');
+  assert.throws(() => growShared(fd, 64 * KB), { name: 'NativeError', code: 'EPERM', syscall: 'ftruncate' });
+  assert.equal(fcntl(fd, F.ADD_SEALS, SEAL.SHRINK), -1);
+  for (const view of [one, two, tail, all]) unmap(view.buffer);
+  closeDescriptor(fd);
+});
+
+test('an unmapped buffer is empty, not a crash; unmapping twice or something else throws', () => {
+  const fd = createShared('rauta-test', 64 * KB);
+  const buffer = mapShared(fd, 0, 64 * KB);
+  const view = new Uint8Array(buffer);
+  view[5] = 1;
+  unmap(buffer);
+  assert.equal(view.length, 0);
+  assert.equal(view[5], undefined);
+  view[5] = 2;
+  assert.throws(() => unmap(buffer), RangeError);
+  assert.throws(() => unmap(new ArrayBuffer(8)), RangeError);
+  assert.throws(() => mapShared(fd, 1, 64 * KB), { code: 'EINVAL', syscall: 'mmap' });
+  closeDescriptor(fd);
+  assert.throws(() => mapShared(fd, 0, 64 * KB), { code: 'EBADF' });
+  assert.throws(() => createShared('too long a name'.repeat(50), 1), { code: 'EINVAL', syscall: 'memfd_create' });
+});
+
+test('events: raised often, taken once, watched, refused when closed', () => {
+  const event = createEvent(io);
+  assert.equal(drain(io, event), -ERRNO.EAGAIN);
+  let seen = 0;
+  io.watch(event, {
+    onReady(events) {
+      if ((events & 1) !== 0) seen++;
+    },
+  });
+  io.turn(0);
+  assert.equal(seen, 0);
+  for (let i = 0; i < 3; i++) assert.equal(notify(io, event), 0);
+  assert.equal(io.turn(1000), 1);
+  assert.equal(seen, 1);
+  assert.equal(drain(io, event), 3);
+  assert.equal(drain(io, event), -ERRNO.EAGAIN);
+  io.close(event);
+  assert.equal(notify(io, event), -ERRNO.EBADF);
+  assert.equal(drain(io, event), -ERRNO.EBADF);
+});
+
+test('splice: bytes go from socket to socket without entering the arena, in order, to the end', () => {
+  const [a, b] = socketPair(io);
+  const [c, d] = socketPair(io);
+  const pipe = openPipe(io, 64 * KB) as Pipe;
+  assert.ok(pipe.capacity >= 64 * KB);
+  assert.equal(spliceIn(io, b, pipe, KB), -ERRNO.EAGAIN);
+  assert.equal(spliceOut(io, pipe, c, KB), -ERRNO.EAGAIN);
+  for (let i = 0; i < 10_000; i++) io.mem[at + i] = i;
+  assert.equal(io.send(a, at, 10_000), 10_000);
+  io.mem.fill(0, at, at + 20_000);
+  let moved = 0;
+  while (moved < 10_000) {
+    const n = spliceIn(io, b, pipe, 64 * KB);
+    assert.ok(n > 0, errnoName(n));
+    moved += spliceOut(io, pipe, c, n);
+  }
+  assert.equal(io.recv(d, at, 20_000), 10_000);
+  for (let i = 0; i < 10_000; i++) assert.equal(io.mem[at + i], i & 0xff);
+  io.close(a);
+  assert.equal(spliceIn(io, b, pipe, KB), 0, 'the end of the stream');
+  io.close(b);
+  assert.equal(spliceIn(io, b, pipe, KB), -ERRNO.EBADF);
+  assert.equal(spliceIn(io, c, pipe, -1), -ERRNO.EINVAL);
+  for (const handle of [c, d, pipe.read, pipe.write]) io.close(handle);
+  assert.equal(spliceOut(io, pipe, d, KB), -ERRNO.EBADF);
+});
+
+test('a pipe larger than allowed is refused, without leaking descriptors', () => {
+  const before = io.fdOf(createEvent(io));
+  assert.equal(typeof openPipe(io, 2 ** 31), 'number');
+  assert.equal(io.fdOf(createEvent(io)), before + 1);
+});
