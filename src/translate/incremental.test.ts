@@ -1,0 +1,368 @@
+// Whatever changes in whatever order, the translator's state is what a fresh one makes of the final world, and what it
+// handed out along the way adds up to that state.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { equal } from '../base/equal.ts';
+import { decodeEntry, encodeEntry } from '../ir/codec.ts';
+import { applied, diff } from '../ir/diff.ts';
+import type { Entry } from '../ir/ir.ts';
+import type { Problem } from '../source/source.ts';
+import { Store } from '../store/store.ts';
+import type { KubeObject, ObjectKey } from '../store/world.ts';
+import { keyOf } from '../store/world.ts';
+import type { Status } from './conditions.ts';
+import type { TranslatorOptions } from './context.ts';
+import { Translator } from './translator.ts';
+
+const OPTIONS: TranslatorOptions = {
+  controllerName: 'rauta.io/gateway-controller',
+  implicitClass: 'rauta',
+  defaultAddresses: ['0.0.0.0', '::'],
+  portMap: new Map([[80, 8080]]),
+  isUsableAddress: (address) => address !== '192.0.2.99',
+};
+
+const GROUP = 'gateway.networking.k8s.io';
+const one = fc.constantFrom;
+const namespace = one('default', 'team');
+const created = one(undefined, '2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z');
+const generation = one(undefined, 1, 2);
+const hostname = one('www.example.com', '*.example.com', 'api.example.com', 'other.test');
+
+function object(kind: string, fields: Record<string, unknown>, metadata: Record<string, unknown>): KubeObject {
+  return { apiVersion: 'any/v1', kind, metadata, ...fields } as unknown as KubeObject;
+}
+
+const gatewayClass = fc
+  .record({
+    name: one('rauta', 'public'),
+    ours: fc.boolean(),
+    parameters: one(undefined, undefined, { kind: 'X', name: 'x' }),
+  })
+  .map(({ name, ours, parameters }) =>
+    object(
+      'GatewayClass',
+      { spec: { controllerName: ours ? OPTIONS.controllerName : 'example.com/other', parametersRef: parameters } },
+      { name },
+    ),
+  );
+
+const listener = fc.record({
+  name: one('a', 'b', 'c'),
+  port: one(80, 8080, 8081, 99_999),
+  protocol: one('HTTP', 'HTTP', 'HTTP', 'HTTPS', 'TCP'),
+  hostname: fc.option(hostname, { nil: undefined }),
+  tls: one(
+    undefined,
+    { certificateRefs: [{ name: 'cert' }] },
+    { certificateRefs: [{ name: 'cert', namespace: 'team' }] },
+  ),
+  allowedRoutes: one(
+    undefined,
+    { namespaces: { from: 'All' } },
+    { namespaces: { from: 'Selector', selector: { matchLabels: { tier: 'front' } } } },
+    { kinds: [{ kind: 'HTTPRoute' }, { kind: 'GRPCRoute' }] },
+  ),
+});
+
+const gateway = fc
+  .record({
+    name: one('edge', 'second'),
+    namespace,
+    created,
+    generation,
+    className: one('rauta', 'rauta', 'public'),
+    addresses: one(
+      undefined,
+      undefined,
+      [{ value: '192.0.2.1' }],
+      [{ value: '192.0.2.99' }, {}],
+      [{ type: 'Hostname' }],
+    ),
+    listeners: fc.array(listener, { minLength: 1, maxLength: 3 }),
+  })
+  .map(({ name, namespace, created, generation, className, addresses, listeners }) =>
+    object(
+      'Gateway',
+      { spec: { gatewayClassName: className, addresses, listeners } },
+      { name, namespace, creationTimestamp: created, generation },
+    ),
+  );
+
+const backendRef = fc.record({
+  kind: one('Service', 'Service', 'Backend', 'Nothing'),
+  name: one('app', 'other'),
+  namespace: one(undefined, undefined, 'team'),
+  port: one(80, 81, undefined),
+  weight: one(undefined, 0, 3),
+});
+
+const rule = fc.record({
+  name: one(undefined, 'named'),
+  matches: one(
+    undefined,
+    [{ path: { value: '/a' } }],
+    [{ path: { type: 'RegularExpression', value: '(' } }],
+    [{ headers: [{ name: 'X', value: '1' }], method: 'GET' }],
+  ),
+  filters: one(
+    undefined,
+    undefined,
+    [{ type: 'RequestRedirect', requestRedirect: { scheme: 'https' } }],
+    [{ type: 'CORS' }],
+    [{ type: 'RequestHeaderModifier', requestHeaderModifier: { remove: ['X'] } }],
+  ),
+  refs: fc.array(backendRef, { maxLength: 2 }),
+});
+
+const route = fc
+  .record({
+    name: one('app', 'web', 'api'),
+    namespace,
+    created,
+    generation,
+    parents: fc.array(
+      fc.record({
+        name: one('edge', 'second', 'missing'),
+        namespace: one(undefined, 'default', 'team'),
+        sectionName: one(undefined, undefined, 'a'),
+        port: one(undefined, undefined, 80),
+      }),
+      { minLength: 1, maxLength: 3 },
+    ),
+    hostnames: fc.array(hostname, { maxLength: 2 }),
+    rules: fc.array(rule, { minLength: 1, maxLength: 3 }),
+  })
+  .map(({ name, namespace, created, generation, parents, hostnames, rules }) =>
+    object(
+      'HTTPRoute',
+      {
+        spec: {
+          parentRefs: parents,
+          hostnames,
+          rules: rules.map(({ refs, ...rest }) => ({
+            ...rest,
+            backendRefs: refs.map((ref) => ({ ...ref, group: ref.kind === 'Backend' ? 'rauta.io' : '' })),
+          })),
+        },
+      },
+      { name, namespace, creationTimestamp: created, generation },
+    ),
+  );
+
+const service = fc
+  .record({ name: one('app', 'other'), namespace, type: one(undefined, 'ExternalName'), ports: fc.subarray([80, 81]) })
+  .map(({ name, namespace, type, ports }) =>
+    object(
+      'Service',
+      { spec: { type, ports: ports.map((port) => ({ name: `p${port}`, port })) } },
+      { name, namespace },
+    ),
+  );
+
+const slice = fc
+  .record({
+    name: one('s1', 's2', 's3'),
+    namespace,
+    service: one('app', 'other', undefined),
+    family: one('IPv4', 'IPv4', 'IPv6'),
+    hosts: fc.uniqueArray(fc.integer({ min: 1, max: 5 }), { maxLength: 4 }),
+    ready: one(undefined, true, false),
+    terminating: fc.boolean(),
+  })
+  .map(({ name, namespace, service, family, hosts, ready, terminating }) =>
+    object(
+      'EndpointSlice',
+      {
+        addressType: family,
+        ports: [80, 81].map((port) => ({ name: `p${port}`, port: port + 8000 })),
+        endpoints: hosts.map((n) => ({
+          addresses: [family === 'IPv4' ? `10.0.0.${n}` : `2001:db8::${n}`],
+          conditions: { ready, serving: true, terminating },
+          targetRef: n < 4 ? { kind: 'Pod', name: `pod-${n}` } : undefined,
+        })),
+      },
+      { name, namespace, labels: service === undefined ? {} : { 'kubernetes.io/service-name': service } },
+    ),
+  );
+
+const backend = fc
+  .record({
+    name: one('app', 'other'),
+    namespace,
+    appProtocol: one(undefined, 'http', 'https'),
+    endpoints: fc.array(
+      one<unknown>(
+        { address: '10.1.0.1', port: 80 },
+        { hostname: 'app.internal', port: 80 },
+        { unix: '/run/app.sock' },
+        { address: 'wrong', port: 80 },
+      ),
+      { maxLength: 3 },
+    ),
+  })
+  .map(({ name, namespace, ...spec }) => object('Backend', { spec }, { name, namespace }));
+
+const resolvedHost = fc
+  .subarray(['10.9.0.1', '10.9.0.2', '2001:db8::9'])
+  .map((found) =>
+    object('ResolvedHost', { addresses: found.map((address) => ({ address })) }, { name: 'app.internal' }),
+  );
+
+const grant = fc
+  .record({
+    name: one('g1', 'g2'),
+    from: namespace,
+    kind: one('HTTPRoute', 'Gateway'),
+    to: one('Service', 'Secret', 'Backend'),
+  })
+  .map(({ name, from, kind, to }) =>
+    object(
+      'ReferenceGrant',
+      {
+        spec: {
+          from: [{ group: GROUP, kind, namespace: from }],
+          to: [{ group: to === 'Backend' ? 'rauta.io' : '', kind: to }],
+        },
+      },
+      { name, namespace: 'team' },
+    ),
+  );
+
+const secret = namespace.map((ns) => object('Secret', {}, { name: 'cert', namespace: ns }));
+const space = fc
+  .record({ name: namespace, labels: one({}, { tier: 'front' }) })
+  .map((metadata) => object('Namespace', {}, metadata));
+
+const anything = fc.oneof(
+  { arbitrary: gateway, weight: 4 },
+  { arbitrary: route, weight: 6 },
+  { arbitrary: service, weight: 3 },
+  { arbitrary: slice, weight: 3 },
+  { arbitrary: backend, weight: 2 },
+  gatewayClass,
+  resolvedHost,
+  grant,
+  secret,
+  space,
+);
+
+interface Step {
+  readonly upserts: readonly KubeObject[];
+  /** Which of the objects there are to remove, as a share of their number. */
+  readonly removals: readonly number[];
+}
+const step: fc.Arbitrary<Step> = fc.record({
+  upserts: fc.array(anything, { maxLength: 6 }),
+  removals: fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { maxLength: 2 }),
+});
+
+function fold<V>(state: Map<string, V>, changes: ReadonlyMap<string, V | null>): void {
+  for (const [key, value] of changes) {
+    if (value === null || (Array.isArray(value) && value.length === 0)) state.delete(key);
+    else state.set(key, value);
+  }
+}
+
+test('a chain of updates equals one translation of the final world', () => {
+  fc.assert(
+    fc.property(
+      fc.array(anything, { minLength: 5, maxLength: 25 }),
+      fc.array(step, { maxLength: 6 }),
+      (first, steps) => {
+        const store = new Store();
+        const translator = new Translator(OPTIONS);
+        let ir: Map<string, Entry> = new Map();
+        const statuses = new Map<ObjectKey, Status>();
+        const diagnostics = new Map<ObjectKey, readonly Problem[]>();
+        for (const { upserts, removals } of [{ upserts: first, removals: [] }, ...steps]) {
+          const present = [...store.keys()].sort();
+          const gone = removals.map((share) => present[Math.floor(share * present.length)] as string);
+          const update = translator.update(store, { keys: store.apply(upserts, gone) });
+          for (const entry of update.delta.upserts)
+            assert.ok(!equal(ir.get(entry.key), entry), 'an upsert changes something');
+          for (const key of update.delta.removals) assert.ok(ir.has(key), 'a removal removes something');
+          ir = applied(ir, update.delta);
+          fold(statuses, update.statuses);
+          fold(diagnostics, update.diagnostics);
+        }
+        const fresh = new Translator(OPTIONS);
+        fresh.update(store, { keys: new Set(store.keys()) });
+        assert.deepEqual(new Map([...translator.statuses].sort()), new Map([...fresh.statuses].sort()));
+        assert.deepEqual(new Map([...translator.diagnostics].sort()), new Map([...fresh.diagnostics].sort()));
+        assert.deepEqual(diff(fresh.ir, translator.ir), { upserts: [], removals: [] });
+        assert.deepEqual(diff(ir, translator.ir), { upserts: [], removals: [] });
+        assert.ok(equal([...statuses].sort(byKey), [...fresh.statuses].sort(byKey)), 'statuses add up');
+        assert.ok(equal([...diagnostics].sort(byKey), [...fresh.diagnostics].sort(byKey)), 'diagnostics add up');
+        checkReferences(fresh.ir);
+      },
+    ),
+    { seed: 20_261_121, numRuns: 1_500 },
+  );
+});
+
+function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
+  return a[0] < b[0] ? -1 : 1;
+}
+
+/** What the data plane relies on: keys that entries name exist, and every entry survives the wire. */
+function checkReferences(ir: ReadonlyMap<string, Entry>): void {
+  for (const [key, entry] of ir) {
+    assert.equal(entry.key, key);
+    assert.ok(equal(decodeEntry(encodeEntry(entry)), entry));
+    if (entry.kind !== 'rule') continue;
+    for (const { listener, host, hostnames } of entry.attachments) {
+      const socket = ir.get(listener);
+      assert.ok(
+        socket?.kind === 'listener' && socket.hosts.some((h) => h.hostname === host),
+        `${key} names ${listener}`,
+      );
+      assert.ok(hostnames.length > 0);
+    }
+    if (entry.action.type !== 'forward') continue;
+    for (const { cluster } of entry.action.backends) assert.ok(cluster === null || ir.get(cluster)?.kind === 'cluster');
+  }
+}
+
+/** Any JSON in place of any part of an object that otherwise looks right. */
+const json = fc.jsonValue({ maxDepth: 2 });
+function mangled(value: unknown, at: number, junk: unknown): unknown {
+  let left = at;
+  const walk = (part: unknown): unknown => {
+    if (left-- === 0) return junk;
+    if (Array.isArray(part)) return part.map(walk);
+    if (typeof part !== 'object' || part === null) return part;
+    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, walk(inner)]));
+  };
+  return walk(value);
+}
+
+test('no object, however mangled, makes it throw or breaks what it hands out', () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(anything, fc.nat(40), json), { minLength: 1, maxLength: 6 }),
+      fc.array(anything, { maxLength: 10 }),
+      (broken, whole) => {
+        const store = new Store();
+        const translator = new Translator(OPTIONS);
+        const objects = broken.map(([base, at, junk]) => {
+          const { kind, apiVersion, metadata, ...body } = base;
+          const named = { name: metadata.name, namespace: metadata.namespace };
+          const spoiled = mangled({ body, metadata: { ...metadata } }, at + 1, junk) as Record<string, unknown>;
+          const extra = { ...(spoiled['metadata'] as object), ...named };
+          return { ...(spoiled['body'] as object), apiVersion, kind, metadata: extra } as unknown as KubeObject;
+        });
+        translator.update(store, { keys: store.apply([...whole, ...objects], []) });
+        checkReferences(translator.ir);
+        for (const problems of translator.diagnostics.values()) {
+          for (const { message } of problems) assert.doesNotMatch(message, /Cannot be translated/);
+        }
+        translator.update(store, { keys: store.apply([], objects.map(keyOf)) });
+        checkReferences(translator.ir);
+      },
+    ),
+    { seed: 7, numRuns: 1_500 },
+  );
+});
