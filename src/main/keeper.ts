@@ -218,11 +218,7 @@ export class Keeper {
       if (worker.behind || worker.child.channel.queued > LIMITS.STREAM_QUEUE_BYTES) worker.behind = true;
       else this.#send(worker, revision, frames, opened, closing);
     }
-    for (const socket of closing) {
-      const waiting = new Set(this.#slots.workers.filter((w) => w.loaded));
-      if (waiting.size === 0) this.#sockets.close(socket);
-      else this.#closing.set(socket.wish.key, { socket, waiting });
-    }
+    for (const socket of closing) this.#close(socket);
     this.#catchUp();
     if (sockets !== null) this.#tell({ type: 'sockets', revision, failed: this.#sockets.failed });
     this.#checkAcked();
@@ -283,6 +279,13 @@ export class Keeper {
     this.#log.info('serving', { revision: this.#acked, workers: this.#slots.workers.length });
     // Only now: at the start it would take CPU from those who are to serve.
     setTimeout(() => this.#slots.keepSpare(), LIMITS.SPARE_DELAY_MS);
+  }
+
+  /** Closes `socket` as soon as no worker accepts from it: until then it would swallow connections. */
+  #close(socket: OpenSocket): void {
+    const waiting = new Set(this.#slots.workers.filter((w) => w.loaded));
+    if (waiting.size === 0) this.#sockets.close(socket);
+    else this.#closing.set(socket.wish.key, { socket, waiting });
   }
 
   #letGo(worker: WorkerProcess, key: string): void {
@@ -368,6 +371,7 @@ export class Keeper {
     this.#tell({ type: 'draining' });
     setTimeout(() => {
       if (this.#phase !== 'draining') return;
+      for (const socket of this.#sockets.all()) this.#close(socket);
       this.#slots.drain();
       this.#checkDrained();
       setTimeout(() => {
@@ -388,7 +392,7 @@ export class Keeper {
   #shutDown(): void {
     if (this.#phase === 'stopping') return;
     this.#phase = 'stopping';
-    this.#sockets.closeAll();
+    for (const socket of this.#sockets.all()) this.#sockets.close(socket);
     if (this.#controller === null) this.#finish();
     else {
       this.#tell({ type: 'stop' });

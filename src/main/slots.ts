@@ -137,7 +137,7 @@ export class Slots {
 
   /** Starts the one process that waits for somebody to die, if it is not there yet. */
   keepSpare(): void {
-    if (this.#spare === null && !this.#stopping) this.#spare = this.#start(null);
+    if (this.#spare === null && !this.#stopping && !this.storm(this.#io.nowMs)) this.#spare = this.#start(null);
   }
 
   say(worker: WorkerProcess, message: ToWorker, fds: readonly number[] = []): void {

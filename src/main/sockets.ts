@@ -61,9 +61,11 @@ export class Sockets {
     for (const handle of socket.handles) this.#io.close(handle);
   }
 
-  closeAll(): void {
-    for (const socket of this.#open.values()) this.close(socket);
+  /** Takes all that are open out of this table, for their end. */
+  all(): OpenSocket[] {
+    const sockets = [...this.#open.values()];
     this.#open.clear();
+    return sockets;
   }
 
   #try(wish: SocketWish): OpenSocket | null {

@@ -49,6 +49,8 @@ class Worker implements ChannelOwner, TimerSink {
   /** Keys the engine has, to know what a full revision leaves out. */
   readonly #keys = new Set<Key>();
   #pending: Revision | null = null;
+  /** Listening sockets: our duplicates of the keeper's. */
+  readonly #sockets = new Map<Key, Handle>();
   #turns = 0;
 
   constructor(io: NativeIo) {
@@ -155,7 +157,7 @@ class Worker implements ChannelOwner, TimerSink {
     for (const key of removals) this.#keys.delete(key);
     for (const key of upserts.keys()) this.#keys.add(key);
     for (const key of unsockets) this.#removeSocket(key);
-    for (const { key, handle } of sockets) engine.addSocket(key, handle);
+    for (const { key, handle } of sockets) this.#listen(key, handle);
     this.#cells.set(CELL.REVISION, number);
     this.#cells.add(CELL.REVISIONS_APPLIED_TOTAL, 1);
     this.#say({ type: 'ack', revision: number });
@@ -164,21 +166,33 @@ class Worker implements ChannelOwner, TimerSink {
   #addSocket(key: Key, handle: Handle): void {
     // Within a revision the socket waits for the entries that give it a meaning.
     if (this.#pending !== null) this.#pending.sockets.push({ key, handle });
-    else (this.#engine as Engine).addSocket(key, handle);
+    else this.#listen(key, handle);
   }
 
+  #listen(key: Key, handle: Handle): void {
+    const before = this.#sockets.get(key);
+    (this.#engine as Engine).addSocket(key, handle);
+    if (before !== undefined) this.#io.close(before);
+    this.#sockets.set(key, handle);
+  }
+
+  /** Takes what waits in the socket, then lets go of it: the keeper closes it once every worker did. */
   #removeSocket(key: Key): void {
+    const handle = this.#sockets.get(key);
+    if (handle === undefined) return;
     (this.#engine as Engine).removeSocket(key);
+    this.#sockets.delete(key);
+    this.#io.close(handle);
     this.#say({ type: 'unsocketed', key });
   }
 
   #drain(): void {
     if (this.#engine === null) process.exit(0);
-    this.#cells.set(CELL.DRAINING, 1);
     this.#engine.drain(() => {
       this.#say({ type: 'drained' });
       if (!this.#channel.open) process.exit(0);
     });
+    for (const key of [...this.#sockets.keys()]) this.#removeSocket(key);
   }
 
   #say(message: FromWorker): void {

@@ -1,0 +1,167 @@
+// What dies costs only what was its own: kill -9 of a worker, of the controller, of a worker that hangs.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { backend, backendYaml, freePort, gateway, get, Load, Rauta, routeYaml, until } from './support.ts';
+
+async function counters(rauta: Rauta): Promise<Map<string, number>> {
+  const text = (await rauta.ask('/metrics')).body;
+  const types = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map((m) => [m[1] as string, m[2] as string]));
+  const out = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    if (line === '' || line.startsWith('#')) continue;
+    const name = (/^[^{ ]+/.exec(line) as RegExpExecArray)[0];
+    const type = types.get(name) ?? types.get(name.replace(/_(bucket|sum|count)$/, ''));
+    // CPU and turns are of the processes that live now.
+    if (type === 'gauge' || /^(process_|rauta_worker_)/.test(name)) continue;
+    out.set(line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1)));
+  }
+  return out;
+}
+
+function assertNotBackwards(before: Map<string, number>, after: Map<string, number>): void {
+  for (const [series, n] of before)
+    assert.ok((after.get(series) ?? 0) >= n, `${series} went from ${n} to ${after.get(series)}`);
+}
+
+function childrenOf(pid: number): { pid: number; command: string }[] {
+  return readdirSync('/proc')
+    .filter((d) => /^\d+$/.test(d))
+    .flatMap((d) => {
+      try {
+        const stat = readFileSync(`/proc/${d}/stat`, 'utf8');
+        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+        return parent === pid
+          ? [{ pid: Number(d), command: readFileSync(`/proc/${d}/cmdline`, 'utf8').replaceAll('\0', ' ') }]
+          : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+test('a killed worker is replaced within a second and nothing counted is lost', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start(
+    { 'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port) },
+    ['--workers', '2'],
+  );
+  for (let i = 0; i < 50; i++) assert.equal((await get(port, '/x')).status, 200);
+  const before = await counters(rauta);
+  const [first] = await rauta.workers();
+  process.kill((first as { pid: number }).pid, 'SIGKILL');
+  const died = await rauta.said('worker died');
+  assert.equal(died['signal'], 'SIGKILL');
+  const { ms } = await until(
+    async () => ({
+      status: (await rauta.workers()).filter((w) => w.state === 'serving' && w.pid !== first?.pid).length,
+      body: '',
+      headers: {},
+    }),
+    (a) => a.status === 2,
+  );
+  assert.ok(ms < 5_000, `took ${ms} ms`);
+  for (let i = 0; i < 50; i++)
+    assert.equal((await get(port, '/x')).status, 200, "what waited in the dead worker's accept queue is served too");
+  const after = await counters(rauta);
+  assertNotBackwards(before, after);
+  assert.equal(after.get('rauta_requests_total{route="default/app",method="GET",code="200"}'), 100);
+  assert.match((await rauta.ask('/metrics')).body, /rauta_worker_restarts_total\{cause="exit"\} 1/);
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a killed controller costs no request, and the next one takes up where it was', async () => {
+  const port = await freePort();
+  const [one, two] = [await backend('one'), await backend('two')];
+  const backends = backendYaml('one', one.port) + backendYaml('two', two.port);
+  const rauta = await Rauta.start({ 'a.yaml': gateway(port) + backends, 'route.yaml': routeYaml('app', '/', 'one') });
+  for (let i = 0; i < 20; i++) await get(port, '/x');
+  const before = await counters(rauta);
+  const revision = await rauta.metric('rauta_config_revision');
+  const load = new Load(port, '/x', 16);
+  const keeper = rauta.process.pid as number;
+  const controller = childrenOf(keeper).find((c) => c.command.includes('controller'));
+  process.kill((controller as { pid: number }).pid, 'SIGKILL');
+  const again = await rauta.said((line) => line.message === 'admin server' && line['port'] !== rauta.admin);
+  rauta.admin = again['port'] as number;
+  await until(
+    async () => (await rauta.ask('/readyz')) as never,
+    (a) => a.status === 200,
+  );
+  // Whole files are read again, and nothing of it is news but the sockets' list.
+  assert.ok((await rauta.metric('rauta_config_revision')) <= revision + 1);
+  rauta.write('route.yaml', routeYaml('app', '/', 'two'));
+  await until(
+    () => get(port, '/x'),
+    (a) => a.headers['x-backend'] === 'two',
+  );
+  const counts = await load.stop();
+  assert.deepEqual(Object.keys(counts), ['200'], JSON.stringify(counts));
+  assertNotBackwards(before, await counters(rauta));
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a worker that makes no turn is killed and replaced', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start({
+    'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
+  });
+  const [worker] = await rauta.workers();
+  process.kill((worker as { pid: number }).pid, 'SIGSTOP');
+  await rauta.said('worker makes no progress, killing it');
+  const { answer } = await until(
+    () => get(port, '/x').catch(() => ({ status: 0, body: '', headers: {} })),
+    (a) => a.status === 200,
+  );
+  assert.equal(answer.status, 200);
+  assert.match((await rauta.ask('/metrics')).body, /rauta_worker_restarts_total\{cause="stalled"\} 1/);
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a dead keeper takes everybody with it', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start({
+    'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
+  });
+  const children = childrenOf(rauta.process.pid as number).map((c) => c.pid);
+  assert.ok(children.length >= 2);
+  rauta.process.kill('SIGKILL');
+  await rauta.exited;
+  const alive = (): number[] =>
+    children.filter((pid) => {
+      try {
+        return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+      } catch {
+        return false;
+      }
+    });
+  await until(
+    async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return { status: alive().length, body: '', headers: {} };
+    },
+    (a) => a.status === 0,
+  );
+  await rauta.stop();
+});
+
+test('workers hold no privileges, no environment and no core dumps', async () => {
+  const port = await freePort();
+  const rauta = await Rauta.start({ 'a.yaml': gateway(port) }, [], { SECRET_TOKEN: 'sesame' });
+  const [worker] = await rauta.workers();
+  const pid = (worker as { pid: number }).pid;
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  assert.match(status, /^NoNewPrivs:\s+1$/m);
+  if (process.getuid?.() === 0) {
+    assert.doesNotMatch(status, /^Uid:\s+0\s/m);
+    assert.match(status, /^CapEff:\s+0+$/m);
+    assert.match(status, /^CapPrm:\s+0+$/m);
+    assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /^Max core file size\s+0\s+0/m);
+    assert.ok(!readFileSync(`/proc/${pid}/environ`, 'utf8').includes('sesame'));
+  }
+  assert.equal(await rauta.stop(), 0);
+});

@@ -1,0 +1,305 @@
+// Runs the whole program as a user would, on loopback, with free ports and a folder of its own.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, createServer as createTcp } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
+const READY_MS = 30_000;
+
+export async function freePort(): Promise<number> {
+  const server = createTcp();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly message: string;
+  readonly [field: string]: unknown;
+}
+
+/** One running program. */
+export class Rauta {
+  readonly folder: string;
+  readonly process: ChildProcess;
+  readonly log: LogLine[] = [];
+  /** Lines on standard output: the access log. */
+  access = '';
+  admin = 0;
+  readonly exited: Promise<number | null>;
+  readonly #waiting: { match: (line: LogLine) => boolean; resolve: (line: LogLine) => void }[] = [];
+
+  private constructor(folder: string, child: ChildProcess) {
+    this.folder = folder;
+    this.process = child;
+    let held = '';
+    child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+      const lines = (held + part).split('\n');
+      held = lines.pop() as string;
+      for (const line of lines) if (line !== '') this.#take(line);
+    });
+    child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+      this.access += part;
+    });
+    this.exited = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  }
+
+  /** `files` by name; `args` and `env` besides. Does not wait. */
+  static spawn(
+    files: Readonly<Record<string, string>>,
+    args: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Rauta {
+    const folder = mkdtempSync(join(tmpdir(), 'rauta-test-'));
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+    const config = Object.keys(files).length > 0 ? ['--config', folder] : [];
+    const child = spawn(
+      BIN,
+      [
+        'serve',
+        ...config,
+        '--admin',
+        '127.0.0.1:0',
+        '--workers',
+        '1',
+        '--listen',
+        '127.0.0.1',
+        '--log-format',
+        'json',
+        ...args,
+      ],
+      {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env['PATH'] ?? '', ...env },
+      },
+    );
+    return new Rauta(folder, child);
+  }
+
+  static async start(
+    files: Readonly<Record<string, string>>,
+    args: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Rauta> {
+    const rauta = Rauta.spawn(files, args, env);
+    const said = await rauta.said('admin server');
+    rauta.admin = said['port'] as number;
+    await rauta.said('serving');
+    return rauta;
+  }
+
+  /** The first line with this message, past or to come. */
+  said(message: string | ((line: LogLine) => boolean)): Promise<LogLine> {
+    const match = typeof message === 'string' ? (line: LogLine): boolean => line.message === message : message;
+    const past = this.log.find(match);
+    if (past !== undefined) return Promise.resolve(past);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`never said ${String(message)}; the log:\n${this.text()}`)),
+        READY_MS,
+      );
+      this.#waiting.push({
+        match,
+        resolve: (line) => {
+          clearTimeout(timer);
+          resolve(line);
+        },
+      });
+      this.exited.then((code) =>
+        reject(new Error(`ended with ${code} before it said ${String(message)}; the log:\n${this.text()}`)),
+      );
+    });
+  }
+
+  text(): string {
+    return this.log.map((line) => JSON.stringify(line)).join('\n');
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(join(this.folder, name), text);
+  }
+
+  async ask(path: string, headers: Record<string, string> = {}): Promise<{ status: number; body: string }> {
+    return get(this.admin, path, headers);
+  }
+
+  async metric(name: string): Promise<number> {
+    const line = (await this.ask('/metrics')).body
+      .split('\n')
+      .find((l) => l.startsWith(`${name} `) || l.startsWith(`${name}{`));
+    return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ') + 1));
+  }
+
+  async workers(): Promise<{ pid: number; state: string; revision: number }[]> {
+    return JSON.parse((await this.ask('/workers')).body);
+  }
+
+  /** Ends it in order and removes its folder. */
+  async stop(): Promise<number | null> {
+    if (this.process.exitCode === null) this.process.kill('SIGTERM');
+    const code = await this.exited;
+    rmSync(this.folder, { recursive: true, force: true });
+    return code;
+  }
+
+  #take(text: string): void {
+    let line: LogLine;
+    try {
+      line = JSON.parse(text);
+    } catch {
+      line = { level: 'raw', message: text };
+    }
+    this.log.push(line);
+    for (const waiting of this.#waiting.filter((w) => w.match(line))) {
+      this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+      waiting.resolve(line);
+    }
+  }
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly headers: IncomingMessage['headers'];
+}
+
+export function get(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+  options: { method?: string; agent?: Agent; body?: string } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const r = request(
+      { host: '127.0.0.1', port, path, headers, method: options.method ?? 'GET', agent: options.agent ?? false },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (part) => {
+          body += part;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, body, headers: response.headers }));
+        response.on('error', reject);
+      },
+    );
+    r.on('error', reject);
+    r.end(options.body);
+  });
+}
+
+/** Asks until `good`, at most `ms`; returns the good answer and how long it took. */
+export async function until(
+  ask: () => Promise<Answer>,
+  good: (answer: Answer) => boolean,
+  ms = 10_000,
+): Promise<{ answer: Answer; ms: number }> {
+  const start = performance.now();
+  for (;;) {
+    const answer = await ask();
+    const took = performance.now() - start;
+    if (good(answer)) return { answer, ms: took };
+    if (took > ms) throw new Error(`still ${answer.status} ${answer.body} after ${ms} ms`);
+  }
+}
+
+/** A backend that names itself and shows what reached it. */
+export async function backend(
+  name: string,
+  answer?: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<{ port: number; server: Server }> {
+  const server = createServer(
+    answer ??
+      ((request, response) => {
+        const body = JSON.stringify({
+          backend: name,
+          method: request.method,
+          path: request.url,
+          headers: request.headers,
+        });
+        response.writeHead(200, {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          'x-backend': name,
+        });
+        response.end(body);
+      }),
+  );
+  server.keepAliveTimeout = 70_000;
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
+  return { port: (server.address() as AddressInfo).port, server };
+}
+
+export function gateway(port: number): string {
+  return `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: web }
+spec:
+  gatewayClassName: rauta
+  listeners:
+    - { name: http, port: ${port}, protocol: HTTP }
+---
+`;
+}
+
+export function backendYaml(name: string, ...ports: number[]): string {
+  return `apiVersion: rauta.io/v1alpha1
+kind: Backend
+metadata: { name: ${name} }
+spec:
+  endpoints:
+${ports.map((p) => `    - { address: 127.0.0.1, port: ${p} }`).join('\n')}
+---
+`;
+}
+
+export function routeYaml(name: string, path: string, backendName: string, more = ''): string {
+  return `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: ${name} }
+spec:
+  parentRefs: [{ name: web }]
+  rules:
+    - matches: [{ path: { type: PathPrefix, value: ${path} } }]
+      backendRefs: [{ group: rauta.io, kind: Backend, name: ${backendName} }]
+${more}---
+`;
+}
+
+/** Sends GETs over `connections` kept-alive connections until `stop`; counts what came back. */
+export class Load {
+  readonly counts = new Map<string, number>();
+  #stopped = false;
+  readonly #loops: Promise<void>[];
+
+  constructor(port: number, path: string, connections: number) {
+    const agent = new Agent({ keepAlive: true, maxSockets: connections });
+    this.#loops = Array.from({ length: connections }, () => this.#loop(port, path, agent));
+  }
+
+  async stop(): Promise<Record<string, number>> {
+    this.#stopped = true;
+    await Promise.all(this.#loops);
+    return Object.fromEntries(this.counts);
+  }
+
+  async #loop(port: number, path: string, agent: Agent): Promise<void> {
+    while (!this.#stopped) {
+      let key: string;
+      try {
+        key = String((await get(port, path, {}, { agent })).status);
+      } catch (error) {
+        key = (error as NodeJS.ErrnoException).code ?? String(error);
+      }
+      this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    }
+    agent.destroy();
+  }
+}
