@@ -43,6 +43,7 @@ test('several lines of a name are one value joined by commas, cookies by "; " (R
   assert.equal(takes({ headers: ['x-a=1,2'] }, '/', two), true);
   assert.equal(takes({ headers: ['x-a=1'] }, '/', two), false, 'a second line cannot slip past');
   assert.equal(takes({ headers: ['x-a=2'] }, '/', two), false);
+  assert.equal(takes({ headers: ['x-a=1;2'] }, '/', two), false);
   assert.equal(takes({ headers: ['x-a~1,\\d'] }, '/', two), true);
   assert.equal(takes({ headers: ['x-a~1'] }, '/', two), false);
   const cookies = ['cookie: a=1', 'cookie: b=2'];

@@ -6,6 +6,8 @@ const FIRST_BYTES = 64 * 1024;
 export class Labels {
   /** Replaced by a larger one as it fills: to be read anew for each lookup. */
   bytes = new Uint8Array(FIRST_BYTES);
+  /** Bytes of labels that are in use. */
+  inUse = 0;
   #end = 0;
   /** Starts of the places that became free, by their length. */
   readonly #free = new Map<number, number[]>();
@@ -19,10 +21,12 @@ export class Labels {
       if (this.#end > this.bytes.length) this.#grow();
     }
     this.bytes.set(label, start);
+    this.inUse += label.length;
     return start;
   }
 
   remove(start: number, length: number): void {
+    this.inUse -= length;
     const places = this.#free.get(length);
     if (places === undefined) this.#free.set(length, [start]);
     else places.push(start);

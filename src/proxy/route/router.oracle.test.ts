@@ -148,7 +148,7 @@ const match: fc.Arbitrary<Match> = fc.record({
       weight: 1,
       arbitrary: fc.record({
         type: fc.constant('RegularExpression' as const),
-        value: fc.constantFrom('/a/.*', '/a+/b', '/(a|b)/?', '.*/ab'),
+        value: fc.constantFrom('/a/.*', '/.*', '/(a|b)/?', '.*/ab', '/[a-z]+/.*'),
       }),
     },
   ),

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { LISTENER, listenerHost, match, request, rule } from '../../../test/support/routing.ts';
 import { RegexError } from '../../base/regex.ts';
 import type { Match, RuleEntry } from '../../ir/ir.ts';
+import { LABELS } from './labels.ts';
 import { normalizeTarget } from './normalize.ts';
 import { Router } from './router.ts';
 
@@ -224,14 +225,14 @@ test('the prefix / matches every request, also those without a path', () => {
 });
 
 test('regular expressions stand between exact paths and prefixes, the longer pattern first', () => {
-  const router = routerOf(
-    rulesOf(
-      at('/a/b/c'),
-      [match('RegularExpression', '/a/.*')],
-      [match('RegularExpression', '/a/[a-z]+/c')],
-      [match('Exact', '/a/b')],
-    ),
+  const rules = rulesOf(
+    at('/a/b/c'),
+    [match('RegularExpression', '/a/.*')],
+    [match('RegularExpression', '/a/[a-z]+/c')],
+    [match('Exact', '/a/b')],
   );
+  assert.equal(ask(routerOf([...rules].reverse()), 'h', '/a/b/c'), 'route.2');
+  const router = routerOf(rules);
   assert.equal(ask(router, 'h', '/a/b'), 'route.3');
   assert.equal(ask(router, 'h', '/a/b/c'), 'route.2');
   assert.equal(router.prefixLength, 6);
@@ -364,4 +365,24 @@ test('10,000 rules on one host: a change touches its own path only', () => {
     assert.equal(router.find(mem, head), i % 3 === 0 ? null : i);
   }
   assert.equal(router.size, 6666);
+});
+
+test('what rules that are gone have used is free again', () => {
+  const router = routerOf([rule({ matches: at('/stays/here') })]);
+  const before = LABELS.inUse;
+  const paths = ['/stays', '/stays/here/too', '/stays/there', '/a/b/c', '/a/b/d', '/a', '/'];
+  const passing = paths.map((path, i) =>
+    rule({ route: `default/passing${i}`, hostnames: ['*', '*.example', 'h.example'], matches: at(path) }),
+  );
+  for (let round = 0; round < 3; round++) {
+    for (const one of passing) router.set(one, 'passing');
+    assert.ok(LABELS.inUse > before);
+    for (const one of round === 1 ? [...passing].reverse() : passing) router.remove(one.key);
+    assert.equal(LABELS.inUse, before);
+    assert.equal(ask(router, 'h', '/stays/here'), 'route.0');
+    assert.equal(ask(router, 'h', '/stays'), null);
+  }
+  router.remove('rule/HTTPRoute/default/route/0');
+  router.setHosts([]);
+  assert.equal(LABELS.inUse, before - '/stays/here'.length - '**'.length);
 });
