@@ -102,6 +102,11 @@ export class SimNetwork {
     return this.#timers.nextUs;
   }
 
+  /** Runs `run` after `ms`; nothing waits for it in order to be idle. */
+  after(ms: number, run: () => void): void {
+    this.#timers.at(this.nowUs + ms * 1000, run);
+  }
+
   /** Lets what is due happen; with `reorder` sometimes only a part of it, so that turns fall between. */
   run(): boolean {
     let ran = false;
@@ -153,7 +158,7 @@ export class SimNetwork {
   connect(to: SocketAddress, from?: IpAddress): SimSocket | number {
     if (to.family === 'unix') return this.#connectUnix(to);
     const socket = this.#connecting(to, from);
-    if (this.#silent.has(keyOf(to))) this.#later(SYN_TIMEOUT_MS, () => socket.refuse(ERRNO.ETIMEDOUT));
+    if (this.#silent.has(keyOf(to))) this.after(SYN_TIMEOUT_MS, () => socket.refuse(ERRNO.ETIMEDOUT));
     else this.#soon(() => this.#onSyn(socket));
     return socket;
   }
@@ -170,7 +175,7 @@ export class SimNetwork {
     ]);
     if (errno === ERRNO.EADDRNOTAVAIL) return -errno;
     const socket = this.#connecting(to);
-    if (errno === ERRNO.ETIMEDOUT) this.#later(SYN_TIMEOUT_MS, () => socket.refuse(errno));
+    if (errno === ERRNO.ETIMEDOUT) this.after(SYN_TIMEOUT_MS, () => socket.refuse(errno));
     else this.#soon(() => socket.refuse(errno));
     return socket;
   }
@@ -228,7 +233,7 @@ export class SimNetwork {
       return;
     }
     if (listener.full) {
-      this.#later(SYN_RETRY_MS, () => this.#onSyn(client));
+      this.after(SYN_RETRY_MS, () => this.#onSyn(client));
       return;
     }
     this.#join(client, listener);
@@ -293,10 +298,6 @@ export class SimNetwork {
     const delayUs = high === 0 ? 0 : this.random.between(low * 1000, high * 1000);
     const tie = this.random.chance(this.faults.reorder) ? this.random.u32() : 0;
     this.#wire.at(this.nowUs + delayUs, run, tie);
-  }
-
-  #later(ms: number, run: () => void): void {
-    this.#timers.at(this.nowUs + ms * 1000, run);
   }
 
   #socket(local: SocketAddress, remote: SocketAddress): SimSocket {

@@ -14,6 +14,9 @@ import {
 
 const BUFFER_BYTES = 16_384;
 
+/** Ways to be wrong, for showing that the checks see them. */
+export type Mistake = 'none' | 'flip a byte' | 'end for reset' | 'lose an edge' | 'leak a block';
+
 /** One way: what was read from `from` and not yet written to `to`. */
 class Way {
   readonly buffer: number;
@@ -108,8 +111,10 @@ class Pair {
         return;
       }
       if (n === 0) way.ended = true;
+      if (this.#relay.mistake === 'flip a byte' && n > 3000) io.mem[way.buffer + 2500] = 0;
       way.start = 0;
       way.end = n;
+      if (this.#relay.mistake === 'lose an edge' && n > 0 && n < 20) return;
     }
   }
 
@@ -117,11 +122,11 @@ class Pair {
     if (this.#closed) return;
     this.#closed = true;
     for (const end of [this.#client, this.#server]) {
-      if (reset) this.#io.reset(end.handle);
+      if (reset && this.#relay.mistake !== 'end for reset') this.#io.reset(end.handle);
       else this.#io.close(end.handle);
     }
     this.#io.free(this.#client.in.buffer);
-    this.#io.free(this.#server.in.buffer);
+    if (this.#relay.mistake !== 'leak a block') this.#io.free(this.#server.in.buffer);
     this.#relay.pairs.delete(this);
   }
 }
@@ -131,8 +136,10 @@ export class Relay implements ReadySink {
   readonly pairs = new Set<Pair>();
   readonly #listener: Handle;
   readonly #target: SocketAddress;
+  readonly mistake: Mistake;
 
-  constructor(io: Io, listener: Handle, target: SocketAddress) {
+  constructor(io: Io, listener: Handle, target: SocketAddress, mistake: Mistake = 'none') {
+    this.mistake = mistake;
     this.io = io;
     this.#listener = listener;
     this.#target = target;

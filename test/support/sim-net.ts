@@ -37,6 +37,7 @@ export class SimNet implements TestNet {
   #settled: (() => void)[] = [];
   #targetUs = 0;
   #running = false;
+  #closed = false;
   #failure: Error | null = null;
   #stuck: NodeJS.Timeout | null = null;
   #unixPaths = 0;
@@ -86,6 +87,11 @@ export class SimNet implements TestNet {
     await this.settle();
   }
 
+  /** A script's pause in virtual time (set `patient`, or let somebody `advance`). */
+  sleep(ms: number): Promise<void> {
+    return this.wait('a pause to end', (wake) => this.sim.network.after(ms, wake));
+  }
+
   settle(): Promise<void> {
     return new Promise((resolve, reject) => {
       const done = (): void => {
@@ -106,6 +112,9 @@ export class SimNet implements TestNet {
     for (const server of this.#servers) server.close();
     for (const peer of this.#peers) peer.reset();
     if (this.#failure === null) await this.settle();
+    // Backends' scripts that still pause or wait are of no interest any more.
+    this.#closed = true;
+    this.#rejectAll(new SocketError('ECONNRESET', 'the test is over'));
     await Promise.allSettled(this.#scripts);
     if (this.#stuck !== null) clearTimeout(this.#stuck);
     if (this.#failure !== null) throw this.#failure;
@@ -130,6 +139,7 @@ export class SimNet implements TestNet {
 
   /** Resolves at the next edge that `arm` is told of. */
   wait(what: string, arm: (wake: () => void) => void): Promise<void> {
+    if (this.#closed) return Promise.reject(new SocketError('ECONNRESET', 'the test is over'));
     return new Promise((resolve, reject) => {
       this.#waiting.set(reject, what);
       arm(() => {
