@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CodecError, decodeEntry, encodeEntry } from './codec.ts';
+import type { CellsEntry, ClusterEntry, Entry, ListenerEntry, RuleEntry } from './ir.ts';
+
+const listener: ListenerEntry = {
+  kind: 'listener',
+  key: 'listener/0.0.0.0:80',
+  address: '0.0.0.0',
+  port: 80,
+  protocol: 'HTTP',
+  hosts: [{ hostname: '*', gateway: 'ns/edge', listener: 'http' }],
+};
+const edits = { set: [{ name: 'X-A', value: 'ä\n"' }], add: [], remove: ['X-B'] };
+const rule: RuleEntry = {
+  kind: 'rule',
+  key: 'rule/HTTPRoute/ns/app/0',
+  routeKind: 'HTTPRoute',
+  route: 'ns/app',
+  index: 0,
+  name: '',
+  created: 0,
+  attachments: [{ listener: 'listener/0.0.0.0:80', host: '*', hostnames: ['*'] }],
+  matches: [
+    {
+      path: { type: 'PathPrefix', value: '/' },
+      method: 'GET',
+      headers: [{ name: 'x', type: 'Exact', value: '1' }],
+      query: [{ name: 'q', type: 'RegularExpression', value: '.*' }],
+    },
+  ],
+  filters: [
+    { type: 'requestHeaders', edits },
+    { type: 'rewrite', hostname: null, path: { type: 'ReplaceFullPath', value: '/x' } },
+  ],
+  action: {
+    type: 'forward',
+    backends: [{ cluster: null, backend: 'ns/app:80', weight: 1, filters: [{ type: 'responseHeaders', edits }] }],
+  },
+  requestTimeoutMs: 0,
+  backendTimeoutMs: 10,
+};
+const redirecting: RuleEntry = {
+  ...rule,
+  action: { type: 'redirect', redirect: { scheme: 'https', hostname: null, port: 8443, path: null, status: 301 } },
+};
+const refusing: RuleEntry = { ...rule, action: { type: 'respond', status: 500 } };
+const cluster: ClusterEntry = {
+  kind: 'cluster',
+  key: 'cluster/Service/ns/app/80',
+  backend: 'ns/app',
+  protocol: 'http1',
+  balancer: { type: 'maglev', key: 'header', name: 'x-user' },
+  endpoints: [{ id: 'ns/pod', address: '10.0.0.1', port: 8080, zone: '', weight: 1, state: 'draining' }],
+};
+const cells: CellsEntry = { kind: 'cells', key: 'cells/route/ns/app', blocks: { route: 16 } };
+const entries: readonly Entry[] = [listener, rule, redirecting, refusing, cluster, cells];
+
+test('every kind of entry survives', () => {
+  for (const entry of entries) assert.deepEqual(decodeEntry(encodeEntry(entry)), entry);
+});
+
+test('equal entries are equal bytes, whatever the order of their fields', () => {
+  const turn = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(turn);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value)
+        .reverse()
+        .map(([name, inner]) => [name, turn(inner)]),
+    );
+  };
+  for (const entry of entries) assert.deepEqual(encodeEntry(turn(entry) as Entry), encodeEntry(entry));
+});
+
+test('refuses what is no entry, and says where', () => {
+  const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+  const wrong: [unknown, RegExp][] = [
+    [null, /known kind/],
+    [{ kind: 'toString' }, /known kind/],
+    [[], /known kind/],
+    [{ ...listener, port: 65_536 }, /port: expected an integer/],
+    [{ ...listener, hosts: [{}] }, /hosts\[0\]\.hostname: expected a text/],
+    [{ ...rule, matches: [] }, /matches: expected a list of at least 1/],
+    [{ ...rule, attachments: [{ listener: 'l', host: '*', hostnames: [] }] }, /hostnames/],
+    [{ ...rule, action: { type: 'explode' } }, /action\.type: expected one of forward/],
+    [{ ...rule, action: { type: 'respond', status: 7 } }, /action\.status/],
+    [{ ...rule, filters: [{ type: 'rewrite', hostname: 3, path: null }] }, /filters\[0\]\.hostname/],
+    [{ ...redirecting, action: { type: 'redirect', redirect: { scheme: 'ftp' } } }, /scheme: expected one of/],
+    [{ ...cluster, balancer: { type: 'maglev', key: 'moon', name: '' } }, /balancer\.key/],
+    [{ ...cluster, endpoints: [{ ...cluster.endpoints[0], weight: -1 }] }, /endpoints\[0\]\.weight/],
+    [{ ...cells, blocks: { route: 1.5 } }, /blocks\.route/],
+  ];
+  for (const [value, message] of wrong) {
+    assert.throws(
+      () => decodeEntry(bytes(value)),
+      (error) => error instanceof CodecError && message.test(error.message),
+      JSON.stringify(value),
+    );
+  }
+  assert.throws(() => decodeEntry(new Uint8Array([0x7b])), CodecError);
+  assert.throws(() => decodeEntry(new Uint8Array([0x22, 0xff, 0x22])), CodecError, 'not UTF-8');
+});
+
+test('every field that the data plane relies on is checked', () => {
+  const paths = (value: unknown, at: readonly string[]): string[][] =>
+    typeof value === 'object' && value !== null
+      ? Object.entries(value).flatMap(([name, inner]) => [[...at, name], ...paths(inner, [...at, name])])
+      : [];
+  const without = (value: unknown, [name, ...rest]: readonly string[]): unknown => {
+    if (Array.isArray(value)) {
+      if (rest.length === 0) return value.with(Number(name), undefined);
+      return value.with(Number(name), without(value[Number(name)], rest));
+    }
+    const { [name as string]: inner, ...others } = value as Record<string, unknown>;
+    return rest.length === 0 ? others : { ...others, [name as string]: without(inner, rest) };
+  };
+  for (const entry of entries) {
+    for (const path of paths(entry, [])) {
+      // A map's keys are free: a missing one is just not there.
+      if (path[0] === 'blocks' && path.length > 1) continue;
+      const bytes = new TextEncoder().encode(JSON.stringify(without(entry, path)));
+      assert.throws(() => decodeEntry(bytes), CodecError, `${entry.kind} without ${path.join('.')}`);
+    }
+  }
+});

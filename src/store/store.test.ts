@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { bucketsOf } from './index.ts';
+import { Store } from './store.ts';
+import type { KubeObject } from './world.ts';
+
+function made(
+  kind: string,
+  namespace: string | undefined,
+  name: string,
+  more: Record<string, unknown> = {},
+): KubeObject {
+  const { metadata, ...fields } = more;
+  return { apiVersion: 'v1', kind, metadata: { name, namespace, ...(metadata as object) }, ...fields } as KubeObject;
+}
+function slice(name: string, service: string | undefined): KubeObject {
+  return made('EndpointSlice', 'ns', name, {
+    metadata: { labels: service === undefined ? {} : { 'kubernetes.io/service-name': service } },
+  });
+}
+function names(objects: Iterable<KubeObject>): string[] {
+  return [...objects].map((object) => object.metadata.name).sort();
+}
+
+test('says what really changed', () => {
+  const store = new Store();
+  const a = made('Service', 'ns', 'a', { spec: { ports: [{ port: 80 }] } });
+  assert.deepEqual(store.apply([a], []), new Set(['Service/ns/a']));
+  assert.deepEqual(store.apply([structuredClone(a)], []), new Set(), 'an equal object is no change');
+  assert.deepEqual(store.apply([{ ...a, spec: { ports: [{ port: 81 }] } }], []), new Set(['Service/ns/a']));
+  assert.deepEqual(store.apply([], ['Service/ns/b']), new Set(), 'nor is the removal of a stranger');
+  assert.deepEqual(store.apply([], ['Service/ns/a']), new Set(['Service/ns/a']));
+  assert.equal(store.get('Service', 'ns', 'a'), undefined);
+  assert.equal(store.size, 0);
+});
+
+test('keeps the newest resourceVersion without calling it a change', () => {
+  const store = new Store();
+  store.apply([made('Service', 'ns', 'a', { metadata: { resourceVersion: '1' } })], []);
+  const changed = store.apply([made('Service', 'ns', 'a', { metadata: { resourceVersion: '2' } })], []);
+  assert.equal(changed.size, 0);
+  assert.equal(store.get('Service', 'ns', 'a')?.metadata.resourceVersion, '2');
+});
+
+test('removals come before upserts: a key in both is the new object', () => {
+  const store = new Store();
+  store.apply([made('Secret', 'ns', 'a')], []);
+  store.apply([made('Secret', 'ns', 'a', { type: 'new' })], ['Secret/ns/a']);
+  assert.equal(store.get('Secret', 'ns', 'a')?.['type'], 'new');
+});
+
+test('trims what only bookkeeping needs, on a copy', () => {
+  const store = new Store();
+  const object = made('Service', 'ns', 'a', {
+    metadata: {
+      managedFields: [{ manager: 'kubectl' }],
+      annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{}', mine: 'kept' },
+    },
+  });
+  store.apply([object], []);
+  assert.deepEqual(store.get('Service', 'ns', 'a')?.metadata, {
+    name: 'a',
+    namespace: 'ns',
+    annotations: { mine: 'kept' },
+  });
+  assert.ok('managedFields' in object.metadata);
+});
+
+test('finds cluster-scoped objects, kinds and everything', () => {
+  const store = new Store();
+  store.apply([made('Namespace', undefined, 'ns'), made('Secret', 'ns', 's'), made('Secret', 'other', 's')], []);
+  assert.equal(store.get('Namespace', undefined, 'ns')?.metadata.name, 'ns');
+  assert.equal([...store.list('Secret')].length, 2);
+  assert.deepEqual([...store.list('Nothing')], []);
+  assert.equal([...store.all()].length, 3);
+  assert.deepEqual([...store.keys()].sort(), ['Namespace//ns', 'Secret/ns/s', 'Secret/other/s']);
+});
+
+test('indexes follow their objects', () => {
+  const store = new Store();
+  store.apply([slice('s1', 'app'), slice('s2', 'app'), slice('s3', undefined)], []);
+  assert.deepEqual(names(store.by('slicesByService', 'ns/app')), ['s1', 's2']);
+  store.apply([slice('s1', 'web')], ['EndpointSlice/ns/s2']);
+  assert.deepEqual(names(store.by('slicesByService', 'ns/app')), []);
+  assert.deepEqual(names(store.by('slicesByService', 'ns/web')), ['s1']);
+});
+
+test('an index holds the newest object, not an equal older one', () => {
+  const store = new Store();
+  store.apply([slice('s1', 'app')], []);
+  const newer = slice('s1', 'app');
+  store.apply([newer], []);
+  assert.equal([...store.by('slicesByService', 'ns/app')][0], newer);
+});
+
+test('grants are filed by namespace; labels of any shape file nothing', () => {
+  const store = new Store();
+  store.apply([made('ReferenceGrant', 'team', 'g')], []);
+  assert.deepEqual(names(store.by('grantsByNamespace', 'team')), ['g']);
+  for (const labels of [null, 7, [], { 'kubernetes.io/service-name': 7 }, { 'kubernetes.io/service-name': '' }]) {
+    assert.deepEqual(bucketsOf(made('EndpointSlice', 'ns', 's', { metadata: { labels } })), []);
+  }
+});
