@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { request, written } from '../../../test/support/routing.ts';
+import type { PathModifier } from '../../ir/ir.ts';
+import { PathEdit, putTarget, targetBound } from './path-edit.ts';
+
+const prefix = (value: string): PathModifier => ({ type: 'ReplacePrefixMatch', value });
+const full = (value: string): PathModifier => ({ type: 'ReplaceFullPath', value });
+
+/** The target that is forwarded when `matched` bytes of the path were matched. */
+function rewritten(target: string, matched: number, modifier: PathModifier | null, method = 'GET'): string {
+  const message = request('h', target, [], method);
+  const edit = modifier === null ? null : new PathEdit(modifier);
+  const text = written(message, (at) => putTarget(message.mem, at, message.head, matched, edit));
+  assert.ok(text.length <= targetBound(message.head, edit));
+  return text;
+}
+
+// The table of HTTPPathModifier.replacePrefixMatch (Gateway API v1.6.1). The router gives the length of a prefix without its
+// trailing slash.
+const table: readonly (readonly [path: string, matched: string, replacement: string, expected: string])[] = [
+  ['/foo/bar', '/foo', '/xyz', '/xyz/bar'],
+  ['/foo/bar', '/foo', '/xyz/', '/xyz/bar'],
+  ['/foo', '/foo', '/xyz', '/xyz'],
+  ['/foo/', '/foo', '/xyz', '/xyz/'],
+  ['/foo/bar', '/foo', '', '/bar'],
+  ['/foo/', '/foo', '', '/'],
+  ['/foo', '/foo', '', '/'],
+  ['/foo/', '/foo', '/', '/'],
+  ['/foo', '/foo', '/', '/'],
+  // and beyond it
+  ['/foo/bar', '', '/xyz', '/xyz/foo/bar'],
+  ['/', '', '/xyz', '/xyz/'],
+  ['/foo/bar', '/foo', 'xyz', '/xyz/bar'],
+  ['/foo/bar', '/foo', '/x/y//', '/x/y/bar'],
+];
+for (const [path, matched, replacement, expected] of table) {
+  test(`ReplacePrefixMatch: ${path}, prefix '${matched}', replaced by '${replacement}'`, () => {
+    assert.equal(rewritten(path, matched.length, prefix(replacement)), expected);
+    assert.equal(rewritten(`${path}?q=/foo&r`, matched.length, prefix(replacement)), `${expected}?q=/foo&r`);
+  });
+}
+
+test('conformance HTTPRouteRewritePath', () => {
+  assert.equal(rewritten('/prefix/one/two', 11, prefix('/one')), '/one/two');
+  assert.equal(rewritten('/strip-prefix/three', 13, prefix('/')), '/three');
+  assert.equal(rewritten('/strip-prefix', 13, prefix('/')), '/');
+  assert.equal(rewritten('/full/one/two', 9, full('/one')), '/one');
+  assert.equal(rewritten('/full/rewrite-path-and-modify-headers/test', 37, full('/test')), '/test');
+});
+
+test('ReplaceFullPath keeps the query alone', () => {
+  assert.equal(rewritten('/a/b?c=d?e', 2, full('/x/')), '/x/?c=d?e');
+  assert.equal(rewritten('/a/b?', 2, full('/x')), '/x?');
+  assert.equal(rewritten('/a/b', 2, full('')), '/');
+  assert.equal(rewritten('/a/b', 2, full('x')), '/x');
+});
+
+test('without an edit the target goes on in origin form', () => {
+  assert.equal(rewritten('/a/b?c', 2, null), '/a/b?c');
+  assert.equal(rewritten('http://h/a/b?c', 0, null), '/a/b?c');
+  assert.equal(rewritten('http://h?c', 0, null), '/?c');
+});
+
+test('an asterisk is no path to be rewritten (RFC 9112 section 3.2.4)', () => {
+  assert.equal(rewritten('*', 0, prefix('/x'), 'OPTIONS'), '*');
+  assert.equal(rewritten('*', 0, full('/x'), 'OPTIONS'), '*');
+});
+
+test('what cannot stand in a path is escaped: a value ends neither path nor line', () => {
+  assert.equal(
+    rewritten('/a', 2, full('/x?y#z "<>\\^`{|}\r\n\0é')),
+    '/x%3Fy%23z%20%22%3C%3E%5C%5E%60%7B%7C%7D%0D%0A%00%C3%A9',
+  );
+  assert.equal(rewritten('/a', 2, full('/a%20b/~;,@:=')), '/a%20b/~;,@:=');
+});
