@@ -240,6 +240,7 @@ class SimPeer extends BasePeer {
   readonly #net: SimNet;
   readonly #socket: SimSocket;
   readonly #scratch = Buffer.alloc(65_536);
+  #broke: SocketError | null = null;
   #waiters: (() => void)[] = [];
   #gone = false;
 
@@ -289,6 +290,8 @@ class SimPeer extends BasePeer {
         this.#net.kick();
         return Buffer.from(this.#scratch.subarray(0, n));
       }
+      // The kernel tells of a reset once; when a send was told, the read behind it finds a plain end.
+      if (n === 0 && this.#broke !== null) throw this.#broke;
       if (n === 0) {
         this.ended('fin');
         return null;
@@ -327,7 +330,8 @@ class SimPeer extends BasePeer {
 
   #broken(result: number, what: string): SocketError {
     this.ended('reset');
-    return failed(result, `${what} (connection with ${this.remote})`);
+    this.#broke = failed(result, `${what} (connection with ${this.remote})`);
+    return this.#broke;
   }
 }
 
