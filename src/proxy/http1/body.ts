@@ -3,7 +3,7 @@
 
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
-import { BODY, Head } from '../head.ts';
+import { BODY, Head, NAME } from '../head.ts';
 import { parseFields } from './fields.ts';
 import { CLASS, CR, findHeadEnd, HTAB, LF, SP, TOKEN, VALUE } from './scan.ts';
 
@@ -185,6 +185,11 @@ export class BodyReader {
     if (sectionEnd - start > LIMITS.TRAILER_BYTES) return this.#bad('TRAILER_BYTES');
     const parsed = parseFields(mem, start, sectionEnd, scratch, false, FAULTS.badRequest, FAULTS.headTooLarge);
     if (parsed !== sectionEnd) return this.#bad(null);
+    // A framing field in a trailer section is nothing but an attempt (RFC 9110 section 6.5.1).
+    for (let k = 0; k < scratch.count; k++) {
+      const id = scratch.name[k];
+      if (id === NAME.CONTENT_LENGTH || id === NAME.TRANSFER_ENCODING) return this.#bad(null);
+    }
     this.trailersStart = start;
     this.trailersEnd = sectionEnd;
     this.next = sectionEnd;
