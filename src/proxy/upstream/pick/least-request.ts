@@ -1,5 +1,6 @@
 // Least request by the power of two choices (Mitzenmacher, 2001): of two random endpoints the one with fewer active requests
-// for its weight. Close to the true least one, without looking at all and without a herd running to it.
+// for its weight. Close to the true least one, without looking at all and without a herd running to it. The two are drawn in
+// proportion to their weights and the first one wins a tie, so that idle endpoints get exactly their shares.
 
 import type { Picker, Random } from './picker.ts';
 
@@ -34,9 +35,9 @@ export class LeastRequest implements Picker {
     return this.#choices[this.#load(second) < this.#load(first) ? second : first] as number;
   }
 
-  /** Active requests, this one included, for each unit of weight. */
+  /** Active requests for each unit of weight. */
   #load(i: number): number {
-    return ((this.#active[this.#choices[i] as number] as number) + 1) / (this.#weights[i] as number);
+    return (this.#active[this.#choices[i] as number] as number) / (this.#weights[i] as number);
   }
 
   /** A random position, likely in proportion to its weight. */
