@@ -7,7 +7,7 @@
 // - both sides speak strict HTTP/1.1 (test/support/http.ts throws otherwise);
 // - in a calm run, where nobody breaks anything off, every request is answered by its backend, in good time.
 
-import type { IpAddress } from '../../src/io/io.ts';
+import type { IpAddress, UnixAddress } from '../../src/io/io.ts';
 import { Random } from '../../src/sim/random.ts';
 import { type ByteSource, Malformed, type MessageHead, readBody } from '../support/http.ts';
 import type { Backend } from '../support/net.ts';
@@ -102,6 +102,10 @@ export class Workload {
 
   backend(): Backend {
     return this.#net.serve((peer) => this.#serve(peer));
+  }
+
+  unixBackend(): Backend<UnixAddress> {
+    return this.#net.serveUnix((peer) => this.#serve(peer));
   }
 
   /** Runs all clients against the proxy at `address` to their end; throws the first violation. */
