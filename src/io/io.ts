@@ -20,7 +20,11 @@ export const PEER_CLOSED = 4;
 /** Error or full hang-up: the next recv or send tells which errno. */
 export const BROKEN = 8;
 
-/** Who is told that a socket became ready. Edge-triggered: read or write until -EAGAIN, or ask for `again`. */
+/**
+ * Who is told that a socket became ready. Edge-triggered: read or write until -EAGAIN, or ask for `again`. A read or write
+ * of fewer bytes than asked for also means that there are no more for now (epoll(7), questions and answers, 9), which
+ * saves a call, unless PEER_CLOSED or BROKEN was among the events: then read on to the end or the error.
+ */
 export interface ReadySink {
   onReady(events: number): void;
 }
@@ -110,7 +114,10 @@ export interface Io {
   // ---- readiness
   /** Registers once for all events (edge-triggered). Close unregisters. Returns 0 or -errno. */
   watch(handle: Handle, sink: ReadySink): number;
-  /** Calls `sink.onReady(events)` on the next turn, after the events of the kernel: how a connection yields its turn. */
+  /**
+   * Calls `sink.onReady(events)` on the next turn, after the events of the kernel: how a connection yields its turn. Nobody
+   * takes it back when the socket is closed meanwhile: the sink must expect it.
+   */
   again(sink: ReadySink, events: number): void;
   /** Called at the end of every turn that handled anything (flush logs, heartbeat). */
   onTurn(callback: () => void): void;

@@ -96,6 +96,8 @@ test('exhausted, it says -1 and serves again after a free', () => {
   arena.free(blocks[77] as number);
   assert.equal(arena.alloc(4096), blocks[77]);
   assert.equal(arena.alloc(2 * MB), -1, 'larger than the arena');
+  for (const at of blocks) arena.free(at);
+  assert.notEqual(arena.alloc(512 * KB), -1, 'empty slabs rejoin, all but one');
 });
 
 test('a size that is no power of two is usable to its end', () => {

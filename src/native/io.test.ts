@@ -310,11 +310,18 @@ test('an event for what an earlier one of the same turn closed is dropped', () =
   const two = connected();
   turnUntil(() => io.turn(0) === 0);
   const log: string[] = [];
+  const successor = new Seen();
+  let opened: [Handle, Handle] = [-1, -1];
   const rewatch = (name: string, pair: typeof one, other: typeof one): void => {
-    // The sinks of the two servers close each other; whichever runs first silences the second.
+    // The sinks of the two servers close each other; whichever runs first silences the second, and gives its
+    // descriptor to a new socket.
     pair.serverSeen.onReady = () => {
       log.push(name);
+      const fd = io.fdOf(other.server);
       io.close(other.server);
+      opened = socketPair(io);
+      assert.ok(opened.some((handle) => io.fdOf(handle) === fd));
+      for (const handle of opened) io.watch(handle, successor);
     };
   };
   rewatch('one', one, two);
@@ -322,8 +329,11 @@ test('an event for what an earlier one of the same turn closed is dropped', () =
   io.send(one.client, at, 1);
   io.send(two.client, at, 1);
   turnUntil(() => log.length > 0);
+  assert.equal(successor.calls, 0, 'the event was not meant for it');
   io.turn(0);
   assert.equal(log.length, 1);
+  assert.equal(successor.bits, WRITABLE);
+  for (const handle of opened) io.close(handle);
   for (const pair of [one, two]) {
     io.close(pair.client);
     io.close(pair.server);

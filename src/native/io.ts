@@ -435,9 +435,12 @@ export class NativeIo implements Io {
     this.#spareSinks = sinks;
     this.#spareEvents = events;
     const n = sinks.length;
-    for (let i = 0; i < n; i++) (sinks[i] as ReadySink).onReady(events[i] as number);
-    sinks.length = 0;
-    events.length = 0;
+    try {
+      for (let i = 0; i < n; i++) (sinks[i] as ReadySink).onReady(events[i] as number);
+    } finally {
+      sinks.length = 0;
+      events.length = 0;
+    }
     return n;
   }
 

@@ -190,8 +190,9 @@ test('what a sink throws is an uncaught exception, and the reactor goes on', asy
   };
   io.again(thrower, 1);
   assert.match(String(await caught), /from a sink/);
+  // Once only: it is not asked again.
   for (const listener of listeners) process.on('uncaughtException', listener);
-  assert.equal(await new Promise((resolve) => io.again({ onReady: resolve }, 2)), 2);
+  for (let i = 0; i < 4; i++) assert.equal(await new Promise((resolve) => io.again({ onReady: resolve }, 2)), 2);
 });
 
 test('stop ends the turns, from a sink too, and run goes on with what is open', async () => {

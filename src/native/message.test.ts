@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { fstatSync } from 'node:fs';
+import { fstatSync, readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
@@ -138,8 +138,12 @@ test('a watched socket that another process holds too stays silent after close',
   const fds: number[] = [];
   recvMessage(io, d, at, 1, fds);
   calls = 0;
+  const watched = (): string[] =>
+    [...readFileSync(`/proc/self/fdinfo/${io.epollFd}`, 'latin1').matchAll(/^tfd:.*$/gm)].map(String);
+  assert.equal(watched().length, 1);
   io.close(b);
   // Its open file lives on in the received descriptor, so the kernel would still report it.
+  assert.equal(watched().length, 0);
   assert.equal(io.send(a, at, 1), 1);
   assert.equal(io.turn(0), 0);
   assert.equal(calls, 0);
