@@ -134,6 +134,17 @@ export const LIMITS = {
   /** Complaints kept of one file. */
   CONFIG_FILE_PROBLEMS: 1_000,
 
+  // --- names of Backends
+  DNS_TTL_MIN_S: 1,
+  DNS_TTL_MAX_S: 300,
+  /** How long an answer without a TTL (the hosts file) is believed. */
+  DNS_NO_TTL_S: 30,
+  /** A name that failed is tried again after 1 s, 2 s ... */
+  DNS_RETRY_MAX_S: 30,
+  DNS_ADDRESSES: 256,
+  /** The first configuration waits this long for its names. */
+  DNS_FIRST_WAIT_MS: 2_000,
+
   // --- config stream
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   STREAM_QUEUE_BYTES: 64 * MB,
@@ -149,7 +160,8 @@ export const LIMITS = {
   // --- telemetry (per worker slot)
   LOG_RING_BYTES: 8 * MB,
   LOG_RECORD_BYTES: 16 * KB,
-  RECENT_REQUESTS: 1_024,
+  /** Access log lines kept for /requests. */
+  RECENT_BYTES: 1 * MB,
   /** Taken out of one ring at a time. */
   LOG_BATCH_BYTES: 1 * MB,
   /** How often rings are looked at while lines come, and while none do. */

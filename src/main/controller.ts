@@ -149,7 +149,7 @@ class Controller implements ChannelOwner, Downstream {
 
   async #start(revision: number): Promise<void> {
     const options = this.#options as Options;
-    const recent = new Recent(LIMITS.RECENT_REQUESTS);
+    const recent = new Recent(LIMITS.RECENT_BYTES);
     this.#writer = new LogWriter({ target: options.accessLog, format: options.accessLogFormat }, recent, this.#log);
     for (const ring of this.#rings) this.#writer.addRing(ring);
     this.#writer.start();

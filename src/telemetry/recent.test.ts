@@ -6,7 +6,8 @@ const line = (n: number, more: object = {}): string =>
   `${JSON.stringify({ time: '2026-01-02T03:04:05.678Z', client: '203.0.113.9', method: 'GET', path: `/${n}`, protocol: 'HTTP/1.1', status: 200, flags: '', response_bytes: 5, duration_ms: 12.4, route: 'default/a', endpoint: '10.0.1.42:8080', user_agent: 'curl/8', ...more })}\n`;
 
 test('the newest requests come first and the oldest fall out', () => {
-  const recent = new Recent(4);
+  const size = line(1).length;
+  const recent = new Recent(size * 4);
   for (let i = 0; i < 10; i++) recent.add(Buffer.from(line(i)));
   assert.deepEqual(
     recent.list({ limit: 10 }).map((r) => r['path']),
@@ -17,10 +18,11 @@ test('the newest requests come first and the oldest fall out', () => {
     recent.list({ limit: 2 }).map((r) => r['path']),
     ['/108', '/107'],
   );
+  assert.equal(recent.list({ limit: 100 }).length, 9);
 });
 
 test('filters by route and status', () => {
-  const recent = new Recent(10);
+  const recent = new Recent(10_000);
   recent.add(Buffer.from(line(1) + line(2, { status: 503, flags: 'UH' }) + line(3, { route: 'default/b' })));
   assert.deepEqual(
     recent.list({ limit: 9, status: '5xx' }).map((r) => r['path']),

@@ -11,39 +11,38 @@ export interface RequestFilter {
 }
 
 export class Recent {
-  readonly #lines: string[] = [];
+  /** Whole lines, oldest first, as they came; together a little more than the capacity. */
+  #chunks: Buffer[] = [];
+  #bytes = 0;
   readonly #capacity: number;
-  #next = 0;
 
+  /** Keeps at least the last `capacity` bytes of lines. */
   constructor(capacity: number) {
     this.#capacity = capacity;
   }
 
-  /** Takes whole lines. Of a large batch only the last `capacity` matter. */
-  add(bytes: Buffer): void {
-    let start = 0;
-    const starts: number[] = [];
-    for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
-      starts.push(start);
-      start = end + 1;
-    }
-    starts.push(start);
-    for (let i = Math.max(0, starts.length - 1 - this.#capacity); i < starts.length - 1; i++) {
-      this.#lines[this.#next] = bytes.toString('utf8', starts[i] as number, (starts[i + 1] as number) - 1);
-      this.#next = (this.#next + 1) % this.#capacity;
+  /** Takes whole lines; looks at none of them. */
+  add(lines: Buffer): void {
+    this.#chunks.push(lines);
+    this.#bytes += lines.length;
+    while (this.#bytes - (this.#chunks[0] as Buffer).length >= this.#capacity) {
+      this.#bytes -= (this.#chunks.shift() as Buffer).length;
     }
   }
 
   /** Newest first. */
   list(filter: RequestFilter): RequestLine[] {
     const out: RequestLine[] = [];
-    for (let i = 1; i <= this.#lines.length && out.length < filter.limit; i++) {
-      const text = this.#lines[(this.#next - i + this.#capacity * 2) % this.#capacity];
-      if (text === undefined) continue;
-      const line = JSON.parse(text) as RequestLine;
-      if (filter.route !== undefined && line['route'] !== filter.route) continue;
-      if (filter.status !== undefined && !statusMatches(filter.status, Number(line['status']))) continue;
-      out.push(line);
+    for (let c = this.#chunks.length - 1; c >= 0; c--) {
+      const lines = (this.#chunks[c] as Buffer).toString('utf8').split('\n');
+      for (let i = lines.length - 1; i >= 0; i--) {
+        if (out.length >= filter.limit) return out;
+        if (lines[i] === '') continue;
+        const line = JSON.parse(lines[i] as string) as RequestLine;
+        if (filter.route !== undefined && line['route'] !== filter.route) continue;
+        if (filter.status !== undefined && !statusMatches(filter.status, Number(line['status']))) continue;
+        out.push(line);
+      }
     }
     return out;
   }
