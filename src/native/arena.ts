@@ -124,8 +124,8 @@ export class Arena {
     const used = (this.#used[slab] as number) - 1;
     this.#used[slab] = used;
     if (used + 1 === 1 << (CLASSES - cls)) this.#link(this.#openSlabs, cls, slab);
-    // One empty slab of a class stays, so that a single block going to and fro costs nothing.
-    if (used === 0 && this.#openSlabs[cls] !== slab) {
+    // The last open slab of a class stays even when empty, so that a single block going to and fro costs nothing.
+    if (used === 0 && (this.#openSlabs[cls] !== slab || this.#next[slab] !== NONE)) {
       this.#unlink(this.#openSlabs, cls, slab);
       this.#giveRun(slab, 0);
     }
