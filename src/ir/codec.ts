@@ -15,7 +15,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export function encodeEntry(entry: Entry): Uint8Array {
-  return encoder.encode(canonical(entry));
+  return encoder.encode(JSON.stringify(canonical(entry)));
 }
 
 /** Throws CodecError for anything that is not an entry. */
@@ -29,77 +29,92 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   const kind = isRecord(value) ? value['kind'] : undefined;
   const shape = typeof kind === 'string' && Object.hasOwn(ENTRIES, kind) ? ENTRIES[kind] : undefined;
   if (shape === undefined) throw new CodecError('not an entry of a known kind');
-  shape(value, '');
+  const wrong = shape(value);
+  if (wrong !== null) throw new CodecError(`entry${wrong}`);
   return value as Entry;
 }
 
-function canonical(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  const record = value as Readonly<Record<string, unknown>>;
-  const names = Object.keys(record).sort();
-  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(record[name])}`).join(',')}}`;
+/** The same value with every mapping's fields in ascending order. */
+function canonical(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(canonical);
+  const record = value as Fields;
+  const ordered: Record<string, unknown> = {};
+  for (const name of Object.keys(record).sort()) ordered[name] = canonical(record[name]);
+  return ordered;
 }
 
 // ---- shapes
 
-type Check = (value: unknown, at: string) => void;
+/** Null when the value fits; else where within it and what was expected, as `.field[0]: expected ...`. */
+type Check = (value: unknown) => string | null;
 type Fields = Readonly<Record<string, unknown>>;
 
 function isRecord(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
-function refuse(at: string, expected: string): never {
-  throw new CodecError(`${at === '' ? 'entry' : at.slice(1)}: expected ${expected}`);
-}
 
-const string: Check = (value, at) => {
-  if (typeof value !== 'string') refuse(at, 'a text');
-};
+const string: Check = (value) => (typeof value === 'string' ? null : ': expected a text');
+
 const integer =
   (min: number, max: number): Check =>
-  (value, at) => {
-    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
-      refuse(at, `an integer from ${min} to ${max}`);
-    }
-  };
+  (value) =>
+    Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+      ? null
+      : `: expected an integer from ${min} to ${max}`;
 const count = integer(0, Number.MAX_SAFE_INTEGER);
 const portNumber = integer(0, 65_535);
+
 const oneOf =
   (...values: readonly unknown[]): Check =>
-  (value, at) => {
-    if (!values.includes(value)) refuse(at, `one of ${values.join(', ')}`);
-  };
+  (value) =>
+    values.includes(value) ? null : `: expected one of ${values.join(', ')}`;
+
 const orNull =
   (check: Check): Check =>
-  (value, at) => {
-    if (value !== null) check(value, at);
-  };
+  (value) =>
+    value === null ? null : check(value);
+
 const listOf =
   (check: Check, atLeast = 0): Check =>
-  (value, at) => {
-    if (!Array.isArray(value) || value.length < atLeast) refuse(at, `a list of at least ${atLeast}`);
-    for (const [i, item] of value.entries()) check(item, `${at}[${i}]`);
+  (value) => {
+    if (!Array.isArray(value) || value.length < atLeast) return `: expected a list of at least ${atLeast}`;
+    for (let i = 0; i < value.length; i++) {
+      const wrong = check(value[i]);
+      if (wrong !== null) return `[${i}]${wrong}`;
+    }
+    return null;
   };
-const record =
-  (shape: Readonly<Record<string, Check>>): Check =>
-  (value, at) => {
-    if (!isRecord(value)) refuse(at, 'a mapping');
-    for (const [name, check] of Object.entries(shape)) check(value[name], `${at}.${name}`);
+
+const record = (shape: Readonly<Record<string, Check>>): Check => {
+  const checks = Object.entries(shape);
+  return (value) => {
+    if (!isRecord(value)) return ': expected a mapping';
+    for (const [name, check] of checks) {
+      const wrong = check(value[name]);
+      if (wrong !== null) return `.${name}${wrong}`;
+    }
+    return null;
   };
+};
+
 const mapOf =
   (check: Check): Check =>
-  (value, at) => {
-    if (!isRecord(value)) refuse(at, 'a mapping');
-    for (const [name, item] of Object.entries(value)) check(item, `${at}.${name}`);
+  (value) => {
+    if (!isRecord(value)) return ': expected a mapping';
+    for (const name of Object.keys(value)) {
+      const wrong = check(value[name]);
+      if (wrong !== null) return `.${name}${wrong}`;
+    }
+    return null;
   };
+
 const union =
   (tag: string, shapes: Readonly<Record<string, Check>>): Check =>
-  (value, at) => {
+  (value) => {
     const name = isRecord(value) ? value[tag] : undefined;
     const shape = typeof name === 'string' && Object.hasOwn(shapes, name) ? shapes[name] : undefined;
-    if (shape === undefined) refuse(`${at}.${tag}`, `one of ${Object.keys(shapes).join(', ')}`);
-    shape(value, at);
+    return shape === undefined ? `.${tag}: expected one of ${Object.keys(shapes).join(', ')}` : shape(value);
   };
 
 const header = record({ name: string, value: string });
