@@ -1,0 +1,222 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Backend, ResolvedHost } from '../api/backend.ts';
+import type { Timers } from '../store/batch.ts';
+import { keyOf } from '../store/world.ts';
+import { type Answer, DnsSource, type Family, type NameResolver, SystemResolver } from './dns.ts';
+import { MemorySink } from './file/testing.ts';
+import type { Source, SourceSink } from './source.ts';
+
+/** Answers what it is told to; what it is not told has no address. */
+class FakeResolver implements NameResolver {
+  readonly answers = new Map<string, Answer>();
+  readonly asked: string[] = [];
+  say(hostname: string, family: Family, addresses: readonly string[], ttl = 60): void {
+    this.answers.set(`${hostname} ${family}`, { kind: 'addresses', addresses, ttl });
+  }
+  fail(hostname: string, code = 'ETIMEOUT'): void {
+    for (const family of [4, 6]) this.answers.set(`${hostname} ${family}`, { kind: 'failed', code });
+  }
+  async resolve(hostname: string, family: Family): Promise<Answer> {
+    this.asked.push(`${hostname} ${family}`);
+    return this.answers.get(`${hostname} ${family}`) ?? { kind: 'addresses', addresses: [], ttl: 60 };
+  }
+}
+
+class FakeTimers implements Timers {
+  readonly armed: { ms: number; fire: () => void }[] = [];
+  after(ms: number, fire: () => void): () => void {
+    const timer = { ms, fire };
+    this.armed.push(timer);
+    return () => {
+      const i = this.armed.indexOf(timer);
+      if (i >= 0) this.armed.splice(i, 1);
+    };
+  }
+  /** Fires the only timer of this length. */
+  async fire(ms: number): Promise<void> {
+    const due = this.armed.filter((t) => t.ms === ms);
+    assert.equal(due.length, 1, `timers: ${this.armed.map((t) => t.ms)}`);
+    this.armed.splice(this.armed.indexOf(due[0]!), 1);
+    due[0]?.fire();
+    await answered();
+  }
+}
+
+/** Lets pending promises run. */
+async function answered(): Promise<void> {
+  for (let i = 0; i < 10; i++) await Promise.resolve();
+}
+
+function backend(name: string, ...hosts: string[]): Backend {
+  const endpoints = hosts.map((hostname) => ({ hostname, port: 80, weight: 1 }));
+  return {
+    apiVersion: 'rauta.io/v1alpha1',
+    kind: 'Backend',
+    metadata: { name, namespace: 'default' },
+    spec: { endpoints, appProtocol: 'http' },
+  };
+}
+
+class HandSource implements Source {
+  sink: SourceSink | null = null;
+  start(sink: SourceSink): void {
+    this.sink = sink;
+  }
+  async stop(): Promise<void> {}
+  rescan(): void {}
+}
+
+interface Rig {
+  readonly inner: HandSource;
+  readonly resolver: FakeResolver;
+  readonly timers: FakeTimers;
+  readonly sink: MemorySink;
+  readonly source: DnsSource;
+}
+function rig(): Rig {
+  const inner = new HandSource();
+  const resolver = new FakeResolver();
+  const timers = new FakeTimers();
+  const sink = new MemorySink();
+  const source = new DnsSource([inner], resolver, timers);
+  source.start(sink);
+  return { inner, resolver, timers, sink, source };
+}
+const addresses = (sink: MemorySink, name: string): string[] | undefined =>
+  (sink.objects.get(`ResolvedHost//${name}`) as ResolvedHost | undefined)?.addresses.map((a) => a.address);
+
+test('A and AAAA, sorted, asked again when the shorter TTL ends', async () => {
+  const { inner, resolver, timers, sink } = rig();
+  resolver.say('app.internal', 4, ['10.0.0.2', '10.0.0.1'], 20);
+  resolver.say('app.internal', 6, ['fd00::1'], 45);
+  inner.sink?.apply([backend('b', 'App.internal')], []);
+  inner.sink?.synced();
+  assert.equal(sink.isSynced, false);
+  await answered();
+  assert.equal(sink.isSynced, true);
+  assert.deepEqual(sink.objects.get('ResolvedHost//app.internal'), {
+    apiVersion: 'rauta.io/internal',
+    kind: 'ResolvedHost',
+    metadata: { name: 'app.internal' },
+    addresses: [
+      { address: '10.0.0.1', family: 4 },
+      { address: '10.0.0.2', family: 4 },
+      { address: 'fd00::1', family: 6 },
+    ],
+  });
+  // The same again in another order is no change.
+  resolver.say('app.internal', 4, ['10.0.0.1', '10.0.0.2'], 20);
+  await timers.fire(20_000);
+  assert.equal(sink.steps.length, 2);
+  resolver.say('app.internal', 4, ['10.0.0.3'], 20);
+  await timers.fire(20_000);
+  assert.deepEqual(addresses(sink, 'app.internal'), ['10.0.0.3', 'fd00::1']);
+});
+
+test('TTLs are clamped to 1 s and 300 s', async () => {
+  const { inner, resolver, timers } = rig();
+  resolver.say('short', 4, ['10.0.0.1'], 0);
+  resolver.say('long', 4, ['10.0.0.1'], 86_400);
+  inner.sink?.apply([backend('b', 'short', 'long')], []);
+  await answered();
+  assert.deepEqual(timers.armed.map((t) => t.ms).sort(), [1_000, 300_000]);
+});
+
+test('a failure keeps the last good addresses, is told with its place, and retried with growing distance', async () => {
+  const { inner, resolver, timers, sink } = rig();
+  resolver.say('app', 4, ['10.0.0.1'], 5);
+  inner.sink?.apply([backend('b', 'other', 'app')], []);
+  await answered();
+  resolver.fail('app');
+  await timers.fire(5_000);
+  assert.deepEqual(addresses(sink, 'app'), ['10.0.0.1']);
+  assert.deepEqual(sink.told.get('dns app'), [
+    {
+      severity: 'error',
+      message: 'app cannot be resolved (ETIMEOUT); its last addresses are kept',
+      place: { object: 'Backend/default/b', field: 'spec.endpoints[1].hostname' },
+    },
+  ]);
+  assert.match(sink.told.get('dns other')?.[0]?.message ?? '', /it has no address\); it has no addresses yet/);
+  inner.sink?.apply([backend('b', 'app')], []);
+  for (const ms of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) await timers.fire(ms);
+  resolver.say('app', 4, ['10.0.0.2'], 5);
+  resolver.say('app', 6, []);
+  await timers.fire(30_000);
+  assert.deepEqual(addresses(sink, 'app'), ['10.0.0.2']);
+  assert.deepEqual([...sink.told.keys()], []);
+});
+
+test('one family fails: the other changes, its own addresses stay', async () => {
+  const { inner, resolver, timers, sink } = rig();
+  resolver.say('app', 4, ['10.0.0.1'], 5);
+  resolver.say('app', 6, ['fd00::1'], 5);
+  inner.sink?.apply([backend('b', 'app')], []);
+  await answered();
+  resolver.fail('app');
+  resolver.say('app', 4, ['10.0.0.9'], 5);
+  await timers.fire(5_000);
+  assert.deepEqual(addresses(sink, 'app'), ['10.0.0.9', 'fd00::1']);
+  assert.equal(sink.told.size, 0);
+});
+
+test('a name goes with the last Backend that uses it', async () => {
+  const { inner, resolver, timers, sink } = rig();
+  resolver.say('app', 4, ['10.0.0.1']);
+  const one = backend('one', 'app');
+  inner.sink?.apply([one, backend('two', 'app', 'app')], []);
+  await answered();
+  assert.equal(resolver.asked.filter((a) => a === 'app 4').length, 1);
+  inner.sink?.apply([], [keyOf(one)]);
+  assert.deepEqual(addresses(sink, 'app'), ['10.0.0.1']);
+  inner.sink?.apply([backend('two')], []);
+  assert.equal(addresses(sink, 'app'), undefined);
+  assert.deepEqual(timers.armed, []);
+  assert.deepEqual(sink.steps.at(-1), ['Backend/default/two', '-ResolvedHost//app']);
+});
+
+test('an answer that comes after its name has gone is dropped', async () => {
+  const { inner, resolver, timers, sink } = rig();
+  resolver.say('app', 4, ['10.0.0.1']);
+  inner.sink?.apply([backend('b', 'app')], []);
+  inner.sink?.apply([], ['Backend/default/b']);
+  await answered();
+  assert.deepEqual(sink.keys(), []);
+  assert.deepEqual(timers.armed, []);
+});
+
+test('the first configuration waits for its names, but not for long', async () => {
+  const { inner, timers, sink, resolver } = rig();
+  resolver.resolve = () => new Promise(() => {});
+  inner.sink?.apply([backend('b', 'slow')], []);
+  inner.sink?.synced();
+  await answered();
+  assert.equal(sink.isSynced, false);
+  await timers.fire(2_000);
+  assert.equal(sink.isSynced, true);
+
+  const without = rig();
+  without.inner.sink?.synced();
+  assert.equal(without.sink.isSynced, true);
+});
+
+test('rescan asks again at once; stop lets go', async () => {
+  const { inner, resolver, timers, sink, source } = rig();
+  resolver.say('app', 4, ['10.0.0.1']);
+  inner.sink?.apply([backend('b', 'app')], []);
+  await answered();
+  resolver.say('app', 4, ['10.0.0.2']);
+  source.rescan();
+  await answered();
+  assert.deepEqual(addresses(sink, 'app'), ['10.0.0.2']);
+  assert.equal(timers.armed.length, 1);
+  await source.stop();
+  assert.deepEqual(timers.armed, []);
+});
+
+test('localhost resolves without a name server', async () => {
+  const answer = await new SystemResolver().resolve('localhost', 4);
+  assert.equal(answer.kind, 'addresses');
+  assert.deepEqual(answer.kind === 'addresses' && answer.addresses, ['127.0.0.1']);
+});

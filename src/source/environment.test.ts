@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Backend } from '../api/backend.ts';
+import type { Gateway, HTTPRoute } from '../api/generated/index.ts';
+import { ExitError } from '../base/errors.ts';
+import { keyOf } from '../store/world.ts';
+import { EnvironmentSource, environmentObjects } from './environment.ts';
+import { MemorySink } from './file/testing.ts';
+
+const options = (bind: string, ...backends: string[]): Parameters<typeof environmentObjects>[0] => ({
+  bind,
+  backends,
+  gatewayClass: 'rauta',
+  controllerName: 'rauta.io/gateway-controller',
+});
+
+test('stands for the objects of a whole configuration', async () => {
+  const sink = new MemorySink();
+  const source = new EnvironmentSource(
+    options('0.0.0.0:8080', '127.0.0.1:9001', '[::1]:9002', 'App.internal:80', 'unix:/run/a.sock'),
+  );
+  source.start(sink);
+  assert.equal(sink.isSynced, true);
+  assert.deepEqual(sink.keys(), [
+    'Backend/default/environment',
+    'Gateway/default/environment',
+    'GatewayClass//rauta',
+    'HTTPRoute/default/environment',
+  ]);
+  const gateway = sink.objects.get('Gateway/default/environment') as Gateway;
+  assert.deepEqual(gateway.spec.addresses, [{ type: 'IPAddress', value: '0.0.0.0' }]);
+  assert.equal(gateway.spec.listeners[0]?.port, 8080);
+  const backend = sink.objects.get('Backend/default/environment') as Backend;
+  assert.deepEqual(backend.spec.endpoints, [
+    { address: '127.0.0.1', port: 9001, weight: 1 },
+    { address: '::1', port: 9002, weight: 1 },
+    { hostname: 'app.internal', port: 80, weight: 1 },
+    { unix: '/run/a.sock', weight: 1 },
+  ]);
+  const route = sink.objects.get('HTTPRoute/default/environment') as HTTPRoute;
+  assert.deepEqual(route.spec.rules[0]?.matches, [{ path: { type: 'PathPrefix', value: '/' } }]);
+  assert.deepEqual(route.spec.rules[0]?.backendRefs, [
+    { group: 'rauta.io', kind: 'Backend', name: 'environment', weight: 1 },
+  ]);
+  await source.stop();
+});
+
+test('a bind address without a host listens where the other options say', () => {
+  const gateway = environmentObjects(options(':80', 'a:1')).find((o) => keyOf(o).startsWith('Gateway/')) as Gateway;
+  assert.equal(gateway.spec.addresses, undefined);
+});
+
+test('wrong values name the variable and exit with 2', () => {
+  for (const [bind, backend, words] of [
+    ['8080', 'a:1', /^RAUTA_BIND_ADDR: '8080': it must be HOST:PORT/],
+    ['a.example:80', 'a:1', /^RAUTA_BIND_ADDR: .*must be an IP address/],
+    ['0.0.0.0:0', 'a:1', /^RAUTA_BIND_ADDR: .*from 1 to 65535/],
+    ['[1.2.3.4]:80', 'a:1', /^RAUTA_BIND_ADDR: .*in brackets/],
+    [':80', '::1:80', /^RAUTA_BACKEND_ADDR: '::1:80': it must be/],
+    [':80', ':80', /^RAUTA_BACKEND_ADDR: ':80': it needs a host/],
+    [':80', 'unix:a', /^RAUTA_BACKEND_ADDR: .*absolute/],
+    [':80', 'under_score:80', /^the environment makes no working configuration: spec.endpoints\[0\].hostname/],
+  ] as const) {
+    assert.throws(
+      () => environmentObjects(options(bind, backend)),
+      (error) => error instanceof ExitError && error.code === 2 && words.test(error.message),
+      `${bind} ${backend}`,
+    );
+  }
+  assert.throws(() => environmentObjects(options(':80')), /needs RAUTA_BACKEND_ADDR/);
+});

@@ -1,0 +1,112 @@
+// Environment mode: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR alone make a working proxy. They stand for the objects that a
+// person would have written: a GatewayClass, a Gateway, a Backend and an HTTPRoute that sends it everything.
+
+import { isIP } from 'node:net';
+import { checkObject } from '../api/schema.ts';
+import { EXIT, ExitError } from '../base/errors.ts';
+import type { KubeObject } from '../store/world.ts';
+import type { Source, SourceSink } from './source.ts';
+
+export interface EnvironmentOptions {
+  /** `HOST:PORT`, `[IPv6]:PORT` or `:PORT`. */
+  readonly bind: string;
+  /** Each `HOST:PORT`, `[IPv6]:PORT` or `unix:/path`. */
+  readonly backends: readonly string[];
+  readonly gatewayClass: string;
+  readonly controllerName: string;
+}
+
+const NAME = 'environment';
+
+/** The objects; throws ExitError (usage) naming the variable when a value is wrong. */
+export function environmentObjects(options: EnvironmentOptions): KubeObject[] {
+  const bind = hostPort('RAUTA_BIND_ADDR', options.bind);
+  const host = bind.host === 'localhost' ? '127.0.0.1' : bind.host;
+  if (host !== '' && isIP(host) === 0) throw wrong('RAUTA_BIND_ADDR', options.bind, 'the host must be an IP address');
+  if (options.backends.length === 0) throw new ExitError(EXIT.usage, 'RAUTA_BIND_ADDR needs RAUTA_BACKEND_ADDR');
+  const gatewayApi = 'gateway.networking.k8s.io/v1';
+  return [
+    {
+      apiVersion: gatewayApi,
+      kind: 'GatewayClass',
+      metadata: { name: options.gatewayClass },
+      spec: { controllerName: options.controllerName },
+    },
+    {
+      apiVersion: gatewayApi,
+      kind: 'Gateway',
+      metadata: { name: NAME },
+      spec: {
+        gatewayClassName: options.gatewayClass,
+        ...(host === '' ? {} : { addresses: [{ type: 'IPAddress', value: host }] }),
+        listeners: [{ name: 'http', port: bind.port, protocol: 'HTTP' }],
+      },
+    },
+    {
+      apiVersion: 'rauta.io/v1alpha1',
+      kind: 'Backend',
+      metadata: { name: NAME },
+      spec: { endpoints: options.backends.map(endpoint) },
+    },
+    {
+      apiVersion: gatewayApi,
+      kind: 'HTTPRoute',
+      metadata: { name: NAME },
+      spec: {
+        parentRefs: [{ name: NAME }],
+        rules: [{ backendRefs: [{ group: 'rauta.io', kind: 'Backend', name: NAME }] }],
+      },
+    },
+  ].map(checked);
+}
+
+/** Delivers the objects once. */
+export class EnvironmentSource implements Source {
+  readonly #objects: readonly KubeObject[];
+
+  constructor(options: EnvironmentOptions) {
+    this.#objects = environmentObjects(options);
+  }
+  start(sink: SourceSink): void {
+    sink.apply(this.#objects, []);
+    sink.synced();
+  }
+  async stop(): Promise<void> {}
+  /** The environment of a process does not change. */
+  rescan(): void {}
+}
+
+function endpoint(text: string): Record<string, unknown> {
+  if (text.startsWith('unix:')) {
+    const path = text.slice('unix:'.length);
+    if (!path.startsWith('/')) throw wrong('RAUTA_BACKEND_ADDR', text, 'the path must be absolute');
+    return { unix: path };
+  }
+  const { host, port } = hostPort('RAUTA_BACKEND_ADDR', text);
+  if (host === '') throw wrong('RAUTA_BACKEND_ADDR', text, 'it needs a host');
+  return isIP(host) === 0 ? { hostname: host.toLowerCase(), port } : { address: host, port };
+}
+
+function hostPort(variable: string, text: string): { readonly host: string; readonly port: number } {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(text);
+  if (match === null) throw wrong(variable, text, 'it must be HOST:PORT or [IPV6]:PORT');
+  const [, v6, plain, digits] = match;
+  const port = Number(digits);
+  if (port < 1 || port > 65_535) throw wrong(variable, text, 'the port must be from 1 to 65535');
+  if (v6 !== undefined && isIP(v6) !== 6) throw wrong(variable, text, 'only an IPv6 address stands in brackets');
+  return { host: v6 ?? plain ?? '', port };
+}
+
+function checked(object: unknown): KubeObject {
+  const { object: whole, problems } = checkObject(object);
+  if (whole !== null) return { ...whole, metadata: { ...whole.metadata, generation: 1 } };
+  const [first] = problems;
+  throw new ExitError(
+    EXIT.usage,
+    `the environment makes no working configuration: ${first?.place.field} ${first?.message}`,
+  );
+}
+
+function wrong(variable: string, text: string, why: string): ExitError {
+  return new ExitError(EXIT.usage, `${variable}: '${text}': ${why}`);
+}

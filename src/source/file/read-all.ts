@@ -1,0 +1,55 @@
+// Everything below some paths, read once: for checking without serving.
+
+import { normalize } from 'node:path';
+import type { KubeObject, ObjectKey } from '../../store/world.ts';
+import type { Place, Problem } from '../source.ts';
+import { Catalog } from './catalog.ts';
+import { ConfigFile } from './config-file.ts';
+import { readContents } from './disk.ts';
+import { Tree } from './tree.ts';
+
+export interface Reading {
+  readonly objects: readonly KubeObject[];
+  readonly problems: readonly Problem[];
+  /** Files read. */
+  readonly files: number;
+  /** Which of the given paths cannot be read, and why. */
+  readonly unreadable: readonly Problem[];
+  placeOf(key: ObjectKey, field: string): Place | null;
+}
+
+export function readAll(paths: readonly string[]): Reading {
+  const roots = [...new Set(paths.map((p) => normalize(p).replace(/(.)\/+$/, '$1')))];
+  const catalog = new Catalog();
+  const files = new Map<string, ConfigFile>();
+  const problems: Problem[] = [];
+  const unreadable: Problem[] = [];
+  const tree = new Tree(roots, {
+    file: (path, stamp) => {
+      const contents = readContents(path, stamp);
+      if (contents.kind === 'missing') return;
+      const empty = new ConfigFile(path);
+      if (contents.kind === 'error') empty.failure = contents.message;
+      files.set(path, contents.kind === 'found' ? empty.next(contents.bytes) : empty);
+      tree.taken(path, stamp);
+    },
+    fileGone: (path) => files.delete(path),
+    folder: () => {},
+    folderGone: () => {},
+    trouble: (path, message) => {
+      if (message === null) return;
+      const problem: Problem = { severity: 'error', message, place: { file: path } };
+      (roots.includes(path) ? unreadable : problems).push(problem);
+    },
+  });
+  for (const root of roots) for (const _ of tree.visit(root));
+  catalog.update(files);
+  for (const [path, file] of files) problems.push(...file.problems((key) => catalog.firstPlace(key, path)));
+  return {
+    objects: catalog.objects(),
+    problems,
+    files: files.size,
+    unreadable,
+    placeOf: (key, field) => catalog.placeOf(key, field),
+  };
+}
