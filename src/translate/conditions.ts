@@ -89,6 +89,7 @@ const TABLE = {
   gatewayAddress: ['Programmed', 'False', 'AddressNotUsable', ''],
   gatewayResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
   gatewayUnresolved: ['ResolvedRefs', 'False', 'ListenersNotResolved', ''],
+  programmedPending: ['Programmed', 'False', 'Pending', 'Waiting for the data plane.'],
   // Listener
   listenerAccepted: ['Accepted', 'True', 'Accepted', 'The listener is valid.'],
   listenerProtocol: ['Accepted', 'False', 'UnsupportedProtocol', ''],
@@ -149,11 +150,9 @@ export function conditionTable(): readonly {
   return Object.values(TABLE).map(([type, status, reason]) => ({ type, status, reason }));
 }
 
-/** Conditions as they may be written: before the workers' acks, what pends on them is False for now. */
+/** Conditions as they may be written: before the workers' acks, what pends on them (Programmed) is False for now. */
 export function settled(conditions: readonly Condition[], acked: boolean): Condition[] {
   return conditions.map(({ pendsOnAck, ...written }) =>
-    pendsOnAck === undefined || acked
-      ? written
-      : { ...written, status: 'False', reason: 'Pending', message: 'Waiting for the data plane.' },
+    pendsOnAck === undefined || acked ? written : condition('programmedPending', written.observedGeneration),
   );
 }
