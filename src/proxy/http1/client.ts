@@ -176,6 +176,11 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
     const { io } = this.#core;
     io.timers.cancel(this.#timer);
     const exchange = this.#exchange as Exchange;
+    if (this.#transport.unread) {
+      // It has spoken, or ended, before it was asked.
+      this.#fail(FAULTS.connectFailed, BACKEND_ERROR.connect);
+      return;
+    }
     this.#state = HEAD;
     this.#takenTurn = -1;
     exchange.onUpstreamReady(this);
