@@ -1,5 +1,5 @@
 // A hash table of entries that begin with a byte string, looked up by a range of memory and the hash that the caller computed
-// while reading it: no string is made. Open addressing with linear probing, at most half full; removal closes the gap, so that
+// while reading it: no string is made. Open addressing with linear probing, at most a quarter full; removal closes the gap, so that
 // there are no tombstones.
 
 import { LABELS } from './labels.ts';
@@ -40,7 +40,7 @@ export class ByteTable<E extends Entry> {
 
   /** Adds an entry whose key is not in the table. */
   add(entry: E): void {
-    if (++this.size * 2 > this.#slots.length) this.#grow();
+    if (++this.size * 4 > this.#slots.length) this.#grow();
     this.#put(entry);
   }
 
