@@ -253,6 +253,8 @@ function safeMessage(error: YAMLError, text: string, offset: number): string {
       return 'invalid escape sequence in a double-quoted string';
     case 'TAG_RESOLVE_FAILED':
       return error.message.startsWith('infinite') ? error.message : 'unknown tag';
+    case 'BAD_DIRECTIVE':
+      return 'unknown or wrong directive';
     case 'BAD_ALIAS':
       return 'alias without an anchor before it';
     case 'TAB_AS_INDENT':
