@@ -51,6 +51,18 @@ test('several lines of a name are one value joined by commas, cookies by "; " (R
   assert.equal(takes({ headers: ['cookie~.*(^|; )b=2(;.*|$)'] }, '/', cookies), true);
 });
 
+test('discarded fields are not seen, those for the proxy itself are', () => {
+  assert.equal(takes({ headers: ['x-a=1'] }, '/', ['Connection: x-a', 'x-a: 1']), false);
+  assert.equal(takes({ headers: ['upgrade=websocket'] }, '/', ['Connection: upgrade', 'Upgrade: websocket']), true);
+  const router = new Router<true>(LISTENER);
+  router.setHosts([listenerHost('*')]);
+  router.set(rule({ matches: [match('PathPrefix', '/', { headers: ['x-forwarded-proto=https'] })] }), true);
+  const { mem, head } = request('h', '/', ['X-Forwarded-Proto: https']);
+  assert.equal(router.find(mem, head), true);
+  head.drop[1] = 1;
+  assert.equal(router.find(mem, head), null);
+});
+
 test('a regular expression is for the whole header value', () => {
   assert.equal(takes({ headers: ['user-agent~.*(iPhone|Android).*'] }, '/', ['User-Agent: X (iPhone; Y)']), true);
   assert.equal(takes({ headers: ['x-a~[0-9]+'] }, '/', ['x-a: 12x']), false);

@@ -14,10 +14,29 @@ const AMPERSAND = 0x26;
 const PERCENT = 0x25;
 const PLUS = 0x2b;
 
+/** Fields that are not forwarded but say what the client wants of the proxy: rules may ask for them (`Upgrade: websocket`). */
+const FOR_THE_PROXY = new Uint8Array(256);
+for (const id of [
+  NAME.CONNECTION,
+  NAME.CONTENT_LENGTH,
+  NAME.TRANSFER_ENCODING,
+  NAME.TE,
+  NAME.TRAILER,
+  NAME.UPGRADE,
+  NAME.KEEP_ALIVE,
+  NAME.PROXY_CONNECTION,
+  NAME.PROXY_AUTHORIZATION,
+  NAME.EXPECT,
+  NAME.HTTP2_SETTINGS,
+]) {
+  FOR_THE_PROXY[id] = 1;
+}
+
 /**
  * A field of the request. Its value is that of all field lines of the name, joined by ',' in order (RFC 9110 section 5.3, and
  * as Envoy does since CVE-2020-25017: with the first line alone, a second one could slip past a match). Cookie lines are
- * joined by '; ' (RFC 9113 section 8.2.3).
+ * joined by '; ' (RFC 9113 section 8.2.3). A field that was discarded (X-Forwarded-* of an untrusted client, or named in
+ * Connection) is not seen: no rule may follow what the backend will not get.
  */
 export class HeaderCondition {
   readonly #name: FieldName;
@@ -34,11 +53,15 @@ export class HeaderCondition {
     return this.#regex === null ? this.#equals(mem, head) : this.#matches(mem, head, this.#regex);
   }
 
+  #sees(mem: Uint8Array, head: Head, i: number): boolean {
+    return this.#name.is(mem, head, i) && (head.drop[i] === 0 || FOR_THE_PROXY[this.#name.id] === 1);
+  }
+
   #equals(mem: Uint8Array, head: Head): boolean {
     const value = this.#value;
     let at = -1;
     for (let i = 0; i < head.count; i++) {
-      if (!this.#name.is(mem, head, i)) continue;
+      if (!this.#sees(mem, head, i)) continue;
       if (at < 0) at = 0;
       else if (this.#name.id === NAME.COOKIE) {
         if (value[at++] !== SEMICOLON || value[at++] !== SPACE) return false;
@@ -54,7 +77,7 @@ export class HeaderCondition {
     let lines = 0;
     let length = 0;
     for (let i = 0; i < head.count; i++) {
-      if (!this.#name.is(mem, head, i)) continue;
+      if (!this.#sees(mem, head, i)) continue;
       if (lines++ === 0) first = i;
       length += (head.valueEnd[i] as number) - (head.valueStart[i] as number) + 2;
     }
@@ -63,7 +86,7 @@ export class HeaderCondition {
     const joined = new Uint8Array(length);
     let at = 0;
     for (let i = first; i < head.count; i++) {
-      if (!this.#name.is(mem, head, i)) continue;
+      if (!this.#sees(mem, head, i)) continue;
       if (i !== first) {
         joined[at++] = this.#name.id === NAME.COOKIE ? SEMICOLON : COMMA;
         if (this.#name.id === NAME.COOKIE) joined[at++] = SPACE;
