@@ -12,6 +12,7 @@ import { MADV_DONTNEED, MMAP } from './layout.ts';
 
 const SLAB_SHIFT = 16;
 const SLAB = 1 << SLAB_SHIFT;
+const CONTROL_BYTES = SLAB;
 const MIN_SHIFT = 6;
 /** Classes of 64 B to 32 KB. */
 const CLASSES = SLAB_SHIFT - MIN_SHIFT;
@@ -24,12 +25,16 @@ const LARGE = -2;
 const INSIDE = -3;
 const NONE = -1;
 const FOUR_GB = 2 ** 32;
+const HINT_STEP = 64 * 2 ** 20;
 
 export class Arena {
   readonly mem: Uint8Array;
   readonly bytes: number;
   /** Address of offset 0 as a signed 32-bit integer: add an offset and pass it as `address`. */
   readonly base: number;
+  /** Memory for this room alone, behind the arena: no offset into `mem` reaches it. */
+  readonly control: ArrayBuffer;
+  readonly controlBase: number;
   readonly #slabs: number;
   readonly #topOrder: number;
 
@@ -56,10 +61,12 @@ export class Arena {
     if (!(bytes >= SLAB && bytes <= 2 ** 30 && bytes % SLAB === 0)) {
       throw new RangeError(`arena of ${bytes} bytes: a multiple of ${SLAB} up to 1 GB is needed`);
     }
-    const address = reserve(bytes);
+    const address = reserve(bytes + CONTROL_BYTES);
     this.bytes = bytes;
     this.base = address | 0;
     this.mem = new Uint8Array(view(address, bytes));
+    this.control = view(address + bytes, CONTROL_BYTES);
+    this.controlBase = this.base + bytes;
     const slabs = bytes / SLAB;
     this.#slabs = slabs;
     this.#topOrder = 31 - Math.clz32(slabs);
@@ -145,12 +152,13 @@ export class Arena {
   /** Unmaps it; only for what lives shorter than its process (tests). Every use afterwards is an error of the caller. */
   release(): void {
     // Detached, the old view has length 0: a late access reads undefined instead of crashing.
-    const detached = (this.mem.buffer as ArrayBuffer).transfer();
-    munmap(this.base >>> 0, detached.byteLength);
+    (this.mem.buffer as ArrayBuffer).transfer();
+    this.control.transfer();
+    munmap(this.base >>> 0, this.bytes + CONTROL_BYTES);
   }
 
   #stateAt(offset: number, slab: number): number {
-    if (!(offset >= 0 && offset < this.bytes)) throw notAllocated(offset);
+    if ((offset | 0) !== offset || offset < 0 || offset >= this.bytes) throw notAllocated(offset);
     const state = this.#state[slab] as number;
     if (state === FREE || state === INSIDE) throw notAllocated(offset);
     return state;
@@ -258,13 +266,12 @@ export class Arena {
 /** Reserves `bytes` below 4 GB; the same place on both architectures, above the program and its heap. */
 function reserve(bytes: number): number {
   const flags = MMAP.PRIVATE | MMAP.ANONYMOUS | MMAP.NORESERVE | MMAP.FIXED_NOREPLACE;
-  const step = Math.max(bytes, 64 * 2 ** 20);
   let error = 0;
   for (const [from, to] of [
     [2 ** 31, FOUR_GB],
     [2 ** 28, 2 ** 31],
   ] as const) {
-    for (let hint = from; hint + bytes <= to; hint += step) {
+    for (let hint = from; hint + bytes <= to; hint += HINT_STEP) {
       const address = mmap(hint, bytes, MMAP.READ_WRITE, flags, -1, 0);
       if (address === hint) return address;
       if (address === -1) error = errno();

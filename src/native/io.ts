@@ -20,7 +20,7 @@ const EVENT_WORDS = LAYOUT.epollEvent.size >> 2;
 const DATA_WORD = LAYOUT.epollEvent.data >> 2;
 const STREAM = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
 const RANDOM_WORDS = 1024;
-export const SCRATCH_BYTES = 4096;
+const SCRATCH_BYTES = 4096;
 /** Where in it socket addresses stand. */
 const NAME_AT = 64;
 /** `epoll_data` of libuv's descriptor in our set; no handle is negative. */
@@ -56,8 +56,9 @@ export class NativeIo implements Io {
   readonly #epoll: number;
   readonly #events: Int32Array;
   readonly #eventsAddress: number;
-  /** Arena offset of SCRATCH_BYTES for small arguments and results of calls, valid within one call. */
-  readonly scratch: number;
+  /** For small arguments and results of calls, valid within one call. */
+  readonly scratch: Uint8Array;
+  readonly scratchAddress: number;
   readonly #args: Int32Array;
 
   #againSinks: ReadySink[] = [];
@@ -75,11 +76,11 @@ export class NativeIo implements Io {
     this.mem = arena.mem;
     this.#base = arena.base;
     this.#bytes = arena.bytes;
-    const events = arena.alloc(EVENTS * LAYOUT.epollEvent.size);
-    this.#events = new Int32Array(arena.mem.buffer, events, EVENTS * EVENT_WORDS);
-    this.#eventsAddress = arena.base + events;
-    this.scratch = arena.alloc(SCRATCH_BYTES);
-    this.#args = new Int32Array(arena.mem.buffer, this.scratch, 4);
+    this.scratch = new Uint8Array(arena.control, 0, SCRATCH_BYTES);
+    this.scratchAddress = arena.controlBase;
+    this.#args = new Int32Array(arena.control, 0, 4);
+    this.#events = new Int32Array(arena.control, SCRATCH_BYTES, EVENTS * EVENT_WORDS);
+    this.#eventsAddress = arena.controlBase + SCRATCH_BYTES;
     this.#epoll = c.epollCreate(EPOLL.CLOEXEC);
     if (this.#epoll < 0) throw new NativeError('epoll_create1', c.errno(), '');
     this.#readClock();
@@ -198,14 +199,14 @@ export class NativeIo implements Io {
   }
 
   connect(address: SocketAddress): Handle {
-    const length = encodeAddress(this.mem, this.scratch + NAME_AT, address);
+    const length = encodeAddress(this.scratch, NAME_AT, address);
     if (length === 0) return -ERRNO.EINVAL;
     const fd = c.socket(familyOf(address), STREAM, 0);
     if (fd < 0) return -c.errno();
     const handle = this.opened(fd);
     if (handle < 0) return handle;
     if (address.family !== 'unix') this.#tuneTcp(fd);
-    if (c.connect(fd, this.#base + this.scratch + NAME_AT, length) < 0) {
+    if (c.connect(fd, this.scratchAddress + NAME_AT, length) < 0) {
       const error = c.errno();
       // Interrupted, it goes on by itself (connect(2)).
       if (error !== ERRNO.EINPROGRESS && error !== ERRNO.EINTR) {
@@ -282,7 +283,7 @@ export class NativeIo implements Io {
     // SO_LINGER with a time of zero: close(2) discards what is queued and sends RST.
     this.#args[0] = 1;
     this.#args[1] = 0;
-    c.setsockopt(fd, SOL.SOCKET, SO.LINGER, this.#base + this.scratch, LAYOUT.linger.size);
+    c.setsockopt(fd, SOL.SOCKET, SO.LINGER, this.scratchAddress, LAYOUT.linger.size);
     this.close(handle);
   }
 
@@ -296,17 +297,16 @@ export class NativeIo implements Io {
   #nameOf(handle: Handle, syscall: string, get: typeof c.getpeername): SocketAddress {
     const fd = this.fdOf(handle);
     if (fd < 0) throw new NativeError(syscall, ERRNO.EBADF, `handle ${handle}`);
-    const at = this.scratch + NAME_AT;
     this.#args[0] = ADDRESS_BYTES;
-    if (get(fd, this.#base + at, this.#base + this.scratch) < 0) {
+    if (get(fd, this.scratchAddress + NAME_AT, this.scratchAddress) < 0) {
       throw new NativeError(syscall, c.errno(), `handle ${handle}`);
     }
-    return decodeAddress(this.mem, at, this.#args[0] as number);
+    return decodeAddress(this.scratch, NAME_AT, this.#args[0] as number);
   }
 
   /** A listening socket (IPv6 takes IPv6 only; an existing unix path is EADDRINUSE), or -errno. */
   listen(address: SocketAddress, options: { reusePort: boolean; backlog: number }): Handle {
-    const length = encodeAddress(this.mem, this.scratch + NAME_AT, address);
+    const length = encodeAddress(this.scratch, NAME_AT, address);
     if (length === 0) return -ERRNO.EINVAL;
     const fd = c.socket(familyOf(address), STREAM, 0);
     if (fd < 0) return -c.errno();
@@ -318,7 +318,7 @@ export class NativeIo implements Io {
       if (address.family === 'ipv6') this.#setOption(fd, SOL.IPV6, IPV6_V6ONLY, 1);
       this.#tuneTcp(fd);
     }
-    if (c.bind(fd, this.#base + this.scratch + NAME_AT, length) < 0 || c.listen(fd, options.backlog) < 0) {
+    if (c.bind(fd, this.scratchAddress + NAME_AT, length) < 0 || c.listen(fd, options.backlog) < 0) {
       const error = c.errno();
       this.close(handle);
       return -error;
@@ -337,14 +337,14 @@ export class NativeIo implements Io {
 
   #setOption(fd: number, level: number, option: number, value: number): number {
     this.#args[0] = value;
-    return c.setsockopt(fd, level, option, this.#base + this.scratch, 4);
+    return c.setsockopt(fd, level, option, this.scratchAddress, 4);
   }
 
   /** An integer option, or -errno. */
   #getOption(fd: number, level: number, option: number): number {
     this.#args[0] = 0;
     this.#args[1] = 4;
-    const at = this.#base + this.scratch;
+    const at = this.scratchAddress;
     return c.getsockopt(fd, level, option, at, at + 4) < 0 ? -c.errno() : (this.#args[0] as number);
   }
 
@@ -374,7 +374,7 @@ export class NativeIo implements Io {
   #control(operation: number, fd: number, events: number, data: number): number {
     this.#args[0] = events;
     this.#args[DATA_WORD] = data;
-    return c.epollCtl(this.#epoll, operation, fd, this.#base + this.scratch);
+    return c.epollCtl(this.#epoll, operation, fd, this.scratchAddress);
   }
 
   /**

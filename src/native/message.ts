@@ -4,21 +4,19 @@ import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
-import { type NativeIo, SCRATCH_BYTES } from './io.ts';
+import type { NativeIo } from './io.ts';
 import { AF, LAYOUT, MSG, SCM_RIGHTS, SOCK, SOL } from './layout.ts';
 
 const { msghdr, iovec, cmsghdr } = LAYOUT;
 const IOVEC_AT = msghdr.size;
 const CONTROL_AT = 128;
 const CONTROL_BYTES = cmsghdr.size + LIMITS.MESSAGE_DESCRIPTORS * 4;
-if (CONTROL_AT + CONTROL_BYTES > SCRATCH_BYTES) throw new Error('LIMITS.MESSAGE_DESCRIPTORS is too large');
 
 /** Two connected unix stream sockets, nonblocking, closed on exec. */
 export function socketPair(io: NativeIo): [Handle, Handle] {
-  const at = io.scratch;
   const kind = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
-  if (c.socketpair(AF.UNIX, kind, 0, io.arena.base + at) < 0) throw new NativeError('socketpair', c.errno(), '');
-  const pair = new Int32Array(io.mem.buffer, at, 2);
+  if (c.socketpair(AF.UNIX, kind, 0, io.scratchAddress) < 0) throw new NativeError('socketpair', c.errno(), '');
+  const pair = new Int32Array(io.arena.control, 0, 2);
   const [a, b] = [pair[0] as number, pair[1] as number];
   return [io.opened(a), io.opened(b)];
 }
@@ -28,10 +26,9 @@ function layMessage(io: NativeIo, offset: number, length: number, controlBytes: 
   if (!(offset >= 0 && length > 0 && offset + length <= io.mem.length)) {
     throw new RangeError(`mem[${offset}..+${length}) is outside the arena`);
   }
-  const at = io.scratch;
-  io.mem.fill(0, at, at + CONTROL_AT + CONTROL_BYTES);
-  const view = new DataView(io.mem.buffer, at, CONTROL_AT + CONTROL_BYTES);
-  const address = (io.arena.base + at) >>> 0;
+  const { buffer, byteOffset } = io.scratch.fill(0, 0, CONTROL_AT + CONTROL_BYTES);
+  const view = new DataView(buffer, byteOffset, CONTROL_AT + CONTROL_BYTES);
+  const address = io.scratchAddress >>> 0;
   view.setUint32(msghdr.iov, address + IOVEC_AT, true);
   view.setUint32(msghdr.iovLength, 1, true);
   view.setUint32(IOVEC_AT + iovec.base, (io.arena.base + offset) >>> 0, true);
@@ -69,7 +66,7 @@ export function sendMessage(
     });
   }
   for (;;) {
-    const n = c.sendmsg(fd, io.arena.base + io.scratch, MSG.NOSIGNAL);
+    const n = c.sendmsg(fd, io.scratchAddress, MSG.NOSIGNAL);
     if (n >= 0) return n;
     const error = c.errno();
     if (error !== ERRNO.EINTR) return -error;
@@ -87,7 +84,7 @@ export function recvMessage(io: NativeIo, handle: Handle, offset: number, length
   const view = layMessage(io, offset, length, CONTROL_BYTES);
   let n: number;
   do {
-    n = c.recvmsg(fd, io.arena.base + io.scratch, MSG.CMSG_CLOEXEC);
+    n = c.recvmsg(fd, io.scratchAddress, MSG.CMSG_CLOEXEC);
     if (n < 0) {
       const error = c.errno();
       if (error !== ERRNO.EINTR) return -error;
