@@ -1,7 +1,6 @@
 // Backends: what a backendRef may name (Service, our Backend), and the cluster that it becomes. A reference is resolved
 // with the route, its endpoints with the cluster, so that a changed EndpointSlice recomputes one cluster and no route.
 
-import { isIP } from 'node:net';
 import type { ClusterEntry, Endpoint, Key } from '../ir/ir.ts';
 import type { KubeObject } from '../store/world.ts';
 import { keyOf } from '../store/world.ts';
@@ -11,7 +10,7 @@ import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { Problems } from './problems.ts';
 import type { Fields } from './read.ts';
-import { anyText, fields, integer, list, port, shown, text } from './read.ts';
+import { anyText, fields, integer, isAddress, list, port, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
 export interface BackendFault {
@@ -188,7 +187,7 @@ function serviceEndpoints(reader: Reader, service: KubeObject, number: number): 
 function sliceEndpoint(item: Fields, namespace: string, number: number): Endpoint | null {
   // "Consumers may use the first address": the others are the same endpoint.
   const address = text(list(item['addresses'])[0]);
-  if (address === undefined || isIP(address) === 0) return null;
+  if (address === undefined || !isAddress(address)) return null;
   const conditions = fields(item['conditions']);
   const ready = conditions['ready'] !== false;
   const serving = typeof conditions['serving'] === 'boolean' ? conditions['serving'] : ready;
@@ -235,7 +234,7 @@ function backendEndpoints(reader: Reader, backend: KubeObject, problems: Problem
     }
     const address = text(item['address']);
     const hostname = text(item['hostname'])?.toLowerCase();
-    if (address !== undefined && isIP(address) !== 0) {
+    if (address !== undefined && isAddress(address)) {
       found.push({ id: addressText(address, number), address, port: number, ...rest });
     } else if (address !== undefined) {
       problems.error(`${field}.address`, `${shown(address)} is not an IP address; names go into hostname.`);
@@ -252,5 +251,5 @@ function backendEndpoints(reader: Reader, backend: KubeObject, problems: Problem
 function resolvedAddresses(reader: Reader, hostname: string): string[] {
   return list(reader.get('ResolvedHost', undefined, hostname)?.['addresses'])
     .map((item) => text(fields(item)['address']) ?? '')
-    .filter((address) => isIP(address) !== 0);
+    .filter((address) => isAddress(address));
 }

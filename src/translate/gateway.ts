@@ -1,6 +1,5 @@
 // Gateway: a draft of each by itself, then, when every draft has been placed on sockets, its view for routes and its status.
 
-import { isIP } from 'node:net';
 import type { Key } from '../ir/ir.ts';
 import type { Problem } from '../source/source.ts';
 import type { KubeObject, ObjectKey } from '../store/world.ts';
@@ -15,7 +14,7 @@ import type { Conflict, Fault, ListenerDraft, NamespacePolicy } from './listener
 import { conflictsWithin, draftListener } from './listener.ts';
 import { Problems } from './problems.ts';
 import type { Fields } from './read.ts';
-import { anyText, fields, isFields, list, shown, text } from './read.ts';
+import { anyText, fields, isAddress, isFields, list, shown, text } from './read.ts';
 
 export interface GatewayDraft {
   readonly key: ObjectKey;
@@ -166,7 +165,7 @@ function addressesOf(spec: Fields, options: TranslatorOptions, problems: Problem
     } else if (value === undefined) {
       for (const one of defaults.bound) bound.add(one);
       for (const one of defaults.status) status.add(one);
-    } else if (isIP(value) !== 0 && (options.isUsableAddress?.(value) ?? true)) {
+    } else if (isAddress(value) && (options.isUsableAddress?.(value) ?? true)) {
       bound.add(value);
       status.add(value);
     } else {

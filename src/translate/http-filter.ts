@@ -26,6 +26,7 @@ export interface FilterReports {
 const FRAMING: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
+  'http2-settings',
   'keep-alive',
   'proxy-connection',
   'te',
@@ -33,6 +34,17 @@ const FRAMING: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
+
+type Side = 'request' | 'response';
+
+/** Why a field must not be edited on this side, or null. */
+function editFault(side: Side, name: string): string | null {
+  const lower = name.toLowerCase();
+  if (FRAMING.has(lower)) return `${name} belongs to the connection and cannot be edited.`;
+  if (side === 'request' && lower === 'host') return 'Host is edited by urlRewrite.hostname.';
+  if (side === 'request' && lower === 'expect') return 'Expect is answered by the proxy and cannot be edited.';
+  return null;
+}
 
 /** Field values without control bytes (RFC 9110 section 5.5). */
 const FIELD_VALUE = /^(?:\t|[^\p{Cc}])*$/u;
@@ -57,9 +69,9 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
     switch (type) {
       case 'RequestHeaderModifier':
       case 'ResponseHeaderModifier': {
-        const name = type === 'RequestHeaderModifier' ? 'requestHeaderModifier' : 'responseHeaderModifier';
-        const edits = headerEdits(spec[name], `${at}.${name}`, reports);
-        filters.push({ type: type === 'RequestHeaderModifier' ? 'requestHeaders' : 'responseHeaders', edits });
+        const side = type === 'RequestHeaderModifier' ? 'request' : 'response';
+        const edits = headerEdits(side, spec[`${side}HeaderModifier`], `${at}.${side}HeaderModifier`, reports);
+        filters.push({ type: `${side}Headers`, edits });
         break;
       }
       case 'RequestRedirect':
@@ -83,35 +95,33 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
 }
 
 /** "Equivalent names: only the first entry": within each of set and add, in any case of letters. */
-function headerEdits(value: unknown, field: string, reports: FilterReports): HeaderEdits {
+function headerEdits(side: Side, value: unknown, field: string, reports: FilterReports): HeaderEdits {
   const spec = fields(value);
   const remove: string[] = [];
   for (const [i, item] of list(spec['remove']).entries()) {
     const name = anyText(item) ?? '';
     const at = `${field}.remove[${i}]`;
+    const fault = editFault(side, name);
     if (!isToken(name)) reports.unsupported(at, `${shown(item)} is not a field name.`);
-    else if (FRAMING.has(name.toLowerCase()))
-      reports.warning(at, `${name} belongs to the connection and is left alone.`);
+    else if (fault !== null) reports.warning(at, `${fault} This entry has no effect.`);
     else if (!remove.some((known) => known.toLowerCase() === name.toLowerCase())) remove.push(name);
   }
   return {
-    set: headers(spec['set'], `${field}.set`, reports),
-    add: headers(spec['add'], `${field}.add`, reports),
+    set: headers(side, spec['set'], `${field}.set`, reports),
+    add: headers(side, spec['add'], `${field}.add`, reports),
     remove,
   };
 }
 
-function headers(value: unknown, field: string, reports: FilterReports): Header[] {
+function headers(side: Side, value: unknown, field: string, reports: FilterReports): Header[] {
   const found = new Map<string, Header>();
   for (const [i, item] of list(value).entries()) {
     const spec = fields(item);
     const at = `${field}[${i}]`;
     const name = text(spec['name']) ?? '';
     const content = anyText(spec['value']);
-    if (!isToken(name)) reports.unsupported(`${at}.name`, `${shown(spec['name'])} is not a field name.`);
-    else if (FRAMING.has(name.toLowerCase())) {
-      reports.unsupported(`${at}.name`, `${name} belongs to the connection and cannot be set.`);
-    }
+    const fault = isToken(name) ? editFault(side, name) : `${shown(spec['name'])} is not a field name.`;
+    if (fault !== null) reports.unsupported(`${at}.name`, fault);
     if (content === undefined || !FIELD_VALUE.test(content)) {
       reports.unsupported(`${at}.value`, `${shown(spec['value'])} is not a field value.`);
     }

@@ -1,6 +1,6 @@
 // Matches of an HTTPRoute rule (apis/v1 HTTPRouteMatch).
 
-import { RE2JS } from 're2js';
+import { Regex } from '../base/regex.ts';
 import type { Match, ValueMatch } from '../ir/ir.ts';
 import { anyText, fields, list, shown, text } from './read.ts';
 
@@ -30,7 +30,11 @@ const METHODS: ReadonlySet<unknown> = new Set([
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 3986 section 3.3, as the API restricts Exact and PathPrefix values. */
 const PATH = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+$/;
-const PATH_REFUSED = ['//', '/./', '/../', '%2f', '%2F'];
+const PATH_REFUSED = ['//', '%2f', '%2F', '%00'];
+/** A dot segment, plain or escaped, between slashes or what some backends take for one. */
+const DOT_SEGMENT = /(?:^|\/|%5c)(?:\.|%2e){1,2}(?:\/|%5c|$)/i;
+/** Longest path the API takes. */
+const PATH_LENGTH = 1024;
 
 export function isToken(value: string): boolean {
   return TOKEN.test(value);
@@ -72,8 +76,9 @@ function pathMatch(value: unknown, field: string, report: Report): Match['path']
 
 function pathFault(path: string): string | null {
   if (!path.startsWith('/')) return 'does not start with /';
+  if (path.length > PATH_LENGTH) return `is longer than ${PATH_LENGTH} characters`;
   for (const part of PATH_REFUSED) if (path.includes(part)) return `contains ${part}`;
-  if (path.endsWith('/..') || path.endsWith('/.')) return 'ends with a dot segment';
+  if (DOT_SEGMENT.test(path)) return 'contains a dot segment';
   return PATH.test(path) ? null : 'holds characters that a path cannot have';
 }
 
@@ -104,12 +109,11 @@ function valueMatches(value: unknown, field: string, isHeader: boolean, report: 
   return [...found.values()];
 }
 
-/** RE2 syntax: linear in the input, and so without look-around and back-references. */
+/** RE2 syntax, without look-around and back-references, and of bounded size: what the data plane can match in linear time. */
 function checkExpression(expression: string, field: string, report: Report): void {
   try {
-    RE2JS.compile(expression);
+    new Regex(expression);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    report(field, `${shown(expression)} is not a regular expression of RE2: ${why}.`);
+    report(field, `${error instanceof Error ? error.message : String(error)}.`);
   }
 }

@@ -1,6 +1,8 @@
 // Reads fields of objects of unknown shape: what is missing or of the wrong type reads as absent, so that no object,
 // however mangled, can make the translator throw. (Sources validate first; this is the second line.)
 
+import { isIP } from 'node:net';
+
 export type Fields = Readonly<Record<string, unknown>>;
 
 const NONE: Fields = Object.freeze({});
@@ -30,6 +32,10 @@ export function integer(value: unknown, min: number, max: number): number | unde
 }
 export function port(value: unknown): number | undefined {
   return integer(value, 1, 65_535);
+}
+/** An IP literal; one with a zone (fe80::1%eth0) means something on one machine only and does not count. */
+export function isAddress(value: string): boolean {
+  return isIP(value) !== 0 && !value.includes('%');
 }
 /** A value as it is shown in a message: short, on one line. */
 export function shown(value: unknown): string {
