@@ -213,7 +213,7 @@ function backendEndpoints(reader: Reader, backend: KubeObject, problems: Problem
   for (const [i, value] of list(fields(backend.spec)['endpoints']).entries()) {
     const item = fields(value);
     const field = `spec.endpoints[${i}]`;
-    const weight = item['weight'] === undefined ? 1 : integer(item['weight'], 0, 1_000_000);
+    const weight = integer(item['weight'] ?? 1, 0, 1_000_000);
     if (weight === undefined) {
       problems.error(`${field}.weight`, `${shown(item['weight'])} is not a weight; the endpoint is left out.`);
       continue;

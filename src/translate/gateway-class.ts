@@ -16,14 +16,12 @@ const SUPPORTED_FEATURES = [
   'GatewayAddressEmpty',
   'GatewayHTTPListenerIsolation',
   'GatewayPort8080',
-  'GatewayStaticAddresses',
   'HTTPRoute',
   'HTTPRoute303RedirectStatusCode',
   'HTTPRoute307RedirectStatusCode',
   'HTTPRoute308RedirectStatusCode',
   'HTTPRouteBackendRequestHeaderModification',
   'HTTPRouteBackendTimeout',
-  'HTTPRouteBackendURLRewrite',
   'HTTPRouteDestinationPortMatching',
   'HTTPRouteHostRewrite',
   'HTTPRouteMethodMatching',
@@ -39,7 +37,14 @@ const SUPPORTED_FEATURES = [
   'ReferenceGrant',
 ] as const;
 
-const SUPPORTED_FEATURE_OBJECTS = SUPPORTED_FEATURES.map((name) => ({ name }));
+/** Honouring addresses takes knowing which can be had. */
+const STATIC_ADDRESSES = 'GatewayStaticAddresses';
+
+function supportedFeatures(options: TranslatorOptions): { name: string }[] {
+  const names: string[] = [...SUPPORTED_FEATURES];
+  if (options.isUsableAddress !== undefined) names.push(STATIC_ADDRESSES);
+  return names.sort().map((name) => ({ name }));
+}
 
 const BUNDLE_ANNOTATION = 'gateway.networking.k8s.io/bundle-version';
 /** Minor releases of the API whose resources are understood. */
@@ -63,7 +68,7 @@ export function translateClass(reader: Reader, object: KubeObject, options: Tran
     problems.error('spec.parametersRef', refused);
   }
   conditions.push(...versionCondition(reader, generation));
-  return { status: { conditions, supportedFeatures: SUPPORTED_FEATURE_OBJECTS }, problems };
+  return { status: { conditions, supportedFeatures: supportedFeatures(options) }, problems };
 }
 
 /** Why a parametersRef cannot be honoured, or null if there is none. */

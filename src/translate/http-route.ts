@@ -45,6 +45,7 @@ export function translateHttpRoute(
     translateRule(reader, object.kind, namespace, value, `spec.rules[${i}]`, problems),
   );
   const verdict = judge(rules);
+  warnOfDoubles(rules, problems);
 
   const accepted = parents.filter((parent) => parent.refused === null);
   const attachments = attachmentsOf(accepted);
@@ -96,6 +97,22 @@ function hostnamesOf(value: unknown, problems: Problems): string[] | null {
     else problems.error(`spec.hostnames[${i}]`, `${shown(item)} is not a hostname.`);
   }
   return given.length > 0 && found.length === 0 ? null : found;
+}
+
+/** Of equal matches the first rule in the list has every request (apis/v1 HTTPRouteRule.Matches). */
+function warnOfDoubles(rules: readonly Rule[], problems: Problems): void {
+  const first = new Map<string, number>();
+  for (const [i, rule] of rules.entries()) {
+    if (rule.unmatchable) continue;
+    for (const [k, match] of rule.matches.entries()) {
+      const text = JSON.stringify(match);
+      const earlier = first.get(text);
+      if (earlier === undefined) first.set(text, i);
+      else if (earlier !== i) {
+        problems.warning(`spec.rules[${i}].matches[${k}]`, `Rule ${earlier} matches the same and comes first.`);
+      }
+    }
+  }
 }
 
 interface Verdict {

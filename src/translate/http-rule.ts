@@ -92,7 +92,7 @@ export function translateRule(
     const own = filtersOf(ref['filters'], `${at}.filters`, reports);
     checkPrefix(own.prefixField);
     if (own.redirect !== null) unsupported(`${at}.filters`, 'RequestRedirect is not supported on a backendRef.');
-    const weight = ref['weight'] === undefined ? 1 : integer(ref['weight'], 0, WEIGHT_MAX);
+    const weight = integer(ref['weight'] ?? 1, 0, WEIGHT_MAX);
     if (weight === undefined) unsupported(`${at}.weight`, `${shown(ref['weight'])} is not a weight.`);
     return { cluster, backend: label, weight: weight ?? 0, filters: own.filters };
   });
