@@ -94,6 +94,8 @@ export const LIMITS = {
   // --- routing and balancing
   /** Size of a user's compiled regular expression: a match costs at most this times the bytes matched. */
   REGEX_INSTRUCTIONS: 512,
+  /** States that one regular expression keeps for speed (its lazily built automaton); ordinary ones need half. */
+  REGEX_CACHE_BYTES: 16 * KB,
   /** Largest Maglev table (NSDI 2016, section 5.3: 65,537 serves hundreds of backends within 1 %). */
   MAGLEV_ENTRIES: 65_537,
 

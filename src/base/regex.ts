@@ -30,10 +30,20 @@ export class Regex {
     if (size > LIMITS.REGEX_INSTRUCTIONS) {
       throw new RegexError(pattern, `too complex (${size} instructions, limit ${LIMITS.REGEX_INSTRUCTIONS})`);
     }
+    // The package grants each automaton 8 MB, which clients could make every pattern use up; building and dropping that many
+    // states for an exploding pattern also takes ten times as long as with a small budget.
+    const { dfa } = this.#compiled.re2();
+    dfa.stateBudget = LIMITS.REGEX_CACHE_BYTES;
+    dfa.memBudget = LIMITS.REGEX_CACHE_BYTES;
   }
 
   /** Whether the whole of bytes[start..end), read as UTF-8, matches. */
   matches(bytes: Uint8Array, start: number, end: number): boolean {
     return this.#compiled.testExact(bytes.subarray(start, end));
+  }
+
+  /** What the states kept for speed take, by the package's own estimate. */
+  get cachedBytes(): number {
+    return LIMITS.REGEX_CACHE_BYTES - this.#compiled.re2().dfa.memBudget;
   }
 }
