@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { AdminServer } from '../admin/server.ts';
-import { EXIT } from '../base/errors.ts';
+import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Logger } from '../base/log.ts';
 import { encodeEntry } from '../ir/codec.ts';
@@ -96,7 +96,7 @@ class Controller implements ChannelOwner, Downstream {
         this.#addSlot(this.#channel.takeFd(), this.#channel.takeFd());
         break;
       case 'welcome':
-        this.#start(message.revision).catch((error) => this.#fatal(EXIT.cannotRun, error));
+        this.#start(message.revision).catch((error) => this.#fatal(error));
         break;
       case 'acked':
         state.acked = message.revision;
@@ -193,7 +193,8 @@ class Controller implements ChannelOwner, Downstream {
     resources.start();
   }
 
-  #fatal(code: number, error: unknown): void {
+  #fatal(error: unknown): void {
+    const code = error instanceof ExitError ? error.code : EXIT.cannotRun;
     this.#say({ type: 'fatal', code, message: error instanceof Error ? error.message : String(error) });
   }
 

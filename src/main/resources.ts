@@ -11,9 +11,18 @@ import { Store } from '../store/store.ts';
 import type { Changes, KubeObject, ObjectKey } from '../store/world.ts';
 import { keyOf } from '../store/world.ts';
 import { type Condition, type Status, settled } from '../translate/conditions.ts';
+import type { TranslatorOptions } from '../translate/context.ts';
 import { Translator } from '../translate/translator.ts';
 import type { Options } from './options.ts';
-import { createSources, type Sources } from './sources.ts';
+import { createSources, type Sources, TIMERS } from './sources.ts';
+
+/** How resources are understood when no flag says otherwise. */
+export const DEFAULT_TRANSLATION: TranslatorOptions = {
+  controllerName: 'rauta.io/gateway-controller',
+  implicitClass: 'rauta',
+  defaultAddresses: ['0.0.0.0', '::'],
+  portMap: new Map(),
+};
 
 export class Resources implements SourceSink {
   readonly #log: Logger;
@@ -24,7 +33,6 @@ export class Resources implements SourceSink {
   readonly #sources: Sources;
   /** Problems that sources have, by origin. */
   readonly #sourceProblems = new Map<string, readonly Problem[]>();
-  #waitingFor: number;
   #published = false;
 
   constructor(options: Options, log: Logger, publisher: Publisher) {
@@ -36,9 +44,8 @@ export class Resources implements SourceSink {
       defaultAddresses: options.listen,
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
-    this.#batch = new Batch({ after: afterMs }, (changes) => this.#revise(changes));
-    this.#sources = createSources(options, this.#store);
-    this.#waitingFor = this.#sources.all.length;
+    this.#batch = new Batch(TIMERS, (changes) => this.#revise(changes));
+    this.#sources = createSources(options);
   }
 
   /** Everything there was at the start has been read and published. */
@@ -47,19 +54,17 @@ export class Resources implements SourceSink {
   }
 
   start(): void {
-    for (const source of this.#sources.all) source.start(this);
+    this.#sources.source.start(this);
   }
 
   rescan(): void {
-    for (const source of this.#sources.all) source.rescan();
+    this.#sources.source.rescan();
   }
 
   // ---- SourceSink
 
   apply(upserts: readonly KubeObject[], removals: readonly ObjectKey[]): void {
-    const changed = this.#store.apply(upserts, removals);
-    this.#batch.add(changed);
-    this.#sources.onStored(changed);
+    this.#batch.add(this.#store.apply(upserts, removals));
   }
 
   problems(origin: string, problems: readonly Problem[]): void {
@@ -69,9 +74,9 @@ export class Resources implements SourceSink {
     this.#tell(problems.filter((p) => !before.has(describe(p))));
   }
 
-  /** One source has delivered everything; when all have, the first revision goes out, whole. */
+  /** Everything there is has been delivered: the first revision goes out, whole. */
   synced(): void {
-    if (--this.#waitingFor > 0 || this.#published) return;
+    if (this.#published) return;
     this.#batch.flush();
     this.#published = true;
     this.#publisher.publishAll([...this.#translator.ir.values()]);
@@ -135,11 +140,6 @@ export class Resources implements SourceSink {
 
 function describe(problem: Problem): string {
   return JSON.stringify([problem.severity, problem.message, problem.place]);
-}
-
-function afterMs(ms: number, fire: () => void): () => void {
-  const timer = setTimeout(fire, ms);
-  return () => clearTimeout(timer);
 }
 
 /** Names of a Secret's keys stay, their values do not. */

@@ -1,9 +1,12 @@
 // From the command line to a role. Everything a user can do wrong ends here, with a word and an exit code.
 
+import { existsSync } from 'node:fs';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { Logger } from '../base/log.ts';
+import { environmentObjects } from '../source/environment.ts';
 import { FLAGS, type Parsed, parseOptions, suggestion, variableOf } from './options.ts';
 import { CHILD_COMMAND } from './process.ts';
+import { environmentOf } from './sources.ts';
 import { versionInfo } from './version.ts';
 
 const COMMANDS: Readonly<Record<string, string>> = {
@@ -58,6 +61,9 @@ async function serve(argv: readonly string[]): Promise<number> {
     { level: options.logLevel, json: options.logFormat === 'json' },
   );
   for (const warning of warnings) log.warn(warning);
+  for (const path of options.config)
+    if (!existsSync(path)) throw new ExitError(EXIT.configuration, `--config ${path}: no such file or folder`);
+  if (options.backendAddresses.length > 0) environmentObjects(environmentOf(options));
   const { Keeper } = await import('./keeper.ts');
   const code = await new Keeper(options, log).run();
   process.exit(code);

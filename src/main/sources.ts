@@ -1,24 +1,42 @@
-// Which sources the options ask for.
+// Which sources the options ask for: files or the environment, with the hostnames of Backends resolved around them.
 
+import { DnsSource, SystemResolver } from '../source/dns.ts';
+import { EnvironmentSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
 import type { Place, Source } from '../source/source.ts';
-import type { Store } from '../store/store.ts';
+import type { Timers } from '../store/batch.ts';
 import type { ObjectKey } from '../store/world.ts';
 import type { Options } from './options.ts';
 
+export const TIMERS: Timers = {
+  after: (ms, fire) => {
+    const timer = setTimeout(fire, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
 export interface Sources {
-  readonly all: readonly Source[];
-  /** The store took these changes in: a source may depend on what others delivered. */
-  onStored(changed: ReadonlySet<ObjectKey>): void;
+  readonly source: Source;
   /** Where in which file an object (or a field of it) stands; null when it came from elsewhere. */
   placeOf(object: ObjectKey, field: string | undefined): Place | null;
 }
 
-export function createSources(options: Options, _store: Store): Sources {
+export function createSources(options: Options): Sources {
   const files = options.config.length > 0 ? new FileSource(options.config) : null;
+  const inner: Source[] = files === null ? [] : [files];
+  if (options.backendAddresses.length > 0) inner.push(new EnvironmentSource(environmentOf(options)));
   return {
-    all: files === null ? [] : [files],
-    onStored: () => {},
+    source: new DnsSource(inner, new SystemResolver(), TIMERS),
     placeOf: (object, field) => files?.placeOf(object, field ?? '') ?? null,
+  };
+}
+
+/** The briefs' variables as the environment source takes them. */
+export function environmentOf(options: Options): ConstructorParameters<typeof EnvironmentSource>[0] {
+  return {
+    bind: options.bindAddress as string,
+    backends: options.backendAddresses,
+    gatewayClass: options.gatewayClass,
+    controllerName: options.controllerName,
   };
 }

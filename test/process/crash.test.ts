@@ -76,7 +76,10 @@ test('a killed controller costs no request, and the next one takes up where it w
   const port = await freePort();
   const [one, two] = [await backend('one'), await backend('two')];
   const backends = backendYaml('one', one.port) + backendYaml('two', two.port);
-  const rauta = await Rauta.start({ 'a.yaml': gateway(port) + backends, 'route.yaml': routeYaml('app', '/', 'one') });
+  const rauta = await Rauta.start({
+    'a.yaml': gateway(port) + backends + routeYaml('other', '/other', 'one'),
+    'route.yaml': routeYaml('app', '/', 'one'),
+  });
   for (let i = 0; i < 20; i++) await get(port, '/x');
   const before = await counters(rauta);
   const revision = await rauta.metric('rauta_config_revision');
@@ -163,5 +166,37 @@ test('workers hold no privileges, no environment and no core dumps', async () =>
     assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /^Max core file size\s+0\s+0/m);
     assert.ok(!readFileSync(`/proc/${pid}/environ`, 'utf8').includes('sesame'));
   }
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a revision that two workers die of is quarantined until the next one', async () => {
+  const port = await freePort();
+  const [one, two] = [await backend('one'), await backend('two')];
+  const backends = backendYaml('one', one.port) + backendYaml('two', two.port);
+  const rauta = await Rauta.start({ 'a.yaml': gateway(port) + backends, 'route.yaml': routeYaml('app', '/', 'one') });
+  rauta.write('route.yaml', routeYaml('app', '/', 'two'));
+  const ask = (): ReturnType<typeof get> => get(port, '/x').catch(() => ({ status: 0, body: '', headers: {} }));
+  await until(ask, (a) => a.headers['x-backend'] === 'two');
+  for (let death = 0; death < 2; death++) {
+    const worker = (await rauta.workers()).find((w) => w.state === 'serving') as { pid: number };
+    process.kill(worker.pid, 'SIGKILL');
+    await rauta.said((line) => line.message === 'worker died' && line['pid'] === worker.pid);
+    if (death === 0)
+      await until(
+        async () => ({
+          status: (await rauta.workers()).filter((w) => w.state === 'serving').length,
+          body: '',
+          headers: {},
+        }),
+        (a) => a.status === 1,
+      );
+  }
+  await rauta.said((line) => line.message.startsWith('revision is quarantined'));
+  await until(ask, (a) => a.headers['x-backend'] === 'one');
+  assert.equal(await rauta.metric('rauta_config_quarantined'), 1);
+  assert.equal(JSON.parse((await rauta.ask('/config')).body).quarantined, 2);
+  rauta.write('route.yaml', routeYaml('app', '/', 'two', '      timeouts: { request: 5s }\n'));
+  await until(ask, (a) => a.headers['x-backend'] === 'two');
+  assert.equal(await rauta.metric('rauta_config_quarantined'), 0);
   assert.equal(await rauta.stop(), 0);
 });

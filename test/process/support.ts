@@ -6,6 +6,7 @@ import { Agent, createServer, type IncomingMessage, request, type Server, type S
 import { type AddressInfo, createServer as createTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
@@ -24,6 +25,12 @@ export interface LogLine {
   readonly message: string;
   readonly [field: string]: unknown;
 }
+
+/** A failed test leaves no program behind. */
+const running = new Set<ChildProcess>();
+after(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
 
 /** One running program. */
 export class Rauta {
@@ -48,7 +55,13 @@ export class Rauta {
     child.stdout?.setEncoding('utf8').on('data', (part: string) => {
       this.access += part;
     });
-    this.exited = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+    running.add(child);
+    this.exited = new Promise((resolve) =>
+      child.on('exit', (code) => {
+        running.delete(child);
+        resolve(code);
+      }),
+    );
   }
 
   /** `files` by name; `args` and `env` besides. Does not wait. */
@@ -277,29 +290,30 @@ ${more}---
 export class Load {
   readonly counts = new Map<string, number>();
   #stopped = false;
+  readonly #agent: Agent;
   readonly #loops: Promise<void>[];
 
   constructor(port: number, path: string, connections: number) {
-    const agent = new Agent({ keepAlive: true, maxSockets: connections });
-    this.#loops = Array.from({ length: connections }, () => this.#loop(port, path, agent));
+    this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
+    this.#loops = Array.from({ length: connections }, () => this.#loop(port, path));
   }
 
   async stop(): Promise<Record<string, number>> {
     this.#stopped = true;
     await Promise.all(this.#loops);
+    this.#agent.destroy();
     return Object.fromEntries(this.counts);
   }
 
-  async #loop(port: number, path: string, agent: Agent): Promise<void> {
+  async #loop(port: number, path: string): Promise<void> {
     while (!this.#stopped) {
       let key: string;
       try {
-        key = String((await get(port, path, {}, { agent })).status);
+        key = String((await get(port, path, {}, { agent: this.#agent })).status);
       } catch (error) {
         key = (error as NodeJS.ErrnoException).code ?? String(error);
       }
       this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
     }
-    agent.destroy();
   }
 }

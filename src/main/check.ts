@@ -1,0 +1,30 @@
+// `rauta check`: the files' own problems and what the translator says of them together.
+
+import { EXIT } from '../base/errors.ts';
+import { check } from '../cli/check.ts';
+import type { Problem } from '../source/source.ts';
+import { Store } from '../store/store.ts';
+import type { KubeObject } from '../store/world.ts';
+import { Translator } from '../translate/translator.ts';
+import { DEFAULT_TRANSLATION } from './resources.ts';
+
+export async function runCheck(argv: readonly string[]): Promise<number> {
+  const flag = argv.find((a) => a.startsWith('-'));
+  if (flag !== undefined) {
+    process.stderr.write(`rauta check: unknown flag ${flag}; it takes files and folders only\n`);
+    return EXIT.usage;
+  }
+  const { exitCode, lines } = await check(argv, { translate });
+  (exitCode === EXIT.usage || exitCode === EXIT.cannotRun ? process.stderr : process.stdout).write(
+    `${lines.join('\n')}\n`,
+  );
+  return exitCode;
+}
+
+function translate(objects: readonly KubeObject[]): Problem[] {
+  const store = new Store();
+  const keys = store.apply(objects, []);
+  const translator = new Translator(DEFAULT_TRANSLATION);
+  translator.update(store, { keys });
+  return [...translator.diagnostics.values()].flat();
+}
