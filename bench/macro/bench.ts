@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { measure, type Sample, WORKS, type Work } from './measure.ts';
@@ -147,7 +147,7 @@ try {
     peers: peers.map(({ name, version }) => ({ name, version })),
     rows,
   };
-  const out = join(here, '../results', args.out);
+  const out = isAbsolute(args.out) ? args.out : join(here, '../results', args.out);
   writeFileSync(`${out}.json`, `${JSON.stringify(result, null, 2)}\n`);
   const text = table(rows, peers);
   writeFileSync(
