@@ -172,21 +172,21 @@ test('an equal object, another resourceVersion or a status of ours changes nothi
   assert.deepEqual(touched(bench.change([make('ConfigMap', 'stranger', {})])), NOTHING);
 });
 
-test('a fault of ours costs one object and says so', () => {
+test('a fault of ours costs one object, says so, and is forgotten when it is over', () => {
   const bench = world();
-  const broken: World = {
+  const breaking = (fault: string): World => ({
     get: (kind, namespace, name) => {
-      if (kind === 'Service' && name === 'two') throw new Error('broken');
+      if (`${kind}/${name}` === fault) throw new Error('broken');
       return bench.store.get(kind, namespace, name);
     },
     list: (kind) => bench.store.list(kind),
-    by: (index, value) => bench.store.by(index, value),
-  };
-  const keys = bench.store.apply(
-    [route('a', 'edge', ['/changed'], 'one'), route('b', 'edge', ['/changed'], 'two')],
-    [],
-  );
-  const update = bench.translator.update(broken, { keys });
+    by: (index, value) => {
+      if (`${index}/${value}` === fault) throw new Error('broken');
+      return bench.store.by(index, value);
+    },
+  });
+  const routes = (path: string): KubeObject[] => [route('a', 'edge', [path], 'one'), route('b', 'edge', [path], 'two')];
+  const update = bench.translator.update(breaking('Service/two'), { keys: bench.store.apply(routes('/changed'), []) });
   assert.deepEqual(touched(update), {
     upserts: ['rule/HTTPRoute/default/a/0'],
     removals: ['rule/HTTPRoute/default/a/1'],
@@ -194,4 +194,15 @@ test('a fault of ours costs one object and says so', () => {
     diagnostics: ['HTTPRoute/default/b'],
   });
   assert.match(update.diagnostics.get('HTTPRoute/default/b')?.[0]?.message ?? '', /Cannot be translated: broken/);
+  assert.deepEqual(bench.change(routes('/again')).diagnostics, new Map([['HTTPRoute/default/b', []]]));
+
+  const moved = bench.store.apply([slice('one-1', 'one', ['10.0.0.7'])], []);
+  const failed = bench.translator.update(breaking('slicesByService/default/one'), { keys: moved });
+  assert.deepEqual(touched(failed), { ...NOTHING, diagnostics: ['Service/default/one'] });
+  const healed = bench.change([slice('one-1', 'one', ['10.0.0.8'])]);
+  assert.deepEqual(touched(healed), {
+    ...NOTHING,
+    upserts: ['cluster/Service/default/one/80'],
+    diagnostics: ['Service/default/one'],
+  });
 });

@@ -297,15 +297,11 @@ export class Translator {
   /** Several clusters may come from one object (the ports of a Service): what is wrong with it is said once. */
   #setClusterProblems(key: Key, problems: readonly Problem[]): void {
     const object = key.slice('cluster/'.length, key.lastIndexOf('/'));
-    let byCluster = this.#clusterProblems.get(object);
-    if (byCluster === undefined) {
-      if (problems.length === 0) return;
-      byCluster = new Map();
-      this.#clusterProblems.set(object, byCluster);
-    }
+    const byCluster = this.#clusterProblems.get(object) ?? new Map<Key, readonly Problem[]>();
     if (problems.length > 0) byCluster.set(key, problems);
     else byCluster.delete(key);
-    if (byCluster.size === 0) this.#clusterProblems.delete(object);
+    if (byCluster.size > 0) this.#clusterProblems.set(object, byCluster);
+    else this.#clusterProblems.delete(object);
     const sorted = [...byCluster].sort(([a], [b]) => compare(a, b));
     this.#setDiagnostics(
       object,
