@@ -37,6 +37,11 @@ func up(args []string) int {
 	if err := o.makeDir(); err != nil {
 		return fail(err)
 	}
+	lock, err := lockDir(o.dir) // asked for here, so that nobody takes another cluster for this one
+	if err != nil {
+		return fail(err)
+	}
+	lock.Close()
 	self, err := os.Executable()
 	if err != nil {
 		return fail(err)
@@ -150,12 +155,12 @@ func execIn(args []string) int {
 		return fail(err)
 	}
 	defer c.Close()
+	sig := make(chan os.Signal, 4) // before the command can be heard of, so that none is missed
+	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	cmd := &control.Command{Args: append([]string{path}, fs.Args()[1:]...), Env: sandbox.CleanEnv(prefix), Dir: cwd}
 	if err := c.Send(&control.Request{Op: control.OpExec, Command: cmd}, 0, 1, 2); err != nil {
 		return fail(err)
 	}
-	sig := make(chan os.Signal, 4)
-	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
 		for s := range sig {
 			if n, ok := s.(syscall.Signal); ok {

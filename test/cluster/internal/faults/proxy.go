@@ -69,16 +69,31 @@ func New(target *url.URL, transport http.RoundTripper) *Proxy {
 	return p
 }
 
-// Transport reaches the API server with the front proxy's certificate.
-func Transport(caFile []byte, cert tls.Certificate) http.RoundTripper {
+// transport reaches the API server in two ways. With the front proxy's certificate a request is from
+// whom its headers name; without it, a request is from whom its token names, or from nobody. One way for
+// both would make the front proxy itself the author of what comes without a certificate.
+type transport struct{ speaking, plain http.RoundTripper }
+
+// Transport reaches the API server, where need be with the front proxy's certificate.
+func Transport(ca []byte, cert tls.Certificate) http.RoundTripper {
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(caFile)
-	return &http.Transport{
-		TLSClientConfig:     &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}},
-		ForceAttemptHTTP2:   true,
-		MaxIdleConnsPerHost: maxIdle,
-		DisableCompression:  true, // bodies pass as they are
+	pool.AppendCertsFromPEM(ca)
+	to := func(certs ...tls.Certificate) http.RoundTripper {
+		return &http.Transport{
+			TLSClientConfig:     &tls.Config{RootCAs: pool, Certificates: certs},
+			ForceAttemptHTTP2:   true,
+			MaxIdleConnsPerHost: maxIdle,
+			DisableCompression:  true, // bodies pass as they are
+		}
 	}
+	return &transport{speaking: to(cert), plain: to()}
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get(remoteUser) != "" {
+		return t.speaking.RoundTrip(r)
+	}
+	return t.plain.RoundTrip(r)
 }
 
 // speakFor replaces whatever a client says about itself in the front proxy's headers by what its

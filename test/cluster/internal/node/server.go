@@ -158,7 +158,7 @@ func (s *logStore) handle(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, noPrevious, http.StatusBadRequest)
 		return
 	case l == nil:
-		http.Error(w, "no log: the container has not started", http.StatusNotFound)
+		http.Error(w, "the container is waiting to start, or the pod has gone: there is no log", http.StatusBadRequest)
 		return
 	}
 	left := -1
