@@ -3,7 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject, ObjectKey } from '../../store/world.ts';
-import type { Place } from '../source.ts';
+import type { Place, Problem } from '../source.ts';
 import type { ConfigFile } from './config-file.ts';
 
 interface Delivered {
@@ -24,33 +24,35 @@ export class Catalog {
   readonly files = new Map<string, ConfigFile>();
   /** Paths of the files that define an object, sorted. */
   readonly #owners = new Map<ObjectKey, readonly string[]>();
+  /** Objects that several files define. */
+  readonly #contested = new Set<ObjectKey>();
   readonly #delivered = new Map<ObjectKey, Delivered>();
 
   /** Replaces files by path (null removes one) and returns what that changes. */
   update(changed: ReadonlyMap<string, ConfigFile | null>): CatalogChange {
     const touched = new Set<ObjectKey>();
     const files = new Set(changed.keys());
+    this.#addRivals(changed.keys(), files);
     for (const [path, file] of changed) {
       const before = this.files.get(path);
-      const claims = file?.claims;
-      for (const [key, claim] of before?.claims ?? []) {
-        const now = claims?.get(key);
-        this.#rivals(key, files);
+      const objects = file?.objects;
+      for (const [key, object] of before?.objects ?? []) {
+        const now = objects?.get(key);
         if (now === undefined) this.#disown(key, path);
-        if (now?.object !== claim.object) touched.add(key);
+        if (now !== object) touched.add(key);
       }
-      for (const key of claims?.keys() ?? []) {
-        if (before?.claims.has(key)) continue;
+      for (const key of objects?.keys() ?? []) {
+        if (before?.objects.has(key)) continue;
         this.#own(key, path);
         touched.add(key);
       }
       if (file === null) this.files.delete(path);
       else this.files.set(path, file);
     }
+    this.#addRivals(changed.keys(), files);
     const upserts: KubeObject[] = [];
     const removals: ObjectKey[] = [];
     for (const key of touched) {
-      this.#rivals(key, files);
       const change = this.#settle(key);
       if (change === 'gone') removals.push(key);
       else if (change !== null) upserts.push(change);
@@ -58,10 +60,16 @@ export class Catalog {
     return { upserts, removals, files };
   }
 
-  /** Where an object of `path` stands first, if that is in another file. */
-  firstPlace(key: ObjectKey, path: string): Place | null {
-    const first = this.#owners.get(key)?.[0];
-    return first === undefined || first === path ? null : (this.files.get(first)?.placeOf(key, '') ?? null);
+  /** What is wrong with a file. */
+  problems(path: string): Problem[] {
+    const file = this.files.get(path);
+    if (file === undefined) return [];
+    const elsewhere = new Map<ObjectKey, Place>();
+    for (const key of this.#contested) {
+      const first = this.#owners.get(key)?.[0] as string;
+      if (first !== path && file.objects.has(key)) elsewhere.set(key, this.placeOf(key, '') as Place);
+    }
+    return file.problems(elsewhere);
   }
 
   placeOf(key: ObjectKey, field: string): Place | null {
@@ -76,24 +84,29 @@ export class Catalog {
   #own(key: ObjectKey, path: string): void {
     const owners = this.#owners.get(key);
     this.#owners.set(key, owners === undefined ? [path] : [...owners, path].sort());
+    if (owners !== undefined) this.#contested.add(key);
   }
 
   #disown(key: ObjectKey, path: string): void {
     const rest = this.#owners.get(key)?.filter((p) => p !== path) ?? [];
+    if (rest.length < 2) this.#contested.delete(key);
     if (rest.length === 0) this.#owners.delete(key);
     else this.#owners.set(key, rest);
   }
 
   /** A file that moves or drops an object changes what the others that define it say. */
-  #rivals(key: ObjectKey, files: Set<string>): void {
-    const owners = this.#owners.get(key);
-    if (owners !== undefined && owners.length > 1) for (const path of owners) files.add(path);
+  #addRivals(paths: Iterable<string>, files: Set<string>): void {
+    const changed = new Set(paths);
+    for (const key of this.#contested) {
+      const owners = this.#owners.get(key) as readonly string[];
+      if (owners.some((path) => changed.has(path))) for (const path of owners) files.add(path);
+    }
   }
 
   /** What is to be delivered for a key now: its object when that changed, `gone`, or null when nothing did. */
   #settle(key: ObjectKey): KubeObject | 'gone' | null {
     const first = this.#owners.get(key)?.[0];
-    const said = first === undefined ? undefined : this.files.get(first)?.claims.get(key)?.object;
+    const said = first === undefined ? undefined : this.files.get(first)?.objects.get(key);
     const before = this.#delivered.get(key);
     if (said === undefined) return this.#delivered.delete(key) ? 'gone' : null;
     if (before !== undefined && isDeepStrictEqual(before.said, said)) return null;

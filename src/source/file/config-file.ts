@@ -4,26 +4,20 @@ import { isUtf8 } from 'node:buffer';
 import { LIMITS } from '../../base/limits.ts';
 import type { KubeObject, ObjectKey } from '../../store/world.ts';
 import type { Place, Problem } from '../source.ts';
-import { locateInChunk, type ReadChunk, type ReadObject, readChunk } from './document.ts';
+import { locateInChunk, type ReadChunk, type ReadObject } from './document.ts';
+import { EMPTY, layOut } from './layout.ts';
 import { Lines } from './lines.ts';
-import { split } from './yaml.ts';
-
-/** An object as a file defines it. */
-export interface Claim {
-  readonly object: KubeObject;
-  /** Where it stands now; null when the file no longer says it but cannot be read as a whole, so that it is kept. */
-  readonly at: { readonly chunk: number; readonly read: ReadObject } | null;
-}
 
 export class ConfigFile {
   readonly path: string;
-  claims: ReadonlyMap<ObjectKey, Claim> = new Map();
+  /** The objects it defines, the ones it only keeps included. */
+  objects: ReadonlyMap<ObjectKey, KubeObject> = new Map();
   /** Why the file itself cannot be read; null when it can. */
   failure: string | null = null;
-  #text = '';
-  #chunks: readonly ReadChunk[] = [];
-  #starts: readonly number[] = [];
+  #layout = EMPTY;
   #lines = new Lines('');
+  /** Keys of objects that it no longer says but keeps, for it cannot be read as a whole, or the object is wrong now. */
+  #kept: ReadonlySet<ObjectKey> = new Set();
   /** Second definitions within this file: key and offset. */
   #doubles: readonly { key: ObjectKey; offset: number }[] = [];
   /** Complaints about the file as a whole. */
@@ -34,25 +28,25 @@ export class ConfigFile {
   }
 
   get empty(): boolean {
-    return this.#chunks.length === 0;
+    return this.#layout.chunks.length === 0;
   }
 
   /** Whether anything in it could not be parsed. */
   get broken(): boolean {
-    return this.#chunks.some((c) => c.broken);
+    return this.#layout.chunks.some((c) => c.broken);
   }
 
   /** Whether anything in it is broken, or an object wrong. */
   get wrong(): boolean {
     return (
       this.#whole.length > 0 ||
-      this.#chunks.some((c) => c.broken || c.objects.some((o) => o.key !== null && o.object === null))
+      this.#layout.chunks.some((c) => c.broken || c.objects.some((o) => o.key !== null && o.object === null))
     );
   }
 
   /** Whether it says the object now. */
   defines(key: ObjectKey): boolean {
-    return (this.claims.get(key)?.at ?? null) !== null;
+    return this.objects.has(key) && !this.#kept.has(key);
   }
 
   /** A file of these bytes that reuses the unchanged chunks of this one and keeps what can no longer be read. */
@@ -69,68 +63,70 @@ export class ConfigFile {
     }
     let text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
     if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
-    const parts = split(text);
-    if (parts.length > LIMITS.CONFIG_FILE_DOCUMENTS) {
+    const layout = layOut(text, before.#layout, LIMITS.CONFIG_FILE_DOCUMENTS);
+    if (layout === null) {
       this.#keep(before, `more than ${LIMITS.CONFIG_FILE_DOCUMENTS} documents`);
       return;
     }
-    this.#text = text;
+    this.#layout = layout;
     this.#lines = new Lines(text);
-    this.#starts = parts.map((p) => p.start);
-    this.#chunks = reread(parts, before.#chunks);
     this.#claim(before);
   }
 
   /** As `before`, with a complaint about the whole file. */
   #keep(before: ConfigFile, message: string): void {
-    this.#text = before.#text;
+    this.#layout = before.#layout;
     this.#lines = before.#lines;
-    this.#starts = before.#starts;
-    this.#chunks = before.#chunks;
     this.#doubles = before.#doubles;
-    this.claims = before.claims;
+    this.objects = before.objects;
+    this.#kept = before.#kept;
     this.#whole = [{ severity: 'error', message, place: { file: this.path, line: 1, column: 1 } }];
   }
 
   #claim(before: ConfigFile): void {
-    const claims = new Map<ObjectKey, Claim>();
+    const objects = new Map<ObjectKey, KubeObject>();
     const doubles: { key: ObjectKey; offset: number }[] = [];
-    const wrong = new Set<ObjectKey>();
-    this.#chunks.forEach((chunk, i) => {
-      for (const read of chunk.objects) {
-        if (read.key === null) continue;
-        if (claims.has(read.key)) doubles.push({ key: read.key, offset: (this.#starts[i] as number) + read.offset });
-        else if (read.object === null) wrong.add(read.key);
-        else claims.set(read.key, { object: read.object, at: { chunk: i, read } });
+    const wrong: ObjectKey[] = [];
+    this.#layout.chunks.forEach((chunk, i) => {
+      for (const { key, object, offset } of chunk.objects) {
+        if (key === null) continue;
+        if (objects.has(key)) doubles.push({ key, offset: (this.#layout.starts[i] as number) + offset });
+        else if (object === null) wrong.push(key);
+        else objects.set(key, object);
       }
     });
     // What cannot be read keeps what it last said: a wrong object itself, a broken document whatever is missing now.
-    if (this.broken)
-      for (const [key, claim] of before.claims) if (!claims.has(key)) claims.set(key, { ...claim, at: null });
-    for (const key of wrong) {
-      const claim = before.claims.get(key);
-      if (claim !== undefined && !claims.has(key)) claims.set(key, { ...claim, at: null });
+    const kept = new Set<ObjectKey>();
+    for (const key of this.broken ? before.objects.keys() : wrong) {
+      const object = before.objects.get(key);
+      if (object === undefined || objects.has(key)) continue;
+      objects.set(key, object);
+      kept.add(key);
     }
-    this.claims = claims;
+    this.objects = objects;
+    this.#kept = kept;
     this.#doubles = doubles;
   }
 
-  /** What is wrong; `firstPlace` says where an object of this file stands first, if that is another file. */
-  problems(firstPlace: (key: ObjectKey) => Place | null): Problem[] {
+  /** What is wrong; `first`: where objects of this file stand already, in other files. */
+  problems(first: ReadonlyMap<ObjectKey, Place>): Problem[] {
     const file = this.path;
     if (this.failure !== null) return [{ severity: 'error', message: this.failure, place: { file } }];
     const found: Problem[] = [...this.#whole];
-    this.#chunks.forEach((chunk, i) => {
+    this.#layout.chunks.forEach((chunk, i) => {
       for (const { severity, message, place, offset } of chunk.problems) {
-        found.push({ severity, message, place: { ...place, ...this.#position((this.#starts[i] as number) + offset) } });
+        found.push({
+          severity,
+          message,
+          place: { ...place, ...this.#position((this.#layout.starts[i] as number) + offset) },
+        });
       }
     });
     for (const { key, offset } of this.#doubles) {
       found.push(doubled(key, this.#position(offset), this.placeOf(key, '')));
     }
-    for (const [key, claim] of this.claims) {
-      const first = claim.at === null ? null : firstPlace(key);
-      if (first !== null) found.push(doubled(key, this.placeOf(key, ''), first));
+    for (const [key, place] of first) {
+      if (this.defines(key)) found.push(doubled(key, this.placeOf(key, ''), place));
     }
     if (found.length <= LIMITS.CONFIG_FILE_PROBLEMS) return found;
     const rest = found.length - LIMITS.CONFIG_FILE_PROBLEMS;
@@ -144,11 +140,14 @@ export class ConfigFile {
 
   /** Where a field of an object stands; of the object when the field is not written. */
   placeOf(key: ObjectKey, field: string): Place {
-    const at = this.claims.get(key)?.at ?? null;
-    if (at === null) return { file: this.path, object: key };
-    const chunk = this.#chunks[at.chunk] as ReadChunk;
-    const offset = field === '' ? at.read.offset : locateInChunk(chunk, at.read, field);
-    return { ...this.#position((this.#starts[at.chunk] as number) + offset), object: key };
+    const place: Place = { file: this.path, object: key };
+    if (!this.defines(key)) return place;
+    const { chunks, starts } = this.#layout;
+    const i = chunks.findIndex((c) => c.objects.some((o) => o.key === key && o.object !== null));
+    const chunk = chunks[i] as ReadChunk;
+    const read = chunk.objects.find((o) => o.key === key && o.object !== null) as ReadObject;
+    const offset = field === '' ? read.offset : locateInChunk(chunk, read, field);
+    return { ...place, ...this.#position((starts[i] as number) + offset) };
   }
 
   #position(offset: number): Place {
@@ -157,30 +156,13 @@ export class ConfigFile {
 
   /** Whether the last line is whole: editors and programs end files so, and half-written ones seldom do. */
   get endsWithNewline(): boolean {
-    return this.#text === '' || this.#text.endsWith('\n');
+    return this.#layout.text === '' || this.#layout.text.endsWith('\n');
   }
 }
 
 function doubled(key: ObjectKey, place: Place, first: Place): Problem {
   const where = `${first.file}${first.line === undefined ? '' : `:${first.line}:${first.column}`}`;
   return { severity: 'error', message: `already defined in ${where}, ignored here`, place: { ...place, object: key } };
-}
-
-/** Reads the parts, taking over chunks of the same text: by position first, then wherever they stood. */
-function reread(parts: readonly { text: string }[], before: readonly ReadChunk[]): ReadChunk[] {
-  let byText: Map<string, ReadChunk> | null = null;
-  const lengthened = parts.length - before.length;
-  return parts.map(({ text }, i) => {
-    let known: ReadChunk | undefined = before[i];
-    if (known?.text !== text) known = before[i - lengthened];
-    if (known?.text !== text && before.length > 0) {
-      byText ??= new Map(before.map((c) => [c.text, c]));
-      known = byText.get(text);
-    }
-    if (known === undefined || known.text !== text) return readChunk(text);
-    known.text = text;
-    return known;
-  });
 }
 
 /** Index of the first byte that makes the bytes no UTF-8. */

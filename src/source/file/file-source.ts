@@ -191,7 +191,7 @@ export class FileSource implements Source {
     let lost = false;
     // An editor's rename-over is whole at once; what is written in place passes through a shorter state.
     if (sameInode || file.empty)
-      for (const [key, claim] of before.claims) lost ||= claim.at !== null && !file.defines(key);
+      for (const key of before.objects.keys()) lost ||= !file.defines(key) && before.defines(key);
     if (!lost && !file.wrong && file.endsWithNewline) return false;
     const last = this.#settling.get(path);
     const same = last?.timer === null && last.bytes.equals(bytes);
@@ -243,8 +243,7 @@ export class FileSource implements Source {
     if (upserts.length > 0 || removals.length > 0) sink.apply(upserts, removals);
     for (const origin of new Set([...files, ...this.#retell])) {
       const trouble = this.#troubles.get(origin);
-      const file = this.#catalog.files.get(origin);
-      const problems = file?.problems((key) => this.#catalog.firstPlace(key, origin)) ?? [];
+      const problems = this.#catalog.problems(origin);
       this.#tell(origin, trouble === undefined ? problems : [trouble, ...problems]);
     }
     this.#retell.clear();

@@ -44,7 +44,7 @@ export function readAll(paths: readonly string[]): Reading {
   });
   for (const root of roots) for (const _ of tree.visit(root));
   catalog.update(files);
-  for (const [path, file] of files) problems.push(...file.problems((key) => catalog.firstPlace(key, path)));
+  for (const path of files.keys()) problems.push(...catalog.problems(path));
   return {
     objects: catalog.objects(),
     problems,

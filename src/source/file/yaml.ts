@@ -43,7 +43,10 @@ export function split(text: string): Chunk[] {
   const chunks: Chunk[] = [];
   let start = 0;
   const cut = (end: number): void => {
-    if (end > start) for (const chunk of splitJson(text, start, end)) chunks.push(chunk);
+    if (end > start) {
+      if (text.charCodeAt(nextInk(text, start, end)) !== 0x7b) chunks.push({ start, text: text.slice(start, end) });
+      else for (const chunk of splitJson(text, start, end)) chunks.push(chunk);
+    }
     start = end;
   };
   for (let i = markerFrom(text, 0); i >= 0; i = markerFrom(text, i + 3)) {
@@ -78,11 +81,12 @@ function markerFrom(text: string, from: number): number {
 
 /** Nothing but comments, empty lines and directives, which belong to the document behind them. */
 function onlyPrelude(text: string, start: number, end: number): boolean {
-  return (
-    /^(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*$/.test(text.slice(start, Math.min(end, start + 4096))) &&
-    end - start <= 4096
-  );
+  if (text.startsWith('---', start) || end - start > PRELUDE) return false;
+  return /^(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*$/.test(text.slice(start, end));
 }
+
+/** Longer comments before the first document make a document of their own, an empty one. */
+const PRELUDE = 65_536;
 
 function* splitJson(text: string, from: number, to: number): Generator<Chunk> {
   let start = from;

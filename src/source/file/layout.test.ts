@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { EMPTY, type Layout, layOut } from './layout.ts';
+
+function cut(text: string, before: Layout = EMPTY): Layout {
+  const layout = layOut(text, before, 1_000);
+  assert.ok(layout !== null);
+  return layout;
+}
+const seen = ({ chunks, starts }: Layout): unknown[] =>
+  chunks.map((c, i) => [starts[i], c.text, c.objects, c.problems]);
+
+test('after any change the layout is the one a first reading gives', () => {
+  const part = fc.constantFrom(
+    'a: 1\n',
+    'b: 2\n',
+    '---\n',
+    '--- # x\n',
+    '...\n',
+    '# c\n',
+    '\n',
+    '{"a": 1}',
+    '{"b": "}"}\n',
+    '  ',
+    'x\n',
+    '%YAML 1.1\n',
+  );
+  const text = fc.array(part, { maxLength: 14 }).map((parts) => parts.join(''));
+  fc.assert(
+    fc.property(text, text, text, text, (head, tail, before, after) => {
+      const old = cut(head + before + tail);
+      assert.deepEqual(seen(cut(head + after + tail, old)), seen(cut(head + after + tail)));
+    }),
+    { seed: 20261121, numRuns: 400 },
+  );
+});
+
+test('chunks that did not change are the same ones, moved or not', () => {
+  const documents = Array.from({ length: 50 }, (_, i) => `name: ${i}\n`);
+  const before = cut(documents.join('---\n'));
+  const [first, ...rest] = documents as [string, ...string[]];
+  const moved = cut([...rest, 'name: new\n', first].join('---\n'), before);
+  const known = new Set(before.chunks);
+  // The first document had no marker before it, the second one loses its own.
+  assert.equal(moved.chunks.filter((c) => !known.has(c)).length, 3);
+  assert.equal(moved.chunks.map((c) => c.text).join(''), moved.text);
+});
+
+test('too many documents are refused', () => {
+  assert.equal(layOut('a: 1\n---\nb: 2\n---\nc: 3\n', EMPTY, 2), null);
+});
