@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
+  chmodSync,
   linkSync,
   mkdirSync,
   renameSync,
@@ -13,6 +14,7 @@ import {
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { HTTPRoute } from '../../api/generated/index.ts';
+import { LIMITS } from '../../base/limits.ts';
 import { FileSource } from './file-source.ts';
 import { MemorySink, routeYaml, testFolder } from './testing.ts';
 
@@ -275,6 +277,41 @@ test('not UTF-8, a folder with the name of a file, a byte order mark', TIMEOUT, 
   await sink.until(() => sink.isSynced);
   assert.deepEqual(sink.keys(), ['bom', 'in'].map(key));
   assert.deepEqual(sink.lines(dir), ['bad.yaml:1:1 error not UTF-8 (byte 6)']);
+});
+
+test('what may not be read, is too large or too deep is named, and read when it can be', TIMEOUT, async (t) => {
+  const dir = testFolder(t);
+  chmodSync(dir, 0o755);
+  for (const name of ['a', 'closed']) writeFileSync(join(dir, `${name}.yaml`), routeYaml(name));
+  chmodSync(join(dir, 'closed.yaml'), 0);
+  mkdirSync(join(dir, 'closed'), { mode: 0 });
+  writeFileSync(join(dir, 'large.yaml'), '');
+  truncateSync(join(dir, 'large.yaml'), LIMITS.CONFIG_FILE_BYTES + 1);
+  mkdirSync(join(dir, ...Array<string>(LIMITS.CONFIG_FOLDER_DEPTH).fill('d')), { recursive: true });
+  const sink = new MemorySink();
+  const source = new FileSource([dir]);
+  t.after(() => source.stop());
+  // Root may read everything; nobody may not.
+  const root = process.geteuid?.() === 0;
+  if (root) process.seteuid?.(65_534);
+  try {
+    source.start(sink);
+    await sink.until(() => sink.isSynced);
+  } finally {
+    if (root) process.seteuid?.(0);
+  }
+  assert.deepEqual(sink.keys(), [key('a')]);
+  assert.deepEqual(
+    sink.lines(dir).filter((line) => !line.includes('cannot be watched')),
+    [
+      'closed error cannot be read: permission denied (EACCES)',
+      'closed.yaml error cannot be read: permission denied (EACCES)',
+      `${Array<string>(LIMITS.CONFIG_FOLDER_DEPTH).fill('d').join('/')} error deeper than 32 folders; not read`,
+      `large.yaml error larger than ${LIMITS.CONFIG_FILE_BYTES} bytes`,
+    ],
+  );
+  chmodSync(join(dir, 'closed.yaml'), 0o644);
+  await sink.until(() => sink.objects.has(key('closed')) && !sink.told.has(join(dir, 'closed.yaml')));
 });
 
 test('of a file with many documents only the changed ones are read again', TIMEOUT, async (t) => {

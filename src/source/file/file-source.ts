@@ -22,13 +22,19 @@ const RESCAN_MS = 30_000;
 /** A scan lets the other work of the process run after this long. */
 const SCAN_SLICE_MS = 20;
 
+/** inotify(7): which limit of the system is reached. */
+const WATCH_LIMITS: Readonly<Record<string, string>> = {
+  ENOSPC: 'ENOSPC: fs.inotify.max_user_watches is reached',
+  EMFILE: 'EMFILE: fs.inotify.max_user_instances is reached',
+};
+
 interface Settling {
   readonly tries: number;
   readonly bytes: Buffer;
   timer: NodeJS.Timeout | null;
 }
 
-/** `unread`: what was read before is read only when its stamp differs; `event`: something says it changed. */
+/** `scan`: what was read before is read again only when its stamp differs; `event`: something says that it changed. */
 type Mode = 'scan' | 'event' | 'force';
 
 export class FileSource implements Source {
@@ -121,7 +127,8 @@ export class FileSource implements Source {
       this.#pending.add(folder);
       this.#timer ??= setTimeout(() => this.#wake(), DEBOUNCE_MS);
     } else if (message !== 'ENOENT') {
-      const words = `cannot be watched (${message}); changes are seen every ${this.#rescanMs / 1000} s`;
+      const why = WATCH_LIMITS[message] ?? message;
+      const words = `cannot be watched (${why}); changes are seen every ${this.#rescanMs / 1000} s`;
       this.#setTrouble(`${folder} (watch)`, { severity: 'warning', message: words, place: { file: folder } });
     }
   }
@@ -192,7 +199,7 @@ export class FileSource implements Source {
     // An editor's rename-over is whole at once; what is written in place passes through a shorter state.
     if (sameInode || file.empty)
       for (const key of before.objects.keys()) lost ||= !file.defines(key) && before.defines(key);
-    if (!lost && !file.wrong && file.endsWithNewline) return false;
+    if (!lost && (!file.wrong || before.wrong) && file.endsWithNewline) return false;
     const last = this.#settling.get(path);
     const same = last?.timer === null && last.bytes.equals(bytes);
     const tries = (last?.tries ?? 0) + 1;
