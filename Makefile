@@ -26,3 +26,6 @@ golden: deps ## rewrite the golden files of the translator
 
 bench: deps ## CPU per request side by side with the peers on this machine (nginx, haproxy, envoy; wrk and cc are needed)
 	@sh bin/node bench/macro/bench.ts $(BENCH)
+
+soak: deps ## 64 connections for 10 minutes, byte-compared, with aborts (SOAK='--seconds 60' for less)
+	@sh bin/node test/soak/soak.ts $(SOAK)

@@ -6,7 +6,6 @@ import { Agent, createServer, type IncomingMessage, request, type Server, type S
 import { type AddressInfo, createServer as createTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
@@ -28,7 +27,7 @@ export interface LogLine {
 
 /** A failed test leaves no program behind. */
 const running = new Set<ChildProcess>();
-after(() => {
+process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 

@@ -1,0 +1,237 @@
+// `make soak`: 64 connections for 10 minutes through the whole program: bodies of 0 B to 10 MB both ways, half of them chunked, compared
+// byte for byte at both ends, while some clients abort at random. Anything wrong, or memory that keeps growing, is a failure.
+// `bin/node test/soak/soak.ts [--seconds 600] [--connections 64] [--seed 1] [--out soak]`
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Agent, createServer, type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { cpus } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const MAX_BYTES = 10 * 1024 * 1024;
+const ABORT_SHARE = 0.03;
+const PIECE = 64 * 1024;
+const SAMPLE_MS = 5_000;
+/** Of the run, before memory is looked at. */
+const WARM_UP = 0.3;
+/** How much larger memory may be in the last third than in the one before. */
+const GROWTH = 1.1;
+
+const { values: args } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '600' },
+    connections: { type: 'string', default: '64' },
+    seed: { type: 'string', default: '1' },
+    out: { type: 'string', default: 'soak' },
+  },
+});
+const seconds = Number(args.seconds);
+const connections = Number(args.connections);
+
+/** mulberry32 */
+function generator(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), a | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Any body is a piece of this, from an offset that its seed chooses: cheap to make, and any shift of it shows. */
+const pattern = Buffer.alloc(MAX_BYTES * 2);
+{
+  const next = generator(99);
+  for (let i = 0; i < pattern.length; i += 4) pattern.writeUInt32LE((next() * 2 ** 32) >>> 0, i);
+}
+const offsetOf = (seed: number): number => (seed * 2_654_435_761) % MAX_BYTES;
+
+const tally = { exchanges: 0, aborted: 0, wrong: 0, failed: 0, bytes: 0 };
+const complaints: string[] = [];
+function wrong(what: string): void {
+  tally.wrong++;
+  if (complaints.length < 20) complaints.push(what);
+}
+
+/** Compares a body with what its seed says; `whole` at its end. */
+class Check {
+  readonly #seed: number;
+  readonly #size: number;
+  #seen = 0;
+  #bad = false;
+
+  constructor(seed: number, size: number) {
+    this.#seed = seed;
+    this.#size = size;
+  }
+  take(part: Buffer): void {
+    const from = offsetOf(this.#seed) + this.#seen;
+    if (!this.#bad && part.compare(pattern, from, from + part.length) !== 0) this.#bad = true;
+    this.#seen += part.length;
+    tally.bytes += part.length;
+  }
+  verdict(): string {
+    return this.#bad ? 'differs' : this.#seen === this.#size ? '' : `${this.#seen} of ${this.#size} bytes`;
+  }
+}
+
+async function send(
+  stream: NodeJS.WritableStream & { destroyed?: boolean },
+  seed: number,
+  size: number,
+): Promise<void> {
+  const start = offsetOf(seed);
+  for (let at = 0; at < size && stream.destroyed !== true; at += PIECE) {
+    if (!stream.write(pattern.subarray(start + at, start + Math.min(size, at + PIECE)))) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          stream.removeListener('drain', done);
+          stream.removeListener('close', done);
+          resolve();
+        };
+        stream.once('drain', done);
+        stream.once('close', done);
+      });
+    }
+  }
+  stream.end();
+}
+
+/** The path tells everything: /seed/request size/response size/response chunked */
+const backend = createServer((incoming, response) => {
+  const [, seed = 0, requestSize = 0, responseSize = 0, chunked = 0] = (incoming.url ?? '').split('/').map(Number);
+  const check = new Check(seed, requestSize);
+  incoming.on('data', (part: Buffer) => check.take(part));
+  incoming.on('end', () => {
+    const verdict = check.verdict();
+    if (verdict !== '') wrong(`request body ${incoming.url}: ${verdict}`);
+    response.writeHead(200, chunked === 1 ? { 'x-seed': seed } : { 'x-seed': seed, 'content-length': responseSize });
+    void send(response, seed + 1, responseSize);
+  });
+  incoming.on('error', () => response.destroy());
+});
+backend.keepAliveTimeout = 70_000;
+await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+
+const port = await freePort();
+const rauta = await Rauta.start(
+  {
+    'a.yaml':
+      gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', (backend.address() as AddressInfo).port),
+  },
+  ['--access-log', 'off', '--workers', '2'],
+);
+
+function size(next: () => number): number {
+  const kind = next();
+  return kind < 0.1 ? 0 : Math.floor(2 ** (next() * Math.log2(MAX_BYTES)));
+}
+
+function exchange(agent: Agent, next: () => number): Promise<void> {
+  return new Promise((resolve) => {
+    const seed = Math.floor(next() * 2 ** 31);
+    const requestSize = next() < 0.5 ? 0 : size(next);
+    const responseSize = size(next);
+    const [requestChunked, responseChunked] = [next() < 0.5, next() < 0.5];
+    const abortAfter = next() < ABORT_SHARE ? Math.floor(next() * 50) : -1;
+    const path = `/${seed}/${requestSize}/${responseSize}/${responseChunked ? 1 : 0}`;
+    const headers: Record<string, string | number> = { host: 'soak.example' };
+    if (requestSize > 0 && !requestChunked) headers['content-length'] = requestSize;
+    let ended = false;
+    const end = (outcome: 'ok' | 'aborted' | 'failed', why = ''): void => {
+      if (ended) return;
+      ended = true;
+      if (outcome === 'ok') tally.exchanges++;
+      else tally[outcome]++;
+      if (outcome === 'failed' && complaints.length < 20) complaints.push(`${path}: ${why}`);
+      resolve();
+    };
+    const outgoing = request(
+      { host: '127.0.0.1', port, path, method: requestSize > 0 ? 'POST' : 'GET', headers, agent },
+      (response: IncomingMessage) => {
+        const check = new Check(seed + 1, responseSize);
+        if (response.statusCode !== 200 || response.headers['x-seed'] !== String(seed))
+          wrong(`${path}: status ${response.statusCode}, seed ${response.headers['x-seed']}`);
+        response.on('data', (part: Buffer) => check.take(part));
+        response.on('end', () => {
+          const verdict = check.verdict();
+          if (verdict !== '') wrong(`response body ${path}: ${verdict}`);
+          end('ok');
+        });
+        response.on('error', (error) => end(abortAfter >= 0 ? 'aborted' : 'failed', error.message));
+      },
+    );
+    outgoing.on('error', (error) => end(abortAfter >= 0 ? 'aborted' : 'failed', error.message));
+    if (abortAfter >= 0) setTimeout(() => outgoing.destroy(), abortAfter);
+    if (requestSize > 0) void send(outgoing, seed, requestSize);
+    else outgoing.end();
+  });
+}
+
+async function client(index: number, until: number): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const next = generator(Number(args.seed) * 1000 + index);
+  while (performance.now() < until) await exchange(agent, next);
+  agent.destroy();
+}
+
+interface Memory {
+  readonly second: number;
+  readonly rssMb: number;
+  readonly arenaMb: number;
+}
+const memory: Memory[] = [];
+const started = performance.now();
+const until = started + seconds * 1000;
+const sampler = setInterval(async () => {
+  const text = (await rauta.ask('/metrics')).body;
+  const sum = (name: string): number =>
+    [...text.matchAll(new RegExp(`^${name}\\{[^}]*\\} (.*)$`, 'gm'))].reduce((n, m) => n + Number(m[1]), 0);
+  memory.push({
+    second: Math.round((performance.now() - started) / 1000),
+    rssMb: sum('rauta_worker_resident_memory_bytes') / 1e6,
+    arenaMb: sum('rauta_worker_arena_bytes') / 1e6,
+  });
+  const last = memory.at(-1) as Memory;
+  process.stdout.write(
+    `${last.second} s: ${tally.exchanges} exchanges, ${(tally.bytes / 1e9).toFixed(2)} GB, ${tally.aborted} aborted, ${tally.wrong} wrong, ${tally.failed} failed, workers ${last.rssMb.toFixed(0)} MB (buffers ${last.arenaMb.toFixed(1)})\n`,
+  );
+}, SAMPLE_MS);
+
+await Promise.all(Array.from({ length: connections }, (_, i) => client(i, until)));
+clearInterval(sampler);
+
+const warm = memory.filter((m) => m.second >= seconds * WARM_UP);
+const middle = Math.floor(warm.length / 2);
+const most = (part: readonly Memory[]): number => Math.max(...part.map((m) => m.rssMb), 0);
+const flat = warm.length < 4 || most(warm.slice(middle)) <= most(warm.slice(0, middle)) * GROWTH;
+const deaths = rauta.log.filter((line) => line.message === 'worker died').length;
+const code = await rauta.stop();
+backend.close();
+backend.closeAllConnections();
+const result = {
+  date: new Date().toISOString(),
+  commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).trim(),
+  machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`,
+  node: process.version,
+  command: `bin/node test/soak/soak.ts --seconds ${seconds} --connections ${connections} --seed ${args.seed}`,
+  ...tally,
+  complaints,
+  workerDeaths: deaths,
+  exitCode: code,
+  memoryFlatAfterWarmUp: flat,
+  memory: memory.filter((_, i) => i % Math.max(1, Math.floor(memory.length / 20)) === 0),
+};
+const out = isAbsolute(args.out) ? args.out : join(here, '../../bench/results', args.out);
+writeFileSync(`${out}.json`, `${JSON.stringify(result, null, 2)}\n`);
+const good = tally.wrong === 0 && tally.failed === 0 && deaths === 0 && code === 0 && flat && tally.exchanges > 0;
+process.stdout.write(
+  `${good ? 'good' : `BAD: ${complaints.join('; ')}`}: ${tally.exchanges} exchanges, ${tally.wrong} wrong, ${tally.failed} failed, memory ${flat ? 'flat' : 'growing'}\n`,
+);
+process.exitCode = good ? 0 : 1;
