@@ -10,6 +10,7 @@ import { checkObject } from '../src/api/schema.ts';
 import type { Problem } from '../src/source/source.ts';
 import { Store } from '../src/store/store.ts';
 import type { KubeObject } from '../src/store/world.ts';
+import { AddressPool } from '../src/translate/addresses.ts';
 import type { Condition } from '../src/translate/conditions.ts';
 import type { TranslatorOptions } from '../src/translate/context.ts';
 import { Translator } from '../src/translate/translator.ts';
@@ -25,6 +26,7 @@ interface GoldenOptions {
   readonly statusAddresses?: readonly string[];
   readonly portMap?: Readonly<Record<string, number>>;
   readonly unusable?: readonly string[];
+  readonly addressPool?: readonly string[];
 }
 
 export interface Golden {
@@ -69,6 +71,7 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
     implicitClass: given.cluster === true ? null : 'rauta',
     defaultAddresses: given.defaultAddresses ?? ['0.0.0.0'],
     ...(given.statusAddresses === undefined ? {} : { statusAddresses: given.statusAddresses }),
+    ...(given.addressPool === undefined ? {} : { addressPool: new AddressPool(given.addressPool) }),
     portMap: new Map(Object.entries(given.portMap ?? {}).map(([from, to]) => [Number(from), to])),
     isUsableAddress: (address) => !unusable.has(address),
   };

@@ -112,6 +112,10 @@ export const LIMITS = {
   /** And at the latest after this long, under steady churn. */
   REVISION_MAX_MS: 50,
 
+  // --- addresses of Gateways
+  /** Addresses used of one range of --address-pool. */
+  ADDRESS_POOL_RANGE: 65_536,
+
   /** A dead process is replaced at once, then after 100 ms, 200 ms ... */
   RESTART_MIN_MS: 100,
   RESTART_MAX_MS: 10_000,

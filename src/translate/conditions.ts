@@ -89,6 +89,7 @@ const TABLE = {
   gatewayAddress: ['Programmed', 'False', 'AddressNotUsable', ''],
   gatewayResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
   gatewayUnresolved: ['ResolvedRefs', 'False', 'ListenersNotResolved', ''],
+  gatewayUnassigned: ['Programmed', 'False', 'AddressNotAssigned', ''],
   programmedPending: ['Programmed', 'False', 'Pending', 'Waiting for the data plane.'],
   // Listener
   listenerAccepted: ['Accepted', 'True', 'Accepted', 'The listener is valid.'],

@@ -1,6 +1,7 @@
 // What every translated kind shares: the options, the API groups, how an object's age orders it.
 
 import type { KubeObject } from '../store/world.ts';
+import type { AddressPool } from './addresses.ts';
 import { compare } from './dependencies.ts';
 
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
@@ -18,6 +19,8 @@ export interface TranslatorOptions {
   readonly defaultAddresses: readonly string[];
   /** What status.addresses says for those Gateways; default: defaultAddresses. */
   readonly statusAddresses?: readonly string[];
+  /** Gives each of those Gateways an address of its own instead. */
+  readonly addressPool?: AddressPool;
   /** Ports in listeners -> ports really bound, for those who may not bind low ones. */
   readonly portMap: ReadonlyMap<number, number>;
   /** Whether an address that a Gateway asks for can be bound here; default: any IP literal can. */

@@ -4,6 +4,8 @@ import type { Key } from '../ir/ir.ts';
 import type { Problem } from '../source/source.ts';
 import type { KubeObject, ObjectKey } from '../store/world.ts';
 import { keyOf } from '../store/world.ts';
+import type { AddressClaim, Addresses } from './addresses.ts';
+import { claimAddresses } from './addresses.ts';
 import type { Condition, ConditionName, GatewayStatus, ListenerStatus } from './conditions.ts';
 import { condition } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -14,7 +16,7 @@ import type { Conflict, Fault, ListenerDraft, NamespacePolicy } from './listener
 import { conflictsWithin, draftListener } from './listener.ts';
 import { Problems } from './problems.ts';
 import type { Fields } from './read.ts';
-import { anyText, fields, isAddress, isFields, list, shown, text } from './read.ts';
+import { anyText, fields, isFields, list, shown } from './read.ts';
 
 export interface GatewayDraft {
   readonly key: ObjectKey;
@@ -25,14 +27,17 @@ export interface GatewayDraft {
   readonly generation: number;
   /** Why nothing of the Gateway can be served. */
   readonly refused: Fault | null;
-  /** Where its listeners are bound. */
-  readonly addresses: readonly string[];
-  readonly statusAddresses: readonly string[];
-  /** Which asked-for addresses cannot be had, if any. */
-  readonly addressFault: string | null;
+  readonly addresses: AddressClaim;
   readonly listeners: readonly ListenerDraft[];
   /** Conflicts within the Gateway, by listener. */
   readonly conflicts: readonly (Conflict | null)[];
+}
+
+/** Where a Gateway ended up among all others. */
+export interface GatewayPlan {
+  readonly addresses: Addresses;
+  /** By listener. */
+  readonly placements: readonly Placement[];
 }
 
 /** Where one listener ended up: its sockets, or the conflict with another Gateway that keeps it off them. */
@@ -91,7 +96,7 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     if (conflict !== null) problems.error((listeners[i] as ListenerDraft).field, conflict.message);
   }
 
-  const addresses = addressesOf(spec, options, problems);
+  const addresses = claimAddresses(object, options, problems);
   unsupportedFields(spec, problems);
   const draft: GatewayDraft = {
     key: keyOf(object),
@@ -100,9 +105,7 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     created: createdOf(object),
     generation: generationOf(object),
     refused: refusal(claim.refused, className, spec, addresses.unsupported, problems),
-    addresses: addresses.bound,
-    statusAddresses: addresses.status,
-    addressFault: addresses.fault,
+    addresses,
     listeners,
     conflicts,
   };
@@ -136,51 +139,13 @@ function unsupportedFields(spec: Fields, problems: Problems): void {
   if (from !== 'None') problems.warning('spec.allowedListeners', 'ListenerSets are not supported and none attaches.');
 }
 
-interface Addresses {
-  readonly bound: readonly string[];
-  readonly status: readonly string[];
-  readonly unsupported: string | null;
-  readonly fault: string | null;
-}
-
-/**
- * Addresses to bind (apis/v1 GatewaySpec.Addresses): IPAddress values are honoured, one without a value means whatever
- * the implementation assigns; a type we do not know refuses the Gateway, a value we cannot have leaves it unprogrammed.
- */
-function addressesOf(spec: Fields, options: TranslatorOptions, problems: Problems): Addresses {
-  const asked = list(spec['addresses']).map(fields);
-  const defaults = { bound: options.defaultAddresses, status: options.statusAddresses ?? options.defaultAddresses };
-  if (asked.length === 0) return { ...defaults, unsupported: null, fault: null };
-  const bound = new Set<string>();
-  const status = new Set<string>();
-  let unsupported: string | null = null;
-  const unusable: string[] = [];
-  for (const [index, address] of asked.entries()) {
-    const type = address['type'] ?? 'IPAddress';
-    const value = text(address['value']);
-    if (type !== 'IPAddress') {
-      const message = `Addresses of type ${shown(type)} are not supported, only IPAddress.`;
-      unsupported ??= message;
-      problems.error(`spec.addresses[${index}].type`, message);
-    } else if (value === undefined) {
-      for (const one of defaults.bound) bound.add(one);
-      for (const one of defaults.status) status.add(one);
-    } else if (isAddress(value) && (options.isUsableAddress?.(value) ?? true)) {
-      bound.add(value);
-      status.add(value);
-    } else {
-      unusable.push(value);
-      problems.error(`spec.addresses[${index}].value`, `Address ${shown(value)} cannot be bound here.`);
-    }
-  }
-  const fault = unusable.length === 0 ? null : `Addresses that cannot be bound here: ${unusable.join(', ')}.`;
-  return { bound: [...bound], status: [...status], unsupported, fault };
-}
-
 /** What is wrong with a Gateway for what other Gateways are. */
-export function placementProblems(draft: GatewayDraft, placements: readonly Placement[]): readonly Problem[] {
+export function planProblems(draft: GatewayDraft, plan: GatewayPlan): readonly Problem[] {
   const problems = new Problems(draft.key);
-  for (const [i, { conflict }] of placements.entries()) {
+  const { fault } = plan.addresses;
+  // An address that cannot be had was named with the draft.
+  if (fault !== null && draft.addresses.unusable === null) problems.error('spec.addresses', fault.message);
+  for (const [i, { conflict }] of plan.placements.entries()) {
     if (conflict !== null) problems.error((draft.listeners[i] as ListenerDraft).field, conflict.message);
   }
   return problems.found;
@@ -194,7 +159,7 @@ export function isPlaceable(draft: GatewayDraft, index: number): boolean {
   );
 }
 
-export function viewOf(draft: GatewayDraft, placements: readonly Placement[]): GatewayView {
+export function viewOf(draft: GatewayDraft, plan: GatewayPlan): GatewayView {
   return {
     key: draft.key,
     name: draft.name,
@@ -205,7 +170,7 @@ export function viewOf(draft: GatewayDraft, placements: readonly Placement[]): G
       hostname: listener.hostname,
       kinds: listener.kinds.map((kind) => kind.kind),
       namespaces: listener.namespaces,
-      sockets: (placements[i] as Placement).sockets,
+      sockets: (plan.placements[i] as Placement).sockets,
     })),
   };
 }
@@ -213,16 +178,16 @@ export function viewOf(draft: GatewayDraft, placements: readonly Placement[]): G
 /** `attached`: accepted routes by listener name. */
 export function gatewayStatus(
   draft: GatewayDraft,
-  placements: readonly Placement[],
+  plan: GatewayPlan,
   attached: ReadonlyMap<string, number>,
 ): GatewayStatus {
   const listeners = draft.listeners.map((listener, i) => {
-    const conflict = draft.conflicts[i] ?? (placements[i] as Placement).conflict;
-    return listenerStatus(draft, listener, conflict, attached.get(listener.name) ?? 0);
+    const conflict = draft.conflicts[i] ?? (plan.placements[i] as Placement).conflict;
+    return listenerStatus(draft, plan, listener, conflict, attached.get(listener.name) ?? 0);
   });
   return {
-    addresses: (draft.refused === null ? draft.statusAddresses : []).map((value) => ({ type: 'IPAddress', value })),
-    conditions: gatewayConditions(draft, listeners),
+    addresses: plan.addresses.status.map((value) => ({ type: 'IPAddress', value })),
+    conditions: gatewayConditions(draft, plan, listeners),
     listeners,
   };
 }
@@ -231,7 +196,8 @@ function isTrue(status: ListenerStatus, type: string): boolean {
   return status.conditions.some((c) => c.type === type && c.status === 'True');
 }
 
-function gatewayConditions(draft: GatewayDraft, listeners: readonly ListenerStatus[]): Condition[] {
+function gatewayConditions(draft: GatewayDraft, plan: GatewayPlan, listeners: readonly ListenerStatus[]): Condition[] {
+  const { fault } = plan.addresses;
   const { generation } = draft;
   const valid = listeners.filter((listener) => isTrue(listener, 'Accepted'));
   const message = `Not valid: ${naming(listeners, (l) => !isTrue(l, 'Accepted'))}. Valid: ${naming(listeners, (l) => isTrue(l, 'Accepted'))}.`;
@@ -243,7 +209,7 @@ function gatewayConditions(draft: GatewayDraft, listeners: readonly ListenerStat
 
   let programmed: Condition;
   if (accepted.status !== 'True') programmed = condition('gatewayNotAccepted', generation);
-  else if (draft.addressFault !== null) programmed = condition('gatewayAddress', generation, draft.addressFault);
+  else if (fault !== null) programmed = condition(fault.name, generation, fault.message);
   else if (!listeners.some((listener) => isTrue(listener, 'Programmed'))) {
     programmed = condition('gatewayUnprogrammed', generation);
   } else programmed = condition('gatewayProgrammed', generation);
@@ -268,6 +234,7 @@ const CONFLICT_CONDITIONS: Readonly<Record<Conflict['type'], readonly ConditionN
 
 function listenerStatus(
   draft: GatewayDraft,
+  plan: GatewayPlan,
   listener: ListenerDraft,
   conflict: Conflict | null,
   attachedRoutes: number,
@@ -287,7 +254,7 @@ function listenerStatus(
     conflicted = condition(name, generation, conflict.message);
   } else {
     accepted = condition('listenerAccepted', generation);
-    programmed = listenerProgrammed(draft, listener);
+    programmed = listenerProgrammed(draft, plan, listener);
   }
   // What a listener is matters more than with whom it collides.
   if (listener.fault !== null) {
@@ -306,10 +273,10 @@ function listenerStatus(
   };
 }
 
-function listenerProgrammed(draft: GatewayDraft, listener: ListenerDraft): Condition {
+function listenerProgrammed(draft: GatewayDraft, plan: GatewayPlan, listener: ListenerDraft): Condition {
   const { generation } = draft;
   if (draft.refused !== null) return condition('listenerInvalid', generation, 'The Gateway is not accepted.');
   if (listener.kinds.length === 0) return condition('listenerInvalid', generation, 'No kind of route can attach.');
-  if (draft.addresses.length === 0) return condition('listenerInvalid', generation, 'No usable address.');
+  if (plan.addresses.bound.length === 0) return condition('listenerInvalid', generation, 'No usable address.');
   return condition('listenerProgrammed', generation);
 }

@@ -12,6 +12,7 @@ import type { Problem } from '../source/source.ts';
 import { Store } from '../store/store.ts';
 import type { KubeObject, ObjectKey } from '../store/world.ts';
 import { keyOf } from '../store/world.ts';
+import { AddressPool } from './addresses.ts';
 import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { Translator } from './translator.ts';
@@ -23,6 +24,9 @@ const OPTIONS: TranslatorOptions = {
   portMap: new Map([[80, 8080]]),
   isUsableAddress: (address) => address !== '192.0.2.99',
 };
+
+/** The same with an address for each Gateway, too few for all. */
+const POOLED: TranslatorOptions = { ...OPTIONS, addressPool: new AddressPool(['10.10.0.0/31', '2001:db8::1']) };
 
 const GROUP = 'gateway.networking.k8s.io';
 const one = fc.constantFrom;
@@ -271,9 +275,10 @@ test('a chain of updates equals one translation of the final world', () => {
     fc.property(
       fc.array(anything, { minLength: 5, maxLength: 25 }),
       fc.array(step, { maxLength: 6 }),
-      (first, steps) => {
+      one(OPTIONS, POOLED),
+      (first, steps, options) => {
         const store = new Store();
-        const translator = new Translator(OPTIONS);
+        const translator = new Translator(options);
         let ir: Map<string, Entry> = new Map();
         const statuses = new Map<ObjectKey, Status>();
         const diagnostics = new Map<ObjectKey, readonly Problem[]>();
@@ -288,7 +293,7 @@ test('a chain of updates equals one translation of the final world', () => {
           fold(statuses, update.statuses);
           fold(diagnostics, update.diagnostics);
         }
-        const fresh = new Translator(OPTIONS);
+        const fresh = new Translator(options);
         fresh.update(store, { keys: new Set(store.keys()) });
         assert.deepEqual(new Map([...translator.statuses].sort()), new Map([...fresh.statuses].sort()));
         assert.deepEqual(new Map([...translator.diagnostics].sort()), new Map([...fresh.diagnostics].sort()));

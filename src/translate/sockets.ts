@@ -4,14 +4,17 @@
 
 import type { Key, ListenerEntry, ListenerHost } from '../ir/ir.ts';
 import type { ObjectKey } from '../store/world.ts';
+import type { Addresses } from './addresses.ts';
+import { assignAddresses } from './addresses.ts';
+import type { TranslatorOptions } from './context.ts';
 import { olderFirst } from './context.ts';
 import { compare } from './dependencies.ts';
-import type { GatewayDraft, Placement } from './gateway.ts';
+import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
 import { isPlaceable } from './gateway.ts';
 import type { Conflict, ListenerDraft } from './listener.ts';
 
 export interface Plan {
-  readonly placements: ReadonlyMap<ObjectKey, readonly Placement[]>;
+  readonly gateways: ReadonlyMap<ObjectKey, GatewayPlan>;
   readonly entries: ReadonlyMap<Key, ListenerEntry>;
 }
 
@@ -21,32 +24,44 @@ interface Socket {
   readonly hosts: Map<string, ListenerHost>;
 }
 
+const NO_ADDRESSES: Addresses = { bound: [], status: [], fault: null };
 const NOWHERE: Placement = { sockets: [], conflict: null };
 
 export function listenerKey(address: string, port: number): Key {
   return `listener/${address}:${port}`;
 }
 
-export function planSockets(drafts: Iterable<GatewayDraft>): Plan {
+export function planSockets(drafts: Iterable<GatewayDraft>, options: TranslatorOptions): Plan {
+  const sorted = [...drafts].sort(olderFirst);
+  const assigned = assignAddresses(
+    sorted.filter((draft) => draft.refused === null),
+    options,
+  );
   const sockets = new Map<Key, Socket>();
-  const placements = new Map<ObjectKey, readonly Placement[]>();
-  for (const draft of [...drafts].sort(olderFirst)) {
-    placements.set(
-      draft.key,
-      draft.listeners.map((listener, index) => (isPlaceable(draft, index) ? place(sockets, draft, listener) : NOWHERE)),
+  const gateways = new Map<ObjectKey, GatewayPlan>();
+  for (const draft of sorted) {
+    const addresses = assigned.get(draft.name) ?? NO_ADDRESSES;
+    const placements = draft.listeners.map((listener, index) =>
+      isPlaceable(draft, index) ? place(sockets, draft, addresses, listener) : NOWHERE,
     );
+    gateways.set(draft.key, { addresses, placements });
   }
   const entries = new Map<Key, ListenerEntry>();
   for (const [key, { address, port, hosts }] of sockets) {
     const sorted = [...hosts.values()].sort((a, b) => compare(a.hostname, b.hostname));
     entries.set(key, { kind: 'listener', key, address, port, protocol: 'HTTP', hosts: sorted });
   }
-  return { placements, entries };
+  return { gateways, entries };
 }
 
 /** On every address of the Gateway or on none: a listener is available on all assigned addresses. */
-function place(sockets: Map<Key, Socket>, draft: GatewayDraft, listener: ListenerDraft): Placement {
-  const wanted = draft.addresses.map((address) => ({ address, key: listenerKey(address, listener.boundPort) }));
+function place(
+  sockets: Map<Key, Socket>,
+  draft: GatewayDraft,
+  addresses: Addresses,
+  listener: ListenerDraft,
+): Placement {
+  const wanted = addresses.bound.map((address) => ({ address, key: listenerKey(address, listener.boundPort) }));
   for (const { key } of wanted) {
     const holder = sockets.get(key)?.hosts.get(listener.hostname);
     if (holder !== undefined) return { sockets: [], conflict: conflictWith(holder, listener) };

@@ -13,8 +13,8 @@ import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Fact, Unit } from './dependencies.ts';
 import { compare, Dependencies, Reader } from './dependencies.ts';
-import type { GatewayDraft, GatewayView, Placement } from './gateway.ts';
-import { draftGateway, gatewayStatus, placementProblems, viewOf } from './gateway.ts';
+import type { GatewayDraft, GatewayPlan, GatewayView } from './gateway.ts';
+import { draftGateway, gatewayStatus, planProblems, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
 import type { RouteResult } from './http-route.ts';
 import { translateHttpRoute } from './http-route.ts';
@@ -34,7 +34,7 @@ interface Gateway {
   /** Of the draft by itself. */
   readonly problems: readonly Problem[];
   view: GatewayView | null;
-  placements: readonly Placement[];
+  plan: GatewayPlan;
   /** Accepted routes by listener name. */
   readonly attached: Map<string, number>;
 }
@@ -44,7 +44,8 @@ function viewFact(gateway: ObjectKey): Fact {
   return `view of ${gateway}`;
 }
 
-const NO_PLAN: Plan = { placements: new Map(), entries: new Map() };
+const NO_PLAN: Plan = { gateways: new Map(), entries: new Map() };
+const UNPLANNED: GatewayPlan = { addresses: { bound: [], status: [], fault: null }, placements: [] };
 
 export class Translator {
   readonly #options: TranslatorOptions;
@@ -207,7 +208,7 @@ export class Translator {
       draft,
       problems,
       view: before?.view ?? null,
-      placements: before?.placements ?? [],
+      plan: before?.plan ?? UNPLANNED,
       attached: before?.attached ?? new Map(),
     });
     this.#dirtyStatuses.add(key);
@@ -216,17 +217,20 @@ export class Translator {
 
   /** Plans the sockets anew and passes on what came out differently. */
   #place(): void {
-    const plan = planSockets([...this.#gateways.values()].map(({ draft }) => draft));
+    const plan = planSockets(
+      [...this.#gateways.values()].map(({ draft }) => draft),
+      this.#options,
+    );
     for (const key of this.#plan.entries.keys()) if (!plan.entries.has(key)) this.#remove(key);
     for (const entry of plan.entries.values()) this.#upsert(entry);
     this.#plan = plan;
     for (const [key, gateway] of this.#gateways) {
-      const placements = plan.placements.get(key) ?? [];
-      if (!equal(placements, gateway.placements)) {
-        gateway.placements = placements;
+      const mine = plan.gateways.get(key) ?? UNPLANNED;
+      if (!equal(mine, gateway.plan)) {
+        gateway.plan = mine;
         this.#dirtyStatuses.add(key);
       }
-      const view = viewOf(gateway.draft, placements);
+      const view = viewOf(gateway.draft, mine);
       if (equal(view, gateway.view)) continue;
       gateway.view = view;
       this.#markReaders(viewFact(key));
@@ -312,9 +316,9 @@ export class Translator {
   #updateGatewayStatus(key: ObjectKey): void {
     const gateway = this.#gateways.get(key);
     if (gateway === undefined) return;
-    const { draft, placements, attached, problems } = gateway;
-    this.#setStatus(key, gatewayStatus(draft, placements, attached));
-    this.#setDiagnostics(key, [...problems, ...placementProblems(draft, placements)]);
+    const { draft, plan, attached, problems } = gateway;
+    this.#setStatus(key, gatewayStatus(draft, plan, attached));
+    this.#setDiagnostics(key, [...problems, ...planProblems(draft, plan)]);
   }
 
   #upsert(entry: Entry): void {

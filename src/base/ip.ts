@@ -1,0 +1,52 @@
+// IP addresses and ranges as numbers.
+
+import { isIP } from 'node:net';
+
+export interface IpAddress {
+  readonly family: 4 | 6;
+  readonly value: bigint;
+}
+
+export interface IpRange {
+  readonly family: 4 | 6;
+  /** Network address, host bits zero. */
+  readonly first: bigint;
+  /** Bits of the host part. */
+  readonly hostBits: number;
+}
+
+const BITS = { 4: 32, 6: 128 } as const;
+
+/** Null when `text` is no IP literal; a zone (fe80::1%eth0) is not part of one here. */
+export function parseIp(text: string): IpAddress | null {
+  const family = text.includes('%') ? 0 : isIP(text);
+  if (family === 4) return { family, value: BigInt(text.split('.').reduce((n, part) => n * 256 + Number(part), 0)) };
+  if (family !== 6) return null;
+  // The URL parser writes it with hexadecimal groups only (RFC 5952), an embedded IPv4 address included.
+  const canonical = new URL(`http://[${text}]/`).hostname.slice(1, -1);
+  const [head = '', tail] = canonical.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = new Array<string>(8 - left.length - right.length).fill('0');
+  const value = [...left, ...zeros, ...right].reduce((n, group) => (n << 16n) | BigInt(`0x${group}`), 0n);
+  return { family: 6, value };
+}
+
+/** RFC 5952 for IPv6. */
+export function formatIp({ family, value }: IpAddress): string {
+  if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => (value >> shift) & 255n).join('.');
+  const groups = Array.from({ length: 8 }, (_, i) => ((value >> BigInt(112 - 16 * i)) & 0xffffn).toString(16));
+  return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1);
+}
+
+/** `10.0.0.0/8`, or a single address; null when it is neither. Host bits are ignored. */
+export function parseRange(text: string): IpRange | null {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const ip = parseIp(address);
+  if (ip === null || rest.length > 0 || (prefix !== undefined && !/^(0|[1-9][0-9]{0,2})$/.test(prefix))) return null;
+  const bits = BITS[ip.family];
+  const length = prefix === undefined ? bits : Number(prefix);
+  if (length > bits) return null;
+  const hostBits = bits - length;
+  return { family: ip.family, first: (ip.value >> BigInt(hostBits)) << BigInt(hostBits), hostBits };
+}
