@@ -10,9 +10,9 @@ export interface Case {
 export function measure(bench: string, rounds: number, cases: readonly Case[]): void {
   const sizes = cases.map((entry) => {
     for (let i = 0; i < 200; i++) sink += entry.run(200);
-    // As many as fill about 20 ms.
-    const ns = time(entry, 5_000);
-    return Math.max(100, Math.round(20e6 / ns));
+    // As many as fill about half a millisecond: most batches then run without losing the core to somebody else.
+    const ns = Math.max(1, Math.min(time(entry, 1_000), time(entry, 1_000)));
+    return Math.max(10, Math.round(0.5e6 / ns));
   });
   const results: number[][] = cases.map(() => []);
   for (let round = 0; round < rounds; round++) {
