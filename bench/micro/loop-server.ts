@@ -1,6 +1,7 @@
 // One forwarding server under test: client -> here -> backend and back, its reactor and libuv arranged as argv says.
 // Started by loop.ts. Answers {type:'report'} over IPC with how late timers and promises were.
 
+import { readFileSync } from 'node:fs';
 import { LIMITS } from '../../src/base/limits.ts';
 import { READABLE, type ReadySink } from '../../src/io/io.ts';
 import { pollReadable, uvBackendFd } from '../../src/native/ffi.ts';
@@ -50,11 +51,18 @@ io.watch(listener, {
 });
 
 let timerLate: number[] = [];
+let timerOwn: number[] = [];
 let promiseLate: number[] = [];
+/** Milliseconds this thread was ready and waited for a CPU (Documentation/scheduler/sched-stats.rst). */
+const cpuWait = (): number => Number(readFileSync('/proc/self/schedstat', 'latin1').split(' ')[1]) / 1e6;
+
 function measureLateness(): void {
   const due = performance.now() + 20;
+  const waited = cpuWait();
   setTimeout(async () => {
-    timerLate.push(performance.now() - due);
+    const late = performance.now() - due;
+    timerLate.push(late);
+    timerOwn.push(Math.max(0, late - (cpuWait() - waited)));
     const start = performance.now();
     for (let i = 0; i < 100; i++) await null;
     await new Promise<void>((resolve) => process.nextTick(resolve));
@@ -101,8 +109,9 @@ if (mode !== 'block') {
   process.on('message', (message: { type: string }) => {
     if (message.type === 'measure') measureLateness();
     if (message.type === 'report') {
-      process.send?.({ type: 'report', timerLate, promiseLate });
+      process.send?.({ type: 'report', timerLate, timerOwn, promiseLate });
       timerLate = [];
+      timerOwn = [];
       promiseLate = [];
     }
   });

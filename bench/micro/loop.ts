@@ -15,8 +15,8 @@ type Mode = (typeof MODES)[number];
 const { values } = parseArgs({
   options: {
     json: { type: 'string' },
-    rounds: { type: 'string', default: '30' },
-    ms: { type: 'string', default: '500' },
+    rounds: { type: 'string', default: '60' },
+    ms: { type: 'string', default: '150' },
     modes: { type: 'string', default: MODES.join(',') },
   },
 });
@@ -134,12 +134,13 @@ function load(server: Server, connections: number, ms: number): { us: number; rp
 const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[list.length >> 1] as number;
 const quantile = (list: readonly number[], q: number): number =>
   [...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))] as number;
-/** Geometric mean of ratios and the half width of its 95 % interval, relative. */
-function interval(ratios: readonly number[]): { mean: number; half: number } {
-  const logs = ratios.map(Math.log);
-  const mean = logs.reduce((a, b) => a + b, 0) / logs.length;
-  const variance = logs.reduce((a, b) => a + (b - mean) ** 2, 0) / Math.max(1, logs.length - 1);
-  return { mean: Math.exp(mean), half: (2.05 * Math.sqrt(variance)) / Math.sqrt(logs.length) };
+/** Median of ratios and its 95 % interval by order statistics, which no outlier of a shared machine can move. */
+function interval(ratios: readonly number[]): { median: number; low: number; high: number } {
+  const sorted = [...ratios].sort((a, b) => a - b);
+  const reach = 0.98 * Math.sqrt(sorted.length);
+  const at = (rank: number): number => sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(rank)))] as number;
+  const middle = (sorted.length - 1) / 2;
+  return { median: at(middle), low: at(Math.floor(middle - reach)), high: at(Math.ceil(middle + reach)) };
 }
 const round = (n: number, digits = 2): number => Number(n.toFixed(digits));
 
@@ -167,7 +168,7 @@ for (const connections of [64, 4]) {
     }
   }
   say(`\n${connections} connections, ${rounds} rounds of ${values.ms} ms`);
-  say('| arrangement | CPU us/request (median) | x block, geometric mean | 95 % half width | requests/s |');
+  say('| arrangement | CPU us/request (median) | x block (median of pairs) | 95 % interval | requests/s |');
   say('|---|---|---|---|---|');
   const base = samples.get('block') ?? [];
   for (const mode of modes) {
@@ -175,30 +176,29 @@ for (const connections of [64, 4]) {
     const ratio = interval(list.map((s, i) => s.us / (base[i]?.us ?? s.us)));
     const row = {
       us: round(median(list.map((s) => s.us))),
-      ratio: round(ratio.mean, 3),
-      half: round(ratio.half, 3),
+      ratio: round(ratio.median, 3),
+      low: round(ratio.low, 3),
+      high: round(ratio.high, 3),
       rps: round(median(list.map((s) => s.rps)), 0),
     };
     result[`${mode}/${connections}`] = row;
-    say(`| ${mode} | ${row.us} | ${row.ratio} | ${row.half} | ${row.rps} |`);
+    say(`| ${mode} | ${row.us} | ${row.ratio} | ${row.low} - ${row.high} | ${row.rps} |`);
   }
 }
 
-say('\nTimers (20 ms) and promise chains (100 awaits and a tick) in the saturated server; wake-ups a second when idle');
-say('| arrangement | timer late ms p50 | p99 | max | chain ms p99 | max | n | idle wake-ups/s |');
-say('|---|---|---|---|---|---|---|---|');
+say(
+  '\nTimers (20 ms) and promise chains (100 awaits and a tick) in the saturated server, ms late; wake-ups a second idle.',
+);
+say('"own": less what the thread waited for a CPU that others had.');
+say('| arrangement | timer p50 | p99 | max | own p99 | own max | chain p99 | max | n | idle wake-ups/s |');
+say('|---|---|---|---|---|---|---|---|---|---|');
 for (const server of servers) {
   if (server.mode === 'block') continue;
   server.child.send({ type: 'measure' });
-  load(server, 64, 4000);
-  const answer = message<{ timerLate: number[]; promiseLate: number[] }>(server.child, 'report');
+  load(server, 64, 6000);
+  const answer = message<{ timerLate: number[]; timerOwn: number[]; promiseLate: number[] }>(server.child, 'report');
   server.child.send({ type: 'report' });
-  const { timerLate, promiseLate } = await answer;
-  result[`${server.mode}/late`] = {
-    timer: [0.5, 0.99, 1].map((q) => round(quantile(timerLate, q))),
-    chain: [0.99, 1].map((q) => round(quantile(promiseLate, q))),
-    n: timerLate.length,
-  };
+  const { timerLate, timerOwn, promiseLate } = await answer;
   server.child.disconnect();
   const idle = await start(server.mode);
   await new Promise((resolve) => setTimeout(resolve, 1500));
@@ -206,10 +206,10 @@ for (const server of servers) {
   await new Promise((resolve) => setTimeout(resolve, 4000));
   const wakeups = round((usage(idle.child.pid as number).switches - before) / 4, 1);
   idle.child.disconnect();
-  result[`${server.mode}/idle`] = wakeups;
-  const t = [0.5, 0.99, 1].map((q) => round(quantile(timerLate, q)));
-  const p = [0.99, 1].map((q) => round(quantile(promiseLate, q)));
-  say(`| ${server.mode} | ${t.join(' | ')} | ${p.join(' | ')} | ${timerLate.length} | ${wakeups} |`);
+  const at = (list: readonly number[], ...q: number[]): number[] => q.map((p) => round(quantile(list, p)));
+  const row = [...at(timerLate, 0.5, 0.99, 1), ...at(timerOwn, 0.99, 1), ...at(promiseLate, 0.99, 1)];
+  result[`${server.mode}/late`] = { row, n: timerLate.length, idleWakeups: wakeups };
+  say(`| ${server.mode} | ${row.join(' | ')} | ${timerLate.length} | ${wakeups} |`);
 }
 for (const server of servers) server.child.kill();
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ ...result, table: lines }, null, 2)}\n`);
