@@ -28,8 +28,6 @@ const VERSIONS: Readonly<Record<number, Uint8Array>> = { 10: bytesOf('1.0'), 11:
 export const LINE_BYTES = RECORD_BYTES * ESCAPE_FACTOR + LIMITS.LOG_RECORD_BYTES;
 
 export class LineWriter {
-  /** The line is [0, returned length). */
-  readonly buffer = new Uint8Array(LINE_BYTES);
   readonly #withQuery: boolean;
   /** `2026-01-02T03:04:05.` of #second. */
   readonly #stamp = new Uint8Array(20);
@@ -39,11 +37,10 @@ export class LineWriter {
     this.#withQuery = withQuery;
   }
 
-  /** Formats `r`; returns the length of the line with its newline. */
-  format(r: AccessRecord): number {
-    const out = this.buffer;
+  /** Formats `r` at out[at..], which has LINE_BYTES of room; returns the offset behind its newline. */
+  format(out: Uint8Array, at: number, r: AccessRecord): number {
     const bytes = r.bytes;
-    let o = put(out, 0, TIME);
+    let o = put(out, at, TIME);
     o = this.#putTime(out, o, r.startWallMs);
     o = put(out, o, ID);
     o = putEscaped(out, o, bytes, r.idStart, r.idEnd);

@@ -31,6 +31,24 @@ class Ring {
 }
 
 export class RingWriter extends Ring {
+  /** The ring's memory, for writing a line in place at `reserve`. */
+  get memory(): Uint8Array {
+    return this.data;
+  }
+
+  /** Where `n` bytes can be written in one piece, -1 when there is no room for that without wrapping around. */
+  reserve(n: number): number {
+    const at = this.positions[WRITTEN] as number;
+    const from = at & this.mask;
+    const size = this.mask + 1;
+    return size - from >= n && size - ((at - Atomics.load(this.positions, READ)) >>> 0) >= n ? from : -1;
+  }
+
+  /** Publishes the first `n` bytes behind `reserve`. */
+  commit(n: number): void {
+    Atomics.store(this.positions, WRITTEN, ((this.positions[WRITTEN] as number) + n) | 0);
+  }
+
   /** Appends source[start..end) whole, or nothing: false when it does not fit. */
   write(source: Uint8Array, start: number, end: number): boolean {
     const n = end - start;

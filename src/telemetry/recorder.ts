@@ -1,6 +1,6 @@
 // Where every finished request ends: counted in the worker's cells, written to its log ring.
 
-import { LineWriter } from './access-log.ts';
+import { LINE_BYTES, LineWriter } from './access-log.ts';
 import type { Cells } from './cells.ts';
 import { CELL, durationCell, limitCell, OTHER_ROUTE_BLOCK, ROUTE, requestCell } from './layout.ts';
 import type { RingWriter } from './log-ring.ts';
@@ -12,6 +12,7 @@ export class Recorder implements RecordSink {
   readonly #cells: Cells;
   readonly #ring: RingWriter;
   readonly #line: LineWriter;
+  readonly #aside = new Uint8Array(LINE_BYTES);
 
   constructor(cells: Cells, ring: RingWriter, options: { withQuery: boolean }) {
     this.#cells = cells;
@@ -28,11 +29,23 @@ export class Recorder implements RecordSink {
     cells.add(block + ROUTE.DURATION_SUM, us / 1e6);
     cells.add(block + ROUTE.REQUEST_BYTES, r.requestBytes);
     cells.add(block + ROUTE.RESPONSE_BYTES, r.responseBytes);
-    const length = this.#line.format(r);
-    if (this.#ring.write(this.#line.buffer, 0, length)) cells.add(CELL.LOG_LINES_TOTAL, 1);
-    else {
-      cells.add(CELL.LOG_DROPPED_TOTAL, 1);
-      cells.add(RING_FULL, 1);
+    this.#log(r);
+  }
+
+  #log(r: AccessRecord): void {
+    const ring = this.#ring;
+    const at = ring.reserve(LINE_BYTES);
+    if (at >= 0) {
+      ring.commit(this.#line.format(ring.memory, at, r) - at);
+    } else {
+      // Near the ring's end, or nearly full: only the line itself has to fit, in two pieces if need be.
+      const length = this.#line.format(this.#aside, 0, r);
+      if (!ring.write(this.#aside, 0, length)) {
+        this.#cells.add(CELL.LOG_DROPPED_TOTAL, 1);
+        this.#cells.add(RING_FULL, 1);
+        return;
+      }
     }
+    this.#cells.add(CELL.LOG_LINES_TOTAL, 1);
   }
 }
