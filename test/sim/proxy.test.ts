@@ -19,7 +19,11 @@ const CLUSTER = 'cluster/Service/default/app/80';
 /** Longer than any wait of the proxy. */
 const ALL_WAITS_MS = 200_000;
 
-function configuration(addresses: readonly SocketAddress[]): Entry[] {
+function configuration(
+  addresses: readonly SocketAddress[],
+  timeoutMs: number,
+  drains: () => boolean = () => false,
+): Entry[] {
   const listener: ListenerEntry = {
     kind: 'listener',
     key: LISTENER,
@@ -40,7 +44,7 @@ function configuration(addresses: readonly SocketAddress[]): Entry[] {
       port: a.family === 'unix' ? 0 : a.port,
       zone: '',
       weight: 1,
-      state: 'ready',
+      state: drains() ? 'draining' : 'ready',
     })),
   };
   const rule: RuleEntry = {
@@ -55,20 +59,29 @@ function configuration(addresses: readonly SocketAddress[]): Entry[] {
     matches: [{ path: { type: 'PathPrefix', value: '/' }, method: '', headers: [], query: [] }],
     filters: [],
     action: { type: 'forward', backends: [{ cluster: CLUSTER, backend: 'default/app:80', weight: 1, filters: [] }] },
-    requestTimeoutMs: 0,
-    backendTimeoutMs: 0,
+    requestTimeoutMs: timeoutMs,
+    backendTimeoutMs: Math.ceil(timeoutMs / 2),
   };
   return [listener, cluster, rule];
 }
 
-interface Run {
-  readonly tally: Tally;
-  readonly records: number;
+interface Options {
+  /** Nobody breaks anything off: every request must be answered in full. */
+  readonly calm: boolean;
+  readonly faults: Faults;
+  readonly maxBodyBytes: number;
+  /** The configuration changes all the while: endpoints come, go and drain, rules are replaced. */
+  readonly churn?: boolean;
+  /** The worker begins to drain while clients still come. */
+  readonly drain?: boolean;
+  /** Time limits of the rule, so short that some requests exceed them. */
+  readonly timeoutMs?: number;
 }
 
 /** One run: clients to their end, then peace, time for every wait to end, drain, and nothing may be left. */
-async function proxied(seed: number, calm: boolean, faults: Faults, maxBodyBytes: number): Promise<Run> {
-  let run: Run | null = null;
+async function proxied(seed: number, options: Options): Promise<Tally> {
+  const { calm, faults, maxBodyBytes } = options;
+  let tally: Tally | null = null;
   await runSeed(
     seed,
     async (net) => {
@@ -80,6 +93,8 @@ async function proxied(seed: number, calm: boolean, faults: Faults, maxBodyBytes
         requestsPerConnection: 5,
         maxBodyBytes,
         calm,
+        mayTimeOut: options.timeoutMs !== undefined,
+        pipelining: options.drain !== true,
       });
       const backends: SocketAddress[] = [workload.backend(), workload.backend(), workload.unixBackend()];
       if (!calm && random.chance(0.2)) backends.push(net.refuse());
@@ -91,12 +106,39 @@ async function proxied(seed: number, calm: boolean, faults: Faults, maxBodyBytes
           assert.ok(record.status >= 100 || record.flags !== '', 'a request ends with a status or a reason');
         },
       };
+      // What a worker needs to start at all it has; the rest fails as often as asked.
+      net.sim.network.faults = NO_FAULTS;
       const engine = new Engine({ io: net.io, cells, records: sink, settings: { trustedProxies: [] } });
-      engine.apply({ upserts: configuration(backends), removals: [] });
+      const timeoutMs = options.timeoutMs ?? 0;
+      engine.apply({ upserts: configuration(backends, timeoutMs), removals: [] });
       const { handle, address } = net.listen();
       engine.addSocket(LISTENER, handle);
+      net.sim.network.faults = faults;
 
-      await workload.run(address);
+      let running = true;
+      let drained = false;
+      const changes = [
+        (async () => {
+          while (running && options.churn === true) {
+            await net.sleep(random.below(40));
+            const some = random.shuffle([...backends]).slice(random.below(backends.length));
+            const entries = configuration(some, timeoutMs, () => random.chance(0.2));
+            engine.apply({ upserts: random.shuffle(entries), removals: [] });
+          }
+        })(),
+        (async () => {
+          if (options.drain !== true) return;
+          await net.sleep(random.below(400));
+          engine.drain(() => {
+            drained = true;
+          });
+        })(),
+      ];
+      for (const change of changes) change.catch(() => {});
+      await workload.run(address).finally(() => {
+        running = false;
+      });
+      await Promise.all(changes);
       net.sim.network.faults = NO_FAULTS;
       await net.advance(ALL_WAITS_MS);
       assert.equal(engine.stats().connections, 0, 'connections of clients that are gone');
@@ -106,32 +148,42 @@ async function proxied(seed: number, calm: boolean, faults: Faults, maxBodyBytes
       assert.equal(cells.get(CELL.UPSTREAM_CONNECTIONS), 0, 'the gauge of upstream connections');
       assert.equal(cells.get(CELL.REQUESTS_TOTAL), records, 'every request has its record, once');
 
-      let drained = false;
-      engine.drain(() => {
-        drained = true;
-      });
+      if (options.drain !== true) {
+        engine.drain(() => {
+          drained = true;
+        });
+      }
       engine.removeSocket(LISTENER);
       await net.advance(ALL_WAITS_MS);
       assert.ok(drained, 'drained');
       engine.stop();
       await net.settle();
       assert.deepEqual(net.leaks(), []);
-      run = { tally: workload.tally, records };
+      tally = workload.tally;
     },
     faults,
   );
-  return run as unknown as Run;
+  return tally as unknown as Tally;
 }
 
 test('calm: cut, delayed and reordered in every way, each request gets its own answer, whole', async () => {
-  for (const seed of seedsOf(6)) {
-    const { tally } = await proxied(seed, true, GENTLE, seed % 4 === 0 ? 1_000_000 : 100_000);
+  for (const seed of seedsOf(5)) {
+    const maxBodyBytes = seed % 4 === 0 ? 1_000_000 : 100_000;
+    const tally = await proxied(seed, { calm: true, faults: GENTLE, maxBodyBytes });
+    assert.equal(tally.complete, tally.requests);
+  }
+});
+
+test('calm: the same while the configuration changes and while the worker drains: not one request is lost', async () => {
+  for (const seed of seedsOf(5)) {
+    const options: Options = { calm: true, faults: GENTLE, maxBodyBytes: 50_000, churn: true, drain: seed % 2 === 0 };
+    const tally = await proxied(seed, options);
     assert.equal(tally.complete, tally.requests);
   }
 });
 
 test('harsh: resets at any byte, aborts, refused connects, no memory: never a wrong or a false end, nothing left', async () => {
-  for (const seed of seedsOf(10)) {
+  for (const seed of seedsOf(8)) {
     const random = new Random(seed);
     const faults: Faults = {
       ...HARSH,
@@ -139,6 +191,20 @@ test('harsh: resets at any byte, aborts, refused connects, no memory: never a wr
       connectFail: random.pick([0, 0.05, 0.3]),
       resetPerByte: random.pick([0, 1e-6, 1e-5]),
     };
-    await proxied(seed, false, faults, seed % 5 === 0 ? 1_000_000 : 60_000);
+    await proxied(seed, { calm: false, faults, maxBodyBytes: seed % 5 === 0 ? 1_000_000 : 60_000 });
+  }
+});
+
+test('harsh: the same with time limits that strike, changes of the configuration, and draining', async () => {
+  for (const seed of seedsOf(6)) {
+    const random = new Random(seed);
+    await proxied(seed, {
+      calm: false,
+      faults: HARSH,
+      maxBodyBytes: 60_000,
+      churn: random.chance(0.7),
+      drain: random.chance(0.5),
+      timeoutMs: random.pick([10, 60, 400]),
+    });
   }
 });

@@ -22,6 +22,10 @@ export interface WorkloadOptions {
   readonly maxBodyBytes: number;
   /** Nobody aborts, everybody answers in full. */
   readonly calm: boolean;
+  /** The proxy has time limits that are shorter than some answers: 504 and 408 are its right. */
+  readonly mayTimeOut?: boolean;
+  /** Some clients send requests before they have the answers to the ones before (true). */
+  readonly pipelining?: boolean;
 }
 
 /** How the backend ends the response. */
@@ -64,7 +68,8 @@ export interface Tally {
 
 const NOISE_BYTES = 4 * 1024 * 1024;
 const NOISE = noise();
-const OWN_STATUSES = new Set([400, 408, 413, 500, 502, 503, 504]);
+/** What the proxy may answer itself; nobody here is slow enough for 408 or 504, so these would be a stall. */
+const OWN_STATUSES = new Set([400, 502, 503]);
 /** Virtual time a calm request may take. */
 const CALM_MS = 30_000;
 
@@ -101,11 +106,11 @@ export class Workload {
   }
 
   backend(): Backend {
-    return this.#net.serve((peer) => this.#serve(peer));
+    return this.#net.serve((peer) => this.#serve(peer, false));
   }
 
   unixBackend(): Backend<UnixAddress> {
-    return this.#net.serveUnix((peer) => this.#serve(peer));
+    return this.#net.serveUnix((peer) => this.#serve(peer, true));
   }
 
   /** Runs all clients against the proxy at `address` to their end; throws the first violation. */
@@ -182,15 +187,15 @@ export class Workload {
         this.#plans.set(plan.token, plan);
         return plan;
       });
-      const pipelined = random.chance(0.3);
+      const pipelined = random.chance(0.3) && this.#options.pipelining !== false;
+      const peer = await this.#net.connect(address, `127.0.0.${index + 2}`);
       try {
-        const peer = await this.#net.connect(address, `127.0.0.${index + 2}`);
         await this.#converse(peer, plans, pipelined);
-        if (random.chance(0.5)) peer.close();
-        else peer.reset();
       } catch (error) {
         this.#judge(error);
       }
+      if (random.chance(0.5)) peer.close();
+      else peer.reset();
     }
   }
 
@@ -198,7 +203,11 @@ export class Workload {
     let sending: Promise<void> = Promise.resolve();
     if (pipelined) {
       sending = (async () => {
-        for (const plan of plans) await this.#sendRequest(peer, plan, () => Promise.resolve());
+        for (const plan of plans) {
+          await this.#sendRequest(peer, plan, () => Promise.resolve());
+          // Whoever asks for the end sends nothing behind it (RFC 9112 section 9.6).
+          if (endsPipeline(plan)) break;
+        }
       })();
       sending.catch(() => {});
     }
@@ -216,8 +225,9 @@ export class Workload {
       }
       const goesOn = await this.#readResponse(peer, plan, allow);
       const took = this.#net.io.nowMs - started;
-      if (this.#options.calm && took > CALM_MS) throw new Violation(`${plan.token} took ${took} ms in a calm run`);
-      if (!goesOn) return;
+      if (this.#options.calm && took > CALM_MS)
+        throw new Violation(`${plan.token} took ${took} ms in a calm run. ${described(plan)}`);
+      if (!goesOn || (pipelined && endsPipeline(plan))) return;
       if (!pipelined) await sending;
     }
   }
@@ -263,22 +273,26 @@ export class Workload {
     return !close && (plan.version === '1.1' ? plan.keepAlive : plan.keepAlive && keep) && head.framing !== 'close';
   }
 
-  #check(plan: Plan, head: MessageHead, body: Uint8Array): void {
+  #check(asked: Plan, head: MessageHead, body: Uint8Array): void {
+    const plan = this.#plans.get(asked.token) as Plan;
     const token = head.headers.get('x-token')?.[0];
     const { calm } = this.#options;
     if (token === undefined) {
       this.tally.proxyAnswers.set(head.status, (this.tally.proxyAnswers.get(head.status) ?? 0) + 1);
-      if (calm || !OWN_STATUSES.has(head.status))
-        throw new Violation(`${plan.token}: the proxy answered ${head.status} itself`);
+      const late = this.#options.mayTimeOut === true && (head.status === 504 || head.status === 408);
+      if (calm || !(late || OWN_STATUSES.has(head.status)))
+        throw new Violation(`${plan.token}: the proxy answered ${head.status} itself. ${described(plan)}`);
       return;
     }
     if (token !== plan.token) throw new Violation(`${plan.token} got the answer to ${token}`);
     if (head.status !== plan.status) throw new Violation(`${token}: status ${head.status} instead of ${plan.status}`);
     if (plan.fate !== 'complete' && plan.fateAt < sizeOnWire(plan))
-      throw new Violation(`${token}: a false end: the backend broke off at ${plan.fateAt}, the client saw an end`);
+      throw new Violation(`${token}: a false end: the backend broke off, the client saw an end. ${described(plan)}`);
     const expected = plan.method === 'HEAD' ? new Uint8Array(0) : plan.responseBody;
     if (Buffer.compare(expected, body) !== 0)
-      throw new Violation(`${token}: ${body.length} bytes ${differ(expected, body)} (${expected.length} expected)`);
+      throw new Violation(
+        `${token}: ${body.length} bytes ${differ(expected, body)} (${expected.length} expected). ${described(plan)}`,
+      );
     this.tally.complete++;
   }
 
@@ -305,9 +319,9 @@ export class Workload {
 
   // ---- backends
 
-  async #serve(peer: Peer): Promise<void> {
+  async #serve(peer: Peer, unix: boolean): Promise<void> {
     try {
-      while (await this.#answerOne(peer)) {}
+      while (await this.#answerOne(peer, unix)) {}
     } catch (error) {
       if (error instanceof EndedEarly || isGone(error)) {
         peer.close();
@@ -318,7 +332,7 @@ export class Workload {
     }
   }
 
-  async #answerOne(peer: Peer): Promise<boolean> {
+  async #answerOne(peer: Peer, unix: boolean): Promise<boolean> {
     let head: MessageHead;
     try {
       head = await peer.readHead();
@@ -327,9 +341,14 @@ export class Workload {
       throw error;
     }
     const token = head.headers.get('x-token')?.[0] ?? '';
-    const plan = this.#plans.get(token);
+    let plan = this.#plans.get(token);
     if (plan === undefined || head.method !== plan.method || head.target !== `/${token}`)
       throw new Violation(`a backend got a request that no client sent: ${JSON.stringify(head.head)}`);
+    if (unix && plan.responseFraming === 'close' && plan.fate !== 'complete') {
+      // A unix socket has no reset: breaking off would be an end in order.
+      plan = { ...plan, fate: 'complete' };
+      this.#plans.set(token, plan);
+    }
     if (plan.method === 'POST') {
       if (this.#unsafe.has(token)) throw new Violation(`POST ${token} was sent twice`);
       this.#unsafe.add(token);
@@ -359,6 +378,17 @@ export class Workload {
     await out.send(responseHead(plan));
     if (hasBody(plan)) await out.body(plan.responseBody, plan.responseFraming === 'chunked');
   }
+}
+
+/** With HTTP/1.0 the end of the response may be the end of the connection, whatever was asked for. */
+function endsPipeline(plan: Plan): boolean {
+  return !plan.keepAlive || plan.version === '1.0';
+}
+
+function described(plan: Plan): string {
+  return JSON.stringify(plan, (_, value: unknown) =>
+    value instanceof Uint8Array ? value.length : value === Number.POSITIVE_INFINITY ? 'never' : value,
+  );
 }
 
 function hasBody(plan: Plan): boolean {

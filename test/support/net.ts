@@ -79,7 +79,7 @@ export function nativeOnly(name: string, body: Body): void {
 
 /**
  * Registers `body` on the simulation, once without faults and `seeds` times with. SEED=n runs only that seed, SEEDS=n
- * runs n of them.
+ * runs n of them, TRACE=1 prints each call and event of the program to stderr.
  */
 export function simOnly(name: string, body: (net: SimNet) => Promise<void>, options: RunOptions = {}): void {
   const faults = options.faults ?? GENTLE;
@@ -109,6 +109,7 @@ export async function runSeed(
   const net = new SimNet({
     sendBufferBytes: random.pick([4, 16, 64]) * 1024,
     receiveBufferBytes: random.pick([4, 16, 64]) * 1024,
+    ...(process.env.TRACE === undefined ? {} : { trace: (line: string) => process.stderr.write(`${line}\n`) }),
     ...options,
     seed,
     faults,
