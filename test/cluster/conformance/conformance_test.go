@@ -17,6 +17,7 @@ var (
 	runner     = flag.Bool("runner", false, "run the suite and summarise it; flags of the suite are passed on")
 	impl       = flag.String("impl", "", "with -runner: shell command that starts the implementation")
 	logDir     = flag.String("log-dir", ".", "with -runner: folder for suite.log and implementation.log")
+	patience   = flag.Duration("patience", 0, "with -runner: how long the GatewayClass may take to be accepted (15s, 1m with -impl)")
 	controller = flag.String("controller-name", "rauta.io/gateway-controller", "with -runner: of the GatewayClass")
 )
 
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	r := &Runner{
-		Class: flag.Lookup("gateway-class").Value.String(), ControllerName: *controller, Impl: *impl, LogDir: *logDir,
+		Class: flag.Lookup("gateway-class").Value.String(), ControllerName: *controller, Impl: *impl, Patience: *patience, LogDir: *logDir,
 		Suite: func(ctx context.Context) *exec.Cmd { return child(ctx, SuiteEnv, "TestConformance", passOn()...) },
 		Tests: tests.ConformanceTests, Top: "TestConformance", Out: os.Stdout,
 	}
@@ -47,7 +48,7 @@ func child(ctx context.Context, env, test string, args ...string) *exec.Cmd {
 
 // passOn gives the flags that are the suite's own, as they were given here.
 func passOn() []string {
-	own := map[string]bool{"runner": true, "impl": true, "log-dir": true, "controller-name": true}
+	own := map[string]bool{"runner": true, "impl": true, "log-dir": true, "patience": true, "controller-name": true}
 	var out []string
 	flag.Visit(func(f *flag.Flag) {
 		if !own[f.Name] {

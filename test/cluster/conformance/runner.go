@@ -40,10 +40,11 @@ var gatewayClasses = schema.GroupVersionResource{Group: "gateway.networking.k8s.
 
 // Runner is one run of the suite.
 type Runner struct {
-	Class          string // GatewayClass, made if it is not there
-	ControllerName string // in its spec
-	Impl           string // shell command that starts the implementation; none when empty
-	LogDir         string // suite.log and implementation.log
+	Class          string        // GatewayClass, made if it is not there
+	ControllerName string        // in its spec
+	Impl           string        // shell command that starts the implementation; none when empty
+	Patience       time.Duration // for the GatewayClass to be accepted; 0: as long as is usual
+	LogDir         string        // suite.log and implementation.log
 	Suite          func(ctx context.Context) *exec.Cmd
 	Tests          []suite.ConformanceTest
 	Top            string // the Go test that holds the suite
@@ -106,6 +107,9 @@ func (r *Runner) ready(ctx context.Context) error {
 			return err
 		}
 		patience = acceptStarted
+	}
+	if r.Patience > 0 {
+		patience = r.Patience
 	}
 	deadline := time.After(patience)
 	for {

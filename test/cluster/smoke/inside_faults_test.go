@@ -58,7 +58,7 @@ var faultCases = []struct{ name, verbs, fault string }{
 	{"watches cut after two events", `"watch"`, `"times":3,"cut":{"events":2}`},
 	{"watches ended in order after a second", `"watch"`, `"times":2,"cut":{"after":"1s","how":"end"}`},
 	{"429 with a time to wait", `"list","watch"`, `"times":2,"status":429,"retryAfter":1`},
-	{"half of all failing", `"list","watch"`, `"share":0.5,"times":2,"status":500`},
+	{"half of all failing", `"list","watch"`, `"share":0.5,"times":1,"status":500`},
 	{"410 in a watch that resumes", `"watch"`, `"times":2,"expired":"event"`},
 	{"410 as a status", `"watch"`, `"times":2,"expired":"status"`},
 	{"truncated bodies", `"list","watch"`, `"times":3,"cut":{"bytes":10}`},
@@ -78,6 +78,7 @@ func TestInsideFaults(t *testing.T) {
 	i := newInside(t)
 	conf, err := clientcmd.BuildConfigFromFlags("", os.Getenv(directEnv))
 	must(t, err)
+	conf.QPS = -1
 	direct, err := clientset.NewForConfig(conf)
 	must(t, err)
 	var rules []string

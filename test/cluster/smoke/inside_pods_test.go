@@ -178,6 +178,18 @@ func TestInsideLife(t *testing.T) {
 		p := i.getPod("sick")
 		return len(p.Status.ContainerStatuses) > 0 && p.Status.ContainerStatuses[0].RestartCount > 0, fmt.Sprintf("%+v", p.Status)
 	})
+	user, group, group2 := int64(1000), int64(2000), int64(3000)
+	who := shell("id -u; id -g; id -G; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; hostname")
+	who.SecurityContext = &v1.SecurityContext{RunAsGroup: &group}
+	i.pod("who", v1.PodSpec{RestartPolicy: v1.RestartPolicyNever, Containers: []v1.Container{who}, SecurityContext: &v1.PodSecurityContext{RunAsUser: &user, FSGroup: &group2}})
+	i.logHas("who", "1000\n2000\n2000 3000\n0\nwho\n")
+
+	i.pod("host", v1.PodSpec{HostNetwork: true, Containers: []v1.Container{shell("ls /sys/class/net /proc/net; grep -c pods: /proc/net/dev; exec sleep 1000")}})
+	i.logHas("host", "\n1\n")
+	if p := i.settled("host", 1)[0]; p.Status.PodIP != p.Status.HostIP || !strings.HasPrefix(p.Status.PodIP, "10.244.0.") {
+		t.Errorf("a pod on the host's network: %s on %s", p.Status.PodIP, p.Status.HostIP)
+	}
+
 	i.pod("job", v1.PodSpec{RestartPolicy: v1.RestartPolicyNever, Containers: []v1.Container{shell("exit 3")}})
 	i.eventually("a failed job", func() (bool, string) {
 		p := i.getPod("job")

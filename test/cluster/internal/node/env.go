@@ -40,7 +40,7 @@ func (p *pod) environment(ctx context.Context, c *v1.Container, img Image) (*env
 	env := &environment{vars: map[string]string{}}
 	env.set("PATH", defaultPath)
 	env.set("HOSTNAME", p.obj.Name)
-	env.set("HOME", "/root")
+	env.set("HOME", "/")
 	// The Service address of the API server is routed nowhere here: pods are told its real one.
 	env.set("KUBERNETES_SERVICE_HOST", network.APIHost)
 	env.set("KUBERNETES_SERVICE_PORT", strconv.Itoa(p.k.APIPort))

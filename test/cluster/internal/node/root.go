@@ -17,7 +17,7 @@ var (
 	machineDirs = []string{"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "opt"}
 	kernelDirs  = []string{"/dev", "/proc", "/sys"}
 	machineEtc  = []string{"/etc/ssl", "/etc/ld.so.cache", "/etc/alternatives"}
-	emptyDirs   = []string{"tmp", "run", "var/tmp", "var/run", "root", "home", "etc", "image"}
+	emptyDirs   = []string{"tmp", "run", "var/tmp", "var/run", "home", "etc", "image"}
 )
 
 // buildRoot assembles the container's file system on a tmpfs: the machine's programs and libraries
@@ -100,7 +100,7 @@ func (p *pod) etc(root string) error {
 	files := map[string]string{
 		"hostname": p.obj.Name + "\n",
 		"hosts":    fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", p.ip, p.obj.Name),
-		"passwd":   "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+		"passwd":   "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
 		"group":    "root:x:0:\nnogroup:x:65534:\n", "resolv.conf": "", "nsswitch.conf": "hosts: files dns\n",
 	}
 	for n, s := range files {
