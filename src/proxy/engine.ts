@@ -55,6 +55,7 @@ export class Engine implements ServerOwner, AcceptorOwner {
     options.io.onTurn(() => {
       shared.turn++;
     });
+    shared.onEndingsOver = () => this.#checkDrained();
   }
 
   /** Applies one revision between two requests; all or nothing: throws ApplyError and changes nothing when it cannot. */
@@ -150,6 +151,7 @@ export class Engine implements ServerOwner, AcceptorOwner {
 
   #checkDrained(): void {
     if (this.#onDrained === null || this.connections > 0 || this.#acceptors.size > 0) return;
+    if (this.#core.shared.endings.size > 0) return;
     const done = this.#onDrained;
     this.#onDrained = null;
     done();

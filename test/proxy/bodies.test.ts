@@ -105,7 +105,9 @@ onBoth('trailers pass both ways, without those that must not (RFC 9110 section 6
   });
   const rig = new Rig(net, [backend]);
   const client = await rig.connect();
-  await client.send('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nConnection: TE\r\n\r\n');
+  await client.send(
+    'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\nConnection: TE\r\n\r\n',
+  );
   await client.send('3\r\nabc\r\n0\r\nX-Check: 1\r\nHost: evil\r\n\r\n');
   const answer = await client.readMessage();
   assert.equal(bodyText(answer), 'ok');
@@ -135,22 +137,25 @@ onBoth('a close-delimited response becomes chunked for HTTP/1.1 and ends in orde
   await rig.end();
 });
 
-onBoth('an HTTP/1.0 client gets no chunks: a chunked response is ended by closing (RFC 9112 section 6.1)', async (net) => {
-  const body = pattern(70_000);
-  const backend = net.serve(async (peer) => {
-    await peer.readMessage();
-    await peer.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
-    await peer.send(Buffer.concat([chunked(body, 3000), Buffer.from('0\r\nX-T: 1\r\n\r\n')]));
-  });
-  const rig = new Rig(net, [backend]);
-  const client = await rig.connect();
-  await client.send('GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n');
-  const answer = await client.readMessage();
-  assert.equal(answer.framing, 'close');
-  assert.deepEqual(answer.headers.get('connection'), ['close']);
-  assert.deepEqual(Buffer.from(answer.body), body);
-  await rig.end();
-});
+onBoth(
+  'an HTTP/1.0 client gets no chunks: a chunked response is ended by closing (RFC 9112 section 6.1)',
+  async (net) => {
+    const body = pattern(70_000);
+    const backend = net.serve(async (peer) => {
+      await peer.readMessage();
+      await peer.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+      await peer.send(Buffer.concat([chunked(body, 3000), Buffer.from('0\r\nX-T: 1\r\n\r\n')]));
+    });
+    const rig = new Rig(net, [backend]);
+    const client = await rig.connect();
+    await client.send('GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n');
+    const answer = await client.readMessage();
+    assert.equal(answer.framing, 'close');
+    assert.deepEqual(answer.headers.get('connection'), ['close']);
+    assert.deepEqual(Buffer.from(answer.body), body);
+    await rig.end();
+  },
+);
 
 onBoth('HTTP/1.0 keep-alive is honoured and said', async (net) => {
   const rig = new Rig(net, [answering(net, (r) => ok(r.target))]);

@@ -44,9 +44,12 @@ export interface Logged {
 
 export class Records implements RecordSink {
   readonly all: Logged[] = [];
+  /** Route block of each. */
+  readonly blocks: number[] = [];
 
   record(r: AccessRecord): void {
     const text = (start: number, end: number): string => Buffer.from(r.bytes.subarray(start, end)).toString('latin1');
+    this.blocks.push(r.routeBlock);
     this.all.push({
       method: text(r.methodStart, r.methodEnd),
       host: text(r.hostStart, r.hostEnd),

@@ -391,6 +391,12 @@ export class Exchange implements TimerSink {
   #send(): void {
     this.#unsent = false;
     (this.up as Upstream).send(this.requestStart, this.requestEnd);
+    this.#sentBytes = this.#taken();
+  }
+
+  /** Bytes that both sides have taken. */
+  #taken(): number {
+    return (this.down === null ? 0 : this.down.sentBytes) + (this.up === null ? 0 : this.up.sentBytes);
   }
 
   onUpstreamDrained(): void {
@@ -459,7 +465,7 @@ export class Exchange implements TimerSink {
       if (next !== null) {
         this.core.cells.add(CELL.UPSTREAM_RETRIES_TOTAL, 1);
         this.fresh = false;
-        this.#attempt(next);
+        this.#retry(next);
         return;
       }
     }
@@ -477,10 +483,18 @@ export class Exchange implements TimerSink {
       this.#leaveEndpoint();
       this.core.cells.add(CELL.UPSTREAM_RETRIES_TOTAL, 1);
       this.fresh = true;
-      this.#attempt(endpoint);
+      this.#retry(endpoint);
       return;
     }
     this.onUpstreamFault(FAULTS.upstreamReset, BACKEND_ERROR.reset);
+  }
+
+  #retry(endpoint: EndpointPool): void {
+    this.#attempt(endpoint);
+    // An idle connection was there: nobody else is going to say that the request can be sent.
+    if (this.state !== STATE.SENDING || !this.#unsent) return;
+    this.#send();
+    if (!this.requestDone) (this.down as Downstream).resumeRequest();
   }
 
   #mayRetry(): boolean {
@@ -571,7 +585,7 @@ export class Exchange implements TimerSink {
     const { io, cells } = this.core;
     const now = io.nowMs;
     // A slow reader is not idle while it takes anything at all.
-    const sent = (this.down === null ? 0 : this.down.sentBytes) + (this.up === null ? 0 : this.up.sentBytes);
+    const sent = this.#taken();
     if (this.#idleDue <= now && sent !== this.#sentBytes) this.#idleDue = now + LIMITS.STREAM_IDLE_MS;
     this.#sentBytes = sent;
     const due = Math.min(this.#requestDue, this.#backendDue, this.#idleDue);

@@ -6,13 +6,13 @@ import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, WRITABLE } from '../
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, limitCell } from '../../telemetry/layout.ts';
 import type { ChunkQueue } from './queue.ts';
-import type { Shared } from './shared.ts';
+import type { Ending, Shared } from './shared.ts';
 
 const LINGER_MS_LIMIT = limitCell('LINGER_MS');
 const LINGER_BYTES_LIMIT = limitCell('LINGER_BYTES');
 const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
 
-export class Closing implements TimerSink {
+export class Closing implements TimerSink, Ending {
   readonly #shared: Shared;
   readonly #handle: Handle;
   readonly #queue: ChunkQueue | null;
@@ -42,6 +42,7 @@ export class Closing implements TimerSink {
 
   begin(): void {
     const io = this.#shared.io;
+    this.#shared.endings.add(this);
     if (this.#queue === null || this.#queue.bytes === 0) this.#sayEnd();
     else io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
     // What is readable already comes as no new edge; and a peer that goes on sending must not fill the kernel meanwhile.
@@ -53,6 +54,10 @@ export class Closing implements TimerSink {
     if ((events & WRITABLE) !== 0 && !this.#flushed) this.#flush();
     if (!this.#ended && this.#flushed && (events & (READABLE | PEER_CLOSED | BROKEN)) !== 0) this.#drain();
     else if (!this.#ended && (events & BROKEN) !== 0) this.#end(true);
+  }
+
+  destroy(): void {
+    if (!this.#ended) this.#end(true);
   }
 
   onTimer(): void {
@@ -116,5 +121,6 @@ export class Closing implements TimerSink {
     if (reset) io.reset(this.#handle);
     else io.close(this.#handle);
     this.#done();
+    this.#shared.ended(this);
   }
 }

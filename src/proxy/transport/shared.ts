@@ -10,6 +10,12 @@ export interface CorkOwner {
   uncork(): void;
 }
 
+/** A connection whose codec is done with it and that still has to send or to drain. */
+export interface Ending {
+  /** Ends it now. */
+  destroy(): void;
+}
+
 export class Shared {
   readonly io: Io;
   readonly cells: Cells;
@@ -23,6 +29,9 @@ export class Shared {
   corkOwner: CorkOwner | null = null;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;
+  readonly endings = new Set<Ending>();
+  /** Called when the last of `endings` is over. */
+  onEndingsOver: () => void = () => {};
 
   constructor(io: Io, cells: Cells) {
     this.io = io;
@@ -37,7 +46,13 @@ export class Shared {
     this.corkUsed = cork;
   }
 
+  ended(ending: Ending): void {
+    this.endings.delete(ending);
+    if (this.endings.size === 0) this.onEndingsOver();
+  }
+
   dispose(): void {
+    for (const ending of this.endings) ending.destroy();
     this.io.free(this.readAt - LIMITS.READ_HEADROOM_BYTES);
     this.io.free(this.corkAt);
   }

@@ -1,0 +1,162 @@
+// Attempts: stale connections, refused and silent endpoints, what may be sent twice and what never (RFC 9110 section 9.2.2).
+
+import assert from 'node:assert/strict';
+import { LIMITS } from '../../src/base/limits.ts';
+import { CELL, ENDPOINT, OTHER_ENDPOINT_BLOCK } from '../../src/telemetry/layout.ts';
+import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
+import { answering, bodyText, cluster, endpoint, get, ok, Rig } from './rig.ts';
+
+interface Staleness {
+  connections: number;
+  requests: number;
+}
+
+/** Answers one request on its first connection, and ends it without a word when the second comes. */
+function staleBackend(net: TestNet, seen: Staleness, how: 'close' | 'reset') {
+  return net.serve(async (peer: Peer) => {
+    const first = ++seen.connections === 1;
+    for (;;) {
+      const request = await peer.readMessage().catch(() => null);
+      if (request === null) return;
+      seen.requests++;
+      if (first && seen.requests > 1) {
+        if (how === 'close') peer.close();
+        else peer.reset();
+        return;
+      }
+      await peer.send(ok(`${seen.connections}:${bodyText(request)}`));
+    }
+  });
+}
+
+for (const how of ['close', 'reset'] as const) {
+  onBoth(`a stale connection (${how}) is retried once on a fresh one for an idempotent request`, async (net) => {
+    const seen = { connections: 0, requests: 0 };
+    const rig = new Rig(net, [staleBackend(net, seen, how)]);
+    const client = await rig.connect();
+    await client.send(get());
+    assert.equal(bodyText(await client.readMessage()), '1:');
+    await client.send('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
+    assert.equal(bodyText(await client.readMessage()), '2:body');
+    client.close();
+    await rig.end();
+    assert.equal(seen.connections, 2);
+    assert.equal(rig.records.last.attempts, 2);
+    assert.equal(rig.get(CELL.UPSTREAM_RETRIES_TOTAL), 1);
+  });
+
+  onBoth(`a POST on a stale connection (${how}) is never sent twice`, async (net) => {
+    const seen = { connections: 0, requests: 0 };
+    const rig = new Rig(net, [staleBackend(net, seen, how)]);
+    const client = await rig.connect();
+    await client.send(get());
+    await client.readMessage();
+    await client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
+    assert.equal((await client.readMessage()).status, 502);
+    client.close();
+    await rig.end();
+    assert.equal(seen.requests, 2);
+    assert.equal(rig.records.last.flags, 'UC');
+    assert.equal(rig.records.last.attempts, 1);
+  });
+}
+
+onBoth('a fresh connection that ends without an answer is not tried again', async (net) => {
+  let requests = 0;
+  const backend = net.serve(async (peer) => {
+    await peer.readMessage();
+    requests++;
+    peer.close();
+  });
+  const rig = new Rig(net, [backend]);
+  const client = await rig.connect();
+  await client.send(get());
+  assert.equal((await client.readMessage()).status, 502);
+  client.close();
+  await rig.end();
+  assert.equal(requests, 1);
+  assert.equal(rig.records.last.flags, 'UC');
+});
+
+onBoth('an endpoint that refuses is left for another, whatever the method', async (net) => {
+  const good = answering(net, (r) => ok(bodyText(r)));
+  const rig = new Rig(net, [net.refuse(), good]);
+  const client = await rig.connect();
+  for (let i = 0; i < 4; i++) {
+    await client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
+    assert.equal(bodyText(await client.readMessage()), 'body');
+  }
+  client.close();
+  await rig.end();
+  const attempts = rig.records.all.map((r) => r.attempts);
+  assert.ok(attempts.includes(2) && Math.max(...attempts) === 2, String(attempts));
+  const failures = attempts.filter((n) => n === 2).length;
+  assert.equal(rig.get(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL), failures);
+  assert.equal(rig.get(OTHER_ENDPOINT_BLOCK + ENDPOINT.ERRORS), failures);
+});
+
+onBoth('when every endpoint refuses, the answer is 503 after a bounded number of attempts', async (net) => {
+  const rig = new Rig(net, [net.refuse(), net.refuse()]);
+  const client = await rig.connect();
+  await client.send(get());
+  assert.equal((await client.readMessage()).status, 503);
+  client.close();
+  await rig.end();
+  assert.equal(rig.records.last.flags, 'UF');
+  assert.equal(rig.records.last.attempts, LIMITS.UPSTREAM_ATTEMPTS);
+});
+
+simOnly('a silent endpoint is given up after the connect time', async (net) => {
+  const good = answering(net, () => ok('good'));
+  const rig = new Rig(net, [net.silent(), good, good]);
+  const client = await rig.connect();
+  for (let i = 0; i < 3; i++) {
+    await client.send(get());
+    const [answer] = await Promise.all([client.readMessage(), net.advance(LIMITS.UPSTREAM_CONNECT_MS + 1000)]);
+    assert.equal(bodyText(answer), 'good');
+  }
+  client.close();
+  await rig.end();
+});
+
+simOnly('a silent backend alone: 503 when the attempts are used up', async (net) => {
+  const rig = new Rig(net, [net.silent()]);
+  const client = await rig.connect();
+  await client.send(get());
+  const [answer] = await Promise.all([client.readMessage(), net.advance(4 * LIMITS.UPSTREAM_CONNECT_MS)]);
+  assert.equal(answer.status, 503);
+  client.close();
+  await rig.end();
+  assert.equal(rig.records.last.flags, 'UF');
+});
+
+onBoth('a client that leaves while its backend is being connected leaves nothing behind', async (net) => {
+  const rig = new Rig(net, [net.kind === 'sim' ? net.silent() : net.refuse()]);
+  const client = await rig.connect();
+  await client.send(get());
+  await net.advance(10);
+  client.reset();
+  await net.advance(50);
+  await rig.end();
+  assert.equal(rig.records.all.length, 1);
+});
+
+onBoth('a draining endpoint gets no new request while another is ready', async (net) => {
+  const rig = new Rig(net, [answering(net, () => ok('old'))]);
+  const client = await rig.connect();
+  await client.send(get());
+  assert.equal(bodyText(await client.readMessage()), 'old');
+  const old = answering(net, () => ok('old'));
+  const fresh = answering(net, () => ok('new'));
+  const endpoints = [endpoint(old, { state: 'draining' }), endpoint(fresh)];
+  rig.apply({ upserts: [cluster('app', endpoints)], removals: [] });
+  for (let i = 0; i < 4; i++) {
+    await client.send(get());
+    assert.equal(bodyText(await client.readMessage()), 'new');
+  }
+  rig.apply({ upserts: [cluster('app', [endpoint(old, { state: 'draining' })])], removals: [] });
+  await client.send(get());
+  assert.equal(bodyText(await client.readMessage()), 'old');
+  client.close();
+  await rig.end();
+});
