@@ -42,7 +42,9 @@ function sample(
 
 function line(r: AccessRecord, withQuery = false): string {
   const out = new Uint8Array(LINE_BYTES);
-  return Buffer.from(out.subarray(0, new LineWriter(withQuery).format(out, 0, r))).toString('utf8');
+  return Buffer.from(out.subarray(0, new LineWriter(withQuery).format(out, new DataView(out.buffer), 0, r))).toString(
+    'utf8',
+  );
 }
 
 test('a request is one JSON line with the documented fields', () => {
@@ -103,6 +105,18 @@ test('any bytes in any client-controlled field give one valid line', () => {
     }),
     { seed: 7, numRuns: 300 },
   );
+});
+
+test('every byte is handled alike wherever it stands in a word', () => {
+  for (let byte = 0; byte < 256; byte++) {
+    for (let shift = 0; shift < 4; shift++) {
+      const host = bytesOf('abcdefghijkl');
+      host[4 + shift] = byte;
+      const value = JSON.parse(line(sample({ host }))).host;
+      const shown = byte < 0x80 ? String.fromCharCode(byte) : `\\x${byte.toString(16)}`;
+      assert.equal(value, `abcdefghijkl`.slice(0, 4 + shift) + shown + 'abcdefghijkl'.slice(5 + shift));
+    }
+  }
 });
 
 test('valid UTF-8 is kept as it is', () => {

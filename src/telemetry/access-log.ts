@@ -1,28 +1,33 @@
 // One finished request as one JSON line (docs/reference/access-log.md), written into a scratch buffer without strings.
 
-import { bytesOf, put, putDecimal } from '../base/bytes.ts';
+import { put, putDecimal } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
+import { Fragment } from './fragment.ts';
 import { ESCAPE_FACTOR, putEscaped } from './json-bytes.ts';
 import { type AccessRecord, RECORD_BYTES } from './record.ts';
 
-const TIME = bytesOf('{"time":"');
-const ID = bytesOf('Z","id":"');
-const CLIENT = bytesOf('","client":"');
-const METHOD = bytesOf('","method":"');
-const HOST = bytesOf('","host":"');
-const PATH = bytesOf('","path":"');
-const PROTOCOL = bytesOf('","protocol":"HTTP/');
-const STATUS = bytesOf('","status":');
-const FLAGS = bytesOf(',"flags":"');
-const REQUEST_BYTES = bytesOf('","request_bytes":');
-const RESPONSE_BYTES = bytesOf(',"response_bytes":');
-const DURATION = bytesOf(',"duration_ms":');
-const UPSTREAM = bytesOf(',"upstream_ms":');
-const ATTEMPTS = bytesOf(',"attempts":');
-const AGENT = bytesOf(',"user_agent":"');
-const END = bytesOf('"}\n');
+const TIME = new Fragment('{"time":"');
+const ID = new Fragment('Z","id":"');
+const CLIENT = new Fragment('","client":"');
+const METHOD = new Fragment('","method":"');
+const HOST = new Fragment('","host":"');
+const PATH = new Fragment('","path":"');
+const PROTOCOL = new Fragment('","protocol":"HTTP/');
+const STATUS = new Fragment('","status":');
+const FLAGS = new Fragment(',"flags":"');
+const REQUEST_BYTES = new Fragment('","request_bytes":');
+const RESPONSE_BYTES = new Fragment(',"response_bytes":');
+const DURATION = new Fragment(',"duration_ms":');
+const UPSTREAM = new Fragment(',"upstream_ms":');
+const ATTEMPTS = new Fragment(',"attempts":');
+const AGENT = new Fragment(',"user_agent":"');
+const END = new Fragment('"}\n');
 const COMMA = 0x2c;
-const VERSIONS: Readonly<Record<number, Uint8Array>> = { 10: bytesOf('1.0'), 11: bytesOf('1.1'), 20: bytesOf('2.0') };
+const VERSIONS: Readonly<Record<number, Fragment>> = {
+  10: new Fragment('1.0'),
+  11: new Fragment('1.1'),
+  20: new Fragment('2.0'),
+};
 
 /** Room for any line: what a client sent escaped at its worst, names from the configuration, fixed text. */
 export const LINE_BYTES = RECORD_BYTES * ESCAPE_FACTOR + LIMITS.LOG_RECORD_BYTES;
@@ -37,50 +42,50 @@ export class LineWriter {
     this.#withQuery = withQuery;
   }
 
-  /** Formats `r` at out[at..], which has LINE_BYTES of room; returns the offset behind its newline. */
-  format(out: Uint8Array, at: number, r: AccessRecord): number {
+  /** Formats `r` at out[at..], which has LINE_BYTES of room (`view` is the same memory); returns the offset behind its newline. */
+  format(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
     const bytes = r.bytes;
-    let o = put(out, at, TIME);
+    let o = TIME.put(view, at);
     o = this.#putTime(out, o, r.startWallMs);
-    o = put(out, o, ID);
-    o = putEscaped(out, o, bytes, r.idStart, r.idEnd);
-    o = put(out, o, CLIENT);
+    o = ID.put(view, o);
+    o = putEscaped(out, view, o, bytes, r.view, r.idStart, r.idEnd);
+    o = CLIENT.put(view, o);
     o = put(out, o, r.client);
-    o = put(out, o, METHOD);
-    o = putEscaped(out, o, bytes, r.methodStart, r.methodEnd);
-    o = put(out, o, HOST);
-    o = putEscaped(out, o, bytes, r.hostStart, r.hostEnd);
-    o = put(out, o, PATH);
-    o = putEscaped(out, o, bytes, r.pathStart, r.pathEnd);
+    o = METHOD.put(view, o);
+    o = putEscaped(out, view, o, bytes, r.view, r.methodStart, r.methodEnd);
+    o = HOST.put(view, o);
+    o = putEscaped(out, view, o, bytes, r.view, r.hostStart, r.hostEnd);
+    o = PATH.put(view, o);
+    o = putEscaped(out, view, o, bytes, r.view, r.pathStart, r.pathEnd);
     if (this.#withQuery && r.queryEnd > r.queryStart) {
       out[o++] = 0x3f;
-      o = putEscaped(out, o, bytes, r.queryStart, r.queryEnd);
+      o = putEscaped(out, view, o, bytes, r.view, r.queryStart, r.queryEnd);
     }
-    o = put(out, o, PROTOCOL);
-    o = put(out, o, VERSIONS[r.version] ?? (VERSIONS[11] as Uint8Array));
-    o = put(out, o, STATUS);
+    o = PROTOCOL.put(view, o);
+    o = (VERSIONS[r.version] ?? (VERSIONS[11] as Fragment)).put(view, o);
+    o = STATUS.put(view, o);
     o = putDecimal(out, o, r.status);
-    o = put(out, o, FLAGS);
+    o = FLAGS.put(view, o);
     for (let i = 0; i < r.flags.length; i++) out[o++] = r.flags.charCodeAt(i);
-    o = put(out, o, REQUEST_BYTES);
+    o = REQUEST_BYTES.put(view, o);
     o = putDecimal(out, o, r.requestBytes);
-    o = put(out, o, RESPONSE_BYTES);
+    o = RESPONSE_BYTES.put(view, o);
     o = putDecimal(out, o, r.responseBytes);
-    o = put(out, o, DURATION);
+    o = DURATION.put(view, o);
     o = putMilliseconds(out, o, Math.max(0, r.endUs - r.startUs));
     if (r.upstreamUs >= 0) {
-      o = put(out, o, UPSTREAM);
+      o = UPSTREAM.put(view, o);
       o = putMilliseconds(out, o, r.upstreamUs);
     }
     o = putFragment(out, o, r.listenerJson);
     o = putFragment(out, o, r.routeJson);
     o = putFragment(out, o, r.backendJson);
     o = putFragment(out, o, r.endpointJson);
-    o = put(out, o, ATTEMPTS);
+    o = ATTEMPTS.put(view, o);
     o = putDecimal(out, o, r.attempts);
-    o = put(out, o, AGENT);
-    o = putEscaped(out, o, bytes, r.agentStart, r.agentEnd);
-    return put(out, o, END);
+    o = AGENT.put(view, o);
+    o = putEscaped(out, view, o, bytes, r.view, r.agentStart, r.agentEnd);
+    return END.put(view, o);
   }
 
   /** `2026-01-02T03:04:05.678`: the calendar is worked out once a second. */

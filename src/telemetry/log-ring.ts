@@ -14,6 +14,7 @@ export function ringBytes(bytes: number): number {
 class Ring {
   protected readonly positions: Int32Array;
   protected readonly data: Uint8Array;
+  protected readonly view: DataView;
   protected readonly mask: number;
 
   constructor(memory: ArrayBuffer) {
@@ -21,6 +22,7 @@ class Ring {
     if (size <= 0 || (size & (size - 1)) !== 0) throw new RangeError(`ring of ${size} bytes is not a power of two`);
     this.positions = new Int32Array(memory, 0, RING_HEADER_BYTES / 4);
     this.data = new Uint8Array(memory, RING_HEADER_BYTES, size);
+    this.view = new DataView(memory, RING_HEADER_BYTES, size);
     this.mask = size - 1;
   }
 
@@ -34,6 +36,9 @@ export class RingWriter extends Ring {
   /** The ring's memory, for writing a line in place at `reserve`. */
   get memory(): Uint8Array {
     return this.data;
+  }
+  get memoryView(): DataView {
+    return this.view;
   }
 
   /** Where `n` bytes can be written in one piece, -1 when there is no room for that without wrapping around. */

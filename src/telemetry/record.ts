@@ -8,6 +8,7 @@ export const RECORD_BYTES = 2048;
 export class AccessRecord {
   /** Private copy of the client's strings; the ranges below index into it. */
   readonly bytes = new Uint8Array(RECORD_BYTES);
+  readonly view = new DataView(this.bytes.buffer);
   used = 0;
 
   methodStart = 0;

@@ -13,6 +13,7 @@ export class Recorder implements RecordSink {
   readonly #ring: RingWriter;
   readonly #line: LineWriter;
   readonly #aside = new Uint8Array(LINE_BYTES);
+  readonly #asideView = new DataView(this.#aside.buffer);
 
   constructor(cells: Cells, ring: RingWriter, options: { withQuery: boolean }) {
     this.#cells = cells;
@@ -36,10 +37,10 @@ export class Recorder implements RecordSink {
     const ring = this.#ring;
     const at = ring.reserve(LINE_BYTES);
     if (at >= 0) {
-      ring.commit(this.#line.format(ring.memory, at, r) - at);
+      ring.commit(this.#line.format(ring.memory, ring.memoryView, at, r) - at);
     } else {
       // Near the ring's end, or nearly full: only the line itself has to fit, in two pieces if need be.
-      const length = this.#line.format(this.#aside, 0, r);
+      const length = this.#line.format(this.#aside, this.#asideView, 0, r);
       if (!ring.write(this.#aside, 0, length)) {
         this.#cells.add(CELL.LOG_DROPPED_TOTAL, 1);
         this.#cells.add(RING_FULL, 1);
