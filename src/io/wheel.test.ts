@@ -38,7 +38,7 @@ test('100,000 timers against a sorted list: never early, at most one step late, 
   // Up to five minutes, which is beyond one round of the wheel.
   for (let id = 0; id < N; id++) arm(id, random(300_000));
   let total = 0;
-  for (let step = 0; step < 1500; step++) {
+  for (let step = 0; step < 800; step++) {
     now += step % 100 === 99 ? random(20_000) : random(250);
     owner.fired.length = 0;
     assert.equal(wheel.advance(now), owner.fired.length);
@@ -71,7 +71,7 @@ test('100,000 timers against a sorted list: never early, at most one step late, 
       }
     }
   }
-  assert.ok(total > 20_000, `${total} timers fired`);
+  assert.ok(total > 15_000, `${total} timers fired`);
 });
 
 test('a sink may arm and cancel its own and other timers, of the same slot too', () => {
