@@ -14,6 +14,7 @@ export interface Options {
   readonly adminAllowedHosts: readonly string[];
   readonly workers: number;
   readonly listen: readonly string[];
+  readonly addressPool: readonly string[];
   readonly portMap: Readonly<Record<string, number>>;
   readonly accessLog: string;
   readonly accessLogFormat: 'json' | 'combined';
@@ -75,6 +76,12 @@ export const FLAGS: readonly Flag[] = [
   },
   { name: 'workers', value: 'N|auto', default: 'auto', help: 'worker processes; auto is the cores it may use' },
   { name: 'listen', value: 'HOST[,HOST]', default: '0.0.0.0,::', help: 'addresses for Gateways that name none' },
+  {
+    name: 'address-pool',
+    value: 'CIDR[,CIDR]',
+    default: '',
+    help: 'give each Gateway an address of its own out of these, which must be addresses of this machine',
+  },
   {
     name: 'port-map',
     value: 'A=B[,C=D]',
@@ -195,6 +202,7 @@ export function parseOptions(
       adminAllowedHosts: list('admin-allowed-hosts'),
       workers: text('workers') === 'auto' ? availableParallelism() : count('workers', 1, 256),
       listen: list('listen'),
+      addressPool: list('address-pool').map((c) => cidr(from('address-pool'), c)),
       portMap: portMap(from('port-map'), list('port-map')),
       accessLog: text('access-log'),
       accessLogFormat: oneOf('access-log-format', ['json', 'combined']),

@@ -10,6 +10,7 @@ import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
 import type { Changes, KubeObject, ObjectKey } from '../store/world.ts';
 import { keyOf } from '../store/world.ts';
+import { AddressPool } from '../translate/addresses.ts';
 import { type Condition, type Status, settled } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
 import { Translator } from '../translate/translator.ts';
@@ -42,6 +43,7 @@ export class Resources implements SourceSink {
       controllerName: options.controllerName,
       implicitClass: options.gatewayClass,
       defaultAddresses: options.listen,
+      ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
     this.#batch = new Batch(TIMERS, (changes) => this.#revise(changes));

@@ -182,3 +182,29 @@ test('environment mode: a backend address alone makes a proxy', async () => {
   assert.equal(JSON.parse(answer.body).method, 'POST');
   assert.equal(await rauta.stop(), 0);
 });
+
+test('each Gateway gets an address of its own out of the pool', async () => {
+  const port = await freePort();
+  const [one, two] = [await backend('one'), await backend('two')];
+  const second = (text: string): string => text.replaceAll('name: web', 'name: web2');
+  const rauta = await Rauta.start(
+    {
+      'a.yaml': gateway(port) + routeYaml('one', '/', 'one') + backendYaml('one', one.port),
+      'b.yaml': second(gateway(port)) + second(routeYaml('two', '/', 'two')) + backendYaml('two', two.port),
+    },
+    ['--address-pool', '127.0.8.0/29'],
+  );
+  const { objects } = JSON.parse((await rauta.ask('/config')).body);
+  const addressOf = (name: string): string =>
+    objects.find((o: { kind: string; metadata: { name: string } }) => o.kind === 'Gateway' && o.metadata.name === name)
+      .status.addresses[0].value;
+  assert.notEqual(addressOf('web'), addressOf('web2'));
+  for (const [name, expected] of [
+    ['web', 'one'],
+    ['web2', 'two'],
+  ] as const) {
+    const response = await fetch(`http://${addressOf(name)}:${port}/x`);
+    assert.equal(response.headers.get('x-backend'), expected);
+  }
+  assert.equal(await rauta.stop(), 0);
+});
