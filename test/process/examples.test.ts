@@ -1,0 +1,67 @@
+// Every example is served by the whole program and does what its README shows; only the ports are free ones.
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type Answer, backend, freePort, get, Rauta } from './support.ts';
+
+const root = fileURLToPath(new URL('../../examples/', import.meta.url));
+
+type Ask = (path: string, headers?: Record<string, string>) => Promise<Answer>;
+const seen = (answer: Answer): { backend: string; path: string; headers: Record<string, string> } =>
+  JSON.parse(answer.body);
+
+const EXAMPLES: Readonly<Record<string, (ask: Ask) => Promise<void>>> = {
+  quickstart: async (ask) => {
+    const backends = new Set<string>();
+    for (let i = 0; i < 4; i++) {
+      const answer = await ask('/hello');
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers['x-served-by'], 'rauta');
+      assert.equal(seen(answer).headers['x-quickstart'], 'yes');
+      backends.add(seen(answer).backend);
+    }
+    assert.equal(backends.size, 2);
+    const moved = await ask('/old/page');
+    assert.equal(moved.status, 301);
+    assert.match(String(moved.headers.location), /\/new\/page$/);
+  },
+  canary: async (ask) => {
+    const counts = { first: 0, second: 0 };
+    for (let i = 0; i < 50; i++) counts[seen(await ask('/')).backend as 'first' | 'second']++;
+    assert.deepEqual(counts, { first: 45, second: 5 });
+    for (let i = 0; i < 5; i++) assert.equal(seen(await ask('/', { 'x-canary': 'always' })).backend, 'second');
+  },
+  hosts: async (ask) => {
+    assert.equal(seen(await ask('/', { host: 'www.example.com' })).backend, 'first');
+    assert.equal(seen(await ask('/v2/users/7', { host: 'api.example.com' })).backend, 'second');
+    assert.equal((await ask('/v2/users/x', { host: 'api.example.com' })).status, 404);
+    assert.equal(seen(await ask('/public/a', { host: 'api.example.com' })).path, '/a');
+    const moved = await ask('/page', { host: 'old.example.com' });
+    assert.equal(moved.status, 302);
+    assert.match(String(moved.headers.location), /^http:\/\/www\.example\.com(:\d+)?\/page$/);
+  },
+};
+
+test('every example has its test', () => {
+  const folders = readdirSync(root, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : []));
+  assert.deepEqual(folders.sort(), Object.keys(EXAMPLES).sort());
+});
+
+for (const [name, prove] of Object.entries(EXAMPLES)) {
+  test(`examples/${name} is served`, async () => {
+    const port = await freePort();
+    const [first, second] = [await backend('first'), await backend('second')];
+    const files: Record<string, string> = {};
+    for (const file of readdirSync(join(root, name)).filter((f) => f.endsWith('.yaml')))
+      files[file] = readFileSync(join(root, name, file), 'utf8')
+        .replaceAll('8080', String(port))
+        .replaceAll('9001', String(first.port))
+        .replaceAll('9002', String(second.port));
+    const rauta = await Rauta.start(files);
+    await prove((path, headers = {}) => get(port, path, headers));
+    assert.equal(await rauta.stop(), 0);
+  });
+}
