@@ -13,6 +13,7 @@ import { type ByteSource, Malformed, type MessageHead, readBody } from '../suppo
 import type { Backend } from '../support/net.ts';
 import { EndedEarly, isGone, type Peer } from '../support/peer.ts';
 import type { SimNet } from '../support/sim-net.ts';
+import { BROKEN_RESPONSES, HOSTILE_REQUESTS } from './hostile.ts';
 
 export interface WorkloadOptions {
   readonly seed: number;
@@ -24,6 +25,8 @@ export interface WorkloadOptions {
   readonly calm: boolean;
   /** The proxy has time limits that are shorter than some answers: 504 and 408 are its right. */
   readonly mayTimeOut?: boolean;
+  /** Connections of attackers (HOSTILE_REQUESTS) beside the clients; not in a calm run. */
+  readonly hostile?: number;
   /** Some clients send requests before they have the answers to the ones before (true). */
   readonly pipelining?: boolean;
 }
@@ -48,6 +51,8 @@ interface Plan {
   readonly backendCloses: boolean;
   /** The backend answers without reading the request's content, then leaves. */
   readonly early: boolean;
+  /** Sent instead of the response; '' for none. */
+  readonly broken: string;
   readonly fate: Fate;
   /** Bytes of the whole response after which `fate` strikes. */
   readonly fateAt: number;
@@ -116,6 +121,7 @@ export class Workload {
   /** Runs all clients against the proxy at `address` to their end; throws the first violation. */
   async run(address: IpAddress): Promise<void> {
     const clients = Array.from({ length: this.#options.clients }, (_, i) => this.#client(i, address));
+    for (let i = 0; i < (this.#options.hostile ?? 0); i++) clients.push(this.#attack(address));
     const ended = await Promise.allSettled(clients);
     if (this.#violation !== null) throw this.#violation;
     for (const result of ended) if (result.status === 'rejected') throw result.reason;
@@ -152,6 +158,8 @@ export class Workload {
       responseFraming,
       trailer: random.chance(0.3),
       backendCloses: random.chance(0.1),
+      // To HEAD nothing that is wrong about content can be seen.
+      broken: !calm && method !== 'HEAD' && random.chance(0.05) ? random.pick(BROKEN_RESPONSES) : '',
       early,
       // FIN is the end of a body without a length: breaking that off takes a reset.
       fate: fate === 'fin' && responseFraming === 'close' ? 'reset' : fate,
@@ -273,6 +281,24 @@ export class Workload {
     return !close && (plan.version === '1.1' ? plan.keepAlive : plan.keepAlive && keep) && head.framing !== 'close';
   }
 
+  /** A connection that sends what is to be misread, in random pieces, and looks at nothing that comes back. */
+  async #attack(address: IpAddress): Promise<void> {
+    const random = this.#random;
+    await this.#net.sleep(random.below(150));
+    const peer = await this.#net.connect(address, '127.0.0.99');
+    try {
+      const bytes = Buffer.from(random.pick(HOSTILE_REQUESTS), 'latin1');
+      const pieceBytes = random.pick([1, 7, 1000]);
+      for (let at = 0; at < bytes.length; at += pieceBytes) await peer.send(bytes.subarray(at, at + pieceBytes));
+      if (random.chance(0.5)) peer.end();
+      else await this.#net.sleep(random.below(100));
+      while (random.chance(0.9) && (await peer.read()) !== null) {}
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+    peer.close();
+  }
+
   #check(asked: Plan, head: MessageHead, body: Uint8Array): void {
     const plan = this.#plans.get(asked.token) as Plan;
     const token = head.headers.get('x-token')?.[0];
@@ -286,6 +312,7 @@ export class Workload {
     }
     if (token !== plan.token) throw new Violation(`${plan.token} got the answer to ${token}`);
     if (head.status !== plan.status) throw new Violation(`${token}: status ${head.status} instead of ${plan.status}`);
+    if (plan.broken !== '') throw new Violation(`${token}: a broken response passed as one. ${described(plan)}`);
     if (plan.fate !== 'complete' && plan.fateAt < sizeOnWire(plan))
       throw new Violation(`${token}: a false end: the backend broke off, the client saw an end. ${described(plan)}`);
     const expected = plan.method === 'HEAD' ? new Uint8Array(0) : plan.responseBody;
@@ -341,6 +368,11 @@ export class Workload {
       throw error;
     }
     const token = head.headers.get('x-token')?.[0] ?? '';
+    if (token === 'hostile' && head.target === '/hostile') {
+      await readBody(peer, head);
+      await peer.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+      return true;
+    }
     let plan = this.#plans.get(token);
     if (plan === undefined || head.method !== plan.method || head.target !== `/${token}`)
       throw new Violation(`a backend got a request that no client sent: ${JSON.stringify(head.head)}`);
@@ -359,6 +391,11 @@ export class Workload {
       const { body } = await readBody(this.#slowly(peer, plan), head);
       if (Buffer.compare(plan.requestBody, body) !== 0)
         throw new Violation(`${token}: a backend got ${body.length} bytes ${differ(plan.requestBody, body)}`);
+    }
+    if (plan.broken !== '') {
+      await peer.send(plan.broken.replace('TOKEN', token));
+      peer.end();
+      return false;
     }
     await this.#respond(peer, plan);
     if (plan.backendCloses || plan.responseFraming === 'close' || plan.early) {
