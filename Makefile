@@ -29,3 +29,8 @@ bench: deps ## CPU per request side by side with the peers on this machine (ngin
 
 soak: deps ## 64 connections for 10 minutes, byte-compared, with aborts (SOAK='--seconds 60' for less)
 	@sh bin/node test/soak/soak.ts $(SOAK)
+
+FUZZ_SECONDS ?= 60
+fuzz: deps ## each fuzzer for FUZZ_SECONDS (60), and the simulation for as many seeds as fit
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh bin/node --disable-warning=ExperimentalWarning --test --test-concurrency=1 'test/fuzz/*.test.ts' src/native/abuse.test.ts
+	@SEEDS=$$(($(FUZZ_SECONDS) * 10)) sh bin/node --disable-warning=ExperimentalWarning --test test/sim/proxy.test.ts
