@@ -26,24 +26,14 @@ import { Numbers } from './metrics.ts';
 import type { Options } from './options.ts';
 import { CHANNEL_FD } from './process.ts';
 import { Resources } from './resources.ts';
+import type { ControllerState } from './state.ts';
 import { Channel, type ChannelOwner } from './stream/channel.ts';
 import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from './stream/frames.ts';
-import type { FromController, ToController, WorkerState } from './stream/messages.ts';
+import type { FromController, ToController } from './stream/messages.ts';
 import { ControllerView } from './view.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
 const SEGMENT_BYTES = LIMITS.CELLS_PER_SEGMENT * 8;
-
-/** What changes while it runs, for everybody who shows it. */
-export interface ControllerState {
-  acked: number;
-  quarantined: number;
-  draining: boolean;
-  storm: boolean;
-  workers: readonly WorkerState[];
-  failedSockets: readonly { readonly key: string; readonly reason: string }[];
-  readonly restarts: Map<string, number>;
-}
 
 class Controller implements ChannelOwner, Downstream {
   readonly #channel: Channel;

@@ -58,7 +58,7 @@ test('every flag has its variable', () => {
 
 test('what is wrong is named, with the nearest right thing', () => {
   fails(['--confg', 'x'], {}, 2, /unknown flag --confg \(did you mean --config\?\)/);
-  fails([...CONFIG, '--log-level', 'inof'], {}, 2, /--log-level: 'inof' is not one of .*\(did you mean info\?\)/);
+  fails([...CONFIG, '--log-level', 'infoo'], {}, 2, /--log-level: 'infoo' is not one of .*\(did you mean info\?\)/);
   fails(CONFIG, { RAUTA_LOG_LEVEL: 'loud' }, 2, /RAUTA_LOG_LEVEL: 'loud'/);
   fails([...CONFIG, '--workers', '0'], {}, 2, /--workers: '0' is not a whole number from 1 to 256/);
   fails([...CONFIG, '--workers'], {}, 2, /--workers needs a value/);

@@ -3,8 +3,10 @@
 
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
+import { durationMs } from '../api/duration.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LEVELS, type Level } from '../base/log.ts';
+import { nearest } from '../base/nearest.ts';
 
 export interface Options {
   readonly config: readonly string[];
@@ -322,16 +324,11 @@ function portMap(from: string, pairs: readonly string[]): Record<string, number>
   return map;
 }
 
-/** GEP-2257's units and whole numbers: `1h2m3s4ms`, and a bare number of seconds. */
+/** Milliseconds of a GEP-2257 duration (`1h2m3s4ms`) or of a bare number of seconds. */
 export function duration(from: string, text: string): number {
-  const unit: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
-  if (/^\d{1,7}$/.test(text)) return Number(text) * 1000;
-  if (!/^(\d{1,7}(h|ms|m|s))+$/.test(text))
-    throw usage(`${from}: '${text}' is not a duration like 500ms, 30s or 1m30s`);
-  return [...text.matchAll(/(\d+)(h|ms|m|s)/g)].reduce(
-    (sum, m) => sum + Number(m[1]) * (unit[m[2] as string] as number),
-    0,
-  );
+  const ms = /^\d{1,7}$/.test(text) ? Number(text) * 1000 : durationMs(text);
+  if (Number.isNaN(ms)) throw usage(`${from}: '${text}' is not a duration like 500ms, 30s or 1m30s`);
+  return ms;
 }
 
 function cidr(from: string, text: string): string {
@@ -346,32 +343,6 @@ function cidr(from: string, text: string): string {
 
 /** ` (did you mean X?)` when something allowed is near. */
 export function suggestion(given: string, allowed: readonly string[], prefix = ''): string {
-  let best = '';
-  let least = Math.max(2, Math.floor(given.length / 3)) + 1;
-  for (const candidate of allowed) {
-    const d = distance(given.toLowerCase(), candidate.toLowerCase());
-    if (d < least) {
-      least = d;
-      best = candidate;
-    }
-  }
-  return best === '' ? '' : ` (did you mean ${prefix}${best}?)`;
-}
-
-/** Levenshtein's edit distance. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next.push(
-        Math.min(
-          (row[j] as number) + 1,
-          (next[j - 1] as number) + 1,
-          (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1),
-        ),
-      );
-    row = next;
-  }
-  return row[b.length] as number;
+  const best = nearest(given, allowed);
+  return best === undefined ? '' : ` (did you mean ${prefix}${best}?)`;
 }

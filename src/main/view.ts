@@ -6,9 +6,9 @@ import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { Problem } from '../source/source.ts';
 import type { Recent, RequestFilter, RequestLine } from '../telemetry/recent.ts';
-import type { ControllerState } from './controller.ts';
 import type { Numbers } from './metrics.ts';
 import type { Resources } from './resources.ts';
+import type { ControllerState } from './state.ts';
 import { versionInfo } from './version.ts';
 
 export interface ViewParts {
