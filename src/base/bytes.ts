@@ -44,7 +44,7 @@ export function putDecimal(mem: Uint8Array, at: number, value: number): number {
 /** Copies `source` to mem[at..]; returns the offset behind it. */
 export function put(mem: Uint8Array, at: number, source: Uint8Array): number {
   const n = source.length;
-  if (n < 48) for (let i = 0; i < n; i++) mem[at + i] = source[i] as number;
+  if (n < 16) for (let i = 0; i < n; i++) mem[at + i] = source[i] as number;
   else mem.set(source, at);
   return at + n;
 }
@@ -52,7 +52,7 @@ export function put(mem: Uint8Array, at: number, source: Uint8Array): number {
 /** Copies mem[start..end) to mem[at..] (the ranges may overlap only if `at` < start); returns the offset behind it. */
 export function move(mem: Uint8Array, at: number, start: number, end: number): number {
   const n = end - start;
-  if (n < 48) for (let i = 0; i < n; i++) mem[at + i] = mem[start + i] as number;
+  if (n < 20) for (let i = 0; i < n; i++) mem[at + i] = mem[start + i] as number;
   else mem.copyWithin(at, start, end);
   return at + n;
 }

@@ -6,10 +6,12 @@
 export const RECORD_BYTES = 2048;
 
 export class AccessRecord {
-  /** Private copy of the client's strings; the ranges below index into it. */
-  readonly bytes = new Uint8Array(RECORD_BYTES);
-  readonly view = new DataView(this.bytes.buffer);
-  used = 0;
+  /** Copy of the client's strings in [base, base + RECORD_BYTES); the ranges below index into it. */
+  bytes: Uint8Array;
+  /** The same memory. */
+  view: DataView;
+  base: number;
+  used: number;
 
   methodStart = 0;
   methodEnd = 0;
@@ -60,18 +62,35 @@ export class AccessRecord {
   routeBlock = 0;
   endpointBlock = 0;
 
+  /** Without arguments the copy is in memory of its own. */
+  constructor(bytes: Uint8Array = new Uint8Array(RECORD_BYTES), view = new DataView(bytes.buffer), base = 0) {
+    this.bytes = bytes;
+    this.view = view;
+    this.base = base;
+    this.used = base;
+  }
+
+  /** Keeps the strings at bytes[base..) from now on: in the memory they come from, copying them costs little. */
+  use(bytes: Uint8Array, view: DataView, base: number): void {
+    this.bytes = bytes;
+    this.view = view;
+    this.base = base;
+    this.used = base;
+  }
+
   /** Copies mem[start..end) (cut to what is left); sets nothing but `used`. Returns the offset of the copy. */
   copy(mem: Uint8Array, start: number, end: number): number {
     const at = this.used;
-    const n = Math.min(end - start, RECORD_BYTES - at);
+    const n = Math.min(end - start, this.base + RECORD_BYTES - at);
     const bytes = this.bytes;
-    for (let i = 0; i < n; i++) bytes[at + i] = mem[start + i] as number;
+    if (n >= BLOCK_MOVE && bytes === mem) mem.copyWithin(at, start, start + n);
+    else for (let i = 0; i < n; i++) bytes[at + i] = mem[start + i] as number;
     this.used = at + n;
     return at;
   }
 
   reset(): void {
-    this.used = 0;
+    this.used = this.base;
     this.methodStart = this.methodEnd = 0;
     this.hostStart = this.hostEnd = 0;
     this.pathStart = this.pathEnd = 0;
@@ -100,6 +119,8 @@ export class AccessRecord {
 }
 
 const EMPTY = new Uint8Array(0);
+/** From here on one call is cheaper than a loop. */
+const BLOCK_MOVE = 20;
 
 /** Who takes finished records (telemetry/access-log.ts writes JSON lines into a shared ring; tests collect them). */
 export interface RecordSink {

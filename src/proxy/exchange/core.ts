@@ -20,6 +20,8 @@ export interface CoreOptions {
 export class Core {
   readonly io: Io;
   readonly mem: Uint8Array;
+  /** The same memory, for words of four bytes. */
+  readonly view: DataView;
   readonly cells: Cells;
   readonly records: RecordSink;
   readonly trusted: TrustedProxies;
@@ -39,6 +41,7 @@ export class Core {
   constructor(options: CoreOptions, create: (core: Core) => Exchange) {
     this.io = options.io;
     this.mem = options.io.mem;
+    this.view = new DataView(this.mem.buffer, this.mem.byteOffset, this.mem.length);
     this.cells = options.cells;
     this.records = options.records;
     this.trusted = options.trusted;

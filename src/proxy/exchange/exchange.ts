@@ -15,7 +15,7 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, ENDPOINT, limitCell } from '../../telemetry/layout.ts';
-import { AccessRecord } from '../../telemetry/record.ts';
+import { AccessRecord, RECORD_BYTES } from '../../telemetry/record.ts';
 import { type Head, METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import { normalizeTarget } from '../route/normalize.ts';
@@ -30,17 +30,20 @@ import type { Downstream, Upstream } from './sides.ts';
 
 export const STATE = { RESTING: 0, WAITING: 1, SENDING: 2, ANSWERING: 3 } as const;
 
-const BLOCK_BYTES = 4096;
-const REQUEST_AT = 40;
+/** Layout of an exchange's block: the UUID, the strings of its record, the request as it goes upstream. */
+const RECORD_AT = 40;
+const REQUEST_AT = RECORD_AT + RECORD_BYTES;
+const BLOCK_BYTES = 8192;
 const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
 const NEVER = Number.MAX_SAFE_INTEGER;
 const NO_BYTES = new Uint8Array(0);
+const NO_VIEW = new DataView(NO_BYTES.buffer);
 
 export class Exchange implements TimerSink {
   readonly core: Core;
-  readonly record = new AccessRecord();
+  readonly record = new AccessRecord(NO_BYTES);
   readonly #timer: Timer;
   state: number = STATE.RESTING;
   down: Downstream | null = null;
@@ -113,30 +116,30 @@ export class Exchange implements TimerSink {
     this.#idempotent = method !== METHOD.POST && method !== METHOD.PATCH && method < METHOD.CONNECT;
     record.method = method;
     record.version = head.version;
-    record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
-    record.methodEnd = record.used;
-    record.hostStart = record.copy(mem, head.hostStart, head.hostEnd);
-    record.hostEnd = record.used;
     if (this.#block === -1) {
       this.#block = io.alloc(BLOCK_BYTES);
       if (this.#block === -1) {
         this.#exhausted();
         return;
       }
+      record.use(mem, core.view, this.#block + RECORD_AT);
     }
+    record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
+    record.methodEnd = record.used;
+    record.hostStart = record.copy(mem, head.hostStart, head.hostEnd);
+    record.hostEnd = record.used;
     core.ids.put(mem, this.#block);
     const agent = markForwarded(mem, head, down.trusted);
-    let idAt = this.#block;
-    let idEnd = this.#block + REQUEST_ID_BYTES;
+    record.idStart = this.#block;
+    record.idEnd = this.#block + REQUEST_ID_BYTES;
     if (down.trusted) {
-      if (agent.requestId >= 0) {
-        idAt = head.valueStart[agent.requestId] as number;
-        idEnd = head.valueEnd[agent.requestId] as number;
+      const id = agent.requestId;
+      if (id >= 0) {
+        record.idStart = record.copy(mem, head.valueStart[id] as number, head.valueEnd[id] as number);
+        record.idEnd = record.used;
       }
       record.client = forwardedClient(core.trusted, mem, head, down.client);
     }
-    record.idStart = record.copy(mem, idAt, idEnd);
-    record.idEnd = record.used;
     if (agent.userAgent >= 0) {
       record.agentStart = record.copy(
         mem,
@@ -577,6 +580,7 @@ export class Exchange implements TimerSink {
     this.core.io.timers.cancel(this.#timer);
     if (this.#block !== -1) this.core.io.free(this.#block);
     this.#block = -1;
+    this.record.use(NO_BYTES, NO_VIEW, 0);
   }
 
   /** The timer is never cancelled when an exchange ends, only set later by the next: what counts are the deadlines. */
