@@ -95,7 +95,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
         calm,
         mayTimeOut: options.timeoutMs !== undefined,
         pipelining: options.drain !== true,
-        hostile: calm ? 0 : random.below(8),
+        ...(calm ? {} : { hostile: random.below(8) }),
       });
       const backends: SocketAddress[] = [workload.backend(), workload.backend(), workload.unixBackend()];
       if (!calm && random.chance(0.2)) backends.push(net.refuse());

@@ -25,7 +25,7 @@ export interface WorkloadOptions {
   readonly calm: boolean;
   /** The proxy has time limits that are shorter than some answers: 504 and 408 are its right. */
   readonly mayTimeOut?: boolean;
-  /** Connections of attackers (HOSTILE_REQUESTS) beside the clients; not in a calm run. */
+  /** Connections of attackers beside the clients (HOSTILE_REQUESTS); then backends, too, break rules (BROKEN_RESPONSES). */
   readonly hostile?: number;
   /** Some clients send requests before they have the answers to the ones before (true). */
   readonly pipelining?: boolean;
@@ -49,8 +49,8 @@ interface Plan {
   readonly responseFraming: 'length' | 'chunked' | 'close';
   readonly trailer: boolean;
   readonly backendCloses: boolean;
-  /** The backend answers without reading the request's content, then leaves. */
-  readonly early: boolean;
+  /** The backend answers before it reads the request's content; then it leaves, or reads it and stays. */
+  readonly early: 'no' | 'leaves' | 'stays';
   /** Sent instead of the response; '' for none. */
   readonly broken: string;
   readonly fate: Fate;
@@ -141,8 +141,8 @@ export class Workload {
     const bodiless = status === 204 || status === 304;
     const responseBody = bodyOf(random, bodiless ? 0 : this.#length());
     const responseFraming = random.pick(['length', 'length', 'chunked', 'chunked', 'close'] as const);
-    const early = !calm && hasBody && random.chance(0.05);
-    const broken = !calm && random.chance(0.15);
+    const early = !calm && hasBody && random.chance(0.15) ? random.pick(['leaves', 'stays'] as const) : 'no';
+    const broken = !calm && random.chance(early === 'no' ? 0.15 : 0.4);
     const fate = broken ? random.pick(['fin', 'reset'] as const) : 'complete';
     return {
       token,
@@ -159,7 +159,10 @@ export class Workload {
       trailer: random.chance(0.3),
       backendCloses: random.chance(0.1),
       // To HEAD nothing that is wrong about content can be seen.
-      broken: !calm && method !== 'HEAD' && random.chance(0.05) ? random.pick(BROKEN_RESPONSES) : '',
+      broken:
+        this.#options.hostile !== undefined && method !== 'HEAD' && random.chance(0.05)
+          ? random.pick(BROKEN_RESPONSES)
+          : '',
       early,
       // FIN is the end of a body without a length: breaking that off takes a reset.
       fate: fate === 'fin' && responseFraming === 'close' ? 'reset' : fate,
@@ -385,24 +388,26 @@ export class Workload {
       if (this.#unsafe.has(token)) throw new Violation(`POST ${token} was sent twice`);
       this.#unsafe.add(token);
     }
-    if (head.headers.has('expect') && !plan.early) await peer.send('HTTP/1.1 100 Continue\r\n\r\n');
+    if (head.headers.has('expect') && plan.early === 'no') await peer.send('HTTP/1.1 100 Continue\r\n\r\n');
     if (plan.interim) await peer.send('HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n');
-    if (!plan.early) {
+    const readRequest = async (): Promise<void> => {
       const { body } = await readBody(this.#slowly(peer, plan), head);
       if (Buffer.compare(plan.requestBody, body) !== 0)
         throw new Violation(`${token}: a backend got ${body.length} bytes ${differ(plan.requestBody, body)}`);
-    }
+    };
+    if (plan.early === 'no') await readRequest();
     if (plan.broken !== '') {
       await peer.send(plan.broken.replace('TOKEN', token));
       peer.end();
       return false;
     }
     await this.#respond(peer, plan);
-    if (plan.backendCloses || plan.responseFraming === 'close' || plan.early) {
+    if (leaves(plan)) {
       peer.end();
-      if (plan.early) await peer.readAll();
+      if (plan.early !== 'no') await peer.readAll();
       return false;
     }
+    if (plan.early === 'stays') await readRequest();
     return true;
   }
 
@@ -428,6 +433,11 @@ function described(plan: Plan): string {
   );
 }
 
+/** The backend ends the connection behind its answer, and says so. */
+function leaves(plan: Plan): boolean {
+  return plan.backendCloses || plan.responseFraming === 'close' || plan.early === 'leaves';
+}
+
 function hasBody(plan: Plan): boolean {
   return plan.method !== 'HEAD' && plan.status !== 204 && plan.status !== 304;
 }
@@ -438,7 +448,7 @@ function responseHead(plan: Plan): Buffer {
     if (plan.responseFraming === 'length') fields.push(`Content-Length: ${plan.responseBody.length}`);
     if (plan.responseFraming === 'chunked') fields.push('Transfer-Encoding: chunked');
   }
-  if (plan.backendCloses || plan.responseFraming === 'close' || plan.early) fields.push('Connection: close');
+  if (leaves(plan)) fields.push('Connection: close');
   return Buffer.from(`HTTP/1.1 ${plan.status} As Planned\r\n${fields.join('\r\n')}\r\n\r\n`, 'latin1');
 }
 
