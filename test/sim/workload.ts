@@ -13,7 +13,19 @@ import { type ByteSource, Malformed, type MessageHead, readBody } from '../suppo
 import type { Backend } from '../support/net.ts';
 import { EndedEarly, isGone, type Peer } from '../support/peer.ts';
 import type { SimNet } from '../support/sim-net.ts';
-import { BROKEN_RESPONSES, HOSTILE_REQUESTS } from './hostile.ts';
+import { HOSTILE_REQUESTS } from './hostile.ts';
+import {
+  described,
+  drawPlan,
+  endsPipeline,
+  hasBody,
+  leaves,
+  type Plan,
+  type PlanOptions,
+  responseHead,
+  sizeOnWire,
+} from './plan.ts';
+import { Sender, slowReader } from './sender.ts';
 
 export interface WorkloadOptions {
   readonly seed: number;
@@ -31,39 +43,6 @@ export interface WorkloadOptions {
   readonly pipelining?: boolean;
 }
 
-/** How the backend ends the response. */
-type Fate = 'complete' | 'fin' | 'reset';
-
-/** One request and the answer it is to get; both scripts act on it, the proxy sees only the bytes. */
-interface Plan {
-  readonly token: string;
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
-  readonly version: '1.0' | '1.1';
-  readonly keepAlive: boolean;
-  readonly requestBody: Uint8Array;
-  readonly requestChunked: boolean;
-  readonly expect: boolean;
-  readonly interim: boolean;
-  readonly status: number;
-  readonly responseBody: Uint8Array;
-  readonly responseFraming: 'length' | 'chunked' | 'close';
-  readonly trailer: boolean;
-  readonly backendCloses: boolean;
-  /** The backend answers before it reads the request's content; then it leaves, or reads it and stays. */
-  readonly early: 'no' | 'leaves' | 'stays';
-  /** Sent instead of the response; '' for none. */
-  readonly broken: string;
-  readonly fate: Fate;
-  /** Bytes of the whole response after which `fate` strikes. */
-  readonly fateAt: number;
-  /** Bytes of the request after which the client leaves, Infinity for never; or of the response. */
-  readonly clientGoneAt: number;
-  readonly clientLeavesReading: number;
-  readonly clientLeavesHow: 'reset' | 'close' | 'end';
-  readonly pauseMs: number;
-  readonly pieceBytes: number;
-}
-
 export interface Tally {
   requests: number;
   complete: number;
@@ -71,24 +50,10 @@ export interface Tally {
   brokenOff: number;
 }
 
-const NOISE_BYTES = 4 * 1024 * 1024;
-const NOISE = noise();
 /** What the proxy may answer itself; nobody here is slow enough for 408 or 504, so these would be a stall. */
 const OWN_STATUSES = new Set([400, 502, 503]);
 /** Virtual time a calm request may take. */
 const CALM_MS = 30_000;
-
-function noise(): Uint8Array {
-  const bytes = new Uint32Array(NOISE_BYTES / 4);
-  const random = new Random(20_260_101);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = random.u32();
-  return new Uint8Array(bytes.buffer);
-}
-
-function bodyOf(random: Random, length: number): Uint8Array {
-  const from = random.below(NOISE_BYTES - length);
-  return NOISE.subarray(from, from + length);
-}
 
 /** Something that must never be. */
 export class Violation extends Error {}
@@ -97,6 +62,7 @@ export class Workload {
   readonly tally: Tally = { requests: 0, complete: 0, proxyAnswers: new Map(), brokenOff: 0 };
   readonly #net: SimNet;
   readonly #options: WorkloadOptions;
+  readonly #planOptions: PlanOptions;
   readonly #random: Random;
   readonly #plans = new Map<string, Plan>();
   /** Unsafe requests that a backend got. */
@@ -107,6 +73,11 @@ export class Workload {
     net.patient = true;
     this.#net = net;
     this.#options = options;
+    this.#planOptions = {
+      maxBodyBytes: options.maxBodyBytes,
+      calm: options.calm,
+      rulesBroken: options.hostile !== undefined,
+    };
     this.#random = new Random(options.seed);
   }
 
@@ -127,66 +98,6 @@ export class Workload {
     for (const result of ended) if (result.status === 'rejected') throw result.reason;
   }
 
-  // ---- plans
-
-  #plan(token: string): Plan {
-    const random = this.#random;
-    const { calm } = this.#options;
-    const method = random.pick(['GET', 'GET', 'GET', 'HEAD', 'POST', 'POST', 'PUT', 'DELETE'] as const);
-    const version = random.chance(0.1) ? '1.0' : '1.1';
-    const hasBody = method === 'POST' || method === 'PUT' || random.chance(0.05);
-    const requestBody = bodyOf(random, hasBody ? this.#length() : 0);
-    const requestChunked = hasBody && version === '1.1' && random.chance(0.4);
-    const status = random.chance(0.85) ? 200 : random.pick([201, 204, 304, 404, 500]);
-    const bodiless = status === 204 || status === 304;
-    const responseBody = bodyOf(random, bodiless ? 0 : this.#length());
-    const responseFraming = random.pick(['length', 'length', 'chunked', 'chunked', 'close'] as const);
-    const early = !calm && hasBody && random.chance(0.15) ? random.pick(['leaves', 'stays'] as const) : 'no';
-    const broken = !calm && random.chance(early === 'no' ? 0.15 : 0.4);
-    const fate = broken ? random.pick(['fin', 'reset'] as const) : 'complete';
-    return {
-      token,
-      method,
-      version,
-      keepAlive: random.chance(0.9),
-      requestBody,
-      requestChunked,
-      expect: version === '1.1' && requestBody.length > 0 && random.chance(0.1),
-      interim: version === '1.1' && random.chance(0.05),
-      status,
-      responseBody,
-      responseFraming,
-      trailer: random.chance(0.3),
-      backendCloses: random.chance(0.1),
-      // To HEAD nothing that is wrong about content can be seen.
-      broken:
-        this.#options.hostile !== undefined && method !== 'HEAD' && random.chance(0.05)
-          ? random.pick(BROKEN_RESPONSES)
-          : '',
-      early,
-      // FIN is the end of a body without a length: breaking that off takes a reset.
-      fate: fate === 'fin' && responseFraming === 'close' ? 'reset' : fate,
-      fateAt: random.chance(0.3) ? random.below(200) : random.below(responseBody.length + 300),
-      clientGoneAt: !calm && random.chance(0.07) ? random.below(requestBody.length + 200) : Number.POSITIVE_INFINITY,
-      clientLeavesReading:
-        !calm && random.chance(0.07)
-          ? random.below((method === 'HEAD' ? 0 : responseBody.length) + 40)
-          : Number.POSITIVE_INFINITY,
-      clientLeavesHow: random.pick(['reset', 'close', 'end'] as const),
-      pauseMs: random.chance(0.2) ? random.below(30) : 0,
-      pieceBytes: random.pick([7, 100, 4096, 65_536, 1 << 20]),
-    };
-  }
-
-  #length(): number {
-    const random = this.#random;
-    const pick = random.below(10);
-    if (pick < 2) return 0;
-    if (pick < 6) return random.below(2_000);
-    if (pick < 9) return random.below(Math.min(100_000, this.#options.maxBodyBytes));
-    return random.below(this.#options.maxBodyBytes + 1);
-  }
-
   // ---- clients
 
   async #client(index: number, address: IpAddress): Promise<void> {
@@ -194,7 +105,7 @@ export class Workload {
     for (let c = 0; c < this.#options.connectionsPerClient; c++) {
       await this.#net.sleep(random.below(50));
       const plans = Array.from({ length: random.between(1, this.#options.requestsPerConnection) }, (_, r) => {
-        const plan = this.#plan(`${this.#options.seed}-${index}-${c}-${r}`);
+        const plan = drawPlan(random, this.#planOptions, `${this.#options.seed}-${index}-${c}-${r}`);
         this.#plans.set(plan.token, plan);
         return plan;
       });
@@ -420,125 +331,6 @@ export class Workload {
     await out.send(responseHead(plan));
     if (hasBody(plan)) await out.body(plan.responseBody, plan.responseFraming === 'chunked');
   }
-}
-
-/** With HTTP/1.0 the end of the response may be the end of the connection, whatever was asked for. */
-function endsPipeline(plan: Plan): boolean {
-  return !plan.keepAlive || plan.version === '1.0';
-}
-
-function described(plan: Plan): string {
-  return JSON.stringify(plan, (_, value: unknown) =>
-    value instanceof Uint8Array ? value.length : value === Number.POSITIVE_INFINITY ? 'never' : value,
-  );
-}
-
-/** The backend ends the connection behind its answer, and says so. */
-function leaves(plan: Plan): boolean {
-  return plan.backendCloses || plan.responseFraming === 'close' || plan.early === 'leaves';
-}
-
-function hasBody(plan: Plan): boolean {
-  return plan.method !== 'HEAD' && plan.status !== 204 && plan.status !== 304;
-}
-
-function responseHead(plan: Plan): Buffer {
-  const fields = [`X-Token: ${plan.token}`];
-  if (plan.status !== 204 && plan.status !== 304) {
-    if (plan.responseFraming === 'length') fields.push(`Content-Length: ${plan.responseBody.length}`);
-    if (plan.responseFraming === 'chunked') fields.push('Transfer-Encoding: chunked');
-  }
-  if (leaves(plan)) fields.push('Connection: close');
-  return Buffer.from(`HTTP/1.1 ${plan.status} As Planned\r\n${fields.join('\r\n')}\r\n\r\n`, 'latin1');
-}
-
-/** Bytes of the whole response as the backend sends it. */
-function sizeOnWire(plan: Plan): number {
-  const head = responseHead(plan).length;
-  if (!hasBody(plan)) return head;
-  // Its end is the FIN behind its last byte.
-  if (plan.responseFraming === 'close') return head + plan.responseBody.length + 1;
-  if (plan.responseFraming === 'length') return head + plan.responseBody.length;
-  return head + chunked(plan.responseBody, plan).reduce((sum, piece) => sum + piece.length, 0);
-}
-
-const CHUNK_BYTES = 10_000;
-
-function chunked(body: Uint8Array, plan: Plan): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  for (let at = 0; at < body.length; at += CHUNK_BYTES) {
-    const chunk = body.subarray(at, at + CHUNK_BYTES);
-    pieces.push(Buffer.from(`${chunk.length.toString(16)}\r\n`), chunk, Buffer.from('\r\n'));
-  }
-  pieces.push(Buffer.from(plan.trailer ? '0\r\nX-Sum: 1\r\n\r\n' : '0\r\n\r\n'));
-  return pieces;
-}
-
-/** Sends piece by piece, with pauses, and leaves after `leaveAt` bytes. */
-class Sender {
-  readonly #net: SimNet;
-  readonly #peer: Peer;
-  readonly #plan: Plan;
-  #left: number;
-  #pauses = 5;
-  readonly #leave: (peer: Peer) => void;
-
-  constructor(net: SimNet, peer: Peer, plan: Plan, leaveAt: number, leave: (peer: Peer) => void) {
-    this.#net = net;
-    this.#peer = peer;
-    this.#plan = plan;
-    this.#left = leaveAt;
-    this.#leave = leave;
-  }
-
-  async body(body: Uint8Array, inChunks: boolean): Promise<void> {
-    for (const piece of inChunks ? chunked(body, this.#plan) : [body]) await this.send(piece);
-  }
-
-  async send(bytes: Uint8Array): Promise<void> {
-    const { pauseMs } = this.#plan;
-    // Tiny pieces only where that is not a hundred thousand of them.
-    const pieceBytes = Math.max(this.#plan.pieceBytes, Math.ceil(bytes.length / 40));
-    for (let at = 0; at < bytes.length; ) {
-      const n = Math.min(pieceBytes, bytes.length - at, this.#left);
-      if (n > 0) await this.#peer.send(bytes.subarray(at, at + n));
-      at += n;
-      this.#left -= n;
-      if (this.#left <= 0) {
-        this.#leave(this.#peer);
-        throw new EndedEarly('the end of the message (by plan)', new Uint8Array(0));
-      }
-      if (pauseMs > 0 && this.#pauses > 0) {
-        this.#pauses--;
-        await this.#net.sleep(pauseMs);
-      }
-    }
-  }
-}
-
-/** The same peer, read in pieces with some pauses. */
-function slowReader(peer: Peer, net: SimNet, plan: Plan): ByteSource {
-  let pauses = 5;
-  const pause = async (): Promise<void> => {
-    if (pauses-- > 0) await net.sleep(plan.pauseMs);
-  };
-  return {
-    readUntil: (text) => peer.readUntil(text),
-    async readExactly(n) {
-      const parts: Uint8Array[] = [];
-      for (let left = n; left > 0; ) {
-        await pause();
-        const part = await peer.readExactly(Math.min(left, Math.max(plan.pieceBytes, 1000)));
-        parts.push(part);
-        left -= part.length;
-      }
-      return Buffer.concat(parts);
-    },
-    async readAll() {
-      await pause();
-      return peer.readAll();
-    },
-  };
 }
 
 function differ(expected: Uint8Array, got: Uint8Array): string {
