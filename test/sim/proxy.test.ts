@@ -76,6 +76,7 @@ interface Options {
   readonly drain?: boolean;
   /** Time limits of the rule, so short that some requests exceed them. */
   readonly timeoutMs?: number;
+  readonly trace?: (line: string) => void;
 }
 
 /** One run: clients to their end, then peace, time for every wait to end, drain, and nothing may be left. */
@@ -163,6 +164,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
       tally = workload.tally;
     },
     faults,
+    options.trace === undefined ? {} : { trace: options.trace },
   );
   return tally as unknown as Tally;
 }
@@ -208,4 +210,15 @@ test('harsh: the same with time limits that strike, changes of the configuration
       timeoutMs: random.pick([10, 60, 400]),
     });
   }
+});
+
+test('equal seeds give equal runs of the proxy, call by call', async () => {
+  const runs = [5, 5, 6].map(async (seed) => {
+    const lines: string[] = [];
+    await proxied(seed, { calm: false, faults: HARSH, maxBodyBytes: 60_000, trace: (line) => lines.push(line) });
+    return lines.join('\n');
+  });
+  const [first, again, other] = await Promise.all(runs);
+  assert.ok(first === again, 'the same seed gave another run');
+  assert.ok(first !== other, 'another seed gave the same run');
 });
