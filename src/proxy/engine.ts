@@ -52,9 +52,7 @@ export class Engine implements ServerOwner, AcceptorOwner {
     this.#core = new Core({ ...options, trusted }, (core) => new Exchange(core));
     this.#config = new Config(this.#core, (listener) => this.#leave(listener));
     const { shared } = this.#core;
-    options.io.onTurn(() => {
-      shared.turn++;
-    });
+    options.io.onTurn(() => shared.onTurn());
     shared.onEndingsOver = () => this.#checkDrained();
   }
 
@@ -105,8 +103,8 @@ export class Engine implements ServerOwner, AcceptorOwner {
   }
 
   stats(): EngineStats {
-    const { active, draining } = this.#core;
-    return { connections: this.connections, requests: active, rules: this.#config.rules, draining };
+    const { shared, draining } = this.#core;
+    return { connections: this.connections, requests: shared.tally.active, rules: this.#config.rules, draining };
   }
 
   // ---- for acceptors and connections

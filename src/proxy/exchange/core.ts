@@ -35,8 +35,6 @@ export class Core {
   draining = false;
   /** The worker has left: nothing is kept for later. */
   stopping = false;
-  /** Exchanges in flight. */
-  active = 0;
 
   constructor(options: CoreOptions, create: (core: Core) => Exchange) {
     this.io = options.io;

@@ -166,7 +166,7 @@ export class Exchange implements TimerSink {
   }
 
   #open(down: Downstream): void {
-    const { io, cells } = this.core;
+    const { io } = this.core;
     const record = this.record;
     record.reset();
     record.startUs = io.nowUs;
@@ -183,9 +183,9 @@ export class Exchange implements TimerSink {
     this.#requestDue = NEVER;
     this.#backendDue = NEVER;
     this.#idleDue = NEVER;
-    this.core.active++;
-    cells.add(CELL.REQUESTS_TOTAL, 1);
-    cells.add(CELL.REQUESTS_ACTIVE, 1);
+    const { tally } = this.core.shared;
+    tally.active++;
+    tally.requests++;
   }
 
   #route(listener: Listener, head: Head): void {
@@ -549,7 +549,7 @@ export class Exchange implements TimerSink {
 
   /** The one end of every exchange. */
   finish(flag: string): void {
-    const { io, cells, records, exchanges } = this.core;
+    const { io, records, exchanges } = this.core;
     const record = this.record;
     const down = this.down;
     // A complete response that came before the request did: nobody reads the rest of it.
@@ -567,8 +567,7 @@ export class Exchange implements TimerSink {
       io.free(this.#largeBlock);
       this.#largeBlock = -1;
     }
-    this.core.active--;
-    cells.add(CELL.REQUESTS_ACTIVE, -1);
+    this.core.shared.tally.active--;
     records.record(record);
     record.client = NO_BYTES;
     exchanges.give(this);

@@ -3,8 +3,10 @@
 
 import { isIP } from 'node:net';
 import { bytesOf, equalLowerAt, move, put, textOf } from '../../base/bytes.ts';
+import { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
 import { type Head, NAME } from '../head.ts';
+import { viewOf } from '../http1/scan.ts';
 import { REQUEST_ID_BYTES } from './request-id.ts';
 import type { TrustedProxies } from './trusted.ts';
 
@@ -12,11 +14,11 @@ import type { TrustedProxies } from './trusted.ts';
 const REQUEST_ID_MOST = 128;
 const PREFIX = bytesOf('x-forwarded-');
 
-const FOR = bytesOf('X-Forwarded-For: ');
-const PROTO_HTTP = bytesOf('X-Forwarded-Proto: http\r\n');
-const PROTO_HTTPS = bytesOf('X-Forwarded-Proto: https\r\n');
-const HOST = bytesOf('X-Forwarded-Host: ');
-const ID = bytesOf('X-Request-ID: ');
+const FOR = new Fragment('X-Forwarded-For: ');
+const PROTO_HTTP = new Fragment('X-Forwarded-Proto: http\r\n');
+const PROTO_HTTPS = new Fragment('X-Forwarded-Proto: https\r\n');
+const HOST = new Fragment('X-Forwarded-Host: ');
+const ID = new Fragment('X-Request-ID: ');
 const CRLF = bytesOf('\r\n');
 const LIST = bytesOf(', ');
 
@@ -75,19 +77,20 @@ export function putForwarded(
   uuidAt: number,
   edits: FieldEdits | null,
 ): number {
+  const view = viewOf(mem);
   let out = at;
   if (edits === null || !edits.touches(NAME.X_FORWARDED_FOR)) {
-    out = put(mem, out, FOR);
+    out = FOR.put(view, out);
     if (trusted) out = putChain(mem, out, head);
     out = put(mem, put(mem, out, client), CRLF);
   }
-  if (wants(head, NAME.X_FORWARDED_PROTO, trusted, edits)) out = put(mem, out, secure ? PROTO_HTTPS : PROTO_HTTP);
+  if (wants(head, NAME.X_FORWARDED_PROTO, trusted, edits)) out = (secure ? PROTO_HTTPS : PROTO_HTTP).put(view, out);
   if (head.authorityStart < head.authorityEnd && wants(head, NAME.X_FORWARDED_HOST, trusted, edits)) {
-    out = put(mem, move(mem, put(mem, out, HOST), head.authorityStart, head.authorityEnd), CRLF);
+    out = put(mem, move(mem, HOST.put(view, out), head.authorityStart, head.authorityEnd), CRLF);
   }
   if (!wants(head, NAME.X_REQUEST_ID, trusted, edits)) return out;
-  out = put(mem, out, ID);
-  for (let i = 0; i < REQUEST_ID_BYTES; i++) mem[out + i] = mem[uuidAt + i] as number;
+  out = ID.put(view, out);
+  for (let i = 0; i < REQUEST_ID_BYTES; i += 4) view.setInt32(out + i, view.getInt32(uuidAt + i, true), true);
   return put(mem, out + REQUEST_ID_BYTES, CRLF);
 }
 

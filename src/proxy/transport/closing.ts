@@ -4,7 +4,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, WRITABLE } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
-import { CELL, limitCell } from '../../telemetry/layout.ts';
+import { limitCell } from '../../telemetry/layout.ts';
 import type { ChunkQueue } from './queue.ts';
 import type { Ending, Shared } from './shared.ts';
 
@@ -71,7 +71,8 @@ export class Closing implements TimerSink, Ending {
     while (queue.bytes > 0) {
       const n = io.send(this.#handle, queue.front, queue.frontEnd - queue.front);
       if (n > 0) {
-        this.#shared.cells.add(this.#downstream ? CELL.BYTES_DOWNSTREAM_WRITTEN : CELL.BYTES_UPSTREAM_WRITTEN, n);
+        if (this.#downstream) this.#shared.tally.downstreamWritten += n;
+        else this.#shared.tally.upstreamWritten += n;
         queue.took(n);
         io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
       } else if (n === -ERRNO.EAGAIN || n === 0) {

@@ -4,6 +4,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 import type { Cells } from '../../telemetry/cells.ts';
+import { Tally } from './tally.ts';
 
 /** Whoever gathers its output in the shared write block, and can be told to send it. */
 export interface CorkOwner {
@@ -29,6 +30,7 @@ export class Shared {
   corkOwner: CorkOwner | null = null;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;
+  readonly tally = new Tally();
   readonly endings = new Set<Ending>();
   /** Called when the last of `endings` is over. */
   onEndingsOver: () => void = () => {};
@@ -51,9 +53,16 @@ export class Shared {
     if (this.endings.size === 0) this.onEndingsOver();
   }
 
+  /** At the end of each turn. */
+  onTurn(): void {
+    this.turn++;
+    this.tally.flush(this.cells);
+  }
+
   dispose(): void {
     for (const ending of this.endings) ending.destroy();
     this.io.free(this.readAt - LIMITS.READ_HEADROOM_BYTES);
     this.io.free(this.corkAt);
+    this.tally.flush(this.cells);
   }
 }

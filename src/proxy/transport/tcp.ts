@@ -3,7 +3,7 @@
 
 import { LIMITS } from '../../base/limits.ts';
 import { BROKEN, ERRNO, type Handle, NO_HANDLE, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../../io/io.ts';
-import { CELL, limitCell } from '../../telemetry/layout.ts';
+import { limitCell } from '../../telemetry/layout.ts';
 import { Closing } from './closing.ts';
 import { ChunkQueue } from './queue.ts';
 import type { Shared } from './shared.ts';
@@ -39,6 +39,8 @@ export class Tcp implements Transport, ReadySink {
   #keptEnd = 0;
   /** The user, having been paused, has to see the kept bytes again before anything is read. */
   #keptFresh = false;
+  /** The user is looking at bytes: what it leaves of them will be kept. */
+  #presenting = false;
 
   #queue: ChunkQueue | null = null;
   #closing: Closing | null = null;
@@ -115,7 +117,7 @@ export class Tcp implements Transport, ReadySink {
   resume(): void {
     if (this.#reading) return;
     this.#reading = true;
-    if (this.#kept !== -1) this.#keptFresh = true;
+    if (this.#kept !== -1 || this.#presenting) this.#keptFresh = true;
     if (this.#keptFresh || this.#readable) this.#again(READABLE);
   }
 
@@ -127,7 +129,7 @@ export class Tcp implements Transport, ReadySink {
 
   #read(): void {
     this.#againAsked = false;
-    if (this.#keptFresh) {
+    if (this.#keptFresh && this.#kept !== -1) {
       this.#keptFresh = false;
       this.#present(this.#keptStart, this.#keptEnd);
     }
@@ -146,7 +148,8 @@ export class Tcp implements Transport, ReadySink {
       const n = io.recv(this.handle, at, room);
       if (n > 0) {
         budget -= n;
-        this.#shared.cells.add(this.#downstream ? CELL.BYTES_DOWNSTREAM_READ : CELL.BYTES_UPSTREAM_READ, n);
+        if (this.#downstream) this.#shared.tally.downstreamRead += n;
+        else this.#shared.tally.upstreamRead += n;
         // A short read has emptied the socket, unless the end is behind it (epoll(7), question 9).
         if (n < room && !this.#endSeen) this.#readable = false;
         if (kept) this.#keptEnd = at + n;
@@ -168,9 +171,12 @@ export class Tcp implements Transport, ReadySink {
   }
 
   #present(start: number, end: number): void {
+    this.#presenting = true;
     const used = this.user.onBytes(start, end);
+    this.#presenting = false;
     if (this.handle === NO_HANDLE || this.#closing !== null) return;
     if (used === end) {
+      this.#keptFresh = false;
       if (this.#kept !== -1) this.#dropKept();
     } else if (this.#kept !== -1) {
       this.#keptStart = used;
@@ -281,12 +287,10 @@ export class Tcp implements Transport, ReadySink {
     const shared = this.#shared;
     let at = start;
     if (this.#queue === null || this.#queue.bytes === 0) {
-      const cell = this.#downstream ? CELL.BYTES_DOWNSTREAM_WRITTEN : CELL.BYTES_UPSTREAM_WRITTEN;
       for (;;) {
         const n = shared.io.send(this.handle, at, end - at);
         if (n > 0) {
-          shared.cells.add(cell, n);
-          this.sentBytes += n;
+          this.#count(n);
           at += n;
           if (at === end) return;
         } else if (n === -ERRNO.EAGAIN || n === 0) {
@@ -306,12 +310,10 @@ export class Tcp implements Transport, ReadySink {
 
   #flushQueue(): void {
     const queue = this.#queue as ChunkQueue;
-    const cell = this.#downstream ? CELL.BYTES_DOWNSTREAM_WRITTEN : CELL.BYTES_UPSTREAM_WRITTEN;
     while (queue.bytes > 0) {
       const n = this.#shared.io.send(this.handle, queue.front, queue.frontEnd - queue.front);
       if (n > 0) {
-        this.#shared.cells.add(cell, n);
-        this.sentBytes += n;
+        this.#count(n);
         queue.took(n);
       } else if (n === -ERRNO.EAGAIN || n === 0) {
         return;
@@ -320,6 +322,12 @@ export class Tcp implements Transport, ReadySink {
         return;
       }
     }
+  }
+
+  #count(sent: number): void {
+    this.sentBytes += sent;
+    if (this.#downstream) this.#shared.tally.downstreamWritten += sent;
+    else this.#shared.tally.upstreamWritten += sent;
   }
 
   /** A send failed: the user learns it from the reactor, not in the middle of its write. */

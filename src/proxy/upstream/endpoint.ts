@@ -88,7 +88,7 @@ export class EndpointPool {
     const idle = this.#idle;
     if (idle !== null && !fresh) {
       this.#take(idle);
-      this.#core.cells.add(CELL.UPSTREAM_REUSED_TOTAL, 1);
+      this.#core.shared.tally.reused++;
       idle.assign(exchange);
       exchange.onUpstream(idle);
       return;
@@ -154,7 +154,7 @@ export class EndpointPool {
     const next = this.#firstWaiting;
     if (next !== null) {
       this.giveUp(next);
-      this.#core.cells.add(CELL.UPSTREAM_REUSED_TOTAL, 1);
+      this.#core.shared.tally.reused++;
       client.assign(next);
       next.onUpstreamReady(client);
       return;
@@ -173,7 +173,7 @@ export class EndpointPool {
     if (this.#idle !== null) this.#idle.previousIdle = client;
     this.#idle = client;
     this.#idleCount++;
-    this.#core.cells.add(CELL.UPSTREAM_IDLE, 1);
+    this.#core.shared.tally.idle++;
     client.rest();
   }
 
@@ -186,7 +186,7 @@ export class EndpointPool {
     client.nextIdle = null;
     client.previousIdle = null;
     this.#idleCount--;
-    this.#core.cells.add(CELL.UPSTREAM_IDLE, -1);
+    this.#core.shared.tally.idle--;
   }
 
   /** A connection is closed. */
