@@ -65,7 +65,7 @@ onBoth('who does not read stops the writer: back-pressure is real', async (net) 
     const n = client.trySend(piece);
     sent += n;
     still = n === 0 ? still + 1 : 0;
-    await net.settle();
+    if (n === 0) await net.settle();
     assert.ok(sent < 100_000_000, 'it is never full');
   }
   assert.ok(sent > 0);

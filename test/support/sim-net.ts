@@ -13,7 +13,7 @@ import type { Backend, ListenOptions, OnPeer, ServeOptions, TestNet } from './ne
 import { BasePeer, bytesOf, isGone, type Peer, SocketError } from './peer.ts';
 
 /** Real time after which a simulation in which nothing can happen any more, but somebody waits, is called stuck. */
-const STUCK_MS = 1_500;
+const STUCK_MS = 500;
 
 const NAMES = new Map(Object.entries(ERRNO).map(([name, value]) => [value as number, name]));
 
