@@ -3,6 +3,7 @@
 # folder's name is the hash of the sources: what is built stays, and is not built again.
 #
 #   build.sh          build what is missing
+#   build.sh tests    and the tests as well, in a folder tests/ inside
 #   build.sh check    only say whether this machine can run a cluster
 #
 # Exit status 3: this machine cannot, and the last line on stdout says why.
@@ -12,7 +13,8 @@ set -eu
 
 GO_NEEDED=26          # Go 1.N
 KUBERNETES=v1.36.3    # what the API server says it is
-KEEP_BUILDS=3         # older ones are removed; a running cluster may still need the last ones
+KEEP_BUILDS=3         # older ones are removed, but for those that clusters were started from
+STALE_MINUTES=120     # a build takes no longer
 CANNOT=3
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -53,15 +55,30 @@ fi
 why=$("$cache/check-$hash") || cannot "$why"
 [ "${1:-}" != check ] || exit 0
 
+# put moves what was built to its place; another build may have been faster.
+put() { mv -T "$new" "$1" 2>/dev/null || [ -d "$1" ]; }
+
 if [ ! -d "$bin" ]; then
   say "compiling into $bin (the first time, some minutes)"
   mkdir "$new"
   go build -ldflags "$link" -o "$new/" ./cmd/... sigs.k8s.io/gateway-api/conformance/echo-basic >&2
-  go test -c -ldflags "$link" -o "$new/" ./... >&2
+  go test -c -ldflags "$link" -o "$new/" ./conformance >&2
   cp -r "$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)/config/crd/experimental" "$new/crds"
   chmod -R u+w "$new"
-  mv -T "$new" "$bin" 2>/dev/null || [ -d "$bin" ] # another build may have been faster
+  put "$bin"
+fi
+if [ "${1:-}" = tests ] && [ ! -d "$bin/tests" ]; then
+  say "compiling the tests"
+  mkdir "$new"
+  go vet ./... >"$new/vet" 2>&1 || echo "go vet is not content" >>"$new/vet"
+  # shellcheck disable=SC2046 # one word a package
+  go test -c -ldflags "$link" -o "$new/" $(go list -f '{{if .TestGoFiles}}{{.ImportPath}}{{end}}' ./internal/... ./smoke) >&2
+  put "$bin/tests"
 fi
 touch "$bin"
-ls -t "$cache/bin" | tail -n +$((KEEP_BUILDS + 1)) | while read -r old; do rm -rf "$cache/bin/$old"; done
+find "$cache/bin" -maxdepth 1 -name '.new-*' -mmin +$STALE_MINUTES -exec rm -rf {} + # of builds that were killed
+used=$(for l in "$cache"/run/.*.bin; do readlink "$l" || true; done)
+ls -t "$cache/bin" | tail -n +$((KEEP_BUILDS + 1)) | while read -r old; do
+  case "$used" in *"/$old"*) ;; *) rm -rf "$cache/bin/${old:?}" ;; esac
+done
 echo "$bin"

@@ -27,6 +27,8 @@ import (
 	"rauta.io/cluster/internal/sandbox"
 )
 
+const retryAPI = time.Second // between two tries of what the API server has to be told
+
 // Config is what a Kubelet needs to know.
 type Config struct {
 	Client   clientset.Interface
@@ -158,10 +160,24 @@ func (k *Kubelet) gone(o *v1.Pod) {
 // remove takes a terminated pod out of the API.
 func (k *Kubelet) remove(ctx context.Context, o *v1.Pod) {
 	now := int64(0)
-	err := k.Client.CoreV1().Pods(o.Namespace).Delete(ctx, o.Name, metav1.DeleteOptions{
-		GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &o.UID}})
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		klog.ErrorS(err, "removing", "pod", klog.KObj(o))
+	_ = k.insist(ctx, func() error { // gone already is as good
+		return k.Client.CoreV1().Pods(o.Namespace).Delete(ctx, o.Name, metav1.DeleteOptions{
+			GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &o.UID}})
+	})
+}
+
+// insist tries again until the API server has said yes, or no for good: no later event would make up
+// for what was not said to it.
+func (k *Kubelet) insist(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || ctx.Err() != nil {
+			return err
+		}
+		klog.ErrorS(err, "tried in vain, trying again")
+		if !sleep(ctx, retryAPI) {
+			return ctx.Err()
+		}
 	}
 }
 

@@ -7,11 +7,9 @@ import (
 	"slices"
 
 	v1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-	"k8s.io/klog/v2"
 
 	"rauta.io/cluster/internal/network"
 )
@@ -106,20 +104,19 @@ func (k *Kubelet) schedule(ctx context.Context, o *v1.Pod) {
 }
 
 func (k *Kubelet) bind(ctx context.Context, o *v1.Pod, name string) {
-	err := k.Client.CoreV1().Pods(o.Namespace).Bind(ctx, &v1.Binding{
-		ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: o.UID},
-		Target:     v1.ObjectReference{Kind: "Node", Name: name},
-	}, metav1.CreateOptions{})
+	err := k.insist(ctx, func() error {
+		return k.Client.CoreV1().Pods(o.Namespace).Bind(ctx, &v1.Binding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: o.Name, UID: o.UID},
+			Target:     v1.ObjectReference{Kind: "Node", Name: name},
+		}, metav1.CreateOptions{})
+	})
 	if err == nil {
 		k.events.Eventf(o, v1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", o.Namespace, o.Name, name)
 		return
 	}
 	k.mu.Lock()
-	delete(k.binding, o.UID) // the next change of the pod tries again
+	delete(k.binding, o.UID) // it is gone, or somebody else has bound it
 	k.mu.Unlock()
-	if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-		klog.ErrorS(err, "binding", "pod", klog.KObj(o))
-	}
 }
 
 // load counts the pods of one owner, and all pods, on a node; those on their way included.

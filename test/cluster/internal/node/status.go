@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"reflect"
+	"time"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -71,6 +72,7 @@ func (p *pod) publish(ctx context.Context, end <-chan struct{}) {
 		})
 		if err != nil && !apierrors.IsNotFound(err) && ctx.Err() == nil {
 			klog.ErrorS(err, "status", "pod", klog.KObj(p.obj))
+			time.AfterFunc(retryAPI, p.changed)
 		}
 	}
 }
