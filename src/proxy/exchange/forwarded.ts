@@ -2,17 +2,17 @@
 // else discarded and set afresh (docs/reference/forwarded.md).
 
 import { isIP } from 'node:net';
-import { bytesOf, equalLowerAt, move, put, textOf } from '../../base/bytes.ts';
+import { bytesOf, move, put, textOf } from '../../base/bytes.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
 import { type Head, NAME } from '../head.ts';
 import { viewOf } from '../http1/scan.ts';
+import { isLookalike } from '../lookalike.ts';
 import { REQUEST_ID_BYTES } from './request-id.ts';
 import type { TrustedProxies } from './trusted.ts';
 
 /** Longest request id taken over from a trusted proxy. */
 const REQUEST_ID_MOST = 128;
-const PREFIX = bytesOf('x-forwarded-');
 
 const FOR = new Fragment('X-Forwarded-For: ');
 const PROTO_HTTP = new Fragment('X-Forwarded-Proto: http\r\n');
@@ -38,7 +38,8 @@ export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean): Ma
   for (let i = 0; i < count; i++) {
     const id = name[i] as number;
     if (id === NAME.OTHER) {
-      if (!trusted && isPrefixed(mem, head, i)) drop[i] = 1;
+      // X-Forwarded-Ssl, -Server, -Prefix, -Client-Cert ..., and what a backend may take for one of them.
+      if (isLookalike(mem, head.nameStart[i] as number, head.nameEnd[i] as number, trusted)) drop[i] = 1;
     } else if (id === NAME.USER_AGENT) {
       marked.userAgent = i;
     } else if ((id >= NAME.X_FORWARDED_FOR && id <= NAME.X_REQUEST_ID) || id === NAME.X_REAL_IP) {
@@ -51,14 +52,6 @@ export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean): Ma
     }
   }
   return marked;
-}
-
-/** X-Forwarded-Ssl, -Server, -Prefix, -Client-Cert ... */
-function isPrefixed(mem: Uint8Array, head: Head, i: number): boolean {
-  const start = head.nameStart[i] as number;
-  const first = mem[start] as number;
-  if (first !== 0x78 && first !== 0x58) return false;
-  return (head.nameEnd[i] as number) - start > PREFIX.length && equalLowerAt(mem, start, PREFIX);
 }
 
 /** Most bytes that `putForwarded` writes, besides the client's address (twice) and what the head holds. */

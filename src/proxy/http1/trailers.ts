@@ -1,8 +1,9 @@
 // Forwarding of trailer fields (RFC 9110 section 6.5).
 
-import { bytesOf, equalLowerAt, move } from '../../base/bytes.ts';
+import { bytesOf, move } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
 import { Head } from '../head.ts';
+import { equalLoosely, isLookalike } from '../lookalike.ts';
 import { parseFields } from './fields.ts';
 
 /**
@@ -48,10 +49,6 @@ const FORBIDDEN: readonly Uint8Array[] = [
   'via',
   'warning',
   'www-authenticate',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-proto',
   'x-real-ip',
   'x-request-id',
 ].map((name) => bytesOf(name));
@@ -76,9 +73,10 @@ export function copyTrailers(mem: Uint8Array, at: number, start: number, end: nu
 }
 
 function isForbidden(mem: Uint8Array, start: number, length: number): boolean {
+  if (isLookalike(mem, start, start + length, false)) return true;
   for (let k = 0; k < FORBIDDEN.length; k++) {
     const name = FORBIDDEN[k] as Uint8Array;
-    if (name.length === length && equalLowerAt(mem, start, name)) return true;
+    if (name.length === length && equalLoosely(mem, start, name)) return true;
   }
   return false;
 }
