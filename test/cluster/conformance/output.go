@@ -45,7 +45,9 @@ type assertion struct {
 
 const (
 	mark      = "\x16" // before each line that the test framework itself prints
-	errorKeep = 160    // characters of an error's line
+	errorKeep = 240    // characters of an error
+	partKeep  = 80     // and of the name of the part of a test that it is from
+	noise     = "Received unexpected error: "
 )
 
 var (
@@ -186,7 +188,7 @@ func (o *Output) end(name, status, took string) {
 	if text == "" && status == Failed {
 		text = o.last[name]
 	}
-	text = shorten(text)
+	text = shorten(strings.Replace(text, noise, "", 1), errorKeep+partKeep)
 	short := strings.TrimPrefix(name, o.top+"/")
 	switch {
 	case name == o.top:
@@ -197,7 +199,7 @@ func (o *Output) end(name, status, took string) {
 	case strings.Contains(short, "/"): // a part ends before what it is a part of: the innermost is heard
 		test, part, _ := strings.Cut(short, "/")
 		if key := o.top + "/" + test; status == Failed && o.found[key] == "" {
-			o.found[key] = part + ": " + text
+			o.found[key] = shorten(part, partKeep) + ": " + shorten(text, errorKeep)
 		}
 	default:
 		o.Results = append(o.Results, Result{Name: short, Status: status, Took: took, Error: text})
@@ -218,10 +220,10 @@ func (o *Output) anyFailed() bool {
 	return false
 }
 
-func shorten(s string) string {
+func shorten(s string, keep int) string {
 	s = strings.Join(strings.Fields(s), " ")
-	if r := []rune(s); len(r) > errorKeep {
-		return string(r[:errorKeep]) + "..."
+	if r := []rune(s); len(r) > keep {
+		return string(r[:keep]) + "..."
 	}
 	return s
 }

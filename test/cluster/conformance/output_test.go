@@ -51,7 +51,7 @@ func TestOutput(t *testing.T) {
 	o, shown := read(t, printed)
 	want := []Result{
 		{"Good", Passed, "0.13s", ""},
-		{"Asserts", Failed, "180.00s", "error waiting for Gateway: Received unexpected error: context deadline exceeded"},
+		{"Asserts", Failed, "180.00s", "error waiting for Gateway: context deadline exceeded"},
 		{"Polls", Failed, "5.02s", "0_to_'/a/b'_by_host: timeout while waiting after 5 attempts, 0/3 successes: failed: expected status 200, got 404 (after 4s)"},
 		{"Not", Skipped, "0.00s", ""},
 	}
