@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Handle, IpAddress, UnixAddress } from '../../src/io/io.ts';
 import { type NativeIo, openNative, Reactor } from '../../src/native/index.ts';
 import type { Backend, ListenOptions, OnPeer, ServeOptions, TestNet } from './net.ts';
-import { BasePeer, bytesOf, isGone, type Peer, SocketError } from './peer.ts';
+import { BasePeer, bytesOf, isEndOfScript, type Peer, SocketError } from './peer.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
 /** A script's peer reads no more ahead of its script than this. */
@@ -125,7 +125,7 @@ export class NativeNet implements TestNet {
       const peer = this.#peer(socket, `${socket.remoteAddress ?? ''}:${socket.remotePort ?? 0}`);
       const running = (async () => onPeer(peer))()
         .catch((error: unknown) => {
-          if (isGone(error)) return;
+          if (isEndOfScript(error)) return;
           this.#scriptErrors.push(error);
           peer.reset();
         })

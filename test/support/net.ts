@@ -35,7 +35,10 @@ export interface TestNet {
   readonly sim: SimIo | null;
   /** A listening socket for the proxy. */
   listen(options?: ListenOptions): { handle: Handle; address: IpAddress };
-  /** A backend: `onPeer` runs for each connection. If it throws anything but "the peer is gone", `close` throws it. */
+  /**
+   * A backend: `onPeer` runs for each connection. What it throws `close` throws, unless the peer was just gone or had
+   * ended between two messages.
+   */
   serve(onPeer: OnPeer, options?: ServeOptions): Backend;
   serveUnix(onPeer: OnPeer): Backend<UnixAddress>;
   /** An address where connects are refused. */

@@ -55,6 +55,11 @@ export function isGone(error: unknown): boolean {
   return code === 'ECONNRESET' || code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED';
 }
 
+/** What may end a backend's script without being a failure: the other end is gone, or ended between two messages. */
+export function isEndOfScript(error: unknown): boolean {
+  return isGone(error) || (error instanceof EndedEarly && error.got.length === 0);
+}
+
 /** FIN in the middle of what was to be read. */
 export class EndedEarly extends Error {
   readonly got: Uint8Array;

@@ -10,7 +10,7 @@ import { addressText, SimIo, type SimOptions } from '../../src/sim/io.ts';
 import type { SimListener } from '../../src/sim/network.ts';
 import { SimSocket } from '../../src/sim/socket.ts';
 import type { Backend, ListenOptions, OnPeer, ServeOptions, TestNet } from './net.ts';
-import { BasePeer, bytesOf, isGone, type Peer, SocketError } from './peer.ts';
+import { BasePeer, bytesOf, isEndOfScript, type Peer, SocketError } from './peer.ts';
 
 /** Real time after which a simulation in which nothing can happen any more, but somebody waits, is called stuck. */
 const STUCK_MS = 500;
@@ -225,7 +225,7 @@ export class SimNet implements TestNet {
   #script(onPeer: OnPeer, peer: Peer): void {
     const running = (async () => onPeer(peer))()
       .catch((error: unknown) => {
-        if (isGone(error)) return;
+        if (isEndOfScript(error)) return;
         this.#scriptErrors.push(error);
         // Whoever waits for this backend's answer should not wait in vain.
         peer.reset();
