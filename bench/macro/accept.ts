@@ -39,7 +39,8 @@ interface Worker {
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-const workers = async (): Promise<Worker[]> => (await fetch(`http://127.0.0.1:${ADMIN_PORT}/workers`)).json();
+const workers = async (): Promise<Worker[]> =>
+  (await (await fetch(`http://127.0.0.1:${ADMIN_PORT}/workers`)).json()) as Worker[];
 
 /** On-CPU microseconds of all threads of `pids`. */
 function cpuUs(pids: readonly number[]): number {

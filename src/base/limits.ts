@@ -129,6 +129,10 @@ export const LIMITS = {
   FLUSH_MS: 2_000,
   /** Opening a socket that could not be opened is tried again after this long. */
   SOCKET_RETRY_MS: 2_000,
+  /** A listening socket that is to go takes no new handshake for this long, so that those under way end first. */
+  SOCKET_SETTLE_MS: 250,
+  /** How long a running program may take to hand its sockets to the one that takes over. */
+  TAKEOVER_WAIT_MS: 5_000,
 
   // --- configuration from files
   CONFIG_FILE_BYTES: 64 * MB,

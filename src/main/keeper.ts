@@ -13,6 +13,7 @@ import { type OpenSocket, Sockets } from './sockets.ts';
 import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from './stream/frames.ts';
 import type { FromController, SocketWish, ToController } from './stream/messages.ts';
 import { Snapshot } from './stream/snapshot.ts';
+import { Takeover } from './takeover.ts';
 
 const STATE_PREFIX = 'state/';
 const KEEPER_ARENA_BYTES = 64 * 1024 * 1024;
@@ -41,12 +42,15 @@ export class Keeper {
   #deathsOf = { revision: 0, count: 0 };
   #acked = 0;
   #segments = 1;
-  /** Sockets no longer wished, closed when every worker has let go of them. */
-  readonly #closing = new Map<string, { socket: OpenSocket; waiting: Set<WorkerProcess> }>();
+  /** Sockets no longer wished, closed when every worker has let go of them; null until they are asked to. */
+  readonly #closing = new Map<string, { socket: OpenSocket; waiting: Set<WorkerProcess> | null }>();
+  readonly #takeover: Takeover | null;
 
   #controller: Child | null = null;
   readonly #controllerBackoff = new Backoff();
   #phase: 'starting' | 'serving' | 'draining' | 'stopping' = 'starting';
+  /** Drains because a successor serves, not because somebody asked it to stop. */
+  #succeeded = false;
   #exitCode: number = EXIT.ok;
   #done: (code: number) => void = () => {};
 
@@ -72,6 +76,21 @@ export class Keeper {
       onDeath: (slot, cause) => this.#onDeath(slot, cause),
     });
     this.#sockets = new Sockets(this.#io, log, options.workers);
+    this.#takeover =
+      options.takeover === null
+        ? null
+        : new Takeover(this.#io, log, options.takeover, {
+            listening: () =>
+              [...this.#sockets.open.values()].map(({ wish: { address, port }, handles }) => ({
+                address,
+                port,
+                handles,
+              })),
+            onInherited: (address, port, handle) => this.#sockets.inherit(address, port, handle),
+            onSucceeded: () => this.#succeed(),
+            onForsaken: () => this.#sockets.admit(),
+            onGone: () => this.#showAdmin(),
+          });
   }
 
   /** Serves until stopped; resolves with the exit code. */
@@ -81,12 +100,17 @@ export class Keeper {
     process.on('SIGHUP', () => this.#tell({ type: 'reread' }));
     process.on('SIGUSR1', () => this.#tell({ type: 'reopenLogs' }));
     new Reactor(this.#io).run();
-    this.#startController();
-    this.#slots.start();
-    setInterval(() => this.#tick(), LIMITS.HEARTBEAT_MS);
+    if (this.#takeover === null) this.#begin();
+    else this.#takeover.take(() => this.#begin());
     return new Promise((resolve) => {
       this.#done = resolve;
     });
+  }
+
+  #begin(): void {
+    this.#startController();
+    this.#slots.start();
+    setInterval(() => this.#tick(), LIMITS.HEARTBEAT_MS);
   }
 
   // ---- the controller
@@ -103,6 +127,10 @@ export class Keeper {
       if (this.#controller === child) this.#controller = null;
       this.#incoming = null;
       if (this.#phase === 'stopping') return this.#finish();
+      if (this.#adminHidden && !this.#takeover?.hasPredecessor) {
+        this.#startController();
+        return;
+      }
       const wait = this.#controllerBackoff.died(this.#io.nowMs);
       this.#log.error('controller died, traffic goes on', {
         pid: child.process.pid,
@@ -169,14 +197,25 @@ export class Keeper {
         this.#shutDown();
         break;
       case 'flushed':
-        this.#finish();
+        if (this.#phase === 'stopping') this.#finish();
+        else this.#controller?.process.kill('SIGKILL');
         break;
     }
   }
 
+  /** The controller has no admin server, since its port is still the predecessor's. */
+  #adminHidden = false;
+
+  /** The predecessor is gone: a controller that is started now can have its ports. */
+  #showAdmin(): void {
+    if (this.#adminHidden && this.#controller !== null) this.#tell({ type: 'stop' });
+  }
+
   /** Gives a controller that just started everything that outlived the one before. */
   #welcome(): void {
-    this.#tell({ type: 'options', options: this.#options });
+    this.#adminHidden = this.#takeover?.hasPredecessor === true;
+    const options = this.#adminHidden ? { ...this.#options, admin: null, requests: null } : this.#options;
+    this.#tell({ type: 'options', options });
     for (const slot of this.#slots.all)
       this.#tell({ type: 'slot', slot: slot.index, segments: this.#segments }, [slot.cellsFd, slot.ringFd]);
     const channel = this.#controller?.channel;
@@ -185,7 +224,7 @@ export class Keeper {
     this.#tell({ type: 'sockets', revision: this.#wantedRevision, failed: this.#sockets.failed });
     this.#tellWorkers();
     if (this.#acked > 0) this.#tell({ type: 'acked', revision: this.#acked });
-    if (this.#phase === 'draining') this.#tell({ type: 'draining' });
+    if (this.#phase === 'draining' && !this.#succeeded) this.#tell({ type: 'draining' });
   }
 
   // ---- revisions
@@ -211,17 +250,30 @@ export class Keeper {
     }
     this.#snapshot.commit(revision, forWorkers, this.#io.nowMs);
 
-    const { opened, closing } = sockets === null ? { opened: [], closing: [] } : this.#sockets.want(sockets);
+    const { opened, closing } = sockets === null ? { opened: [], closing: [] } : this.#wantSockets(sockets);
     const frames = encodeChange(revision, false, forWorkers);
     for (const worker of this.#slots.workers) {
       if (!worker.loaded) continue;
       if (worker.behind || worker.child.channel.queued > LIMITS.STREAM_QUEUE_BYTES) worker.behind = true;
-      else this.#send(worker, revision, frames, opened, closing);
+      else this.#send(worker, revision, frames, opened);
     }
-    for (const socket of closing) this.#close(socket);
+    this.#close(closing);
     this.#catchUp();
     if (sockets !== null) this.#tell({ type: 'sockets', revision, failed: this.#sockets.failed });
     this.#checkAcked();
+  }
+
+  #wantSockets(wishes: readonly SocketWish[]): { opened: OpenSocket[]; closing: OpenSocket[] } {
+    const again: OpenSocket[] = [];
+    for (const { key } of wishes) {
+      const left = this.#closing.get(key);
+      if (left === undefined) continue;
+      this.#closing.delete(key);
+      this.#sockets.reopen(left.socket);
+      again.push(left.socket);
+    }
+    const { opened, closing } = this.#sockets.want(wishes);
+    return { opened: [...again, ...opened], closing };
   }
 
   /** Everything from the start, for a worker that is new, fell behind, or refused something. */
@@ -230,7 +282,7 @@ export class Keeper {
     worker.behind = false;
     const frames = encodeChange(this.#snapshot.revision, true, this.#snapshot.entries);
     const sockets = [...this.#sockets.open.values()].filter((s) => this.#snapshot.entries.has(s.wish.key));
-    this.#send(worker, this.#snapshot.revision, frames, sockets, []);
+    this.#send(worker, this.#snapshot.revision, frames, sockets);
   }
 
   #catchUp(): void {
@@ -238,20 +290,13 @@ export class Keeper {
       if (worker.loaded && worker.behind && worker.child.channel.queued === 0) this.#synchronise(worker);
   }
 
-  #send(
-    worker: WorkerProcess,
-    revision: number,
-    frames: Change,
-    opened: readonly OpenSocket[],
-    closing: readonly OpenSocket[],
-  ): void {
+  #send(worker: WorkerProcess, revision: number, frames: Change, opened: readonly OpenSocket[]): void {
     const channel = worker.child.channel;
     const slot = (worker.slot as Slot).index;
     worker.sent = revision;
     channel.send(frames.head);
     for (const { wish, handles } of opened)
       this.#slots.say(worker, { type: 'socket', key: wish.key }, [this.#io.fdOf(handles[slot] as number)]);
-    for (const { wish } of closing) this.#slots.say(worker, { type: 'unsocket', key: wish.key });
     for (const part of frames.parts) channel.send(part);
   }
 
@@ -277,22 +322,52 @@ export class Keeper {
       return;
     }
     this.#log.info('serving', { revision: this.#acked, workers: this.#slots.workers.length });
+    this.#sockets.disinherit();
+    try {
+      this.#takeover?.serve();
+    } catch (error) {
+      // It serves; only no successor will find it.
+      this.#log.error(error instanceof Error ? error.message : String(error));
+    }
     // Only now: at the start it would take CPU from those who are to serve.
     setTimeout(() => this.#slots.keepSpare(), LIMITS.SPARE_DELAY_MS);
   }
 
-  /** Closes `socket` as soon as no worker accepts from it: until then it would swallow connections. */
-  #close(socket: OpenSocket): void {
-    const waiting = new Set(this.#slots.workers.filter((w) => w.loaded));
-    if (waiting.size === 0) this.#sockets.close(socket);
-    else this.#closing.set(socket.wish.key, { socket, waiting });
+  /**
+   * Lets go of `sockets` so that nobody is reset: no handshake begins there any more, those under way end, the workers take
+   * what waits, and only then it is closed. Sockets that a successor has too simply become its own.
+   */
+  #close(sockets: readonly OpenSocket[], then: () => void = () => {}): void {
+    for (const socket of sockets) this.#closing.set(socket.wish.key, { socket, waiting: null });
+    const ask = (): void => {
+      for (const { wish } of sockets) this.#askToLetGo(wish.key);
+      then();
+    };
+    if (this.#takeover?.hasSuccessor || sockets.length === 0) {
+      ask();
+      return;
+    }
+    for (const socket of sockets) this.#sockets.hold(socket);
+    setTimeout(ask, LIMITS.SOCKET_SETTLE_MS);
+  }
+
+  #askToLetGo(key: string): void {
+    const closing = this.#closing.get(key);
+    // Wished again meanwhile.
+    if (closing === undefined || closing.waiting !== null) return;
+    closing.waiting = new Set(this.#slots.workers.filter((w) => w.loaded));
+    for (const worker of closing.waiting) this.#slots.say(worker, { type: 'unsocket', key });
+    this.#closeIfFree(key);
   }
 
   #letGo(worker: WorkerProcess, key: string): void {
+    this.#closing.get(key)?.waiting?.delete(worker);
+    this.#closeIfFree(key);
+  }
+
+  #closeIfFree(key: string): void {
     const closing = this.#closing.get(key);
-    if (closing === undefined) return;
-    closing.waiting.delete(worker);
-    if (closing.waiting.size > 0) return;
+    if (closing?.waiting?.size !== 0) return;
     this.#closing.delete(key);
     this.#sockets.close(closing.socket);
   }
@@ -301,10 +376,9 @@ export class Keeper {
 
   #onDeath(slot: Slot, cause: 'exit' | 'stalled'): void {
     this.#tell({ type: 'restarted', cause });
-    for (const [key, { waiting }] of this.#closing) {
-      const alive = new Set(this.#slots.workers);
-      for (const worker of waiting) if (!alive.has(worker)) this.#letGo(worker, key);
-    }
+    const alive = new Set(this.#slots.workers);
+    for (const [key, { waiting }] of this.#closing)
+      for (const worker of waiting ?? []) if (!alive.has(worker)) this.#letGo(worker, key);
     const now = this.#io.nowMs;
     const blamed = this.#snapshot.blamed(now);
     if (blamed !== null) {
@@ -356,10 +430,15 @@ export class Keeper {
   // ---- the end
 
   #stop(signal: string): void {
-    if (this.#phase === 'draining' || this.#phase === 'stopping') {
+    if (this.#phase === 'stopping' || (this.#phase === 'draining' && !this.#succeeded)) {
       this.#log.warn('stopping at once', { signal });
       this.#slots.kill();
       this.#shutDown();
+      return;
+    }
+    // A signal to one that leaves anyway: it goes on leaving, the next one ends it.
+    if (this.#succeeded) {
+      this.#succeeded = false;
       return;
     }
     this.#log.info('draining', {
@@ -369,18 +448,29 @@ export class Keeper {
     });
     this.#phase = 'draining';
     this.#tell({ type: 'draining' });
-    setTimeout(() => {
-      if (this.#phase !== 'draining') return;
-      for (const socket of this.#sockets.all()) this.#close(socket);
+    setTimeout(() => this.#phase === 'draining' && this.#drain(), this.#options.drainDelayMs);
+  }
+
+  /** The successor serves on the same sockets: to clients, and to whoever asks for readiness, nothing happens. */
+  #succeed(): void {
+    if (this.#phase !== 'serving') return;
+    this.#log.info('handed over, draining', { timeout_ms: this.#options.drainTimeoutMs });
+    this.#phase = 'draining';
+    this.#succeeded = true;
+    this.#drain();
+  }
+
+  #drain(): void {
+    this.#close(this.#sockets.all(), () => {
       this.#slots.drain();
       this.#checkDrained();
-      setTimeout(() => {
-        if (this.#phase !== 'draining') return;
-        this.#log.warn('requests in flight did not end in time');
-        this.#slots.kill();
-        this.#shutDown();
-      }, this.#options.drainTimeoutMs);
-    }, this.#options.drainDelayMs);
+    });
+    setTimeout(() => {
+      if (this.#phase !== 'draining') return;
+      this.#log.warn('requests in flight did not end in time');
+      this.#slots.kill();
+      this.#shutDown();
+    }, this.#options.drainTimeoutMs);
   }
 
   #checkDrained(): void {
@@ -392,6 +482,7 @@ export class Keeper {
   #shutDown(): void {
     if (this.#phase === 'stopping') return;
     this.#phase = 'stopping';
+    if (!this.#takeover?.hasSuccessor) this.#takeover?.close();
     for (const socket of this.#sockets.all()) this.#sockets.close(socket);
     if (this.#controller === null) this.#finish();
     else {

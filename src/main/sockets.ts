@@ -4,7 +4,7 @@
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
-import { errnoName, type NativeIo } from '../native/index.ts';
+import { admitNew, errnoName, holdNew, type NativeIo } from '../native/index.ts';
 import type { SocketWish } from './stream/messages.ts';
 
 /** The machine has no such address family. */
@@ -38,11 +38,21 @@ export class Sockets {
     return [...this.#failed].map(([key, { reason }]) => ({ key, reason }));
   }
 
-  inherit(address: string, port: number, handles: Handle[]): void {
-    this.#inherited.set(`${address} ${port}`, handles);
+  /** A socket of a predecessor: the next slot of this address and port has it. */
+  inherit(address: string, port: number, handle: Handle): void {
+    const name = `${address} ${port}`;
+    const handles = this.#inherited.get(name);
+    if (handles === undefined) this.#inherited.set(name, [handle]);
+    else handles.push(handle);
   }
 
-  /** Opens what is wished and not open, forgets what is no longer wished; returns both differences. */
+  /** Lets go of what a predecessor had and nobody wishes: its own workers take what waits there. */
+  disinherit(): void {
+    for (const handles of this.#inherited.values()) for (const handle of handles) this.#renounce(handle);
+    this.#inherited.clear();
+  }
+
+  /** Opens what is wished and not open, takes out what is no longer wished; returns both differences. */
   want(wishes: readonly SocketWish[]): { opened: OpenSocket[]; closing: OpenSocket[] } {
     const keys = new Set(wishes.map((w) => w.key));
     const closing = [...this.#open.values()].filter((s) => !keys.has(s.wish.key));
@@ -57,6 +67,22 @@ export class Sockets {
     return [...this.#failed.values()].flatMap(({ wish }) => this.#try(wish) ?? []);
   }
 
+  /** No connection begins there any more; what is established waits for its worker. */
+  hold(socket: OpenSocket): void {
+    for (const handle of socket.handles) holdNew(this.#io, handle);
+  }
+
+  /** Takes every hold back. */
+  admit(): void {
+    for (const { handles } of this.#open.values()) for (const handle of handles) admitNew(this.#io, handle);
+  }
+
+  /** One that was held is wished again. */
+  reopen(socket: OpenSocket): void {
+    for (const handle of socket.handles) admitNew(this.#io, handle);
+    this.#open.set(socket.wish.key, socket);
+  }
+
   close(socket: OpenSocket): void {
     for (const handle of socket.handles) this.#io.close(handle);
   }
@@ -69,9 +95,13 @@ export class Sockets {
   }
 
   #try(wish: SocketWish): OpenSocket | null {
-    const handles = this.#inherited.get(`${wish.address} ${wish.port}`) ?? [];
-    this.#inherited.delete(`${wish.address} ${wish.port}`);
-    while (handles.length > this.#slots) this.#io.close(handles.pop() as Handle);
+    const name = `${wish.address} ${wish.port}`;
+    const handles = this.#inherited.get(name) ?? [];
+    this.#inherited.delete(name);
+    const inherited = Math.min(handles.length, this.#slots);
+    while (handles.length > this.#slots) this.#renounce(handles.pop() as Handle);
+    // The predecessor may have been about to let go of it.
+    for (const handle of handles) admitNew(this.#io, handle);
     while (handles.length < this.#slots) {
       const handle = this.#io.listen(
         { family: wish.address.includes(':') ? 'ipv6' : 'ipv4', address: wish.address, port: wish.port },
@@ -87,8 +117,15 @@ export class Sockets {
     this.#failed.delete(wish.key);
     const socket = { wish, handles };
     this.#open.set(wish.key, socket);
-    this.#log.info('listening', { address: wish.address, port: wish.port });
+    const fields = { address: wish.address, port: wish.port };
+    if (inherited === 0) this.#log.info('listening', fields);
+    else this.#log.info('listening socket taken over', { ...fields, taken: inherited, bound: this.#slots - inherited });
     return socket;
+  }
+
+  #renounce(handle: Handle): void {
+    holdNew(this.#io, handle);
+    this.#io.close(handle);
   }
 
   #fail(wish: SocketWish, errno: number): void {

@@ -179,20 +179,22 @@ class Worker implements ChannelOwner, TimerSink {
   /** Takes what waits in the socket, then lets go of it: the keeper closes it once every worker did. */
   #removeSocket(key: Key): void {
     const handle = this.#sockets.get(key);
-    if (handle === undefined) return;
-    (this.#engine as Engine).removeSocket(key);
-    this.#sockets.delete(key);
-    this.#io.close(handle);
+    if (handle !== undefined) {
+      (this.#engine as Engine).removeSocket(key);
+      this.#sockets.delete(key);
+      this.#io.close(handle);
+    }
     this.#say({ type: 'unsocketed', key });
   }
 
   #drain(): void {
     if (this.#engine === null) process.exit(0);
+    // First what waits in the queues, so that it is among the connections that drain.
+    for (const key of [...this.#sockets.keys()]) this.#removeSocket(key);
     this.#engine.drain(() => {
       this.#say({ type: 'drained' });
       if (!this.#channel.open) process.exit(0);
     });
-    for (const key of [...this.#sockets.keys()]) this.#removeSocket(key);
   }
 
   #say(message: FromWorker): void {

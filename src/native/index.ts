@@ -6,6 +6,7 @@ import { NativeIo } from './io.ts';
 
 export { errnoName, NativeError } from './errors.ts';
 export { NativeIo } from './io.ts';
+export { admitNew, holdNew } from './listening.ts';
 export { Reactor } from './loop.ts';
 export { closeDescriptor, recvMessage, sendMessage, socketPair } from './message.ts';
 export {

@@ -68,6 +68,8 @@ export const SO = {
   KEEPALIVE: 9,
   LINGER: 13,
   REUSEPORT: 15,
+  ATTACH_FILTER: 26,
+  DETACH_FILTER: 27,
   ACCEPTCONN: 30,
   DOMAIN: 39,
 } as const;

@@ -14,6 +14,7 @@ const PAUSE_LIMIT = limitCell('ACCEPT_PAUSE_MS');
 /** Who gets the connections. */
 export interface AcceptorOwner {
   readonly connections: number;
+  readonly maxConnections: number;
   /** `refused`: there are too many; it is only told so. */
   accepted(listener: Listener, handle: Handle, peer: SocketAddress, client: Uint8Array, refused: boolean): void;
 }
@@ -40,8 +41,9 @@ export class Acceptor implements ReadySink, TimerSink {
     return this.#core.io.watch(this.#handle, this);
   }
 
-  /** Takes no more; whoever owns the socket closes it or keeps it. */
+  /** Takes what already waits, then no more; whoever owns the socket closes it or keeps it. */
   stop(): void {
+    if (this.#open && !this.#core.stopping) this.#empty();
     this.#open = false;
     this.#core.io.timers.cancel(this.#timer);
   }
@@ -51,11 +53,11 @@ export class Acceptor implements ReadySink, TimerSink {
     this.#pending = true;
     for (let n = 0; n < LIMITS.ACCEPTS_PER_TURN; n++) {
       if (!this.#open) return;
-      const connections = this.#owner.connections;
-      if (connections >= LIMITS.DOWNSTREAM_CONNECTIONS) {
+      const { connections, maxConnections } = this.#owner;
+      if (connections >= maxConnections) {
         cells.add(CONNECTIONS_LIMIT, 1);
         // Even refusing has its limit: the rest waits in the kernel's queue until `roomAgain`.
-        if (connections >= LIMITS.DOWNSTREAM_CONNECTIONS + LIMITS.OVERLOAD_CONNECTIONS) return;
+        if (connections >= maxConnections + LIMITS.OVERLOAD_CONNECTIONS) return;
       }
       const handle = io.accept(this.#handle);
       if (handle < 0) {
@@ -70,9 +72,21 @@ export class Acceptor implements ReadySink, TimerSink {
         io.timers.arm(this.#timer, io.nowMs, LIMITS.ACCEPT_PAUSE_MS);
         return;
       }
-      this.#take(handle, connections >= LIMITS.DOWNSTREAM_CONNECTIONS);
+      this.#take(handle, connections >= maxConnections);
     }
     io.again(this, READABLE);
+  }
+
+  /** Those in the queue are established: nobody else may be there to take them. */
+  #empty(): void {
+    for (let n = 0; n < LIMITS.BACKLOG; n++) {
+      const connections = this.#owner.connections;
+      if (connections >= maxConnections + LIMITS.OVERLOAD_CONNECTIONS) return;
+      const handle = this.#core.io.accept(this.#handle);
+      if (handle === -ERRNO.ECONNABORTED) continue;
+      if (handle < 0) return;
+      this.#take(handle, connections >= maxConnections);
+    }
   }
 
   #take(handle: Handle, refused: boolean): void {

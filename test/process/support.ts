@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, createServer as createTcp } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -313,6 +313,84 @@ export class Load {
         key = (error as NodeJS.ErrnoException).code ?? String(error);
       }
       this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    }
+  }
+}
+
+/** Asks for `path` on a connection of its own. How that ended: a status, or the error of one that never was established. */
+export function askOnce(port: number, path: string, onSocket: (socket: Socket) => void = () => {}): Promise<string> {
+  return new Promise((resolve) => {
+    let answer = '';
+    let established = false;
+    let failed = '';
+    const socket = connect(port, '127.0.0.1', () => {
+      established = true;
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n`);
+    });
+    socket.on('data', (part) => {
+      answer += part.toString('latin1');
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      failed = error.code ?? 'error';
+    });
+    socket.on('close', () => {
+      if (!established) resolve(`never: ${failed}`);
+      else if (failed !== '') resolve(`lost: ${failed} after ${answer.length} bytes`);
+      else if (!/^HTTP\/1\.1 \d+ [\s\S]*\r\n\r\n/.test(answer)) resolve(`lost: closed after ${answer.length} bytes`);
+      else resolve(answer.slice(9, 12));
+    });
+    onSocket(socket);
+  });
+}
+
+/** A new connection for every request, `clients` at a time, until `stop`; counts how they ended. */
+export class Churn {
+  readonly counts = new Map<string, number>();
+  total = 0;
+  #stopped = false;
+  #waiting: { good: () => boolean; resolve: () => void }[] = [];
+  readonly #loops: Promise<void>[];
+
+  constructor(port: number, path: string, clients: number) {
+    this.#loops = Array.from({ length: clients }, () => this.#loop(port, path));
+  }
+
+  /** Resolves as soon as `good`; it is asked after every connection. */
+  until(good: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`not in ${READY_MS} ms: ${JSON.stringify([...this.counts])}`)),
+        READY_MS,
+      );
+      this.#waiting.push({
+        good,
+        resolve: () => {
+          clearTimeout(timer);
+          resolve();
+        },
+      });
+    });
+  }
+
+  /** How those ended that were established and got no answer. */
+  get lost(): string[] {
+    return [...this.counts.keys()].filter((end) => end.startsWith('lost'));
+  }
+
+  async stop(): Promise<Record<string, number>> {
+    this.#stopped = true;
+    await Promise.all(this.#loops);
+    return Object.fromEntries(this.counts);
+  }
+
+  async #loop(port: number, path: string): Promise<void> {
+    while (!this.#stopped) {
+      const end = await askOnce(port, path);
+      this.counts.set(end, (this.counts.get(end) ?? 0) + 1);
+      this.total++;
+      const done = this.#waiting.filter((w) => w.good());
+      this.#waiting = this.#waiting.filter((w) => !done.includes(w));
+      for (const { resolve } of done) resolve();
     }
   }
 }

@@ -81,3 +81,18 @@ export type FromWorker =
   /** No longer accepts from this socket, and took what waited in it. */
   | { readonly type: 'unsocketed'; readonly key: string }
   | { readonly type: 'drained' };
+
+/** A program that is to take over -> the one that runs. */
+export type FromSuccessor =
+  /** Wants the listening sockets. */
+  | { readonly type: 'take' }
+  /** Every worker of it serves. */
+  | { readonly type: 'ready' };
+
+/** The program that runs -> the one that takes over. */
+export type FromPredecessor =
+  /** Descriptor: a listening socket; those of one address and port come in the order of their slots. */
+  | { readonly type: 'inherit'; readonly address: string; readonly port: number }
+  | { readonly type: 'inherited' }
+  /** No longer listens on the path, and drains; the end of the stream is its end. */
+  | { readonly type: 'leaving' };

@@ -1,0 +1,120 @@
+// `--takeover`: a program is replaced by another one while everybody goes on asking.
+
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { backend, backendYaml, Churn, freePort, gateway, get, Load, Rauta, routeYaml, until } from './support.ts';
+
+interface Stage {
+  readonly port: number;
+  readonly path: string;
+  readonly files: Record<string, string>;
+  readonly clean: () => void;
+}
+
+async function stage(): Promise<Stage> {
+  const port = await freePort();
+  const app = await backend('app');
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-takeover-'));
+  return {
+    port,
+    path: join(folder, 'socket'),
+    files: { 'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port) },
+    clean: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+const messages = (rauta: Rauta): string[] => rauta.log.map((line) => line.message);
+
+test('successors take over under load, one after another, without one failed request', async () => {
+  const { port, path, files, clean } = await stage();
+  const admin = await freePort();
+  // Each has other workers than the one before, and the same admin port.
+  const flags = (workers: number): string[] => [
+    ...['--takeover', path, '--workers', String(workers)],
+    ...['--admin', `127.0.0.1:${admin}`],
+  ];
+  let current = await Rauta.start(files, flags(2));
+  assert.ok(messages(current).includes('listening'));
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const [kept, churn] = [new Load(port, '/x', 8), new Churn(port, '/x', 4)];
+  await churn.until(() => churn.total >= 50);
+  for (const workers of [3, 1]) {
+    const next = Rauta.spawn(files, flags(workers));
+    await next.said('serving');
+    assert.equal(await current.exited, 0, current.text());
+    assert.ok(messages(current).includes('handed over, draining'));
+    await next.said('admin server');
+    next.admin = admin;
+    await until(
+      async () => (await next.ask('/readyz')) as never,
+      (a) => a.status === 200,
+    );
+    const taken = await next.said('listening socket taken over');
+    assert.equal(taken['port'], port);
+    assert.ok(!messages(next).includes('listening'), 'what was taken over is not said to be bound');
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    const before = churn.total;
+    await churn.until(() => churn.total >= before + 50);
+    await current.stop();
+    current = next;
+  }
+  assert.deepEqual(Object.keys(await churn.stop()), ['200'], JSON.stringify([...churn.counts]));
+  const counts = await kept.stop();
+  assert.deepEqual(Object.keys(counts), ['200'], JSON.stringify(counts));
+  assert.equal(await current.stop(), 0);
+  assert.throws(() => statSync(path), 'the last one takes the path with it');
+  clean();
+});
+
+test('a predecessor that dies midway leaves its sockets to the successor', async () => {
+  const { port, path, files, clean } = await stage();
+  const first = await Rauta.start(files, ['--takeover', path]);
+  const churn = new Churn(port, '/x', 4);
+  await churn.until(() => churn.total >= 50);
+  const second = Rauta.spawn(files, ['--takeover', path]);
+  await second.said('listening socket taken over');
+  first.process.kill('SIGKILL');
+  second.admin = (await second.said('admin server'))['port'] as number;
+  await second.said('serving');
+  const before = churn.total;
+  await churn.until(() => churn.total >= before + 50);
+  const counts = await churn.stop();
+  assert.deepEqual(churn.lost, [], JSON.stringify(counts));
+  await until(
+    async () => (await second.ask('/readyz')) as never,
+    (a) => a.status === 200,
+  );
+  await first.stop();
+  assert.equal(await second.stop(), 0);
+  clean();
+});
+
+test('a successor that dies before it serves changes nothing', async () => {
+  const { port, path, files, clean } = await stage();
+  const first = await Rauta.start(files, ['--takeover', path]);
+  const second = Rauta.spawn(files, ['--takeover', path]);
+  await second.said('listening socket taken over');
+  second.process.kill('SIGKILL');
+  await second.exited;
+  await first.said('the successor is gone before it served');
+  for (let i = 0; i < 20; i++) assert.equal((await get(port, '/x')).status, 200);
+  const third = Rauta.spawn(files, ['--takeover', path]);
+  await third.said('serving');
+  assert.equal(await first.exited, 0);
+  for (let i = 0; i < 20; i++) assert.equal((await get(port, '/x')).status, 200);
+  await first.stop();
+  await second.stop();
+  assert.equal(await third.stop(), 0);
+  clean();
+});
+
+test('a path that cannot be used is said', async () => {
+  const { files, clean } = await stage();
+  const rauta = Rauta.spawn(files, ['--takeover', '/proc/nowhere/socket']);
+  await rauta.said((line) => /--takeover .*: E/.test(line.message));
+  await rauta.stop();
+  clean();
+});
