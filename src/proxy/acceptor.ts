@@ -80,7 +80,7 @@ export class Acceptor implements ReadySink, TimerSink {
   /** Those in the queue are established: nobody else may be there to take them. */
   #empty(): void {
     for (let n = 0; n < LIMITS.BACKLOG; n++) {
-      const connections = this.#owner.connections;
+      const { connections, maxConnections } = this.#owner;
       if (connections >= maxConnections + LIMITS.OVERLOAD_CONNECTIONS) return;
       const handle = this.#core.io.accept(this.#handle);
       if (handle === -ERRNO.ECONNABORTED) continue;

@@ -20,6 +20,8 @@ export { ApplyError } from './config.ts';
 export interface EngineSettings {
   /** CIDR ranges whose X-Forwarded-*, Forwarded and X-Request-ID are believed. */
   readonly trustedProxies: readonly string[];
+  /** Connections of clients above which requests are answered 503; LIMITS.DOWNSTREAM_CONNECTIONS if not given. */
+  readonly maxConnections?: number;
 }
 
 export interface EngineOptions {
@@ -43,11 +45,13 @@ export class Engine implements ServerOwner, AcceptorOwner {
   /** Connections of clients, a list through Http1Server.next. */
   #first: Http1Server | null = null;
   connections = 0;
+  readonly maxConnections: number;
   #onDrained: (() => void) | null = null;
   #stopped = false;
 
   /** Throws when a setting is malformed. */
   constructor(options: EngineOptions) {
+    this.maxConnections = options.settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
     const trusted = new TrustedProxies(options.settings.trustedProxies);
     this.#core = new Core({ ...options, trusted }, (core) => new Exchange(core));
     this.#config = new Config(this.#core, (listener) => this.#leave(listener));
@@ -134,7 +138,7 @@ export class Engine implements ServerOwner, AcceptorOwner {
     server.next = null;
     this.connections--;
     this.#core.cells.add(CELL.CONNECTIONS, -1);
-    if (this.connections >= LIMITS.DOWNSTREAM_CONNECTIONS - 1) {
+    if (this.connections >= this.maxConnections - 1) {
       for (const acceptor of this.#acceptors.values()) acceptor.roomAgain();
     }
     this.#checkDrained();

@@ -241,7 +241,7 @@ onBoth(
     const io = net.io;
     const held: number[] = [];
     // Some of each size, since freed blocks of the simulation stay of their size.
-    for (let i = 0; i < 8; i++) held.push(io.alloc(2048));
+    for (let i = 0; i < 8; i++) held.push(io.alloc(2048), io.alloc(8192));
     for (const size of [4096, 512]) {
       for (let at = io.alloc(size); at >= 0; at = io.alloc(size)) held.push(at);
     }
@@ -279,4 +279,70 @@ simOnly(
     assert.ok(reached(rig, 'ACCEPT_PAUSE_MS') > 0);
   },
   { sim: { maxHandles: 6 } },
+);
+
+onBoth('connections above the limit are answered 503, and there is room again when others leave', async (net) => {
+  const rig = new Rig(net, [answering(net, (r) => ok(r.target))], [rule({})], { maxConnections: 2 });
+  const first = await rig.connect();
+  const second = await rig.connect();
+  for (const client of [first, second]) {
+    await client.send(get('/a'));
+    assert.equal(bodyText(await client.readMessage()), '/a');
+  }
+  const third = await rig.connect();
+  await third.send(get('/b'));
+  const refused = await third.readMessage();
+  assert.equal(refused.status, 503);
+  assert.deepEqual(refused.headers.get('connection'), ['close']);
+  assert.equal(await third.read(), null);
+  assert.equal(rig.records.last.flags, 'UO');
+  third.close();
+  first.close();
+  await net.advance(20);
+  const fourth = await rig.connect();
+  await fourth.send(get('/c'));
+  assert.equal(bodyText(await fourth.readMessage()), '/c');
+  fourth.close();
+  second.close();
+  await rig.end();
+  assert.ok(reached(rig, 'DOWNSTREAM_CONNECTIONS') > 0);
+});
+
+simOnly(
+  'requests wait for a connection when all are busy, in a bounded queue',
+  async (net) => {
+    const held: (() => Promise<void>)[] = [];
+    const backend = net.serve(async (peer) => {
+      for (;;) {
+        const request = await peer.readMessage().catch(() => null);
+        if (request === null) return;
+        if (request.target === '/hold') await new Promise<void>((go) => held.push(async () => go()));
+        await peer.send(ok(request.target));
+      }
+    });
+    const rig = new Rig(net, [backend]);
+    const ask = async (target: string): Promise<number> => {
+      const client = await rig.connect();
+      await client.send(get(target));
+      const { status } = await client.readMessage();
+      client.close();
+      return status;
+    };
+    const busy = Array.from({ length: LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT }, () => ask('/hold'));
+    while (held.length < busy.length) await net.advance(10);
+    const waiting = Array.from({ length: LIMITS.UPSTREAM_PENDING_PER_ENDPOINT }, () => ask('/wait'));
+    const given = ask('/wait');
+    await net.advance(100);
+    const quitter = await rig.connect();
+    await quitter.send(get('/wait'));
+    assert.equal((await quitter.readMessage()).status, 503);
+    quitter.close();
+    for (const go of held) await go();
+    const all = await Promise.all([...busy, ...waiting]);
+    assert.equal(all.filter((status) => status === 200).length, all.length - 1 + Number((await given) === 503));
+    await rig.end();
+    assert.ok(reached(rig, 'UPSTREAM_PENDING_PER_ENDPOINT') >= 2);
+    assert.ok(reached(rig, 'UPSTREAM_CONNECTIONS_PER_ENDPOINT') > 0);
+  },
+  { seeds: 0, sim: { arenaBytes: 64 * 1024 * 1024 } },
 );

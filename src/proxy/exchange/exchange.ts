@@ -15,7 +15,7 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, ENDPOINT, limitCell } from '../../telemetry/layout.ts';
-import { AccessRecord, RECORD_BYTES } from '../../telemetry/record.ts';
+import { AccessRecord } from '../../telemetry/record.ts';
 import { type Head, METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import { normalizeTarget } from '../route/normalize.ts';
@@ -24,27 +24,23 @@ import type { EndpointPool } from '../upstream/endpoint.ts';
 import type { Core } from './core.ts';
 import { BACKEND_ERROR, faultCell } from './counts.ts';
 import { forwardedClient, markForwarded } from './forwarded.ts';
+import { NO_BYTES, RequestBlock } from './request-block.ts';
 import { REQUEST_ID_BYTES } from './request-id.ts';
 import { ACTION, type CompiledBackend, type CompiledRule } from './rule.ts';
 import type { Downstream, Upstream } from './sides.ts';
 
 export const STATE = { RESTING: 0, WAITING: 1, SENDING: 2, ANSWERING: 3 } as const;
 
-/** Layout of an exchange's block: the UUID, the strings of its record, the request as it goes upstream. */
-const RECORD_AT = 40;
-const REQUEST_AT = RECORD_AT + RECORD_BYTES;
-const BLOCK_BYTES = 8192;
 const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
 const NEVER = Number.MAX_SAFE_INTEGER;
-const NO_BYTES = new Uint8Array(0);
-const NO_VIEW = new DataView(NO_BYTES.buffer);
 
 export class Exchange implements TimerSink {
   readonly core: Core;
   readonly record = new AccessRecord(NO_BYTES);
   readonly #timer: Timer;
+  readonly #request: RequestBlock;
   state: number = STATE.RESTING;
   down: Downstream | null = null;
   up: Upstream | null = null;
@@ -63,16 +59,7 @@ export class Exchange implements TimerSink {
   #hash = 0;
   endpoint: EndpointPool | null = null;
 
-  /** Block of our own: the UUID, then, where it fits, the request as it is sent upstream. Taken when first needed. */
-  #block = -1;
-  /** A larger one for a larger request, -1 for none. */
-  #largeBlock = -1;
-  requestStart = 0;
-  requestEnd = 0;
-  #requestLimit = 0;
-  /** [requestStart, requestEnd) holds everything that the client sent so far: it can be sent (again). */
-  #held = false;
-  /** `up` was not yet given what is held. */
+  /** `up` was not yet given what is in `#request`. */
   #unsent = false;
 
   /** A pooled connection was stale: the next attempt takes a new one. */
@@ -95,11 +82,12 @@ export class Exchange implements TimerSink {
   constructor(core: Core) {
     this.core = core;
     this.#timer = new Timer(this, 0);
+    this.#request = new RequestBlock(core.io);
   }
 
   /** Where the UUID of this request stands in the arena. */
   get uuidAt(): number {
-    return this.#block;
+    return this.#request.at;
   }
 
   // ---- the request, from downstream
@@ -107,7 +95,7 @@ export class Exchange implements TimerSink {
   /** A request whose head stands in `head` (valid during this call only). May be over when it returns. */
   begin(down: Downstream, listener: Listener, head: Head): void {
     const core = this.core;
-    const { io, mem } = core;
+    const { mem } = core;
     const record = this.record;
     this.#open(down);
     const method = head.method;
@@ -116,22 +104,19 @@ export class Exchange implements TimerSink {
     this.#idempotent = method !== METHOD.POST && method !== METHOD.PATCH && method < METHOD.CONNECT;
     record.method = method;
     record.version = head.version;
-    if (this.#block === -1) {
-      this.#block = io.alloc(BLOCK_BYTES);
-      if (this.#block === -1) {
-        this.#exhausted();
-        return;
-      }
-      record.use(mem, core.view, this.#block + RECORD_AT);
+    if (!this.#request.open(core, record)) {
+      this.#exhausted();
+      return;
     }
     record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
     record.methodEnd = record.used;
     record.hostStart = record.copy(mem, head.hostStart, head.hostEnd);
     record.hostEnd = record.used;
-    core.ids.put(mem, this.#block);
+    const uuidAt = this.#request.at;
+    core.ids.put(mem, uuidAt);
     const agent = markForwarded(mem, head, down.trusted);
-    record.idStart = this.#block;
-    record.idEnd = this.#block + REQUEST_ID_BYTES;
+    record.idStart = uuidAt;
+    record.idEnd = uuidAt + REQUEST_ID_BYTES;
     if (down.trusted) {
       const id = agent.requestId;
       if (id >= 0) {
@@ -178,7 +163,6 @@ export class Exchange implements TimerSink {
     this.requestDone = false;
     this.fresh = false;
     this.#interims = 0;
-    this.#held = false;
     this.#unsent = false;
     this.#requestDue = NEVER;
     this.#backendDue = NEVER;
@@ -225,7 +209,7 @@ export class Exchange implements TimerSink {
       this.fail(FAULTS.noEndpoint);
       return;
     }
-    if (!this.#prepare(head, router.prefixLength)) {
+    if (!this.#request.head(cluster.encoder, mem, head, backend.edits, router.prefixLength, this.down as Downstream)) {
       this.#exhausted();
       return;
     }
@@ -240,49 +224,19 @@ export class Exchange implements TimerSink {
     const { mem } = this.core;
     const record = this.record;
     record.status = rule.status;
-    let start = this.#block + REQUEST_AT;
-    let end = start;
+    let start = 0;
+    let end = 0;
     if (rule.redirect !== null) {
-      const bound = rule.redirect.locationBound(head);
-      const at = this.#room(bound);
-      if (at < 0) {
+      start = this.#request.room(rule.redirect.locationBound(head));
+      if (start < 0) {
         this.#exhausted();
         return;
       }
-      start = at;
       const secure = (this.down as Downstream).secure;
-      end = rule.redirect.putLocation(mem, at, head, prefixLength, secure, listener.port);
+      end = rule.redirect.putLocation(mem, start, head, prefixLength, secure, listener.port);
     }
     (this.down as Downstream).answerStatus(rule.status, start, end, this);
     this.finish('');
-  }
-
-  /** Writes the request as it goes upstream; false when there is no memory for it. */
-  #prepare(head: Head, prefixLength: number): boolean {
-    const edits = (this.backend as CompiledBackend).edits;
-    if (edits !== null) edits.applyRequest(this.core.mem, head);
-    const down = this.down as Downstream;
-    const encoder = (this.#cluster as Cluster).encoder;
-    const at = this.#room(encoder.bound(head, edits, down.client.length));
-    if (at < 0) return false;
-    this.requestStart = at;
-    this.requestEnd = encoder.head(this.core.mem, at, head, edits, prefixLength, down, this.#block);
-    this.#held = true;
-    this.#unsent = true;
-    return true;
-  }
-
-  /** Room for `bytes` in a block of this exchange, -1 when there is none. */
-  #room(bytes: number): number {
-    const io = this.core.io;
-    if (bytes <= BLOCK_BYTES - REQUEST_AT) {
-      this.#requestLimit = this.#block + BLOCK_BYTES;
-      return this.#block + REQUEST_AT;
-    }
-    this.#largeBlock = io.alloc(bytes);
-    if (this.#largeBlock === -1) return -1;
-    this.#requestLimit = this.#largeBlock + bytes;
-    return this.#largeBlock;
   }
 
   /** Whether content of the request can be taken now. */
@@ -295,15 +249,11 @@ export class Exchange implements TimerSink {
     this.record.requestBytes += n;
     this.#idleDue = this.core.io.nowMs + LIMITS.STREAM_IDLE_MS;
     if (this.#unsent) {
-      const encoder = (this.#cluster as Cluster).encoder;
-      const at = encoder.body(this.core.mem, this.requestEnd, this.#requestLimit, start, end, this.chunked);
-      if (at >= 0) {
-        this.requestEnd = at;
-        return;
-      }
+      const { encoder } = this.#cluster as Cluster;
+      if (this.#request.body(encoder, this.core.mem, start, end, this.chunked)) return;
       this.#send();
     }
-    this.#held = false;
+    this.#request.whole = false;
     (this.up as Upstream).body(start, end);
   }
 
@@ -311,23 +261,14 @@ export class Exchange implements TimerSink {
   requestEnded(trailersStart: number, trailersEnd: number): void {
     this.requestDone = true;
     if (this.#unsent) {
-      const encoder = (this.#cluster as Cluster).encoder;
-      const at = encoder.end(
-        this.core.mem,
-        this.requestEnd,
-        this.#requestLimit,
-        trailersStart,
-        trailersEnd,
-        this.chunked,
-      );
-      if (at >= 0) {
-        this.requestEnd = at;
+      const { encoder } = this.#cluster as Cluster;
+      if (this.#request.finish(encoder, this.core.mem, trailersStart, trailersEnd, this.chunked)) {
         if (this.state === STATE.SENDING) this.#send();
         return;
       }
       this.#send();
     }
-    this.#held = false;
+    this.#request.whole = false;
     const up = this.up as Upstream;
     if (trailersStart < trailersEnd) up.trailers(trailersStart, trailersEnd);
     else up.end();
@@ -348,13 +289,15 @@ export class Exchange implements TimerSink {
   /** The client is gone: nothing can be answered any more. */
   onDownstreamGone(): void {
     this.down = null;
-    this.#end(FAULTS.clientGone);
+    this.fail(FAULTS.clientGone);
   }
 
   // ---- the upstream side
 
   #attempt(endpoint: EndpointPool): void {
     this.state = STATE.WAITING;
+    this.#unsent = true;
+    this.#backendDue = NEVER;
     this.endpoint = endpoint;
     const record = this.record;
     record.attempts++;
@@ -374,7 +317,6 @@ export class Exchange implements TimerSink {
   onUpstream(up: Upstream): void {
     this.up = up;
     this.state = STATE.SENDING;
-    this.#unsent = true;
     const io = this.core.io;
     this.#sentUs = io.nowUs;
     const timeout = (this.rule as CompiledRule).backendTimeoutMs;
@@ -393,7 +335,7 @@ export class Exchange implements TimerSink {
 
   #send(): void {
     this.#unsent = false;
-    (this.up as Upstream).send(this.requestStart, this.requestEnd);
+    (this.up as Upstream).send(this.#request.start, this.#request.end);
     this.#sentBytes = this.#taken();
   }
 
@@ -481,7 +423,7 @@ export class Exchange implements TimerSink {
    */
   onUpstreamStale(): void {
     this.up = null;
-    if (this.#idempotent && this.#held && !this.fresh && this.#mayRetry()) {
+    if (this.#idempotent && !this.fresh && this.#mayRetry()) {
       const endpoint = this.endpoint as EndpointPool;
       this.#leaveEndpoint();
       this.core.cells.add(CELL.UPSTREAM_RETRIES_TOTAL, 1);
@@ -501,22 +443,13 @@ export class Exchange implements TimerSink {
   }
 
   #mayRetry(): boolean {
-    return this.state !== STATE.ANSWERING && this.#held && this.record.attempts < LIMITS.UPSTREAM_ATTEMPTS;
+    return this.state !== STATE.ANSWERING && this.#request.whole && this.record.attempts < LIMITS.UPSTREAM_ATTEMPTS;
   }
 
   // ---- ends
 
   /** Ends the exchange by `fault`: answered where that is still possible, else the response is cut off. */
   fail(fault: Fault): void {
-    this.#end(fault);
-  }
-
-  #exhausted(): void {
-    this.core.cells.add(ARENA_LIMIT, 1);
-    this.fail(FAULTS.overload);
-  }
-
-  #end(fault: Fault): void {
     const { cells } = this.core;
     cells.add(faultCell(fault), 1);
     this.#letGoOfUpstream();
@@ -531,6 +464,11 @@ export class Exchange implements TimerSink {
       record.status = CLIENT_CLOSED_REQUEST;
     }
     this.finish(fault.flag);
+  }
+
+  #exhausted(): void {
+    this.core.cells.add(ARENA_LIMIT, 1);
+    this.fail(FAULTS.overload);
   }
 
   #letGoOfUpstream(): void {
@@ -563,10 +501,7 @@ export class Exchange implements TimerSink {
     this.backend = null;
     this.#cluster = null;
     this.chunked = false;
-    if (this.#largeBlock !== -1) {
-      io.free(this.#largeBlock);
-      this.#largeBlock = -1;
-    }
+    this.#request.close();
     this.core.shared.tally.active--;
     records.record(record);
     record.client = NO_BYTES;
@@ -577,9 +512,7 @@ export class Exchange implements TimerSink {
   /** Frees what a resting exchange holds. */
   dispose(): void {
     this.core.io.timers.cancel(this.#timer);
-    if (this.#block !== -1) this.core.io.free(this.#block);
-    this.#block = -1;
-    this.record.use(NO_BYTES, NO_VIEW, 0);
+    this.#request.dispose(this.record);
   }
 
   /** The timer is never cancelled when an exchange ends, only set later by the next: what counts are the deadlines. */

@@ -243,8 +243,10 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
       this.#reader.reset(bodyKind, length);
       io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
     }
-    if (this.#refused) exchange.refuse(this, FAULTS.overload);
-    else exchange.begin(this, this.listener, head);
+    if (this.#refused) {
+      this.#keepAlive = false;
+      exchange.refuse(this, FAULTS.overload);
+    } else exchange.begin(this, this.listener, head);
     if (this.#exchange !== exchange) return bodyStart + this.#skipped();
     this.#skippable = 0;
     if (this.#requestDone) exchange.requestEnded(0, 0);
