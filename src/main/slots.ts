@@ -190,6 +190,7 @@ export class Slots {
       case 'loaded':
         worker.loaded = true;
         if (worker.slot !== null) this.#assign(worker, worker.slot);
+        else this.#log.debug('a spare worker waits', { pid: worker.child.process.pid });
         break;
       case 'ack':
         worker.acked = message.revision;

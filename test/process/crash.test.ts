@@ -72,6 +72,25 @@ test('a killed worker is replaced within a second and nothing counted is lost', 
   assert.equal(await rauta.stop(), 0);
 });
 
+test('the spare takes the slot of a worker that dies, and another spare is made', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start(
+    { 'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port) },
+    ['--log-level', 'debug'],
+  );
+  const spare = (await rauta.said('a spare worker waits'))['pid'];
+  const [worker] = await rauta.workers();
+  assert.notEqual(spare, worker?.pid);
+  process.kill((worker as { pid: number }).pid, 'SIGKILL');
+  assert.equal((await get(port, '/x')).status, 200);
+  const [next] = await rauta.workers();
+  assert.equal(next?.pid, spare);
+  const another = await rauta.said((line) => line.message === 'a spare worker waits' && line['pid'] !== spare);
+  assert.notEqual(another['pid'], next?.pid);
+  assert.equal(await rauta.stop(), 0);
+});
+
 test('a killed controller costs no request, and the next one takes up where it was', async () => {
   const port = await freePort();
   const [one, two] = [await backend('one'), await backend('two')];
