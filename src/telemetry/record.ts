@@ -4,6 +4,11 @@
 
 /** Bytes kept of what the client sent (method, host, path, user agent); longer values are cut and marked with '…'. */
 export const RECORD_BYTES = 2048;
+/** Of them for one value, so that a long one pushes no other out of the log: a DNS name with room to spare, and the path. */
+export const RECORD_HOST_BYTES = 256;
+export const RECORD_AGENT_BYTES = 512;
+export const RECORD_PATH_BYTES = 1024;
+const CUT = [0xe2, 0x80, 0xa6] as const;
 
 export class AccessRecord {
   /** Copy of the client's strings in [base, base + RECORD_BYTES); the ranges below index into it. */
@@ -78,14 +83,16 @@ export class AccessRecord {
     this.used = base;
   }
 
-  /** Copies mem[start..end) (cut to what is left); sets nothing but `used`. Returns the offset of the copy. */
-  copy(mem: Uint8Array, start: number, end: number): number {
+  /** Copies mem[start..end), cut to `most` and to what is left; sets nothing but `used`. Returns the offset of the copy. */
+  copy(mem: Uint8Array, start: number, end: number, most: number = RECORD_BYTES): number {
     const at = this.used;
-    const n = Math.min(end - start, this.base + RECORD_BYTES - at);
+    const n = Math.min(end - start, most, this.base + RECORD_BYTES - at);
     const bytes = this.bytes;
     if (n >= BLOCK_MOVE && bytes === mem) mem.copyWithin(at, start, start + n);
     else for (let i = 0; i < n; i++) bytes[at + i] = mem[start + i] as number;
     this.used = at + n;
+    if (n < end - start && n >= CUT.length)
+      for (let i = 0; i < CUT.length; i++) bytes[at + n - 3 + i] = CUT[i] as number;
     return at;
   }
 

@@ -15,7 +15,7 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, ENDPOINT, limitCell } from '../../telemetry/layout.ts';
-import { AccessRecord } from '../../telemetry/record.ts';
+import { AccessRecord, RECORD_AGENT_BYTES, RECORD_HOST_BYTES, RECORD_PATH_BYTES } from '../../telemetry/record.ts';
 import { type Head, METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import { normalizeTarget } from '../route/normalize.ts';
@@ -110,7 +110,7 @@ export class Exchange implements TimerSink {
     }
     record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
     record.methodEnd = record.used;
-    record.hostStart = record.copy(mem, head.hostStart, head.hostEnd);
+    record.hostStart = record.copy(mem, head.hostStart, head.hostEnd, RECORD_HOST_BYTES);
     record.hostEnd = record.used;
     const uuidAt = this.#request.at;
     core.ids.put(mem, uuidAt);
@@ -130,10 +130,11 @@ export class Exchange implements TimerSink {
         mem,
         head.valueStart[agent.userAgent] as number,
         head.valueEnd[agent.userAgent] as number,
+        RECORD_AGENT_BYTES,
       );
       record.agentEnd = record.used;
     }
-    record.pathStart = record.copy(mem, head.pathStart, head.pathEnd);
+    record.pathStart = record.copy(mem, head.pathStart, head.pathEnd, RECORD_PATH_BYTES);
     record.pathEnd = record.used;
     if (head.hasQuery) {
       record.queryStart = record.copy(mem, head.queryStart, head.queryEnd);

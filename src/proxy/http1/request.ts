@@ -226,6 +226,8 @@ function interpretFields(mem: Uint8Array, head: Head): boolean {
         break;
       case NAME.KEEP_ALIVE:
       case NAME.PROXY_CONNECTION:
+      // For a proxy that asked for it (RFC 9110 section 11.7.2); none did here, and the backend must not learn it.
+      case NAME.PROXY_AUTHORIZATION:
       case NAME.HTTP2_SETTINGS:
         drop[k] = 1;
         break;

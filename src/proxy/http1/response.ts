@@ -96,7 +96,7 @@ function interpretFields(mem: Uint8Array, head: Head, toHead: boolean): boolean 
   const framed = status >= 200 && status !== 204;
   for (let k = 0; k < count; k++) {
     const id = name[k] as number;
-    if (id === NAME.OTHER || id > NAME.PROXY_CONNECTION) continue;
+    if (id === NAME.OTHER || id > NAME.PROXY_AUTHENTICATE) continue;
     switch (id) {
       case NAME.CONTENT_LENGTH:
         // Repeated, even if equal: refused, as for requests (RFC 9110 section 8.6).
@@ -124,6 +124,8 @@ function interpretFields(mem: Uint8Array, head: Head, toHead: boolean): boolean 
       case NAME.TE:
       case NAME.KEEP_ALIVE:
       case NAME.PROXY_CONNECTION:
+      // For the next hop only (RFC 9110 section 11.7.1).
+      case NAME.PROXY_AUTHENTICATE:
         drop[k] = 1;
         break;
     }

@@ -73,6 +73,13 @@ const cases: readonly (readonly [path: string, expected: string | null])[] = [
   ['/a%2Fb', '/a%2Fb'],
   ['/a\\b', '/a\\b'],
   ['/a%2F..b/c', '/a%2F..b/c'],
+  // and for those who take parameters off first
+  ['/a/..;/b', null],
+  ['/a/..;x=y/b', null],
+  ['/a/.;/b', null],
+  ['/a/%2e%2e%3bx/b', null],
+  ['/a/..;', null],
+  ['/a/b;x/..c;y', '/a/b;x/..c;y'],
   // an escaped slash elsewhere does not hide an ordinary dot segment
   ['/x%2Fy/a/../b', '/x%2Fy/b'],
 ];
@@ -82,7 +89,25 @@ for (const [path, expected] of cases) {
 }
 
 test('what is normalised stays so, holds no dot segments, no runs of slashes and no needless escapes', () => {
-  const piece = fc.constantFrom('/', '/', '.', '..', 'a', 'B', '%2e', '%2F', '%41', '%zz', '%', '\\', '2', 'e', '%5c');
+  const piece = fc.constantFrom(
+    '/',
+    '/',
+    '.',
+    '..',
+    'a',
+    'B',
+    '%2e',
+    '%2F',
+    '%41',
+    '%zz',
+    '%',
+    '\\',
+    '2',
+    'e',
+    '%5c',
+    ';',
+    '%3b',
+  );
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
       const once = normalized(`/${pieces.join('')}`);
@@ -92,9 +117,9 @@ test('what is normalised stays so, holds no dot segments, no runs of slashes and
       assert.doesNotMatch(once, /\/\//);
       assert.doesNotMatch(once, /\/\.{1,2}(\/|$)/);
       assert.doesNotMatch(once, /%(2E|41)|%[0-9a-f]?[a-f]/);
-      // A backend that decodes once more, and takes every slash for one, still sees no dot segment.
+      // A backend that decodes once more, takes every slash for one and parameters for nothing, still sees no dot segment.
       const decoded = once.replaceAll(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-      assert.doesNotMatch(decoded.replaceAll('\\', '/'), /\/\.{1,2}(\/|$)/);
+      assert.doesNotMatch(decoded.replaceAll('\\', '/'), /\/\.{1,2}([/;]|$)/);
     }),
     { seed: 20261121, numRuns: 3000 },
   );

@@ -9,6 +9,7 @@ const SLASH = 0x2f;
 const DOT = 0x2e;
 const PERCENT = 0x25;
 const BACKSLASH = 0x5c;
+const SEMICOLON = 0x3b;
 
 /** 1 for the octets that never need escaping (RFC 3986 section 2.3). */
 const UNRESERVED = new Uint8Array(256);
@@ -27,7 +28,8 @@ const scratch = new Uint8Array(LIMITS.URI_BYTES);
  * - dot segments are removed (section 6.2.2.3), then runs of slashes become one, as Envoy does with `normalize_path` and
  *   `merge_slashes`;
  * - refused: a path that leaves the root, a broken escape (decoding around it could make a new one), `%00`, and dot segments
- *   that show only when `%2F`, `%5C` or a backslash is read as a separator, as some backends do (`/a/..%2Fadmin`).
+ *   that show only when `%2F`, `%5C` or a backslash is read as a separator, as some backends do (`/a/..%2Fadmin`), or when
+ *   parameters are taken off first, as servlet containers do (`/a/..;x/admin`).
  */
 export function normalizePath(mem: Uint8Array, start: number, end: number): number {
   if (start === end || mem[start] !== SLASH || isPlain(mem, start, end)) return start;
@@ -95,7 +97,7 @@ function decodeUnreserved(to: Uint8Array, mem: Uint8Array, start: number, end: n
   return at;
 }
 
-/** A '.' or '..' bounded by an escaped or backward slash on at least one side. */
+/** A '.' or '..' bounded by an escaped or backward slash on at least one side, or one with parameters ('..;x'). */
 function hidesDotSegment(path: Uint8Array, length: number): boolean {
   let segment = 0;
   let odd = false;
@@ -106,12 +108,21 @@ function hidesDotSegment(path: Uint8Array, length: number): boolean {
       continue;
     }
     const plain = width === 1 && path[i] !== BACKSLASH;
-    if (isDots(path, segment, i) && (odd || !plain)) return true;
+    const stop = parameters(path, segment, i);
+    if (isDots(path, segment, stop) && (odd || !plain || stop < i)) return true;
     odd = !plain;
     i += width;
     segment = i;
   }
   return false;
+}
+
+/** Where the parameters of the segment begin: at ';' or %3B; `end` when it has none. */
+function parameters(path: Uint8Array, start: number, end: number): number {
+  for (let i = start; i < end; i++) {
+    if (path[i] === SEMICOLON || (path[i] === PERCENT && escapedAt(path, i, end) === SEMICOLON)) return i;
+  }
+  return end;
 }
 
 /** Width of what some reader takes for a slash at path[i]: '/', '\', %2F, %5C, or the end (1); 0 for anything else. */
