@@ -55,9 +55,9 @@ export const LIMITS = {
   /** Connections waiting to be accepted, per listening socket (the kernel's somaxconn may be lower). */
   BACKLOG: 4_096,
   /** Bytes queued towards one slow reader before its writer is no longer read. */
-  FLOW_BYTES: 128 * KB,
+  FLOW_BYTES: 192 * KB,
   /** One read from a socket. */
-  READ_BYTES: 64 * KB,
+  READ_BYTES: 128 * KB,
   /** Room in front of what was read, for a rewritten head. */
   READ_HEADROOM_BYTES: 4 * KB,
   /** Small writes to one connection gathered for one send: any head with what filters add to it. */

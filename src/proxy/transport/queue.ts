@@ -4,6 +4,8 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 
 const SMALLEST = 4096;
+/** Blocks are not larger, so that one with a little left in it holds little. */
+const LARGEST = 64 * 1024;
 
 export class ChunkQueue {
   readonly #io: Io;
@@ -32,16 +34,19 @@ export class ChunkQueue {
       this.bytes += n;
       at += n;
     }
-    if (at === end) return true;
-    const block = this.#io.alloc(Math.max(SMALLEST, end - at));
-    if (block < 0) return false;
-    if (this.#blocks.length === 0) this.#first = block;
-    else this.#ends.push(this.#last);
-    this.#blocks.push(block);
-    mem.copyWithin(block, at, end);
-    this.#last = block + end - at;
-    this.#lastEnd = block + this.#io.sizeOf(block);
-    this.bytes += end - at;
+    while (at < end) {
+      const n = Math.min(end - at, LARGEST);
+      const block = this.#io.alloc(Math.max(SMALLEST, n));
+      if (block < 0) return false;
+      if (this.#blocks.length === 0) this.#first = block;
+      else this.#ends.push(this.#last);
+      this.#blocks.push(block);
+      mem.copyWithin(block, at, at + n);
+      this.#last = block + n;
+      this.#lastEnd = block + this.#io.sizeOf(block);
+      this.bytes += n;
+      at += n;
+    }
     return true;
   }
 
