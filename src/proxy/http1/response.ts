@@ -1,5 +1,6 @@
 // Responses from upstream (RFC 9112 sections 4 to 6). What is ambiguous is refused: whoever reads it next could read it otherwise.
 
+import { bytesOf } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { BODY, type Head, NAME } from '../head.ts';
@@ -52,7 +53,7 @@ function tooLarge(head: Head): typeof BAD {
 
 /** HTTP-version SP status-code SP [ reason-phrase ] CRLF (RFC 9112 section 4). Returns the offset behind it, 0 or -1. */
 function parseStatusLine(mem: Uint8Array, start: number, end: number, head: Head): number {
-  if (end - start < 14) return 0;
+  if (end - start < 14) return beginsWell(mem, start, end) ? 0 : refuse(head, FAULTS.upstreamMalformed);
   const words = viewOf(mem);
   if (
     words.getInt32(start, true) !== HTTP ||
@@ -80,6 +81,14 @@ function parseStatusLine(mem: Uint8Array, start: number, end: number, head: Head
   if (mem[i] !== CR) return refuse(head, FAULTS.upstreamMalformed);
   if (i + 1 === end) return 0;
   return mem[i + 1] === LF ? i + 2 : refuse(head, FAULTS.upstreamMalformed);
+}
+
+const VERSION = bytesOf('HTTP/1.');
+
+/** Whether the first bytes can be those of a response: a backend that speaks another protocol may wait for us after a few. */
+function beginsWell(mem: Uint8Array, start: number, end: number): boolean {
+  for (let i = 0; i < VERSION.length && start + i < end; i++) if (mem[start + i] !== VERSION[i]) return false;
+  return true;
 }
 
 function isDigit(c: number): boolean {
