@@ -105,6 +105,8 @@ export const LIMITS = {
   HEARTBEAT_MS: 1_000,
   QUARANTINE_WINDOW_MS: 10_000,
   QUARANTINE_DEATHS: 2,
+  /** Revisions that can be undone. */
+  QUARANTINE_HISTORY: 16,
 
   // --- revisions
   /** A revision closes when nothing has changed for this long. */

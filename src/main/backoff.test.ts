@@ -24,6 +24,14 @@ test('a process that lived long starts afresh', () => {
   assert.equal(b.died(2 + LIMITS.RESTART_STABLE_MS), 0);
 });
 
+test('one that dies before it started does not pass for one that lived long', () => {
+  const b = new Backoff();
+  b.started(0);
+  const long = 2 * LIMITS.RESTART_STABLE_MS;
+  assert.equal(b.died(long), 0);
+  assert.equal(b.died(long + 10), LIMITS.RESTART_MIN_MS);
+});
+
 test('a storm is many deaths in a short time, and passes', () => {
   const b = new Backoff();
   for (let i = 0; i < LIMITS.STORM_DEATHS; i++) b.died(i);

@@ -12,9 +12,11 @@ export class Backoff {
     this.#startedMs = nowMs;
   }
 
-  /** The process died; milliseconds to wait before the next start. */
+  /** The process died, or could not be started; milliseconds to wait before the next start. */
   died(nowMs: number): number {
     if (nowMs - this.#startedMs >= LIMITS.RESTART_STABLE_MS) this.#failures = 0;
+    // One that dies without a word of its start did not live since the one before.
+    this.#startedMs = nowMs;
     this.#deaths = this.#deaths.filter((at) => nowMs - at < LIMITS.STORM_WINDOW_MS);
     this.#deaths.push(nowMs);
     const wait =

@@ -122,11 +122,14 @@ export class Keeper {
     });
     this.#controller = child;
     this.#controllerBackoff.started(this.#io.nowMs);
-    child.process.on('exit', (code, signal) => {
+    const onExit = (code: number | null, signal: string | null): void => {
       child.channel.close();
       if (this.#controller === child) this.#controller = null;
       this.#incoming = null;
-      if (this.#phase === 'stopping') return this.#finish();
+      if (this.#phase === 'stopping') {
+        this.#finish();
+        return;
+      }
       if (this.#adminHidden && !this.#takeover?.hasPredecessor) {
         this.#startController();
         return;
@@ -139,8 +142,12 @@ export class Keeper {
         restart_in_ms: wait,
       });
       setTimeout(() => this.#phase !== 'stopping' && this.#startController(), wait);
+    };
+    child.process.on('exit', onExit);
+    child.process.on('error', (error) => {
+      this.#log.error('cannot start the controller', { reason: error.message });
+      if (child.process.pid === undefined) onExit(null, null);
     });
-    child.process.on('error', (error) => this.#log.error('cannot start the controller', { reason: error.message }));
   }
 
   #tell(message: ToController, fds: readonly number[] = []): void {
@@ -246,16 +253,14 @@ export class Keeper {
       this.#quarantined = 0;
       for (const key of this.#snapshot.entries.keys()) if (!this.#wanted.has(key)) forWorkers.set(key, null);
       for (const [key, value] of this.#wanted) forWorkers.set(key, value);
-      for (const worker of this.#slots.workers) worker.behind = true;
+      for (const worker of this.#slots.workers) worker.outbox.behind = true;
     }
     this.#snapshot.commit(revision, forWorkers, this.#io.nowMs);
 
     const { opened, closing } = sockets === null ? { opened: [], closing: [] } : this.#wantSockets(sockets);
     const frames = encodeChange(revision, false, forWorkers);
     for (const worker of this.#slots.workers) {
-      if (!worker.loaded) continue;
-      if (worker.behind || worker.child.channel.queued > LIMITS.STREAM_QUEUE_BYTES) worker.behind = true;
-      else this.#send(worker, revision, frames, opened);
+      if (worker.loaded && worker.outbox.takesChange()) this.#send(worker, revision, frames, opened);
     }
     this.#close(closing);
     this.#catchUp();
@@ -279,7 +284,7 @@ export class Keeper {
   /** Everything from the start, for a worker that is new, fell behind, or refused something. */
   #synchronise(worker: WorkerProcess): void {
     if (this.#wantedRevision === 0) return;
-    worker.behind = false;
+    worker.outbox.behind = false;
     const frames = encodeChange(this.#snapshot.revision, true, this.#snapshot.entries);
     const sockets = [...this.#sockets.open.values()].filter((s) => this.#snapshot.entries.has(s.wish.key));
     this.#send(worker, this.#snapshot.revision, frames, sockets);
@@ -287,7 +292,8 @@ export class Keeper {
 
   #catchUp(): void {
     for (const worker of this.#slots.workers)
-      if (worker.loaded && worker.behind && worker.child.channel.queued === 0) this.#synchronise(worker);
+      if (worker.loaded && worker.outbox.hungry && worker.refused !== this.#snapshot.revision)
+        this.#synchronise(worker);
   }
 
   #send(worker: WorkerProcess, revision: number, frames: Change, opened: readonly OpenSocket[]): void {
@@ -414,7 +420,7 @@ export class Keeper {
     const opened = this.#sockets.retry();
     if (opened.length === 0) return;
     for (const worker of this.#slots.workers) {
-      if (!worker.loaded || worker.behind) continue;
+      if (!worker.loaded || worker.outbox.behind) continue;
       for (const { wish, handles } of opened)
         this.#slots.say(worker, { type: 'socket', key: wish.key }, [
           this.#io.fdOf(handles[(worker.slot as Slot).index] as number),

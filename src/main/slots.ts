@@ -12,6 +12,7 @@ import { type Child, startChild } from './process.ts';
 import type { Channel } from './stream/channel.ts';
 import { FRAME, type Frame } from './stream/frames.ts';
 import type { FromWorker, ToWorker, WorkerSettings, WorkerState } from './stream/messages.ts';
+import { Outbox } from './stream/outbox.ts';
 
 const SEGMENT_BYTES = LIMITS.CELLS_PER_SEGMENT * 8;
 
@@ -23,8 +24,9 @@ export interface WorkerProcess {
   /** Sent to it last; it may not have acked yet. */
   sent: number;
   acked: number;
-  /** Its next revision must be a full one. */
-  behind: boolean;
+  readonly outbox: Outbox;
+  /** The revision it refused last: it is not asked to take that one again. */
+  refused: number;
   drained: boolean;
 }
 
@@ -171,15 +173,22 @@ export class Slots {
       loaded: false,
       sent: 0,
       acked: 0,
-      behind: true,
+      outbox: null as unknown as Outbox,
+      refused: 0,
       drained: false,
     };
     worker.child = startChild(this.#io, 'worker', {
       onFrame: (frame) => this.#onFrame(worker, frame),
       onClosed: () => {},
     });
+    worker.outbox = new Outbox(worker.child.channel);
     worker.child.process.on('exit', (code, signal) => this.#onExit(worker, code, signal));
-    worker.child.process.on('error', (error) => this.#log.error('cannot start a worker', { reason: error.message }));
+    worker.child.process.on('error', (error) => {
+      this.#log.error('cannot start a worker', { reason: error.message });
+      // It never was, so nobody will say that it ended.
+      if (worker.child.process.pid === undefined) this.#onExit(worker, null, null);
+    });
+    slot?.backoff.started(this.#io.nowMs);
     return worker;
   }
 
@@ -197,7 +206,8 @@ export class Slots {
         this.#owner.onAcked(worker, message.revision);
         break;
       case 'nack':
-        worker.behind = true;
+        worker.outbox.behind = true;
+        worker.refused = message.revision;
         this.#owner.onRefused(worker, message.revision, message.reason);
         break;
       case 'unsocketed':

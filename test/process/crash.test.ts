@@ -1,9 +1,9 @@
 // What dies costs only what was its own: kill -9 of a worker, of the controller, of a worker that hangs.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { backend, backendYaml, freePort, gateway, get, Load, Rauta, routeYaml, until } from './support.ts';
+import { backend, backendYaml, childrenOf, freePort, gateway, get, Load, Rauta, routeYaml, until } from './support.ts';
 
 async function counters(rauta: Rauta): Promise<Map<string, number>> {
   const text = (await rauta.ask('/metrics')).body;
@@ -23,22 +23,6 @@ async function counters(rauta: Rauta): Promise<Map<string, number>> {
 function assertNotBackwards(before: Map<string, number>, after: Map<string, number>): void {
   for (const [series, n] of before)
     assert.ok((after.get(series) ?? 0) >= n, `${series} went from ${n} to ${after.get(series)}`);
-}
-
-function childrenOf(pid: number): { pid: number; command: string }[] {
-  return readdirSync('/proc')
-    .filter((d) => /^\d+$/.test(d))
-    .flatMap((d) => {
-      try {
-        const stat = readFileSync(`/proc/${d}/stat`, 'utf8');
-        const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
-        return parent === pid
-          ? [{ pid: Number(d), command: readFileSync(`/proc/${d}/cmdline`, 'utf8').replaceAll('\0', ' ') }]
-          : [];
-      } catch {
-        return [];
-      }
-    });
 }
 
 test('a killed worker is replaced within a second and nothing counted is lost', async () => {

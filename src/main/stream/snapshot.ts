@@ -41,6 +41,7 @@ export class Snapshot {
   forget(nowMs: number): void {
     const keep = this.#past.findIndex((p) => nowMs - p.atMs <= LIMITS.QUARANTINE_WINDOW_MS);
     if (keep !== 0) this.#past = keep === -1 ? [] : this.#past.slice(keep);
+    if (this.#past.length > LIMITS.QUARANTINE_HISTORY) this.#past = this.#past.slice(-LIMITS.QUARANTINE_HISTORY);
   }
 
   /** The newest revision young enough to be blamed for a death at `nowMs`, or null. */
