@@ -263,3 +263,12 @@ onBoth('both bodies stream at the same time', async (net) => {
   client.close();
   await rig.end();
 });
+
+onBoth('an HTTP/1.0 client hears of no transfer coding, not even in an answer to HEAD', async (net) => {
+  const rig = new Rig(net, [answering(net, () => 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')]);
+  const client = await rig.connect();
+  await client.send('HEAD / HTTP/1.0\r\nHost: a\r\n\r\n');
+  const answer = await client.readMessage({ answersHead: true });
+  assert.equal(answer.headers.get('transfer-encoding'), undefined);
+  await rig.end();
+});

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { CELL } from '../../src/telemetry/layout.ts';
 import { onBoth } from '../support/net.ts';
-import { answering, bodyText, get, ok, Rig } from './rig.ts';
+import { answering, bodyText, get, ok, Rig, rule } from './rig.ts';
 
 onBoth('a GET is forwarded and answered', async (net) => {
   const rig = new Rig(net, [answering(net, (r) => ok(`${r.method} ${r.target}`))]);
@@ -64,4 +64,23 @@ onBoth('pipelined requests are answered in order (RFC 9112 section 9.3.2)', asyn
   client.close();
   await rig.end();
   assert.equal(rig.records.all.length, 40);
+});
+
+onBoth('pipelined requests that are answered here are answered in order too, and none is forgotten', async (net) => {
+  const rig = new Rig(net, [answering(net, (r) => ok(r.target))], [rule({ path: '/there' })]);
+  const client = await rig.connect();
+  const targets = Array.from({ length: 100 }, (_, i) => (i % 30 === 29 ? `/there/${i}` : `/${i}`));
+  await client.send(targets.map((target) => get(target)).join(''));
+  for (const target of targets) {
+    const answer = await client.readMessage();
+    if (answer.status === 200) assert.equal(bodyText(answer), target);
+    else assert.equal(target.startsWith('/there'), false);
+  }
+  client.close();
+  await rig.end();
+  assert.equal(rig.records.all.length, 100);
+  assert.deepEqual(
+    rig.records.all.map((r) => r.path),
+    targets,
+  );
 });

@@ -168,6 +168,7 @@ onBoth('a path is forwarded as it was matched', async (net) => {
   assert.equal(rig.records.last.path, '/public/../%61dmin');
   const refused = await through(net, get('/../etc'));
   assert.equal(refused.status, 400);
+  assert.deepEqual(refused.answer.get('connection'), ['close']);
 });
 
 onBoth('a redirect is answered at once, also to a request with a body', async (net) => {

@@ -1,6 +1,7 @@
 // A rule as the data plane uses it: everything that is the same for each of its requests is prepared here.
 
 import { bytesOf } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
 import type { Filter, Key, RuleEntry, WeightedBackend } from '../../ir/ir.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
 import { compileEdits, type Edits } from '../filter/edits.ts';
@@ -37,7 +38,7 @@ export class CompiledBackend {
   constructor(backend: WeightedBackend, cluster: ClusterRef | null, filters: readonly Filter[]) {
     this.json = fragment({ backend: backend.backend });
     this.cluster = cluster;
-    this.edits = compileEdits(filters, backend.filters);
+    this.edits = checkedEdits(compileEdits(filters, backend.filters));
   }
 }
 
@@ -72,7 +73,7 @@ export class CompiledRule {
       action.type === 'forward' ? ACTION.FORWARD : action.type === 'redirect' ? ACTION.REDIRECT : ACTION.RESPOND;
     this.redirect = action.type === 'redirect' ? new CompiledRedirect(action.redirect) : null;
     this.status = action.type === 'redirect' ? action.redirect.status : action.type === 'respond' ? action.status : 0;
-    this.edits = action.type === 'forward' ? null : compileEdits(entry.filters, []);
+    this.edits = action.type === 'forward' ? null : checkedEdits(compileEdits(entry.filters, []));
     const backends = action.type === 'forward' ? action.backends : [];
     this.#backends = backends.map(
       (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters),
@@ -88,6 +89,15 @@ export class CompiledRule {
     const index = this.#split.pick(0);
     return index < 0 ? null : (this.#backends[index] as CompiledBackend);
   }
+}
+
+/** A response head is written in one piece: what filters add must fit there besides the largest head. */
+function checkedEdits(edits: Edits | null): Edits | null {
+  const most = LIMITS.CORK_BYTES - 2 * LIMITS.HEAD_BYTES;
+  if (edits !== null && edits.responseSize > most) {
+    throw new Error(`response header filters add ${edits.responseSize} bytes, more than ${most}`);
+  }
+  return edits;
 }
 
 /** The members of an object as JSON, without its braces. */

@@ -285,7 +285,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
     if (!reusable) {
       this.#state = CLOSED;
       this.#core.io.timers.cancel(this.#timer);
-      if (this.#sent) transport.finish(false);
+      if (this.#sent && !transport.congested) transport.finish(false);
       else transport.abort();
       this.#pool.gone(this, false);
       exchange.responseEnded();

@@ -367,9 +367,9 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     if (framing === BODY.UNTIL_CLOSE && this.#version > 10) {
       framing = BODY.CHUNKED;
       chunk = true;
-    } else if (framing === BODY.CHUNKED && this.#version <= 10) {
-      // HTTP/1.0 knows no transfer codings (RFC 9112 section 6.1).
-      framing = BODY.UNTIL_CLOSE;
+    } else if (this.#version <= 10) {
+      // HTTP/1.0 knows no transfer codings, not even announced in an answer to HEAD (RFC 9112 section 6.1).
+      if (framing === BODY.CHUNKED) framing = BODY.UNTIL_CLOSE;
       dropTransferEncoding(head);
     }
     this.#framing = framing;
@@ -426,6 +426,8 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
 
   answer(fault: Fault, toHead: boolean): number {
     const transport = this.#transport;
+    // Nothing that follows a request which could not be understood can be trusted to be one.
+    if (fault.source === 'downstream') this.#keepAlive = false;
     const close = this.#mustClose();
     const at = transport.reserve(ANSWER_BYTES);
     transport.commit(putAnswer(this.#core.mem, at, fault, this.#core.io.wallMs, close, toHead));

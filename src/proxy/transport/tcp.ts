@@ -86,6 +86,7 @@ export class Tcp implements Transport, ReadySink {
     }
     if ((events & (READABLE | PEER_CLOSED | BROKEN)) === 0) return;
     this.#readable = true;
+    this.#againAsked = false;
     if ((events & (PEER_CLOSED | BROKEN)) !== 0) this.#endSeen = true;
     if (this.#reading) this.#read();
     else if ((events & BROKEN) !== 0) this.user.onHangup();
@@ -128,7 +129,6 @@ export class Tcp implements Transport, ReadySink {
   }
 
   #read(): void {
-    this.#againAsked = false;
     if (this.#keptFresh && this.#kept !== -1) {
       this.#keptFresh = false;
       this.#present(this.#keptStart, this.#keptEnd);
