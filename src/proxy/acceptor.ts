@@ -1,6 +1,5 @@
 // Takes connections from one listening socket. The socket itself belongs to the keeper.
 
-import { bytesOf } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle, READABLE, type ReadySink, type SocketAddress } from '../io/io.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
@@ -99,7 +98,7 @@ export class Acceptor implements ReadySink, TimerSink {
       io.close(handle);
       return;
     }
-    const client = bytesOf(peer.family === 'unix' ? 'unix' : peer.address);
+    const client = asciiOf(peer.family === 'unix' ? 'unix' : peer.address);
     this.#owner.accepted(this.listener, handle, peer, client, refused);
   }
 
@@ -111,4 +110,11 @@ export class Acceptor implements ReadySink, TimerSink {
   onTimer(): void {
     this.onReady();
   }
+}
+
+/** As bytesOf, but small arrays made this way lie in the heap of V8 and cost no memory of their own beside it. */
+function asciiOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
 }

@@ -4,7 +4,7 @@
 import { isIPv6 } from 'node:net';
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { SocketAddress } from '../../io/io.ts';
+import { ERRNO, type SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
 import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';
@@ -14,6 +14,7 @@ import { fragment } from '../exchange/rule.ts';
 import { Http1Client } from '../http1/client.ts';
 
 const CONNECTIONS_LIMIT = limitCell('UPSTREAM_CONNECTIONS_PER_ENDPOINT');
+const EXHAUSTED: readonly number[] = [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOMEM, ERRNO.ENOBUFS];
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_PER_ENDPOINT');
 
 export class EndpointPool {
@@ -136,7 +137,9 @@ export class EndpointPool {
     const handle = io.connect(this.address);
     if (handle < 0) {
       cells.add(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL, 1);
-      exchange.onUpstreamFault(FAULTS.connectFailed, BACKEND_ERROR.connect);
+      // Without descriptors or memory another endpoint would fare no better.
+      const exhausted = EXHAUSTED.includes(-handle);
+      exchange.onUpstreamFault(exhausted ? FAULTS.overload : FAULTS.connectFailed, BACKEND_ERROR.connect);
       return;
     }
     this.#connections++;
