@@ -49,6 +49,8 @@ type Runner struct {
 	Tests          []suite.ConformanceTest
 	Top            string // the Go test that holds the suite
 	Out            io.Writer
+
+	gone <-chan error // tells of the end of the implementation; nil when none was started
 }
 
 // Run runs it and returns the exit status.
@@ -62,6 +64,11 @@ func (r *Runner) Run(ctx context.Context) int {
 		fmt.Fprintln(r.Out, "conformance:", err)
 		return r.total(nil, exitFailed)
 	}
+	return r.finish(out, code)
+}
+
+// finish says how it went and returns the exit status.
+func (r *Runner) finish(out *Output, code int) int {
 	fmt.Fprintln(r.Out)
 	if err := Summary(r.Out, r.Tests, out.Results); err != nil {
 		fmt.Fprintln(r.Out, "conformance:", err)
@@ -69,6 +76,12 @@ func (r *Runner) Run(ctx context.Context) int {
 	}
 	if code != 0 && !out.anyFailed() {
 		fmt.Fprintf(r.Out, "\nthe suite itself failed: %s\n", out.Error)
+	}
+	select {
+	case err := <-r.gone:
+		fmt.Fprintf(r.Out, "\nthe implementation ended before the suite did (%v): see %s\n", err, filepath.Join(r.LogDir, "implementation.log"))
+		code = max(code, exitFailed)
+	default:
 	}
 	return r.total(out.Results, code)
 }
@@ -100,10 +113,9 @@ func (r *Runner) ready(ctx context.Context) error {
 	if _, err := client.Resource(gatewayClasses).Apply(ctx, r.Class, class, metav1.ApplyOptions{FieldManager: "conformance", Force: true}); err != nil {
 		return fmt.Errorf("GatewayClass %s: %w", r.Class, err)
 	}
-	var gone <-chan error
 	patience := acceptAlone
 	if r.Impl != "" {
-		if gone, err = r.startImpl(ctx); err != nil {
+		if r.gone, err = r.startImpl(ctx); err != nil {
 			return err
 		}
 		patience = acceptStarted
@@ -118,7 +130,7 @@ func (r *Runner) ready(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case err := <-gone:
+		case err := <-r.gone:
 			return fmt.Errorf("the implementation ended at its start (%v): see %s", err, filepath.Join(r.LogDir, "implementation.log"))
 		case <-deadline:
 			if r.Impl == "" {

@@ -19,7 +19,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-const patience = 10 * time.Second
+const (
+	patience = 10 * time.Second
+	quiet    = time.Second            // nothing is heard for so long
+	settle   = 500 * time.Millisecond // what was on its way has arrived
+)
 
 // backend plays the API server: a watch sends an event each few milliseconds, anything else answers
 // ten thousand bytes.
@@ -178,7 +182,7 @@ func TestDelayAndSilence(t *testing.T) {
 		if code, _, _, err := fetch(c, base+podsPath+"/one"); err != nil || code != 200 || time.Since(start) < 200*time.Millisecond {
 			t.Errorf("%s: delay: %d %v after %s", proto, code, err, time.Since(start))
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), quiet)
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+podsPath, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -187,7 +191,7 @@ func TestDelayAndSilence(t *testing.T) {
 			t.Errorf("%s: silence: %v", proto, err)
 		}
 		cancel()
-		ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel = context.WithTimeout(t.Context(), quiet)
 		if req, err = http.NewRequestWithContext(ctx, http.MethodGet, base+watchPath, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -221,14 +225,14 @@ func TestTotalSilence(t *testing.T) {
 	}()
 	<-events
 	p.Set(&Set{Silent: true})
-	time.Sleep(100 * time.Millisecond) // what was on its way arrives
+	time.Sleep(settle)
 	for len(events) > 0 {
 		<-events
 	}
 	select {
 	case e := <-events:
 		t.Errorf("heard %s", e)
-	case <-time.After(300 * time.Millisecond):
+	case <-time.After(quiet):
 	}
 	raw, err := net.Dial("tcp", strings.TrimPrefix(base, "https://"))
 	if err != nil {
@@ -236,7 +240,7 @@ func TestTotalSilence(t *testing.T) {
 	}
 	defer raw.Close()
 	hello := tls.Client(raw, &tls.Config{InsecureSkipVerify: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), quiet)
 	defer cancel()
 	if err := hello.HandshakeContext(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("handshake: %v", err)
