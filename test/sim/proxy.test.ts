@@ -95,7 +95,6 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
         maxBodyBytes,
         calm,
         mayTimeOut: options.timeoutMs !== undefined,
-        pipelining: options.drain !== true,
         ...(calm ? {} : { hostile: random.below(8) }),
       });
       const backends: SocketAddress[] = [workload.backend(), workload.backend(), workload.unixBackend()];

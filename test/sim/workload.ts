@@ -39,8 +39,6 @@ export interface WorkloadOptions {
   readonly mayTimeOut?: boolean;
   /** Connections of attackers beside the clients (HOSTILE_REQUESTS); then backends, too, break rules (BROKEN_RESPONSES). */
   readonly hostile?: number;
-  /** Some clients send requests before they have the answers to the ones before (true). */
-  readonly pipelining?: boolean;
 }
 
 export interface Tally {
@@ -109,7 +107,7 @@ export class Workload {
         this.#plans.set(plan.token, plan);
         return plan;
       });
-      const pipelined = random.chance(0.3) && this.#options.pipelining !== false;
+      const pipelined = random.chance(0.3);
       const peer = await this.#net.connect(address, `127.0.0.${index + 2}`);
       try {
         await this.#converse(peer, plans, pipelined);

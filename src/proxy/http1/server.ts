@@ -479,7 +479,9 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     this.#exchange = null;
     if (this.#closing) {
       this.#close();
-      this.#transport.finish(!this.#requestDone || this.#transport.unread);
+      // A client that did not ask for the close may have sent more already, which would turn ours into a reset that takes
+      // the answer with it (RFC 9112 section 9.6).
+      this.#transport.finish(!this.#requestDone || this.#transport.unread || this.#core.draining);
       return;
     }
     if (this.#transport.congested) {
