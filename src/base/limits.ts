@@ -160,7 +160,8 @@ export const LIMITS = {
   // --- config stream
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   STREAM_QUEUE_BYTES: 64 * MB,
-  FRAME_BYTES: 1 * MB,
+  /** One entry on the stream: a rule of the largest object that Kubernetes stores (1.5 MB), a Service of 50,000 endpoints. */
+  FRAME_BYTES: 16 * MB,
 
   /** Problems of one change that are logged one by one; the rest stand at /config/problems. */
   PROBLEMS_LOGGED: 20,

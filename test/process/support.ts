@@ -6,6 +6,7 @@ import { Agent, createServer, type IncomingMessage, request, type Server, type S
 import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
@@ -25,11 +26,15 @@ export interface LogLine {
   readonly [field: string]: unknown;
 }
 
-/** A failed test leaves no program behind. */
+/** A failed test leaves no program behind, and nothing that keeps its process alive. */
 const running = new Set<ChildProcess>();
-process.on('exit', () => {
+const loads = new Set<{ stop(): Promise<unknown> }>();
+function clean(): void {
   for (const child of running) child.kill('SIGKILL');
-});
+  for (const load of loads) load.stop();
+}
+after(clean);
+process.on('exit', clean);
 
 /** One running program. */
 export class Rauta {
@@ -293,11 +298,13 @@ export class Load {
   readonly #loops: Promise<void>[];
 
   constructor(port: number, path: string, connections: number) {
+    loads.add(this);
     this.#agent = new Agent({ keepAlive: true, maxSockets: connections });
     this.#loops = Array.from({ length: connections }, () => this.#loop(port, path));
   }
 
   async stop(): Promise<Record<string, number>> {
+    loads.delete(this);
     this.#stopped = true;
     await Promise.all(this.#loops);
     this.#agent.destroy();
@@ -352,6 +359,7 @@ export class Churn {
   readonly #loops: Promise<void>[];
 
   constructor(port: number, path: string, clients: number) {
+    loads.add(this);
     this.#loops = Array.from({ length: clients }, () => this.#loop(port, path));
   }
 
@@ -378,6 +386,7 @@ export class Churn {
   }
 
   async stop(): Promise<Record<string, number>> {
+    loads.delete(this);
     this.#stopped = true;
     await Promise.all(this.#loops);
     return Object.fromEntries(this.counts);

@@ -56,24 +56,39 @@ export function decodePut(body: Buffer): { key: string; value: Buffer } {
 
 /** Cuts a byte stream into frames; a frame over the limit is an error of the peer and ends the stream. */
 export class FrameDecoder {
-  #held: Buffer = Buffer.alloc(0);
+  /** Parts of a frame that is not whole yet; joined once, when it is. */
+  #held: Buffer[] = [];
+  #have = 0;
+  #need = HEADER_BYTES;
 
   /** Calls `onFrame` for every whole frame in what came so far. */
   push(bytes: Buffer, onFrame: (frame: Frame) => void): void {
-    let data = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    let data = bytes;
+    if (this.#have > 0) {
+      this.#hold(bytes);
+      if (this.#have < this.#need) return;
+      data = Buffer.concat(this.#held);
+      this.#held = [];
+      this.#have = 0;
+    }
+    this.#need = HEADER_BYTES;
     let at = 0;
     while (data.length - at >= HEADER_BYTES) {
       const length = data.readUInt32LE(at);
       if (length > LIMITS.FRAME_BYTES) throw new RangeError(`frame of ${length} bytes is over ${LIMITS.FRAME_BYTES}`);
-      if (data.length - at - HEADER_BYTES < length) break;
+      this.#need = HEADER_BYTES + length;
+      if (data.length - at < this.#need) break;
       const type = data[at + 4] as number;
-      onFrame({ type, body: data.subarray(at + HEADER_BYTES, at + HEADER_BYTES + length) });
-      at += HEADER_BYTES + length;
+      onFrame({ type, body: data.subarray(at + HEADER_BYTES, at + this.#need) });
+      at += this.#need;
+      this.#need = HEADER_BYTES;
     }
-    // A copy, for `bytes` may be a view of memory that is read into again.
-    data = data.subarray(at);
-    this.#held = data.length === 0 ? EMPTY : Buffer.from(data);
+    if (at < data.length) this.#hold(data.subarray(at));
+  }
+
+  /** A copy, for `bytes` may be a view of memory that is read into again. */
+  #hold(bytes: Buffer): void {
+    this.#held.push(Buffer.from(bytes));
+    this.#have += bytes.length;
   }
 }
-
-const EMPTY = Buffer.alloc(0);
