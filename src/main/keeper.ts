@@ -49,6 +49,8 @@ export class Keeper {
   #controller: Child | null = null;
   readonly #controllerBackoff = new Backoff();
   #phase: 'starting' | 'serving' | 'draining' | 'stopping' = 'starting';
+  /** The listening sockets are being let go of: no revision opens one again. */
+  #leaving = false;
   /** Drains because a successor serves, not because somebody asked it to stop. */
   #succeeded = false;
   #exitCode: number = EXIT.ok;
@@ -257,7 +259,8 @@ export class Keeper {
     }
     this.#snapshot.commit(revision, forWorkers, this.#io.nowMs);
 
-    const { opened, closing } = sockets === null ? { opened: [], closing: [] } : this.#wantSockets(sockets);
+    const { opened, closing } =
+      sockets === null || this.#leaving ? { opened: [], closing: [] } : this.#wantSockets(sockets);
     const frames = encodeChange(revision, false, forWorkers);
     for (const worker of this.#slots.workers) {
       if (worker.loaded && worker.outbox.takesChange()) this.#send(worker, revision, frames, opened);
@@ -415,7 +418,7 @@ export class Keeper {
   #retriedMs = 0;
 
   #retrySockets(now: number): void {
-    if (this.#sockets.failed.length === 0 || now - this.#retriedMs < LIMITS.SOCKET_RETRY_MS) return;
+    if (this.#leaving || this.#sockets.failed.length === 0 || now - this.#retriedMs < LIMITS.SOCKET_RETRY_MS) return;
     this.#retriedMs = now;
     const opened = this.#sockets.retry();
     if (opened.length === 0) return;
@@ -467,6 +470,7 @@ export class Keeper {
   }
 
   #drain(): void {
+    this.#leaving = true;
     this.#close(this.#sockets.all(), () => {
       this.#slots.drain();
       this.#checkDrained();

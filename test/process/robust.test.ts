@@ -3,7 +3,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
-import { type Answer, backend, backendYaml, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
+import {
+  type Answer,
+  askOnce,
+  backend,
+  backendYaml,
+  freePort,
+  gateway,
+  get,
+  Rauta,
+  routeYaml,
+  until,
+} from './support.ts';
 
 const REVISIONS = 30;
 
@@ -82,6 +93,37 @@ test('workers that keep dying are a storm: log, metric, readiness; and they are 
   assert.equal(await rauta.metric('rauta_worker_restart_storm'), 1);
   assert.equal((await rauta.workers())[0]?.pid, kept?.pid, 'the other one never noticed');
   assert.equal(await rauta.stop(), 0);
+});
+
+test('a revision that comes while it drains opens no door again', async () => {
+  const port = await freePort();
+  let release: () => void = () => {};
+  const app = await backend('app', (request, response) => {
+    if (request.url === '/slow') release = (): void => void response.end('done');
+    else response.end();
+  });
+  const yaml = (path: string): string => gateway(port) + routeYaml('app', path, 'app') + backendYaml('app', app.port);
+  const rauta = await Rauta.start({ 'a.yaml': yaml('/') });
+  const slow = get(port, '/slow');
+  await until(
+    () => number(rauta.metric('rauta_requests_active')),
+    (a) => a.status === 1,
+  );
+  const revision = await rauta.metric('rauta_config_revision');
+  rauta.process.kill('SIGTERM');
+  const refused = (): Promise<Answer> =>
+    askOnce(port, '/x').then((end) => ({ status: end === 'never: ECONNREFUSED' ? 1 : 0, body: end, headers: {} }));
+  await until(refused, (a) => a.status === 1);
+  rauta.write('a.yaml', yaml('/slow').replace('name: http,', 'name: http2,'));
+  await until(
+    () => number(rauta.metric('rauta_config_revision_acked')),
+    (a) => a.status > revision,
+  );
+  assert.equal((await refused()).body, 'never: ECONNREFUSED');
+  release();
+  assert.equal((await slow).body, 'done');
+  assert.equal(await rauta.exited, 0);
+  await rauta.stop();
 });
 
 test('three workers serve, each its own connections', async () => {
