@@ -173,12 +173,12 @@ export const LIMITS = {
   // --- telemetry (per worker slot)
   LOG_RING_BYTES: 8 * MB,
   LOG_RECORD_BYTES: 16 * KB,
-  /** Access log lines kept for /requests. */
+  /** Of each worker's newest log lines, what /requests looks at. */
   RECENT_BYTES: 1 * MB,
   /** Taken out of one ring at a time. */
-  LOG_BATCH_BYTES: 1 * MB,
+  LOG_BATCH_BYTES: 4 * MB,
   /** How often rings are looked at while lines come, and while none do. */
-  LOG_BUSY_MS: 20,
+  LOG_BUSY_MS: 50,
   LOG_IDLE_MS: 100,
   CELLS_PER_SEGMENT: 131_072,
   SEGMENTS: 256,

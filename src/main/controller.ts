@@ -20,7 +20,6 @@ import { CellBook } from '../publish/cells.ts';
 import { type Downstream, Publisher } from '../publish/publisher.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
-import { Recent } from '../telemetry/recent.ts';
 import { LogWriter } from './log-writer.ts';
 import { Numbers } from './metrics.ts';
 import type { Options } from './options.ts';
@@ -139,9 +138,11 @@ class Controller implements ChannelOwner, Downstream {
 
   async #start(revision: number): Promise<void> {
     const options = this.#options as Options;
-    const recent = new Recent(LIMITS.RECENT_BYTES);
-    this.#writer = new LogWriter({ target: options.accessLog, format: options.accessLogFormat }, recent, this.#log);
-    for (const ring of this.#rings) this.#writer.addRing(ring);
+    this.#writer = new LogWriter(
+      { target: options.accessLog, format: options.accessLogFormat },
+      this.#rings,
+      this.#log,
+    );
     this.#writer.start();
 
     const book = new CellBook(this.#numbers.sum, {
@@ -161,7 +162,7 @@ class Controller implements ChannelOwner, Downstream {
       publisher,
       book,
       numbers: this.#numbers,
-      recent,
+      rings: this.#rings,
       setLogLevel: (level) => {
         this.#log.level = level;
         this.#say({ type: 'logLevel', level });

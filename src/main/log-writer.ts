@@ -1,11 +1,11 @@
-// Takes the access log out of the workers' rings and writes it to one place. It is the only writer, so lines never tear;
-// a slow reader of our output fills the rings, which then drop and count.
+// Writes the access log out of the workers' rings, to one place and from where the lines stand, without a copy. It is the only
+// writer, so lines never tear; a slow reader of our output fills the rings, which then drop and count.
 
-import { closeSync, openSync, write, writeSync } from 'node:fs';
+import { closeSync, openSync, writev, writevSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
-import { combined, type Recent, type RequestLine } from '../telemetry/recent.ts';
+import { combined, type RequestLine } from '../telemetry/recent.ts';
 
 export interface LogWriterOptions {
   /** '-' for standard output, 'off', or a file's path. */
@@ -18,46 +18,36 @@ const NOWHERE = -1;
 
 export class LogWriter {
   readonly #options: LogWriterOptions;
-  readonly #recent: Recent;
+  readonly #rings: readonly RingReader[];
   readonly #log: Logger;
-  readonly #rings: RingReader[] = [];
   #fd: number;
-  #writing = false;
+  #reopen = false;
+  #stopped = false;
   #timer: NodeJS.Timeout | null = null;
   #failed = false;
 
-  constructor(options: LogWriterOptions, recent: Recent, log: Logger) {
+  constructor(options: LogWriterOptions, rings: readonly RingReader[], log: Logger) {
     this.#options = options;
-    this.#recent = recent;
+    this.#rings = rings;
     this.#log = log;
     this.#fd = this.#open();
   }
 
-  addRing(ring: RingReader): void {
-    this.#rings.push(ring);
-  }
-
   start(): void {
-    this.#schedule(LIMITS.LOG_IDLE_MS);
+    this.#again(LIMITS.LOG_IDLE_MS);
   }
 
-  /** After a log rotation moved the file away. */
+  /** After a log rotation moved the file away: done between two writes. */
   reopen(): void {
-    if (this.#fd > STDOUT) closeSync(this.#fd);
-    this.#fd = this.#open();
+    this.#reopen = true;
   }
 
   /** Writes what is left in the rings and stops. */
   flush(): void {
+    this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const ring of this.#rings) {
-      for (;;) {
-        const lines = ring.take(LIMITS.LOG_BATCH_BYTES);
-        if (lines.length === 0) break;
-        this.#recent.add(lines);
-        if (this.#fd !== NOWHERE) writeAll(this.#fd, this.#shape(lines));
-      }
-    }
+    if (this.#fd === NOWHERE) return;
+    for (const ring of this.#rings) writeAll(this.#fd, this.#shape(ring.pending(LIMITS.LOG_RING_BYTES)));
   }
 
   #open(): number {
@@ -66,60 +56,92 @@ export class LogWriter {
     return target === '-' ? STDOUT : openSync(target, 'a', 0o640);
   }
 
-  #schedule(ms: number): void {
-    this.#timer = setTimeout(() => this.#poll(), ms);
+  #again(ms: number): void {
+    if (!this.#stopped) this.#timer = setTimeout(() => this.#round(0, false), ms);
   }
 
-  #poll(): void {
-    if (this.#writing) return;
-    const parts = this.#rings.map((ring) => ring.take(LIMITS.LOG_BATCH_BYTES)).filter((part) => part.length > 0);
-    if (parts.length === 0) {
-      this.#schedule(LIMITS.LOG_IDLE_MS);
+  /** One ring after the other, each up to the end of a line. */
+  #round(index: number, wrote: boolean): void {
+    if (this.#stopped) return;
+    if (this.#reopen) this.#replace();
+    const ring = this.#rings[index];
+    if (ring === undefined) {
+      this.#again(wrote ? LIMITS.LOG_BUSY_MS : LIMITS.LOG_IDLE_MS);
       return;
     }
-    for (const part of parts) this.#recent.add(part);
-    if (this.#fd === NOWHERE) {
-      this.#schedule(LIMITS.LOG_BUSY_MS);
-      return;
+    const pieces = ring.pending(LIMITS.LOG_BATCH_BYTES);
+    if (pieces.length === 0) this.#round(index + 1, wrote);
+    else if (this.#fd === NOWHERE) {
+      ring.consume(sizeOf(pieces));
+      this.#round(index + 1, true);
+    } else {
+      this.#write(this.#shape(pieces), () => {
+        ring.consume(sizeOf(pieces));
+        this.#round(index + 1, true);
+      });
     }
-    this.#writing = true;
-    this.#write(parts.length === 1 ? this.#shape(parts[0] as Buffer) : this.#shape(Buffer.concat(parts)), 0);
+  }
+
+  #replace(): void {
+    this.#reopen = false;
+    try {
+      const next = this.#open();
+      if (this.#fd > STDOUT) closeSync(this.#fd);
+      this.#fd = next;
+    } catch (error) {
+      this.#log.error('cannot reopen the access log', {
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    }
   }
 
   /** In libuv's pool: a pipe that nobody reads blocks a thread there, not us. */
-  #write(bytes: Buffer, from: number): void {
-    write(this.#fd, bytes, from, bytes.length - from, null, (error, written) => {
+  #write(pieces: readonly Uint8Array[], done: () => void): void {
+    writev(this.#fd, pieces, (error, written) => {
+      if (this.#stopped) return;
       if (error !== null && error.code !== 'EAGAIN') {
         if (!this.#failed) this.#log.error('cannot write the access log', { reason: error.message });
         this.#failed = true;
-      } else {
-        this.#failed = false;
-        const next = from + (error === null ? written : 0);
-        if (next < bytes.length) {
-          setTimeout(() => this.#write(bytes, next), error === null ? 0 : LIMITS.LOG_BUSY_MS);
-          return;
-        }
+        done();
+        return;
       }
-      this.#writing = false;
-      this.#schedule(LIMITS.LOG_BUSY_MS);
+      this.#failed = false;
+      const rest = error === null ? behind(pieces, written) : pieces;
+      if (rest.length === 0) done();
+      else setTimeout(() => this.#write(rest, done), error === null ? 0 : LIMITS.LOG_BUSY_MS);
     });
   }
 
-  #shape(lines: Buffer): Buffer {
-    if (this.#options.format === 'json') return lines;
-    const text = lines
+  #shape(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+    if (this.#options.format === 'json' || pieces.length === 0) return pieces;
+    const text = Buffer.concat(pieces)
       .toString('utf8')
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => combined(JSON.parse(line) as RequestLine))
       .join('');
-    return Buffer.from(text);
+    return [Buffer.from(text)];
   }
 }
 
-function writeAll(fd: number, bytes: Buffer): void {
+function sizeOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((n, piece) => n + piece.length, 0);
+}
+
+/** What is left of `pieces` after the first `n` bytes. */
+function behind(pieces: readonly Uint8Array[], n: number): Uint8Array[] {
+  const out: Uint8Array[] = [];
+  let skip = n;
+  for (const piece of pieces) {
+    if (skip < piece.length) out.push(piece.subarray(skip));
+    skip = Math.max(0, skip - piece.length);
+  }
+  return out;
+}
+
+function writeAll(fd: number, pieces: readonly Uint8Array[]): void {
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    for (let rest = pieces; rest.length > 0; ) rest = behind(rest, writevSync(fd, rest));
   } catch {
     // The reader of our output is gone or full, and we are stopping: nobody is left to tell.
   }

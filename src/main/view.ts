@@ -5,7 +5,8 @@ import type { Level } from '../base/log.ts';
 import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { Problem } from '../source/source.ts';
-import type { Recent, RequestFilter, RequestLine } from '../telemetry/recent.ts';
+import type { RingReader } from '../telemetry/log-ring.ts';
+import { type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
 import type { Numbers } from './metrics.ts';
 import type { Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
@@ -17,7 +18,7 @@ export interface ViewParts {
   readonly publisher: Publisher;
   readonly book: CellBook;
   readonly numbers: Numbers;
-  readonly recent: Recent;
+  readonly rings: readonly RingReader[];
   readonly setLogLevel: (level: Level) => void;
 }
 
@@ -58,7 +59,7 @@ export class ControllerView implements View {
   }
 
   requests(filter: RequestFilter): RequestLine[] {
-    return this.#parts.recent.list(filter);
+    return recent(this.#parts.rings, filter);
   }
 
   config(): unknown {

@@ -129,6 +129,12 @@ test('valid UTF-8 is kept as it is', () => {
   );
 });
 
+function take(reader: RingReader, max = 1_000_000): string {
+  const text = Buffer.concat(reader.pending(max)).toString();
+  reader.consume(Buffer.byteLength(text));
+  return text;
+}
+
 test('a ring gives back what was written, over its end, and drops whole lines when full', () => {
   const memory = new ArrayBuffer(ringBytes(1024));
   const writer = new RingWriter(memory);
@@ -140,13 +146,33 @@ test('a ring gives back what was written, over its end, and drops whole lines wh
     const text = bytesOf(`line ${i} ${'x'.repeat(i % 90)}\n`);
     if (writer.write(text, 0, text.length)) expected += Buffer.from(text).toString();
     else dropped++;
-    if (i % 37 === 0) seen += reader.take(100_000).toString();
+    if (i % 37 === 0) seen += take(reader);
   }
-  seen += reader.take(100_000).toString();
+  seen += take(reader);
   assert.equal(seen, expected);
   assert.ok(dropped > 0);
   assert.equal(reader.waiting, 0);
-  assert.equal(reader.take(10).length, 0);
+  assert.deepEqual(reader.pending(10), []);
+});
+
+test('the newest lines can be read again, whole, wherever the ring stands', () => {
+  const memory = new ArrayBuffer(ringBytes(1024));
+  const writer = new RingWriter(memory);
+  const reader = new RingReader(memory);
+  assert.equal(reader.newest(500).length, 0);
+  let all = '';
+  for (let i = 0; i < 300; i++) {
+    const text = bytesOf(`line ${i} ${'y'.repeat((i * 7) % 60)}\n`);
+    assert.ok(writer.write(text, 0, text.length));
+    all += Buffer.from(text).toString();
+    if (i % 3 === 0) take(reader);
+    for (const size of [100, 300, 512, 5000]) {
+      const newest = reader.newest(size).toString();
+      assert.ok(all.endsWith(newest) && (newest === '' || newest.endsWith('\n')));
+      assert.ok(newest === all || newest.length > Math.min(size, 512) - 80, `${newest.length} of ${size}`);
+      assert.ok(newest === all || all.at(-newest.length - 1) === '\n', 'begins a line');
+    }
+  }
 });
 
 test('positions survive wrapping around 2^32', () => {
@@ -158,8 +184,8 @@ test('positions survive wrapping around 2^32', () => {
   const text = bytesOf('hello\nworld\n');
   assert.ok(writer.write(text, 0, text.length));
   assert.equal(reader.waiting, 12);
-  assert.equal(reader.take(8).toString(), 'hello\n');
-  assert.equal(reader.take(80).toString(), 'world\n');
+  assert.equal(take(reader, 8), 'hello\n');
+  assert.equal(take(reader, 80), 'world\n');
 });
 
 test('a recorded request is counted once in its route and once in the log', () => {

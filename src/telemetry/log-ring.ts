@@ -71,24 +71,45 @@ export class RingWriter extends Ring {
 }
 
 export class RingReader extends Ring {
-  /** Takes up to `max` bytes out of the ring as a copy, ending at a line's end; empty when there is nothing. */
-  take(max: number): Buffer {
+  /** What waits, in place: whole lines, in one piece or two (around the ring's end), up to `max` bytes. */
+  pending(max: number): Uint8Array[] {
     const at = this.positions[READ] as number;
-    let n = Math.min(this.waiting, max);
-    if (n === 0) return EMPTY;
-    const out = Buffer.allocUnsafe(n);
+    let n = this.waiting;
+    if (n > max) n = this.#lineEnd(at, max);
+    if (n === 0) return [];
     const from = at & this.mask;
     const first = Math.min(n, this.mask + 1 - from);
+    const pieces = [this.data.subarray(from, from + first)];
+    if (first < n) pieces.push(this.data.subarray(0, n - first));
+    return pieces;
+  }
+
+  /** `n` bytes of what was pending are done with. */
+  consume(n: number): void {
+    Atomics.store(this.positions, READ, ((this.positions[READ] as number) + n) | 0);
+  }
+
+  /** A copy of the newest whole lines, read or not: about `bytes`, at most half the ring (the worker writes at the other end). */
+  newest(bytes: number): Buffer {
+    const end = Atomics.load(this.positions, WRITTEN);
+    const n = Math.min(bytes, (this.mask + 1) >> 1);
+    const out = Buffer.alloc(n);
+    const from = (end - n) & this.mask;
+    const first = Math.min(n, this.mask + 1 - from);
     out.set(this.data.subarray(from, from + first));
-    if (first < n) out.set(this.data.subarray(0, n - first), first);
-    // Lines are written whole, so only a cut by `max` can end inside one.
-    if (n === max) {
-      const end = out.lastIndexOf(0x0a) + 1;
-      if (end > 0) n = end;
-    }
-    Atomics.store(this.positions, READ, (at + n) | 0);
-    return n === out.length ? out : out.subarray(0, n);
+    out.set(this.data.subarray(0, n - first), first);
+    // Should the worker have come around meanwhile, it went over the oldest bytes; zeros are memory it never wrote.
+    const over = ((Atomics.load(this.positions, WRITTEN) - end) >>> 0) + n - (this.mask + 1);
+    const whole = out.subarray(Math.min(n, Math.max(0, over)));
+    const never = whole.lastIndexOf(0);
+    const start = (never === -1 ? whole.indexOf(0x0a) : never) + 1;
+    return whole.subarray(start);
+  }
+
+  /** The largest number of bytes up to `max` behind `at` that ends a line. */
+  #lineEnd(at: number, max: number): number {
+    let n = max;
+    while (n > 0 && this.data[(at + n - 1) & this.mask] !== 0x0a) n--;
+    return n;
   }
 }
-
-const EMPTY = Buffer.alloc(0);

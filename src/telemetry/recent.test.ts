@@ -1,41 +1,45 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { combined, describe, Recent } from './recent.ts';
+import { RingReader, RingWriter, ringBytes } from './log-ring.ts';
+import { combined, describe, recent } from './recent.ts';
 
 const line = (n: number, more: object = {}): string =>
   `${JSON.stringify({ time: '2026-01-02T03:04:05.678Z', client: '203.0.113.9', method: 'GET', path: `/${n}`, protocol: 'HTTP/1.1', status: 200, flags: '', response_bytes: 5, duration_ms: 12.4, route: 'default/a', endpoint: '10.0.1.42:8080', user_agent: 'curl/8', ...more })}\n`;
 
-test('the newest requests come first and the oldest fall out', () => {
-  const size = line(1).length;
-  const recent = new Recent(size * 4);
-  for (let i = 0; i < 10; i++) recent.add(Buffer.from(line(i)));
+function rings(count: number, bytes: number): { writers: RingWriter[]; readers: RingReader[] } {
+  const memories = Array.from({ length: count }, () => new ArrayBuffer(ringBytes(bytes)));
+  return { writers: memories.map((m) => new RingWriter(m)), readers: memories.map((m) => new RingReader(m)) };
+}
+
+function write(writer: RingWriter | undefined, text: string): void {
+  const bytes = Buffer.from(text);
+  assert.ok(writer?.write(bytes, 0, bytes.length));
+}
+
+test('the newest requests of all workers come first, and the oldest fall out', () => {
+  const { writers, readers } = rings(2, 4096);
+  assert.deepEqual(recent(readers, { limit: 10 }), []);
+  for (let i = 0; i < 20; i++) {
+    write(writers[i % 2], line(i, { time: `2026-01-02T03:04:${String(10 + i)}.000Z` }));
+    // Written out already or not: both are shown.
+    if (i < 16) for (const reader of readers) reader.consume(reader.waiting);
+  }
+  const paths = recent(readers, { limit: 100 }).map((r) => Number(String(r['path']).slice(1)));
+  assert.ok(paths.length >= 8 && paths.length < 20, `${paths.length} lines`);
   assert.deepEqual(
-    recent.list({ limit: 10 }).map((r) => r['path']),
-    ['/9', '/8', '/7', '/6'],
+    paths,
+    Array.from({ length: paths.length }, (_, i) => 19 - i),
   );
-  recent.add(Buffer.from(Array.from({ length: 9 }, (_, i) => line(100 + i)).join('')));
-  assert.deepEqual(
-    recent.list({ limit: 2 }).map((r) => r['path']),
-    ['/108', '/107'],
-  );
-  assert.equal(recent.list({ limit: 100 }).length, 9);
+  assert.equal(recent(readers, { limit: 3 }).length, 3);
 });
 
 test('filters by route and status', () => {
-  const recent = new Recent(10_000);
-  recent.add(Buffer.from(line(1) + line(2, { status: 503, flags: 'UH' }) + line(3, { route: 'default/b' })));
-  assert.deepEqual(
-    recent.list({ limit: 9, status: '5xx' }).map((r) => r['path']),
-    ['/2'],
-  );
-  assert.deepEqual(
-    recent.list({ limit: 9, status: '503' }).map((r) => r['path']),
-    ['/2'],
-  );
-  assert.deepEqual(
-    recent.list({ limit: 9, route: 'default/b' }).map((r) => r['path']),
-    ['/3'],
-  );
+  const { writers, readers } = rings(1, 8192);
+  write(writers[0], line(1) + line(2, { status: 503, flags: 'UH' }) + line(3, { route: 'default/b' }));
+  const paths = (filter: object): unknown[] => recent(readers, { limit: 9, ...filter }).map((r) => r['path']);
+  assert.deepEqual(paths({ status: '5xx' }), ['/2']);
+  assert.deepEqual(paths({ status: '503' }), ['/2']);
+  assert.deepEqual(paths({ route: 'default/b' }), ['/3']);
 });
 
 test('a line a person reads', () => {

@@ -1,4 +1,7 @@
-// The ring of recent requests: the last lines as the workers wrote them, parsed only when somebody asks.
+// Recent requests: the last lines of the workers' log rings, looked at only when somebody asks.
+
+import { LIMITS } from '../base/limits.ts';
+import type { RingReader } from './log-ring.ts';
 
 /** A parsed access log line; docs/reference/access-log.md names the fields. */
 export type RequestLine = Readonly<Record<string, string | number>>;
@@ -10,42 +13,30 @@ export interface RequestFilter {
   readonly limit: number;
 }
 
-export class Recent {
-  /** Whole lines, oldest first, as they came; together a little more than the capacity. */
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-  readonly #capacity: number;
-
-  /** Keeps at least the last `capacity` bytes of lines. */
-  constructor(capacity: number) {
-    this.#capacity = capacity;
+/** Of all workers, newest first. Nothing is kept for this: the lines still stand in the workers' rings. */
+export function recent(rings: readonly RingReader[], filter: RequestFilter): RequestLine[] {
+  const sources = rings.map((ring) => {
+    const lines = ring.newest(LIMITS.RECENT_BYTES).toString('utf8').split('\n');
+    lines.pop();
+    return lines;
+  });
+  const out: RequestLine[] = [];
+  while (out.length < filter.limit) {
+    let newest: string[] | null = null;
+    for (const lines of sources)
+      if (lines.length > 0 && (newest === null || timeOf(lines) > timeOf(newest))) newest = lines;
+    if (newest === null) break;
+    const line = JSON.parse(newest.pop() as string) as RequestLine;
+    if (filter.route !== undefined && line['route'] !== filter.route) continue;
+    if (filter.status !== undefined && !statusMatches(filter.status, Number(line['status']))) continue;
+    out.push(line);
   }
+  return out;
+}
 
-  /** Takes whole lines; looks at none of them. */
-  add(lines: Buffer): void {
-    this.#chunks.push(lines);
-    this.#bytes += lines.length;
-    while (this.#bytes - (this.#chunks[0] as Buffer).length >= this.#capacity) {
-      this.#bytes -= (this.#chunks.shift() as Buffer).length;
-    }
-  }
-
-  /** Newest first. */
-  list(filter: RequestFilter): RequestLine[] {
-    const out: RequestLine[] = [];
-    for (let c = this.#chunks.length - 1; c >= 0; c--) {
-      const lines = (this.#chunks[c] as Buffer).toString('utf8').split('\n');
-      for (let i = lines.length - 1; i >= 0; i--) {
-        if (out.length >= filter.limit) return out;
-        if (lines[i] === '') continue;
-        const line = JSON.parse(lines[i] as string) as RequestLine;
-        if (filter.route !== undefined && line['route'] !== filter.route) continue;
-        if (filter.status !== undefined && !statusMatches(filter.status, Number(line['status']))) continue;
-        out.push(line);
-      }
-    }
-    return out;
-  }
+/** `{"time":"2026-01-02T03:04:05.678Z` of the last line: equal lengths, so text order is time order. */
+function timeOf(lines: readonly string[]): string {
+  return (lines.at(-1) as string).slice(0, 34);
 }
 
 function statusMatches(wanted: string, status: number): boolean {
