@@ -65,6 +65,7 @@ export class Keeper {
       user: options.user,
       logLevel: options.logLevel,
       logJson: options.logFormat === 'json',
+      drainTimeoutMs: options.drainTimeoutMs,
     };
     this.#slots = new Slots(this.#io, log, options.workers, settings, {
       onAssigned: (worker) => this.#synchronise(worker),

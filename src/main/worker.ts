@@ -52,6 +52,7 @@ class Worker implements ChannelOwner, TimerSink {
   /** Listening sockets: our duplicates of the keeper's. */
   readonly #sockets = new Map<Key, Handle>();
   #turns = 0;
+  #drainTimeoutMs = 0;
 
   constructor(io: NativeIo) {
     this.#io = io;
@@ -76,6 +77,7 @@ class Worker implements ChannelOwner, TimerSink {
   onClosed(reason: string): void {
     this.#log.warn('keeper is gone, draining', { reason });
     this.#drain();
+    setTimeout(() => process.exit(1), this.#drainTimeoutMs);
   }
 
   onTimer(timer: Timer): void {
@@ -110,6 +112,7 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   #assign(slot: number, settings: WorkerSettings, cellsFd: number, ringFd: number): void {
+    this.#drainTimeoutMs = settings.drainTimeoutMs;
     this.#log = stderrLogger(settings).with({ worker: slot });
     const segment = (index: number): Float64Array =>
       new Float64Array(mapShared(cellsFd, index * SEGMENT_BYTES, SEGMENT_BYTES));

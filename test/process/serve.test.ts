@@ -25,9 +25,9 @@ test('serves what the files say, and says so', async () => {
   assert.match(seen.headers['x-request-id'], /^[0-9a-f]{8}-[0-9a-f]{4}-7/);
 
   assert.equal((await rauta.ask('/readyz')).status, 200);
-  assert.match(
-    (await rauta.ask('/metrics')).body,
-    /rauta_requests_total\{route="default\/app",method="GET",code="200"\} 1/,
+  await until(
+    async () => (await rauta.ask('/metrics')) as never,
+    (a) => /rauta_requests_total\{route="default\/app",method="GET",code="200"\} 1\n/.test(a.body),
   );
   await until(
     () => rauta.ask('/requests') as never,

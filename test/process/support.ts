@@ -30,7 +30,11 @@ export interface LogLine {
 const running = new Set<ChildProcess>();
 const loads = new Set<{ stop(): Promise<unknown> }>();
 function clean(): void {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) {
+    child.kill('SIGKILL');
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+  }
   for (const load of loads) load.stop();
 }
 after(clean);

@@ -16,6 +16,8 @@ export interface WorkerSettings {
   readonly user: string | null;
   readonly logLevel: Level;
   readonly logJson: boolean;
+  /** How long requests in flight may take to end when the keeper is gone. */
+  readonly drainTimeoutMs: number;
 }
 
 export interface WorkerState {
