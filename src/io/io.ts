@@ -108,6 +108,11 @@ export interface Io {
   close(handle: Handle): void;
   /** Closes with RST. */
   reset(handle: Handle): void;
+  /**
+   * While `on`, the peer sees RST instead of an end in order should this process end (SO_LINGER): for a stream whose end is told
+   * by nothing but its closing.
+   */
+  resetOnExit(handle: Handle, on: boolean): void;
   /** The other side's address, as the kernel knows it. */
   peer(handle: Handle): SocketAddress;
 

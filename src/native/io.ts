@@ -281,10 +281,16 @@ export class NativeIo implements Io {
     const fd = this.fdOf(handle);
     if (fd < 0) return;
     // SO_LINGER with a time of zero: close(2) discards what is queued and sends RST.
-    this.#args[0] = 1;
+    this.resetOnExit(handle, true);
+    this.close(handle);
+  }
+
+  resetOnExit(handle: Handle, on: boolean): void {
+    const fd = this.fdOf(handle);
+    if (fd < 0) return;
+    this.#args[0] = on ? 1 : 0;
     this.#args[1] = 0;
     c.setsockopt(fd, SOL.SOCKET, SO.LINGER, this.scratchAddress, LAYOUT.linger.size);
-    this.close(handle);
   }
 
   peer(handle: Handle): SocketAddress {

@@ -267,6 +267,11 @@ export class SimIo implements Io {
     else socket?.abort();
   }
 
+  /** The simulated process never ends before its sockets do. */
+  resetOnExit(handle: Handle, on: boolean): void {
+    this.#note('resetOnExit', handle, Number(on), 0);
+  }
+
   peer(handle: Handle): SocketAddress {
     const socket = this.#stream(handle);
     if (socket === null) throw new Error(`peer of stale handle ${handle}`);

@@ -373,6 +373,7 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
       dropTransferEncoding(head);
     }
     this.#framing = framing;
+    if (framing === BODY.UNTIL_CLOSE) transport.endsByClosing();
     const keep =
       this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !draining && this.listener.entry !== null;
     this.#closing = !keep;

@@ -17,6 +17,8 @@ export class Closing implements TimerSink, Ending {
   readonly #handle: Handle;
   readonly #queue: ChunkQueue | null;
   readonly #linger: boolean;
+  /** Closing it would mean RST until this is lifted. */
+  readonly #guarded: boolean;
   readonly #downstream: boolean;
   readonly #done: () => void;
   readonly #timer = new Timer(this, 0);
@@ -29,6 +31,7 @@ export class Closing implements TimerSink, Ending {
     handle: Handle,
     queue: ChunkQueue | null,
     linger: boolean,
+    guarded: boolean,
     downstream: boolean,
     done: () => void,
   ) {
@@ -36,6 +39,7 @@ export class Closing implements TimerSink, Ending {
     this.#handle = handle;
     this.#queue = queue;
     this.#linger = linger;
+    this.#guarded = guarded;
     this.#downstream = downstream;
     this.#done = done;
   }
@@ -89,6 +93,7 @@ export class Closing implements TimerSink, Ending {
   #sayEnd(): void {
     const io = this.#shared.io;
     this.#flushed = true;
+    if (this.#guarded) io.resetOnExit(this.#handle, false);
     if (!this.#linger || io.shutdown(this.#handle) < 0) {
       this.#end(false);
       return;

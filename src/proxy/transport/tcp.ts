@@ -42,6 +42,9 @@ export class Tcp implements Transport, ReadySink {
   /** The user is looking at bytes: what it leaves of them will be kept. */
   #presenting = false;
 
+  /** The end of the stream is told by nothing but its closing. */
+  #guarded = false;
+
   #queue: ChunkQueue | null = null;
   #closing: Closing | null = null;
 
@@ -340,6 +343,12 @@ export class Tcp implements Transport, ReadySink {
 
   // ---- ends
 
+  endsByClosing(): void {
+    if (this.#guarded || this.handle === NO_HANDLE) return;
+    this.#guarded = true;
+    this.#shared.io.resetOnExit(this.handle, true);
+  }
+
   finish(linger: boolean): void {
     if (!this.open) return;
     this.uncork();
@@ -353,7 +362,8 @@ export class Tcp implements Transport, ReadySink {
       this.#close();
       return;
     }
-    const closing = new Closing(this.#shared, this.handle, queue, linger && !this.#eof, this.#downstream, () => {
+    const lingers = linger && !this.#eof;
+    const closing = new Closing(this.#shared, this.handle, queue, lingers, this.#guarded, this.#downstream, () => {
       this.handle = NO_HANDLE;
     });
     this.#closing = closing;
@@ -369,6 +379,7 @@ export class Tcp implements Transport, ReadySink {
 
   #close(): void {
     this.#dropAll();
+    if (this.#guarded) this.#shared.io.resetOnExit(this.handle, false);
     this.#shared.io.close(this.handle);
     this.handle = NO_HANDLE;
   }

@@ -43,6 +43,8 @@ export interface Transport {
   /** Sends what `write` and `reserve` gathered. */
   uncork(): void;
 
+  /** From now until `finish` nothing but `finish` ends it in order, not even the death of the process. */
+  endsByClosing(): void;
   /**
    * Ends the connection in order once everything is sent; the codec hears nothing any more. `linger`: the peer may
    * still be sending, so say FIN and drain for a while, or its answer would be lost to a RST (RFC 9112 section 9.6).
