@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
-import { CELL, ENDPOINT, OTHER_ENDPOINT_BLOCK } from '../../src/telemetry/layout.ts';
+import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../src/telemetry/layout.ts';
 import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
 import { answering, bodyText, cluster, endpoint, get, ok, Rig } from './rig.ts';
 
@@ -104,6 +104,7 @@ onBoth('when every endpoint refuses, the answer is 503 after a bounded number of
   await rig.end();
   assert.equal(rig.records.last.flags, 'UF');
   assert.equal(rig.records.last.attempts, LIMITS.UPSTREAM_ATTEMPTS);
+  assert.equal(rig.get(limitCell('UPSTREAM_ATTEMPTS')), 1);
 });
 
 simOnly('a silent endpoint is given up after the connect time', async (net) => {

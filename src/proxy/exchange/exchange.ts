@@ -32,6 +32,7 @@ import type { Downstream, Upstream } from './sides.ts';
 export const STATE = { RESTING: 0, WAITING: 1, SENDING: 2, ANSWERING: 3 } as const;
 
 const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
+const ATTEMPTS_LIMIT = limitCell('UPSTREAM_ATTEMPTS');
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
 const NEVER = Number.MAX_SAFE_INTEGER;
@@ -444,7 +445,10 @@ export class Exchange implements TimerSink {
   }
 
   #mayRetry(): boolean {
-    return this.state !== STATE.ANSWERING && this.#request.whole && this.record.attempts < LIMITS.UPSTREAM_ATTEMPTS;
+    if (this.state === STATE.ANSWERING || !this.#request.whole) return false;
+    if (this.record.attempts < LIMITS.UPSTREAM_ATTEMPTS) return true;
+    this.core.cells.add(ATTEMPTS_LIMIT, 1);
+    return false;
   }
 
   // ---- ends

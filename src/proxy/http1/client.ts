@@ -7,7 +7,7 @@ import { ERRNO, type Handle } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';
-import { BACKEND_ERROR } from '../exchange/counts.ts';
+import { BACKEND_ERROR, countLimit } from '../exchange/counts.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Upstream } from '../exchange/sides.ts';
 import { BODY } from '../head.ts';
@@ -233,6 +233,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
       }
       // 101 answers an Upgrade, which was not asked for (RFC 9110 section 15.2.2).
       if (parsed === BAD || head.status === 101) {
+        if (parsed === BAD) countLimit(this.#core.cells, head.limit);
         this.#fail(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);
         return -1;
       }
@@ -269,6 +270,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
         case BODY_STATE.MORE:
           return at;
         default:
+          countLimit(this.#core.cells, reader.limit);
           this.#fail(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);
           return end;
       }
