@@ -239,6 +239,15 @@ export function get(target = '/', more = ''): string {
   return `GET ${target} HTTP/1.1\r\nHost: a.example\r\n${more}\r\n`;
 }
 
+export interface TargetOptions {
+  /** More YAML. */
+  readonly routes?: () => string;
+  readonly args?: readonly string[];
+  readonly script?: Script;
+  /** More lines of the rule '/'. */
+  readonly ruleMore?: string;
+}
+
 /** The program with one worker and one backend on '/', and what all attacks check of it in the end. */
 export class Target {
   readonly rauta: Rauta;
@@ -253,10 +262,8 @@ export class Target {
     this.#workers = workers;
   }
 
-  /** `routes`: more YAML beside the route '/' to the backend. `end` it after the tests of the file. */
-  static async start(
-    options: { routes?: (port: number) => string; args?: readonly string[]; script?: Script; ruleMore?: string } = {},
-  ): Promise<Target> {
+  /** `end` it after the tests of the file. */
+  static async start(options: TargetOptions = {}): Promise<Target> {
     const backend = await RawBackend.start(options.script);
     const port = await freePort();
     const rauta = await Rauta.start(
@@ -265,7 +272,7 @@ export class Target {
           gateway(port) +
           backendYaml('app', backend.port) +
           routeYaml('app', '/', 'app', options.ruleMore ?? '') +
-          (options.routes?.(port) ?? ''),
+          (options.routes?.() ?? ''),
       },
       options.args,
     );
@@ -295,14 +302,30 @@ export class Target {
   /** No worker died or was replaced, and nothing was said that should not be. */
   async unharmed(): Promise<void> {
     assert.equal(await pids(this.rauta), this.#workers, `a worker was replaced:\n${this.rauta.text()}`);
-    const bad = this.rauta.log.filter((l) => l.level === 'error' || /died|stall|uncaught/i.test(l.message));
+    // Complaints about a file have its name.
+    const bad = this.rauta.log.filter(
+      (l) => (l.level === 'error' && l['file'] === undefined) || /died|stall|uncaught/i.test(l.message),
+    );
     assert.deepEqual(bad, []);
+  }
+
+  /** The same for one test: it ends with `body`, however that ends. */
+  static async with(options: TargetOptions, body: (target: Target) => Promise<void>): Promise<void> {
+    const target = await Target.start(options);
+    try {
+      await body(target);
+    } catch (error) {
+      target.rauta.process.kill('SIGKILL');
+      await target.end();
+      throw error;
+    }
+    await target.end();
   }
 
   /** Checks that it is unharmed and stops it. */
   async end(): Promise<void> {
     try {
-      if (this.rauta.process.exitCode === null) await this.unharmed();
+      if (this.rauta.process.exitCode === null && !this.rauta.process.killed) await this.unharmed();
     } finally {
       this.backend.close();
       await this.rauta.stop();
