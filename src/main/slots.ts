@@ -87,6 +87,9 @@ export class Slots {
   readonly #settings: WorkerSettings;
   readonly #owner: SlotsOwner;
   #spare: WorkerProcess | null = null;
+  readonly #spareBackoff = new Backoff();
+  /** There is none because of a storm. */
+  #spareOwed = false;
   #stopping = false;
   readonly #stalled = new Set<WorkerProcess>();
 
@@ -125,8 +128,9 @@ export class Slots {
     return this.all.some((slot) => slot.backoff.storm(nowMs));
   }
 
-  /** Kills workers that make no progress. */
+  /** Kills workers that make no progress; makes up for what a storm forbade. */
   watch(nowMs: number): void {
+    if (this.#spareOwed) this.keepSpare();
     for (const slot of this.all) {
       const worker = slot.worker;
       if (worker === null || !worker.loaded || slot.alive(nowMs)) continue;
@@ -137,9 +141,11 @@ export class Slots {
     }
   }
 
-  /** Starts the one process that waits for somebody to die, if it is not there yet. */
+  /** Starts the one process that waits for somebody to die, if it is not there yet; in a storm, when that has passed. */
   keepSpare(): void {
-    if (this.#spare === null && !this.#stopping && !this.storm(this.#io.nowMs)) this.#spare = this.#start(null);
+    if (this.#spare !== null || this.#stopping) return;
+    this.#spareOwed = this.storm(this.#io.nowMs);
+    if (!this.#spareOwed) this.#spare = this.#start(null);
   }
 
   say(worker: WorkerProcess, message: ToWorker, fds: readonly number[] = []): void {
@@ -188,7 +194,7 @@ export class Slots {
       // It never was, so nobody will say that it ended.
       if (worker.child.process.pid === undefined) this.#onExit(worker, null, null);
     });
-    slot?.backoff.started(this.#io.nowMs);
+    (slot?.backoff ?? this.#spareBackoff).started(this.#io.nowMs);
     return worker;
   }
 
@@ -235,6 +241,10 @@ export class Slots {
     worker.child.channel.close();
     if (worker === this.#spare) {
       this.#spare = null;
+      if (this.#stopping) return;
+      const wait = LIMITS.SPARE_DELAY_MS + this.#spareBackoff.died(this.#io.nowMs);
+      this.#log.warn('the spare worker died', { pid: worker.child.process.pid, code, signal, restart_in_ms: wait });
+      setTimeout(() => this.keepSpare(), wait);
       return;
     }
     const slot = worker.slot;

@@ -76,6 +76,13 @@ test('the spare takes the slot of a worker that dies, and another spare is made'
   assert.equal(next?.pid, spare);
   const another = await rauta.said((line) => line.message === 'a spare worker waits' && line['pid'] !== spare);
   assert.notEqual(another['pid'], next?.pid);
+  // It can die too.
+  process.kill(another['pid'] as number, 'SIGKILL');
+  await rauta.said('the spare worker died');
+  const known = [spare, another['pid']];
+  await rauta.said((line) => line.message === 'a spare worker waits' && !known.includes(line['pid']));
+  assert.equal((await rauta.workers())[0]?.pid, spare);
+  assert.equal(await rauta.metric('rauta_worker_restart_storm'), 0);
   assert.equal(await rauta.stop(), 0);
 });
 
