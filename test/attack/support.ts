@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
 import { type ByteSource, Malformed, type Message, readMessage } from '../support/http.ts';
-import { BasePeer, bytesOf, EndedEarly, SocketError } from '../support/peer.ts';
+import { BasePeer, bytesOf, EndedEarly, isGone, SocketError } from '../support/peer.ts';
 
 /** A longer wait than anything here should take on a busy machine; past it something hangs. */
 export const PATIENCE_MS = 12_000;
@@ -171,7 +171,7 @@ export class RawBackend {
       this.wires.push(wire);
       Promise.resolve(this.script(wire, this)).catch((error: unknown) => {
         if (error instanceof Malformed) this.violations.push(error.message);
-        else if (!(error instanceof EndedEarly) && !(error instanceof SocketError)) this.violations.push(String(error));
+        else if (!(error instanceof EndedEarly) && !isGone(error)) this.violations.push(String(error));
         wire.close();
       });
     });
