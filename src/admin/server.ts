@@ -2,7 +2,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, isIP } from 'node:net';
+import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { LIMITS } from '../base/limits.ts';
 import { LEVELS, type Level, visible } from '../base/log.ts';
 import { describe } from '../telemetry/recent.ts';
@@ -85,6 +85,8 @@ export class AdminServer {
   readonly #options: AdminOptions;
   readonly #server: Server;
   readonly #loopback: boolean;
+  /** Connections, the one that asked last at the end. */
+  readonly #sockets = new Set<Socket>();
 
   constructor(view: View, options: AdminOptions) {
     this.#view = view;
@@ -93,7 +95,19 @@ export class AdminServer {
     this.#server = createServer({ maxHeaderSize: 16_384 }, (request, response) => this.#serve(request, response));
     this.#server.headersTimeout = LIMITS.ADMIN_REQUEST_MS;
     this.#server.requestTimeout = LIMITS.ADMIN_REQUEST_MS;
-    this.#server.maxConnections = LIMITS.ADMIN_CONNECTIONS;
+    this.#server.on('connection', (socket: Socket) => this.#connected(socket));
+  }
+
+  /** Past the limit the one that has been quiet the longest goes: idle connections must not keep a probe out. */
+  #connected(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => this.#sockets.delete(socket));
+    if (this.#sockets.size <= LIMITS.ADMIN_CONNECTIONS) return;
+    for (const quietest of this.#sockets) {
+      quietest.destroy();
+      this.#sockets.delete(quietest);
+      break;
+    }
   }
 
   /** Resolves with the port it listens on; rejects with the system's error. */
@@ -112,6 +126,7 @@ export class AdminServer {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#sockets.delete(request.socket)) this.#sockets.add(request.socket);
     let answer: Answer;
     try {
       answer = this.#hostAllowed(request.headers.host ?? '')
@@ -131,7 +146,8 @@ export class AdminServer {
   }
 
   #route(request: IncomingMessage, response: ServerResponse): Answer {
-    const url = new URL(request.url ?? '/', 'http://admin');
+    const url = URL.parse(request.url ?? '/', 'http://admin');
+    if (url === null) return text('malformed target\n', 400);
     const open = OPEN[url.pathname];
     const page = open ?? GUARDED[url.pathname];
     const isLevel = url.pathname === '/log-level';
