@@ -190,11 +190,15 @@ onBoth('bytes behind a response end that upstream connection and reach nobody (R
 
 onBoth('bytes on an idle upstream connection end it', async (net) => {
   let connections = 0;
+  let spoil = (): void => {};
   const backend = net.serve(async (peer) => {
     connections++;
     await peer.readMessage();
+    const idle = new Promise<void>((resolve) => {
+      spoil = resolve;
+    });
     await peer.send(ok(String(connections)));
-    await net.advance(5);
+    await idle;
     await peer.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil');
     await rest(peer);
   });
@@ -203,6 +207,7 @@ onBoth('bytes on an idle upstream connection end it', async (net) => {
   for (const wanted of ['1', '2']) {
     await client.send(get());
     assert.equal(bodyText(await client.readMessage()), wanted);
+    spoil();
     await net.advance(50);
   }
   client.close();

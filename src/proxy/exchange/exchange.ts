@@ -250,27 +250,36 @@ export class Exchange implements TimerSink {
     const n = end - start;
     this.record.requestBytes += n;
     this.#idleDue = this.core.io.nowMs + LIMITS.STREAM_IDLE_MS;
-    if (this.#unsent) {
+    const request = this.#request;
+    if (request.whole) {
+      // What still fits is kept, so that the request can be sent again.
       const { encoder } = this.#cluster as Cluster;
-      if (this.#request.body(encoder, this.core.mem, start, end, this.chunked)) return;
-      this.#send();
+      const from = request.end;
+      if (request.body(encoder, this.core.mem, start, end, this.chunked)) {
+        if (!this.#unsent) (this.up as Upstream).send(from, request.end);
+        return;
+      }
+      if (this.#unsent) this.#send();
+      request.whole = false;
     }
-    this.#request.whole = false;
     (this.up as Upstream).body(start, end);
   }
 
   /** The client's request is complete, with a trailer section unless trailersStart is trailersEnd. */
   requestEnded(trailersStart: number, trailersEnd: number): void {
     this.requestDone = true;
-    if (this.#unsent) {
+    const request = this.#request;
+    if (request.whole) {
       const { encoder } = this.#cluster as Cluster;
-      if (this.#request.finish(encoder, this.core.mem, trailersStart, trailersEnd, this.chunked)) {
-        if (this.state === STATE.SENDING) this.#send();
+      const from = request.end;
+      if (request.finish(encoder, this.core.mem, trailersStart, trailersEnd, this.chunked)) {
+        if (!this.#unsent) (this.up as Upstream).send(from, request.end);
+        else if (this.state === STATE.SENDING) this.#send();
         return;
       }
-      this.#send();
+      if (this.#unsent) this.#send();
+      request.whole = false;
     }
-    this.#request.whole = false;
     const up = this.up as Upstream;
     if (trailersStart < trailersEnd) up.trailers(trailersStart, trailersEnd);
     else up.end();
@@ -279,7 +288,7 @@ export class Exchange implements TimerSink {
 
   /** What came is to be sent now; false when the backend does not take more. */
   flushRequest(): boolean {
-    if (this.state < STATE.SENDING) return true;
+    if (!this.takesBody) return true;
     if (this.#unsent) this.#send();
     return (this.up as Upstream).flush();
   }

@@ -46,7 +46,7 @@ export interface Upstream {
   /** Bytes that the backend has taken so far. */
   readonly sentBytes: number;
 
-  /** Sends the request as prepared in mem[start..end) and takes responses for `exchange` from now on. */
+  /** Sends the request, or its next piece, as prepared in mem[start..end). */
   send(start: number, end: number): void;
   /** More of the request's content, its trailer section, its end. */
   body(start: number, end: number): void;

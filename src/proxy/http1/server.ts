@@ -482,7 +482,7 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
       this.#close();
       // A client that did not ask for the close may have sent more already, which would turn ours into a reset that takes
       // the answer with it (RFC 9112 section 9.6).
-      this.#transport.finish(!this.#requestDone || this.#transport.unread || this.#core.draining);
+      this.#transport.finish(!this.#requestDone || this.#transport.unread || this.#keepAlive);
       return;
     }
     if (this.#transport.congested) {

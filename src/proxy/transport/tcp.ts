@@ -12,6 +12,8 @@ import type { Transport, TransportUser } from './transport.ts';
 /** Kept bytes never need more: a head as large as allowed, or one read that has to wait. */
 const KEEP_BYTES = Math.max(LIMITS.HEAD_BYTES, LIMITS.READ_BYTES);
 const KEEP_SMALLEST = 2048;
+/** Beside the bits of `ReadySink.onReady`: our own call, which says nothing about the socket. */
+const AGAIN = 16;
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
 const FLOW_LIMIT = limitCell('FLOW_BYTES');
 
@@ -87,9 +89,9 @@ export class Tcp implements Transport, ReadySink {
       if (this.#queue.bytes === 0 && this.#failed === 0) this.user.onDrained();
       if (!this.open) return;
     }
-    if ((events & (READABLE | PEER_CLOSED | BROKEN)) === 0) return;
-    this.#readable = true;
-    this.#againAsked = false;
+    if ((events & (READABLE | PEER_CLOSED | BROKEN | AGAIN)) === 0) return;
+    if ((events & AGAIN) !== 0) this.#againAsked = false;
+    else this.#readable = true;
     if ((events & (PEER_CLOSED | BROKEN)) !== 0) this.#endSeen = true;
     if (this.#reading) this.#read();
     else if ((events & BROKEN) !== 0) this.user.onHangup();
@@ -122,13 +124,14 @@ export class Tcp implements Transport, ReadySink {
     if (this.#reading) return;
     this.#reading = true;
     if (this.#kept !== -1 || this.#presenting) this.#keptFresh = true;
-    if (this.#keptFresh || this.#readable) this.#again(READABLE);
+    if (this.#keptFresh || this.#readable) this.#again();
   }
 
-  #again(events: number): void {
-    if (this.#againAsked && events === READABLE) return;
-    if (events === READABLE) this.#againAsked = true;
-    this.#shared.io.again(this, events);
+  /** Reading goes on in the next turn. */
+  #again(): void {
+    if (this.#againAsked) return;
+    this.#againAsked = true;
+    this.#shared.io.again(this, AGAIN);
   }
 
   #read(): void {
@@ -141,7 +144,7 @@ export class Tcp implements Transport, ReadySink {
     while (this.#reading && this.#readable && this.handle !== NO_HANDLE && this.#closing === null) {
       if (this.#eof) return;
       if (budget <= 0) {
-        this.#again(READABLE);
+        this.#again();
         return;
       }
       const kept = this.#kept !== -1;
