@@ -81,9 +81,8 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   onTimer(timer: Timer): void {
-    const { rss } = process.memoryUsage();
     const cpu = process.cpuUsage();
-    this.#cells.set(CELL.RSS_BYTES, rss);
+    this.#measureMemory();
     this.#cells.set(CELL.CPU_SECONDS, (cpu.user + cpu.system) / 1e6);
     this.#cells.set(CELL.ARENA_BYTES, this.#io.arena.inUse);
     this.#beat();
@@ -130,6 +129,15 @@ class Worker implements ChannelOwner, TimerSink {
     });
     this.#io.onTurn(() => this.#beat());
     this.onTimer(this.#heartbeat);
+  }
+
+  /** It is read from a file: with no descriptor left the last figure stands. */
+  #measureMemory(): void {
+    try {
+      this.#cells.set(CELL.RSS_BYTES, process.memoryUsage.rss());
+    } catch (error) {
+      this.#log.debug('memory cannot be measured', { reason: String(error) });
+    }
   }
 
   #beat(): void {

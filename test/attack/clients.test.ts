@@ -169,6 +169,21 @@ test('thousands of idle connections, and all of them are served', async () => {
   await quiet();
 });
 
+test('more connections than descriptors: no worker dies, and when some leave the others are served', () =>
+  Target.with({ descriptors: 128 }, async (small) => {
+    await small.alive();
+    const clients = await Promise.all(Array.from({ length: 300 }, () => small.connect()));
+    for (const client of clients) client.trySend(get('/many'));
+    // The worker looks after itself once a second.
+    await pause(2_200);
+    await small.unharmed();
+    const served = clients.filter((client) => client.received !== '');
+    assert.ok(served.length > 50 && served.length < 200, `${served.length} were accepted`);
+    for (const client of clients) client.reset();
+    for (let i = 0; (await small.rauta.metric('rauta_connections')) > 0 && i < 300; i++) await pause(20);
+    await small.alive();
+  }));
+
 test('a flood of connections that are gone at once', async () => {
   for (let i = 0; i < 20; i++) {
     await Promise.all(

@@ -243,6 +243,8 @@ export interface TargetOptions {
   /** More YAML. */
   readonly routes?: () => string;
   readonly args?: readonly string[];
+  /** Limit of open files. */
+  readonly descriptors?: number;
   readonly script?: Script;
   /** More lines of the rule '/'. */
   readonly ruleMore?: string;
@@ -275,6 +277,8 @@ export class Target {
           (options.routes?.() ?? ''),
       },
       options.args,
+      {},
+      options.descriptors,
     );
     return new Target(rauta, backend, port, await pids(rauta));
   }

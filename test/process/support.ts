@@ -77,13 +77,17 @@ export class Rauta {
     files: Readonly<Record<string, string>>,
     args: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
+    descriptors: number | null = null,
   ): Rauta {
     const folder = mkdtempSync(join(tmpdir(), 'rauta-test-'));
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
     const config = Object.keys(files).length > 0 ? ['--config', folder] : [];
+    // The limit of open files can only be set by whoever starts it.
+    const limited = descriptors === null ? [] : ['-c', `ulimit -n ${descriptors} && exec "$0" "$@"`, BIN];
     const child = spawn(
-      BIN,
+      descriptors === null ? BIN : 'sh',
       [
+        ...limited,
         'serve',
         ...config,
         '--admin',
@@ -108,8 +112,9 @@ export class Rauta {
     files: Readonly<Record<string, string>>,
     args: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
+    descriptors: number | null = null,
   ): Promise<Rauta> {
-    const rauta = Rauta.spawn(files, args, env);
+    const rauta = Rauta.spawn(files, args, env, descriptors);
     const said = await rauta.said('admin server');
     rauta.admin = said['port'] as number;
     await rauta.said('serving');
