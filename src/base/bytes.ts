@@ -30,6 +30,7 @@ export function equalLowerAt(mem: Uint8Array, start: number, lower: Uint8Array):
 
 /** Writes `value` (a non-negative integer) in decimal at `at`; returns the offset behind it. */
 export function putDecimal(mem: Uint8Array, at: number, value: number): number {
+  if (value < 1_000_000_000) return putSmall(mem, at, value | 0);
   let digits = 1;
   for (let v = value; v >= 10; v = Math.floor(v / 10)) digits++;
   let v = value;
@@ -39,6 +40,23 @@ export function putDecimal(mem: Uint8Array, at: number, value: number): number {
     v = q;
   }
   return at + digits;
+}
+
+/** The same for what fits a small integer, without floating point. */
+function putSmall(mem: Uint8Array, at: number, value: number): number {
+  if (value < 10) {
+    mem[at] = 0x30 + value;
+    return at + 1;
+  }
+  let end = at + 2;
+  for (let bound = 100; value >= bound; bound *= 10) end++;
+  let v = value;
+  for (let i = end - 1; i >= at; i--) {
+    const q = (v / 10) | 0;
+    mem[i] = 0x30 + (v - q * 10);
+    v = q;
+  }
+  return end;
 }
 
 /** Copies `source` to mem[at..]; returns the offset behind it. */

@@ -1,17 +1,16 @@
 // One listening socket's rules: who takes its requests. It exists as soon as a rule names it, also before its own entry came.
 
 import type { Key, ListenerEntry, ListenerHost } from '../ir/ir.ts';
-import { type CompiledRule, fragment } from './exchange/rule.ts';
+import { Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
+import type { CompiledRule } from './exchange/rule.ts';
 import { Router } from './route/router.ts';
-
-const NONE = new Uint8Array(0);
 
 export class Listener {
   readonly key: Key;
   readonly router: Router<CompiledRule>;
   /** null: not (or no longer) in the configuration. */
   entry: ListenerEntry | null = null;
-  #json = new Map<ListenerHost, Uint8Array>();
+  #json = new Map<ListenerHost, Fragment>();
 
   constructor(key: Key) {
     this.key = key;
@@ -27,11 +26,13 @@ export class Listener {
     const hosts = entry === null ? [] : entry.hosts;
     this.entry = entry;
     this.router.setHosts(hosts);
-    this.#json = new Map(hosts.map((host) => [host, fragment({ gateway: host.gateway, listener: host.listener })]));
+    this.#json = new Map(
+      hosts.map((host) => [host, Fragment.members({ gateway: host.gateway, listener: host.listener })]),
+    );
   }
 
   /** `"gateway":"ns/name","listener":"http"` */
-  jsonOf(host: ListenerHost): Uint8Array {
-    return this.#json.get(host) ?? NONE;
+  jsonOf(host: ListenerHost): Fragment {
+    return this.#json.get(host) ?? NO_FRAGMENT;
   }
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { bytesOf } from '../base/bytes.ts';
 import { LINE_BYTES, LineWriter } from './access-log.ts';
 import { Cells } from './cells.ts';
+import { Fragment } from './fragment.ts';
 import { CELL, OTHER_ROUTE_BLOCK, ROUTE, requestCell } from './layout.ts';
 import { RingReader, RingWriter, ringBytes } from './log-ring.ts';
 import { AccessRecord } from './record.ts';
@@ -33,10 +34,10 @@ function sample(
   r.requestBytes = 17;
   r.responseBytes = 123_456;
   r.attempts = 1;
-  r.listenerJson = bytesOf('"gateway":"default/web","listener":"http"');
-  r.routeJson = bytesOf('"route":"default/api","rule":"0"');
-  r.backendJson = bytesOf('"backend":"default/app:80"');
-  r.endpointJson = bytesOf('"endpoint":"10.0.1.42:8080"');
+  r.listenerJson = new Fragment(',"gateway":"default/web","listener":"http"');
+  r.routeJson = new Fragment(',"route":"default/api","rule":"0"');
+  r.backendJson = new Fragment(',"backend":"default/app:80"');
+  r.endpointJson = new Fragment(',"endpoint":"10.0.1.42:8080"');
   return r;
 }
 

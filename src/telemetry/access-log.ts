@@ -22,20 +22,23 @@ const UPSTREAM = new Fragment(',"upstream_ms":');
 const ATTEMPTS = new Fragment(',"attempts":');
 const AGENT = new Fragment(',"user_agent":"');
 const END = new Fragment('"}\n');
-const COMMA = 0x2c;
 const VERSIONS: Readonly<Record<number, Fragment>> = {
   10: new Fragment('1.0'),
   11: new Fragment('1.1'),
   20: new Fragment('2.0'),
 };
 
+const STAMP_BYTES = 23;
+
 /** Room for any line: what a client sent escaped at its worst, names from the configuration, fixed text. */
 export const LINE_BYTES = RECORD_BYTES * ESCAPE_FACTOR + LIMITS.LOG_RECORD_BYTES;
 
 export class LineWriter {
   readonly #withQuery: boolean;
-  /** `2026-01-02T03:04:05.` of #second. */
-  readonly #stamp = new Uint8Array(20);
+  /** `2026-01-02T03:04:05.678` of #stampMs. */
+  readonly #stamp = new Uint8Array(24);
+  readonly #stampWords = new Float64Array(this.#stamp.buffer);
+  #stampMs = -1;
   #second = -1;
 
   constructor(withQuery: boolean) {
@@ -46,7 +49,7 @@ export class LineWriter {
   format(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
     const bytes = r.bytes;
     let o = TIME.put(view, at);
-    o = this.#putTime(out, o, r.startWallMs);
+    o = this.#putTime(view, o, r.startWallMs);
     o = ID.put(view, o);
     o = putEscaped(out, view, o, bytes, r.view, r.idStart, r.idEnd);
     o = CLIENT.put(view, o);
@@ -77,10 +80,10 @@ export class LineWriter {
       o = UPSTREAM.put(view, o);
       o = putMilliseconds(out, o, r.upstreamUs);
     }
-    o = putFragment(out, o, r.listenerJson);
-    o = putFragment(out, o, r.routeJson);
-    o = putFragment(out, o, r.backendJson);
-    o = putFragment(out, o, r.endpointJson);
+    o = r.listenerJson.put(view, o);
+    o = r.routeJson.put(view, o);
+    o = r.backendJson.put(view, o);
+    o = r.endpointJson.put(view, o);
     o = ATTEMPTS.put(view, o);
     o = putDecimal(out, o, r.attempts);
     o = AGENT.put(view, o);
@@ -88,20 +91,27 @@ export class LineWriter {
     return END.put(view, o);
   }
 
-  /** `2026-01-02T03:04:05.678`: the calendar is worked out once a second. */
-  #putTime(out: Uint8Array, at: number, wallMs: number): number {
+  /** `2026-01-02T03:04:05.678`: worked out once a millisecond, the calendar once a second. */
+  #putTime(view: DataView, at: number, wallMs: number): number {
+    if (wallMs !== this.#stampMs) this.#setStamp(wallMs);
+    const words = this.#stampWords;
+    for (let i = 0; i < words.length; i++) view.setFloat64(at + i * 8, words[i] as number, true);
+    return at + STAMP_BYTES;
+  }
+
+  #setStamp(wallMs: number): void {
+    const stamp = this.#stamp;
     const second = Math.floor(wallMs / 1000);
     if (second !== this.#second) {
       this.#second = second;
       const text = new Date(second * 1000).toISOString();
-      for (let i = 0; i < 20; i++) this.#stamp[i] = text.charCodeAt(i);
+      for (let i = 0; i < STAMP_BYTES; i++) stamp[i] = text.charCodeAt(i);
     }
-    const o = put(out, at, this.#stamp);
     const ms = Math.floor(wallMs - second * 1000);
-    out[o] = 0x30 + Math.floor(ms / 100);
-    out[o + 1] = 0x30 + (Math.floor(ms / 10) % 10);
-    out[o + 2] = 0x30 + (ms % 10);
-    return o + 3;
+    stamp[20] = 0x30 + Math.floor(ms / 100);
+    stamp[21] = 0x30 + (Math.floor(ms / 10) % 10);
+    stamp[22] = 0x30 + (ms % 10);
+    this.#stampMs = wallMs;
   }
 }
 
@@ -116,10 +126,4 @@ function putMilliseconds(out: Uint8Array, at: number, us: number): number {
   out[o + 2] = 0x30 + (Math.floor(rest / 10) % 10);
   out[o + 3] = 0x30 + (rest % 10);
   return o + 4;
-}
-
-function putFragment(out: Uint8Array, at: number, fragment: Uint8Array): number {
-  if (fragment.length === 0) return at;
-  out[at] = COMMA;
-  return put(out, at + 1, fragment);
 }

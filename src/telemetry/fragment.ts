@@ -21,12 +21,32 @@ export class Fragment {
     this.#words = new Float64Array(padded.buffer);
   }
 
+  /** `,"name":"value"` for each member, with everything escaped that could steer a terminal. */
+  static members(members: Readonly<Record<string, string>>): Fragment {
+    return new Fragment(
+      Object.entries(members)
+        .map(([name, value]) => `,${JSON.stringify(name)}:${escaped(value)}`)
+        .join(''),
+    );
+  }
+
+  get text(): string {
+    return Buffer.from(this.#words.buffer, 0, this.length).toString('utf8');
+  }
+
   /** Writes the text at `at`; returns the offset behind it. Up to FRAGMENT_SLACK bytes behind that are overwritten too. */
   put(out: DataView, at: number): number {
     const words = this.#words;
     for (let i = 0; i < words.length; i++) out.setFloat64(at + i * 8, words[i] as number, true);
     return at + this.length;
   }
+}
+
+function escaped(value: string): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 export const NO_FRAGMENT = new Fragment('');

@@ -2,6 +2,8 @@
 // An exchange owns one, fills it as it goes, and hands it over once. Names that repeat (route, backend) are prepared JSON
 // fragments, made when the configuration was compiled.
 
+import { type Fragment, NO_FRAGMENT } from './fragment.ts';
+
 /** Bytes kept of what the client sent (method, host, path, user agent); longer values are cut and marked with '…'. */
 export const RECORD_BYTES = 2048;
 /** Of them for one value, so that a long one pushes no other out of the log: a DNS name with room to spare, and the path. */
@@ -54,14 +56,14 @@ export class AccessRecord {
   responseBytes = 0;
   attempts = 0;
 
-  /** `"gateway":"ns/name","listener":"http"` or empty. */
-  listenerJson: Uint8Array = EMPTY;
-  /** `"route":"ns/name","rule":"0"` or empty. */
-  routeJson: Uint8Array = EMPTY;
-  /** `"backend":"ns/name:80"` or empty. */
-  backendJson: Uint8Array = EMPTY;
-  /** `"endpoint":"10.0.0.1:80"` or empty. */
-  endpointJson: Uint8Array = EMPTY;
+  /** `,"gateway":"ns/name","listener":"http"` or empty. */
+  listenerJson: Fragment = NO_FRAGMENT;
+  /** `,"route":"ns/name","rule":"0"` or empty. */
+  routeJson: Fragment = NO_FRAGMENT;
+  /** `,"backend":"ns/name:80"` or empty. */
+  backendJson: Fragment = NO_FRAGMENT;
+  /** `,"endpoint":"10.0.0.1:80"` or empty. */
+  endpointJson: Fragment = NO_FRAGMENT;
 
   /** Cells. */
   routeBlock = 0;
@@ -116,10 +118,10 @@ export class AccessRecord {
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.attempts = 0;
-    this.listenerJson = EMPTY;
-    this.routeJson = EMPTY;
-    this.backendJson = EMPTY;
-    this.endpointJson = EMPTY;
+    this.listenerJson = NO_FRAGMENT;
+    this.routeJson = NO_FRAGMENT;
+    this.backendJson = NO_FRAGMENT;
+    this.endpointJson = NO_FRAGMENT;
     this.routeBlock = 0;
     this.endpointBlock = 0;
   }

@@ -1,8 +1,8 @@
 // A rule as the data plane uses it: everything that is the same for each of its requests is prepared here.
 
-import { bytesOf } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Filter, Key, RuleEntry, WeightedBackend } from '../../ir/ir.ts';
+import { Fragment } from '../../telemetry/fragment.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
 import { compileEdits, type Edits } from '../filter/edits.ts';
 import { CompiledRedirect } from '../filter/redirect.ts';
@@ -30,13 +30,13 @@ export class RouteCells {
 
 export class CompiledBackend {
   /** `"backend":"ns/name:80"` */
-  readonly json: Uint8Array;
+  readonly json: Fragment;
   /** null: an invalid reference. */
   readonly cluster: ClusterRef | null;
   readonly edits: Edits | null;
 
   constructor(backend: WeightedBackend, cluster: ClusterRef | null, filters: readonly Filter[]) {
-    this.json = fragment({ backend: backend.backend });
+    this.json = Fragment.members({ backend: backend.backend });
     this.cluster = cluster;
     this.edits = checkedEdits(compileEdits(filters, backend.filters));
   }
@@ -45,7 +45,7 @@ export class CompiledBackend {
 export class CompiledRule {
   readonly entry: RuleEntry;
   /** `"route":"ns/name","rule":"0"` */
-  readonly json: Uint8Array;
+  readonly json: Fragment;
   readonly cells: RouteCells;
   /** ACTION */
   readonly action: number;
@@ -65,7 +65,7 @@ export class CompiledRule {
   constructor(entry: RuleEntry, cells: RouteCells, clusterOf: (key: Key) => ClusterRef) {
     const action = entry.action;
     this.entry = entry;
-    this.json = fragment({ route: entry.route, rule: entry.name === '' ? String(entry.index) : entry.name });
+    this.json = Fragment.members({ route: entry.route, rule: entry.name === '' ? String(entry.index) : entry.name });
     this.cells = cells;
     this.requestTimeoutMs = entry.requestTimeoutMs;
     this.backendTimeoutMs = entry.backendTimeoutMs;
@@ -98,9 +98,4 @@ function checkedEdits(edits: Edits | null): Edits | null {
     throw new Error(`response header filters add ${edits.responseSize} bytes, more than ${most}`);
   }
   return edits;
-}
-
-/** The members of an object as JSON, without its braces. */
-export function fragment(members: Readonly<Record<string, string>>): Uint8Array {
-  return bytesOf(JSON.stringify(members).slice(1, -1));
 }

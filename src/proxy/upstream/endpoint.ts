@@ -6,11 +6,11 @@ import { FAULTS } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
+import { Fragment } from '../../telemetry/fragment.ts';
 import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';
 import { BACKEND_ERROR } from '../exchange/counts.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { fragment } from '../exchange/rule.ts';
 import { Http1Client } from '../http1/client.ts';
 
 const CONNECTIONS_LIMIT = limitCell('UPSTREAM_CONNECTIONS_PER_ENDPOINT');
@@ -22,7 +22,7 @@ export class EndpointPool {
   endpoint: Endpoint;
   readonly address: SocketAddress;
   /** `"endpoint":"10.0.0.1:80"` */
-  readonly json: Uint8Array;
+  readonly json: Fragment;
   /** Telemetry cells. */
   block: number;
   /** Requests here. */
@@ -46,7 +46,7 @@ export class EndpointPool {
     this.#core = core;
     this.endpoint = endpoint;
     this.address = addressOf(endpoint);
-    this.json = fragment({ endpoint: addressText(endpoint) });
+    this.json = Fragment.members({ endpoint: addressText(endpoint) });
     this.block = block === 0 ? OTHER_ENDPOINT_BLOCK : block;
   }
 
