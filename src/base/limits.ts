@@ -80,6 +80,8 @@ export const LIMITS = {
   BODY_PROGRESS_MS: 30_000,
   IDLE_MS: 60_000,
   UPSTREAM_CONNECT_MS: 5_000,
+  /** Waiting for one of an endpoint's connections to become free; also what ends a route that leads to itself. */
+  UPSTREAM_PENDING_MS: 10_000,
   /** Shorter than the 60 s after which most servers close an idle connection. */
   UPSTREAM_IDLE_MS: 55_000,
   /** A request and its response in which no byte moves either way. */

@@ -67,6 +67,7 @@ export const LIMITED = [
   'ACCEPT_PAUSE_MS',
   'CONNECTION_OPTIONS',
   'METHOD_BYTES',
+  'UPSTREAM_PENDING_MS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -34,6 +34,7 @@ export const STATE = { RESTING: 0, WAITING: 1, SENDING: 2, ANSWERING: 3 } as con
 const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
 const ATTEMPTS_LIMIT = limitCell('UPSTREAM_ATTEMPTS');
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
+const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_MS');
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
 const NEVER = Number.MAX_SAFE_INTEGER;
 
@@ -76,6 +77,8 @@ export class Exchange implements TimerSink {
   #requestDue = NEVER;
   #backendDue = NEVER;
   #idleDue = NEVER;
+  /** While it waits in an endpoint's queue. */
+  #pendingDue = NEVER;
   #sentUs = 0;
   /** What both sides had taken when the timer last looked. */
   #sentBytes = 0;
@@ -317,6 +320,10 @@ export class Exchange implements TimerSink {
     this.core.cells.add(endpoint.block + ENDPOINT.REQUESTS, 1);
     endpoint.setActive(endpoint.active + 1);
     endpoint.acquire(this, this.fresh);
+    if (this.waitingAt === null) return;
+    const { io } = this.core;
+    this.#pendingDue = io.nowMs + LIMITS.UPSTREAM_PENDING_MS;
+    if (this.#pendingDue < this.#timer.due) io.timers.arm(this.#timer, io.nowMs, LIMITS.UPSTREAM_PENDING_MS);
   }
 
   /** `up` is being connected for this exchange. */
@@ -538,9 +545,15 @@ export class Exchange implements TimerSink {
     const sent = this.#taken();
     if (this.#idleDue <= now && sent !== this.#sentBytes) this.#idleDue = now + LIMITS.STREAM_IDLE_MS;
     this.#sentBytes = sent;
-    const due = Math.min(this.#requestDue, this.#backendDue, this.#idleDue);
+    const pendingDue = this.waitingAt === null ? NEVER : this.#pendingDue;
+    const due = Math.min(this.#requestDue, this.#backendDue, this.#idleDue, pendingDue);
     if (due > now) {
       if (due !== NEVER) io.timers.arm(this.#timer, now, due - now);
+      return;
+    }
+    if (pendingDue <= now) {
+      cells.add(PENDING_LIMIT, 1);
+      this.fail(FAULTS.overload);
       return;
     }
     if (this.record.attempts > 0) cells.add(this.record.endpointBlock + ENDPOINT.ERRORS + BACKEND_ERROR.timeout, 1);
