@@ -31,6 +31,8 @@ async function seenBy(pieces: readonly string[]): Promise<{ statuses: number[]; 
   const { text } = await client.over();
   const answers = await responsesOf(text);
   assert.deepEqual(backend.violations, []);
+  for (const { head } of backend.requests)
+    assert.doesNotMatch(head, /content-length:(?! *(0|[1-9]\d*) *\r)/i, 'a length to misread');
   const final = answers.filter((m) => m.status >= 200);
   // Each answered 200 names the request it answers: in order, and one for one.
   const named = final.filter((m) => m.status === 200).map((m) => Buffer.from(m.body).toString('latin1'));

@@ -122,7 +122,10 @@ function spaceBeforeColon(mem: Uint8Array, at: number, end: number): number {
   return at;
 }
 
-/** Value of a Content-Length field, -1 when it is not one: digits only, at most 2^53 - 1 (RFC 9110 section 8.6). */
+/**
+ * Value of a Content-Length field, -1 when it is not one: digits only, at most 2^53 - 1 (RFC 9110 section 8.6). Zeros in front
+ * become spaces in place, and tabs around it too: whoever reads `010` as octal would find another end than we do.
+ */
 export function parseContentLength(mem: Uint8Array, start: number, end: number): number {
   if (start === end) return -1;
   let value = 0;
@@ -132,9 +135,18 @@ export function parseContentLength(mem: Uint8Array, start: number, end: number):
     value = value * 10 + (c - 0x30);
     if (value > Number.MAX_SAFE_INTEGER) return -1;
   }
+  for (let i = start; i < end - 1 && mem[i] === ZERO; i++) mem[i] = SP;
+  spacesAround(mem, start, end);
   return value;
 }
 
+/** White space around a value becomes spaces, in place. */
+function spacesAround(mem: Uint8Array, start: number, end: number): void {
+  for (let i = start - 1; mem[i] === HTAB || mem[i] === SP; i--) mem[i] = SP;
+  for (let i = end; mem[i] === HTAB || mem[i] === SP; i++) mem[i] = SP;
+}
+
+const ZERO = 0x30;
 const CHUNKED = bytesOf('chunked');
 /** Results of parseTransferEncoding. */
 export const CODING_CHUNKED = 0;
@@ -150,8 +162,7 @@ export const CODING_INVALID = 2;
 export function parseTransferEncoding(mem: Uint8Array, start: number, end: number): number {
   if (end - start === 7 && equalLowerAt(mem, start, CHUNKED)) {
     mem.set(CHUNKED, start);
-    for (let i = start - 1; mem[i] === HTAB || mem[i] === SP; i--) mem[i] = SP;
-    for (let i = end; mem[i] === HTAB || mem[i] === SP; i++) mem[i] = SP;
+    spacesAround(mem, start, end);
     return CODING_CHUNKED;
   }
   let chunked = 0;
