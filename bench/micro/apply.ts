@@ -1,0 +1,111 @@
+// What a revision costs a worker: one changed rule, one new rule and one changed cluster applied to an engine that holds 10 or 10,000
+// rules on one host, and everything applied from nothing.
+//   bin/node bench/micro/apply.ts [ROUNDS]
+
+import type { ClusterEntry, Entry, ListenerEntry, RuleEntry } from '../../src/ir/ir.ts';
+import { Engine } from '../../src/proxy/engine.ts';
+import { SimIo } from '../../src/sim/io.ts';
+import { Cells } from '../../src/telemetry/cells.ts';
+import { type Case, report, runPaired } from './paired.ts';
+
+const rounds = Number(process.argv[2] ?? 20);
+const LISTENER = 'listener/0.0.0.0:80';
+const SMALL = 10;
+const LARGE = 10_000;
+
+const listener: ListenerEntry = {
+  kind: 'listener',
+  key: LISTENER,
+  address: '0.0.0.0',
+  port: 80,
+  protocol: 'HTTP',
+  hosts: [{ hostname: '*', gateway: 'default/web', listener: 'http' }],
+};
+
+function cluster(weight: number): ClusterEntry {
+  return {
+    kind: 'cluster',
+    key: 'cluster/Backend/default/app/80',
+    backend: 'default/app',
+    protocol: 'http1',
+    balancer: { type: 'roundRobin' },
+    endpoints: [1, 2, 3].map((n) => ({
+      id: `pod-${n}`,
+      address: `10.0.0.${n}`,
+      port: 80,
+      zone: '',
+      weight,
+      state: 'ready',
+    })),
+  };
+}
+
+function rule(index: number, method: string): RuleEntry {
+  return {
+    kind: 'rule',
+    key: `rule/HTTPRoute/default/route-${index}/0`,
+    routeKind: 'HTTPRoute',
+    route: `default/route-${index}`,
+    index: 0,
+    name: '',
+    created: 0,
+    attachments: [{ listener: LISTENER, host: '*', hostnames: ['app.example.com'] }],
+    matches: [{ path: { type: 'PathPrefix', value: `/api/service-${index}` }, method, headers: [], query: [] }],
+    filters: [],
+    action: {
+      type: 'forward',
+      backends: [{ cluster: 'cluster/Backend/default/app/80', backend: 'default/app:80', weight: 1, filters: [] }],
+    },
+    requestTimeoutMs: 0,
+    backendTimeoutMs: 0,
+  };
+}
+
+function everything(rules: number): Entry[] {
+  return [listener, cluster(1), ...Array.from({ length: rules }, (_, i) => rule(i, ''))];
+}
+
+function engine(rules: number): Engine {
+  const made = new Engine({
+    io: new SimIo({ seed: 1 }),
+    cells: Cells.local(),
+    records: { record: () => {} },
+    settings: { trustedProxies: [] },
+  });
+  made.apply({ upserts: everything(rules), removals: [] });
+  return made;
+}
+
+function changes(rules: number): Case[] {
+  const target = engine(rules);
+  const base = (name: string): { base?: string } => (rules === SMALL ? {} : { base: `${name}, ${SMALL} rules` });
+  const named = (name: string, change: (n: number) => void): Case => ({
+    name: `${name}, ${rules} rules`,
+    ...base(name),
+    run: (operations) => {
+      for (let i = 0; i < operations; i++) change(i);
+      return operations;
+    },
+  });
+  return [
+    named('one rule changed', (i) =>
+      target.apply({ upserts: [rule(i % rules, i % 2 === 0 ? 'GET' : '')], removals: [] }),
+    ),
+    named('one rule added and removed', () => {
+      target.apply({ upserts: [rule(rules, '')], removals: [] });
+      target.apply({ upserts: [], removals: [`rule/HTTPRoute/default/route-${rules}/0`] });
+    }),
+    named('one cluster changed', (i) => target.apply({ upserts: [cluster(1 + (i % 3))], removals: [] })),
+  ];
+}
+
+const cases = [...changes(SMALL), ...changes(LARGE)];
+const results = runPaired(cases, rounds, 20);
+const from = process.cpuUsage();
+engine(LARGE);
+const took = process.cpuUsage(from);
+report('apply', `bin/node bench/micro/apply.ts ${rounds}`, {
+  rounds,
+  results,
+  [`everythingFromNothingMs_${LARGE}_rules`]: (took.user + took.system) / 1000,
+});
