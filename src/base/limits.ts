@@ -51,6 +51,7 @@ export const LIMITS = {
   LEADING_EMPTY_LINES: 4,
 
   // --- connections and buffers of one worker
+  /** And never more than half of the files that the process may open: backends need the rest. */
   DOWNSTREAM_CONNECTIONS: 65_536,
   /** Connections waiting to be accepted, per listening socket (the kernel's somaxconn may be lower). */
   BACKLOG: 4_096,

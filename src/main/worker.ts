@@ -125,7 +125,7 @@ class Worker implements ChannelOwner, TimerSink {
       io: this.#io,
       cells: this.#cells,
       records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }),
-      settings: { trustedProxies: settings.trustedProxies },
+      settings: { trustedProxies: settings.trustedProxies, maxConnections: clientConnections() },
     });
     this.#io.onTurn(() => this.#beat());
     this.onTimer(this.#heartbeat);
@@ -211,6 +211,16 @@ class Worker implements ChannelOwner, TimerSink {
   #say(message: FromWorker): void {
     this.#channel.message(message);
   }
+}
+
+/**
+ * Connections of clients this process has descriptors for: half of them. Idle clients must not take those that
+ * connections to backends need, or all would be answered 503.
+ */
+function clientConnections(): number {
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  if (limit === undefined) return LIMITS.DOWNSTREAM_CONNECTIONS;
+  return Math.min(LIMITS.DOWNSTREAM_CONNECTIONS, Number(limit) >> 1);
 }
 
 function stderrLogger(settings: Pick<WorkerSettings, 'logLevel' | 'logJson'>): Logger {

@@ -56,7 +56,7 @@ export class Acceptor implements ReadySink, TimerSink {
       if (connections >= maxConnections) {
         cells.add(CONNECTIONS_LIMIT, 1);
         // Even refusing has its limit: the rest waits in the kernel's queue until `roomAgain`.
-        if (connections >= maxConnections + LIMITS.OVERLOAD_CONNECTIONS) return;
+        if (connections >= maxConnections + overload(maxConnections)) return;
       }
       const handle = io.accept(this.#handle);
       if (handle < 0) {
@@ -80,7 +80,7 @@ export class Acceptor implements ReadySink, TimerSink {
   #empty(): void {
     for (let n = 0; n < LIMITS.BACKLOG; n++) {
       const { connections, maxConnections } = this.#owner;
-      if (connections >= maxConnections + LIMITS.OVERLOAD_CONNECTIONS) return;
+      if (connections >= maxConnections + overload(maxConnections)) return;
       const handle = this.#core.io.accept(this.#handle);
       if (handle === -ERRNO.ECONNABORTED) continue;
       if (handle < 0) return;
@@ -117,4 +117,9 @@ function asciiOf(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
+}
+
+/** Connections that are taken to be refused, in proportion where there are few of the others. */
+function overload(maxConnections: number): number {
+  return Math.min(LIMITS.OVERLOAD_CONNECTIONS, Math.max(8, maxConnections >> 3));
 }
