@@ -331,7 +331,6 @@ export class Keeper {
       this.#shutDown();
       return;
     }
-    this.#log.info('serving', { revision: this.#acked, workers: this.#slots.workers.length });
     this.#sockets.disinherit();
     try {
       this.#takeover?.serve();
@@ -339,6 +338,7 @@ export class Keeper {
       // It serves; only no successor will find it.
       this.#log.error(error instanceof Error ? error.message : String(error));
     }
+    this.#log.info('serving', { revision: this.#acked, workers: this.#slots.workers.length });
     // Only now: at the start it would take CPU from those who are to serve.
     setTimeout(() => this.#slots.keepSpare(), LIMITS.SPARE_DELAY_MS);
   }
