@@ -33,4 +33,5 @@ soak: deps ## 64 connections for 10 minutes, byte-compared, with aborts (SOAK='-
 FUZZ_SECONDS ?= 60
 fuzz: deps ## each fuzzer for FUZZ_SECONDS (60), and the simulation for as many seeds as fit
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) sh bin/node --disable-warning=ExperimentalWarning --test --test-concurrency=1 'test/fuzz/*.test.ts' src/native/abuse.test.ts
+	@ATTACK_SECONDS=$(FUZZ_SECONDS) sh bin/node --disable-warning=ExperimentalWarning --test --test-concurrency=1 test/attack/random.test.ts test/attack/upstream.test.ts
 	@SEEDS=$$(($(FUZZ_SECONDS) * 10)) sh bin/node --disable-warning=ExperimentalWarning --test test/sim/proxy.test.ts
