@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../base/limits.ts';
 import type { ClusterEntry, Entry, ListenerEntry, RuleEntry } from '../ir/ir.ts';
 import { FIRST_FREE_CELL } from '../telemetry/layout.ts';
 import { CellBook } from './cells.ts';
@@ -75,9 +76,10 @@ class Sent implements Downstream {
 
 const encode = (entry: Entry): Buffer => Buffer.from(JSON.stringify(entry));
 
-function setup(out = new Sent()): { out: Sent; publisher: Publisher; book: CellBook } {
+function setup(out = new Sent()): { out: Sent; publisher: Publisher; book: CellBook; refused: string[] } {
   const book = new CellBook(() => 0, { route: 20, endpoint: 50 });
-  return { out, publisher: new Publisher(out, book, encode), book };
+  const refused: string[] = [];
+  return { out, publisher: new Publisher(out, book, encode, (key) => refused.push(key)), book, refused };
 }
 
 test('a revision carries entries, their cells and their sockets', () => {
@@ -154,4 +156,19 @@ test('a controller that comes back removes what is gone and keeps cells where th
     'remove rule/HTTPRoute/default/a/0',
   ]);
   assert.equal(String(out.entries.get('cells/route/default/b')), before);
+});
+
+test('an entry that is too large to be sent is refused, and its neighbours are sent', () => {
+  const { out, publisher, refused } = setup();
+  publisher.publish({ upserts: [rule('default/a'), rule('default/b')], removals: [] });
+  out.take();
+  const huge = { ...rule('default/a'), name: 'x'.repeat(LIMITS.FRAME_BYTES) };
+  publisher.publish({ upserts: [huge, rule('default/b', 0, 'GET')], removals: [] });
+  assert.deepEqual(refused, ['rule/HTTPRoute/default/a/0']);
+  assert.deepEqual(out.take(), [
+    'begin 2',
+    'remove rule/HTTPRoute/default/a/0',
+    'put rule/HTTPRoute/default/b/0',
+    'commit 2',
+  ]);
 });

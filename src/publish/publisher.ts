@@ -1,6 +1,7 @@
 // Turns what the translator changed into one revision on the config stream: entries as bytes, the cells they count in, the
 // sockets they need. Equal bytes are no change, so a controller that comes back says nothing new when nothing is new.
 
+import { LIMITS } from '../base/limits.ts';
 import type { CellsEntry, ClusterEntry, Delta, Entry, Key, ListenerEntry } from '../ir/ir.ts';
 import type { CellBook } from './cells.ts';
 
@@ -14,6 +15,9 @@ export interface Downstream {
   commit(revision: number): void;
 }
 
+/** Its key stands in the same frame. */
+const LARGEST_ENTRY = LIMITS.FRAME_BYTES - 4096;
+
 /** Keys of what is kept for the controller itself; no worker looks at them. */
 export const STATE_PREFIX = 'state/';
 
@@ -21,6 +25,7 @@ export class Publisher {
   readonly #out: Downstream;
   readonly #book: CellBook;
   readonly #encode: (entry: Entry) => Buffer;
+  readonly #refused: (key: Key, bytes: number) => void;
   /** What the keeper has. */
   readonly #sent = new Map<Key, Buffer>();
   readonly #listeners = new Map<Key, ListenerEntry>();
@@ -33,10 +38,17 @@ export class Publisher {
   #revision = 0;
   #segments = 1;
 
-  constructor(out: Downstream, book: CellBook, encode: (entry: Entry) => Buffer) {
+  /** `refused` is told of an entry that is too large to be sent, with its size in bytes. */
+  constructor(
+    out: Downstream,
+    book: CellBook,
+    encode: (entry: Entry) => Buffer,
+    refused: (key: Key, bytes: number) => void,
+  ) {
     this.#out = out;
     this.#book = book;
     this.#encode = encode;
+    this.#refused = refused;
   }
 
   get revision(): number {
@@ -85,7 +97,14 @@ export class Publisher {
       this.#forgetCluster(key, revision, change);
     }
     for (const entry of delta.upserts) {
-      change.set(entry.key, this.#encode(entry));
+      const value = this.#encode(entry);
+      if (value.length > LARGEST_ENTRY) {
+        // It cannot travel: whatever stood under its key goes, its neighbours are not harmed.
+        this.#refused(entry.key, value.length);
+        change.set(entry.key, null);
+        continue;
+      }
+      change.set(entry.key, value);
       if (entry.kind === 'listener') {
         this.#listeners.set(entry.key, entry);
         sockets = true;
