@@ -97,6 +97,13 @@ onBoth('hop-by-hop fields and those Connection names end here (RFC 9110 section 
   assert.deepEqual(answer.get('x-kept'), ['2']);
 });
 
+onBoth('an https target in the clear is misdirected and reaches no backend (RFC 9110 section 7.4)', async (net) => {
+  const { status, target, rig } = await through(net, 'GET https://a.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n');
+  assert.equal(status, 421);
+  assert.equal(target, '');
+  assert.equal(rig.records.last.flags, 'NR');
+});
+
 onBoth('Host is kept; an absolute target replaces it (RFC 9112 section 3.2.2)', async (net) => {
   const kept = await through(net, 'GET / HTTP/1.1\r\nHost: A.Example:8080\r\n\r\n');
   assert.deepEqual(kept.seen.get('host'), ['A.Example:8080']);

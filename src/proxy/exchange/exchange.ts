@@ -16,7 +16,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, ENDPOINT, limitCell } from '../../telemetry/layout.ts';
 import { AccessRecord, RECORD_AGENT_BYTES, RECORD_HOST_BYTES, RECORD_PATH_BYTES } from '../../telemetry/record.ts';
-import { type Head, METHOD } from '../head.ts';
+import { type Head, METHOD, SCHEME } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import { normalizeTarget } from '../route/normalize.ts';
 import type { Cluster } from '../upstream/cluster.ts';
@@ -183,6 +183,10 @@ export class Exchange implements TimerSink {
     const router = listener.router;
     if (!normalizeTarget(mem, head)) {
       this.fail(FAULTS.badRequest);
+      return;
+    }
+    if (head.scheme === SCHEME.HTTPS && !(this.down as Downstream).secure) {
+      this.fail(FAULTS.misdirected);
       return;
     }
     // CONNECT asks for a tunnel, which no rule offers (RFC 9110 section 9.3.6).
