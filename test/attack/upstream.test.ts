@@ -23,11 +23,12 @@ interface Sent {
 }
 
 /** One request after the other on one connection. */
-async function ask(client: Wire, method: string, id: string): Promise<Sent> {
+async function ask(client: Wire, method: string, id: string, mayClose = false): Promise<Sent> {
   const body = method === 'POST' ? 'Content-Length: 4\r\n\r\nbody' : '\r\n';
   client.trySend(`${method} /${id} HTTP/1.1\r\nHost: a.example\r\n${body}`);
   const answer = await client.readMessage();
-  if (answer.headers.get('connection')?.[0] === 'close') throw new Error(`${id}: ${answer.status} and close`);
+  if (!mayClose && answer.headers.get('connection')?.[0] === 'close')
+    throw new Error(`${id}: ${answer.status} and close`);
   return { id, status: answer.status, body: Buffer.from(answer.body).toString() };
 }
 
@@ -82,12 +83,13 @@ test('those were found out by retries', async () => {
 
 test('a backend that resets at once', async () => {
   target.backend.reset((wire) => wire.reset());
-  const client = await target.connect();
   for (let i = 0; i < 20; i++) {
-    const { status } = await ask(client, i % 2 === 0 ? 'GET' : 'POST', `r${i}`);
+    // The reset may be found while connecting, when nothing of the content was read yet: then the connection ends, too.
+    const client = await target.connect();
+    const { status } = await ask(client, i % 2 === 0 ? 'GET' : 'POST', `r${i}`, true);
     assert.ok(status === 502 || status === 503, String(status));
+    client.close();
   }
-  client.close();
 });
 
 test('a backend that reads the request and resets is not asked again', async () => {
