@@ -179,9 +179,9 @@ export const LIMITS = {
   /** Of each worker's newest log lines, what /requests looks at. */
   RECENT_BYTES: 1 * MB,
   /** Taken out of one ring at a time. */
-  LOG_BATCH_BYTES: 4 * MB,
+  LOG_BATCH_BYTES: 128 * KB,
   /** How often rings are looked at while lines come, and while none do. */
-  LOG_BUSY_MS: 50,
+  LOG_BUSY_MS: 5,
   LOG_IDLE_MS: 100,
   CELLS_PER_SEGMENT: 131_072,
   SEGMENTS: 256,

@@ -77,7 +77,8 @@ export class LogWriter {
     } else {
       this.#write(this.#shape(pieces), () => {
         ring.consume(sizeOf(pieces));
-        this.#round(index + 1, true);
+        // Small writes one after the other: a long one would keep a worker on the same core waiting for milliseconds.
+        this.#round(ring.waiting >= LIMITS.LOG_BATCH_BYTES ? index : index + 1, true);
       });
     }
   }
