@@ -5,10 +5,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { circumstances, writeResult } from './result.ts';
 import { median } from './stats.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -193,10 +194,7 @@ try {
   }
   await sleep(2_000);
   const result = {
-    date: new Date().toISOString(),
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).trim(),
-    machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`,
-    node: process.version,
+    ...circumstances(),
     command: `bin/node bench/macro/accept.ts --seconds ${args.seconds} --rounds ${args.rounds} --kills ${args.kills}`,
     what: '2 workers; share: of the busier one; cpuUs: of both workers per connection; killing: a worker every 1.5 s while 16 clients make a connection per request (late: over 100 ms)',
     churn: {
@@ -208,8 +206,7 @@ try {
     burstOfKeptConnections: { share: median(bursts), worst: Math.max(...bursts) },
     killing: await killing(Number(args.kills)),
   };
-  const out = isAbsolute(args.out) ? args.out : join(here, '../results', args.out);
-  writeFileSync(`${out}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  writeResult(args.out, result);
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 } finally {
   rauta.kill('SIGTERM');

@@ -3,13 +3,14 @@
 // `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--seconds 3] [--rounds 30] [--out NAME]`
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { measure, type Sample, WORKS, type Work } from './measure.ts';
 import { PEERS, type Peer, startPeer } from './peers.ts';
+import { circumstances, writeResult } from './result.ts';
 import { median, type Ratio, ratio } from './stats.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -134,25 +135,19 @@ try {
     process.stdout.write(`${work.what}\n`);
     rows.push(...(await rounds(work, peers, Number(args.seconds), Number(args.rounds))));
   }
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).trim();
-  const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`;
   const result = {
-    date: new Date().toISOString(),
-    commit,
-    machine,
-    node: process.version,
+    ...circumstances(),
     method:
       'paired interleaved rounds, CPU of all processes of the proxy (schedstat), proxy on core 0, wrk and backend on core 1',
     seconds: Number(args.seconds),
     peers: peers.map(({ name, version }) => ({ name, version })),
     rows,
   };
-  const out = isAbsolute(args.out) ? args.out : join(here, '../results', args.out);
-  writeFileSync(`${out}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  const out = writeResult(args.out, result);
   const text = table(rows, peers);
   writeFileSync(
     `${out}.md`,
-    `# CPU per request, side by side\n\n${result.date}, commit ${commit}, ${machine}, Node ${process.version}. \`make bench\`\n\nxN: how many times less CPU than nginx (95 % interval, rounds). Access log, timeouts, limits, X-Forwarded-* and X-Request-ID on everywhere.\n\n${text}`,
+    `# CPU per request, side by side\n\n${result.date}, commit ${result.commit}, ${result.machine}, Node ${result.node}. \`make bench\`\n\nxN: how many times less CPU than nginx (95 % interval, rounds). Access log, timeouts, limits, X-Forwarded-* and X-Request-ID on everywhere.\n\n${text}`,
   );
   process.stdout.write(`\n${text}`);
 } finally {

@@ -2,17 +2,17 @@
 // puts a file in its place until the first answer other than 404. Meanwhile traffic flows, and any failed request is counted.
 // `bin/node bench/macro/propagation.ts [--routes 5000] [--changes 100] [--out propagation]`
 
-import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { circumstances, writeResult } from './result.ts';
 import { median } from './stats.ts';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
 const PORT = 19_080;
 const ADMIN_PORT = 19_090;
 const ROUTES_PER_FILE = 100;
@@ -181,10 +181,7 @@ try {
   const quantile = (q: number): number =>
     samples[Math.min(samples.length - 1, Math.ceil(q * samples.length) - 1)] as number;
   const result = {
-    date: new Date().toISOString(),
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).trim(),
-    machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`,
-    node: process.version,
+    ...circumstances(),
     command: `bin/node bench/macro/propagation.ts --routes ${routes} --changes ${changes}`,
     what: 'ms from the rename of a new route file until its first 200, polled every ms over one connection, traffic on other routes meanwhile',
     routes,
@@ -203,8 +200,7 @@ try {
       .filter((l) => l !== '' && !l.startsWith('#')).length,
   };
   load = { ok: 0, failed: 0 };
-  const out = isAbsolute(args.out) ? args.out : join(here, '../results', args.out);
-  writeFileSync(`${out}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  writeResult(args.out, result);
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 } finally {
   rauta.kill('SIGTERM');

@@ -6,10 +6,11 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { cpus, loadavg, tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { circumstances, writeResult } from './result.ts';
 import { median } from './stats.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -137,10 +138,7 @@ try {
     probes: rows.reduce((n, r) => n + r.probes, 0),
   });
   const result = {
-    date: new Date().toISOString(),
-    commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).trim(),
-    machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`,
-    node: process.version,
+    ...circumstances(),
     load: loadavg()[0],
     command: `bin/node bench/macro/replace.ts --samples ${args.samples}`,
     what: 'ms from SIGKILL of a worker until the last of 16 connections made at that moment was answered; 2 workers, wrk with 128 connections on the same 2 cores',
@@ -148,8 +146,7 @@ try {
     withSpare: row(samples.map((s) => s.spare)),
     bothAtOnce: row(samples.map((s) => s.cold)),
   };
-  const out = isAbsolute(args.out) ? args.out : join(here, '../results', args.out);
-  writeFileSync(`${out}.json`, `${JSON.stringify(result, null, 2)}\n`);
+  writeResult(args.out, result);
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
 } finally {
   backend.kill('SIGKILL');

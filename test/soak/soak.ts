@@ -2,17 +2,12 @@
 // byte for byte at both ends, while some clients abort at random. Anything wrong, or memory that keeps growing, is a failure.
 // `bin/node test/soak/soak.ts [--seconds 600] [--connections 64] [--seed 1] [--out soak]`
 
-import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cpus } from 'node:os';
-import { isAbsolute, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { circumstances, writeResult } from '../../bench/macro/result.ts';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
 const MAX_BYTES = 10 * 1024 * 1024;
 const ABORT_SHARE = 0.03;
 const PIECE = 64 * 1024;
@@ -216,10 +211,7 @@ const code = await rauta.stop();
 backend.close();
 backend.closeAllConnections();
 const result = {
-  date: new Date().toISOString(),
-  commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: here, encoding: 'utf8' }).trim(),
-  machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()}`,
-  node: process.version,
+  ...circumstances(),
   command: `bin/node test/soak/soak.ts --seconds ${seconds} --connections ${connections} --seed ${args.seed}`,
   ...tally,
   complaints,
@@ -228,8 +220,7 @@ const result = {
   memoryFlatAfterWarmUp: flat,
   memory: memory.filter((_, i) => i % Math.max(1, Math.floor(memory.length / 20)) === 0),
 };
-const out = isAbsolute(args.out) ? args.out : join(here, '../../bench/results', args.out);
-writeFileSync(`${out}.json`, `${JSON.stringify(result, null, 2)}\n`);
+writeResult(args.out, result);
 const good = tally.wrong === 0 && tally.failed === 0 && deaths === 0 && code === 0 && flat && tally.exchanges > 0;
 process.stdout.write(
   `${good ? 'good' : `BAD: ${complaints.join('; ')}`}: ${tally.exchanges} exchanges, ${tally.wrong} wrong, ${tally.failed} failed, memory ${flat ? 'flat' : 'growing'}\n`,
