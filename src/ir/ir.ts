@@ -5,6 +5,9 @@
 /** `listener/<address>:<port>`, `rule/<kind>/<namespace>/<name>/<index>`, `cluster/<kind>/<namespace>/<name>/<port>`, `cells/<key>`. */
 export type Key = string;
 
+/** Keys of what the controller keeps for itself beside the entries; no worker is given them. */
+export const STATE_PREFIX = 'state/';
+
 export type Entry = ListenerEntry | RuleEntry | ClusterEntry | CellsEntry;
 
 /** One socket, keyed by address and port; several Gateways may share it. */

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { AdminServer } from '../admin/server.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { Logger } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import { encodeEntry } from '../ir/codec.ts';
 import type { ListenerEntry } from '../ir/ir.ts';
 import {
@@ -21,10 +21,12 @@ import { type Downstream, Publisher } from '../publish/publisher.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
 import { LogWriter } from './log-writer.ts';
+import { stderrLogger } from './logger.ts';
 import { Numbers } from './metrics.ts';
 import type { Options } from './options.ts';
 import { CHANNEL_FD } from './process.ts';
 import { Resources } from './resources.ts';
+import { mapSegment } from './segments.ts';
 import type { ControllerState } from './state.ts';
 import { Channel, type ChannelOwner } from './stream/channel.ts';
 import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from './stream/frames.ts';
@@ -32,7 +34,6 @@ import type { FromController, ToController } from './stream/messages.ts';
 import { ControllerView } from './view.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
-const SEGMENT_BYTES = LIMITS.CELLS_PER_SEGMENT * 8;
 
 class Controller implements ChannelOwner, Downstream {
   readonly #channel: Channel;
@@ -129,10 +130,8 @@ class Controller implements ChannelOwner, Downstream {
   }
 
   #addSlot(cellsFd: number, ringFd: number): void {
-    const segment = (index: number): Float64Array =>
-      new Float64Array(mapShared(cellsFd, index * SEGMENT_BYTES, SEGMENT_BYTES));
     // The keeper makes the memory larger before a cell in it is assigned, so every cell we know of can be mapped.
-    this.#numbers.slots.push(new Cells(segment(0), segment));
+    this.#numbers.slots.push(new Cells(mapSegment(cellsFd, 0), (index) => mapSegment(cellsFd, index)));
     this.#rings.push(new RingReader(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES))));
   }
 
@@ -219,10 +218,6 @@ class Controller implements ChannelOwner, Downstream {
   #say(message: FromController): void {
     this.#channel.message(message);
   }
-}
-
-function stderrLogger(level: Options['logLevel'], json: boolean): Logger {
-  return Logger.to({ write: (line) => process.stderr.write(line), now: () => new Date() }, { level, json });
 }
 
 export function runController(): void {

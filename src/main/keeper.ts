@@ -4,6 +4,7 @@
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { STATE_PREFIX } from '../ir/ir.ts';
 import { type NativeIo, openNative, Reactor } from '../native/index.ts';
 import { Backoff } from './backoff.ts';
 import type { Options } from './options.ts';
@@ -15,7 +16,6 @@ import type { FromController, SocketWish, ToController } from './stream/messages
 import { Snapshot } from './stream/snapshot.ts';
 import { Takeover } from './takeover.ts';
 
-const STATE_PREFIX = 'state/';
 const KEEPER_ARENA_BYTES = 64 * 1024 * 1024;
 
 interface Incoming {
@@ -264,7 +264,7 @@ export class Keeper {
       sockets === null || this.#leaving ? { opened: [], closing: [] } : this.#wantSockets(sockets);
     const frames = encodeChange(revision, false, forWorkers);
     for (const worker of this.#slots.workers) {
-      if (worker.loaded && worker.outbox.takesChange()) this.#send(worker, revision, frames, opened);
+      if (worker.loaded && worker.outbox.takesChange()) this.#send(worker, frames, opened);
     }
     this.#close(closing);
     this.#catchUp();
@@ -291,7 +291,7 @@ export class Keeper {
     worker.outbox.behind = false;
     const frames = encodeChange(this.#snapshot.revision, true, this.#snapshot.entries);
     const sockets = [...this.#sockets.open.values()].filter((s) => this.#snapshot.entries.has(s.wish.key));
-    this.#send(worker, this.#snapshot.revision, frames, sockets);
+    this.#send(worker, frames, sockets);
   }
 
   #catchUp(): void {
@@ -300,10 +300,9 @@ export class Keeper {
         this.#synchronise(worker);
   }
 
-  #send(worker: WorkerProcess, revision: number, frames: Change, opened: readonly OpenSocket[]): void {
+  #send(worker: WorkerProcess, frames: Change, opened: readonly OpenSocket[]): void {
     const channel = worker.child.channel;
     const slot = (worker.slot as Slot).index;
-    worker.sent = revision;
     channel.send(frames.head);
     for (const { wish, handles } of opened)
       this.#slots.say(worker, { type: 'socket', key: wish.key }, [this.#io.fdOf(handles[slot] as number)]);

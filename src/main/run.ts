@@ -2,8 +2,8 @@
 
 import { existsSync } from 'node:fs';
 import { EXIT, ExitError } from '../base/errors.ts';
-import { Logger } from '../base/log.ts';
 import { environmentObjects } from '../source/environment.ts';
+import { stderrLogger } from './logger.ts';
 import { FLAGS, type Parsed, parseOptions, suggestion, variableOf } from './options.ts';
 import { CHILD_COMMAND } from './process.ts';
 import { environmentOf } from './sources.ts';
@@ -56,10 +56,7 @@ async function dispatch(argv: readonly string[]): Promise<number> {
 
 async function serve(argv: readonly string[]): Promise<number> {
   const { options, warnings }: Parsed = parseOptions(argv, process.env, process.stderr.isTTY === true);
-  const log = Logger.to(
-    { write: (line) => process.stderr.write(line), now: () => new Date() },
-    { level: options.logLevel, json: options.logFormat === 'json' },
-  );
+  const log = stderrLogger(options.logLevel, options.logFormat === 'json');
   for (const warning of warnings) log.warn(warning);
   for (const path of options.config)
     if (!existsSync(path)) throw new ExitError(EXIT.configuration, `--config ${path}: no such file or folder`);

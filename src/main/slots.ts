@@ -1,28 +1,23 @@
 // The worker slots: who serves in each, what it has, when it is replaced. A slot outlives its workers: its listening
 // sockets, counters and log ring stay, so that a death loses only what was on the dead worker's own connections.
 
-import { closeSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { createShared, growShared, mapShared, type NativeIo } from '../native/index.ts';
+import { createShared, growShared, type NativeIo } from '../native/index.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { ringBytes } from '../telemetry/log-ring.ts';
 import { Backoff } from './backoff.ts';
 import { type Child, startChild } from './process.ts';
-import type { Channel } from './stream/channel.ts';
+import { mapSegment, SEGMENT_BYTES } from './segments.ts';
 import { FRAME, type Frame } from './stream/frames.ts';
 import type { FromWorker, ToWorker, WorkerSettings, WorkerState } from './stream/messages.ts';
 import { Outbox } from './stream/outbox.ts';
-
-const SEGMENT_BYTES = LIMITS.CELLS_PER_SEGMENT * 8;
 
 /** A process that is, or can become, the worker of a slot. */
 export interface WorkerProcess {
   readonly child: Child;
   slot: Slot | null;
   loaded: boolean;
-  /** Sent to it last; it may not have acked yet. */
-  sent: number;
   acked: number;
   readonly outbox: Outbox;
   /** The revision it refused last: it is not asked to take that one again. */
@@ -46,7 +41,7 @@ export class Slot {
     this.index = index;
     this.cellsFd = createShared(`rauta-cells-${index}`, SEGMENT_BYTES);
     this.ringFd = createShared(`rauta-log-${index}`, ringBytes(LIMITS.LOG_RING_BYTES));
-    this.cells = new Float64Array(mapShared(this.cellsFd, 0, SEGMENT_BYTES));
+    this.cells = mapSegment(this.cellsFd, 0);
   }
 
   grow(segments: number): void {
@@ -61,11 +56,6 @@ export class Slot {
       this.beatMs = nowMs;
     }
     return nowMs - this.beatMs <= LIMITS.HEARTBEAT_STALL_MS;
-  }
-
-  close(): void {
-    closeSync(this.cellsFd);
-    closeSync(this.ringFd);
   }
 }
 
@@ -177,7 +167,6 @@ export class Slots {
       child: null as unknown as Child,
       slot,
       loaded: false,
-      sent: 0,
       acked: 0,
       outbox: null as unknown as Outbox,
       refused: 0,
@@ -273,5 +262,3 @@ export class Slots {
     else setTimeout(() => !this.#stopping && slot.worker === null && this.#spawn(slot), wait);
   }
 }
-
-export type { Channel };

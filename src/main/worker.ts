@@ -3,12 +3,13 @@
 
 import { closeSync, readFileSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
-import { Logger } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
 import { decodeEntry } from '../ir/codec.ts';
 import type { Entry, Key } from '../ir/ir.ts';
 import {
+  cpuSeconds,
   forbidCoreDumps,
   mapShared,
   type NativeIo,
@@ -22,13 +23,14 @@ import { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
+import { stderrLogger } from './logger.ts';
 import { CHANNEL_FD } from './process.ts';
+import { mapSegment } from './segments.ts';
 import { Channel, type ChannelOwner } from './stream/channel.ts';
 import { decodePut, FRAME, type Frame } from './stream/frames.ts';
 import type { FromWorker, ToWorker, WorkerSettings } from './stream/messages.ts';
 
 const HEARTBEAT = 0;
-const SEGMENT_BYTES = LIMITS.CELLS_PER_SEGMENT * 8;
 
 interface Revision {
   readonly number: number;
@@ -36,7 +38,6 @@ interface Revision {
   readonly upserts: Map<Key, Entry>;
   readonly removals: Set<Key>;
   readonly sockets: { key: Key; handle: Handle }[];
-  readonly unsockets: Key[];
 }
 
 class Worker implements ChannelOwner, TimerSink {
@@ -51,12 +52,12 @@ class Worker implements ChannelOwner, TimerSink {
   #pending: Revision | null = null;
   /** Listening sockets: our duplicates of the keeper's. */
   readonly #sockets = new Map<Key, Handle>();
-  #turns = 0;
+  #cpuSeconds = 0;
   #drainTimeoutMs = 0;
 
   constructor(io: NativeIo) {
     this.#io = io;
-    this.#log = stderrLogger({ logLevel: 'info', logJson: true });
+    this.#log = stderrLogger('info', true);
     this.#channel = new Channel(io, io.adopt(CHANNEL_FD), this);
     this.#say({ type: 'loaded' });
   }
@@ -65,7 +66,7 @@ class Worker implements ChannelOwner, TimerSink {
     if (frame.type === FRAME.MESSAGE) this.#onMessage(JSON.parse(frame.body.toString()) as ToWorker);
     else if (frame.type === FRAME.BEGIN) {
       const { revision, full } = JSON.parse(frame.body.toString()) as { revision: number; full: boolean };
-      this.#pending = { number: revision, full, upserts: new Map(), removals: new Set(), sockets: [], unsockets: [] };
+      this.#pending = { number: revision, full, upserts: new Map(), removals: new Set(), sockets: [] };
     } else if (frame.type === FRAME.PUT) {
       const { key, value } = decodePut(frame.body);
       this.#revision().upserts.set(key, decodeEntry(value));
@@ -81,9 +82,11 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   onTimer(timer: Timer): void {
-    const cpu = process.cpuUsage();
     this.#measureMemory();
-    this.#cells.set(CELL.CPU_SECONDS, (cpu.user + cpu.system) / 1e6);
+    const cpu = cpuSeconds();
+    // Added, not set: a counter of the slot, which outlives this worker.
+    this.#cells.add(CELL.CPU_SECONDS, cpu - this.#cpuSeconds);
+    this.#cpuSeconds = cpu;
     this.#cells.set(CELL.ARENA_BYTES, this.#io.arena.inUse);
     this.#beat();
     this.#io.timers.arm(timer, this.#io.nowMs, LIMITS.HEARTBEAT_MS);
@@ -98,8 +101,7 @@ class Worker implements ChannelOwner, TimerSink {
         this.#addSocket(message.key, this.#io.adopt(this.#channel.takeFd()));
         break;
       case 'unsocket':
-        if (this.#pending !== null) this.#pending.unsockets.push(message.key);
-        else this.#removeSocket(message.key);
+        this.#removeSocket(message.key);
         break;
       case 'logLevel':
         this.#log.level = message.level;
@@ -112,10 +114,10 @@ class Worker implements ChannelOwner, TimerSink {
 
   #assign(slot: number, settings: WorkerSettings, cellsFd: number, ringFd: number): void {
     this.#drainTimeoutMs = settings.drainTimeoutMs;
-    this.#log = stderrLogger(settings).with({ worker: slot });
-    const segment = (index: number): Float64Array =>
-      new Float64Array(mapShared(cellsFd, index * SEGMENT_BYTES, SEGMENT_BYTES));
-    this.#cells = new Cells(segment(0), (index) => (index < LIMITS.SEGMENTS ? segment(index) : null));
+    this.#log = stderrLogger(settings.logLevel, settings.logJson).with({ worker: slot });
+    this.#cells = new Cells(mapSegment(cellsFd, 0), (index) =>
+      index < LIMITS.SEGMENTS ? mapSegment(cellsFd, index) : null,
+    );
     this.#cells.zeroGauges();
     const ring = new RingWriter(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES)));
     closeSync(ringFd);
@@ -141,8 +143,7 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   #beat(): void {
-    this.#cells.set(CELL.HEARTBEAT_MS, this.#io.nowMs);
-    this.#cells.set(CELL.TURNS_TOTAL, ++this.#turns);
+    this.#cells.add(CELL.TURNS_TOTAL, 1);
   }
 
   #revision(): Revision {
@@ -151,7 +152,7 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   #commit(): void {
-    const { number, full, upserts, removals, sockets, unsockets } = this.#revision();
+    const { number, full, upserts, removals, sockets } = this.#revision();
     this.#pending = null;
     const engine = this.#engine as Engine;
     if (full) for (const key of this.#keys) if (!upserts.has(key)) removals.add(key);
@@ -167,7 +168,6 @@ class Worker implements ChannelOwner, TimerSink {
     }
     for (const key of removals) this.#keys.delete(key);
     for (const key of upserts.keys()) this.#keys.add(key);
-    for (const key of unsockets) this.#removeSocket(key);
     for (const { key, handle } of sockets) this.#listen(key, handle);
     this.#cells.set(CELL.REVISION, number);
     this.#cells.add(CELL.REVISIONS_APPLIED_TOTAL, 1);
@@ -221,13 +221,6 @@ function clientConnections(): number {
   const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
   if (limit === undefined) return LIMITS.DOWNSTREAM_CONNECTIONS;
   return Math.min(LIMITS.DOWNSTREAM_CONNECTIONS, Number(limit) >> 1);
-}
-
-function stderrLogger(settings: Pick<WorkerSettings, 'logLevel' | 'logJson'>): Logger {
-  return Logger.to(
-    { write: (line) => process.stderr.write(line), now: () => new Date() },
-    { level: settings.logLevel, json: settings.logJson },
-  );
 }
 
 /** Root becomes `user`; everybody loses the way back, core dumps and outliving the keeper. */

@@ -2,7 +2,15 @@
 // sockets they need. Equal bytes are no change, so a controller that comes back says nothing new when nothing is new.
 
 import { LIMITS } from '../base/limits.ts';
-import type { CellsEntry, ClusterEntry, Delta, Entry, Key, ListenerEntry } from '../ir/ir.ts';
+import {
+  type CellsEntry,
+  type ClusterEntry,
+  type Delta,
+  type Entry,
+  type Key,
+  type ListenerEntry,
+  STATE_PREFIX,
+} from '../ir/ir.ts';
 import type { CellBook } from './cells.ts';
 
 /** Where a revision goes. */
@@ -17,9 +25,6 @@ export interface Downstream {
 
 /** Its key stands in the same frame. */
 const LARGEST_ENTRY = LIMITS.FRAME_BYTES - 4096;
-
-/** Keys of what is kept for the controller itself; no worker looks at them. */
-export const STATE_PREFIX = 'state/';
 
 export class Publisher {
   readonly #out: Downstream;

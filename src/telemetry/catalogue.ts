@@ -80,7 +80,7 @@ export const METRICS = {
   configRefused: metric('rauta_config_refused_total', 'counter', 'Revisions that a worker refused.'),
   workers: metric('rauta_workers', 'gauge', 'Worker slots by state.', 'state'),
   workerRestarts: metric('rauta_worker_restarts_total', 'counter', 'Workers replaced, by cause.', 'cause'),
-  workerCpu: metric('rauta_worker_cpu_seconds_total', 'counter', 'CPU used by the workers that serve now.', 'worker'),
+  workerCpu: metric('rauta_worker_cpu_seconds_total', 'counter', 'CPU used by the workers of a slot.', 'worker'),
   workerRss: metric('rauta_worker_resident_memory_bytes', 'gauge', 'Resident memory of a worker.', 'worker'),
   workerArena: metric('rauta_worker_arena_bytes', 'gauge', 'Buffer memory a worker holds.', 'worker'),
   workerTurns: metric('rauta_worker_turns_total', 'counter', 'Event loop turns that handled something.', 'worker'),

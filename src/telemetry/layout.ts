@@ -6,7 +6,6 @@ import type { LIMITS } from '../base/limits.ts';
 /** Fixed cells of every worker slot: name -> cell id. */
 export const CELL = {
   // gauges first: [0, GAUGES)
-  HEARTBEAT_MS: 0,
   PID: 1,
   REVISION: 2,
   CONNECTIONS: 3,

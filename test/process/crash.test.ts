@@ -25,8 +25,8 @@ async function counters(rauta: Rauta): Promise<Map<string, number>> {
     if (line === '' || line.startsWith('#')) continue;
     const name = (/^[^{ ]+/.exec(line) as RegExpExecArray)[0];
     const type = types.get(name) ?? types.get(name.replace(/_(bucket|sum|count)$/, ''));
-    // CPU and turns are of the processes that live now.
-    if (type === 'gauge' || /^(process_|rauta_worker_)/.test(name)) continue;
+    // What a controller says of itself begins anew with it.
+    if (type === 'gauge' || /^process_/.test(name)) continue;
     out.set(line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1)));
   }
   return out;
