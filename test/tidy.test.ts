@@ -60,6 +60,13 @@ function imports(file: File): string[] {
   ].map((m) => (m[1] ?? m[2] ?? m[3]) as string);
 }
 
+test('TypeScript everywhere but the entry', () => {
+  assert.deepEqual(
+    globSync(['src/**/*.{js,mjs,cjs}', 'test/**/*.{js,mjs,cjs}', 'tools/**/*.{js,mjs,cjs}'], { cwd: root }),
+    ['src/main/main.js'],
+  );
+});
+
 test('rooms import only downwards', () => {
   const wrong: string[] = [];
   for (const file of product) {

@@ -128,6 +128,8 @@ export const LIMITS = {
   RESTART_STABLE_MS: 30_000,
   STORM_WINDOW_MS: 60_000,
   STORM_DEATHS: 5,
+  /** Filling the compile cache before the first start of a version. */
+  COMPILE_MS: 30_000,
   /** A spare worker is started this long after the others serve. */
   SPARE_DELAY_MS: 1_000,
   /** The controller may take this long to write what is left in the log rings. */

@@ -139,6 +139,7 @@ const VARIABLES = [
   'RAUTA_TLS_KEY',
   'RAUTA_K8S_MODE',
   'RAUTA_ENABLE_OBSERVABILITY',
+  'RAUTA_COMPILE_CACHE',
 ];
 
 function usage(message: string): ExitError {

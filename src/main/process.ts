@@ -8,9 +8,17 @@ import { Channel, type ChannelOwner } from './stream/channel.ts';
 export const CHANNEL_FD = 3;
 export type ChildRole = 'controller' | 'worker';
 
-const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 /** Role argument of a child: not part of the command line that users see. */
 export const CHILD_COMMAND = '__child';
+
+/** Arguments of Node for a child of ours. */
+export function childArgv(role: ChildRole | 'compile'): string[] {
+  return [...process.execArgv, MAIN, CHILD_COMMAND, role];
+}
+
+/** All that workers get of our environment: where compiled code is. */
+const KEPT = 'RAUTA_COMPILE_CACHE';
 
 export interface Child {
   readonly process: ChildProcess;
@@ -19,13 +27,13 @@ export interface Child {
 
 /**
  * Starts `role` in a session of its own, so that a terminal's Ctrl-C reaches the keeper alone.
- * Workers get an empty environment; the controller keeps ours (HOME, KUBECONFIG, resolver settings).
+ * Workers get an empty environment but for KEPT; the controller keeps ours (HOME, KUBECONFIG, resolver settings).
  */
 export function startChild(io: NativeIo, role: ChildRole, owner: ChannelOwner): Child {
   const [ours, theirs] = socketPair(io);
-  const child = spawn(process.execPath, [...process.execArgv, MAIN, CHILD_COMMAND, role], {
+  const child = spawn(process.execPath, childArgv(role), {
     stdio: ['ignore', role === 'controller' ? 'inherit' : 'ignore', 'inherit', io.fdOf(theirs)],
-    env: role === 'worker' ? {} : process.env,
+    env: role === 'worker' ? { [KEPT]: process.env[KEPT] } : process.env,
     detached: true,
   });
   io.close(theirs);

@@ -30,7 +30,8 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   const [command = 'help', ...rest] = argv;
   switch (command) {
     case CHILD_COMMAND:
-      if (rest[0] === 'worker') (await import('./worker.ts')).runWorker();
+      if (rest[0] === 'compile') await (await import('./compile-cache.ts')).compileAll();
+      else if (rest[0] === 'worker') (await import('./worker.ts')).runWorker();
       else (await import('./controller.ts')).runController();
       return EXIT.ok;
     case 'serve':
@@ -61,6 +62,7 @@ async function serve(argv: readonly string[]): Promise<number> {
   for (const path of options.config)
     if (!existsSync(path)) throw new ExitError(EXIT.configuration, `--config ${path}: no such file or folder`);
   if (options.backendAddresses.length > 0) environmentObjects(environmentOf(options));
+  (await import('./compile-cache.ts')).fillCompileCache(log);
   const { Keeper } = await import('./keeper.ts');
   const code = await new Keeper(options, log).run();
   process.exit(code);
