@@ -129,6 +129,8 @@ class Worker implements ChannelOwner, TimerSink {
       records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }),
       settings: { trustedProxies: settings.trustedProxies, maxConnections: clientConnections() },
     });
+    this.#io.onTurn(() => ring.publish());
+    process.on('exit', () => ring.publish());
     this.#io.onTurn(() => this.#beat());
     this.onTimer(this.#heartbeat);
   }

@@ -50,7 +50,7 @@ export const NAME = {
   HTTP2_SETTINGS: 41,
 } as const;
 
-/** Request methods as small integers: the index into METHODS; OTHER is any other token. Also the `method` label. */
+/** Request methods as small integers: the index into METHODS of telemetry/layout.ts; OTHER is any other token. */
 export const METHOD = {
   GET: 0,
   HEAD: 1,
@@ -63,18 +63,6 @@ export const METHOD = {
   TRACE: 8,
   OTHER: 9,
 } as const;
-export const METHODS = [
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'DELETE',
-  'PATCH',
-  'OPTIONS',
-  'CONNECT',
-  'TRACE',
-  'other',
-] as const;
 
 /** Scheme of an absolute target or of `:scheme`; NONE when the target has none (it is then that of the connection). */
 export const SCHEME = { NONE: 0, HTTP: 1, HTTPS: 2 } as const;

@@ -76,6 +76,37 @@ test('a request is one JSON line with the documented fields', () => {
   });
 });
 
+test('methods, statuses, flags, protocols and attempts of all kinds', () => {
+  const out = new Uint8Array(LINE_BYTES);
+  const view = new DataView(out.buffer);
+  const writer = new LineWriter(false);
+  const outcomes = [
+    [0, 'GET', 200, '', 11, 1],
+    [0, 'GET', 200, '', 10, 1],
+    [2, 'POST', 503, 'UO', 11, 3],
+    [2, 'POST', 503, '', 11, 0],
+    [0, 'GET', 200, '', 20, 1],
+    [8, 'TRACE', 405, '', 11, 1],
+    [9, 'PROP"FIND', 200, '', 11, 2],
+    [9, '', 400, 'DPE', 11, 0],
+    [0, 'GET', 200, '', 11, 1],
+  ] as const;
+  for (const [method, name, status, flags, version, attempts] of outcomes) {
+    const r = sample();
+    [r.methodStart, r.methodEnd] = put(r, bytesOf(name));
+    Object.assign(r, { method, status, flags, version, attempts });
+    const end = writer.format(out, view, 0, r);
+    const parsed = JSON.parse(Buffer.from(out.subarray(0, end)).toString()) as Record<string, unknown>;
+    const protocol = { 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2.0' }[version];
+    assert.deepEqual(
+      [parsed['method'], parsed['status'], parsed['flags'], parsed['protocol'], parsed['attempts']],
+      [name, status, flags, protocol, attempts],
+    );
+    assert.equal(parsed['request_bytes'], 17);
+    assert.equal(parsed['user_agent'], 'curl/8.0');
+  }
+});
+
 test('the query string is left out unless asked for', () => {
   assert.ok(!line(sample()).includes('secret'));
   assert.equal(JSON.parse(line(sample(), true)).path, '/api/users?secret=1');
@@ -147,6 +178,7 @@ test('a ring gives back what was written, over its end, and drops whole lines wh
     const text = bytesOf(`line ${i} ${'x'.repeat(i % 90)}\n`);
     if (writer.write(text, 0, text.length)) expected += Buffer.from(text).toString();
     else dropped++;
+    writer.publish();
     if (i % 37 === 0) seen += take(reader);
   }
   seen += take(reader);
@@ -165,6 +197,7 @@ test('the newest lines can be read again, whole, wherever the ring stands', () =
   for (let i = 0; i < 300; i++) {
     const text = bytesOf(`line ${i} ${'y'.repeat((i * 7) % 60)}\n`);
     assert.ok(writer.write(text, 0, text.length));
+    writer.publish();
     all += Buffer.from(text).toString();
     if (i % 3 === 0) take(reader);
     for (const size of [100, 300, 512, 5000]) {
@@ -184,6 +217,8 @@ test('positions survive wrapping around 2^32', () => {
   const reader = new RingReader(memory);
   const text = bytesOf('hello\nworld\n');
   assert.ok(writer.write(text, 0, text.length));
+  assert.equal(reader.waiting, 0, 'nothing is seen before it is published');
+  writer.publish();
   assert.equal(reader.waiting, 12);
   assert.equal(take(reader, 8), 'hello\n');
   assert.equal(take(reader, 80), 'world\n');

@@ -1,62 +1,68 @@
 // One finished request as one JSON line (docs/reference/access-log.md), written into a scratch buffer without strings.
 
-import { put, putDecimal } from '../base/bytes.ts';
+import { bytesOf, put, putDecimal } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
-import { Fragment } from './fragment.ts';
+import { Fragment, NO_FRAGMENT } from './fragment.ts';
 import { ESCAPE_FACTOR, putEscaped } from './json-bytes.ts';
+import { METHODS } from './layout.ts';
 import { type AccessRecord, RECORD_BYTES } from './record.ts';
 
-const TIME = new Fragment('{"time":"');
-const ID = new Fragment('Z","id":"');
+/** `{"time":"2026-01-02T03:04:05.678Z","id":"`, with the time put in its place. */
+const STAMP = '{"time":"0000-00-00T00:00:00.000Z","id":"';
+const STAMP_AT = 9;
 const CLIENT = new Fragment('","client":"');
 const METHOD = new Fragment('","method":"');
 const HOST = new Fragment('","host":"');
+/** By METHOD: `","method":"GET","host":"`; any other method is written out. */
+const METHOD_HOST = METHODS.map((name) => new Fragment(`","method":"${name}","host":"`));
+const OTHER = METHODS.length - 1;
 const PATH = new Fragment('","path":"');
-const PROTOCOL = new Fragment('","protocol":"HTTP/');
-const STATUS = new Fragment('","status":');
-const FLAGS = new Fragment(',"flags":"');
-const REQUEST_BYTES = new Fragment('","request_bytes":');
 const RESPONSE_BYTES = new Fragment(',"response_bytes":');
 const DURATION = new Fragment(',"duration_ms":');
 const UPSTREAM = new Fragment(',"upstream_ms":');
 const ATTEMPTS = new Fragment(',"attempts":');
 const AGENT = new Fragment(',"user_agent":"');
+const ONE_ATTEMPT_AGENT = new Fragment(',"attempts":1,"user_agent":"');
 const END = new Fragment('"}\n');
-const VERSIONS: Readonly<Record<number, Fragment>> = {
-  10: new Fragment('1.0'),
-  11: new Fragment('1.1'),
-  20: new Fragment('2.0'),
-};
+const VERSIONS: Readonly<Record<number, string>> = { 10: '1.0', 11: '1.1', 20: '2.0' };
 
-const STAMP_BYTES = 23;
+/** Fragments of an outcome (protocol, status, flags) that were met, at the most. */
+const OUTCOMES = 1024;
 
 /** Room for any line: what a client sent escaped at its worst, names from the configuration, fixed text. */
 export const LINE_BYTES = RECORD_BYTES * ESCAPE_FACTOR + LIMITS.LOG_RECORD_BYTES;
 
 export class LineWriter {
   readonly #withQuery: boolean;
-  /** `2026-01-02T03:04:05.678` of #stampMs. */
-  readonly #stamp = new Uint8Array(24);
+  /** STAMP with the time of #stampMs. */
+  readonly #stamp = new Uint8Array((STAMP.length + 7) & ~7);
   readonly #stampWords = new Float64Array(this.#stamp.buffer);
   #stampMs = -1;
   #second = -1;
+  /** `","protocol":"HTTP/1.1","status":200,"flags":"","request_bytes":` by what it says. */
+  readonly #outcomes = new Map<number | string, Fragment>();
+  #lastOutcome = 0;
+  #last = NO_FRAGMENT;
 
   constructor(withQuery: boolean) {
     this.#withQuery = withQuery;
+    this.#stamp.set(bytesOf(STAMP));
   }
 
   /** Formats `r` at out[at..], which has LINE_BYTES of room (`view` is the same memory); returns the offset behind its newline. */
   format(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
     const bytes = r.bytes;
-    let o = TIME.put(view, at);
-    o = this.#putTime(view, o, r.startWallMs);
-    o = ID.put(view, o);
+    let o = this.#putTime(view, at, r.startWallMs);
     o = putEscaped(out, view, o, bytes, r.view, r.idStart, r.idEnd);
     o = CLIENT.put(view, o);
     o = put(out, o, r.client);
-    o = METHOD.put(view, o);
-    o = putEscaped(out, view, o, bytes, r.view, r.methodStart, r.methodEnd);
-    o = HOST.put(view, o);
+    if (r.method < OTHER) {
+      o = (METHOD_HOST[r.method] as Fragment).put(view, o);
+    } else {
+      o = METHOD.put(view, o);
+      o = putEscaped(out, view, o, bytes, r.view, r.methodStart, r.methodEnd);
+      o = HOST.put(view, o);
+    }
     o = putEscaped(out, view, o, bytes, r.view, r.hostStart, r.hostEnd);
     o = PATH.put(view, o);
     o = putEscaped(out, view, o, bytes, r.view, r.pathStart, r.pathEnd);
@@ -64,13 +70,7 @@ export class LineWriter {
       out[o++] = 0x3f;
       o = putEscaped(out, view, o, bytes, r.view, r.queryStart, r.queryEnd);
     }
-    o = PROTOCOL.put(view, o);
-    o = (VERSIONS[r.version] ?? (VERSIONS[11] as Fragment)).put(view, o);
-    o = STATUS.put(view, o);
-    o = putDecimal(out, o, r.status);
-    o = FLAGS.put(view, o);
-    for (let i = 0; i < r.flags.length; i++) out[o++] = r.flags.charCodeAt(i);
-    o = REQUEST_BYTES.put(view, o);
+    o = this.#outcome(r.version, r.status, r.flags).put(view, o);
     o = putDecimal(out, o, r.requestBytes);
     o = RESPONSE_BYTES.put(view, o);
     o = putDecimal(out, o, r.responseBytes);
@@ -84,19 +84,41 @@ export class LineWriter {
     o = r.routeJson.put(view, o);
     o = r.backendJson.put(view, o);
     o = r.endpointJson.put(view, o);
-    o = ATTEMPTS.put(view, o);
-    o = putDecimal(out, o, r.attempts);
-    o = AGENT.put(view, o);
+    if (r.attempts === 1) {
+      o = ONE_ATTEMPT_AGENT.put(view, o);
+    } else {
+      o = ATTEMPTS.put(view, o);
+      o = putDecimal(out, o, r.attempts);
+      o = AGENT.put(view, o);
+    }
     o = putEscaped(out, view, o, bytes, r.view, r.agentStart, r.agentEnd);
     return END.put(view, o);
   }
 
-  /** `2026-01-02T03:04:05.678`: worked out once a millisecond, the calendar once a second. */
+  /** Nearly every request ends like the one before. */
+  #outcome(version: number, status: number, flags: string): Fragment {
+    const code = flags === '' ? status * 100 + version : 0;
+    if (code !== 0 && code === this.#lastOutcome) return this.#last;
+    const key = code !== 0 ? code : `${version} ${status} ${flags}`;
+    let found = this.#outcomes.get(key);
+    if (found === undefined) {
+      const protocol = `HTTP/${VERSIONS[version] ?? '1.1'}`;
+      found = new Fragment(`","protocol":"${protocol}","status":${status},"flags":"${flags}","request_bytes":`);
+      if (this.#outcomes.size < OUTCOMES) this.#outcomes.set(key, found);
+    }
+    if (code !== 0) {
+      this.#lastOutcome = code;
+      this.#last = found;
+    }
+    return found;
+  }
+
+  /** `{"time":"2026-01-02T03:04:05.678Z","id":"`: worked out once a millisecond, the calendar once a second. */
   #putTime(view: DataView, at: number, wallMs: number): number {
     if (wallMs !== this.#stampMs) this.#setStamp(wallMs);
     const words = this.#stampWords;
     for (let i = 0; i < words.length; i++) view.setFloat64(at + i * 8, words[i] as number, true);
-    return at + STAMP_BYTES;
+    return at + STAMP.length;
   }
 
   #setStamp(wallMs: number): void {
@@ -105,12 +127,12 @@ export class LineWriter {
     if (second !== this.#second) {
       this.#second = second;
       const text = new Date(second * 1000).toISOString();
-      for (let i = 0; i < STAMP_BYTES; i++) stamp[i] = text.charCodeAt(i);
+      for (let i = 0; i < 23; i++) stamp[STAMP_AT + i] = text.charCodeAt(i);
     }
     const ms = Math.floor(wallMs - second * 1000);
-    stamp[20] = 0x30 + Math.floor(ms / 100);
-    stamp[21] = 0x30 + (Math.floor(ms / 10) % 10);
-    stamp[22] = 0x30 + (ms % 10);
+    stamp[STAMP_AT + 20] = 0x30 + Math.floor(ms / 100);
+    stamp[STAMP_AT + 21] = 0x30 + (Math.floor(ms / 10) % 10);
+    stamp[STAMP_AT + 22] = 0x30 + (ms % 10);
     this.#stampMs = wallMs;
   }
 }

@@ -3,7 +3,7 @@
 
 import { FAULTS } from '../base/errors.ts';
 import { METRICS, type Metric } from './catalogue.ts';
-import { BACKEND_ERRORS, CELL, CODES, DURATION_BUCKETS, ENDPOINT, LIMITED, ROUTE } from './layout.ts';
+import { BACKEND_ERRORS, CELL, CODES, DURATION_BUCKETS, ENDPOINT, LIMITED, METHODS, ROUTE } from './layout.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 /** Reads one cell, summed over every worker slot. */
@@ -49,16 +49,14 @@ function numberText(value: number): string {
 /** Reads what one label counted at an offset of its block (telemetry/layout.ts ROUTE or ENDPOINT). */
 export type Value = (offset: number) => number;
 
-const METHOD_LABELS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'CONNECT', 'TRACE', 'other'];
-
 export function addRoute(out: Exposition, route: string, value: Value): void {
   let any = 0;
-  for (let m = 0; m < METHOD_LABELS.length; m++)
+  for (let m = 0; m < METHODS.length; m++)
     for (let c = 0; c < CODES.length; c++) {
       const n = value(ROUTE.REQUESTS + m * CODES.length + c);
       if (n === 0) continue;
       any += n;
-      out.add(METRICS.requests, { route, method: METHOD_LABELS[m] as string, code: codeLabel(CODES[c] as number) }, n);
+      out.add(METRICS.requests, { route, method: METHODS[m] as string, code: codeLabel(CODES[c] as number) }, n);
     }
   if (any === 0) return;
   let cumulative = 0;

@@ -24,14 +24,15 @@ export function putEscaped(
 ): number {
   let o = at;
   let i = start;
-  // Four bytes at a time while none of them needs care.
-  for (; i + 4 <= end; i += 4) {
-    const word = view.getInt32(i, true);
-    if (careful(word)) break;
-    outView.setInt32(o, word, true);
-    o += 4;
-  }
-  for (; i < end; i++) {
+  for (;;) {
+    // Four bytes at a time while none of them needs care.
+    for (; i + 4 <= end; i += 4) {
+      const word = view.getInt32(i, true);
+      if (careful(word)) break;
+      outView.setInt32(o, word, true);
+      o += 4;
+    }
+    if (i >= end) return o;
     const c = source[i] as number;
     if (CARE[c] === 0) out[o++] = c;
     else if (c < 0x80) o = putControl(out, o, c);
@@ -43,19 +44,18 @@ export function putEscaped(
         i += length - 1;
       }
     }
+    i++;
   }
-  return o;
 }
 
-/** Whether one of the four bytes is below 0x20, '"', '\\', DEL or above (zero-byte test: Mycroft, 1987). */
+/**
+ * Whether one of the four bytes may be below 0x20, '"', '\\', DEL or above (zero-byte test: Mycroft, 1987; a borrow can only come from
+ * a byte that is one).
+ */
 function careful(word: number): boolean {
-  const high = 0x80808080;
-  const below = (word - 0x20202020) & ~word;
-  const quote = word ^ 0x22222222;
-  const slash = word ^ 0x5c5c5c5c;
-  const del = word ^ 0x7f7f7f7f;
-  const equal = ((quote - 0x01010101) & ~quote) | ((slash - 0x01010101) & ~slash) | ((del - 0x01010101) & ~del);
-  return ((word | below | equal) & high) !== 0;
+  const quote = (word ^ 0x22222222) - 0x01010101;
+  const slash = (word ^ 0x5c5c5c5c) - 0x01010101;
+  return (((word - 0x20202020) | (word + 0x01010101) | quote | slash | word) & 0x80808080) !== 0;
 }
 
 /** \" \\ or \u00XX. */

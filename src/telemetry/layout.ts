@@ -3,6 +3,20 @@
 
 import type { LIMITS } from '../base/limits.ts';
 
+/** Request methods in the order of their integers: the `method` label. The last stands for every other one. */
+export const METHODS = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'PATCH',
+  'OPTIONS',
+  'CONNECT',
+  'TRACE',
+  'other',
+] as const;
+
 /** Fixed cells of every worker slot: name -> cell id. */
 export const CELL = {
   // gauges first: [0, GAUGES)

@@ -33,6 +33,11 @@ class Ring {
 }
 
 export class RingWriter extends Ring {
+  /** What `publish` will show. Only this side moves it. */
+  #written = this.positions[WRITTEN] as number;
+  /** READ when last looked at; it may only have grown since. */
+  #read = Atomics.load(this.positions, READ);
+
   /** The ring's memory, for writing a line in place at `reserve`. */
   get memory(): Uint8Array {
     return this.data;
@@ -43,30 +48,37 @@ export class RingWriter extends Ring {
 
   /** Where `n` bytes can be written in one piece, -1 when there is no room for that without wrapping around. */
   reserve(n: number): number {
-    const at = this.positions[WRITTEN] as number;
-    const from = at & this.mask;
-    const size = this.mask + 1;
-    return size - from >= n && size - ((at - Atomics.load(this.positions, READ)) >>> 0) >= n ? from : -1;
+    const from = this.#written & this.mask;
+    return this.mask + 1 - from >= n && this.#hasRoom(n) ? from : -1;
   }
 
-  /** Publishes the first `n` bytes behind `reserve`. */
+  /** Makes the first `n` bytes behind `reserve` part of the ring. */
   commit(n: number): void {
-    Atomics.store(this.positions, WRITTEN, ((this.positions[WRITTEN] as number) + n) | 0);
+    this.#written = (this.#written + n) | 0;
   }
 
   /** Appends source[start..end) whole, or nothing: false when it does not fit. */
   write(source: Uint8Array, start: number, end: number): boolean {
     const n = end - start;
-    // Only this side moves WRITTEN, so a plain read of it is its value; READ may only grow meanwhile.
-    const at = this.positions[WRITTEN] as number;
-    const used = (at - Atomics.load(this.positions, READ)) >>> 0;
-    if (n > this.mask + 1 - used) return false;
-    const from = at & this.mask;
+    if (!this.#hasRoom(n)) return false;
+    const from = this.#written & this.mask;
     const first = Math.min(n, this.mask + 1 - from);
     this.data.set(source.subarray(start, start + first), from);
     if (first < n) this.data.set(source.subarray(start + first, end), 0);
-    Atomics.store(this.positions, WRITTEN, (at + n) | 0);
+    this.commit(n);
     return true;
+  }
+
+  /** Shows the reader what was committed. */
+  publish(): void {
+    if (this.positions[WRITTEN] !== this.#written) Atomics.store(this.positions, WRITTEN, this.#written);
+  }
+
+  #hasRoom(n: number): boolean {
+    const size = this.mask + 1;
+    if (size - ((this.#written - this.#read) >>> 0) >= n) return true;
+    this.#read = Atomics.load(this.positions, READ);
+    return size - ((this.#written - this.#read) >>> 0) >= n;
   }
 }
 

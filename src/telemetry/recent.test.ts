@@ -14,6 +14,7 @@ function rings(count: number, bytes: number): { writers: RingWriter[]; readers: 
 function write(writer: RingWriter | undefined, text: string): void {
   const bytes = Buffer.from(text);
   assert.ok(writer?.write(bytes, 0, bytes.length));
+  writer?.publish();
 }
 
 test('the newest requests of all workers come first, and the oldest fall out', () => {

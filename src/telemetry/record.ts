@@ -2,6 +2,7 @@
 // An exchange owns one, fills it as it goes, and hands it over once. Names that repeat (route, backend) are prepared JSON
 // fragments, made when the configuration was compiled.
 
+import { move } from '../base/bytes.ts';
 import { type Fragment, NO_FRAGMENT } from './fragment.ts';
 
 /** Bytes kept of what the client sent (method, host, path, user agent); longer values are cut and marked with '…'. */
@@ -90,7 +91,7 @@ export class AccessRecord {
     const at = this.used;
     const n = Math.min(end - start, most, this.base + RECORD_BYTES - at);
     const bytes = this.bytes;
-    if (n >= BLOCK_MOVE && bytes === mem) mem.copyWithin(at, start, start + n);
+    if (bytes === mem) move(mem, at, start, start + n);
     else for (let i = 0; i < n; i++) bytes[at + i] = mem[start + i] as number;
     this.used = at + n;
     if (n < end - start && n >= CUT.length)
@@ -128,9 +129,6 @@ export class AccessRecord {
 }
 
 const EMPTY = new Uint8Array(0);
-/** From here on one call is cheaper than a loop. */
-const BLOCK_MOVE = 20;
-
 /** Who takes finished records (telemetry/access-log.ts writes JSON lines into a shared ring; tests collect them). */
 export interface RecordSink {
   record(record: AccessRecord): void;

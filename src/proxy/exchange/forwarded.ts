@@ -2,11 +2,10 @@
 // else discarded and set afresh (docs/reference/forwarded.md).
 
 import { isIP } from 'node:net';
-import { bytesOf, move, put, textOf } from '../../base/bytes.ts';
+import { bytesOf, move, put, textOf, viewOf } from '../../base/bytes.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
 import { type Head, NAME } from '../head.ts';
-import { viewOf } from '../http1/scan.ts';
 import { isLookalike } from '../lookalike.ts';
 import { REQUEST_ID_BYTES } from './request-id.ts';
 import type { TrustedProxies } from './trusted.ts';

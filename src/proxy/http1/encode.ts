@@ -11,6 +11,8 @@ import {
   CHUNK_HEAD_BYTES,
   CRLF,
   copyFields,
+  copyLineAndFields,
+  keepsRequestLine,
   LAST_CHUNK,
   LAST_CHUNK_SIZE,
   putChunkHead,
@@ -51,15 +53,19 @@ function putHead(
   uuidAt: number,
 ): number {
   let out = at;
-  if (edits === null || edits.path === null) {
-    out = putRequestLine(mem, out, head, null);
+  if ((edits === null || edits.path === null) && keepsRequestLine(mem, head)) {
+    out = copyLineAndFields(mem, out, head);
   } else {
-    out = move(mem, out, head.methodStart, head.methodEnd);
-    mem[out++] = 0x20;
-    out = put(mem, putTarget(mem, out, head, prefixLength, edits.path), VERSION_CRLF);
+    if (edits === null || edits.path === null) {
+      out = putRequestLine(mem, out, head, null);
+    } else {
+      out = move(mem, out, head.methodStart, head.methodEnd);
+      mem[out++] = 0x20;
+      out = put(mem, putTarget(mem, out, head, prefixLength, edits.path), VERSION_CRLF);
+    }
+    if (edits === null || edits.hostname === null) out = putHost(mem, out, head);
+    out = copyFields(mem, out, head);
   }
-  if (edits === null || edits.hostname === null) out = putHost(mem, out, head);
-  out = copyFields(mem, out, head);
   out = putForwarded(
     mem,
     out,

@@ -1,12 +1,12 @@
 // Field lines (RFC 9112 section 5), the same for requests, responses and trailers, and the values that decide framing
 // and connection handling.
 
-import { bytesOf, equalLowerAt } from '../../base/bytes.ts';
+import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import type { Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { type Head, NAME } from '../head.ts';
 import { nameId } from './names.ts';
-import { CLASS, COLON, COMMA, CR, DIGIT, HTAB, LF, SP, TOKEN, viewOf, wordOf } from './scan.ts';
+import { CLASS, COLON, COMMA, CR, DIGIT, HTAB, LF, SP, TOKEN, wordOf } from './scan.ts';
 
 /** Notes why parsing failed; returns BAD. */
 export function refuse(head: Head, fault: Fault): -1 {

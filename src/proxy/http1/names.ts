@@ -1,9 +1,8 @@
 // Field names to small integers, without allocation: a perfect hash of the length, the first and the last four bytes,
 // then words of four bytes compared, letters folded to lower case.
 
-import { bytesOf } from '../../base/bytes.ts';
+import { bytesOf, viewOf } from '../../base/bytes.ts';
 import { NAME } from '../head.ts';
-import { viewOf } from './scan.ts';
 
 /** Lower-case bytes of the name with each id; empty for OTHER. */
 export const NAME_BYTES: readonly Uint8Array[] = Object.keys(NAME).map((key) =>

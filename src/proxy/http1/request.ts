@@ -1,10 +1,11 @@
 // Requests (RFC 9112 sections 2 to 7): one pass over the bytes, everything the exchange needs into Head, and a refusal of
 // all that two parsers could read in two ways.
 
-import { bytesOf, equalLowerAt } from '../../base/bytes.ts';
+import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
-import { BODY, type Head, METHOD, METHODS, NAME, SCHEME } from '../head.ts';
+import { METHODS } from '../../telemetry/layout.ts';
+import { BODY, type Head, METHOD, NAME, SCHEME } from '../head.ts';
 import { authorityHostEnd } from './authority.ts';
 import {
   CODING_CHUNKED,
@@ -19,7 +20,7 @@ import {
   parseTransferEncoding,
   refuse,
 } from './fields.ts';
-import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, QUERY, SP, TARGET, TOKEN, viewOf, wordOf } from './scan.ts';
+import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, QUERY, SP, TARGET, TOKEN, wordOf } from './scan.ts';
 
 type Parsed = typeof DONE | typeof MORE | typeof BAD;
 

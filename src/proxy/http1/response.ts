@@ -1,6 +1,6 @@
 // Responses from upstream (RFC 9112 sections 4 to 6). What is ambiguous is refused: whoever reads it next could read it otherwise.
 
-import { bytesOf } from '../../base/bytes.ts';
+import { bytesOf, viewOf } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { BODY, type Head, NAME } from '../head.ts';
@@ -15,7 +15,7 @@ import {
   parseTransferEncoding,
   refuse,
 } from './fields.ts';
-import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, SP, VALUE, viewOf, wordOf } from './scan.ts';
+import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, SP, VALUE, wordOf } from './scan.ts';
 
 type Parsed = typeof DONE | typeof MORE | typeof BAD;
 

@@ -7,6 +7,8 @@
 //      (the parser then refuses), else remember `scanned = end` again.
 // When bytes are moved in the arena, `scanned` moves with them.
 
+import { viewOf } from '../../base/bytes.ts';
+
 /** What a parser returns: BAD leaves the reason in head.fault. */
 export const DONE = 1;
 export const MORE = 0;
@@ -46,18 +48,6 @@ for (let c = 0; c < 256; c++) {
   if (/^[0-9A-Fa-f]$/.test(char)) classes |= HEX;
   if (/^[0-9]$/.test(char)) classes |= DIGIT;
   CLASS[c] = classes;
-}
-
-let viewed: Uint8Array = new Uint8Array(0);
-let view = new DataView(viewed.buffer);
-
-/** A view of the arena for reading words of four bytes at any offset; a process has one arena, so it is made once. */
-export function viewOf(mem: Uint8Array): DataView {
-  if (mem !== viewed) {
-    viewed = mem;
-    view = new DataView(mem.buffer, mem.byteOffset, mem.length);
-  }
-  return view;
 }
 
 /** Four ASCII characters as the word that getInt32(at, true) reads. */

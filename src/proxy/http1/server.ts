@@ -28,6 +28,7 @@ import {
   putChunkHead,
   putDate,
   putStatusLine,
+  stripResponseInPlace,
 } from './write.ts';
 
 /** Between two requests. */
@@ -377,12 +378,21 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     const keep =
       this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !draining && this.listener.entry !== null;
     this.#closing = !keep;
+    const dated = hasDate(head);
+    if (dated && keep && added === 0 && !chunk && this.#version > 10) {
+      // Nothing to insert: the head goes on where it stands, and content that is behind it with it.
+      const start = stripResponseInPlace(mem, head);
+      if (start >= 0) {
+        transport.hold(start, head.end);
+        return;
+      }
+    }
     let at = transport.reserve(head.end - head.start + added + HEAD_ADDED);
     at = copyFields(mem, putStatusLine(mem, at, head), head);
     if (edits !== null) at = edits.putResponseFields(mem, at, exchange.uuidAt);
     if (chunk) at = put(mem, at, TRANSFER_ENCODING);
     // RFC 9110 section 6.6.1: a recipient with a clock adds the Date that is missing.
-    if (!hasDate(head)) at = put(mem, putDate(mem, put(mem, at, DATE), io.wallMs), CRLF);
+    if (!dated) at = put(mem, putDate(mem, put(mem, at, DATE), io.wallMs), CRLF);
     if (!keep) at = put(mem, at, CONNECTION_CLOSE);
     else if (this.#version === 10) at = put(mem, at, CONNECTION_KEEP_ALIVE);
     transport.commit(put(mem, at, CRLF));

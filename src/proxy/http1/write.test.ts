@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bytesOf, textOf } from '../../base/bytes.ts';
 import { Head, NAME } from '../head.ts';
+import { normalizeTarget } from '../route/normalize.ts';
 import { dropName } from './fields.ts';
 import { parseRequest } from './request.ts';
 import { parseResponse } from './response.ts';
@@ -26,8 +27,35 @@ function forwarded(text: string, target: string | null = null): string {
   let at = write.putRequestLine(mem, OUT, head, target === null ? null : bytesOf(target));
   at = write.putHost(mem, at, head);
   at = write.copyFields(mem, at, head);
-  return textOf(mem, OUT, at);
+  const whole = textOf(mem, OUT, at);
+  if (target === null && write.keepsRequestLine(mem, head)) {
+    assert.equal(textOf(mem, OUT, write.copyLineAndFields(mem, OUT, head)), whole);
+    lines++;
+  }
+  return whole;
 }
+/** Requests whose line and fields went in one piece. */
+let lines = 0;
+
+test('a line that can stay as it is goes with its fields, whichever of them are dropped; another one is written anew', () => {
+  const kept = (text: string): boolean => {
+    const before = lines;
+    forwarded(text);
+    return lines > before;
+  };
+  for (const dropped of ['', 'A', 'B', 'C', 'A, B', 'B, C', 'A, C', 'A, B, C']) {
+    const connection = dropped === '' ? '' : `Connection: ${dropped}\r\n`;
+    assert.ok(kept(`POST /a%2F?b HTTP/1.1\r\nA: 1\r\n${connection}B: 1\r\nHost: x\r\nC: 1\r\n\r\n`), dropped);
+    assert.ok(kept(`\r\nGET / HTTP/1.1\r\n${connection}Host: x\r\n\r\n`), dropped);
+  }
+  assert.equal(forwarded('GET / HTTP/1.2\r\nHost: x\r\n\r\n'), 'GET / HTTP/1.1\r\nHost: x\r\n');
+  assert.ok(!kept('GET / HTTP/1.2\r\nHost: x\r\n\r\n'));
+  assert.ok(!kept('GET / HTTP/1.0\r\nHost: x\r\n\r\n'));
+  assert.ok(!kept('GET http://a/ HTTP/1.1\r\nHost: x\r\n\r\n'));
+  request('GET //a/../b HTTP/1.1\r\nHost: x\r\n\r\n');
+  assert.ok(normalizeTarget(mem, head));
+  assert.ok(!write.keepsRequestLine(mem, head));
+});
 
 test('a request goes on in origin-form, fields in order and case, hop-by-hop fields gone (RFC 9110 section 7.6.1)', () => {
   assert.equal(

@@ -71,13 +71,14 @@ export function putStatusLine(mem: Uint8Array, at: number, head: Head): number {
 }
 
 /**
- * Copies the lines of all fields not dropped, in order and as they came, neighbours in one move; without the empty line.
+ * Copies the lines of all fields from `first` on that are not dropped, in order and as they came, neighbours in one move; without the
+ * empty line.
  * May also move them down within the head itself (at <= head.fieldsStart). Bytes: head.end - head.fieldsStart - 2.
  */
-export function copyFields(mem: Uint8Array, at: number, head: Head): number {
+export function copyFields(mem: Uint8Array, at: number, head: Head, first = 0): number {
   const { nameStart, lineEnd, drop, count } = head;
   let out = at;
-  for (let k = 0; k < count; ) {
+  for (let k = first; k < count; ) {
     if (drop[k] !== 0) {
       k++;
       continue;
@@ -87,6 +88,31 @@ export function copyFields(mem: Uint8Array, at: number, head: Head): number {
     out = move(mem, out, from, lineEnd[k - 1] as number);
   }
   return out;
+}
+
+/**
+ * Whether the request line can be sent on as it came: just HTTP/1.1 (not a higher minor version), in origin-form, its path not
+ * moved by normalisation, and the Host field goes on, so that nothing is to be written between the line and the fields.
+ */
+export function keepsRequestLine(mem: Uint8Array, head: Head): boolean {
+  const { hostField } = head;
+  return (
+    head.version === 11 &&
+    mem[head.fieldsStart - 3] === 0x31 &&
+    head.pathStart === head.methodEnd + 1 &&
+    head.method !== METHOD.CONNECT &&
+    hostField >= 0 &&
+    head.drop[hostField] === 0
+  );
+}
+
+/** The request line as it came and the fields not dropped, as copyFields. Bytes: head.end - head.start - 2. */
+export function copyLineAndFields(mem: Uint8Array, at: number, head: Head): number {
+  const { lineEnd, drop, count } = head;
+  let k = 0;
+  while (k < count && drop[k] === 0) k++;
+  const out = move(mem, at, head.methodStart, k === 0 ? head.fieldsStart : (lineEnd[k - 1] as number));
+  return k === count ? out : copyFields(mem, out, head, k + 1);
 }
 
 /** `name: value` CRLF. Bytes: name + value + 4. */

@@ -28,6 +28,8 @@ export class Shared {
   readonly corkEnd: number;
   corkUsed: number;
   corkOwner: CorkOwner | null = null;
+  /** Where what waits begins when it is held outside the write block ([heldAt, corkUsed) then), -1 when it is not. */
+  heldAt = -1;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;
   readonly tally = new Tally();

@@ -1,6 +1,7 @@
 // The plain transport: a socket of the reactor. Edge-triggered (epoll(7)): read until the kernel has no more, remember when
 // reading was paused before that.
 
+import { move } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { BROKEN, ERRNO, type Handle, NO_HANDLE, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../../io/io.ts';
 import { limitCell } from '../../telemetry/layout.ts';
@@ -180,6 +181,9 @@ export class Tcp implements Transport, ReadySink {
     this.#presenting = true;
     const used = this.user.onBytes(start, end);
     this.#presenting = false;
+    const shared = this.#shared;
+    // The bytes that are held may be among those that make room now.
+    if (shared.heldAt >= 0 && shared.corkOwner !== null) shared.corkOwner.uncork();
     if (this.handle === NO_HANDLE || this.#closing !== null) return;
     if (used === end) {
       this.#keptFresh = false;
@@ -247,6 +251,17 @@ export class Tcp implements Transport, ReadySink {
     if (start === end) return;
     const shared = this.#shared;
     if (shared.corkOwner === this) {
+      if (shared.heldAt >= 0) {
+        if (start === shared.corkUsed) {
+          shared.corkUsed = end;
+          return;
+        }
+        this.#gather();
+        if (shared.corkOwner !== this) {
+          this.#send(start, end);
+          return;
+        }
+      }
       const waiting = shared.corkUsed - shared.corkAt;
       const n = end - start;
       if (waiting <= free && n > COPY_BYTES) {
@@ -257,9 +272,7 @@ export class Tcp implements Transport, ReadySink {
         return;
       }
       if (n <= shared.corkEnd - shared.corkUsed) {
-        if (n < 64) for (let i = 0; i < n; i++) shared.mem[shared.corkUsed + i] = shared.mem[start + i] as number;
-        else shared.mem.copyWithin(shared.corkUsed, start, end);
-        shared.corkUsed += n;
+        shared.corkUsed = move(shared.mem, shared.corkUsed, start, end);
         return;
       }
       this.uncork();
@@ -269,12 +282,34 @@ export class Tcp implements Transport, ReadySink {
 
   reserve(n: number): number {
     const shared = this.#shared;
+    if (shared.heldAt >= 0 && shared.corkOwner === this) this.#gather();
     if (shared.corkOwner !== this || shared.corkEnd - shared.corkUsed < n) {
       if (shared.corkOwner !== null) shared.corkOwner.uncork();
       shared.corkOwner = this;
       shared.corkUsed = shared.corkAt;
     }
     return shared.corkUsed;
+  }
+
+  hold(start: number, end: number): void {
+    const shared = this.#shared;
+    if (shared.corkOwner !== null) shared.corkOwner.uncork();
+    shared.corkOwner = this;
+    shared.heldAt = start;
+    shared.corkUsed = end;
+  }
+
+  /** What is held moves into the write block: something follows that does not stand behind it. */
+  #gather(): void {
+    const shared = this.#shared;
+    const start = shared.heldAt;
+    const end = shared.corkUsed;
+    if (end - start > shared.corkEnd - shared.corkAt) {
+      this.uncork();
+      return;
+    }
+    shared.heldAt = -1;
+    shared.corkUsed = move(shared.mem, shared.corkAt, start, end);
   }
 
   commit(end: number): void {
@@ -285,7 +320,9 @@ export class Tcp implements Transport, ReadySink {
     const shared = this.#shared;
     if (shared.corkOwner !== this) return;
     shared.corkOwner = null;
-    if (shared.corkUsed > shared.corkAt) this.#send(shared.corkAt, shared.corkUsed);
+    const start = shared.heldAt >= 0 ? shared.heldAt : shared.corkAt;
+    shared.heldAt = -1;
+    if (shared.corkUsed > start) this.#send(start, shared.corkUsed);
   }
 
   #send(start: number, end: number): void {
@@ -393,7 +430,10 @@ export class Tcp implements Transport, ReadySink {
   }
 
   #dropAll(): void {
-    if (this.#shared.corkOwner === this) this.#shared.corkOwner = null;
+    if (this.#shared.corkOwner === this) {
+      this.#shared.corkOwner = null;
+      this.#shared.heldAt = -1;
+    }
     if (this.#kept !== -1) this.#dropKept();
     this.#queue?.clear();
   }

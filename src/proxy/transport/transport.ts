@@ -40,7 +40,12 @@ export interface Transport {
   /** Offset of room for `n` <= LIMITS.CORK_BYTES bytes, which `commit(end)` makes part of the output. */
   reserve(n: number): number;
   commit(end: number): void;
-  /** Sends what `write` and `reserve` gathered. */
+  /**
+   * Makes mem[start..end) part of the output where it stands, for as long as the current call from the reactor lasts: a `write`
+   * that begins at `end` is then sent with it, and nothing is copied.
+   */
+  hold(start: number, end: number): void;
+  /** Sends what `write`, `reserve` and `hold` gathered. */
   uncork(): void;
 
   /** From now until `finish` nothing but `finish` ends it in order, not even the death of the process. */
