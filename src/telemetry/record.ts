@@ -21,6 +21,7 @@ export class AccessRecord {
   base: number;
   used: number;
 
+  /** Of a method that METHODS does not name. */
   methodStart = 0;
   methodEnd = 0;
   hostStart = 0;

@@ -112,8 +112,10 @@ export class Exchange implements TimerSink {
       this.#exhausted();
       return;
     }
-    record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
-    record.methodEnd = record.used;
+    if (method === METHOD.OTHER) {
+      record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
+      record.methodEnd = record.used;
+    }
     record.hostStart = record.copy(mem, head.hostStart, head.hostEnd, RECORD_HOST_BYTES);
     record.hostEnd = record.used;
     const uuidAt = this.#request.at;

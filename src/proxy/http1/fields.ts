@@ -5,7 +5,7 @@ import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import type { Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { type Head, NAME } from '../head.ts';
-import { nameId } from './names.ts';
+import { nameId, standsAt } from './names.ts';
 import { CLASS, COLON, COMMA, CR, DIGIT, HTAB, LF, SP, TOKEN, wordOf } from './scan.ts';
 
 /** Notes why parsing failed; returns BAD. */
@@ -13,6 +13,10 @@ export function refuse(head: Head, fault: Fault): -1 {
   head.fault = fault;
   return -1;
 }
+
+const GUESSES = 64;
+const REQUEST_GUESSES = new Uint8Array(2 * GUESSES);
+const RESPONSE_GUESSES = new Uint8Array(2 * GUESSES);
 
 /**
  * Parses field lines from `at` up to and including the empty line that ends them, into head's table.
@@ -32,40 +36,47 @@ export function parseFields(
   const words = viewOf(mem);
   const { nameStart, nameEnd, valueStart, valueEnd, lineEnd, name, drop } = head;
   let at = from;
+  const guesses = isResponse ? RESPONSE_GUESSES : REQUEST_GUESSES;
+  const last = end - 4;
   let count = 0;
   for (;;) {
-    // ---- name: up to ':' or anything not above SP, four bytes at a time
-    let i = at;
+    // ---- name: most often the one that stood here in the head before
+    let id = guesses[count] as number;
+    let i = at + standsAt(words, at, end, id);
     let found = 0;
-    while (i + 4 <= end) {
-      const w = words.getInt32(i, true);
-      const x = w ^ 0x3a3a3a3a;
-      found = (((w - 0x21212121) & ~w) | ((x - 0x01010101) & ~x)) & 0x80808080;
-      if (found !== 0) break;
-      i += 4;
-    }
-    if (found !== 0) i += (31 - Math.clz32(found & -found)) >>> 3;
-    else while (i < end && mem[i] !== COLON && (mem[i] as number) > SP) i++;
-    if (i >= end) return 0;
-    if (mem[i] !== COLON || i === at) {
-      if (i === at && mem[i] === CR) {
-        // The empty line. A bare CR is refused (RFC 9112 section 2.2).
-        if (i + 1 >= end) return 0;
-        if (mem[i + 1] !== LF) return refuse(head, malformed);
-        head.count = count;
-        return i + 2;
+    if (i === at) {
+      // Up to ':' or anything not above SP, four bytes at a time.
+      while (i <= last) {
+        const w = words.getInt32(i, true);
+        const x = w ^ 0x3a3a3a3a;
+        found = ((w - 0x21212121) | ((x - 0x01010101) & ~x)) & 0x80808080;
+        if (found !== 0) break;
+        i += 4;
       }
-      // An empty name, obs-fold (section 5.2), white space before the first field (section 2.2), a bare LF: all refused.
-      if (!isResponse || i === at) return refuse(head, malformed);
-      const colon = spaceBeforeColon(mem, i, end);
-      if (colon === end) return 0;
-      if (colon < 0) return refuse(head, malformed);
-    }
-    const id = nameId(mem, at, i);
-    if (id === NAME.OTHER) {
-      // A known name is a token by what it was compared to.
-      for (let k = at; k < i; k++)
-        if (((CLASS[mem[k] as number] as number) & TOKEN) === 0) return refuse(head, malformed);
+      if (found !== 0) i += (31 - Math.clz32(found & -found)) >>> 3;
+      else while (i < end && mem[i] !== COLON && (mem[i] as number) > SP) i++;
+      if (i >= end) return 0;
+      if (mem[i] !== COLON || i === at) {
+        if (i === at && mem[i] === CR) {
+          // The empty line. A bare CR is refused (RFC 9112 section 2.2).
+          if (i + 1 >= end) return 0;
+          if (mem[i + 1] !== LF) return refuse(head, malformed);
+          head.count = count;
+          return i + 2;
+        }
+        // An empty name, obs-fold (section 5.2), white space before the first field (section 2.2), a bare LF: all refused.
+        if (!isResponse || i === at) return refuse(head, malformed);
+        const colon = spaceBeforeColon(mem, i, end);
+        if (colon === end) return 0;
+        if (colon < 0) return refuse(head, malformed);
+      }
+      id = nameId(words, at, i);
+      if (id === NAME.OTHER) {
+        // A known name is a token by what it was compared to.
+        for (let k = at; k < i; k++)
+          if (((CLASS[mem[k] as number] as number) & TOKEN) === 0) return refuse(head, malformed);
+      }
+      if (count < GUESSES) guesses[count] = id;
     }
     if (count === LIMITS.FIELDS) {
       head.limit = 'FIELDS';
@@ -82,16 +93,21 @@ export function parseFields(
     const start = i;
     for (;;) {
       found = 0;
-      while (i + 4 <= end) {
+      while (i <= last - 4) {
         const w = words.getInt32(i, true);
-        const x = w ^ 0x7f7f7f7f;
-        found = (((w - 0x20202020) & ~w) | ((x - 0x01010101) & ~x)) & 0x80808080;
+        const v = words.getInt32(i + 4, true);
+        if ((((w - 0x20202020) | (w + 0x01010101) | (v - 0x20202020) | (v + 0x01010101)) & 0x80808080) !== 0) break;
+        i += 8;
+      }
+      while (i <= last) {
+        const w = words.getInt32(i, true);
+        found = ((w - 0x20202020) | (w + 0x01010101)) & 0x80808080;
         if (found !== 0) break;
         i += 4;
       }
       if (found !== 0) i += (31 - Math.clz32(found & -found)) >>> 3;
       else while (i < end && (mem[i] as number) >= SP && mem[i] !== 0x7f) i++;
-      if (i >= end || mem[i] !== HTAB) break;
+      if (i >= end || (mem[i] !== HTAB && (mem[i] as number) < 0x80)) break;
       i++;
     }
     if (i >= end) return 0;
