@@ -2,7 +2,7 @@
 // headers on, as its own documents advise.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,6 +14,8 @@ export interface Peer {
   readonly version: string;
   readonly pid: number;
   readonly port: number;
+  /** Empties its access log: what is written next goes to memory that was used before. */
+  emptyLog(): void;
   stop(): void;
 }
 
@@ -111,6 +113,10 @@ export async function startPeer(
     version,
     pid: child.pid as number,
     port,
+    emptyLog: () => {
+      for (const file of readdirSync(run))
+        if (/^[a-z]+\.(log|out)$/.test(file) && file.startsWith(name)) truncateSync(join(run, file));
+    },
     stop: () => {
       child.kill('SIGTERM');
     },

@@ -29,7 +29,7 @@ export const LIMITS = {
 
   // --- reactor fairness
   /** Events handled in one turn before timers and the other loop get their chance. */
-  EVENTS_PER_TURN: 64,
+  EVENTS_PER_TURN: 128,
   /** Bytes one connection may move in one turn before it waits for the next. */
   BYTES_PER_TURN: 256 * KB,
   /** Connections accepted from one listening socket in one turn. */

@@ -117,8 +117,11 @@ export interface Io {
   peer(handle: Handle): SocketAddress;
 
   // ---- readiness
-  /** Registers once for all events (edge-triggered). Close unregisters. Returns 0 or -errno. */
-  watch(handle: Handle, sink: ReadySink): number;
+  /**
+   * Registers once for all events (edge-triggered). Close unregisters. Returns 0 or -errno. Of the events of one turn those of
+   * sockets watched as `first` are told before the others.
+   */
+  watch(handle: Handle, sink: ReadySink, first?: boolean): number;
   /**
    * Calls `sink.onReady(events)` on the next turn, after the events of the kernel: how a connection yields its turn. Nobody
    * takes it back when the socket is closed meanwhile: the sink must expect it.

@@ -469,3 +469,28 @@ test('errors have names', () => {
   assert.equal(error.message, 'bind: EADDRINUSE (127.0.0.1:80)');
   assert.equal(error.code, 'EADDRINUSE');
 });
+
+test('of one turn the events of first sinks are told before the others, each once', () => {
+  const pairs = Array.from({ length: 6 }, () => socketPair(io));
+  const told: number[] = [];
+  pairs.forEach(([ours], i) => {
+    assert.equal(io.watch(ours, { onReady: (events) => (events & READABLE) !== 0 && told.push(i) }, i % 3 === 2), 0);
+  });
+  io.turn(0);
+  for (const [, theirs] of pairs) assert.equal(io.send(theirs, at, put('x')), 1);
+  turnUntil(() => told.length >= pairs.length);
+  assert.deepEqual(told, [2, 5, 0, 1, 3, 4]);
+  // What a first sink closes is not told any more.
+  told.length = 0;
+  const [ours, theirs] = socketPair(io);
+  const closeAll = (events: number): void => {
+    if ((events & READABLE) !== 0) for (const [handle] of pairs) io.close(handle);
+  };
+  io.watch(ours, { onReady: closeAll }, true);
+  io.turn(0);
+  for (const [, other] of pairs) io.send(other, at, put('x'));
+  io.send(theirs, at, put('x'));
+  io.turn(0);
+  assert.deepEqual(told, [2, 5], 'in the order in which they became ready');
+  for (const handle of [ours, theirs, ...pairs.map(([, other]) => other)]) io.close(handle);
+});

@@ -30,6 +30,8 @@ const UV = -1;
 const WATCHED = 1;
 /** Its open file may live on in another process, so closing ours does not end its place in the epoll set. */
 const SHARED = 2;
+/** Its events come before others of the same turn. */
+const FIRST = 4;
 
 export class NativeIo implements Io {
   readonly kind = 'native';
@@ -60,6 +62,9 @@ export class NativeIo implements Io {
   readonly scratch: Uint8Array;
   readonly scratchAddress: number;
   readonly #args: Int32Array;
+
+  /** Where the events that are not FIRST stand. */
+  readonly #others = new Int32Array(EVENTS);
 
   #againSinks: ReadySink[] = [];
   #againEvents: number[] = [];
@@ -269,7 +274,7 @@ export class NativeIo implements Io {
     const fd = this.fdOf(handle);
     if (fd < 0) return;
     const flags = this.#flags[fd] as number;
-    if (flags === (WATCHED | SHARED)) this.#control(EPOLL.CTL_DEL, fd, 0, 0);
+    if ((flags & (WATCHED | SHARED)) === (WATCHED | SHARED)) this.#control(EPOLL.CTL_DEL, fd, 0, 0);
     if ((flags & WATCHED) !== 0) this.#sinks[fd] = NO_SINK;
     this.#handles[fd] = -handle;
     this.#flags[fd] = 0;
@@ -356,14 +361,14 @@ export class NativeIo implements Io {
 
   // ---- readiness
 
-  watch(handle: Handle, sink: ReadySink): number {
+  watch(handle: Handle, sink: ReadySink, first = false): number {
     const fd = this.fdOf(handle);
     if (fd < 0) return fd;
     if (this.#control(EPOLL.CTL_ADD, fd, EPOLL.IN | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET, handle) < 0) return -c.errno();
     // Filled without holes, so that the array stays packed.
     while (this.#sinks.length <= fd) this.#sinks.push(NO_SINK);
     this.#sinks[fd] = sink;
-    this.#flags[fd] = (this.#flags[fd] as number) | WATCHED;
+    this.#flags[fd] = (this.#flags[fd] as number) | WATCHED | (first ? FIRST : 0);
     return 0;
   }
 
@@ -400,28 +405,36 @@ export class NativeIo implements Io {
 
   #dispatch(n: number): number {
     const events = this.#events;
-    const handles = this.#handles;
+    const flags = this.#flags;
+    const others = this.#others;
+    let waiting = 0;
     let handled = 0;
     for (let i = 0, at = 0; i < n; i++, at += EVENT_WORDS) {
       const handle = events[at + DATA_WORD] as number;
-      const fd = handle & FD_MASK;
-      // Closed, perhaps reopened, by what an earlier event of this turn did.
-      if (handles[fd] !== handle) {
-        if (handle === UV) this.#uvReady = true;
-        continue;
-      }
-      const bits = events[at] as number;
-      // EPOLLIN, EPOLLOUT, EPOLLRDHUP and EPOLLERR or EPOLLHUP as READABLE 1, WRITABLE 2, PEER_CLOSED 4 and BROKEN 8.
-      const ready =
-        (bits & EPOLL.IN) |
-        ((bits & EPOLL.OUT) >> 1) |
-        ((bits & EPOLL.RDHUP) >> 11) |
-        (bits & EPOLL.ERR) |
-        ((bits & EPOLL.HUP) >> 1);
-      handled++;
-      (this.#sinks[fd] as ReadySink).onReady(ready);
+      if (handle === UV) this.#uvReady = true;
+      else if (((flags[handle & FD_MASK] as number) & FIRST) !== 0) handled += this.#tell(handle, events[at] as number);
+      else others[waiting++] = at;
+    }
+    for (let i = 0; i < waiting; i++) {
+      const at = others[i] as number;
+      handled += this.#tell(events[at + DATA_WORD] as number, events[at] as number);
     }
     return handled;
+  }
+
+  /** Tells the sink of `handle`: 1, or 0 when it was closed, perhaps reopened, by what an earlier event of this turn did. */
+  #tell(handle: number, bits: number): number {
+    const fd = handle & FD_MASK;
+    if (this.#handles[fd] !== handle) return 0;
+    // EPOLLIN, EPOLLOUT, EPOLLRDHUP and EPOLLERR or EPOLLHUP as READABLE 1, WRITABLE 2, PEER_CLOSED 4 and BROKEN 8.
+    const ready =
+      (bits & EPOLL.IN) |
+      ((bits & EPOLL.OUT) >> 1) |
+      ((bits & EPOLL.RDHUP) >> 11) |
+      (bits & EPOLL.ERR) |
+      ((bits & EPOLL.HUP) >> 1);
+    (this.#sinks[fd] as ReadySink).onReady(ready);
+    return 1;
   }
 
   #noEvents(n: number): number {

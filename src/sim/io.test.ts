@@ -166,3 +166,18 @@ test('chance: equal seeds, equal draws; the geometric draw has its mean', () => 
     [1, 2, 3, 4, 5],
   );
 });
+
+test('of one turn the events of first sinks are told before the others', () => {
+  const io = new SimIo({ seed: 1, faults: NO_FAULTS });
+  const listener = io.listen(ANY);
+  const clients = Array.from({ length: 6 }, () => io.connect(io.localAddress(listener) as typeof ANY));
+  io.runUntilIdle();
+  const told: number[] = [];
+  for (let i = 0; i < clients.length; i++) {
+    io.watch(io.accept(listener), { onReady: (events) => (events & READABLE) !== 0 && told.push(i) }, i % 3 === 2);
+  }
+  io.runUntilIdle();
+  for (const client of clients) io.send(client, 0, 1);
+  io.runUntilIdle();
+  assert.deepEqual(told, [2, 5, 0, 1, 3, 4]);
+});

@@ -37,6 +37,8 @@ class Slot {
   sink: ReadySink | null = null;
   /** In the ready list. */
   queued = false;
+  /** Its events come before others of the same turn. */
+  first = false;
   handle: Handle = -1;
 }
 
@@ -280,10 +282,11 @@ export class SimIo implements Io {
 
   // ---- readiness
 
-  watch(handle: Handle, sink: ReadySink): number {
+  watch(handle: Handle, sink: ReadySink, first = false): number {
     const slot = this.#slot(handle);
     if (slot === null) return -ERRNO.EBADF;
     slot.sink = sink;
+    slot.first = first;
     const socket = slot.socket as SimSocket | SimListener;
     socket.onEdge = () => this.#mark(slot);
     // epoll_ctl looks once: what is ready now is an event.
@@ -335,7 +338,8 @@ export class SimIo implements Io {
       if (events !== 0) reported.push({ slot, handle: slot.handle, events });
     }
     batch = [];
-    for (const { slot, handle, events } of reported) {
+    const ordered = [...reported.filter((r) => r.slot.first), ...reported.filter((r) => !r.slot.first)];
+    for (const { slot, handle, events } of ordered) {
       // Closed, perhaps reused, by a sink called before it.
       if (slot.handle !== handle || slot.sink === null) continue;
       this.#note('event', handle, events, 0);

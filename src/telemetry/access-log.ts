@@ -139,13 +139,16 @@ export class LineWriter {
 
 /** `12.345`: milliseconds with three decimals from microseconds. */
 function putMilliseconds(out: Uint8Array, at: number, us: number): number {
-  const whole = Math.floor(us);
-  const ms = Math.floor(whole / 1000);
-  const rest = whole - ms * 1000;
+  // Up to half an hour in integers.
+  const small = us < 0x7fffffff;
+  const ms = small ? ((us | 0) / 1000) | 0 : Math.floor(us / 1000);
+  const rest = (small ? (us | 0) - ms * 1000 : Math.floor(us) - ms * 1000) | 0;
   const o = putDecimal(out, at, ms);
+  const hundreds = (rest / 100) | 0;
+  const tens = (rest / 10) | 0;
   out[o] = 0x2e;
-  out[o + 1] = 0x30 + Math.floor(rest / 100);
-  out[o + 2] = 0x30 + (Math.floor(rest / 10) % 10);
-  out[o + 3] = 0x30 + (rest % 10);
+  out[o + 1] = 0x30 + hundreds;
+  out[o + 2] = 0x30 + (tens - hundreds * 10);
+  out[o + 3] = 0x30 + (rest - tens * 10);
   return o + 4;
 }

@@ -14,7 +14,9 @@ import type {
   RuleEntry,
 } from '../../src/ir/ir.ts';
 import { Engine, type EngineSettings } from '../../src/proxy/engine.ts';
+import { METHOD } from '../../src/proxy/head.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
+import { METHODS } from '../../src/telemetry/layout.ts';
 import type { AccessRecord, RecordSink } from '../../src/telemetry/record.ts';
 import type { Peer, TestNet } from '../support/net.ts';
 
@@ -51,7 +53,7 @@ export class Records implements RecordSink {
     const text = (start: number, end: number): string => Buffer.from(r.bytes.subarray(start, end)).toString('latin1');
     this.blocks.push(r.routeBlock);
     this.all.push({
-      method: text(r.methodStart, r.methodEnd),
+      method: r.method < METHOD.OTHER ? METHODS[r.method] : text(r.methodStart, r.methodEnd),
       host: text(r.hostStart, r.hostEnd),
       path: text(r.pathStart, r.pathEnd),
       query: text(r.queryStart, r.queryEnd),

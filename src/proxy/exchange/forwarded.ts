@@ -18,6 +18,9 @@ const PROTO_HTTP = new Fragment('X-Forwarded-Proto: http\r\n');
 const PROTO_HTTPS = new Fragment('X-Forwarded-Proto: https\r\n');
 const HOST = new Fragment('X-Forwarded-Host: ');
 const ID = new Fragment('X-Request-ID: ');
+/** From the value of one to the value of the next. */
+const FOR_PROTO_HOST = new Fragment('\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: ');
+const HOST_ID = new Fragment('\r\nX-Request-ID: ');
 const CRLF = bytesOf('\r\n');
 const LIST = bytesOf(', ');
 
@@ -70,6 +73,12 @@ export function putForwarded(
   edits: FieldEdits | null,
 ): number {
   const view = viewOf(mem);
+  if (edits === null && !trusted && !secure && head.authorityStart < head.authorityEnd) {
+    // As nearly always: all of them.
+    const host = FOR_PROTO_HOST.put(view, put(mem, FOR.put(view, at), client));
+    const id = HOST_ID.put(view, move(mem, host, head.authorityStart, head.authorityEnd));
+    return put(mem, putId(view, id, uuidAt), CRLF);
+  }
   let out = at;
   if (edits === null || !edits.touches(NAME.X_FORWARDED_FOR)) {
     out = FOR.put(view, out);
@@ -81,9 +90,12 @@ export function putForwarded(
     out = put(mem, move(mem, HOST.put(view, out), head.authorityStart, head.authorityEnd), CRLF);
   }
   if (!wants(head, NAME.X_REQUEST_ID, trusted, edits)) return out;
-  out = ID.put(view, out);
-  for (let i = 0; i < REQUEST_ID_BYTES; i += 4) view.setInt32(out + i, view.getInt32(uuidAt + i, true), true);
-  return put(mem, out + REQUEST_ID_BYTES, CRLF);
+  return put(mem, putId(view, ID.put(view, out), uuidAt), CRLF);
+}
+
+function putId(view: DataView, at: number, uuidAt: number): number {
+  for (let i = 0; i < REQUEST_ID_BYTES; i += 4) view.setInt32(at + i, view.getInt32(uuidAt + i, true), true);
+  return at + REQUEST_ID_BYTES;
 }
 
 /** Whether the proxy writes this field: no filter does, and none of a trusted proxy goes on. */

@@ -78,7 +78,9 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   /** Begins connecting. */
   open(): void {
     const { io } = this.#core;
-    if (io.watch(this.#handle, this.#transport) < 0) {
+    // Responses before requests: what is under way ends, and its connection is free, before more begins; and each side's work
+    // in a row is cheaper than both in turn (docs/adr/0001-event-loop.md).
+    if (io.watch(this.#handle, this.#transport, true) < 0) {
       this.onLost(ERRNO.ENOMEM);
       return;
     }

@@ -1,6 +1,7 @@
 // Paths are normalised before they are matched and forwarded as matched, so that a rule and the backend behind it can never
 // read the same path differently (`/public/../admin`, `/%61dmin`, `//admin`).
 
+import { viewOf } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Head } from '../head.ts';
 import { escapedAt } from './conditions.ts';
@@ -57,10 +58,27 @@ export function normalizedPath(path: Uint8Array): Uint8Array | null {
   return start < 0 ? null : copy.subarray(start);
 }
 
-/** No escape, no backslash, no '/.' and no '//': nothing to do. */
+/** No escape, no backslash, no '/.' and no '//': nothing to do. May say no for nothing (a borrow), never yes. */
 function isPlain(mem: Uint8Array, start: number, end: number): boolean {
-  let previous = 0;
-  for (let i = start; i < end; i++) {
+  const words = viewOf(mem);
+  let i = start;
+  // Four bytes a step: a zero byte in a difference marks the octet looked for.
+  let slashes = 0;
+  for (; i + 4 <= end; i += 4) {
+    const w = words.getInt32(i, true);
+    const percent = w ^ 0x25252525;
+    const backslash = w ^ 0x5c5c5c5c;
+    const slash = w ^ 0x2f2f2f2f;
+    // '.' and '/' differ in their lowest bit.
+    const dot = (w | 0x01010101) ^ 0x2f2f2f2f;
+    const behind = (slashes >>> 24) | 0;
+    slashes = (slash - 0x01010101) & ~slash & 0x80808080;
+    const dots = (dot - 0x01010101) & ~dot;
+    const escapes = ((percent - 0x01010101) & ~percent) | ((backslash - 0x01010101) & ~backslash);
+    if (((escapes & 0x80808080) | (((slashes << 8) | behind) & dots)) !== 0) return false;
+  }
+  let previous = i > start ? (mem[i - 1] as number) : 0;
+  for (; i < end; i++) {
     const c = mem[i] as number;
     if (c === PERCENT || c === BACKSLASH) return false;
     if (previous === SLASH && (c === DOT || c === SLASH)) return false;
