@@ -1,6 +1,6 @@
 // `make bench`: the proxies side by side on one core, client and backend on the other, in paired interleaved rounds until
-// the 95 % interval of every ratio to nginx is within 5 % or 30 rounds are done.
-// `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--seconds 3] [--rounds 30] [--out NAME]`
+// the 95 % interval of every ratio to nginx is within 5 % (--precision) or 30 rounds are done.
+// `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--seconds 3] [--rounds 30] [--precision 0.05] [--out NAME]`
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,6 @@ const MIN_ROUNDS = 8;
 /** Short runs of each proxy that are not counted: compilers and allocators settle only after connections came and went a few times. */
 const WARM_UPS = 8;
 const WARM_UP_SECONDS = 1;
-const PRECISION = 0.05;
 const MAX_STEAL = 6;
 const TRIES = 3;
 
@@ -33,6 +32,7 @@ const { values: args } = parseArgs({
     peers: { type: 'string', default: PEERS.join() },
     seconds: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '30' },
+    precision: { type: 'string', default: '0.05' },
     out: { type: 'string', default: 'macro' },
   },
 });
@@ -71,7 +71,7 @@ async function rounds(work: Work, peers: readonly Peer[], seconds: number, most:
         ratio(
           column(BASE, (s) => s.cpuUs),
           column(p.name, (s) => s.cpuUs),
-        ).half > PRECISION,
+        ).half > Number(args.precision),
     );
     process.stdout.write(
       `  ${work.name} round ${round + 1}: ${peers
