@@ -52,18 +52,17 @@ async function rounds(work: Work, peers: readonly Peer[], seconds: number, most:
   const samples = new Map<string, Sample[]>(peers.map((p) => [p.name, []]));
   const column = (name: string, f: (s: Sample) => number): number[] => (samples.get(name) as Sample[]).map(f);
   const others = peers.filter((p) => p.name !== BASE);
-  for (let i = 0; i < WARM_UPS; i++)
-    for (const peer of peers)
-      await measure(peer.pid, peer.port, work, WARM_UP_SECONDS, CLIENT_CORE, join(here, 'post.lua'));
+  const run = (peer: Peer, forSeconds: number): Promise<Sample> =>
+    measure(peer.pid, peer.port, work, forSeconds, CLIENT_CORE, join(here, 'post.lua'));
+  for (let i = 0; i < WARM_UPS; i++) for (const peer of peers) await run(peer, WARM_UP_SECONDS);
   for (let round = 0; round < most; round++) {
     for (let i = 0; i < peers.length; i++) {
       const peer = peers[(i + round) % peers.length] as Peer;
       // Memory that a virtual machine uses for the first time is faulted in by its host, two nanoseconds a byte, at the expense of
       // whoever writes the log. The warm-up has paid that for everybody.
       peer.emptyLog();
-      let sample = await measure(peer.pid, peer.port, work, seconds, CLIENT_CORE, join(here, 'post.lua'));
-      for (let t = 1; t < TRIES && sample.steal > MAX_STEAL; t++)
-        sample = await measure(peer.pid, peer.port, work, seconds, CLIENT_CORE, join(here, 'post.lua'));
+      let sample = await run(peer, seconds);
+      for (let t = 1; t < TRIES && sample.steal > MAX_STEAL; t++) sample = await run(peer, seconds);
       (samples.get(peer.name) as Sample[]).push(sample);
     }
     const wide = others.filter(

@@ -2,7 +2,7 @@
 // headers on, as its own documents advise.
 
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -114,8 +114,7 @@ export async function startPeer(
     pid: child.pid as number,
     port,
     emptyLog: () => {
-      for (const file of readdirSync(run))
-        if (/^[a-z]+\.(log|out)$/.test(file) && file.startsWith(name)) truncateSync(join(run, file));
+      for (const log of [join(run, `${name}.log`), join(run, `${name}.out`)]) if (existsSync(log)) truncateSync(log);
     },
     stop: () => {
       child.kill('SIGTERM');

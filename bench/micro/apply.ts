@@ -6,10 +6,10 @@ import type { ClusterEntry, Entry, ListenerEntry, RuleEntry } from '../../src/ir
 import { Engine } from '../../src/proxy/engine.ts';
 import { SimIo } from '../../src/sim/io.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
+import { LISTENER, prefixRule } from './entries.ts';
 import { type Case, report, runPaired } from './paired.ts';
 
 const rounds = Number(process.argv[2] ?? 20);
-const LISTENER = 'listener/0.0.0.0:80';
 const SMALL = 10;
 const LARGE = 10_000;
 
@@ -40,25 +40,10 @@ function cluster(weight: number): ClusterEntry {
   };
 }
 
+const BACKENDS = [{ cluster: 'cluster/Backend/default/app/80', backend: 'default/app:80', weight: 1, filters: [] }];
+
 function rule(index: number, method: string): RuleEntry {
-  return {
-    kind: 'rule',
-    key: `rule/HTTPRoute/default/route-${index}/0`,
-    routeKind: 'HTTPRoute',
-    route: `default/route-${index}`,
-    index: 0,
-    name: '',
-    created: 0,
-    attachments: [{ listener: LISTENER, host: '*', hostnames: ['app.example.com'] }],
-    matches: [{ path: { type: 'PathPrefix', value: `/api/service-${index}` }, method, headers: [], query: [] }],
-    filters: [],
-    action: {
-      type: 'forward',
-      backends: [{ cluster: 'cluster/Backend/default/app/80', backend: 'default/app:80', weight: 1, filters: [] }],
-    },
-    requestTimeoutMs: 0,
-    backendTimeoutMs: 0,
-  };
+  return prefixRule(index, 'app.example.com', `/api/service-${index}`, BACKENDS, method);
 }
 
 function everything(rules: number): Entry[] {

@@ -2,13 +2,13 @@
 //   bin/node --expose-gc bench/micro/route.ts [ROUNDS]
 
 import { bytesOf } from '../../src/base/bytes.ts';
-import type { Match, RuleEntry } from '../../src/ir/ir.ts';
+import type { RuleEntry } from '../../src/ir/ir.ts';
 import { Head } from '../../src/proxy/head.ts';
 import { normalizeTarget } from '../../src/proxy/route/normalize.ts';
 import { Router } from '../../src/proxy/route/router.ts';
+import { LISTENER, prefixRule } from './entries.ts';
 import { type Case, report, runPaired } from './paired.ts';
 
-const LISTENER = 'listener/0.0.0.0:80';
 const HOT = 10;
 const rounds = Number(process.argv[2] ?? 30);
 
@@ -18,22 +18,7 @@ const hostOf = (shape: Shape, i: number): string => (shape === 'hosts' ? `servic
 const pathOf = (shape: Shape, i: number): string => (shape === 'hosts' ? '/api/v1' : `/api/v1/service-${10_000 + i}`);
 
 function rule(shape: Shape, i: number): RuleEntry {
-  const match: Match = { path: { type: 'PathPrefix', value: pathOf(shape, i) }, method: '', headers: [], query: [] };
-  return {
-    kind: 'rule',
-    key: `rule/HTTPRoute/default/route-${i}/0`,
-    routeKind: 'HTTPRoute',
-    route: `default/route-${i}`,
-    index: 0,
-    name: '',
-    created: 0,
-    attachments: [{ listener: LISTENER, host: '*', hostnames: [hostOf(shape, i)] }],
-    matches: [match],
-    filters: [],
-    action: { type: 'forward', backends: [] },
-    requestTimeoutMs: 0,
-    backendTimeoutMs: 0,
-  };
+  return prefixRule(i, hostOf(shape, i), pathOf(shape, i), []);
 }
 
 function routerOf(shape: Shape, routes: number): Router<number> {

@@ -182,6 +182,8 @@ export const LIMITS = {
   RECENT_BYTES: 1 * MB,
   /** Taken out of one ring at a time. */
   LOG_BATCH_BYTES: 128 * KB,
+  /** Outcomes (protocol, status, flags) whose text a worker keeps for its next log line. */
+  LOG_OUTCOMES: 1_024,
   /** How often rings are looked at while lines come, and while none do. */
   LOG_BUSY_MS: 5,
   LOG_IDLE_MS: 100,

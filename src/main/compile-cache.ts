@@ -1,7 +1,7 @@
 // Fills the compile cache before the first start of a version. Without it every worker would erase types and compile by
 // itself, and no worker could keep the result: they are killed, or have given up the right to write it. It matters beyond
 // the start: the eraser is WebAssembly, and once its memory has grown V8 checks every access to a typed array for a
-// detached buffer (a fifth of the CPU of parsing).
+// detached buffer.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -26,9 +26,6 @@ const ONE_ATTEMPT_AGENT = new Fragment(',"attempts":1,"user_agent":"');
 const END = new Fragment('"}\n');
 const VERSIONS: Readonly<Record<number, string>> = { 10: '1.0', 11: '1.1', 20: '2.0' };
 
-/** Fragments of an outcome (protocol, status, flags) that were met, at the most. */
-const OUTCOMES = 1024;
-
 /** Room for any line: what a client sent escaped at its worst, names from the configuration, fixed text. */
 export const LINE_BYTES = RECORD_BYTES * ESCAPE_FACTOR + LIMITS.LOG_RECORD_BYTES;
 
@@ -104,7 +101,7 @@ export class LineWriter {
     if (found === undefined) {
       const protocol = `HTTP/${VERSIONS[version] ?? '1.1'}`;
       found = new Fragment(`","protocol":"${protocol}","status":${status},"flags":"${flags}","request_bytes":`);
-      if (this.#outcomes.size < OUTCOMES) this.#outcomes.set(key, found);
+      if (this.#outcomes.size < LIMITS.LOG_OUTCOMES) this.#outcomes.set(key, found);
     }
     if (code !== 0) {
       this.#lastOutcome = code;

@@ -130,6 +130,7 @@ export class AccessRecord {
 }
 
 const EMPTY = new Uint8Array(0);
+
 /** Who takes finished records (telemetry/access-log.ts writes JSON lines into a shared ring; tests collect them). */
 export interface RecordSink {
   record(record: AccessRecord): void;

@@ -77,7 +77,7 @@ export function putForwarded(
     // As nearly always: all of them.
     const host = FOR_PROTO_HOST.put(view, put(mem, FOR.put(view, at), client));
     const id = HOST_ID.put(view, move(mem, host, head.authorityStart, head.authorityEnd));
-    return put(mem, putId(view, id, uuidAt), CRLF);
+    return put(mem, move(mem, id, uuidAt, uuidAt + REQUEST_ID_BYTES), CRLF);
   }
   let out = at;
   if (edits === null || !edits.touches(NAME.X_FORWARDED_FOR)) {
@@ -90,12 +90,7 @@ export function putForwarded(
     out = put(mem, move(mem, HOST.put(view, out), head.authorityStart, head.authorityEnd), CRLF);
   }
   if (!wants(head, NAME.X_REQUEST_ID, trusted, edits)) return out;
-  return put(mem, putId(view, ID.put(view, out), uuidAt), CRLF);
-}
-
-function putId(view: DataView, at: number, uuidAt: number): number {
-  for (let i = 0; i < REQUEST_ID_BYTES; i += 4) view.setInt32(at + i, view.getInt32(uuidAt + i, true), true);
-  return at + REQUEST_ID_BYTES;
+  return put(mem, move(mem, ID.put(view, out), uuidAt, uuidAt + REQUEST_ID_BYTES), CRLF);
 }
 
 /** Whether the proxy writes this field: no filter does, and none of a trusted proxy goes on. */

@@ -1,6 +1,6 @@
 // Header edits of a rule, compiled: which fields of a head are not forwarded, and the prepared bytes that follow the rest.
 
-import { bytesOf, put } from '../../base/bytes.ts';
+import { bytesOf, move, put } from '../../base/bytes.ts';
 import type { HeaderEdits } from '../../ir/ir.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
@@ -121,8 +121,7 @@ export class FieldEdits {
     const end = put(mem, at, this.#lines);
     const holes = this.#holes;
     for (let i = 0; i < holes.length; i++) {
-      const hole = at + (holes[i] as number);
-      for (let k = 0; k < UUID_BYTES; k++) mem[hole + k] = mem[uuidAt + k] as number;
+      move(mem, at + (holes[i] as number), uuidAt, uuidAt + UUID_BYTES);
     }
     return end;
   }

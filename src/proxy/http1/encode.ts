@@ -52,16 +52,17 @@ function putHead(
   down: Downstream,
   uuidAt: number,
 ): number {
+  const path = edits === null ? null : edits.path;
   let out = at;
-  if ((edits === null || edits.path === null) && keepsRequestLine(mem, head)) {
+  if (path === null && keepsRequestLine(mem, head)) {
     out = copyLineAndFields(mem, out, head);
   } else {
-    if (edits === null || edits.path === null) {
+    if (path === null) {
       out = putRequestLine(mem, out, head, null);
     } else {
       out = move(mem, out, head.methodStart, head.methodEnd);
       mem[out++] = 0x20;
-      out = put(mem, putTarget(mem, out, head, prefixLength, edits.path), VERSION_CRLF);
+      out = put(mem, putTarget(mem, out, head, prefixLength, path), VERSION_CRLF);
     }
     if (edits === null || edits.hostname === null) out = putHost(mem, out, head);
     out = copyFields(mem, out, head);

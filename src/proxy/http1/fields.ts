@@ -14,9 +14,9 @@ export function refuse(head: Head, fault: Fault): -1 {
   return -1;
 }
 
-const GUESSES = 64;
-const REQUEST_GUESSES = new Uint8Array(2 * GUESSES);
-const RESPONSE_GUESSES = new Uint8Array(2 * GUESSES);
+/** By place in a head: NAME id of the field that stood there last. Heads that follow each other are much alike. */
+const REQUEST_GUESSES = new Uint8Array(LIMITS.FIELDS + 1);
+const RESPONSE_GUESSES = new Uint8Array(LIMITS.FIELDS + 1);
 
 /**
  * Parses field lines from `at` up to and including the empty line that ends them, into head's table.
@@ -76,7 +76,7 @@ export function parseFields(
         for (let k = at; k < i; k++)
           if (((CLASS[mem[k] as number] as number) & TOKEN) === 0) return refuse(head, malformed);
       }
-      if (count < GUESSES) guesses[count] = id;
+      guesses[count] = id;
     }
     if (count === LIMITS.FIELDS) {
       head.limit = 'FIELDS';

@@ -181,9 +181,8 @@ export class Tcp implements Transport, ReadySink {
     this.#presenting = true;
     const used = this.user.onBytes(start, end);
     this.#presenting = false;
-    const shared = this.#shared;
     // The bytes that are held may be among those that make room now.
-    if (shared.heldAt >= 0 && shared.corkOwner !== null) shared.corkOwner.uncork();
+    if (this.#shared.heldAt >= 0) this.#shared.corkOwner?.uncork();
     if (this.handle === NO_HANDLE || this.#closing !== null) return;
     if (used === end) {
       this.#keptFresh = false;
