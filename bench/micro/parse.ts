@@ -2,6 +2,7 @@
 // operation over rounds in which the cases take turns, so that a drift of the machine hits all alike.
 
 import { bytesOf } from '../../src/base/bytes.ts';
+import { newMemory } from '../../src/base/memory.ts';
 import { BODY, Head } from '../../src/proxy/head.ts';
 import { BODY_STATE, BodyReader } from '../../src/proxy/http1/body.ts';
 import { parseRequest } from '../../src/proxy/http1/request.ts';
@@ -10,7 +11,7 @@ import { findHeadEnd } from '../../src/proxy/http1/scan.ts';
 import { type Case, measure } from './measure.ts';
 import { LARGE, REQUEST, RESPONSE, SMALL } from './messages.ts';
 
-const mem = new Uint8Array(1 << 20);
+const mem = newMemory(1 << 20);
 const head = new Head();
 const body = new BodyReader();
 

@@ -2,6 +2,7 @@
 
 import { bytesOf, put } from '../../src/base/bytes.ts';
 import { FAULTS } from '../../src/base/errors.ts';
+import { newMemory } from '../../src/base/memory.ts';
 import { Head } from '../../src/proxy/head.ts';
 import { putAnswer } from '../../src/proxy/http1/answer.ts';
 import { parseRequest } from '../../src/proxy/http1/request.ts';
@@ -20,7 +21,7 @@ import {
 import { type Case, measure } from './measure.ts';
 import { REQUEST, RESPONSE } from './messages.ts';
 
-const mem = new Uint8Array(1 << 20);
+const mem = newMemory(1 << 20);
 const IN = 4096;
 const PRISTINE = 16384;
 const OUT = 32768;

@@ -2,6 +2,7 @@
 //   bin/node --expose-gc bench/micro/route.ts [ROUNDS]
 
 import { bytesOf } from '../../src/base/bytes.ts';
+import { newMemory } from '../../src/base/memory.ts';
 import type { RuleEntry } from '../../src/ir/ir.ts';
 import { Head } from '../../src/proxy/head.ts';
 import { normalizeTarget } from '../../src/proxy/route/normalize.ts';
@@ -30,7 +31,7 @@ function routerOf(shape: Shape, routes: number): Router<number> {
 
 /** Requests for `count` of the routes, evenly over them; all heads lie in one memory. */
 function requests(shape: Shape, routes: number, count: number): { mem: Uint8Array; heads: Head[] } {
-  const mem = new Uint8Array(count * 256);
+  const mem = newMemory(count * 256);
   const heads: Head[] = [];
   for (let k = 0; k < count; k++) {
     const i = Math.floor((k * routes) / count);

@@ -133,7 +133,7 @@ test('abuse throws: double free, an address inside a block, a free slab, outside
 /** Resident bytes of the mapping at `address`. */
 function residentAt(address: number): number {
   const maps = readFileSync('/proc/self/smaps', 'latin1').split('\n');
-  const start = maps.findIndex((line) => line.startsWith(`${address.toString(16).padStart(8, '0')}-`));
+  const start = maps.findIndex((line) => line.startsWith(`${address.toString(16)}-`));
   assert.notEqual(start, -1);
   const line = maps.slice(start).find((l) => l.startsWith('Rss:')) as string;
   return Number(/(\d+) kB/.exec(line)?.[1]) * KB;
@@ -141,7 +141,7 @@ function residentAt(address: number): number {
 
 test('large memory given back leaves the process, a working set stays', () => {
   const arena = arenaOf(256 * MB);
-  const address = arena.base >>> 0;
+  const address = arena.base;
   assert.ok(residentAt(address) < 1 * MB, 'nothing is resident before use');
   const blocks = Array.from({ length: 64 }, () => arena.alloc(1 * MB));
   for (const at of blocks) arena.mem.fill(7, at, at + MB);
@@ -160,20 +160,18 @@ test('large memory given back leaves the process, a working set stays', () => {
   assert.ok(arena.idleResident <= LIMITS.ARENA_IDLE_BYTES);
 });
 
-test('the whole reservation of a worker fits, with every address a small integer', () => {
+test('the whole reservation of a worker fits', () => {
   const arena = arenaOf(LIMITS.ARENA_BYTES);
-  assert.equal(arena.base, arena.base | 0);
-  assert.equal(arena.base + arena.bytes - 1, (arena.base + arena.bytes - 1) | 0);
-  assert.ok((arena.base >>> 0) + arena.bytes <= 2 ** 32);
   const last = arena.bytes - 1;
   arena.mem[last] = 5;
   assert.equal(arena.mem[last], 5);
 });
 
-test('released, it answers with nothing instead of crashing', () => {
+test('released, it holds no page', () => {
   const arena = new Arena(1 * MB);
-  const { mem } = arena;
+  arena.mem.fill(7);
+  assert.ok(residentAt(arena.base) >= 1 * MB);
   arena.release();
-  assert.equal(mem.length, 0);
-  assert.equal(mem[0], undefined);
+  assert.ok(residentAt(arena.base) < 1 * MB);
+  assert.equal(arena.mem[0], 0);
 });

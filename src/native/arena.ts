@@ -1,14 +1,14 @@
-// All memory that C sees: one range of address space below 4 GB, reserved once, handed out by offset. Pages cost nothing
-// until touched, and go back to the system when much of what was given back is resident.
+// All memory that C sees: one range of address space, reserved once as memory of WebAssembly (base/memory.ts), handed out by offset.
+// Pages cost nothing until touched, and go back to the system when much of what was given back is resident.
 //
 // Blocks up to half a slab (64 KB) come from slabs of one size class each, with a bitmap of what is in use; larger ones
 // are runs of slabs kept by a binary buddy system (Knuth, TAOCP volume 1, section 2.5), so that neighbours rejoin.
 
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { errnoName } from './errors.ts';
-import { errno, madvise, mmap, munmap, view } from './ffi.ts';
-import { MADV_DONTNEED, MMAP } from './layout.ts';
+import { newMemory } from '../base/memory.ts';
+import { addressOf, madvise } from './ffi.ts';
+import { MADV_DONTNEED } from './layout.ts';
 
 const SLAB_SHIFT = 16;
 const SLAB = 1 << SLAB_SHIFT;
@@ -24,16 +24,14 @@ const FREE = -1;
 const LARGE = -2;
 const INSIDE = -3;
 const NONE = -1;
-const FOUR_GB = 2 ** 32;
-const HINT_STEP = 64 * 2 ** 20;
 
 export class Arena {
   readonly mem: Uint8Array;
   readonly bytes: number;
-  /** Address of offset 0 as a signed 32-bit integer: add an offset and pass it as `address`. */
+  /** Address of offset 0: add an offset and pass it as `address`. */
   readonly base: number;
   /** Memory for this room alone, behind the arena: no offset into `mem` reaches it. */
-  readonly control: ArrayBuffer;
+  readonly control: Uint8Array<ArrayBuffer>;
   readonly controlBase: number;
   readonly #slabs: number;
   readonly #topOrder: number;
@@ -56,16 +54,16 @@ export class Arena {
   #idleResident = 0;
   #inUse = 0;
 
-  /** `bytes`: a multiple of 64 KB, at most 1 GB (offsets and addresses stay small integers). */
+  /** `bytes`: a multiple of 64 KB, at most 1 GB (offsets stay small integers). */
   constructor(bytes: number) {
     if (!(bytes >= SLAB && bytes <= 2 ** 30 && bytes % SLAB === 0)) {
       throw new RangeError(`arena of ${bytes} bytes: a multiple of ${SLAB} up to 1 GB is needed`);
     }
-    const address = reserve(bytes + CONTROL_BYTES);
+    const whole = reserve(bytes + CONTROL_BYTES);
     this.bytes = bytes;
-    this.base = address | 0;
-    this.mem = new Uint8Array(view(address, bytes));
-    this.control = view(address + bytes, CONTROL_BYTES);
+    this.base = addressOf(whole.buffer);
+    this.mem = whole.subarray(0, bytes);
+    this.control = whole.subarray(bytes);
     this.controlBase = this.base + bytes;
     const slabs = bytes / SLAB;
     this.#slabs = slabs;
@@ -149,12 +147,9 @@ export class Arena {
     return 64 << cls;
   }
 
-  /** Unmaps it; only for what lives shorter than its process (tests). Every use afterwards is an error of the caller. */
+  /** Gives the pages back; only for what lives shorter than its process (tests). The address space goes with the last view of it. */
   release(): void {
-    // Detached, the old view has length 0: a late access reads undefined instead of crashing.
-    (this.mem.buffer as ArrayBuffer).transfer();
-    this.control.transfer();
-    munmap(this.base >>> 0, this.bytes + CONTROL_BYTES);
+    madvise(this.base, this.bytes, MADV_DONTNEED);
   }
 
   #stateAt(offset: number, slab: number): number {
@@ -263,23 +258,12 @@ export class Arena {
   }
 }
 
-/** Reserves `bytes` below 4 GB; the same place on both architectures, above the program and its heap. */
-function reserve(bytes: number): number {
-  const flags = MMAP.PRIVATE | MMAP.ANONYMOUS | MMAP.NORESERVE | MMAP.FIXED_NOREPLACE;
-  let error = 0;
-  for (const [from, to] of [
-    [2 ** 31, FOUR_GB],
-    [2 ** 28, 2 ** 31],
-  ] as const) {
-    for (let hint = from; hint + bytes <= to; hint += HINT_STEP) {
-      const address = mmap(hint, bytes, MMAP.READ_WRITE, flags, -1, 0);
-      if (address === hint) return address;
-      if (address === -1) error = errno();
-      // A kernel before 4.17 does not know FIXED_NOREPLACE and may place it elsewhere.
-      else munmap(address, bytes);
-    }
+function reserve(bytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return newMemory(bytes);
+  } catch (error) {
+    throw new ExitError(EXIT.cannotRun, `cannot reserve ${bytes} bytes of address space: ${String(error)}`);
   }
-  throw new ExitError(EXIT.cannotRun, `cannot reserve ${bytes} bytes of address space below 4 GB: ${errnoName(error)}`);
 }
 
 /** Number of trailing zero bits; 32 for 0. */

@@ -16,9 +16,8 @@ export const FFI_SHA256: Readonly<Record<string, string>> = {
 };
 
 /**
- * How a value is passed to C. `address` is an address below 4 GB, given as a signed 32-bit integer and zero-extended:
- * every argument of a hot call is then a small integer to V8, and nothing is allocated for it on any architecture.
- * `long` is any 64-bit value exact in a double; `bytes` a typed array of our own, for calls that are rare.
+ * How a value is passed to C. `long` is any 64-bit value exact in a double, as every `address` of a process is on both architectures;
+ * `bytes` a typed array of our own, for calls that are rare.
  */
 type Kind = 'int' | 'address' | 'long' | 'bytes';
 type Passed<K extends Kind> = K extends 'bytes' ? NodeJS.TypedArray : number;
@@ -34,6 +33,7 @@ export interface PollHandle {
 interface Ffi {
   load(path: null): { func(name: string, result: string, args: readonly string[]): unknown };
   view(address: bigint, bytes: number): ArrayBuffer;
+  address(buffer: ArrayBuffer): bigint;
   errno(): number;
   readonly node: {
     poll(fd: number, options: { readable: boolean }, callback: () => void): PollHandle | null;
@@ -71,7 +71,7 @@ function loadFfi(): Ffi {
 
 const ffi = loadFfi();
 const library = ffi.load(null);
-const TYPES = { int: 'int', address: 'uint', long: 'long', bytes: 'void *' } as const;
+const TYPES = { int: 'int', address: 'long', long: 'long', bytes: 'void *' } as const;
 
 /** The C function `name` of this process; a missing one is a plain error at start, never a crash later. */
 export function symbol<const K extends readonly Kind[]>(
@@ -93,6 +93,10 @@ export const errno: () => number = ffi.errno;
 export function view(address: number, bytes: number): ArrayBuffer {
   return ffi.view(BigInt(address), bytes);
 }
+/** Where `buffer` begins; it must never move. */
+export function addressOf(buffer: ArrayBuffer): number {
+  return Number(ffi.address(buffer));
+}
 /** Calls back from libuv's loop while `fd` is readable. */
 export function pollReadable(fd: number, callback: () => void): PollHandle {
   const handle = ffi.node.poll(fd, { readable: true }, callback);
@@ -100,7 +104,7 @@ export function pollReadable(fd: number, callback: () => void): PollHandle {
   return handle;
 }
 
-// Hot: all arguments small integers. `ssize_t` results are read as int, since no length given reaches 2^31.
+// Hot: nothing but numbers. `ssize_t` results are read as int, since no length given reaches 2^31.
 export const recv = symbol('recv', ['int', 'address', 'int', 'int']);
 export const send = symbol('send', ['int', 'address', 'int', 'int']);
 export const epollWait = symbol('epoll_wait', ['int', 'address', 'int', 'int']);

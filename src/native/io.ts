@@ -1,5 +1,5 @@
 // The proxy's system, done by libc: sockets as handles, one edge-triggered epoll set, the arena, clock and timers.
-// Hot calls reach C with small integers only and allocate nothing.
+// Hot calls reach C with numbers only; what they allocate is the number of an address, 16 bytes.
 
 import { randomFillSync } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
@@ -81,10 +81,10 @@ export class NativeIo implements Io {
     this.mem = arena.mem;
     this.#base = arena.base;
     this.#bytes = arena.bytes;
-    this.scratch = new Uint8Array(arena.control, 0, SCRATCH_BYTES);
+    this.scratch = arena.control.subarray(0, SCRATCH_BYTES);
     this.scratchAddress = arena.controlBase;
-    this.#args = new Int32Array(arena.control, 0, 4);
-    this.#events = new Int32Array(arena.control, SCRATCH_BYTES, EVENTS * EVENT_WORDS);
+    this.#args = new Int32Array(arena.control.buffer, arena.control.byteOffset, 4);
+    this.#events = new Int32Array(arena.control.buffer, arena.control.byteOffset + SCRATCH_BYTES, EVENTS * EVENT_WORDS);
     this.#eventsAddress = arena.controlBase + SCRATCH_BYTES;
     this.#epoll = c.epollCreate(EPOLL.CLOEXEC);
     if (this.#epoll < 0) throw new NativeError('epoll_create1', c.errno(), '');

@@ -92,14 +92,7 @@ export const EPOLL = {
 export const F = { SETFD: 2, GETFL: 3, SETFL: 4, SETPIPE_SZ: 1031, ADD_SEALS: 1033, CLOEXEC: 1 } as const;
 export const SEAL = { SEAL: 1, SHRINK: 2 } as const;
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2 } as const;
-export const MMAP = {
-  READ_WRITE: 3,
-  SHARED: 1,
-  PRIVATE: 2,
-  ANONYMOUS: 0x20,
-  NORESERVE: 0x4000,
-  FIXED_NOREPLACE: 0x100000,
-} as const;
+export const MMAP = { READ_WRITE: 3, SHARED: 1 } as const;
 export const MADV_DONTNEED = 4;
 export const SPLICE = { MOVE: 1, NONBLOCK: 2 } as const;
 export const PR = { SET_PDEATHSIG: 1, SET_DUMPABLE: 4, SET_NAME: 15, SET_NO_NEW_PRIVS: 38 } as const;

@@ -29,9 +29,8 @@ export function holdNew(io: NativeIo, handle: Handle): number {
   const fd = io.fdOf(handle);
   if (fd < 0) return fd;
   const view = new DataView(io.scratch.buffer, io.scratch.byteOffset, io.scratch.byteLength);
-  const address = io.scratchAddress >>> 0;
   view.setBigUint64(0, BigInt(DROP_SYN.length), true);
-  view.setBigUint64(8, BigInt(address + PROGRAM_AT), true);
+  view.setBigUint64(8, BigInt(io.scratchAddress + PROGRAM_AT), true);
   DROP_SYN.forEach(([code, jumpTrue, jumpFalse, k], i) => {
     const at = PROGRAM_AT + i * 8;
     view.setUint16(at, code, true);

@@ -96,13 +96,13 @@ function sendRaw(handle: Handle, count: number, fd: number, controlLength?: numb
   const { msghdr, iovec, cmsghdr } = LAYOUT;
   const block = io.alloc(4096);
   const view = new DataView(io.mem.buffer, block, 4096);
-  const address = (io.arena.base + block) >>> 0;
+  const address = io.arena.base + block;
   const length = cmsghdr.size + 4 * count;
-  view.setUint32(msghdr.iov, address + 64, true);
+  view.setBigUint64(msghdr.iov, BigInt(address + 64), true);
   view.setUint32(msghdr.iovLength, 1, true);
-  view.setUint32(64 + iovec.base, address, true);
+  view.setBigUint64(64 + iovec.base, BigInt(address), true);
   view.setUint32(64 + iovec.length, 1, true);
-  view.setUint32(msghdr.control, address + 128, true);
+  view.setBigUint64(msghdr.control, BigInt(address + 128), true);
   view.setUint32(msghdr.controlLength, controlLength ?? length, true);
   view.setUint32(128 + cmsghdr.length, length, true);
   view.setInt32(128 + cmsghdr.level, 1, true);

@@ -16,7 +16,7 @@ const CONTROL_BYTES = cmsghdr.size + LIMITS.MESSAGE_DESCRIPTORS * 4;
 export function socketPair(io: NativeIo): [Handle, Handle] {
   const kind = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
   if (c.socketpair(AF.UNIX, kind, 0, io.scratchAddress) < 0) throw new NativeError('socketpair', c.errno(), '');
-  const pair = new Int32Array(io.arena.control, 0, 2);
+  const pair = new Int32Array(io.scratch.buffer, io.scratch.byteOffset, 2);
   const [a, b] = [pair[0] as number, pair[1] as number];
   return [io.opened(a), io.opened(b)];
 }
@@ -28,13 +28,13 @@ function layMessage(io: NativeIo, offset: number, length: number, controlBytes: 
   }
   const { buffer, byteOffset } = io.scratch.fill(0, 0, CONTROL_AT + CONTROL_BYTES);
   const view = new DataView(buffer, byteOffset, CONTROL_AT + CONTROL_BYTES);
-  const address = io.scratchAddress >>> 0;
-  view.setUint32(msghdr.iov, address + IOVEC_AT, true);
+  const address = io.scratchAddress;
+  view.setBigUint64(msghdr.iov, BigInt(address + IOVEC_AT), true);
   view.setUint32(msghdr.iovLength, 1, true);
-  view.setUint32(IOVEC_AT + iovec.base, (io.arena.base + offset) >>> 0, true);
+  view.setBigUint64(IOVEC_AT + iovec.base, BigInt(io.arena.base + offset), true);
   view.setUint32(IOVEC_AT + iovec.length, length, true);
   if (controlBytes > 0) {
-    view.setUint32(msghdr.control, address + CONTROL_AT, true);
+    view.setBigUint64(msghdr.control, BigInt(address + CONTROL_AT), true);
     view.setUint32(msghdr.controlLength, controlBytes, true);
   }
   return view;

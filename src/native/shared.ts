@@ -67,7 +67,8 @@ export function drain(io: NativeIo, event: Handle): number {
   const fd = io.fdOf(event);
   if (fd < 0) return fd;
   for (;;) {
-    if (c.read(fd, io.scratchAddress, 8) === 8) return Number(new BigUint64Array(io.arena.control, 0, 1)[0]);
+    if (c.read(fd, io.scratchAddress, 8) === 8)
+      return Number(new BigUint64Array(io.scratch.buffer, io.scratch.byteOffset, 1)[0]);
     const error = c.errno();
     if (error !== ERRNO.EINTR) return -error;
   }
@@ -84,7 +85,7 @@ export interface Pipe {
 /** A nonblocking pipe of about `bytes`, or -errno. Unprivileged, more than /proc/sys/fs/pipe-max-size is refused. */
 export function openPipe(io: NativeIo, bytes: number): Pipe | number {
   if (c.pipe2(io.scratchAddress, SOCK.NONBLOCK | SOCK.CLOEXEC) < 0) return -c.errno();
-  const pair = new Int32Array(io.arena.control, 0, 2);
+  const pair = new Int32Array(io.scratch.buffer, io.scratch.byteOffset, 2);
   const [r, w] = [pair[0] as number, pair[1] as number];
   const capacity = c.fcntl(w, F.SETPIPE_SZ, bytes);
   if (capacity < 0) {

@@ -24,9 +24,9 @@ export class FieldName {
 
   /** Whether field `i` of the head has this name (names are case-insensitive, RFC 9110 section 5.1). */
   is(mem: Uint8Array, head: Head, i: number): boolean {
-    if (head.name[i] !== this.id) return false;
+    if (head.name(i) !== this.id) return false;
     if (this.id !== NAME.OTHER) return true;
-    const start = head.nameStart[i] as number;
-    return (head.nameEnd[i] as number) - start === this.bytes.length && equalLowerAt(mem, start, this.bytes);
+    const start = head.nameStart(i);
+    return head.nameEnd(i) - start === this.bytes.length && equalLowerAt(mem, start, this.bytes);
   }
 }

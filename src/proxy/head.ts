@@ -2,52 +2,56 @@
 // into the same table. One instance is reused for every head: what must outlive the handling of a head is copied.
 
 import type { Fault } from '../base/errors.ts';
-import { LIMITS, type LimitName } from '../base/limits.ts';
+import type { LimitName } from '../base/limits.ts';
+import { FIELD, FieldTable } from './field-table.ts';
 
-/** Small integers of the names the proxy knows; 0 is any other name. The order is free, names.ts maps bytes to ids. */
+/**
+ * Small integers of the names the proxy knows; 0 is any other name. names.ts maps bytes to ids. Names that the proxy acts on are 10 to 31,
+ * so that each has a bit of its own in Head.seen: the hop-by-hop and framing ones first, then those that tell of the client.
+ */
 export const NAME = {
   OTHER: 0,
-  HOST: 1,
-  CONNECTION: 2,
-  CONTENT_LENGTH: 3,
-  TRANSFER_ENCODING: 4,
-  TE: 5,
-  TRAILER: 6,
-  UPGRADE: 7,
-  KEEP_ALIVE: 8,
-  PROXY_CONNECTION: 9,
-  PROXY_AUTHORIZATION: 10,
-  PROXY_AUTHENTICATE: 11,
-  EXPECT: 12,
-  USER_AGENT: 13,
-  X_FORWARDED_FOR: 14,
-  X_FORWARDED_PROTO: 15,
-  X_FORWARDED_HOST: 16,
-  X_FORWARDED_PORT: 17,
-  FORWARDED: 18,
-  X_REQUEST_ID: 19,
-  COOKIE: 20,
-  ACCEPT: 21,
-  ACCEPT_ENCODING: 22,
-  ACCEPT_LANGUAGE: 23,
-  CACHE_CONTROL: 24,
-  CONTENT_TYPE: 25,
-  DATE: 26,
-  SERVER: 27,
-  LOCATION: 28,
-  ORIGIN: 29,
-  REFERER: 30,
-  AUTHORIZATION: 31,
+  COOKIE: 1,
+  ACCEPT: 2,
+  ACCEPT_ENCODING: 3,
+  ACCEPT_LANGUAGE: 4,
+  CACHE_CONTROL: 5,
+  CONTENT_TYPE: 6,
+  SERVER: 7,
+  REFERER: 8,
+  AUTHORIZATION: 9,
+  HOST: 10,
+  CONNECTION: 11,
+  CONTENT_LENGTH: 12,
+  TRANSFER_ENCODING: 13,
+  TE: 14,
+  TRAILER: 15,
+  UPGRADE: 16,
+  KEEP_ALIVE: 17,
+  PROXY_CONNECTION: 18,
+  PROXY_AUTHORIZATION: 19,
+  PROXY_AUTHENTICATE: 20,
+  EXPECT: 21,
+  HTTP2_SETTINGS: 22,
+  X_FORWARDED_FOR: 23,
+  X_FORWARDED_PROTO: 24,
+  X_FORWARDED_HOST: 25,
+  X_FORWARDED_PORT: 26,
+  FORWARDED: 27,
+  X_REAL_IP: 28,
+  X_REQUEST_ID: 29,
+  USER_AGENT: 30,
+  DATE: 31,
   TRACEPARENT: 32,
   SET_COOKIE: 33,
   VIA: 34,
-  X_REAL_IP: 35,
-  IF_NONE_MATCH: 36,
-  ETAG: 37,
-  LAST_MODIFIED: 38,
-  CONTENT_ENCODING: 39,
-  VARY: 40,
-  HTTP2_SETTINGS: 41,
+  ORIGIN: 35,
+  LOCATION: 36,
+  IF_NONE_MATCH: 37,
+  ETAG: 38,
+  LAST_MODIFIED: 39,
+  CONTENT_ENCODING: 40,
+  VARY: 41,
 } as const;
 
 /** Request methods as small integers: the index into METHODS of telemetry/layout.ts; OTHER is any other token. */
@@ -121,17 +125,14 @@ export class Head {
 
   // ---- fields, in order of arrival
   count = 0;
-  readonly nameStart = new Int32Array(LIMITS.FIELDS);
-  readonly nameEnd = new Int32Array(LIMITS.FIELDS);
-  /** Without surrounding white space. */
-  readonly valueStart = new Int32Array(LIMITS.FIELDS);
-  readonly valueEnd = new Int32Array(LIMITS.FIELDS);
-  /** HTTP/1: where the field line ends, behind its CRLF; the line begins at nameStart. */
-  readonly lineEnd = new Int32Array(LIMITS.FIELDS);
-  /** NAME id. */
-  readonly name = new Uint8Array(LIMITS.FIELDS);
-  /** 1: the field is not forwarded (hop-by-hop, replaced, removed by a filter). The parser marks hop-by-hop fields. */
-  readonly drop = new Uint8Array(LIMITS.FIELDS);
+  /** FIELD of each: side by side, since a head is walked field by field. What is behind `count` is of heads before. */
+  readonly table = new FieldTable();
+  readonly fields: Int32Array = this.table.words;
+  /** Bit `id & 31` of every NAME id among the fields, and of those that came more than once: exact for ids 10 to 31. */
+  seen = 0;
+  twice = 0;
+  /** Whether any field is dropped. */
+  drops = false;
 
   // ---- framing, decided by the codec
   body = BODY.NONE as number;
@@ -150,4 +151,52 @@ export class Head {
   fault: Fault | null = null;
   /** Which limit it was, if it was one. */
   limit: LimitName | null = null;
+
+  // ---- field `k`, where a few nanoseconds do not matter
+
+  nameStart(k: number): number {
+    return this.fields[k * FIELD.WORDS + FIELD.NAME_START] as number;
+  }
+
+  nameEnd(k: number): number {
+    return this.fields[k * FIELD.WORDS + FIELD.NAME_END] as number;
+  }
+
+  valueStart(k: number): number {
+    return this.fields[k * FIELD.WORDS + FIELD.VALUE_START] as number;
+  }
+
+  valueEnd(k: number): number {
+    return this.fields[k * FIELD.WORDS + FIELD.VALUE_END] as number;
+  }
+
+  lineEnd(k: number): number {
+    return this.fields[k * FIELD.WORDS + FIELD.LINE_END] as number;
+  }
+
+  /** NAME id. */
+  name(k: number): number {
+    return this.fields[k * FIELD.WORDS + FIELD.NAME] as number;
+  }
+
+  dropped(k: number): boolean {
+    return this.fields[k * FIELD.WORDS + FIELD.DROP] !== 0;
+  }
+
+  /** The field is not forwarded. */
+  drop(k: number): void {
+    this.fields[k * FIELD.WORDS + FIELD.DROP] = 1;
+    this.drops = true;
+  }
+
+  /** The first field with this NAME id, -1 when there is none. */
+  find(id: number): number {
+    if ((this.seen & (1 << id)) !== 0) for (let k = 0; k < this.count; k++) if (this.name(k) === id) return k;
+    return -1;
+  }
+
+  /** No field with this NAME id is forwarded. */
+  dropAll(id: number): void {
+    if ((this.seen & (1 << id)) !== 0) for (let k = 0; k < this.count; k++) if (this.name(k) === id) this.drop(k);
+  }
 }

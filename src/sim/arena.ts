@@ -1,6 +1,8 @@
 // The arena of the simulation: size classes in powers of two over one array. Blocks are filled with junk when given and
 // when given back, so that reading what was never written, or after free, shows.
 
+import { newMemory } from '../base/memory.ts';
+
 const MIN_SHIFT = 6; // 64 bytes
 const ALLOCATED_JUNK = 0xa5;
 const FREED_JUNK = 0xdb;
@@ -14,7 +16,7 @@ export class SimArena {
   #top = 0;
 
   constructor(bytes: number) {
-    this.mem = new Uint8Array(bytes);
+    this.mem = newMemory(bytes);
     for (let shift = 0; shift <= 31; shift++) this.#free.push([]);
   }
 

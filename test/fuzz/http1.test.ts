@@ -52,12 +52,12 @@ function checkOffsets(head: Head, length: number): void {
   assert.ok(head.end <= AT + length);
   let line = head.fieldsStart;
   for (let k = 0; k < head.count; k++) {
-    assert.equal(head.nameStart[k], line);
-    assert.ok((head.nameEnd[k] as number) > line);
-    assert.ok((head.valueStart[k] as number) > (head.nameEnd[k] as number));
-    assert.ok((head.valueEnd[k] as number) >= (head.valueStart[k] as number));
-    line = head.lineEnd[k] as number;
-    assert.ok(line >= (head.valueEnd[k] as number) + 2);
+    assert.equal(head.nameStart(k), line);
+    assert.ok(head.nameEnd(k) > line);
+    assert.ok(head.valueStart(k) > head.nameEnd(k));
+    assert.ok(head.valueEnd(k) >= head.valueStart(k));
+    line = head.lineEnd(k);
+    assert.ok(line >= head.valueEnd(k) + 2);
   }
   assert.equal(line, head.end - 2);
 }

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { textOf } from '../../src/base/bytes.ts';
 import { LIMITS } from '../../src/base/limits.ts';
+import { newMemory } from '../../src/base/memory.ts';
 import { BODY, Head } from '../../src/proxy/head.ts';
 import { BODY_STATE, BodyReader } from '../../src/proxy/http1/body.ts';
 import { parseRequest } from '../../src/proxy/http1/request.ts';
@@ -29,7 +30,7 @@ export const refused = JSON.parse(
 };
 
 /** A fresh arena each time is not needed; stale bytes behind the message are part of the test. */
-export const mem = new Uint8Array(1 << 19);
+export const mem = newMemory(1 << 19);
 const AT = 64;
 
 export function latin1(text: string): Uint8Array {
@@ -91,7 +92,7 @@ export function describe(head: Head): unknown {
     status: head.status,
     reason: text(head.reasonStart, head.reasonEnd),
     fields: fieldsOf(head),
-    dropped: [...head.drop.subarray(0, head.count)],
+    dropped: Array.from({ length: head.count }, (_, k) => (head.dropped(k) ? 1 : 0)),
     body: head.body,
     contentLength: head.contentLength,
     keepAlive: head.keepAlive,
@@ -102,10 +103,7 @@ export function describe(head: Head): unknown {
 export function fieldsOf(head: Head): [string, string][] {
   const fields: [string, string][] = [];
   for (let k = 0; k < head.count; k++) {
-    fields.push([
-      textOf(mem, head.nameStart[k] as number, head.nameEnd[k] as number),
-      textOf(mem, head.valueStart[k] as number, head.valueEnd[k] as number),
-    ]);
+    fields.push([textOf(mem, head.nameStart(k), head.nameEnd(k)), textOf(mem, head.valueStart(k), head.valueEnd(k))]);
   }
   return fields;
 }

@@ -1,5 +1,6 @@
 // Requests and rules for the tests of routing and filters.
 
+import { newMemory } from '../../src/base/memory.ts';
 import type { Attachment, Filter, ListenerHost, Match, RuleEntry, ValueMatch } from '../../src/ir/ir.ts';
 import { Head } from '../../src/proxy/head.ts';
 import { parseRequest } from '../../src/proxy/http1/request.ts';
@@ -27,7 +28,7 @@ export function response(lines: readonly string[]): Parsed {
 
 function parsed(lines: readonly string[], parse: (mem: Uint8Array, end: number, head: Head) => number): Parsed {
   const bytes = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
-  const mem = new Uint8Array(bytes.length + ROOM);
+  const mem = newMemory(bytes.length + ROOM);
   mem.set(bytes);
   const head = new Head();
   if (parse(mem, bytes.length, head) !== DONE) throw new Error(`not a good head: ${lines[0]}`);
@@ -44,9 +45,9 @@ export function forwarded({ mem, head }: Parsed): string[] {
   const text = Buffer.from(mem.buffer).toString('latin1');
   const lines: string[] = [];
   for (let i = 0; i < head.count; i++) {
-    if (head.drop[i] === 1) continue;
-    const name = text.slice(head.nameStart[i], head.nameEnd[i]);
-    lines.push(`${name}: ${text.slice(head.valueStart[i], head.valueEnd[i])}`);
+    if (head.dropped(i)) continue;
+    const name = text.slice(head.nameStart(i), head.nameEnd(i));
+    lines.push(`${name}: ${text.slice(head.valueStart(i), head.valueEnd(i))}`);
   }
   return lines;
 }

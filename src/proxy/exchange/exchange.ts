@@ -126,7 +126,7 @@ export class Exchange implements TimerSink {
     if (down.trusted) {
       const id = agent.requestId;
       if (id >= 0) {
-        record.idStart = record.copy(mem, head.valueStart[id] as number, head.valueEnd[id] as number);
+        record.idStart = record.copy(mem, head.valueStart(id), head.valueEnd(id));
         record.idEnd = record.used;
       }
       record.client = forwardedClient(core.trusted, mem, head, down.client);
@@ -134,8 +134,8 @@ export class Exchange implements TimerSink {
     if (agent.userAgent >= 0) {
       record.agentStart = record.copy(
         mem,
-        head.valueStart[agent.userAgent] as number,
-        head.valueEnd[agent.userAgent] as number,
+        head.valueStart(agent.userAgent),
+        head.valueEnd(agent.userAgent),
         RECORD_AGENT_BYTES,
       );
       record.agentEnd = record.used;

@@ -32,23 +32,32 @@ export interface Marked {
 }
 const marked: Marked = { userAgent: -1, requestId: -1 };
 
+/** Names that tell of the client, and those that are none of NAME. */
+const TELLING =
+  (1 << NAME.X_FORWARDED_FOR) |
+  (1 << NAME.X_FORWARDED_PROTO) |
+  (1 << NAME.X_FORWARDED_HOST) |
+  (1 << NAME.X_FORWARDED_PORT) |
+  (1 << NAME.FORWARDED) |
+  (1 << NAME.X_REAL_IP) |
+  (1 << NAME.X_REQUEST_ID);
+const OTHERS = 1 << NAME.OTHER;
+
 /** Marks what is not forwarded. X-Forwarded-For always: it is written anew, with what a trusted proxy said in front. */
 export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean): Marked {
-  const { name, drop, count } = head;
-  marked.userAgent = -1;
+  marked.userAgent = head.find(NAME.USER_AGENT);
   marked.requestId = -1;
-  for (let i = 0; i < count; i++) {
-    const id = name[i] as number;
+  if ((head.seen & (TELLING | OTHERS)) === 0) return marked;
+  for (let i = 0; i < head.count; i++) {
+    const id = head.name(i);
     if (id === NAME.OTHER) {
       // X-Forwarded-Ssl, -Server, -Prefix, -Client-Cert ..., and what a backend may take for one of them.
-      if (isLookalike(mem, head.nameStart[i] as number, head.nameEnd[i] as number, trusted)) drop[i] = 1;
-    } else if (id === NAME.USER_AGENT) {
-      marked.userAgent = i;
-    } else if ((id >= NAME.X_FORWARDED_FOR && id <= NAME.X_REQUEST_ID) || id === NAME.X_REAL_IP) {
-      if (!trusted || id === NAME.X_FORWARDED_FOR) drop[i] = 1;
+      if (isLookalike(mem, head.nameStart(i), head.nameEnd(i), trusted)) head.drop(i);
+    } else if (((1 << id) & TELLING) !== 0) {
+      if (!trusted || id === NAME.X_FORWARDED_FOR) head.drop(i);
       else if (id === NAME.X_REQUEST_ID) {
-        const length = (head.valueEnd[i] as number) - (head.valueStart[i] as number);
-        if (marked.requestId >= 0 || length === 0 || length > REQUEST_ID_MOST) drop[i] = 1;
+        const length = head.valueEnd(i) - head.valueStart(i);
+        if (marked.requestId >= 0 || length === 0 || length > REQUEST_ID_MOST) head.drop(i);
         else marked.requestId = i;
       }
     }
@@ -99,7 +108,7 @@ function wants(head: Head, id: number, trusted: boolean, edits: FieldEdits | nul
 }
 
 function has(head: Head, id: number): boolean {
-  for (let i = 0; i < head.count; i++) if (head.name[i] === id && head.drop[i] === 0) return true;
+  for (let i = 0; i < head.count; i++) if (head.name(i) === id && !head.dropped(i)) return true;
   return false;
 }
 
@@ -107,8 +116,8 @@ function has(head: Head, id: number): boolean {
 function putChain(mem: Uint8Array, at: number, head: Head): number {
   let out = at;
   for (let i = 0; i < head.count; i++) {
-    if (head.name[i] !== NAME.X_FORWARDED_FOR || head.valueStart[i] === head.valueEnd[i]) continue;
-    out = put(mem, move(mem, out, head.valueStart[i] as number, head.valueEnd[i] as number), LIST);
+    if (head.name(i) !== NAME.X_FORWARDED_FOR || head.valueStart(i) === head.valueEnd(i)) continue;
+    out = put(mem, move(mem, out, head.valueStart(i), head.valueEnd(i)), LIST);
   }
   return out;
 }
@@ -117,8 +126,8 @@ function putChain(mem: Uint8Array, at: number, head: Head): number {
 export function forwardedClient(trusted: TrustedProxies, mem: Uint8Array, head: Head, peer: Uint8Array): Uint8Array {
   let client = peer;
   for (let i = head.count - 1; i >= 0; i--) {
-    if (head.name[i] !== NAME.X_FORWARDED_FOR) continue;
-    const elements = textOf(mem, head.valueStart[i], head.valueEnd[i]).split(',');
+    if (head.name(i) !== NAME.X_FORWARDED_FOR) continue;
+    const elements = textOf(mem, head.valueStart(i), head.valueEnd(i)).split(',');
     for (let k = elements.length - 1; k >= 0; k--) {
       const address = addressIn((elements[k] as string).trim());
       // Whoever wrote something else there is not to be believed about what stands before it.

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bytesOf, textOf } from '../../base/bytes.ts';
+import { newMemory } from '../../base/memory.ts';
 import { Head } from '../head.ts';
 import { parseRequest } from '../http1/request.ts';
 import { forwardedClient } from './forwarded.ts';
@@ -27,7 +28,9 @@ test('what is no range is refused by name', () => {
 
 function client(...lines: string[]): string {
   const fields = lines.map((line) => `X-Forwarded-For: ${line}\r\n`).join('');
-  const mem = bytesOf(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
+  const bytes = bytesOf(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
+  const mem = newMemory(bytes.length);
+  mem.set(bytes);
   const head = new Head();
   assert.equal(parseRequest(mem, 0, mem.length, head), 1);
   return textOf(forwardedClient(new TrustedProxies(['10.0.0.0/8', 'fd00::/8']), mem, head, bytesOf('10.0.0.1')));

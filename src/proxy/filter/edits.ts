@@ -46,9 +46,7 @@ export class Edits {
 
   /** Marks the fields of the request that are not forwarded. */
   applyRequest(mem: Uint8Array, head: Head): void {
-    if (this.hostname !== null) {
-      for (let i = 0; i < head.count; i++) if (head.name[i] === NAME.HOST) head.drop[i] = 1;
-    }
+    if (this.hostname !== null) head.dropAll(NAME.HOST);
     if (this.request !== null) this.request.apply(mem, head);
   }
 

@@ -107,12 +107,12 @@ export class FieldEdits {
     if (!this.#drops) return;
     const others = this.#dropOthers;
     for (let i = 0; i < head.count; i++) {
-      const id = head.name[i] as number;
+      const id = head.name(i);
       if (id !== NAME.OTHER) {
-        if (this.#dropIds[id] === 1) head.drop[i] = 1;
+        if (this.#dropIds[id] === 1) head.drop(i);
         continue;
       }
-      for (let k = 0; k < others.length; k++) if ((others[k] as FieldName).is(mem, head, i)) head.drop[i] = 1;
+      for (let k = 0; k < others.length; k++) if ((others[k] as FieldName).is(mem, head, i)) head.drop(i);
     }
   }
 

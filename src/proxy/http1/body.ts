@@ -186,10 +186,7 @@ export class BodyReader {
     const parsed = parseFields(mem, start, sectionEnd, scratch, false, FAULTS.badRequest, FAULTS.headTooLarge);
     if (parsed !== sectionEnd) return this.#bad(null);
     // A framing field in a trailer section is nothing but an attempt (RFC 9110 section 6.5.1).
-    for (let k = 0; k < scratch.count; k++) {
-      const id = scratch.name[k];
-      if (id === NAME.CONTENT_LENGTH || id === NAME.TRANSFER_ENCODING) return this.#bad(null);
-    }
+    if (scratch.find(NAME.CONTENT_LENGTH) >= 0 || scratch.find(NAME.TRANSFER_ENCODING) >= 0) return this.#bad(null);
     this.trailersStart = start;
     this.trailersEnd = sectionEnd;
     this.next = sectionEnd;

@@ -4,9 +4,10 @@
 import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import type { Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { SCANNED, type TableBank } from '../field-table.ts';
 import { type Head, NAME } from '../head.ts';
-import { nameId, standsAt } from './names.ts';
-import { CLASS, COLON, COMMA, CR, DIGIT, HTAB, LF, SP, TOKEN, wordOf } from './scan.ts';
+import { CLASS, COLON, COMMA, DIGIT, HTAB, SP, TOKEN, wordOf } from './scan.ts';
+import { SCAN_BAD, SCAN_FULL, SCAN_MORE, type Scan, scannerOf } from './scan-fields.ts';
 
 /** Notes why parsing failed; returns BAD. */
 export function refuse(head: Head, fault: Fault): -1 {
@@ -14,9 +15,9 @@ export function refuse(head: Head, fault: Fault): -1 {
   return -1;
 }
 
-/** By place in a head: NAME id of the field that stood there last. Heads that follow each other are much alike. */
-const REQUEST_GUESSES = new Uint8Array(LIMITS.FIELDS + 1);
-const RESPONSE_GUESSES = new Uint8Array(LIMITS.FIELDS + 1);
+let scan: Scan = () => SCAN_BAD;
+let scanMem: Uint8Array | null = null;
+let scanBank: TableBank | null = null;
 
 /**
  * Parses field lines from `at` up to and including the empty line that ends them, into head's table.
@@ -26,101 +27,39 @@ const RESPONSE_GUESSES = new Uint8Array(LIMITS.FIELDS + 1);
  */
 export function parseFields(
   mem: Uint8Array,
-  from: number,
+  at: number,
   end: number,
   head: Head,
   isResponse: boolean,
   malformed: Fault,
   tooMany: Fault,
 ): number {
-  const words = viewOf(mem);
-  const { nameStart, nameEnd, valueStart, valueEnd, lineEnd, name, drop } = head;
-  let at = from;
-  const guesses = isResponse ? RESPONSE_GUESSES : REQUEST_GUESSES;
-  const last = end - 4;
-  let count = 0;
+  const { table } = head;
+  if (mem !== scanMem || table.bank !== scanBank) {
+    scan = scannerOf(mem, table);
+    scanMem = mem;
+    scanBank = table.bank;
+  }
+  const words = table.words;
   for (;;) {
-    // ---- name: most often the one that stood here in the head before
-    let id = guesses[count] as number;
-    let i = at + standsAt(words, at, end, id);
-    let found = 0;
-    if (i === at) {
-      // Up to ':' or anything not above SP, four bytes at a time.
-      while (i <= last) {
-        const w = words.getInt32(i, true);
-        const x = w ^ 0x3a3a3a3a;
-        found = ((w - 0x21212121) | ((x - 0x01010101) & ~x)) & 0x80808080;
-        if (found !== 0) break;
-        i += 4;
-      }
-      if (found !== 0) i += (31 - Math.clz32(found & -found)) >>> 3;
-      else while (i < end && mem[i] !== COLON && (mem[i] as number) > SP) i++;
-      if (i >= end) return 0;
-      if (mem[i] !== COLON || i === at) {
-        if (i === at && mem[i] === CR) {
-          // The empty line. A bare CR is refused (RFC 9112 section 2.2).
-          if (i + 1 >= end) return 0;
-          if (mem[i + 1] !== LF) return refuse(head, malformed);
-          head.count = count;
-          return i + 2;
-        }
-        // An empty name, obs-fold (section 5.2), white space before the first field (section 2.2), a bare LF: all refused.
-        if (!isResponse || i === at) return refuse(head, malformed);
-        const colon = spaceBeforeColon(mem, i, end);
-        if (colon === end) return 0;
-        if (colon < 0) return refuse(head, malformed);
-      }
-      id = nameId(words, at, i);
-      if (id === NAME.OTHER) {
-        // A known name is a token by what it was compared to.
-        for (let k = at; k < i; k++)
-          if (((CLASS[mem[k] as number] as number) & TOKEN) === 0) return refuse(head, malformed);
-      }
-      guesses[count] = id;
+    const behind = scan(at, end, table.at);
+    if (behind > 0) {
+      head.count = words[SCANNED.COUNT] as number;
+      head.seen = words[SCANNED.SEEN] as number;
+      head.twice = words[SCANNED.TWICE] as number;
+      head.drops = false;
+      return behind;
     }
-    if (count === LIMITS.FIELDS) {
+    if (behind === SCAN_MORE) return 0;
+    if (behind === SCAN_FULL) {
       head.limit = 'FIELDS';
       return refuse(head, tooMany);
     }
-    nameStart[count] = at;
-    nameEnd[count] = i;
-    name[count] = id;
-    drop[count] = 0;
-
-    // ---- value: up to the first control byte other than HTAB
-    i++;
-    while (i < end && (mem[i] === SP || mem[i] === HTAB)) i++;
-    const start = i;
-    for (;;) {
-      found = 0;
-      while (i <= last - 4) {
-        const w = words.getInt32(i, true);
-        const v = words.getInt32(i + 4, true);
-        if ((((w - 0x20202020) | (w + 0x01010101) | (v - 0x20202020) | (v + 0x01010101)) & 0x80808080) !== 0) break;
-        i += 8;
-      }
-      while (i <= last) {
-        const w = words.getInt32(i, true);
-        found = ((w - 0x20202020) | (w + 0x01010101)) & 0x80808080;
-        if (found !== 0) break;
-        i += 4;
-      }
-      if (found !== 0) i += (31 - Math.clz32(found & -found)) >>> 3;
-      else while (i < end && (mem[i] as number) >= SP && mem[i] !== 0x7f) i++;
-      if (i >= end || (mem[i] !== HTAB && (mem[i] as number) < 0x80)) break;
-      i++;
-    }
-    if (i >= end) return 0;
-    // NUL, other controls and a bare LF are refused (RFC 9110 section 5.5, RFC 9112 section 2.2).
-    if (mem[i] !== CR) return refuse(head, malformed);
-    if (i + 1 >= end) return 0;
-    if (mem[i + 1] !== LF) return refuse(head, malformed);
-    at = i + 2;
-    while (i > start && (mem[i - 1] === SP || mem[i - 1] === HTAB)) i--;
-    valueStart[count] = start;
-    valueEnd[count] = i;
-    lineEnd[count] = at;
-    count++;
+    if (behind === SCAN_BAD || !isResponse) return refuse(head, malformed);
+    // Rare enough to begin again: at the most once a field.
+    const colon = spaceBeforeColon(mem, words[SCANNED.STOP] as number, end);
+    if (colon === end) return 0;
+    if (colon < 0) return refuse(head, malformed);
   }
 }
 
@@ -221,13 +160,12 @@ const UPGRADE = bytesOf('upgrade');
  */
 export function connectionOptions(mem: Uint8Array, head: Head): number {
   const words = viewOf(mem);
-  const { name, valueStart, valueEnd } = head;
   let bits = 0;
   let options = 0;
   for (let field = 0; field < head.count; field++) {
-    if (name[field] !== NAME.CONNECTION) continue;
-    const end = valueEnd[field] as number;
-    let at = valueStart[field] as number;
+    if (head.name(field) !== NAME.CONNECTION) continue;
+    const end = head.valueEnd(field);
+    let at = head.valueStart(field);
     // By far the most common values, alone.
     if (end - at === 10 && isKeepAlive(words, at)) {
       bits |= CONNECTION_KEEP_ALIVE;
@@ -274,11 +212,11 @@ function isClose(mem: Uint8Array, words: DataView, at: number): boolean {
 function dropNamed(mem: Uint8Array, head: Head, from: number, to: number): void {
   const length = to - from;
   for (let field = 0; field < head.count; field++) {
-    const start = head.nameStart[field] as number;
-    if ((head.nameEnd[field] as number) - start !== length || !equalFold(mem, start, from, length)) continue;
-    const id = head.name[field];
+    const start = head.nameStart(field);
+    if (head.nameEnd(field) - start !== length || !equalFold(mem, start, from, length)) continue;
+    const id = head.name(field);
     if (id === NAME.HOST || id === NAME.CONTENT_LENGTH || id === NAME.TRANSFER_ENCODING) continue;
-    head.drop[field] = 1;
+    head.drop(field);
   }
 }
 
@@ -306,9 +244,4 @@ export function listHas(mem: Uint8Array, start: number, end: number, lower: Uint
     at = i + 1;
   }
   return false;
-}
-
-/** Marks every field with the NAME id as not forwarded. */
-export function dropName(head: Head, id: number): void {
-  for (let field = 0; field < head.count; field++) if (head.name[field] === id) head.drop[field] = 1;
 }

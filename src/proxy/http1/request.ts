@@ -174,36 +174,73 @@ function methodOf(mem: Uint8Array, start: number, end: number): number {
 const TRAILERS = bytesOf('trailers');
 const CONTINUE = bytesOf('100-continue');
 
+/** Names of which more than one is refused. */
+const ONCE = (1 << NAME.HOST) | (1 << NAME.CONTENT_LENGTH) | (1 << NAME.TRANSFER_ENCODING);
+/** Names that decide something about the message or its connection, besides Host. */
+const DECIDING =
+  (1 << NAME.CONNECTION) |
+  (1 << NAME.CONTENT_LENGTH) |
+  (1 << NAME.TRANSFER_ENCODING) |
+  (1 << NAME.TE) |
+  (1 << NAME.UPGRADE) |
+  (1 << NAME.KEEP_ALIVE) |
+  (1 << NAME.PROXY_CONNECTION) |
+  (1 << NAME.PROXY_AUTHORIZATION) |
+  (1 << NAME.EXPECT) |
+  (1 << NAME.HTTP2_SETTINGS);
+
 /** Everything that fields decide; false with head.fault when they are refused. */
 function interpretFields(mem: Uint8Array, head: Head): boolean {
-  const { name, drop, valueStart, valueEnd, count, version } = head;
-  let host = -1;
+  head.expectContinue = false;
+  head.teTrailers = false;
+  head.body = BODY.NONE;
+  head.contentLength = 0;
+  // RFC 9112 section 9.3
+  head.keepAlive = head.version === 11;
+  head.upgrade = false;
+  // More than one Host: RFC 9112 section 3.2. A repeated length is refused even when equal, as RFC 9110 section 8.6 allows: RFC 9112
+  // section 6.3 item 5. Several Transfer-Encoding lines are one list that no single known coding explains.
+  if ((head.twice & ONCE) !== 0) return bad(head);
+  if (!interpretHost(mem, head)) return false;
+  return (head.seen & DECIDING) === 0 || interpretDeciding(mem, head);
+}
+
+/** RFC 9112 section 3.2: HTTP/1.1 needs a Host, and a valid one. */
+function interpretHost(mem: Uint8Array, head: Head): boolean {
+  const host = head.find(NAME.HOST);
+  head.hostField = host;
+  if (host < 0) {
+    head.authorityStart = head.authorityEnd = head.hostStart = head.hostEnd = 0;
+    return head.version !== 11 || bad(head);
+  }
+  const start = head.valueStart(host);
+  const end = head.valueEnd(host);
+  const hostEnd = authorityHostEnd(mem, start, end, false);
+  if (hostEnd < 0) return bad(head);
+  head.authorityStart = start;
+  head.authorityEnd = end;
+  head.hostStart = start;
+  head.hostEnd = hostEnd;
+  return true;
+}
+
+function interpretDeciding(mem: Uint8Array, head: Head): boolean {
+  const { count, version } = head;
   let length = -1;
   let chunked = false;
   let connection = false;
   let upgrade = false;
-  head.expectContinue = false;
-  head.teTrailers = false;
   for (let k = 0; k < count; k++) {
-    const id = name[k] as number;
-    if (id === NAME.OTHER || (id > NAME.EXPECT && id !== NAME.HTTP2_SETTINGS)) continue;
-    const start = valueStart[k] as number;
-    const end = valueEnd[k] as number;
+    const id = head.name(k);
+    if (((1 << id) & DECIDING) === 0) continue;
+    const start = head.valueStart(k);
+    const end = head.valueEnd(k);
     switch (id) {
-      case NAME.HOST:
-        // More than one Host is refused (RFC 9112 section 3.2).
-        if (host >= 0) return bad(head);
-        host = k;
-        break;
       case NAME.CONTENT_LENGTH:
-        // A repeated length is refused even when equal, as RFC 9110 section 8.6 allows: RFC 9112 section 6.3 item 5.
-        if (length >= 0) return bad(head);
         length = parseContentLength(mem, start, end);
         if (length < 0) return bad(head);
         break;
       case NAME.TRANSFER_ENCODING: {
-        // Several lines are one list that no single known coding explains.
-        if (chunked) return bad(head);
         const coding = parseTransferEncoding(mem, start, end);
         if (coding !== CODING_CHUNKED) {
           // RFC 9112 section 6.1: 501 for a coding not understood; section 6.3 item 4: 400 when chunked is not the last.
@@ -215,27 +252,27 @@ function interpretFields(mem: Uint8Array, head: Head): boolean {
       }
       case NAME.CONNECTION:
         connection = true;
-        drop[k] = 1;
+        head.drop(k);
         break;
       case NAME.UPGRADE:
         upgrade = true;
-        drop[k] = 1;
+        head.drop(k);
         break;
       case NAME.TE:
         if (listHas(mem, start, end, TRAILERS)) head.teTrailers = true;
-        drop[k] = 1;
+        head.drop(k);
         break;
       case NAME.KEEP_ALIVE:
       case NAME.PROXY_CONNECTION:
       // For a proxy that asked for it (RFC 9110 section 11.7.2); none did here, and the backend must not learn it.
       case NAME.PROXY_AUTHORIZATION:
       case NAME.HTTP2_SETTINGS:
-        drop[k] = 1;
+        head.drop(k);
         break;
       case NAME.EXPECT:
         // RFC 9110 section 10.1.1: ignored in HTTP/1.0; any other expectation is answered 417.
         if (version === 10) {
-          drop[k] = 1;
+          head.drop(k);
         } else if (end - start === CONTINUE.length && equalLowerAt(mem, start, CONTINUE)) {
           head.expectContinue = true;
         } else {
@@ -246,30 +283,14 @@ function interpretFields(mem: Uint8Array, head: Head): boolean {
     }
   }
 
-  // RFC 9112 section 3.2: HTTP/1.1 needs a Host, and a valid one.
-  head.hostField = host;
-  head.authorityStart = head.authorityEnd = head.hostStart = head.hostEnd = 0;
-  if (host >= 0) {
-    const start = valueStart[host] as number;
-    const end = valueEnd[host] as number;
-    const hostEnd = authorityHostEnd(mem, start, end, false);
-    if (hostEnd < 0) return bad(head);
-    head.authorityStart = start;
-    head.authorityEnd = end;
-    head.hostStart = start;
-    head.hostEnd = hostEnd;
-  } else if (version === 11) {
-    return bad(head);
-  }
-
   // RFC 9112 section 6.3. Both framings (item 3), or a coding in HTTP/1.0 (section 6.1): refused.
   if (chunked && (length >= 0 || version === 10)) return bad(head);
-  head.body = chunked ? BODY.CHUNKED : length > 0 ? BODY.LENGTH : BODY.NONE;
-  head.contentLength = Math.max(length, 0);
-
-  // RFC 9112 section 9.3; Upgrade is ignored in HTTP/1.0 (RFC 9110 section 7.8).
-  head.keepAlive = version === 11;
-  head.upgrade = false;
+  if (chunked) {
+    head.body = BODY.CHUNKED;
+  } else if (length > 0) {
+    head.body = BODY.LENGTH;
+    head.contentLength = length;
+  }
   if (connection) {
     const bits = connectionOptions(mem, head);
     if (bits < 0) {
@@ -278,6 +299,7 @@ function interpretFields(mem: Uint8Array, head: Head): boolean {
     }
     if ((bits & CONNECTION_CLOSE) !== 0) head.keepAlive = false;
     else if ((bits & CONNECTION_KEEP_ALIVE) !== 0) head.keepAlive = true;
+    // Upgrade is ignored in HTTP/1.0 (RFC 9110 section 7.8).
     head.upgrade = upgrade && (bits & CONNECTION_UPGRADE) !== 0 && version === 11;
   }
   return true;
@@ -336,5 +358,5 @@ function setAuthority(head: Head, start: number, end: number, hostEnd: number): 
   head.authorityEnd = end;
   head.hostStart = start;
   head.hostEnd = hostEnd;
-  if (head.hostField >= 0) head.drop[head.hostField] = 1;
+  if (head.hostField >= 0) head.drop(head.hostField);
 }

@@ -18,7 +18,7 @@ function withStatus(line: string, ...lines: string[]): string {
 }
 function kept(head: Head): string[] {
   return fieldsOf(head)
-    .filter((_, k) => head.drop[k] === 0)
+    .filter((_, k) => !head.dropped(k))
     .map(([name]) => name);
 }
 

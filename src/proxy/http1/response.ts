@@ -95,47 +95,56 @@ function isDigit(c: number): boolean {
   return ((CLASS[c] as number) & DIGIT) !== 0;
 }
 
+/** Names of which more than one is refused: repeated, even if equal, as for requests (RFC 9110 section 8.6). */
+const ONCE = (1 << NAME.CONTENT_LENGTH) | (1 << NAME.TRANSFER_ENCODING);
+/** Names that decide something about the message or its connection. */
+const DECIDING =
+  ONCE |
+  (1 << NAME.CONNECTION) |
+  (1 << NAME.UPGRADE) |
+  (1 << NAME.TE) |
+  (1 << NAME.KEEP_ALIVE) |
+  (1 << NAME.PROXY_CONNECTION) |
+  (1 << NAME.PROXY_AUTHENTICATE);
+
 function interpretFields(mem: Uint8Array, head: Head, toHead: boolean): boolean {
-  const { name, drop, valueStart, valueEnd, count, version, status } = head;
+  const { count, version, status } = head;
   let length = -1;
   let chunked = false;
   let connection = false;
   let upgrade = false;
   // RFC 9110 section 8.6 and RFC 9112 section 6.1: no framing field belongs in 1xx and 204, so none goes on.
   const framed = status >= 200 && status !== 204;
+  if ((head.twice & ONCE) !== 0) return bad(head);
   for (let k = 0; k < count; k++) {
-    const id = name[k] as number;
-    if (id === NAME.OTHER || id > NAME.PROXY_AUTHENTICATE) continue;
+    const id = head.name(k);
+    if (((1 << id) & DECIDING) === 0) continue;
     switch (id) {
       case NAME.CONTENT_LENGTH:
-        // Repeated, even if equal: refused, as for requests (RFC 9110 section 8.6).
-        if (length >= 0) return bad(head);
-        length = parseContentLength(mem, valueStart[k] as number, valueEnd[k] as number);
+        length = parseContentLength(mem, head.valueStart(k), head.valueEnd(k));
         if (length < 0) return bad(head);
-        if (!framed) drop[k] = 1;
+        if (!framed) head.drop(k);
         break;
       case NAME.TRANSFER_ENCODING:
         // We offer no other coding by TE, so upstream must not use one (RFC 9112 section 7.4).
-        if (chunked || parseTransferEncoding(mem, valueStart[k] as number, valueEnd[k] as number) !== CODING_CHUNKED) {
-          return bad(head);
-        }
+        if (parseTransferEncoding(mem, head.valueStart(k), head.valueEnd(k)) !== CODING_CHUNKED) return bad(head);
         chunked = true;
-        if (!framed) drop[k] = 1;
+        if (!framed) head.drop(k);
         break;
       case NAME.CONNECTION:
         connection = true;
-        drop[k] = 1;
+        head.drop(k);
         break;
       case NAME.UPGRADE:
         upgrade = true;
-        drop[k] = 1;
+        head.drop(k);
         break;
       case NAME.TE:
       case NAME.KEEP_ALIVE:
       case NAME.PROXY_CONNECTION:
       // For the next hop only (RFC 9110 section 11.7.1).
       case NAME.PROXY_AUTHENTICATE:
-        drop[k] = 1;
+        head.drop(k);
         break;
     }
   }

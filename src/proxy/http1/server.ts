@@ -371,14 +371,15 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     } else if (this.#version <= 10) {
       // HTTP/1.0 knows no transfer codings, not even announced in an answer to HEAD (RFC 9112 section 6.1).
       if (framing === BODY.CHUNKED) framing = BODY.UNTIL_CLOSE;
-      dropTransferEncoding(head);
+      head.dropAll(NAME.TRANSFER_ENCODING);
     }
     this.#framing = framing;
     if (framing === BODY.UNTIL_CLOSE) transport.endsByClosing();
     const keep =
       this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !draining && this.listener.entry !== null;
     this.#closing = !keep;
-    const dated = hasDate(head);
+    const date = head.find(NAME.DATE);
+    const dated = date >= 0 && !head.dropped(date);
     if (dated && keep && added === 0 && !chunk && this.#version > 10) {
       // Nothing to insert: the head goes on where it stands, and content that is behind it with it.
       const start = stripResponseInPlace(mem, head);
@@ -519,13 +520,4 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     this.#core.io.timers.cancel(this.#timer);
     this.#owner.closed(this);
   }
-}
-
-function dropTransferEncoding(head: Head): void {
-  for (let i = 0; i < head.count; i++) if (head.name[i] === NAME.TRANSFER_ENCODING) head.drop[i] = 1;
-}
-
-function hasDate(head: Head): boolean {
-  for (let i = 0; i < head.count; i++) if (head.name[i] === NAME.DATE && head.drop[i] === 0) return true;
-  return false;
 }

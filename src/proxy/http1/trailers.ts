@@ -64,9 +64,9 @@ export function copyTrailers(mem: Uint8Array, at: number, start: number, end: nu
   if (parseFields(mem, start, end, scratch, false, FAULTS.badRequest, FAULTS.headTooLarge) <= 0) return at;
   let out = at;
   for (let k = 0; k < scratch.count; k++) {
-    const from = scratch.nameStart[k] as number;
-    if (!isForbidden(mem, from, (scratch.nameEnd[k] as number) - from)) {
-      out = move(mem, out, from, scratch.lineEnd[k] as number);
+    const from = scratch.nameStart(k);
+    if (!isForbidden(mem, from, scratch.nameEnd(k) - from)) {
+      out = move(mem, out, from, scratch.lineEnd(k));
     }
   }
   return out;

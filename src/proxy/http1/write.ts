@@ -52,7 +52,7 @@ export function putTarget(mem: Uint8Array, at: number, head: Head): number {
  * where Host is then empty: RFC 9112 section 3.2); writes nothing otherwise. Bytes: authority + 8.
  */
 export function putHost(mem: Uint8Array, at: number, head: Head): number {
-  if (head.hostField >= 0 && head.drop[head.hostField] === 0) return at;
+  if (head.hostField >= 0 && !head.dropped(head.hostField)) return at;
   return putFieldRange(mem, at, HOST_NAME, head.authorityStart, head.authorityEnd);
 }
 const HOST_NAME = bytesOf('Host');
@@ -76,16 +76,16 @@ export function putStatusLine(mem: Uint8Array, at: number, head: Head): number {
  * May also move them down within the head itself (at <= head.fieldsStart). Bytes: head.end - head.fieldsStart - 2.
  */
 export function copyFields(mem: Uint8Array, at: number, head: Head, first = 0): number {
-  const { nameStart, lineEnd, drop, count } = head;
+  const { count } = head;
   let out = at;
   for (let k = first; k < count; ) {
-    if (drop[k] !== 0) {
+    if (head.dropped(k)) {
       k++;
       continue;
     }
-    const from = nameStart[k] as number;
-    while (++k < count && drop[k] === 0);
-    out = move(mem, out, from, lineEnd[k - 1] as number);
+    const from = head.nameStart(k);
+    while (++k < count && !head.dropped(k));
+    out = move(mem, out, from, head.lineEnd(k - 1));
   }
   return out;
 }
@@ -102,17 +102,17 @@ export function keepsRequestLine(mem: Uint8Array, head: Head): boolean {
     head.pathStart === head.methodEnd + 1 &&
     head.method !== METHOD.CONNECT &&
     hostField >= 0 &&
-    head.drop[hostField] === 0
+    !head.dropped(hostField)
   );
 }
 
 /** The request line as it came and the fields not dropped, as copyFields. Bytes: head.end - head.start - 2. */
 export function copyLineAndFields(mem: Uint8Array, at: number, head: Head): number {
-  const { lineEnd, drop, count } = head;
+  if (!head.drops) return move(mem, at, head.methodStart, head.end - CRLF.length);
   let k = 0;
-  while (k < count && drop[k] === 0) k++;
-  const out = move(mem, at, head.methodStart, k === 0 ? head.fieldsStart : (lineEnd[k - 1] as number));
-  return k === count ? out : copyFields(mem, out, head, k + 1);
+  while (!head.dropped(k)) k++;
+  const out = move(mem, at, head.methodStart, k === 0 ? head.fieldsStart : head.lineEnd(k - 1));
+  return copyFields(mem, out, head, k + 1);
 }
 
 /** `name: value` CRLF. Bytes: name + value + 4. */
@@ -144,19 +144,18 @@ export function putFieldRange(mem: Uint8Array, at: number, name: Uint8Array, sta
  * behind the status): then use putStatusLine and copyFields.
  */
 export function stripResponseInPlace(mem: Uint8Array, head: Head): number {
-  const { nameStart, lineEnd, drop } = head;
   if (mem[head.start + 12] !== SP) return -1;
   mem[head.start + 7] = 0x31;
+  if (!head.drops) return head.start;
   let k = head.count - 1;
-  while (k >= 0 && drop[k] === 0) k--;
-  if (k < 0) return head.start;
+  while (!head.dropped(k)) k--;
   // From the back, so that every kept byte moves once.
-  let out = lineEnd[k] as number;
+  let out = head.lineEnd(k);
   while (k >= 0) {
-    while (k >= 0 && drop[k] !== 0) k--;
-    const to = k >= 0 ? (lineEnd[k] as number) : head.fieldsStart;
-    while (k >= 0 && drop[k] === 0) k--;
-    const from = k >= 0 ? (nameStart[k + 1] as number) : head.start;
+    while (k >= 0 && head.dropped(k)) k--;
+    const to = k >= 0 ? head.lineEnd(k) : head.fieldsStart;
+    while (k >= 0 && !head.dropped(k)) k--;
+    const from = k >= 0 ? head.nameStart(k + 1) : head.start;
     out -= to - from;
     moveUp(mem, out, from, to);
   }

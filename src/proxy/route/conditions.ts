@@ -54,7 +54,7 @@ export class HeaderCondition {
   }
 
   #sees(mem: Uint8Array, head: Head, i: number): boolean {
-    return this.#name.is(mem, head, i) && (head.drop[i] === 0 || FOR_THE_PROXY[this.#name.id] === 1);
+    return this.#name.is(mem, head, i) && (!head.dropped(i) || FOR_THE_PROXY[this.#name.id] === 1);
   }
 
   #equals(mem: Uint8Array, head: Head): boolean {
@@ -66,8 +66,8 @@ export class HeaderCondition {
       else if (this.#name.id === NAME.COOKIE) {
         if (value[at++] !== SEMICOLON || value[at++] !== SPACE) return false;
       } else if (value[at++] !== COMMA) return false;
-      const end = head.valueEnd[i] as number;
-      for (let from = head.valueStart[i] as number; from < end; from++) if (mem[from] !== value[at++]) return false;
+      const end = head.valueEnd(i);
+      for (let from = head.valueStart(i); from < end; from++) if (mem[from] !== value[at++]) return false;
     }
     return at === value.length;
   }
@@ -79,10 +79,10 @@ export class HeaderCondition {
     for (let i = 0; i < head.count; i++) {
       if (!this.#sees(mem, head, i)) continue;
       if (lines++ === 0) first = i;
-      length += (head.valueEnd[i] as number) - (head.valueStart[i] as number) + 2;
+      length += head.valueEnd(i) - head.valueStart(i) + 2;
     }
     if (lines === 0) return false;
-    if (lines === 1) return regex.matches(mem, head.valueStart[first] as number, head.valueEnd[first] as number);
+    if (lines === 1) return regex.matches(mem, head.valueStart(first), head.valueEnd(first));
     const joined = new Uint8Array(length);
     let at = 0;
     for (let i = first; i < head.count; i++) {
@@ -91,8 +91,8 @@ export class HeaderCondition {
         joined[at++] = this.#name.id === NAME.COOKIE ? SEMICOLON : COMMA;
         if (this.#name.id === NAME.COOKIE) joined[at++] = SPACE;
       }
-      joined.set(mem.subarray(head.valueStart[i], head.valueEnd[i]), at);
-      at += (head.valueEnd[i] as number) - (head.valueStart[i] as number);
+      joined.set(mem.subarray(head.valueStart(i), head.valueEnd(i)), at);
+      at += head.valueEnd(i) - head.valueStart(i);
     }
     return regex.matches(joined, 0, at);
   }

@@ -84,7 +84,7 @@ export class Cluster {
       case 'header': {
         const name = this.#header as FieldName;
         for (let i = 0; i < head.count; i++) {
-          if (name.is(mem, head, i)) return hash32(mem, head.valueStart[i] as number, head.valueEnd[i] as number);
+          if (name.is(mem, head, i)) return hash32(mem, head.valueStart(i), head.valueEnd(i));
         }
         return this.#core.io.random32();
       }
@@ -97,9 +97,9 @@ export class Cluster {
   #hashCookie(mem: Uint8Array, head: Head): number {
     const wanted = this.#cookie;
     for (let i = 0; i < head.count; i++) {
-      if (head.name[i] !== NAME.COOKIE) continue;
-      const end = head.valueEnd[i] as number;
-      for (let at = head.valueStart[i] as number; at < end; ) {
+      if (head.name(i) !== NAME.COOKIE) continue;
+      const end = head.valueEnd(i);
+      for (let at = head.valueStart(i); at < end; ) {
         while (at < end && mem[at] === SPACE) at++;
         let stop = at;
         while (stop < end && mem[stop] !== SEMICOLON) stop++;
