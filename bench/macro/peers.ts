@@ -14,7 +14,7 @@ export interface Peer {
   readonly version: string;
   readonly pid: number;
   readonly port: number;
-  /** Empties its access log: what is written next goes to memory that was used before. */
+  /** Empties its access log. */
   emptyLog(): void;
   stop(): void;
 }
@@ -96,8 +96,9 @@ export async function startPeer(
   const kind = KINDS.find((k) => k.name === name) as Kind;
   const version = kind.version();
   if (version === null) return null;
-  mkdirSync(run, { recursive: true });
-  const conf = join(run, kind.conf);
+  // Apart from logs: who watches the folder of its configuration would see every write to one.
+  mkdirSync(join(run, 'conf'), { recursive: true });
+  const conf = join(run, 'conf', kind.conf);
   const text = readFileSync(join(here, 'conf', kind.conf), 'utf8');
   writeFileSync(
     conf,
