@@ -1,6 +1,7 @@
 // host[:port] of Host and of absolute or authority targets (RFC 9110 section 7.2, RFC 3986 section 3.2.2).
 
-import { CLASS, COLON, DIGIT, HEX, REG_NAME } from './scan.ts';
+import { CLASS, COLON, DIGIT, HEX } from './scan.ts';
+import { SPAN, span } from './scanner.ts';
 
 /**
  * Checks that [start, end) is uri-host [":" port]. Returns the end of the host (an IPv6 literal with its brackets), or -1:
@@ -15,7 +16,7 @@ export function authorityHostEnd(mem: Uint8Array, start: number, end: number, ne
     i++;
   } else {
     for (;;) {
-      while (i < end && ((CLASS[mem[i] as number] as number) & REG_NAME) !== 0) i++;
+      i = span(mem, i, end, SPAN.REG_NAME);
       if (i + 2 >= end || mem[i] !== 0x25 || !isHex(mem[i + 1] as number) || !isHex(mem[i + 2] as number)) break;
       i += 3;
     }

@@ -4,20 +4,16 @@
 import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import type { Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { SCANNED, type TableBank } from '../field-table.ts';
+import { SCANNED } from '../field-table.ts';
 import { type Head, NAME } from '../head.ts';
 import { CLASS, COLON, COMMA, DIGIT, HTAB, SP, TOKEN, wordOf } from './scan.ts';
-import { SCAN_BAD, SCAN_FULL, SCAN_MORE, type Scan, scannerOf } from './scan-fields.ts';
+import { SCAN_BAD, SCAN_FULL, SCAN_MORE, scanFields } from './scanner.ts';
 
 /** Notes why parsing failed; returns BAD. */
 export function refuse(head: Head, fault: Fault): -1 {
   head.fault = fault;
   return -1;
 }
-
-let scan: Scan = () => SCAN_BAD;
-let scanMem: Uint8Array | null = null;
-let scanBank: TableBank | null = null;
 
 /**
  * Parses field lines from `at` up to and including the empty line that ends them, into head's table.
@@ -35,14 +31,9 @@ export function parseFields(
   tooMany: Fault,
 ): number {
   const { table } = head;
-  if (mem !== scanMem || table.bank !== scanBank) {
-    scan = scannerOf(mem, table);
-    scanMem = mem;
-    scanBank = table.bank;
-  }
   const words = table.words;
   for (;;) {
-    const behind = scan(at, end, table.at);
+    const behind = scanFields(mem, at, end, table);
     if (behind > 0) {
       head.count = words[SCANNED.COUNT] as number;
       head.seen = words[SCANNED.SEEN] as number;

@@ -20,7 +20,8 @@ import {
   parseTransferEncoding,
   refuse,
 } from './fields.ts';
-import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, QUERY, SP, TARGET, TOKEN, wordOf } from './scan.ts';
+import { BAD, CLASS, CR, DIGIT, DONE, LF, MORE, SP, wordOf } from './scan.ts';
+import { SPAN, span } from './scanner.ts';
 
 type Parsed = typeof DONE | typeof MORE | typeof BAD;
 
@@ -91,7 +92,7 @@ function parseRequestLine(mem: Uint8Array, start: number, end: number, head: Hea
     }
   }
   if (method === METHOD.OTHER) {
-    while (i < end && ((CLASS[mem[i] as number] as number) & TOKEN) !== 0) i++;
+    i = span(mem, i, end, SPAN.TOKEN);
     // RFC 9112 section 3: a method longer than any known one is answered 501.
     if (i - start > LIMITS.METHOD_BYTES) return overLimit(head, FAULTS.methodTooLong, 'METHOD_BYTES');
     if (i === end) return 0;
@@ -105,7 +106,7 @@ function parseRequestLine(mem: Uint8Array, start: number, end: number, head: Hea
   // ---- request-target: visible ASCII; no fragment, no bytes that a URI cannot have (section 3.2)
   i++;
   const target = i;
-  while (i < end && ((CLASS[mem[i] as number] as number) & TARGET) !== 0) i++;
+  i = span(mem, i, end, SPAN.TARGET);
   head.targetStart = target;
   head.pathStart = target;
   head.pathEnd = i;
@@ -114,7 +115,7 @@ function parseRequestLine(mem: Uint8Array, start: number, end: number, head: Hea
   if (i < end && mem[i] === 0x3f) {
     head.hasQuery = true;
     head.queryStart = ++i;
-    while (i < end && ((CLASS[mem[i] as number] as number) & QUERY) !== 0) i++;
+    i = span(mem, i, end, SPAN.QUERY);
   }
   head.queryEnd = i;
   head.targetEnd = i;

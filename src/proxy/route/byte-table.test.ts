@@ -40,7 +40,12 @@ test('a table behaves as a Map, whatever is added and removed, also when hashes 
         assert.equal(table.size, model.size);
         for (const { name: each } of list) {
           const bytes = bytesOf(`<${each}>`);
-          const found = table.find(hashOf(each, spread), bytes, 1, bytes.length - 1);
+          const found = table.find(
+            hashOf(each, spread),
+            new DataView(bytes.buffer, bytes.byteOffset),
+            1,
+            bytes.length - 1,
+          );
           assert.equal(found, model.get(each) ?? null);
         }
       }

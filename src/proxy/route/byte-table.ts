@@ -12,6 +12,15 @@ export interface Entry {
   keyLength: number;
 }
 
+/** Whether the label of `length` bytes at `label` stands at `at` in `words`. */
+export function isLabel(label: number, length: number, words: DataView, at: number): boolean {
+  const labels = LABELS.words;
+  let k = 0;
+  for (; k + 4 <= length; k += 4) if (labels.getInt32(label + k) !== words.getInt32(at + k)) return false;
+  for (; k < length; k++) if (labels.getUint8(label + k) !== words.getUint8(at + k)) return false;
+  return true;
+}
+
 const FIRST_SLOTS_LOG2 = 2;
 /** 2^32 / golden ratio: multiplying spreads what FNV leaves in a few bits over the high ones (Knuth 6.4). */
 const GOLDEN = 0x9e3779b1 | 0;
@@ -21,20 +30,16 @@ export class ByteTable<E extends Entry> {
   #shift = 32 - FIRST_SLOTS_LOG2;
   #slots: (E | null)[] = new Array<E | null>(1 << FIRST_SLOTS_LOG2).fill(null);
 
-  /** The entry whose key is mem[start..end); null if there is none. */
-  find(hash: number, mem: Uint8Array, start: number, end: number): E | null {
+  /** The entry whose key is the bytes [start..end) of `words`; null if there is none. */
+  find(hash: number, words: DataView, start: number, end: number): E | null {
     const slots = this.#slots;
     const mask = slots.length - 1;
     const length = end - start;
-    const labels = LABELS.bytes;
     for (let i = Math.imul(hash, GOLDEN) >>> this.#shift; ; i = (i + 1) & mask) {
       const entry = slots[i] as E | null;
       if (entry === null) return null;
       if (entry.hash !== hash || entry.keyLength !== length) continue;
-      const label = entry.labelStart;
-      let k = 0;
-      while (k < length && labels[label + k] === mem[start + k]) k++;
-      if (k === length) return entry;
+      if (isLabel(entry.labelStart, length, words, start)) return entry;
     }
   }
 

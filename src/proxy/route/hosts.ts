@@ -1,8 +1,8 @@
-// Hostnames: exact ones, wildcards ('*.example.com': one or more labels under it) and '*', found by the bytes of a request's
-// host. One pass from right to left folds the case and hashes every suffix that begins a label, so that exact and wildcard
-// lookups need no further reading.
+// Hostnames: exact ones, wildcards ('*.example.com': one or more labels under it) and '*', found by the bytes of a request's host. It is
+// read once, four bytes at a time; only where there are wildcards it is read again, from right to left, to hash every suffix that
+// begins a label.
 
-import { bytesOf } from '../../base/bytes.ts';
+import { bytesOf, viewOf } from '../../base/bytes.ts';
 import { ByteTable, type Entry } from './byte-table.ts';
 
 const DOT = 0x2e;
@@ -11,56 +11,91 @@ const FNV_OFFSET = 0x811c9dc5 | 0;
 /** A DNS name has 253 characters at the most (RFC 1035 section 2.3.4); longer hosts can still be under a wildcard. */
 const NAME_BYTES = 256;
 const MAX_SUFFIXES = NAME_BYTES / 2;
+/** Folds letters; of the other bytes that a host can have none becomes one that it can have ('_' is 0x7f then, '[' is '{'). */
+const FOLD = 0x20;
+const FOLD_WORD = 0x20202020;
 
-/** The host of one request, lower case, and its suffixes. Reused for every request. */
+/** The host of one request, folded, and its suffixes. Reused for every request. */
 export class HostReader {
-  readonly bytes = new Uint8Array(NAME_BYTES);
-  /** Where the name begins in `bytes`; it ends at NAME_BYTES. */
-  start = NAME_BYTES;
-  hash = FNV_OFFSET;
+  readonly #bytes = new Uint8Array(NAME_BYTES);
+  /** The name begins at 0. */
+  readonly words = new DataView(this.#bytes.buffer);
+  length = 0;
+  hash = 0;
   /** The bytes hold the whole name. */
   whole = true;
-  /** Number of suffixes behind a dot; the shortest first. */
+  /** Number of suffixes behind a dot, once `split`; the shortest first. */
   suffixes = 0;
   readonly suffixStart = new Int32Array(MAX_SUFFIXES);
   readonly suffixHash = new Int32Array(MAX_SUFFIXES);
+  #isSplit = false;
 
   /** Reads mem[start..end): a host without its port. One trailing dot (a fully qualified name) is ignored. */
   read(mem: Uint8Array, start: number, end: number): void {
     const last = end > start && mem[end - 1] === DOT ? end - 1 : end;
     const first = last - start > NAME_BYTES - 1 ? last - (NAME_BYTES - 1) : start;
-    const bytes = this.bytes;
-    let at = NAME_BYTES;
+    const from = viewOf(mem);
+    const to = this.words;
+    const length = last - first;
+    let hash = length;
+    let at = 0;
+    for (; at + 4 <= length; at += 4) {
+      const word = from.getInt32(first + at, true) | FOLD_WORD;
+      to.setInt32(at, word, true);
+      hash = mixed(hash, word);
+    }
+    for (; at < length; at++) {
+      const byte = from.getUint8(first + at) | FOLD;
+      to.setUint8(at, byte);
+      hash = mixed(hash, byte);
+    }
+    this.length = length;
+    this.hash = hash;
+    this.whole = first === start;
+    this.#isSplit = false;
+  }
+
+  /** Finds the suffixes of what was read. */
+  split(): void {
+    if (this.#isSplit) return;
+    this.#isSplit = true;
+    const bytes = this.#bytes;
+    // A dot at the very beginning has no label before it, which a wildcard needs; nor is there a suffix behind the last one.
+    const first = this.whole ? 1 : 0;
     let hash = FNV_OFFSET;
     let suffixes = 0;
-    for (let i = last - 1; i >= first; i--) {
-      let c = mem[i] as number;
-      if (c >= 0x41 && c <= 0x5a) c |= 0x20;
-      // A dot at the very beginning has no label before it, which a wildcard needs; nor is there a suffix behind the last one.
-      else if (c === DOT && i > start && at < NAME_BYTES && suffixes < MAX_SUFFIXES) {
-        this.suffixStart[suffixes] = at;
+    for (let i = this.length - 1; i >= first; i--) {
+      const c = bytes[i] as number;
+      if (c === DOT && i < this.length - 1 && suffixes < MAX_SUFFIXES) {
+        this.suffixStart[suffixes] = i + 1;
         this.suffixHash[suffixes] = hash;
         suffixes++;
       }
-      bytes[--at] = c;
       hash = Math.imul(hash ^ c, FNV_PRIME);
     }
-    this.start = at;
-    this.hash = hash;
-    this.whole = first === start;
     this.suffixes = suffixes;
   }
 }
 
-/** The key of a hostname: without '*.', as HostReader reads it. */
-export function hostKey(hostname: string): Uint8Array {
-  return bytesOf(hostname.startsWith('*.') ? hostname.slice(2) : hostname);
+function mixed(hash: number, word: number): number {
+  const h = Math.imul(hash ^ word, FNV_PRIME);
+  return h ^ (h >>> 15);
 }
 
-/** Hash of a key as HostReader computes it. */
-export function hostHash(key: Uint8Array): number {
-  let hash = FNV_OFFSET;
-  for (let i = key.length - 1; i >= 0; i--) hash = Math.imul(hash ^ (key[i] as number), FNV_PRIME);
+/** The key of a hostname: without '*.', as HostReader reads it. */
+export function hostKey(hostname: string): Uint8Array {
+  return bytesOf(hostname.startsWith('*.') ? hostname.slice(2) : hostname).map((byte) => byte | FOLD);
+}
+
+/** Hash of the key of a hostname as HostReader computes it: of a wildcard that of a suffix, else that of a whole name. */
+export function hostHash(hostname: string): number {
+  const key = hostKey(hostname);
+  if (hostname.startsWith('*.')) return key.reduceRight((hash, byte) => Math.imul(hash ^ byte, FNV_PRIME), FNV_OFFSET);
+  const words = new DataView(key.buffer);
+  let hash = key.length;
+  let at = 0;
+  for (; at + 4 <= key.length; at += 4) hash = mixed(hash, words.getInt32(at, true));
+  for (; at < key.length; at++) hash = mixed(hash, words.getUint8(at));
   return hash;
 }
 
@@ -82,7 +117,7 @@ export class HostMap<E extends Entry> {
   get(hostname: string): E | null {
     if (hostname === '*') return this.any;
     const key = hostKey(hostname);
-    return this.#tableOf(hostname).find(hostHash(key), key, 0, key.length);
+    return this.#tableOf(hostname).find(hostHash(hostname), new DataView(key.buffer), 0, key.length);
   }
 
   /** Adds an entry whose hostname is not in the map. */
@@ -103,12 +138,12 @@ export class HostMap<E extends Entry> {
 
   exact(host: HostReader): E | null {
     if (this.#exact.size === 0 || !host.whole) return null;
-    return this.#exact.find(host.hash, host.bytes, host.start, NAME_BYTES);
+    return this.#exact.find(host.hash, host.words, 0, host.length);
   }
 
-  /** The wildcard whose suffix is number `i` of the host's suffixes; suffixes - 1 is the longest. */
+  /** The wildcard whose suffix is number `i` of the host's suffixes, which is `split`; suffixes - 1 is the longest. */
   wildcard(host: HostReader, i: number): E | null {
-    return this.#wildcard.find(host.suffixHash[i] as number, host.bytes, host.suffixStart[i] as number, NAME_BYTES);
+    return this.#wildcard.find(host.suffixHash[i] as number, host.words, host.suffixStart[i] as number, host.length);
   }
 
   /** The most specific: exact, then the wildcard with the longest suffix, then '*'. */
@@ -116,6 +151,7 @@ export class HostMap<E extends Entry> {
     const exact = this.exact(host);
     if (exact !== null) return exact;
     if (this.#wildcard.size !== 0) {
+      host.split();
       for (let i = host.suffixes - 1; i >= 0; i--) {
         const entry = this.wildcard(host, i);
         if (entry !== null) return entry;

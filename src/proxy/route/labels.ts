@@ -6,6 +6,8 @@ const FIRST_BYTES = 64 * 1024;
 export class Labels {
   /** Replaced by a larger one as it fills: to be read anew for each lookup. */
   bytes = new Uint8Array(FIRST_BYTES);
+  /** The same. */
+  words = new DataView(this.bytes.buffer);
   /** Bytes of labels that are in use. */
   inUse = 0;
   #end = 0;
@@ -38,6 +40,7 @@ export class Labels {
     const larger = new Uint8Array(size);
     larger.set(this.bytes);
     this.bytes = larger;
+    this.words = new DataView(larger.buffer);
   }
 }
 

@@ -2,8 +2,9 @@
 // matches prefixes). A node with several children finds the next one by the hash of its first element, so that a lookup reads the
 // path once, as deep as the tree goes, whatever the number of routes.
 
+import { viewOf } from '../../base/bytes.ts';
 import type { Head } from '../head.ts';
-import { ByteTable, type Entry } from './byte-table.ts';
+import { ByteTable, type Entry, isLabel } from './byte-table.ts';
 import type { Candidate } from './candidate.ts';
 import { hostHash, hostKey } from './hosts.ts';
 import { LABELS } from './labels.ts';
@@ -52,7 +53,7 @@ export class PathNode<T> implements Entry {
 
 export function newRoot<T>(hostname: string): PathNode<T> {
   const key = hostKey(hostname);
-  return new PathNode<T>(null, key, key.length, hostHash(key));
+  return new PathNode<T>(null, key, key.length, hostHash(hostname));
 }
 
 /**
@@ -66,7 +67,7 @@ export function findCandidate<T>(root: PathNode<T>, mem: Uint8Array, head: Head)
   let node = root;
   // Only a path that begins with '/' has elements; '*' and the empty path of CONNECT are under the prefix '/' alone.
   if (at < end && mem[at] === SLASH) {
-    const labels = LABELS.bytes;
+    const words = viewOf(mem);
     while (at < end) {
       let child = node.only;
       let same = 0;
@@ -79,16 +80,15 @@ export function findCandidate<T>(root: PathNode<T>, mem: Uint8Array, head: Head)
           if (c === SLASH) break;
           hash = Math.imul(hash ^ c, FNV_PRIME);
         }
-        child = node.children.find(hash, mem, at, stop);
+        child = node.children.find(hash, words, at, stop);
         if (child === null) break;
         same = stop - at;
       }
-      const label = child.labelStart;
       const length = child.labelLength;
       const behind = at + length;
       if (behind > end) break;
-      while (same < length && labels[label + same] === mem[at + same]) same++;
-      if (same < length || (behind < end && mem[behind] !== SLASH)) break;
+      if (!isLabel(child.labelStart + same, length - same, words, at + same)) break;
+      if (behind < end && mem[behind] !== SLASH) break;
       node = child;
       at = behind;
     }
@@ -165,7 +165,8 @@ function nodeOf<T>(parent: PathNode<T>, label: Uint8Array): PathNode<T> {
 function childAt<T>(node: PathNode<T>, path: Uint8Array, at: number): PathNode<T> | null {
   if (node.children !== null) {
     const stop = elementEnd(path, at);
-    return node.children.find(elementHash(path.subarray(at), stop - at), path, at, stop);
+    const words = new DataView(path.buffer, path.byteOffset, path.length);
+    return node.children.find(elementHash(path.subarray(at), stop - at), words, at, stop);
   }
   return node.only !== null && commonElements(node.only, path, at) > 0 ? node.only : null;
 }

@@ -21,7 +21,7 @@ class ListenerNode<T> implements Entry {
   constructor(hostname: string) {
     const key = hostKey(hostname);
     this.hostname = hostname;
-    this.hash = hostHash(key);
+    this.hash = hostHash(hostname);
     this.labelStart = LABELS.add(key);
     this.keyLength = key.length;
   }
@@ -138,6 +138,7 @@ export class Router<T> {
     let root = hostnames.exact(reader);
     let found = root === null ? null : findCandidate(root, mem, head);
     if (found === null && hostnames.hasWildcards) {
+      reader.split();
       for (let i = reader.suffixes - 1; i >= 0 && found === null; i--) {
         root = hostnames.wildcard(reader, i);
         if (root !== null) found = findCandidate(root, mem, head);

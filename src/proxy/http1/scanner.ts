@@ -1,7 +1,8 @@
-// The scanner of field lines (RFC 9112 section 5) in WebAssembly: it looks at sixteen bytes at a time, which JavaScript cannot.
-// Everything it knows is in two memories: that of the messages, and that of the tables (field-table.ts).
+// The scanner of HTTP/1 in WebAssembly: it looks at sixteen bytes at a time, which JavaScript cannot. Everything it knows is in two
+// memories: that of the messages, and that of the tables (field-table.ts).
 //
-//   scan(at, end, table)   reads field lines from `at` up to and including the empty line that ends them
+//   fields(at, end, table)   reads field lines (RFC 9112 section 5) from `at` up to and including the empty line that ends them
+//   span(at, end, set)       finds the first byte that is not in a set
 //
 // It reads up to 32 bytes at and behind `end` (newMemory leaves room for that), which decide nothing. Why this is worth a second
 // language: docs/adr/0007-scanner.md.
@@ -38,7 +39,7 @@ import {
   SLOTS_AT,
   writeNames,
 } from './names.ts';
-import { CLASS, COLON, CR, HTAB, LF, SP, TOKEN } from './scan.ts';
+import { CLASS, COLON, CR, HTAB, LF, QUERY, REG_NAME, SP, TARGET, TOKEN } from './scan.ts';
 
 /** Results of a scan besides the offset behind the empty line: no whole section yet. */
 export const SCAN_MORE = 0;
@@ -49,7 +50,12 @@ export const SCAN_FULL = -2;
 /** Neither a colon nor part of a name stands at the table's SCANNED.STOP, behind a name. */
 export const SCAN_STOP = -3;
 
-export type Scan = (at: number, end: number, table: number) => number;
+/** Sets for `span`: where each stands in the memory of tables. */
+const SETS = [TOKEN, TARGET, QUERY, REG_NAME] as const;
+const SETS_AT = NAMES_BYTES;
+export const SPAN = { TOKEN: SETS_AT, TARGET: SETS_AT + 16, QUERY: SETS_AT + 32, REG_NAME: SETS_AT + 48 } as const;
+
+type Run = (at: number, end: number, of: number) => number;
 
 // ---- memories
 const MESSAGES = 0;
@@ -84,19 +90,33 @@ function setWord(at: Code, index: number, value: Code): Code {
   return store32(TABLES, at, value, 4 * index);
 }
 
-/** The classes of tokens by the low half of a byte, a bit for each high half (Langdale and Lemire, 2019, section 3.1.2). */
-const LOW = Array.from({ length: 16 }, (_, low) => {
-  let set = 0;
-  for (let high = 0; high < 8; high++) if (((CLASS[(high << 4) | low] as number) & TOKEN) !== 0) set |= 1 << high;
-  return set;
-});
+/** A set of ASCII characters by the low half of a byte, a bit for each high half (Langdale and Lemire, 2019, section 3.1.2). */
+function setOf(cls: number): readonly number[] {
+  return Array.from({ length: 16 }, (_, low) => {
+    let set = 0;
+    for (let high = 0; high < 8; high++) if (((CLASS[(high << 4) | low] as number) & cls) !== 0) set |= 1 << high;
+    return set;
+  });
+}
 const HIGH = Array.from({ length: 16 }, (_, high) => (high < 8 ? 1 << high : 0));
 
-/** Bits of the bytes of `x` that are no part of a token. */
-function noToken(x: Code, again: Code): Code {
-  const low = v128.swizzle(v128.of(LOW), v128.and(x, v128.all(0x0f)));
-  const high = v128.swizzle(v128.of(HIGH), v128.shrU(again, of(4)));
+/** Bits of the sixteen bytes at `i` that are not in the set. */
+function outside(set: Code): Code {
+  const low = v128.swizzle(set, v128.and(v.tee(load128(MESSAGES, i.get)), v128.all(0x0f)));
+  const high = v128.swizzle(v128.of(HIGH), v128.shrU(v.get, of(4)));
   return v128.bits(v128.eq(v128.and(low, high), v128.all(0)));
+}
+
+/** Moves i on while the `bits` of its sixteen bytes are zero, then to the first that is not; gives `otherwise` at the end of what arrived. */
+function search(found: Code, otherwise: Code): Code {
+  return [
+    ...loop(
+      bits.set(found),
+      when(i32.eqz(bits.get), i.set(i32.add(i.get, of(16))), branchIf(1, i32.lt(i.get, end.get)), give(otherwise)),
+    ),
+    ...i.set(i32.add(i.get, i32.ctz(bits.get))),
+    ...when(i32.ge(i.get, end.get), give(otherwise)),
+  ];
 }
 
 /** Bits of the sixteen bytes from `offset` on that are those of the known name; a byte that folds to one of them is none if it is a control. */
@@ -156,12 +176,7 @@ const fieldName: Code = block(
     branch(1),
   ),
   i.set(at.get),
-  loop(
-    bits.set(noToken(v.tee(load128(MESSAGES, i.get)), v.get)),
-    when(i32.eqz(bits.get), i.set(i32.add(i.get, of(16))), branchIf(1, i32.lt(i.get, end.get)), give(of(SCAN_MORE))),
-  ),
-  i.set(i32.add(i.get, i32.ctz(bits.get))),
-  when(i32.ge(i.get, end.get), give(of(SCAN_MORE))),
+  search(outside(v128.of(setOf(TOKEN))), of(SCAN_MORE)),
   when(
     i32.eq(i.get, at.get),
     when(i32.eq(load8(MESSAGES, i.get), of(CR)), emptyLine),
@@ -181,19 +196,15 @@ const fieldValue: Code = [
   ),
   ...start.set(i.get),
   // Up to the first control byte other than HTAB.
-  ...loop(
-    bits.set(
-      v128.bits(
-        v128.or(
-          v128.andNot(v128.lt(v.tee(load128(MESSAGES, i.get)), v128.all(SP)), v128.eq(v.get, v128.all(HTAB))),
-          v128.eq(v.get, v128.all(0x7f)),
-        ),
+  ...search(
+    v128.bits(
+      v128.or(
+        v128.andNot(v128.lt(v.tee(load128(MESSAGES, i.get)), v128.all(SP)), v128.eq(v.get, v128.all(HTAB))),
+        v128.eq(v.get, v128.all(0x7f)),
       ),
     ),
-    when(i32.eqz(bits.get), i.set(i32.add(i.get, of(16))), branchIf(1, i32.lt(i.get, end.get)), give(of(SCAN_MORE))),
+    of(SCAN_MORE),
   ),
-  ...i.set(i32.add(i.get, i32.ctz(bits.get))),
-  ...when(i32.ge(i.get, end.get), give(of(SCAN_MORE))),
   // NUL, other controls and a bare LF are refused (RFC 9110 section 5.5, RFC 9112 section 2.2).
   ...when(i32.ne(load8(MESSAGES, i.get), of(CR)), give(of(SCAN_BAD))),
   ...when(i32.ge(i32.add(i.get, of(1)), end.get), give(of(SCAN_MORE))),
@@ -211,7 +222,7 @@ const fieldValue: Code = [
   ),
 ];
 
-const scanFields: Code = [
+const fieldLines: Code = [
   ...field.set(table.get),
   ...loop(
     fieldName,
@@ -233,13 +244,46 @@ const scanFields: Code = [
   ...unreachable,
 ];
 
-const module = assemble(2, [{ name: 'scan', params: 3, integers: 11, vectors: 2, body: scanFields }]);
+/** A set in place of the table; `end` when all bytes are in it. */
+const spanOf: Code = [
+  ...when(i32.ge(i.tee(at.get), end.get), give(end.get)),
+  ...search(outside(load128(TABLES, table.get)), end.get),
+  ...i.get,
+];
 
-if (NAMES_BYTES > TableBank.NAMES_BYTES) throw new RangeError(`names take ${NAMES_BYTES} bytes`);
+const LOCALS = { params: 3, integers: 11, vectors: 2 };
+const module = assemble(2, [
+  { ...LOCALS, name: 'fields', body: fieldLines },
+  { ...LOCALS, name: 'span', body: spanOf },
+]);
 
-/** The scanner of messages in `mem` for tables of the same bank as `table`. */
-export function scannerOf(mem: Uint8Array, { bank }: FieldTable): Scan {
+if (SETS_AT + 16 * SETS.length > TableBank.NAMES_BYTES) throw new RangeError('no room for names and sets');
+
+let boundMem: Uint8Array | null = null;
+let boundBank: TableBank | null = null;
+let runFields: Run = () => SCAN_BAD;
+let runSpan: Run = () => 0;
+
+/** A process has one arena, and its heads have their tables in one bank: this happens once. */
+function bind(mem: Uint8Array, bank: TableBank): void {
   writeNames(bank.memory);
+  for (const [k, cls] of SETS.entries()) bank.memory.set(setOf(cls), SETS_AT + 16 * k);
   const memory = { [MESSAGES]: memoryOf(mem), [TABLES]: memoryOf(bank.memory) };
-  return new WebAssembly.Instance(module, { memory }).exports['scan'] as Scan;
+  const { fields, span } = new WebAssembly.Instance(module, { memory }).exports;
+  runFields = fields as Run;
+  runSpan = span as Run;
+  boundMem = mem;
+  boundBank = bank;
+}
+
+/** Reads the field lines at mem[at..end) into `table`: the offset behind them, or one of SCAN_*. */
+export function scanFields(mem: Uint8Array, at: number, end: number, table: FieldTable): number {
+  if (mem !== boundMem || table.bank !== boundBank) bind(mem, table.bank);
+  return runFields(at, end, table.at);
+}
+
+/** The first byte of mem[at..end) that is not in the set (SPAN), `end` when all are. */
+export function span(mem: Uint8Array, at: number, end: number, set: number): number {
+  if (mem !== boundMem) bind(mem, boundBank ?? new TableBank());
+  return runSpan(at, end, set);
 }

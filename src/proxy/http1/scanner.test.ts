@@ -10,7 +10,8 @@ import { newMemory } from '../../base/memory.ts';
 import { Head, NAME } from '../head.ts';
 import { parseFields } from './fields.ts';
 import { NAME_BYTES } from './names.ts';
-import { CLASS, CR, HTAB, LF, SP, TOKEN } from './scan.ts';
+import { CLASS, CR, HTAB, LF, QUERY, REG_NAME, SP, TARGET, TOKEN } from './scan.ts';
+import { SPAN, span } from './scanner.ts';
 
 const mem = newMemory(1 << 17);
 const head = new Head();
@@ -189,4 +190,27 @@ test('a scan may end at the very end of memory', () => {
   mem.set(section, mem.length - section.length);
   for (let cut = 1; cut < section.length; cut++) assert.equal(parse(mem.length - section.length, mem.length - cut), 0);
   assert.equal(parse(mem.length - section.length, mem.length), mem.length);
+});
+
+test('a span ends at the first byte that is not in its set', () => {
+  const sets = [
+    [SPAN.TOKEN, TOKEN],
+    [SPAN.TARGET, TARGET],
+    [SPAN.QUERY, QUERY],
+    [SPAN.REG_NAME, REG_NAME],
+  ] as const;
+  for (const [set, cls] of sets) {
+    for (let c = 0; c < 256; c++) {
+      const inside = ((CLASS[c] as number) & cls) !== 0;
+      for (const length of [0, 1, 15, 16, 17, 40]) {
+        mem.fill(0x61, 64, 64 + length);
+        mem[64 + length] = c;
+        mem[65 + length] = 0;
+        assert.equal(span(mem, 64, 64 + length, set), 64 + length);
+        assert.equal(span(mem, 64, 66 + length, set), 64 + length + Number(inside), `${c} behind ${length}`);
+      }
+    }
+  }
+  mem.fill(0x61, mem.length - 20);
+  assert.equal(span(mem, mem.length - 20, mem.length, SPAN.TOKEN), mem.length);
 });
