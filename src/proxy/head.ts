@@ -54,6 +54,11 @@ export const NAME = {
   VARY: 41,
 } as const;
 
+/** The bits of these names in Head.seen. */
+export function bitsOf(...ids: readonly number[]): number {
+  return ids.reduce((bits, id) => bits | (1 << id), 0);
+}
+
 /** Request methods as small integers: the index into METHODS of telemetry/layout.ts; OTHER is any other token. */
 export const METHOD = {
   GET: 0,
@@ -195,8 +200,12 @@ export class Head {
     return -1;
   }
 
-  /** No field with this NAME id is forwarded. */
-  dropAll(id: number): void {
-    if ((this.seen & (1 << id)) !== 0) for (let k = 0; k < this.count; k++) if (this.name(k) === id) this.drop(k);
+  /** No field of these names (bitsOf, of ids 10 to 31) is forwarded. */
+  dropAll(bits: number): void {
+    if ((this.seen & bits) === 0) return;
+    for (let k = 0; k < this.count; k++) {
+      const id = this.name(k);
+      if (id < 32 && (bits & (1 << id)) !== 0) this.drop(k);
+    }
   }
 }

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { bytesOf, move, put, textOf, viewOf } from '../../base/bytes.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
-import { type Head, NAME } from '../head.ts';
+import { bitsOf, type Head, NAME } from '../head.ts';
 import { isLookalike } from '../lookalike.ts';
 import { REQUEST_ID_BYTES } from './request-id.ts';
 import type { TrustedProxies } from './trusted.ts';
@@ -33,15 +33,16 @@ export interface Marked {
 const marked: Marked = { userAgent: -1, requestId: -1 };
 
 /** Names that tell of the client, and those that are none of NAME. */
-const TELLING =
-  (1 << NAME.X_FORWARDED_FOR) |
-  (1 << NAME.X_FORWARDED_PROTO) |
-  (1 << NAME.X_FORWARDED_HOST) |
-  (1 << NAME.X_FORWARDED_PORT) |
-  (1 << NAME.FORWARDED) |
-  (1 << NAME.X_REAL_IP) |
-  (1 << NAME.X_REQUEST_ID);
-const OTHERS = 1 << NAME.OTHER;
+const TELLING = bitsOf(
+  NAME.X_FORWARDED_FOR,
+  NAME.X_FORWARDED_PROTO,
+  NAME.X_FORWARDED_HOST,
+  NAME.X_FORWARDED_PORT,
+  NAME.FORWARDED,
+  NAME.X_REAL_IP,
+  NAME.X_REQUEST_ID,
+);
+const OTHERS = bitsOf(NAME.OTHER);
 
 /** Marks what is not forwarded. X-Forwarded-For always: it is written anew, with what a trusted proxy said in front. */
 export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean): Marked {

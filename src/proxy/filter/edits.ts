@@ -2,12 +2,14 @@
 
 import { bytesOf, put } from '../../base/bytes.ts';
 import type { Filter } from '../../ir/ir.ts';
-import { type Head, NAME } from '../head.ts';
+import { bitsOf, type Head, NAME } from '../head.ts';
 import { FieldEdits, FilterError } from './field-edits.ts';
 import { PathEdit } from './path-edit.ts';
 
 /** PreciseHostname of the Gateway API: a DNS name, lower case, without wildcard. */
 const HOSTNAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+const HOST = bitsOf(NAME.HOST);
 
 export class Edits {
   readonly request: FieldEdits | null;
@@ -46,7 +48,7 @@ export class Edits {
 
   /** Marks the fields of the request that are not forwarded. */
   applyRequest(mem: Uint8Array, head: Head): void {
-    if (this.hostname !== null) head.dropAll(NAME.HOST);
+    if (this.hostname !== null) head.dropAll(HOST);
     if (this.request !== null) this.request.apply(mem, head);
   }
 

@@ -5,7 +5,7 @@ import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { METHODS } from '../../telemetry/layout.ts';
-import { BODY, type Head, METHOD, NAME, SCHEME } from '../head.ts';
+import { BODY, bitsOf, type Head, METHOD, NAME, SCHEME } from '../head.ts';
 import { authorityHostEnd } from './authority.ts';
 import {
   CODING_CHUNKED,
@@ -175,20 +175,20 @@ function methodOf(mem: Uint8Array, start: number, end: number): number {
 const TRAILERS = bytesOf('trailers');
 const CONTINUE = bytesOf('100-continue');
 
+const LENGTH = bitsOf(NAME.CONTENT_LENGTH);
+const CODING = bitsOf(NAME.TRANSFER_ENCODING);
+const CONNECTION = bitsOf(NAME.CONNECTION);
+const UPGRADE = bitsOf(NAME.UPGRADE);
+const TE = bitsOf(NAME.TE);
+const EXPECT = bitsOf(NAME.EXPECT);
 /** Names of which more than one is refused. */
-const ONCE = (1 << NAME.HOST) | (1 << NAME.CONTENT_LENGTH) | (1 << NAME.TRANSFER_ENCODING);
-/** Names that decide something about the message or its connection, besides Host. */
-const DECIDING =
-  (1 << NAME.CONNECTION) |
-  (1 << NAME.CONTENT_LENGTH) |
-  (1 << NAME.TRANSFER_ENCODING) |
-  (1 << NAME.TE) |
-  (1 << NAME.UPGRADE) |
-  (1 << NAME.KEEP_ALIVE) |
-  (1 << NAME.PROXY_CONNECTION) |
-  (1 << NAME.PROXY_AUTHORIZATION) |
-  (1 << NAME.EXPECT) |
-  (1 << NAME.HTTP2_SETTINGS);
+const ONCE = bitsOf(NAME.HOST) | LENGTH | CODING;
+/** Not forwarded; Proxy-Authorization is for a proxy that asked for it (RFC 9110 section 11.7.2), which none did here. */
+const HOP_BY_HOP =
+  CONNECTION |
+  UPGRADE |
+  TE |
+  bitsOf(NAME.KEEP_ALIVE, NAME.PROXY_CONNECTION, NAME.PROXY_AUTHORIZATION, NAME.HTTP2_SETTINGS);
 
 /** Everything that fields decide; false with head.fault when they are refused. */
 function interpretFields(mem: Uint8Array, head: Head): boolean {
@@ -203,7 +203,9 @@ function interpretFields(mem: Uint8Array, head: Head): boolean {
   // section 6.3 item 5. Several Transfer-Encoding lines are one list that no single known coding explains.
   if ((head.twice & ONCE) !== 0) return bad(head);
   if (!interpretHost(mem, head)) return false;
-  return (head.seen & DECIDING) === 0 || interpretDeciding(mem, head);
+  if ((head.seen & (LENGTH | CODING)) !== 0 && !interpretFraming(mem, head)) return false;
+  if ((head.seen & EXPECT) !== 0 && !interpretExpect(mem, head)) return false;
+  return (head.seen & HOP_BY_HOP) === 0 || interpretConnection(mem, head);
 }
 
 /** RFC 9112 section 3.2: HTTP/1.1 needs a Host, and a valid one. */
@@ -225,84 +227,68 @@ function interpretHost(mem: Uint8Array, head: Head): boolean {
   return true;
 }
 
-function interpretDeciding(mem: Uint8Array, head: Head): boolean {
-  const { count, version } = head;
-  let length = -1;
-  let chunked = false;
-  let connection = false;
-  let upgrade = false;
-  for (let k = 0; k < count; k++) {
-    const id = head.name(k);
-    if (((1 << id) & DECIDING) === 0) continue;
-    const start = head.valueStart(k);
-    const end = head.valueEnd(k);
-    switch (id) {
-      case NAME.CONTENT_LENGTH:
-        length = parseContentLength(mem, start, end);
-        if (length < 0) return bad(head);
-        break;
-      case NAME.TRANSFER_ENCODING: {
-        const coding = parseTransferEncoding(mem, start, end);
-        if (coding !== CODING_CHUNKED) {
-          // RFC 9112 section 6.1: 501 for a coding not understood; section 6.3 item 4: 400 when chunked is not the last.
-          refuse(head, coding === CODING_UNKNOWN && version === 11 ? FAULTS.transferCoding : FAULTS.badRequest);
-          return false;
-        }
-        chunked = true;
-        break;
-      }
-      case NAME.CONNECTION:
-        connection = true;
-        head.drop(k);
-        break;
-      case NAME.UPGRADE:
-        upgrade = true;
-        head.drop(k);
-        break;
-      case NAME.TE:
-        if (listHas(mem, start, end, TRAILERS)) head.teTrailers = true;
-        head.drop(k);
-        break;
-      case NAME.KEEP_ALIVE:
-      case NAME.PROXY_CONNECTION:
-      // For a proxy that asked for it (RFC 9110 section 11.7.2); none did here, and the backend must not learn it.
-      case NAME.PROXY_AUTHORIZATION:
-      case NAME.HTTP2_SETTINGS:
-        head.drop(k);
-        break;
-      case NAME.EXPECT:
-        // RFC 9110 section 10.1.1: ignored in HTTP/1.0; any other expectation is answered 417.
-        if (version === 10) {
-          head.drop(k);
-        } else if (end - start === CONTINUE.length && equalLowerAt(mem, start, CONTINUE)) {
-          head.expectContinue = true;
-        } else {
-          refuse(head, FAULTS.expectation);
-          return false;
-        }
-        break;
-    }
-  }
-
-  // RFC 9112 section 6.3. Both framings (item 3), or a coding in HTTP/1.0 (section 6.1): refused.
-  if (chunked && (length >= 0 || version === 10)) return bad(head);
-  if (chunked) {
-    head.body = BODY.CHUNKED;
-  } else if (length > 0) {
-    head.body = BODY.LENGTH;
-    head.contentLength = length;
-  }
-  if (connection) {
-    const bits = connectionOptions(mem, head);
-    if (bits < 0) {
-      refuse(head, FAULTS.headTooLarge);
+/** RFC 9112 section 6.3. */
+function interpretFraming(mem: Uint8Array, head: Head): boolean {
+  const { seen, version } = head;
+  if ((seen & CODING) !== 0) {
+    const k = head.find(NAME.TRANSFER_ENCODING);
+    const coding = parseTransferEncoding(mem, head.valueStart(k), head.valueEnd(k));
+    if (coding !== CODING_CHUNKED) {
+      // RFC 9112 section 6.1: 501 for a coding not understood; section 6.3 item 4: 400 when chunked is not the last.
+      refuse(head, coding === CODING_UNKNOWN && version === 11 ? FAULTS.transferCoding : FAULTS.badRequest);
       return false;
     }
-    if ((bits & CONNECTION_CLOSE) !== 0) head.keepAlive = false;
-    else if ((bits & CONNECTION_KEEP_ALIVE) !== 0) head.keepAlive = true;
-    // Upgrade is ignored in HTTP/1.0 (RFC 9110 section 7.8).
-    head.upgrade = upgrade && (bits & CONNECTION_UPGRADE) !== 0 && version === 11;
+    // Both framings (item 3), or a coding in HTTP/1.0 (section 6.1): refused.
+    if ((seen & LENGTH) !== 0 || version === 10) return bad(head);
+    head.body = BODY.CHUNKED;
+    return true;
   }
+  const k = head.find(NAME.CONTENT_LENGTH);
+  const length = parseContentLength(mem, head.valueStart(k), head.valueEnd(k));
+  if (length < 0) return bad(head);
+  head.body = length > 0 ? BODY.LENGTH : BODY.NONE;
+  head.contentLength = length;
+  return true;
+}
+
+/** RFC 9110 section 10.1.1: ignored in HTTP/1.0; any other expectation than 100-continue is answered 417. */
+function interpretExpect(mem: Uint8Array, head: Head): boolean {
+  if (head.version === 10) {
+    head.dropAll(EXPECT);
+    return true;
+  }
+  for (let k = 0; k < head.count; k++) {
+    if (head.name(k) !== NAME.EXPECT) continue;
+    const start = head.valueStart(k);
+    if (head.valueEnd(k) - start !== CONTINUE.length || !equalLowerAt(mem, start, CONTINUE)) {
+      refuse(head, FAULTS.expectation);
+      return false;
+    }
+  }
+  head.expectContinue = true;
+  return true;
+}
+
+/** RFC 9112 section 9.3 and RFC 9110 section 7.6.1. */
+function interpretConnection(mem: Uint8Array, head: Head): boolean {
+  const { seen, version } = head;
+  head.dropAll(HOP_BY_HOP);
+  if ((seen & TE) !== 0) {
+    for (let k = 0; k < head.count; k++) {
+      if (head.name(k) === NAME.TE && listHas(mem, head.valueStart(k), head.valueEnd(k), TRAILERS))
+        head.teTrailers = true;
+    }
+  }
+  if ((seen & CONNECTION) === 0) return true;
+  const bits = connectionOptions(mem, head);
+  if (bits < 0) {
+    refuse(head, FAULTS.headTooLarge);
+    return false;
+  }
+  if ((bits & CONNECTION_CLOSE) !== 0) head.keepAlive = false;
+  else if ((bits & CONNECTION_KEEP_ALIVE) !== 0) head.keepAlive = true;
+  // Upgrade is ignored in HTTP/1.0 (RFC 9110 section 7.8).
+  head.upgrade = (seen & UPGRADE) !== 0 && (bits & CONNECTION_UPGRADE) !== 0 && version === 11;
   return true;
 }
 

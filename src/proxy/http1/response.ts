@@ -3,7 +3,7 @@
 import { bytesOf, viewOf } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { BODY, type Head, NAME } from '../head.ts';
+import { BODY, bitsOf, type Head, NAME } from '../head.ts';
 import {
   CODING_CHUNKED,
   CONNECTION_CLOSE,
@@ -95,61 +95,36 @@ function isDigit(c: number): boolean {
   return ((CLASS[c] as number) & DIGIT) !== 0;
 }
 
+const LENGTH = bitsOf(NAME.CONTENT_LENGTH);
+const CODING = bitsOf(NAME.TRANSFER_ENCODING);
+const CONNECTION = bitsOf(NAME.CONNECTION);
+const UPGRADE = bitsOf(NAME.UPGRADE);
 /** Names of which more than one is refused: repeated, even if equal, as for requests (RFC 9110 section 8.6). */
-const ONCE = (1 << NAME.CONTENT_LENGTH) | (1 << NAME.TRANSFER_ENCODING);
-/** Names that decide something about the message or its connection. */
-const DECIDING =
-  ONCE |
-  (1 << NAME.CONNECTION) |
-  (1 << NAME.UPGRADE) |
-  (1 << NAME.TE) |
-  (1 << NAME.KEEP_ALIVE) |
-  (1 << NAME.PROXY_CONNECTION) |
-  (1 << NAME.PROXY_AUTHENTICATE);
+const ONCE = LENGTH | CODING;
+/** Not forwarded; Proxy-Authenticate is for the next hop only (RFC 9110 section 11.7.1). */
+const HOP_BY_HOP =
+  CONNECTION | UPGRADE | bitsOf(NAME.TE, NAME.KEEP_ALIVE, NAME.PROXY_CONNECTION, NAME.PROXY_AUTHENTICATE);
 
 function interpretFields(mem: Uint8Array, head: Head, toHead: boolean): boolean {
-  const { count, version, status } = head;
+  const { seen, version, status } = head;
+  if ((head.twice & ONCE) !== 0) return bad(head);
   let length = -1;
-  let chunked = false;
-  let connection = false;
-  let upgrade = false;
+  if ((seen & LENGTH) !== 0) {
+    const k = head.find(NAME.CONTENT_LENGTH);
+    length = parseContentLength(mem, head.valueStart(k), head.valueEnd(k));
+    if (length < 0) return bad(head);
+  }
+  const chunked = (seen & CODING) !== 0;
+  if (chunked) {
+    // RFC 9112 section 6.3 item 3 and section 6.1.
+    if (length >= 0 || version === 10) return bad(head);
+    // We offer no other coding by TE, so upstream must not use one (RFC 9112 section 7.4).
+    const k = head.find(NAME.TRANSFER_ENCODING);
+    if (parseTransferEncoding(mem, head.valueStart(k), head.valueEnd(k)) !== CODING_CHUNKED) return bad(head);
+  }
   // RFC 9110 section 8.6 and RFC 9112 section 6.1: no framing field belongs in 1xx and 204, so none goes on.
   const framed = status >= 200 && status !== 204;
-  if ((head.twice & ONCE) !== 0) return bad(head);
-  for (let k = 0; k < count; k++) {
-    const id = head.name(k);
-    if (((1 << id) & DECIDING) === 0) continue;
-    switch (id) {
-      case NAME.CONTENT_LENGTH:
-        length = parseContentLength(mem, head.valueStart(k), head.valueEnd(k));
-        if (length < 0) return bad(head);
-        if (!framed) head.drop(k);
-        break;
-      case NAME.TRANSFER_ENCODING:
-        // We offer no other coding by TE, so upstream must not use one (RFC 9112 section 7.4).
-        if (parseTransferEncoding(mem, head.valueStart(k), head.valueEnd(k)) !== CODING_CHUNKED) return bad(head);
-        chunked = true;
-        if (!framed) head.drop(k);
-        break;
-      case NAME.CONNECTION:
-        connection = true;
-        head.drop(k);
-        break;
-      case NAME.UPGRADE:
-        upgrade = true;
-        head.drop(k);
-        break;
-      case NAME.TE:
-      case NAME.KEEP_ALIVE:
-      case NAME.PROXY_CONNECTION:
-      // For the next hop only (RFC 9110 section 11.7.1).
-      case NAME.PROXY_AUTHENTICATE:
-        head.drop(k);
-        break;
-    }
-  }
-  // RFC 9112 section 6.3 item 3 and section 6.1.
-  if (chunked && (length >= 0 || version === 10)) return bad(head);
+  head.dropAll(framed ? HOP_BY_HOP : HOP_BY_HOP | LENGTH | CODING);
 
   head.contentLength = 0;
   if (toHead || !framed || status === 304) {
@@ -166,12 +141,12 @@ function interpretFields(mem: Uint8Array, head: Head, toHead: boolean): boolean 
   // RFC 9112 section 9.3
   head.keepAlive = version === 11;
   head.upgrade = false;
-  if (connection) {
+  if ((seen & CONNECTION) !== 0) {
     const bits = connectionOptions(mem, head);
     if (bits < 0) return bad(head);
     if ((bits & CONNECTION_CLOSE) !== 0) head.keepAlive = false;
     else if ((bits & CONNECTION_KEEP_ALIVE) !== 0) head.keepAlive = true;
-    head.upgrade = upgrade && (bits & CONNECTION_UPGRADE) !== 0;
+    head.upgrade = (seen & UPGRADE) !== 0 && (bits & CONNECTION_UPGRADE) !== 0;
   }
   if (head.body === BODY.UNTIL_CLOSE) head.keepAlive = false;
   return true;

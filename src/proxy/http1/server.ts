@@ -10,7 +10,7 @@ import type { Core } from '../exchange/core.ts';
 import { countLimit } from '../exchange/counts.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Downstream } from '../exchange/sides.ts';
-import { BODY, type Head, NAME } from '../head.ts';
+import { BODY, bitsOf, type Head, NAME } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { ANSWER_BYTES, ANSWER_HEAD_BYTES, putAnswer, putAnswerHead } from './answer.ts';
@@ -43,6 +43,7 @@ const WAIT = 3;
 const FLUSH = 4;
 const CLOSED = 5;
 
+const CODING = bitsOf(NAME.TRANSFER_ENCODING);
 const CONNECTION_CLOSE = bytesOf('Connection: close\r\n');
 const CONNECTION_KEEP_ALIVE = bytesOf('Connection: keep-alive\r\n');
 const TRANSFER_ENCODING = bytesOf('Transfer-Encoding: chunked\r\n');
@@ -371,7 +372,7 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     } else if (this.#version <= 10) {
       // HTTP/1.0 knows no transfer codings, not even announced in an answer to HEAD (RFC 9112 section 6.1).
       if (framing === BODY.CHUNKED) framing = BODY.UNTIL_CLOSE;
-      head.dropAll(NAME.TRANSFER_ENCODING);
+      head.dropAll(CODING);
     }
     this.#framing = framing;
     if (framing === BODY.UNTIL_CLOSE) transport.endsByClosing();
