@@ -88,12 +88,13 @@ const load =
 export const load8 = load(0x2d);
 export const load32 = load(0x28);
 export const load128 = load(SIMD, 0x00);
-export const store32 = (memory: number, at: Code, value: Code, offset = 0): Code => [
-  ...at,
-  ...value,
-  0x36,
-  ...argument(memory, offset),
-];
+
+const store =
+  (...op: number[]) =>
+  (memory: number, at: Code, value: Code, offset = 0): Code => [...at, ...value, ...op, ...argument(memory, offset)];
+
+export const store32 = store(0x36);
+export const store128 = store(SIMD, 0x0b);
 
 // ---- control: a branch leaves that many blocks, or goes back to the start of a loop
 

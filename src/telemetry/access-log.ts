@@ -48,24 +48,23 @@ export class LineWriter {
 
   /** Formats `r` at out[at..], which has LINE_BYTES of room (`view` is the same memory); returns the offset behind its newline. */
   format(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
-    const bytes = r.bytes;
     let o = this.#putTime(view, at, r.startWallMs);
-    o = putEscaped(out, view, o, bytes, r.view, r.idStart, r.idEnd);
+    o = putText(out, view, o, r, r.idStart, r.idEnd);
     o = CLIENT.put(view, o);
     o = put(out, o, r.client);
     if (r.method < OTHER) {
       o = (METHOD_HOST[r.method] as Fragment).put(view, o);
     } else {
       o = METHOD.put(view, o);
-      o = putEscaped(out, view, o, bytes, r.view, r.methodStart, r.methodEnd);
+      o = putText(out, view, o, r, r.methodStart, r.methodEnd);
       o = HOST.put(view, o);
     }
-    o = putEscaped(out, view, o, bytes, r.view, r.hostStart, r.hostEnd);
+    o = putText(out, view, o, r, r.hostStart, r.hostEnd);
     o = PATH.put(view, o);
-    o = putEscaped(out, view, o, bytes, r.view, r.pathStart, r.pathEnd);
+    o = putText(out, view, o, r, r.pathStart, r.pathEnd);
     if (this.#withQuery && r.queryEnd > r.queryStart) {
       out[o++] = 0x3f;
-      o = putEscaped(out, view, o, bytes, r.view, r.queryStart, r.queryEnd);
+      o = putText(out, view, o, r, r.queryStart, r.queryEnd);
     }
     o = this.#outcome(r.version, r.status, r.flags).put(view, o);
     o = putDecimal(out, o, r.requestBytes);
@@ -88,7 +87,7 @@ export class LineWriter {
       o = putDecimal(out, o, r.attempts);
       o = AGENT.put(view, o);
     }
-    o = putEscaped(out, view, o, bytes, r.view, r.agentStart, r.agentEnd);
+    o = putText(out, view, o, r, r.agentStart, r.agentEnd);
     return END.put(view, o);
   }
 
@@ -132,6 +131,14 @@ export class LineWriter {
     stamp[STAMP_AT + 22] = 0x30 + (ms % 10);
     this.#stampMs = wallMs;
   }
+}
+
+/** What a client sent: as it is, when it is known to be plain. */
+function putText(out: Uint8Array, view: DataView, at: number, r: AccessRecord, start: number, end: number): number {
+  if (!r.plain) return putEscaped(out, view, at, r.bytes, r.view, start, end);
+  const source = r.view;
+  for (let i = start, o = at; i < end; i += 4, o += 4) view.setInt32(o, source.getInt32(i, true), true);
+  return at + end - start;
 }
 
 /** `12.345`: milliseconds with three decimals from microseconds. */

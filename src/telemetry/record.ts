@@ -2,11 +2,13 @@
 // An exchange owns one, fills it as it goes, and hands it over once. Names that repeat (route, backend) are prepared JSON
 // fragments, made when the configuration was compiled.
 
-import { move } from '../base/bytes.ts';
 import { type Fragment, NO_FRAGMENT } from './fragment.ts';
+import { copyPlain, PLAIN_SLACK } from './plain.ts';
 
 /** Bytes kept of what the client sent (method, host, path, user agent); longer values are cut and marked with '…'. */
 export const RECORD_BYTES = 2048;
+/** Room that a record needs for them. */
+export const RECORD_ROOM = RECORD_BYTES + PLAIN_SLACK;
 /** Of them for one value, so that a long one pushes no other out of the log: a DNS name with room to spare, and the path. */
 export const RECORD_HOST_BYTES = 256;
 export const RECORD_AGENT_BYTES = 512;
@@ -20,6 +22,8 @@ export class AccessRecord {
   view: DataView;
   base: number;
   used: number;
+  /** Nothing of what was copied needs care inside a JSON string. */
+  plain = true;
 
   /** Of a method that METHODS does not name. */
   methodStart = 0;
@@ -72,7 +76,7 @@ export class AccessRecord {
   endpointBlock = 0;
 
   /** Without arguments the copy is in memory of its own. */
-  constructor(bytes: Uint8Array = new Uint8Array(RECORD_BYTES), view = new DataView(bytes.buffer), base = 0) {
+  constructor(bytes: Uint8Array = new Uint8Array(RECORD_ROOM), view = new DataView(bytes.buffer), base = 0) {
     this.bytes = bytes;
     this.view = view;
     this.base = base;
@@ -87,21 +91,28 @@ export class AccessRecord {
     this.used = base;
   }
 
-  /** Copies mem[start..end), cut to `most` and to what is left; sets nothing but `used`. Returns the offset of the copy. */
+  /** Copies mem[start..end), cut to `most` and to what is left; sets nothing but `used` and `plain`. Returns the offset of the copy. */
   copy(mem: Uint8Array, start: number, end: number, most: number = RECORD_BYTES): number {
     const at = this.used;
     const n = Math.min(end - start, most, this.base + RECORD_BYTES - at);
     const bytes = this.bytes;
-    if (bytes === mem) move(mem, at, start, start + n);
-    else for (let i = 0; i < n; i++) bytes[at + i] = mem[start + i] as number;
+    if (bytes !== mem) {
+      for (let i = 0; i < n; i++) bytes[at + i] = mem[start + i] as number;
+      this.plain = false;
+    } else if (!copyPlain(mem, at, start, start + n)) {
+      this.plain = false;
+    }
     this.used = at + n;
-    if (n < end - start && n >= CUT.length)
+    if (n < end - start && n >= CUT.length) {
       for (let i = 0; i < CUT.length; i++) bytes[at + n - 3 + i] = CUT[i] as number;
+      this.plain = false;
+    }
     return at;
   }
 
   reset(): void {
     this.used = this.base;
+    this.plain = true;
     this.methodStart = this.methodEnd = 0;
     this.hostStart = this.hostEnd = 0;
     this.pathStart = this.pathEnd = 0;

@@ -2,14 +2,14 @@
 // once a connection is there, and sent again. Taken from the arena when the exchange is first used, kept while it rests.
 
 import type { Io } from '../../io/io.ts';
-import { type AccessRecord, RECORD_BYTES } from '../../telemetry/record.ts';
+import { type AccessRecord, RECORD_ROOM } from '../../telemetry/record.ts';
 import type { Edits } from '../filter/edits.ts';
 import type { Head } from '../head.ts';
 import type { Core } from './core.ts';
 import type { Downstream, RequestEncoder } from './sides.ts';
 
 const RECORD_AT = 40;
-const REQUEST_AT = RECORD_AT + RECORD_BYTES;
+const REQUEST_AT = RECORD_AT + RECORD_ROOM;
 const BLOCK_BYTES = 8192;
 
 export const NO_BYTES = new Uint8Array(0);
