@@ -1,5 +1,6 @@
 // `make bench`: the proxies side by side on one core, client and backend on the other, in paired interleaved rounds until
-// the 95 % interval of every ratio to nginx is within 5 % (--precision) or 30 rounds are done.
+// the 95 % interval of every ratio to nginx is within 5 % (--precision) or 30 rounds are done. Every three rounds all proxies are started
+// anew: where a process happens to lie in memory, and what its compilers made of it, is part of what is averaged.
 // `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--seconds 3] [--rounds 30] [--precision 0.05] [--out NAME]`
 
 import { execFileSync, spawn } from 'node:child_process';
@@ -19,9 +20,12 @@ const CLIENT_CORE = 1;
 const BACKEND_PORT = 19_000;
 const FIRST_PORT = 19_001;
 const BASE = 'nginx';
-const MIN_ROUNDS = 8;
+const ROUNDS_PER_START = 3;
+const MIN_STARTS = 4;
 /** Short runs of each proxy that are not counted: compilers and allocators settle only after connections came and went a few times. */
 const WARM_UPS = 8;
+/** Of another work by a proxy that is warm. */
+const MORE_WARM_UPS = 3;
 const WARM_UP_SECONDS = 1;
 const MAX_STEAL = 6;
 const TRIES = 3;
@@ -48,60 +52,61 @@ interface Row {
   readonly cheaper: Ratio | null;
 }
 
-async function rounds(work: Work, peers: readonly Peer[], seconds: number, most: number): Promise<Row[]> {
-  const samples = new Map<string, Sample[]>(peers.map((p) => [p.name, []]));
-  const column = (name: string, f: (s: Sample) => number): number[] => (samples.get(name) as Sample[]).map(f);
-  const others = peers.filter((p) => p.name !== BASE);
-  const run = (peer: Peer, forSeconds: number): Promise<Sample> =>
-    measure(peer.pid, peer.port, work, forSeconds, CLIENT_CORE, join(here, 'post.lua'));
-  for (let i = 0; i < WARM_UPS; i++) for (const peer of peers) await run(peer, WARM_UP_SECONDS);
-  for (let round = 0; round < most; round++) {
+/** Of one work, by the proxy's name, a sample a round. */
+type Samples = ReadonlyMap<string, Sample[]>;
+
+function column(samples: Samples, name: string, f: (s: Sample) => number): number[] {
+  return (samples.get(name) as Sample[]).map(f);
+}
+
+function cheaper(samples: Samples, name: string): Ratio {
+  const cpu = (s: Sample): number => s.cpuUs;
+  return ratio(column(samples, BASE, cpu), column(samples, name, cpu));
+}
+
+/** Whether the interval of each ratio is narrow enough. */
+function resolved(samples: Samples): boolean {
+  return [...samples.keys()].every((name) => name === BASE || cheaper(samples, name).half <= Number(args.precision));
+}
+
+/** Three rounds of one work after some that are not counted. */
+async function rounds(work: Work, peers: readonly Peer[], samples: Samples, warmUps: number): Promise<void> {
+  const run = (peer: Peer, seconds: number): Promise<Sample> =>
+    measure(peer.pid, peer.port, work, seconds, CLIENT_CORE, join(here, 'post.lua'));
+  for (let i = 0; i < warmUps; i++) for (const peer of peers) await run(peer, WARM_UP_SECONDS);
+  for (let round = 0; round < ROUNDS_PER_START; round++) {
     for (let i = 0; i < peers.length; i++) {
       const peer = peers[(i + round) % peers.length] as Peer;
       // Memory that a virtual machine uses for the first time is faulted in by its host, two nanoseconds a byte, at the expense of
       // whoever writes the log. The warm-up has paid that for everybody.
       peer.emptyLog();
-      let sample = await run(peer, seconds);
-      for (let t = 1; t < TRIES && sample.steal > MAX_STEAL; t++) sample = await run(peer, seconds);
+      let sample = await run(peer, Number(args.seconds));
+      for (let t = 1; t < TRIES && sample.steal > MAX_STEAL; t++) sample = await run(peer, Number(args.seconds));
       (samples.get(peer.name) as Sample[]).push(sample);
     }
-    const wide = others.filter(
+    const last = peers.map(
       (p) =>
-        ratio(
-          column(BASE, (s) => s.cpuUs),
-          column(p.name, (s) => s.cpuUs),
-        ).half > Number(args.precision),
+        `${p.name} ${column(samples, p.name, (s) => s.cpuUs)
+          .at(-1)
+          ?.toFixed(1)}`,
     );
-    process.stdout.write(
-      `  ${work.name} round ${round + 1}: ${peers
-        .map(
-          (p) =>
-            `${p.name} ${column(p.name, (s) => s.cpuUs)
-              .at(-1)
-              ?.toFixed(1)}`,
-        )
-        .join('  ')} us\n`,
-    );
-    if (round + 1 >= MIN_ROUNDS && wide.length === 0) break;
+    process.stdout.write(`  ${work.name}: ${last.join('  ')} us\n`);
   }
-  return peers.map((peer) => ({
+}
+
+function rowsOf(work: Work, samples: Samples): Row[] {
+  return [...samples.keys()].map((name) => ({
     work: work.name,
-    peer: peer.name,
-    cpuUs: median(column(peer.name, (s) => s.cpuUs)),
-    p99Us: median(column(peer.name, (s) => s.p99Us)),
-    requestsPerSecond: median(column(peer.name, (s) => s.requests)) / seconds,
-    errors: column(peer.name, (s) => s.errors).reduce((a, b) => a + b, 0),
-    cheaper:
-      peer.name === BASE
-        ? null
-        : ratio(
-            column(BASE, (s) => s.cpuUs),
-            column(peer.name, (s) => s.cpuUs),
-          ),
+    peer: name,
+    cpuUs: median(column(samples, name, (s) => s.cpuUs)),
+    p99Us: median(column(samples, name, (s) => s.p99Us)),
+    requestsPerSecond: median(column(samples, name, (s) => s.requests)) / Number(args.seconds),
+    errors: column(samples, name, (s) => s.errors).reduce((a, b) => a + b, 0),
+    cheaper: name === BASE ? null : cheaper(samples, name),
   }));
 }
 
-function table(rows: readonly Row[], peers: readonly Peer[]): string {
+function table(rows: readonly Row[], peers: readonly { readonly name: string; readonly version: string }[]): string {
   const cell = (row: Row | undefined): string => {
     if (row === undefined) return '-';
     const { cheaper } = row;
@@ -125,42 +130,63 @@ function table(rows: readonly Row[], peers: readonly Peer[]): string {
 }
 
 const run = mkdtempSync(join(tmpdir(), 'rauta-bench-'));
-const peers: Peer[] = [];
+const works = WORKS.filter((work) => args.works.split(',').includes(work.name));
+const all = new Map<Work, Map<string, Sample[]>>(works.map((work) => [work, new Map()]));
+const versions = new Map<string, string>();
+let peers: Peer[] = [];
+
+async function startPeers(): Promise<void> {
+  for (const name of args.peers.split(',')) {
+    const peer = await startPeer(name, run, FIRST_PORT + PEERS.indexOf(name), BACKEND_PORT, PROXY_CORE);
+    if (peer === null) {
+      if (versions.size === 0) process.stdout.write(`${name} is not on this machine: left out\n`);
+      continue;
+    }
+    peers.push(peer);
+    for (const samples of all.values()) if (!samples.has(name)) samples.set(name, []);
+  }
+  for (const { name, version } of peers) versions.set(name, version);
+}
+
+async function stopPeers(): Promise<void> {
+  await Promise.all(peers.map((peer) => peer.stop()));
+  peers = [];
+}
+
 execFileSync('cc', ['-O2', '-o', join(run, 'backend'), join(here, 'backend.c')]);
 const backend = spawn('taskset', ['-c', String(CLIENT_CORE), join(run, 'backend'), String(BACKEND_PORT)], {
   stdio: 'inherit',
 });
 try {
   await new Promise((resolve) => setTimeout(resolve, 300));
-  for (const name of args.peers.split(',')) {
-    const peer = await startPeer(name, run, FIRST_PORT + PEERS.indexOf(name), BACKEND_PORT, PROXY_CORE);
-    if (peer === null) process.stdout.write(`${name} is not on this machine: left out\n`);
-    else peers.push(peer);
+  for (let start = 0; start < Math.ceil(Number(args.rounds) / ROUNDS_PER_START); start++) {
+    const open = works.filter((work) => start < MIN_STARTS || !resolved(all.get(work) as Samples));
+    if (open.length === 0) break;
+    process.stdout.write(`start ${start + 1}\n`);
+    await startPeers();
+    for (const [i, work] of open.entries()) {
+      await rounds(work, peers, all.get(work) as Samples, i === 0 ? WARM_UPS : MORE_WARM_UPS);
+    }
+    await stopPeers();
   }
-  const rows: Row[] = [];
-  for (const work of WORKS) {
-    if (!args.works.split(',').includes(work.name)) continue;
-    process.stdout.write(`${work.what}\n`);
-    rows.push(...(await rounds(work, peers, Number(args.seconds), Number(args.rounds))));
-  }
+  const rows = works.flatMap((work) => rowsOf(work, all.get(work) as Samples));
   const result = {
     ...circumstances(),
     method:
-      'paired interleaved rounds, CPU of all processes of the proxy (schedstat), proxy on core 0, wrk and backend on core 1, access logs emptied before each sample',
+      'paired interleaved rounds, three to a start of all proxies, CPU of all processes of the proxy (schedstat), proxy on core 0, wrk and backend on core 1, access logs emptied before each sample',
     seconds: Number(args.seconds),
-    peers: peers.map(({ name, version }) => ({ name, version })),
+    peers: [...versions].map(([name, version]) => ({ name, version })),
     rows,
   };
   const out = writeResult(args.out, result);
-  const text = table(rows, peers);
+  const text = table(rows, result.peers);
   writeFileSync(
     `${out}.md`,
-    `# CPU per request, side by side\n\n${result.date}, commit ${result.commit}, ${result.machine}, Node ${result.node}. \`make bench\`\n\nxN: how many times less CPU than nginx (95 % interval, rounds). Access log, timeouts, limits, X-Forwarded-* and X-Request-ID on everywhere; logs go to files, emptied before each sample.\n\n${text}`,
+    `# CPU per request, side by side\n\n${result.date}, commit ${result.commit}, ${result.machine}, Node ${result.node}. \`make bench\`\n\nxN: how many times less CPU than nginx (95 % interval, rounds; all proxies started anew every three). Access log, timeouts, limits, X-Forwarded-* and X-Request-ID on everywhere; logs go to files, emptied before each sample.\n\n${text}`,
   );
   process.stdout.write(`\n${text}`);
 } finally {
-  for (const peer of peers) peer.stop();
+  await stopPeers();
   backend.kill('SIGKILL');
-  await new Promise((resolve) => setTimeout(resolve, 500));
   rmSync(run, { recursive: true, force: true });
 }
