@@ -78,20 +78,3 @@ export function viewOf(mem: Uint8Array): DataView {
   }
   return view;
 }
-
-/** Up to here a loop over words is cheaper than the call of copyWithin. */
-const MOVE_BYTES = 128;
-
-/** Copies mem[start..end) to mem[at..] (the ranges may overlap only if `at` < start); returns the offset behind it. */
-export function move(mem: Uint8Array, at: number, start: number, end: number): number {
-  const n = end - start;
-  if (n > MOVE_BYTES) {
-    mem.copyWithin(at, start, end);
-    return at + n;
-  }
-  const words = viewOf(mem);
-  let i = 0;
-  for (; i + 4 <= n; i += 4) words.setInt32(at + i, words.getInt32(start + i, true), true);
-  for (; i < n; i++) mem[at + i] = mem[start + i] as number;
-  return at + n;
-}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { memoryOf, newMemory } from './memory.ts';
+import { memoryOf, move, newMemory } from './memory.ts';
 import {
   assemble,
   block,
@@ -135,4 +135,23 @@ test('memory is as long as asked, zero, and code may read a little behind it', (
     assert.ok(mem.buffer.byteLength >= bytes + 64);
   }
   assert.throws(() => memoryOf(new Uint8Array(8)), /newMemory/);
+});
+
+test('bytes move within memory, whoever made it and however they overlap', () => {
+  for (const mem of [newMemory(1000), new Uint8Array(1000)]) {
+    for (const n of [0, 1, 7, 8, 9, 16, 100, 300]) {
+      for (const [at, start] of [
+        [0, 500],
+        [500, 0],
+        [10, 13],
+        [13, 10],
+        [20, 20],
+      ] as const) {
+        for (let i = 0; i < mem.length; i++) mem[i] = i * 7;
+        const expected = mem.slice().copyWithin(at, start, start + n);
+        assert.equal(move(mem, at, start, start + n), at + n);
+        assert.deepEqual(mem.slice(), expected, `${n} from ${start} to ${at}`);
+      }
+    }
+  }
 });

@@ -93,6 +93,14 @@ const store =
   (...op: number[]) =>
   (memory: number, at: Code, value: Code, offset = 0): Code => [...at, ...value, ...op, ...argument(memory, offset)];
 
+/** Copies `length` bytes of a memory, also where they overlap. */
+export const moveBytes = (memory: number, at: Code, from: Code, length: Code): Code => [
+  ...at,
+  ...from,
+  ...length,
+  ...[0xfc, 0x0a, memory, memory],
+];
+
 export const store32 = store(0x36);
 export const store128 = store(SIMD, 0x0b);
 

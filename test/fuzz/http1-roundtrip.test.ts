@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { move, put, textOf } from '../../src/base/bytes.ts';
+import { put, textOf } from '../../src/base/bytes.ts';
+import { move } from '../../src/base/memory.ts';
 import { BODY, type Head, METHOD } from '../../src/proxy/head.ts';
 import { BODY_STATE, BodyReader } from '../../src/proxy/http1/body.ts';
 import { DONE } from '../../src/proxy/http1/scan.ts';

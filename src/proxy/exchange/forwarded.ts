@@ -2,7 +2,8 @@
 // else discarded and set afresh (docs/reference/forwarded.md).
 
 import { isIP } from 'node:net';
-import { bytesOf, move, put, textOf, viewOf } from '../../base/bytes.ts';
+import { bytesOf, put, textOf, viewOf } from '../../base/bytes.ts';
+import { move } from '../../base/memory.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
 import { bitsOf, type Head, NAME } from '../head.ts';

@@ -1,6 +1,7 @@
 // Header edits of a rule, compiled: which fields of a head are not forwarded, and the prepared bytes that follow the rest.
 
-import { bytesOf, move, put } from '../../base/bytes.ts';
+import { bytesOf, put } from '../../base/bytes.ts';
+import { move } from '../../base/memory.ts';
 import type { HeaderEdits } from '../../ir/ir.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';

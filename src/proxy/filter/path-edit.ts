@@ -1,6 +1,7 @@
 // Rewriting and redirecting paths (Gateway API v1.6.1, HTTPPathModifier).
 
-import { bytesOf, move, put } from '../../base/bytes.ts';
+import { bytesOf, put } from '../../base/bytes.ts';
+import { move } from '../../base/memory.ts';
 import type { PathModifier } from '../../ir/ir.ts';
 import { type Head, METHOD } from '../head.ts';
 

@@ -1,6 +1,7 @@
 // RequestRedirect (Gateway API v1.6.1, HTTPRequestRedirectFilter), compiled.
 
-import { bytesOf, move, put, putDecimal } from '../../base/bytes.ts';
+import { bytesOf, put, putDecimal } from '../../base/bytes.ts';
+import { move } from '../../base/memory.ts';
 import type { Redirect } from '../../ir/ir.ts';
 import type { Head } from '../head.ts';
 import { checkedHostname } from './edits.ts';

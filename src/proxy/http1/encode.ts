@@ -1,6 +1,7 @@
 // Requests as HTTP/1.1 wants them upstream: the head's ranges copied, with what is dropped left out and what is added behind.
 
-import { bytesOf, move, put } from '../../base/bytes.ts';
+import { bytesOf, put } from '../../base/bytes.ts';
+import { move } from '../../base/memory.ts';
 import { FORWARDED_BYTES, putForwarded } from '../exchange/forwarded.ts';
 import type { Downstream, RequestEncoder } from '../exchange/sides.ts';
 import type { Edits } from '../filter/edits.ts';
@@ -86,12 +87,10 @@ function putBody(mem: Uint8Array, at: number, limit: number, start: number, end:
   const n = end - start;
   if (at + n + (chunked ? CHUNK_HEAD_BYTES + CRLF.length : 0) > limit) return -1;
   if (!chunked) {
-    mem.copyWithin(at, start, end);
-    return at + n;
+    return move(mem, at, start, end);
   }
   const data = putChunkHead(mem, at, n);
-  mem.copyWithin(data, start, end);
-  return put(mem, data + n, CRLF);
+  return put(mem, move(mem, data, start, end), CRLF);
 }
 
 function putEnd(mem: Uint8Array, at: number, limit: number, start: number, end: number, chunked: boolean): number {

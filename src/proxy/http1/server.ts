@@ -1,9 +1,10 @@
 // An HTTP/1 connection of a client: requests one after the other, each handed to an exchange; the next one is read only when
 // the one before is answered (RFC 9112 section 9.3.2). It knows framing and its transport, nothing of routes or backends.
 
-import { bytesOf, move, put } from '../../base/bytes.ts';
+import { bytesOf, put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { move } from '../../base/memory.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';

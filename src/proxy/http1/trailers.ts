@@ -1,7 +1,8 @@
 // Forwarding of trailer fields (RFC 9110 section 6.5).
 
-import { bytesOf, move } from '../../base/bytes.ts';
+import { bytesOf } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
+import { move } from '../../base/memory.ts';
 import { Head } from '../head.ts';
 import { equalLoosely, isLookalike } from '../lookalike.ts';
 import { parseFields } from './fields.ts';

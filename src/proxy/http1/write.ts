@@ -2,7 +2,8 @@
 // wrote; the caller has reserved at least the number of bytes stated at each. Sources and the place written to do not overlap,
 // unless said.
 
-import { bytesOf, move, put } from '../../base/bytes.ts';
+import { bytesOf, put } from '../../base/bytes.ts';
+import { move } from '../../base/memory.ts';
 import { type Head, METHOD } from '../head.ts';
 import { SP } from './scan.ts';
 
@@ -157,16 +158,9 @@ export function stripResponseInPlace(mem: Uint8Array, head: Head): number {
     while (k >= 0 && !head.dropped(k)) k--;
     const from = k >= 0 ? head.nameStart(k + 1) : head.start;
     out -= to - from;
-    moveUp(mem, out, from, to);
+    move(mem, out, from, to);
   }
   return out;
-}
-
-/** Moves mem[start, end) to a higher address `at`; the ranges may overlap. */
-function moveUp(mem: Uint8Array, at: number, start: number, end: number): void {
-  const n = end - start;
-  if (n < 48) for (let i = n - 1; i >= 0; i--) mem[at + i] = mem[start + i] as number;
-  else mem.copyWithin(at, start, end);
 }
 
 /** What putChunkHead writes at the most. */

@@ -1,6 +1,7 @@
 // Bytes that a socket did not take yet: a bounded queue of chunks. A chunk is a range of the arena that the queue owns.
 
 import { LIMITS } from '../../base/limits.ts';
+import { move } from '../../base/memory.ts';
 import type { Io } from '../../io/io.ts';
 
 const SMALLEST = 4096;
@@ -29,7 +30,7 @@ export class ChunkQueue {
     if (this.bytes + end - start > LIMITS.FLOW_BYTES) return false;
     if (this.#blocks.length > 0 && this.#last < this.#lastEnd) {
       const n = Math.min(this.#lastEnd - this.#last, end - at);
-      mem.copyWithin(this.#last, at, at + n);
+      move(mem, this.#last, at, at + n);
       this.#last += n;
       this.bytes += n;
       at += n;
@@ -41,7 +42,7 @@ export class ChunkQueue {
       if (this.#blocks.length === 0) this.#first = block;
       else this.#ends.push(this.#last);
       this.#blocks.push(block);
-      mem.copyWithin(block, at, at + n);
+      move(mem, block, at, at + n);
       this.#last = block + n;
       this.#lastEnd = block + this.#io.sizeOf(block);
       this.bytes += n;

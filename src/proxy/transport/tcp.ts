@@ -1,8 +1,8 @@
 // The plain transport: a socket of the reactor. Edge-triggered (epoll(7)): read until the kernel has no more, remember when
 // reading was paused before that.
 
-import { move } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { move } from '../../base/memory.ts';
 import { BROKEN, ERRNO, type Handle, NO_HANDLE, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../../io/io.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { Closing } from './closing.ts';
@@ -202,10 +202,9 @@ export class Tcp implements Transport, ReadySink {
       this.#lose(ERRNO.ENOMEM);
       return;
     }
-    io.mem.copyWithin(block, start, end);
     this.#kept = block;
     this.#keptStart = block;
-    this.#keptEnd = block + end - start;
+    this.#keptEnd = move(io.mem, block, start, end);
     // Paused, or resumed meanwhile: presented again by `resume` or by the next bytes.
   }
 
@@ -216,7 +215,7 @@ export class Tcp implements Transport, ReadySink {
     const used = this.#keptEnd - this.#keptStart;
     if (this.#kept + size - this.#keptEnd >= size >> 2) return true;
     if (this.#keptStart > this.#kept) {
-      io.mem.copyWithin(this.#kept, this.#keptStart, this.#keptEnd);
+      move(io.mem, this.#kept, this.#keptStart, this.#keptEnd);
       this.#keptStart = this.#kept;
       this.#keptEnd = this.#kept + used;
       if (size - used >= size >> 2) return true;
@@ -228,7 +227,7 @@ export class Tcp implements Transport, ReadySink {
         this.#lose(ERRNO.ENOMEM);
         return false;
       }
-      io.mem.copyWithin(block, this.#keptStart, this.#keptEnd);
+      move(io.mem, block, this.#keptStart, this.#keptEnd);
       io.free(this.#kept);
       this.#kept = block;
       this.#keptStart = block;
@@ -266,7 +265,7 @@ export class Tcp implements Transport, ReadySink {
       if (waiting <= free && n > COPY_BYTES) {
         // In front of the new bytes there is room for the ones that wait: one send, and the large part is not copied.
         shared.corkOwner = null;
-        shared.mem.copyWithin(start - waiting, shared.corkAt, shared.corkUsed);
+        move(shared.mem, start - waiting, shared.corkAt, shared.corkUsed);
         this.#send(start - waiting, end);
         return;
       }
