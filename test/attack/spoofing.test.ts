@@ -58,9 +58,14 @@ test('no name that a backend could take for a forwarded field passes', async () 
     const seen = await sent(line);
     assert.ok(![...seen.values()].flat().some((v) => v.includes('6.6.6.6')), line);
   }
-  for (const line of ['Content_Length: 66', 'Transfer_Encoding: chunked66', 'CONTENT.LENGTH: 66']) {
+  // More digits than a request id is likely to repeat.
+  for (const line of [
+    'Content_Length: 6666666666',
+    'Transfer_Encoding: chunked6666666666',
+    'CONTENT.LENGTH: 6666666666',
+  ]) {
     const seen = await sent(line);
-    assert.ok(![...seen.values()].flat().some((v) => v.includes('66')), line);
+    assert.ok(![...seen.values()].flat().some((v) => v.includes('6666666666')), line);
   }
 });
 
