@@ -33,13 +33,17 @@ async function whole(message: IncomingMessage, start: string): Promise<Seen> {
   if (!message.complete) throw new Error('incomplete');
   return {
     start,
-    // We write the one coding in one way (RFC 9112 section 7).
-    fields: message.rawHeaders.map((text, k, all) =>
-      k % 2 === 1 && all[k - 1]?.toLowerCase() === 'transfer-encoding' ? text.toLowerCase() : text,
-    ),
+    fields: message.rawHeaders.map((text, k, all) => (k % 2 === 1 ? asWritten(all[k - 1] as string, text) : text)),
     content: Buffer.concat(parts).toString('latin1'),
     trailers: message.rawTrailers,
   };
+}
+
+/** We write the one coding in one way (RFC 9112 section 7), and spaces for the zeros in front of a length. */
+function asWritten(name: string, value: string): string {
+  if (name.toLowerCase() === 'transfer-encoding') return value.toLowerCase();
+  if (name.toLowerCase() === 'content-length') return value.replace(/^0+(?=\d)/, (zeros) => ' '.repeat(zeros.length));
+  return value;
 }
 
 function reason(error: Error & { code?: string; reason?: string }): string {
