@@ -84,7 +84,9 @@ function mixed(hash: number, word: number): number {
 
 /** The key of a hostname: without '*.', as HostReader reads it. */
 export function hostKey(hostname: string): Uint8Array {
-  return bytesOf(hostname.startsWith('*.') ? hostname.slice(2) : hostname).map((byte) => byte | FOLD);
+  const key = bytesOf(hostname.startsWith('*.') ? hostname.slice(2) : hostname);
+  for (let i = 0; i < key.length; i++) key[i] = (key[i] as number) | FOLD;
+  return key;
 }
 
 /** Hash of the key of a hostname as HostReader computes it: of a wildcard that of a suffix, else that of a whole name. */
