@@ -4,11 +4,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import type { KubeObject } from '../src/api/object.ts';
 import type { Entry } from '../src/ir/ir.ts';
 import { ClusterRef, CompiledRule, RouteCells } from '../src/proxy/exchange/rule.ts';
 import { Router } from '../src/proxy/route/router.ts';
 import { Store } from '../src/store/store.ts';
-import type { KubeObject } from '../src/store/world.ts';
 import { Translator } from '../src/translate/translator.ts';
 import { goldenNames, readGolden } from '../tools/golden.ts';
 

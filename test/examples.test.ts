@@ -5,11 +5,11 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { KubeObject } from '../src/api/object.ts';
+import type { Problem } from '../src/api/problem.ts';
 import { check } from '../src/cli/check.ts';
 import { readAll } from '../src/source/file/read-all.ts';
-import type { Problem } from '../src/source/source.ts';
 import { Store } from '../src/store/store.ts';
-import type { KubeObject } from '../src/store/world.ts';
 import { Translator } from '../src/translate/translator.ts';
 
 const root = fileURLToPath(new URL('../examples/', import.meta.url));

@@ -37,15 +37,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ['io'],
   sim: ['io'],
   ir: [],
-  api: ['store', 'source'],
-  store: [],
-  source: ['api', 'store'],
-  translate: ['api', 'ir', 'store', 'source'],
-  publish: ['api', 'ir', 'store', 'translate', 'telemetry', 'io'],
+  api: [],
+  store: ['api'],
+  source: ['api'],
+  translate: ['api', 'ir', 'store'],
+  publish: ['ir', 'telemetry'],
   proxy: ['io', 'ir', 'telemetry'],
   telemetry: ['io'],
-  admin: ['ir', 'store', 'source', 'telemetry'],
-  cli: ['api', 'source', 'store', 'translate'],
+  admin: ['api', 'telemetry'],
+  cli: ['api', 'source'],
 };
 
 function room(path: string): string {

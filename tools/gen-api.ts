@@ -366,7 +366,7 @@ export function generate(dir: string): Map<string, string> {
     const foreign = [...interfaces]
       .filter(([name, i]) => i.kinds.size > 1 && new RegExp(`\\b${name}\\b`).test(text))
       .map(([name]) => name);
-    let imports = `import type { KubeObject } from '../../store/world.ts';\nimport type { KindInfo, Shape } from '../shape.ts';\n`;
+    let imports = `import type { KubeObject } from '../object.ts';\nimport type { KindInfo, Shape } from '../shape.ts';\n`;
     if (foreign.length > 0)
       imports += `import type {\n${foreign.map((n) => `  ${n},`).join('\n')}\n} from './shared.ts';\n`;
     if (writer.imports.size > 0)

@@ -1,10 +1,10 @@
 // What a change costs in the controller at 5,000 routes: store, translation, and the entry's way onto the wire and off it.
 // `bin/node bench/micro/translate.ts [samples]`; single operations are timed one by one, for their tail counts.
 
+import type { KubeObject } from '../../src/api/object.ts';
 import { decodeEntry, encodeEntry } from '../../src/ir/codec.ts';
 import type { Entry, Key } from '../../src/ir/ir.ts';
 import { Store } from '../../src/store/store.ts';
-import type { KubeObject } from '../../src/store/world.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import { report } from './paired.ts';
 

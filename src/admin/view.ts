@@ -1,7 +1,7 @@
 // What the admin server shows: read-only questions that the controller answers. Secrets' contents are in none of them.
 
+import type { Problem } from '../api/problem.ts';
 import type { Level } from '../base/log.ts';
-import type { Problem } from '../source/source.ts';
 import type { RequestFilter, RequestLine } from '../telemetry/recent.ts';
 
 export interface View {

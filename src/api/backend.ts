@@ -1,6 +1,6 @@
 // RAUTA's own kinds (group rauta.io). Backend names where traffic goes when there is no Kubernetes to say it.
 
-import type { KubeObject } from '../store/world.ts';
+import type { KubeObject } from './object.ts';
 import type { KindInfo, Shape } from './shape.ts';
 
 /** Exactly one of address (with port), hostname (with port) and unix. */

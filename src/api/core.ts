@@ -1,7 +1,7 @@
 // The core kinds that are read, by hand in the same compact form as the generated ones. Fields that mean nothing here
 // are known all the same (`free`), so that a manifest written for a cluster reads without a warning.
 
-import type { KubeObject, Metadata } from '../store/world.ts';
+import type { KubeObject, Metadata } from './object.ts';
 import type { KindInfo, Shape } from './shape.ts';
 
 export interface Namespace extends KubeObject {

@@ -1,9 +1,11 @@
 // What the API server demands of metadata: names, labels, annotations
 // (k8s.io/apimachinery pkg/api/validation, pkg/util/validation).
 
-import type { Metadata } from '../store/world.ts';
-import { at, type Fields, isFields, type Report, setField, typeOf } from './report.ts';
+import { type Fields, isFields } from '../base/fields.ts';
+import type { Metadata } from './object.ts';
+import type { Problems } from './problem.ts';
 import type { KindInfo } from './shape.ts';
+import { at, setField, typeOf } from './value.ts';
 
 /** RFC 1123 label: at most 63 characters. */
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
@@ -23,10 +25,10 @@ const KNOWN: ReadonlySet<string> = new Set([
   'managedFields',
 ]);
 
-export function isDnsLabel(text: string): boolean {
+function isDnsLabel(text: string): boolean {
   return text.length <= 63 && LABEL.test(text);
 }
-export function isDnsSubdomain(text: string): boolean {
+function isDnsSubdomain(text: string): boolean {
   return text.length <= 253 && SUBDOMAIN.test(text);
 }
 /** RFC 3339 date-time. */
@@ -39,113 +41,116 @@ export function checkMetadata(
   value: unknown,
   info: KindInfo,
   defaultNamespace: string,
-  report: Report,
+  problems: Problems,
 ): Metadata | null {
   if (!isFields(value)) {
-    report.error(
+    problems.error(
       'metadata',
       value === undefined || value === null ? 'required' : `must be a mapping, not ${typeOf(value)}`,
     );
     return null;
   }
   for (const name of Object.keys(value)) {
-    if (!KNOWN.has(name)) report.warning(at('metadata', name), 'unknown field, ignored');
+    if (!KNOWN.has(name)) problems.warning(at('metadata', name), 'unknown field, ignored');
   }
-  const name = checkName(value, info, report);
-  const namespace = checkNamespace(value, info, defaultNamespace, report);
+  const name = checkName(value, info, problems);
+  const namespace = checkNamespace(value, info, defaultNamespace, problems);
   const generation = value['generation'];
   const metadata: Record<string, unknown> = { name };
   if (info.namespaced) metadata['namespace'] = namespace;
   if (typeof generation === 'number' && Number.isSafeInteger(generation)) metadata['generation'] = generation;
   for (const key of ['uid', 'resourceVersion']) {
-    const text = optionalText(value, key, report);
+    const text = optionalText(value, key, problems);
     if (text !== undefined) metadata[key] = text;
   }
   for (const key of ['creationTimestamp', 'deletionTimestamp']) {
-    const text = optionalText(value, key, report);
+    const text = optionalText(value, key, problems);
     if (text === undefined) continue;
     if (isDateTime(text)) metadata[key] = text;
-    else report.error(`metadata.${key}`, `must be a date and time as RFC 3339 has it${report.not(text)}`);
+    else problems.error(`metadata.${key}`, `must be a date and time as RFC 3339 has it${problems.not(text)}`);
   }
-  const labels = checkTexts(value, 'labels', report);
+  const labels = checkTexts(value, 'labels', problems);
   if (labels !== undefined) {
     for (const [key, text] of Object.entries(labels)) {
-      checkKey('metadata.labels', key, report);
+      checkKey('metadata.labels', key, problems);
       if (text.length > 63 || !LABEL_VALUE.test(text)) {
-        report.error(at('metadata.labels', key), `must be a label value of at most 63 characters${report.not(text)}`);
+        problems.error(
+          at('metadata.labels', key),
+          `must be a label value of at most 63 characters${problems.not(text)}`,
+        );
       }
     }
     metadata['labels'] = labels;
   }
-  const annotations = checkTexts(value, 'annotations', report);
+  const annotations = checkTexts(value, 'annotations', problems);
   if (annotations !== undefined) {
     let bytes = 0;
     for (const [key, text] of Object.entries(annotations)) {
-      checkKey('metadata.annotations', key.toLowerCase(), report);
+      checkKey('metadata.annotations', key.toLowerCase(), problems);
       bytes += Buffer.byteLength(key) + Buffer.byteLength(text);
     }
-    if (bytes > ANNOTATIONS_BYTES) report.error('metadata.annotations', `must not exceed ${ANNOTATIONS_BYTES} bytes`);
+    if (bytes > ANNOTATIONS_BYTES) problems.error('metadata.annotations', `must not exceed ${ANNOTATIONS_BYTES} bytes`);
     delete annotations[LAST_APPLIED];
     metadata['annotations'] = annotations;
   }
   return metadata as unknown as Metadata;
 }
 
-function checkName(value: Fields, info: KindInfo, report: Report): string {
-  const name = optionalText(value, 'name', report);
+function checkName(value: Fields, info: KindInfo, problems: Problems): string {
+  const name = optionalText(value, 'name', problems);
   if (name === undefined || name === '') {
-    report.error('metadata.name', 'required');
+    problems.error('metadata.name', 'required');
     return '';
   }
   if (info.name === 'label' ? !isDnsLabel(name) : !isDnsSubdomain(name)) {
     const what = info.name === 'label' ? 'a DNS label (RFC 1123)' : 'a DNS subdomain (RFC 1123)';
-    report.error('metadata.name', `must be ${what}: lower-case letters, digits and '-'${report.not(name)}`);
+    problems.error('metadata.name', `must be ${what}: lower-case letters, digits and '-'${problems.not(name)}`);
   }
   return name;
 }
 
-function checkNamespace(value: Fields, info: KindInfo, defaultNamespace: string, report: Report): string {
-  const namespace = optionalText(value, 'namespace', report);
+function checkNamespace(value: Fields, info: KindInfo, defaultNamespace: string, problems: Problems): string {
+  const namespace = optionalText(value, 'namespace', problems);
   if (!info.namespaced) {
-    if (namespace) report.warning('metadata.namespace', `kind ${info.kind} has no namespace, ignored`);
+    if (namespace) problems.warning('metadata.namespace', `kind ${info.kind} has no namespace, ignored`);
     return '';
   }
   if (namespace === undefined || namespace === '') return defaultNamespace;
   if (!isDnsLabel(namespace)) {
-    report.error('metadata.namespace', `must be a DNS label (RFC 1123)${report.not(namespace)}`);
+    problems.error('metadata.namespace', `must be a DNS label (RFC 1123)${problems.not(namespace)}`);
   }
   return namespace;
 }
 
 /** Qualified name: an optional DNS subdomain and '/', then at most 63 characters. */
-function checkKey(path: string, key: string, report: Report): void {
+function checkKey(path: string, key: string, problems: Problems): void {
   const slash = key.indexOf('/');
   const name = key.slice(slash + 1);
   const prefix = slash < 0 ? null : key.slice(0, slash);
   if ((prefix !== null && !isDnsSubdomain(prefix)) || name.length > 63 || !QUALIFIED_NAME.test(name)) {
-    report.error(at(path, key), 'the key must be a name of at most 63 characters, with an optional DNS prefix and /');
+    problems.error(at(path, key), 'the key must be a name of at most 63 characters, with an optional DNS prefix and /');
   }
 }
 
-function optionalText(value: Fields, key: string, report: Report): string | undefined {
+function optionalText(value: Fields, key: string, problems: Problems): string | undefined {
   const text = value[key];
   if (text === undefined || text === null) return undefined;
   if (typeof text === 'string') return text;
-  report.error(`metadata.${key}`, `must be a string, not ${typeOf(text)}`);
+  problems.error(`metadata.${key}`, `must be a string, not ${typeOf(text)}`);
   return undefined;
 }
 
-function checkTexts(value: Fields, key: string, report: Report): Record<string, string> | undefined {
+function checkTexts(value: Fields, key: string, problems: Problems): Record<string, string> | undefined {
   const map = value[key];
   if (map === undefined || map === null) return undefined;
   if (!isFields(map)) {
-    report.error(`metadata.${key}`, `must be a mapping, not ${typeOf(map)}`);
+    problems.error(`metadata.${key}`, `must be a mapping, not ${typeOf(map)}`);
     return undefined;
   }
   const out: Record<string, string> = {};
   for (const [name, text] of Object.entries(map)) {
     if (typeof text === 'string') setField(out, name, text);
-    else report.error(at(`metadata.${key}`, name), `must be a string, not ${typeOf(text)} (quote it)`);
+    else problems.error(at(`metadata.${key}`, name), `must be a string, not ${typeOf(text)} (quote it)`);
   }
   return out;
 }

@@ -2,14 +2,15 @@
 // is wrong by its field path. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 
 import { RE2JS } from 're2js';
+import { type Fields, isFields } from '../base/fields.ts';
 import { nearest } from '../base/nearest.ts';
-import type { Problem } from '../source/source.ts';
-import { type KubeObject, type ObjectKey, objectKey } from '../store/world.ts';
 import { isServed, kindInfo, kindNames, shapeOf } from './kinds.ts';
 import { checkMetadata, isDateTime } from './metadata.ts';
-import { at, type Fields, isFields, Report, setField, typeOf } from './report.ts';
+import { type KubeObject, type ObjectKey, objectKey } from './object.ts';
+import { type Problem, Problems } from './problem.ts';
 import { checkRules } from './rules.ts';
 import type { KindInfo, Shape } from './shape.ts';
+import { at, setField, typeOf } from './value.ts';
 
 export interface CheckResult {
   /** Null when there is an error, or when the kind is not one that is read. */
@@ -26,26 +27,27 @@ export interface CheckOptions {
 
 /** Checks one object as parsed from YAML or JSON. */
 export function checkObject(value: unknown, options: CheckOptions = {}): CheckResult {
-  const report = new Report(isFields(value) && typeof value['kind'] === 'string' && isSecret(value['kind']));
+  const problems = new Problems(null, isFields(value) && typeof value['kind'] === 'string' && isSecret(value['kind']));
   if (!isFields(value)) {
-    report.error('', `must be a Kubernetes object, not ${typeOf(value)}`);
-    return { object: null, key: null, problems: report.problems };
+    problems.error('', `must be a Kubernetes object, not ${typeOf(value)}`);
+    return { object: null, key: null, problems: problems.found };
   }
-  const found = findKind(value, report);
-  if (found === null) return { object: null, key: null, problems: report.problems };
+  const found = findKind(value, problems);
+  if (found === null) return { object: null, key: null, problems: problems.found };
   const { info, shape } = found;
-  const metadata = checkMetadata(value['metadata'], info, options.defaultNamespace ?? 'default', report);
-  const body = walkObject(value, shape, '', report, TOP_FIELDS);
+  const metadata = checkMetadata(value['metadata'], info, options.defaultNamespace ?? 'default', problems);
+  const body = walkObject(value, shape, '', problems, TOP_FIELDS);
   const key =
     metadata === null || metadata.name === '' ? null : objectKey(info.kind, metadata.namespace, metadata.name);
   if (info.kind === 'Secret') foldStringData(body);
   if (info.kind === 'Service') defaultTargetPorts(body);
-  if (report.errors === 0) checkRules(info.kind, body, report);
-  if (!isServed(info.kind)) report.warning('kind', `kind ${info.kind} is checked but not served by this version`);
-  const problems = key === null ? report.problems : report.problems.map((p) => withObject(p, key));
-  if (report.errors > 0 || metadata === null) return { object: null, key, problems };
+  if (problems.errors === 0) checkRules(info.kind, body, problems);
+  if (!isServed(info.kind)) problems.warning('kind', `kind ${info.kind} is checked but not served by this version`);
+  const said = key === null ? problems.found : problems.found.map((p) => withObject(p, key));
+  if (problems.errors > 0 || metadata === null) return { object: null, key, problems: said };
   const status = isFields(value['status']) ? { status: value['status'] } : {};
-  return { object: { apiVersion: info.apiVersion, kind: info.kind, metadata, ...body, ...status }, key, problems };
+  const object = { apiVersion: info.apiVersion, kind: info.kind, metadata, ...body, ...status };
+  return { object, key, problems: said };
 }
 
 const TOP_FIELDS: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata', 'status']);
@@ -59,14 +61,14 @@ function withObject(problem: Problem, object: ObjectKey): Problem {
   return { ...problem, place: { ...problem.place, object } };
 }
 
-function findKind(value: Fields, report: Report): { info: KindInfo; shape: Shape } | null {
+function findKind(value: Fields, problems: Problems): { info: KindInfo; shape: Shape } | null {
   const { apiVersion, kind } = value;
   if (typeof kind !== 'string' || kind === '') {
-    report.error(kind === undefined ? '' : 'kind', 'kind is required, as a string');
+    problems.error(kind === undefined ? '' : 'kind', 'kind is required, as a string');
     return null;
   }
   if (typeof apiVersion !== 'string' || apiVersion === '') {
-    report.error(apiVersion === undefined ? '' : 'apiVersion', 'apiVersion is required, as a string');
+    problems.error(apiVersion === undefined ? '' : 'apiVersion', 'apiVersion is required, as a string');
     return null;
   }
   const info = kindInfo(kind);
@@ -78,7 +80,7 @@ function findKind(value: Fields, report: Report): { info: KindInfo; shape: Shape
     const near = nearest(kind, kindNames());
     if (near !== undefined) hint = `; did you mean ${near}?`;
   }
-  report.warning('kind', `kind ${short(kind)} of ${short(apiVersion)} is not served, ignored${hint}`);
+  problems.warning('kind', `kind ${short(kind)} of ${short(apiVersion)} is not served, ignored${hint}`);
   return null;
 }
 
@@ -108,37 +110,39 @@ function defaultTargetPorts(body: Record<string, unknown>): void {
 }
 
 /** One value by its shape; undefined when it is wrong. */
-function walk(value: unknown, shape: Shape, path: string, report: Report): unknown {
+function walk(value: unknown, shape: Shape, path: string, problems: Problems): unknown {
   switch (shape.type) {
     case 'free':
       return value;
     case 'object':
       return isFields(value)
-        ? walkObject(value, shape, path, report, null)
-        : wrongType(value, 'a mapping', path, report);
+        ? walkObject(value, shape, path, problems, null)
+        : wrongType(value, 'a mapping', path, problems);
     case 'map':
-      return isFields(value) ? walkMap(value, shape, path, report) : wrongType(value, 'a mapping', path, report);
+      return isFields(value) ? walkMap(value, shape, path, problems) : wrongType(value, 'a mapping', path, problems);
     case 'array':
-      return Array.isArray(value) ? walkArray(value, shape, path, report) : wrongType(value, 'a list', path, report);
+      return Array.isArray(value)
+        ? walkArray(value, shape, path, problems)
+        : wrongType(value, 'a list', path, problems);
     case 'string':
       return typeof value === 'string'
-        ? walkText(value, shape, path, report)
-        : wrongType(value, 'a string', path, report);
+        ? walkText(value, shape, path, problems)
+        : wrongType(value, 'a string', path, problems);
     case 'boolean':
-      return typeof value === 'boolean' ? value : wrongType(value, 'true or false', path, report);
+      return typeof value === 'boolean' ? value : wrongType(value, 'true or false', path, problems);
     case 'integer':
     case 'number':
-      return walkNumber(value, shape, path, report);
+      return walkNumber(value, shape, path, problems);
     case 'intOrString':
-      if (typeof value === 'string') return walkText(value, shape, path, report);
-      return walkNumber(value, { ...shape, type: 'integer' }, path, report);
+      if (typeof value === 'string') return walkText(value, shape, path, problems);
+      return walkNumber(value, { ...shape, type: 'integer' }, path, problems);
   }
 }
 
-function wrongType(value: unknown, expected: string, path: string, report: Report): undefined {
+function wrongType(value: unknown, expected: string, path: string, problems: Problems): undefined {
   const quote =
     expected === 'a string' && (typeof value === 'number' || typeof value === 'boolean') ? ' (quote it)' : '';
-  report.error(path, `must be ${expected}, not ${typeOf(value)}${quote}`);
+  problems.error(path, `must be ${expected}, not ${typeOf(value)}${quote}`);
   return undefined;
 }
 
@@ -146,7 +150,7 @@ function walkObject(
   value: Fields,
   shape: Shape,
   path: string,
-  report: Report,
+  problems: Problems,
   skip: ReadonlySet<string> | null,
 ): Record<string, unknown> {
   const fields = shape.fields ?? {};
@@ -156,39 +160,39 @@ function walkObject(
     const child = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (child === undefined) {
       const near = nearest(name, Object.keys(fields));
-      report.warning(at(path, name), `unknown field, ignored${near === undefined ? '' : `; did you mean ${near}?`}`);
+      problems.warning(at(path, name), `unknown field, ignored${near === undefined ? '' : `; did you mean ${near}?`}`);
       continue;
     }
     const given = value[name];
     // null means absent where null is no value of the field; a default then takes its place.
     if (given === undefined || (given === null && !child.nullable && child.type !== 'free')) continue;
-    out[name] = given === null ? null : walk(given, child, at(path, name), report);
+    out[name] = given === null ? null : walk(given, child, at(path, name), problems);
   }
   for (const name of Object.keys(fields)) {
     const child = fields[name] as Shape;
     if (child.default === undefined || Object.hasOwn(out, name)) continue;
-    out[name] = walk(child.default, child, at(path, name), report);
+    out[name] = walk(child.default, child, at(path, name), problems);
   }
   for (const name of shape.required ?? []) {
-    if (!Object.hasOwn(out, name)) report.error(at(path, name), 'required');
+    if (!Object.hasOwn(out, name)) problems.error(at(path, name), 'required');
   }
   return out;
 }
 
-function walkMap(value: Fields, shape: Shape, path: string, report: Report): Record<string, unknown> {
+function walkMap(value: Fields, shape: Shape, path: string, problems: Problems): Record<string, unknown> {
   const names = Object.keys(value);
-  count(names.length, shape, 'entries', path, report);
+  count(names.length, shape, 'entries', path, problems);
   const out: Record<string, unknown> = {};
-  for (const name of names) setField(out, name, walk(value[name], shape.values as Shape, at(path, name), report));
+  for (const name of names) setField(out, name, walk(value[name], shape.values as Shape, at(path, name), problems));
   return out;
 }
 
-function walkArray(value: readonly unknown[], shape: Shape, path: string, report: Report): unknown[] {
-  count(value.length, shape, 'items', path, report);
+function walkArray(value: readonly unknown[], shape: Shape, path: string, problems: Problems): unknown[] {
+  count(value.length, shape, 'items', path, problems);
   const out: unknown[] = [];
   const seen = new Map<string, number>();
   for (let i = 0; i < value.length; i++) {
-    const item = walk(value[i], shape.items as Shape, `${path}[${i}]`, report);
+    const item = walk(value[i], shape.items as Shape, `${path}[${i}]`, problems);
     out.push(item);
     if (shape.keys === undefined && shape.set === undefined) continue;
     const key = JSON.stringify(
@@ -197,7 +201,7 @@ function walkArray(value: readonly unknown[], shape: Shape, path: string, report
     const first = seen.get(key);
     if (first === undefined) seen.set(key, i);
     else
-      report.error(
+      problems.error(
         `${path}[${i}]`,
         `duplicate of item ${first}${shape.keys ? ` (same ${shape.keys.join(', ')})` : ''}`,
       );
@@ -205,57 +209,61 @@ function walkArray(value: readonly unknown[], shape: Shape, path: string, report
   return out;
 }
 
-function count(n: number, shape: Shape, what: string, path: string, report: Report): void {
-  if (shape.min !== undefined && n < shape.min) report.error(path, `must have at least ${shape.min} ${what}`);
-  if (shape.max !== undefined && n > shape.max) report.error(path, `must have at most ${shape.max} ${what}, not ${n}`);
+function count(n: number, shape: Shape, what: string, path: string, problems: Problems): void {
+  if (shape.min !== undefined && n < shape.min) problems.error(path, `must have at least ${shape.min} ${what}`);
+  if (shape.max !== undefined && n > shape.max)
+    problems.error(path, `must have at most ${shape.max} ${what}, not ${n}`);
 }
 
-function walkText(value: string, shape: Shape, path: string, report: Report): string | undefined {
-  if (shape.enum !== undefined && !shape.enum.includes(value)) return notInEnum(value, shape, path, report);
+function walkText(value: string, shape: Shape, path: string, problems: Problems): string | undefined {
+  if (shape.enum !== undefined && !shape.enum.includes(value)) return notInEnum(value, shape, path, problems);
   // Lengths are counted in characters, not in UTF-16 units.
   const length = shape.max !== undefined || shape.min !== undefined ? [...value].length : 0;
   if (shape.min !== undefined && length < shape.min) {
     const least = shape.min === 1 ? 'must not be empty' : `must have at least ${shape.min} characters`;
-    report.error(path, least);
+    problems.error(path, least);
   } else if (shape.max !== undefined && length > shape.max) {
-    report.error(path, `must have at most ${shape.max} characters, not ${length}`);
+    problems.error(path, `must have at most ${shape.max} characters, not ${length}`);
   } else if (shape.pattern !== undefined && !matches(shape.pattern, value)) {
-    report.error(path, `must match ${shape.pattern}${report.not(value)}`);
+    problems.error(path, `must match ${shape.pattern}${problems.not(value)}`);
   } else if (shape.format === 'date-time' && !isDateTime(value)) {
-    report.error(path, `must be a date and time as RFC 3339 has it${report.not(value)}`);
-  } else if (shape.format === 'byte') return walkBase64(value, path, report);
+    problems.error(path, `must be a date and time as RFC 3339 has it${problems.not(value)}`);
+  } else if (shape.format === 'byte') return walkBase64(value, path, problems);
   return value;
 }
 
 /** Standard base64 with padding; line breaks are allowed and dropped (as Go's decoder does). */
-function walkBase64(value: string, path: string, report: Report): string | undefined {
+function walkBase64(value: string, path: string, problems: Problems): string | undefined {
   const text = value.replace(/[\r\n]/g, '');
   if (/^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0) return text;
-  report.error(path, 'must be base64 (stringData takes plain text)');
+  problems.error(path, 'must be base64 (stringData takes plain text)');
   return undefined;
 }
 
-function walkNumber(value: unknown, shape: Shape, path: string, report: Report): number | undefined {
+function walkNumber(value: unknown, shape: Shape, path: string, problems: Problems): number | undefined {
   const whole = shape.type === 'integer';
   if (typeof value !== 'number' || !Number.isFinite(value) || (whole && !Number.isInteger(value))) {
     const what = shape.type === 'number' ? 'a number' : 'a whole number';
-    report.error(path, `must be ${what}${typeof value === 'number' ? report.not(value) : `, not ${typeOf(value)}`}`);
+    problems.error(
+      path,
+      `must be ${what}${typeof value === 'number' ? problems.not(value) : `, not ${typeOf(value)}`}`,
+    );
     return undefined;
   }
   if (shape.enum !== undefined && !shape.enum.includes(value)) {
-    notInEnum(value, shape, path, report);
+    notInEnum(value, shape, path, problems);
     return undefined;
   }
   const limit = shape.format === 'int32' ? 2 ** 31 : Number.MAX_SAFE_INTEGER;
   const min = shape.min ?? (whole ? -limit : Number.NEGATIVE_INFINITY);
   const max = shape.max ?? (whole ? limit - 1 : Number.POSITIVE_INFINITY);
-  if (value < min) report.error(path, `must be at least ${min}${report.not(value)}`);
-  else if (value > max) report.error(path, `must be at most ${max}${report.not(value)}`);
+  if (value < min) problems.error(path, `must be at least ${min}${problems.not(value)}`);
+  else if (value > max) problems.error(path, `must be at most ${max}${problems.not(value)}`);
   return value;
 }
 
-function notInEnum(value: unknown, shape: Shape, path: string, report: Report): undefined {
-  report.error(path, `must be one of ${(shape.enum ?? []).join(', ')}${report.not(value)}`);
+function notInEnum(value: unknown, shape: Shape, path: string, problems: Problems): undefined {
+  problems.error(path, `must be one of ${(shape.enum ?? []).join(', ')}${problems.not(value)}`);
   return undefined;
 }
 

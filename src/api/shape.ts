@@ -1,6 +1,6 @@
 // The compact form of a structural schema: what an API server enforces of a kind, without prose.
 
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 export interface Shape {
   /** `map`: an object with free keys; `intOrString`: Kubernetes' IntOrString; `free`: anything, kept as it is. */

@@ -50,3 +50,25 @@ export function parseRange(text: string): IpRange | null {
   const hostBits = bits - length;
   return { family: ip.family, first: (ip.value >> BigInt(hostBits)) << BigInt(hostBits), hostBits };
 }
+
+/** `192.0.2.1:80`, `[2001:db8::1]:80`. */
+export function addressText(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+export interface HostPort {
+  /** Empty when the text begins with the colon. */
+  readonly host: string;
+  /** It stood in brackets, as only an IPv6 address does. */
+  readonly bracketed: boolean;
+  /** 0 to 99999: what is allowed is the caller's to say. */
+  readonly port: number;
+}
+
+/** Takes `HOST:PORT`, `[IPv6]:PORT` or `:PORT` apart; null when it is none of them. */
+export function splitHostPort(text: string): HostPort | null {
+  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(text);
+  if (match === null) return null;
+  const [, inBrackets, plain = '', digits] = match;
+  return { host: inBrackets ?? plain, bracketed: inBrackets !== undefined, port: Number(digits) };
+}

@@ -1,10 +1,10 @@
 // `rauta check PATH...`: what is wrong with configuration files, without serving them.
 
+import type { KubeObject } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
 import { visible } from '../base/log.ts';
 import { type Reading, readAll } from '../source/file/read-all.ts';
-import type { Problem } from '../source/source.ts';
-import type { KubeObject } from '../store/world.ts';
 
 export interface CheckOutcome {
   /** 0 good (warnings do not count), 1 problems, 2 usage, 3 could not run. */

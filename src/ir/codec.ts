@@ -2,6 +2,7 @@
 // table of bytes can be hashed and compared. Decoding checks the shape down to what the data plane relies on: the bytes
 // come from our own controller, but from another process, and a worker must refuse what it cannot use as a whole.
 
+import { type Fields, isFields } from '../base/fields.ts';
 import type { Entry } from './ir.ts';
 
 export class CodecError extends Error {
@@ -26,7 +27,7 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   } catch (error) {
     throw new CodecError(`not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
-  const kind = isRecord(value) ? value['kind'] : undefined;
+  const kind = isFields(value) ? value['kind'] : undefined;
   const shape = typeof kind === 'string' && Object.hasOwn(ENTRIES, kind) ? ENTRIES[kind] : undefined;
   if (shape === undefined) throw new CodecError('not an entry of a known kind');
   const wrong = shape(value);
@@ -48,11 +49,6 @@ function canonical(value: unknown): unknown {
 
 /** Null when the value fits; else where within it and what was expected, as `.field[0]: expected ...`. */
 type Check = (value: unknown) => string | null;
-type Fields = Readonly<Record<string, unknown>>;
-
-function isRecord(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 const string: Check = (value) => (typeof value === 'string' ? null : ': expected a text');
 
@@ -89,7 +85,7 @@ const listOf =
 const record = (shape: Readonly<Record<string, Check>>): Check => {
   const checks = Object.entries(shape);
   return (value) => {
-    if (!isRecord(value)) return ': expected a mapping';
+    if (!isFields(value)) return ': expected a mapping';
     for (const [name, check] of checks) {
       const wrong = check(value[name]);
       if (wrong !== null) return `.${name}${wrong}`;
@@ -101,7 +97,7 @@ const record = (shape: Readonly<Record<string, Check>>): Check => {
 const mapOf =
   (check: Check): Check =>
   (value) => {
-    if (!isRecord(value)) return ': expected a mapping';
+    if (!isFields(value)) return ': expected a mapping';
     for (const name of Object.keys(value)) {
       const wrong = check(value[name]);
       if (wrong !== null) return `.${name}${wrong}`;
@@ -112,7 +108,7 @@ const mapOf =
 const union =
   (tag: string, shapes: Readonly<Record<string, Check>>): Check =>
   (value) => {
-    const name = isRecord(value) ? value[tag] : undefined;
+    const name = isFields(value) ? value[tag] : undefined;
     const shape = typeof name === 'string' && Object.hasOwn(shapes, name) ? shapes[name] : undefined;
     return shape === undefined ? `.${tag}: expected one of ${Object.keys(shapes).join(', ')}` : shape(value);
   };

@@ -1,10 +1,10 @@
 // `rauta check`: the files' own problems and what the translator says of them together.
 
+import type { KubeObject } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
 import { check } from '../cli/check.ts';
-import type { Problem } from '../source/source.ts';
 import { Store } from '../store/store.ts';
-import type { KubeObject } from '../store/world.ts';
 import { Translator } from '../translate/translator.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
 

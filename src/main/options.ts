@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { durationMs } from '../api/duration.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
+import { splitHostPort } from '../base/ip.ts';
 import { LEVELS, type Level } from '../base/log.ts';
 import { nearest } from '../base/nearest.ts';
 
@@ -199,8 +200,8 @@ export function parseOptions(
     warnings,
     options: {
       config,
-      admin: text('admin') === 'off' ? null : hostPort(from('admin'), text('admin')),
-      requests: text('requests') === '' ? null : hostPort(from('requests'), text('requests')),
+      admin: text('admin') === 'off' ? null : bindOf(from('admin'), text('admin')),
+      requests: text('requests') === '' ? null : bindOf(from('requests'), text('requests')),
       adminTokenFile: text('admin-token-file') || null,
       adminAllowedHosts: list('admin-allowed-hosts'),
       workers: text('workers') === 'auto' ? availableParallelism() : count('workers', 1, 256),
@@ -306,12 +307,11 @@ function bool(from: string, text: string): boolean {
 }
 
 /** `HOST:PORT`, `[v6]:PORT`. */
-export function hostPort(from: string, text: string): { host: string; port: number } {
-  const m = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const port = Number(m?.[3]);
-  if (m === null || port > 65_535) throw usage(`${from}: '${text}' is not HOST:PORT`);
-  const host = m[1] ?? m[2] ?? '';
-  return { host: host === '' ? '0.0.0.0' : host, port };
+function bindOf(from: string, text: string): { host: string; port: number } {
+  const parts = splitHostPort(text);
+  if (parts === null || parts.port > 65_535 || (parts.bracketed && isIP(parts.host) !== 6))
+    throw usage(`${from}: '${text}' is not HOST:PORT`);
+  return { host: parts.host === '' ? '0.0.0.0' : parts.host, port: parts.port };
 }
 
 function portMap(from: string, pairs: readonly string[]): Record<string, number> {

@@ -1,15 +1,16 @@
 // The way of a resource through the controller: sources deliver, the store keeps, a revision closes, the translator says
 // what it means, the publisher sends it.
 
+import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Entry } from '../ir/ir.ts';
 import type { Publisher } from '../publish/publisher.ts';
-import type { Problem, SourceSink } from '../source/source.ts';
+import type { SourceSink } from '../source/source.ts';
 import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
-import type { Changes, KubeObject, ObjectKey } from '../store/world.ts';
-import { keyOf } from '../store/world.ts';
+import type { Changes } from '../store/world.ts';
 import { AddressPool } from '../translate/addresses.ts';
 import { type Condition, type Status, settled } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';

@@ -1,11 +1,12 @@
 // Which sources the options ask for: files or the environment, with the hostnames of Backends resolved around them.
 
+import type { ObjectKey } from '../api/object.ts';
+import type { Place } from '../api/problem.ts';
+import type { Timers } from '../base/timers.ts';
 import { DnsSource, SystemResolver } from '../source/dns.ts';
 import { EnvironmentSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
-import type { Place, Source } from '../source/source.ts';
-import type { Timers } from '../store/batch.ts';
-import type { ObjectKey } from '../store/world.ts';
+import type { Source } from '../source/source.ts';
 import type { Options } from './options.ts';
 
 export const TIMERS: Timers = {

@@ -1,10 +1,10 @@
 // The admin server's questions, answered from what the controller has at hand.
 
 import type { View } from '../admin/view.ts';
+import type { Problem } from '../api/problem.ts';
 import type { Level } from '../base/log.ts';
 import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
-import type { Problem } from '../source/source.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
 import { type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
 import type { Numbers } from './metrics.ts';

@@ -1,16 +1,9 @@
 // `Io` over the simulated network: one seed decides every delay, cut, order and failure, so that a run can be repeated
 // exactly. Time stands still unless `advance` or a delay on the wire moves it.
 
+import { addressText } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
-import {
-  ERRNO,
-  HANDLE_FD_BITS,
-  type Handle,
-  type Io,
-  type IpAddress,
-  type ReadySink,
-  type SocketAddress,
-} from '../io/io.ts';
+import { ERRNO, HANDLE_FD_BITS, type Handle, type Io, type ReadySink, type SocketAddress } from '../io/io.ts';
 import { TimerWheel } from '../io/wheel.ts';
 import { SimArena } from './arena.ts';
 import { type NetworkOptions, SimListener, SimNetwork } from './network.ts';
@@ -399,10 +392,10 @@ export class SimIo implements Io {
 }
 
 function describe(socket: SimSocket | SimListener): string {
-  if (socket instanceof SimListener) return `listener at ${addressText(socket.address)}`;
-  return `connection ${socket.id} with ${addressText(socket.remote)}`;
+  if (socket instanceof SimListener) return `listener at ${socketText(socket.address)}`;
+  return `connection ${socket.id} with ${socketText(socket.remote)}`;
 }
 
-export function addressText(address: SocketAddress): string {
-  return address.family === 'unix' ? address.path : `${(address as IpAddress).address}:${(address as IpAddress).port}`;
+export function socketText(address: SocketAddress): string {
+  return address.family === 'unix' ? address.path : addressText(address.address, address.port);
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Backend, ResolvedHost } from '../api/backend.ts';
-import type { Timers } from '../store/batch.ts';
-import { keyOf } from '../store/world.ts';
+import { keyOf } from '../api/object.ts';
+import type { Timers } from '../base/timers.ts';
 import { type Answer, DnsSource, type Family, type NameResolver, SystemResolver } from './dns.ts';
 import { MemorySink } from './file/testing.ts';
 import type { Source, SourceSink } from './source.ts';

@@ -4,10 +4,11 @@
 import { Resolver } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import type { Backend, ResolvedHost } from '../api/backend.ts';
+import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Timers } from '../store/batch.ts';
-import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../store/world.ts';
-import type { Problem, Source, SourceSink } from './source.ts';
+import type { Timers } from '../base/timers.ts';
+import type { Source, SourceSink } from './source.ts';
 
 export type Family = 4 | 6;
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Backend } from '../api/backend.ts';
 import type { Gateway, HTTPRoute } from '../api/generated/index.ts';
+import { keyOf } from '../api/object.ts';
 import { ExitError } from '../base/errors.ts';
-import { keyOf } from '../store/world.ts';
 import { EnvironmentSource, environmentObjects } from './environment.ts';
 import { MemorySink } from './file/testing.ts';
 

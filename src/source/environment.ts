@@ -2,9 +2,10 @@
 // person would have written: a GatewayClass, a Gateway, a Backend and an HTTPRoute that sends it everything.
 
 import { isIP } from 'node:net';
+import type { KubeObject } from '../api/object.ts';
 import { checkObject } from '../api/schema.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
-import type { KubeObject } from '../store/world.ts';
+import { splitHostPort } from '../base/ip.ts';
 import type { Source, SourceSink } from './source.ts';
 
 export interface EnvironmentOptions {
@@ -20,7 +21,7 @@ const NAME = 'environment';
 
 /** The objects; throws ExitError (usage) naming the variable when a value is wrong. */
 export function environmentObjects(options: EnvironmentOptions): KubeObject[] {
-  const bind = hostPort('RAUTA_BIND_ADDR', options.bind);
+  const bind = addressOf('RAUTA_BIND_ADDR', options.bind);
   const host = bind.host === 'localhost' ? '127.0.0.1' : bind.host;
   if (host !== '' && isIP(host) === 0) throw wrong('RAUTA_BIND_ADDR', options.bind, 'the host must be an IP address');
   if (options.backends.length === 0) throw new ExitError(EXIT.usage, 'RAUTA_BIND_ADDR needs RAUTA_BACKEND_ADDR');
@@ -82,19 +83,18 @@ function endpoint(text: string): Record<string, unknown> {
     if (!path.startsWith('/')) throw wrong('RAUTA_BACKEND_ADDR', text, 'the path must be absolute');
     return { unix: path };
   }
-  const { host, port } = hostPort('RAUTA_BACKEND_ADDR', text);
+  const { host, port } = addressOf('RAUTA_BACKEND_ADDR', text);
   if (host === '') throw wrong('RAUTA_BACKEND_ADDR', text, 'it needs a host');
   return isIP(host) === 0 ? { hostname: host.toLowerCase(), port } : { address: host, port };
 }
 
-function hostPort(variable: string, text: string): { readonly host: string; readonly port: number } {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):([0-9]{1,5})$/.exec(text);
-  if (match === null) throw wrong(variable, text, 'it must be HOST:PORT or [IPV6]:PORT');
-  const [, v6, plain, digits] = match;
-  const port = Number(digits);
+function addressOf(variable: string, text: string): { readonly host: string; readonly port: number } {
+  const parts = splitHostPort(text);
+  if (parts === null) throw wrong(variable, text, 'it must be HOST:PORT or [IPV6]:PORT');
+  const { host, port, bracketed } = parts;
   if (port < 1 || port > 65_535) throw wrong(variable, text, 'the port must be from 1 to 65535');
-  if (v6 !== undefined && isIP(v6) !== 6) throw wrong(variable, text, 'only an IPv6 address stands in brackets');
-  return { host: v6 ?? plain ?? '', port };
+  if (bracketed && isIP(host) !== 6) throw wrong(variable, text, 'only an IPv6 address stands in brackets');
+  return { host, port };
 }
 
 function checked(object: unknown): KubeObject {

@@ -1,23 +1,8 @@
 // Where resources come from. A source delivers whole objects, says when it has delivered everything once, and names what it
 // could not read; it never decides what an object means.
 
-import type { KubeObject, ObjectKey } from '../store/world.ts';
-
-/** Where a complaint points: a file with line and column (1-based), or a field path within an object. */
-export interface Place {
-  readonly file?: string;
-  readonly line?: number;
-  readonly column?: number;
-  readonly object?: ObjectKey;
-  /** `spec.rules[0].matches[1].path.value` */
-  readonly field?: string;
-}
-
-export interface Problem {
-  readonly severity: 'error' | 'warning';
-  readonly message: string;
-  readonly place: Place;
-}
+import type { KubeObject, ObjectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 
 export interface SourceSink {
   /** Objects that appeared or changed, and keys that vanished, in one step (one file, one batch of watch events). */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../base/limits.ts';
-import type { Timers } from './batch.ts';
+import type { Timers } from '../base/timers.ts';
 import { Batch } from './batch.ts';
 
 /** Timers that fire when the test turns the clock. */

@@ -1,14 +1,10 @@
 // Closes a revision: changes are gathered until nothing came for a few milliseconds, and never longer than a limit, so
 // that one rollout is one revision and a steady churn still gets through.
 
+import type { ObjectKey } from '../api/object.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Changes, ObjectKey } from './world.ts';
-
-/** Injected, so that tests turn the clock. */
-export interface Timers {
-  /** Calls `fire` once after `ms` milliseconds, unless the returned function is called before. */
-  after(ms: number, fire: () => void): () => void;
-}
+import type { Timers } from '../base/timers.ts';
+import type { Changes } from './world.ts';
 
 export class Batch {
   readonly #timers: Timers;

@@ -1,16 +1,12 @@
 // Named indexes over the desired world: one table says what an object is filed under. Whoever needs "all of a kind that
 // have to do with X" asks for an index here instead of walking the kind.
 
-import type { KubeObject } from './world.ts';
+import type { KubeObject } from '../api/object.ts';
+import { fields } from '../base/fields.ts';
 
 /** Separates index and value in a bucket's name; neither can hold it. */
 const SEPARATOR = '\0';
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-}
 interface Index {
   readonly name: string;
   readonly kind: string;

@@ -1,9 +1,9 @@
 // The desired world in memory. Sources apply to it; the translator, the publisher and the admin server read it.
 
+import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { equal } from '../base/equal.ts';
 import { bucketName, bucketsOf } from './index.ts';
-import type { KubeObject, ObjectKey, World } from './world.ts';
-import { keyOf } from './world.ts';
+import type { World } from './world.ts';
 
 /** Written by tools for themselves and as large as the object: nobody here reads it. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -22,10 +22,6 @@ export class Store implements World {
 
   get(kind: string, namespace: string | undefined, name: string): KubeObject | undefined {
     return this.#kinds.get(kind)?.get(`${kind}/${namespace ?? ''}/${name}`);
-  }
-
-  list(kind: string): Iterable<KubeObject> {
-    return this.#kinds.get(kind)?.values() ?? [];
   }
 
   by(index: string, value: string): Iterable<KubeObject> {

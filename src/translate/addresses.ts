@@ -1,15 +1,16 @@
 // Addresses of Gateways: what each asks for, and what it gets. (apis/v1 GatewaySpec.Addresses)
 
+import type { KubeObject } from '../api/object.ts';
+import type { Problems } from '../api/problem.ts';
 import { bytesOf } from '../base/bytes.ts';
+import { fields } from '../base/fields.ts';
 import { hash32 } from '../base/hash.ts';
 import type { IpRange } from '../base/ip.ts';
 import { formatIp, parseIp, parseRange } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { KubeObject } from '../store/world.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Fault } from './listener.ts';
-import type { Problems } from './problems.ts';
-import { fields, isAddress, list, shown, text } from './read.ts';
+import { isAddress, list, shown, text } from './read.ts';
 
 /** What one Gateway asks for. */
 export interface AddressClaim {

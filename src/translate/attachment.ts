@@ -1,9 +1,10 @@
 // Which listeners a route attaches to, parentRef by parentRef: the same for every kind of route (apis/v1
 // ParentReference, Listener.AllowedRoutes, HTTPRouteSpec.Hostnames).
 
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
+import type { Problems } from '../api/problem.ts';
+import { fields } from '../base/fields.ts';
 import type { Attachment } from '../ir/ir.ts';
-import type { KubeObject, ObjectKey } from '../store/world.ts';
-import { objectKey } from '../store/world.ts';
 import type { ConditionName, ParentReference } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -11,8 +12,7 @@ import { compare } from './dependencies.ts';
 import type { GatewayView, ListenerView } from './gateway.ts';
 import { intersectAll } from './hostname.ts';
 import type { NamespacePolicy } from './listener.ts';
-import type { Problems } from './problems.ts';
-import { fields, list, port, shown, text } from './read.ts';
+import { list, port, shown, text } from './read.ts';
 import { selects } from './selector.ts';
 
 /** Looks a Gateway of ours up, noting that the caller depends on it. */

@@ -1,16 +1,16 @@
 // Backends: what a backendRef may name (Service, our Backend), and the cluster that it becomes. A reference is resolved
 // with the route, its endpoints with the cluster, so that a changed EndpointSlice recomputes one cluster and no route.
 
+import { type KubeObject, keyOf } from '../api/object.ts';
+import { Problems } from '../api/problem.ts';
+import { type Fields, fields } from '../base/fields.ts';
+import { addressText } from '../base/ip.ts';
 import type { ClusterEntry, Endpoint, Key } from '../ir/ir.ts';
-import type { KubeObject } from '../store/world.ts';
-import { keyOf } from '../store/world.ts';
 import type { ConditionName } from './conditions.ts';
 import { GATEWAY_GROUP, RAUTA_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
-import { Problems } from './problems.ts';
-import type { Fields } from './read.ts';
-import { anyText, fields, integer, isAddress, list, port, shown, text } from './read.ts';
+import { anyText, integer, isAddress, list, port, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
 export interface BackendFault {
@@ -143,10 +143,6 @@ function preferred(a: Endpoint, b: Endpoint): number {
     a.port - b.port ||
     compare(a.zone, b.zone)
   );
-}
-
-function addressText(address: string, number: number): string {
-  return address.includes(':') ? `[${address}]:${number}` : `${address}:${number}`;
 }
 
 /**

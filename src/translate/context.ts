@@ -1,6 +1,6 @@
 // What every translated kind shares: the options, the API groups, how an object's age orders it.
 
-import type { KubeObject } from '../store/world.ts';
+import type { KubeObject } from '../api/object.ts';
 import type { AddressPool } from './addresses.ts';
 import { compare } from './dependencies.ts';
 

@@ -2,9 +2,9 @@
 // class, Gateway, route or cluster; reading goes through a Reader, which notes every key and index bucket it is asked
 // for, found or not. Thus no unit declares what it depends on, and none can forget to.
 
+import { type KubeObject, objectKey } from '../api/object.ts';
 import { bucketName } from '../store/index.ts';
-import type { KubeObject, World } from '../store/world.ts';
-import { objectKey } from '../store/world.ts';
+import type { World } from '../store/world.ts';
 
 export type Unit = string;
 /** An object's key, an index bucket's name, or a fact (see translator.ts). */

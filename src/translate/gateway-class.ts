@@ -1,14 +1,14 @@
 // GatewayClass: which classes are ours, and what we say of them.
 
-import type { KubeObject } from '../store/world.ts';
-import { objectKey } from '../store/world.ts';
+import { type KubeObject, objectKey } from '../api/object.ts';
+import { Problems } from '../api/problem.ts';
+import { fields } from '../base/fields.ts';
 import type { Condition, GatewayClassStatus } from './conditions.ts';
 import { condition } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import { Problems } from './problems.ts';
-import { fields, text } from './read.ts';
+import { text } from './read.ts';
 
 /** Ascending; a feature stands here only while it is true of what is served (pkg/features of the API). */
 const SUPPORTED_FEATURES = [

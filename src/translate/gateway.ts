@@ -1,9 +1,9 @@
 // Gateway: a draft of each by itself, then, when every draft has been placed on sockets, its view for routes and its status.
 
+import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
+import { type Problem, Problems } from '../api/problem.ts';
+import { type Fields, fields, isFields } from '../base/fields.ts';
 import type { Key } from '../ir/ir.ts';
-import type { Problem } from '../source/source.ts';
-import type { KubeObject, ObjectKey } from '../store/world.ts';
-import { keyOf } from '../store/world.ts';
 import type { AddressClaim, Addresses } from './addresses.ts';
 import { claimAddresses } from './addresses.ts';
 import type { Condition, ConditionName, GatewayStatus, ListenerStatus } from './conditions.ts';
@@ -14,9 +14,7 @@ import type { Reader } from './dependencies.ts';
 import { claimOf, parametersFault } from './gateway-class.ts';
 import type { Conflict, Fault, ListenerDraft, NamespacePolicy } from './listener.ts';
 import { conflictsWithin, draftListener } from './listener.ts';
-import { Problems } from './problems.ts';
-import type { Fields } from './read.ts';
-import { anyText, fields, isFields, list, shown } from './read.ts';
+import { anyText, list, shown } from './read.ts';
 
 export interface GatewayDraft {
   readonly key: ObjectKey;

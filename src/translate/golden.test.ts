@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { GOLDEN_FOLDER, goldenNames, outputPath, readGolden, render, renderGolden } from '../../tools/golden.ts';
+import { keyOf } from '../api/object.ts';
 import { Store } from '../store/store.ts';
-import { keyOf } from '../store/world.ts';
 import { Translator } from './translator.ts';
 
 const names = goldenNames();

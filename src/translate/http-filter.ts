@@ -1,10 +1,11 @@
 // Filters of an HTTPRoute rule or backendRef (apis/v1 HTTPRouteFilter).
 
+import { fields, isFields } from '../base/fields.ts';
 import type { Filter, Header, HeaderEdits, PathModifier, Redirect } from '../ir/ir.ts';
 import { isPreciseHostname } from './hostname.ts';
 import type { Report } from './http-match.ts';
 import { isToken } from './http-match.ts';
-import { anyText, fields, isFields, list, port, shown, text } from './read.ts';
+import { anyText, list, port, shown, text } from './read.ts';
 
 export interface Filters {
   readonly filters: readonly Filter[];

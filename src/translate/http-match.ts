@@ -1,8 +1,9 @@
 // Matches of an HTTPRoute rule (apis/v1 HTTPRouteMatch).
 
+import { fields } from '../base/fields.ts';
 import { Regex } from '../base/regex.ts';
 import type { Match, ValueMatch } from '../ir/ir.ts';
-import { anyText, fields, list, shown, text } from './read.ts';
+import { anyText, list, shown, text } from './read.ts';
 
 /** Something that a rule says and that cannot be served. */
 export interface Invalid {

@@ -1,8 +1,9 @@
 // HTTPRoute: its parents, its rules, and the status that follows from both.
 
+import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
+import { Problems } from '../api/problem.ts';
+import { fields } from '../base/fields.ts';
 import type { Key, RuleEntry } from '../ir/ir.ts';
-import type { KubeObject, ObjectKey } from '../store/world.ts';
-import { keyOf } from '../store/world.ts';
 import type { Parent, ViewOf } from './attachment.ts';
 import { attachmentsOf, parentsOf } from './attachment.ts';
 import type { Condition, RouteStatus } from './conditions.ts';
@@ -13,8 +14,7 @@ import type { Reader } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
 import type { Rule } from './http-rule.ts';
 import { translateRule } from './http-rule.ts';
-import { Problems } from './problems.ts';
-import { fields, list, shown } from './read.ts';
+import { list, shown } from './read.ts';
 
 export interface RouteResult {
   readonly entries: readonly RuleEntry[];

@@ -1,14 +1,15 @@
 // One rule of an HTTPRoute: matches, filters, timeouts and where it sends (apis/v1 HTTPRouteRule).
 
 import { durationMs } from '../api/duration.ts';
+import type { Problems } from '../api/problem.ts';
+import { fields, isFields } from '../base/fields.ts';
 import type { Action, Filter, Key, Match, WeightedBackend } from '../ir/ir.ts';
 import type { BackendFault } from './backend.ts';
 import { resolveBackend } from './backend.ts';
 import type { Reader } from './dependencies.ts';
 import { filtersOf } from './http-filter.ts';
 import { matchesOf } from './http-match.ts';
-import type { Problems } from './problems.ts';
-import { fields, integer, isFields, list, shown, text } from './read.ts';
+import { integer, list, shown, text } from './read.ts';
 
 export interface Rule {
   readonly name: string;

@@ -4,14 +4,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import { decodeEntry, encodeEntry } from '../ir/codec.ts';
 import { applied, diff } from '../ir/diff.ts';
 import type { Entry } from '../ir/ir.ts';
-import type { Problem } from '../source/source.ts';
 import { Store } from '../store/store.ts';
-import type { KubeObject, ObjectKey } from '../store/world.ts';
-import { keyOf } from '../store/world.ts';
 import { AddressPool } from './addresses.ts';
 import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';

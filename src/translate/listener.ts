@@ -1,13 +1,14 @@
 // One listener of a Gateway by itself: what it asks for, what of it cannot be served, which routes it lets in. Whether it
 // gets its traffic is decided against its neighbours (gateway.ts) and other Gateways (sockets.ts).
 
+import type { Problems } from '../api/problem.ts';
+import { fields } from '../base/fields.ts';
 import type { ConditionName, RouteGroupKind } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
-import type { Problems } from './problems.ts';
-import { anyText, fields, list, port, shown, text } from './read.ts';
+import { anyText, list, port, shown, text } from './read.ts';
 import { certificateFault } from './secret.ts';
 
 /** A condition that is False (or a conflict that is True), and why. */

@@ -3,17 +3,6 @@
 
 import { isIP } from 'node:net';
 
-export type Fields = Readonly<Record<string, unknown>>;
-
-const NONE: Fields = Object.freeze({});
-
-/** A mapping, or an empty one. */
-export function fields(value: unknown): Fields {
-  return isFields(value) ? value : NONE;
-}
-export function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 /** A list, or an empty one. */
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];

@@ -1,8 +1,9 @@
 // ReferenceGrant: the owner of a namespace says who may refer to what in it. Both lists are ORed, and each `to` goes
 // with each `from` (apis/v1 ReferenceGrantSpec).
 
+import { fields } from '../base/fields.ts';
 import type { Reader } from './dependencies.ts';
-import { anyText, fields, list, text } from './read.ts';
+import { anyText, list, text } from './read.ts';
 
 export interface Reference {
   readonly fromGroup: string;

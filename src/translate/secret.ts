@@ -1,9 +1,10 @@
 // Secrets as listeners refer to them. Their contents are read nowhere yet: a reference is good when it is permitted and
 // the Secret exists.
 
+import { fields } from '../base/fields.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import { fields, list, shown, text } from './read.ts';
+import { list, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
 export interface CertificateFault {

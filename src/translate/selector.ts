@@ -1,6 +1,7 @@
 // Label selectors (metav1.LabelSelector): an empty one selects everything, an invalid one nothing.
 
-import { anyText, fields, list, text } from './read.ts';
+import { fields } from '../base/fields.ts';
+import { anyText, list, text } from './read.ts';
 
 export type Labels = Readonly<Record<string, unknown>>;
 

@@ -2,8 +2,8 @@
 // merge by hostname; for an equal hostname the older Gateway wins and the younger's listener is Conflicted, so that
 // nobody can take away what already serves.
 
+import type { ObjectKey } from '../api/object.ts';
 import type { Key, ListenerEntry, ListenerHost } from '../ir/ir.ts';
-import type { ObjectKey } from '../store/world.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
 import type { TranslatorOptions } from './context.ts';

@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { KubeObject, ObjectKey } from '../api/object.ts';
 import { Store } from '../store/store.ts';
-import type { KubeObject, ObjectKey, World } from '../store/world.ts';
+import type { World } from '../store/world.ts';
 import type { GatewayStatus } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Update } from './translator.ts';
@@ -179,7 +180,6 @@ test('a fault of ours costs one object, says so, and is forgotten when it is ove
       if (`${kind}/${name}` === fault) throw new Error('broken');
       return bench.store.get(kind, namespace, name);
     },
-    list: (kind) => bench.store.list(kind),
     by: (index, value) => {
       if (`${index}/${value}` === fault) throw new Error('broken');
       return bench.store.by(index, value);

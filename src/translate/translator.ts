@@ -3,11 +3,12 @@
 // recomputes the units that read it. Between units stand three things only: the plan of sockets, which all Gateways
 // share; a Gateway's view, which its routes read; and counts, of a cluster's users and a listener's routes.
 
+import type { KubeObject, ObjectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import type { Delta, Entry, Ir, Key } from '../ir/ir.ts';
-import type { Problem } from '../source/source.ts';
 import { bucketsOf } from '../store/index.ts';
-import type { Changes, KubeObject, ObjectKey, World } from '../store/world.ts';
+import type { Changes, World } from '../store/world.ts';
 import { translateCluster } from './backend.ts';
 import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';

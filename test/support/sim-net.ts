@@ -6,7 +6,7 @@
 // hence the order of everything depends on the seed alone. A script must not wait for real time or real input.
 
 import { ERRNO, type Handle, type IpAddress, type SocketAddress, type UnixAddress } from '../../src/io/io.ts';
-import { addressText, SimIo, type SimOptions } from '../../src/sim/io.ts';
+import { SimIo, type SimOptions, socketText } from '../../src/sim/io.ts';
 import type { SimListener } from '../../src/sim/network.ts';
 import { SimSocket } from '../../src/sim/socket.ts';
 import type { Backend, ListenOptions, OnPeer, ServeOptions, TestNet } from './net.ts';
@@ -248,7 +248,7 @@ class SimPeer extends BasePeer {
     super();
     this.#net = net;
     this.#socket = socket;
-    this.remote = addressText(socket.remote);
+    this.remote = socketText(socket.remote);
     socket.onEdge = () => {
       const waiters = this.#waiters;
       this.#waiters = [];

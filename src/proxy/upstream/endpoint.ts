@@ -3,6 +3,7 @@
 
 import { isIPv6 } from 'node:net';
 import { FAULTS } from '../../base/errors.ts';
+import { addressText } from '../../base/ip.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
@@ -46,7 +47,7 @@ export class EndpointPool {
     this.#core = core;
     this.endpoint = endpoint;
     this.address = addressOf(endpoint);
-    this.json = Fragment.members({ endpoint: addressText(endpoint) });
+    this.json = Fragment.members({ endpoint: nameOf(endpoint) });
     this.block = block === 0 ? OTHER_ENDPOINT_BLOCK : block;
   }
 
@@ -220,8 +221,7 @@ function addressOf(endpoint: Endpoint): SocketAddress {
   return { family: isIPv6(address) ? 'ipv6' : 'ipv4', address, port };
 }
 
-function addressText(endpoint: Endpoint): string {
-  const { address, port } = endpoint;
-  if (port === 0) return address;
-  return isIPv6(address) ? `[${address}]:${port}` : `${address}:${port}`;
+/** A unix socket has no port. */
+function nameOf({ address, port }: Endpoint): string {
+  return port === 0 ? address : addressText(address, port);
 }

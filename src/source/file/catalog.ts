@@ -2,8 +2,8 @@
 // object its generation and says what changed since the last time.
 
 import { isDeepStrictEqual } from 'node:util';
-import type { KubeObject, ObjectKey } from '../../store/world.ts';
-import type { Place, Problem } from '../source.ts';
+import type { KubeObject, ObjectKey } from '../../api/object.ts';
+import type { Place, Problem } from '../../api/problem.ts';
 import type { ConfigFile } from './config-file.ts';
 
 interface Delivered {

@@ -1,9 +1,9 @@
 // One configuration file: its text cut into chunks, the objects it defines, and its problems with line and column.
 
 import { isUtf8 } from 'node:buffer';
+import type { KubeObject, ObjectKey } from '../../api/object.ts';
+import type { Place, Problem } from '../../api/problem.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { KubeObject, ObjectKey } from '../../store/world.ts';
-import type { Place, Problem } from '../source.ts';
 import { locateInChunk, type ReadChunk, type ReadObject } from './document.ts';
 import { EMPTY, layOut } from './layout.ts';
 import { Lines } from './lines.ts';

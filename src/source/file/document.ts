@@ -1,9 +1,9 @@
 // One chunk of a file read: its objects, checked, and what is wrong with it, by offsets within the chunk. A chunk whose
 // text has not changed is not read again, wherever in the file it has moved to.
 
+import type { KubeObject, ObjectKey } from '../../api/object.ts';
+import type { Problem } from '../../api/problem.ts';
 import { checkObject } from '../../api/schema.ts';
-import type { KubeObject, ObjectKey } from '../../store/world.ts';
-import type { Problem } from '../source.ts';
 import { type Parsed, parseChunk } from './yaml.ts';
 
 export interface LocalProblem extends Problem {

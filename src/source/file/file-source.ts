@@ -3,8 +3,9 @@
 
 import { basename, dirname, join, normalize } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { ObjectKey } from '../../store/world.ts';
-import type { Place, Problem, Source, SourceSink } from '../source.ts';
+import type { ObjectKey } from '../../api/object.ts';
+import type { Place, Problem } from '../../api/problem.ts';
+import type { Source, SourceSink } from '../source.ts';
 import { Catalog } from './catalog.ts';
 import { ConfigFile } from './config-file.ts';
 import { readContents, type Stamp } from './disk.ts';

@@ -1,8 +1,8 @@
 // Everything below some paths, read once: for checking without serving.
 
 import { normalize } from 'node:path';
-import type { KubeObject, ObjectKey } from '../../store/world.ts';
-import type { Place, Problem } from '../source.ts';
+import type { KubeObject, ObjectKey } from '../../api/object.ts';
+import type { Place, Problem } from '../../api/problem.ts';
 import { Catalog } from './catalog.ts';
 import { ConfigFile } from './config-file.ts';
 import { readContents } from './disk.ts';

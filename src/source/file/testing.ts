@@ -3,8 +3,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type KubeObject, keyOf, type ObjectKey } from '../../store/world.ts';
-import type { Problem, SourceSink } from '../source.ts';
+import { type KubeObject, keyOf, type ObjectKey } from '../../api/object.ts';
+import type { Problem } from '../../api/problem.ts';
+import type { SourceSink } from '../source.ts';
 
 export class MemorySink implements SourceSink {
   readonly objects = new Map<ObjectKey, KubeObject>();

@@ -1,0 +1,51 @@
+// What is wrong with a configuration, and where: one shape for sources, schemas and translation.
+
+import type { ObjectKey } from './object.ts';
+
+/** Where a complaint points: a file with line and column (1-based), or a field path within an object. */
+export interface Place {
+  readonly file?: string;
+  readonly line?: number;
+  readonly column?: number;
+  readonly object?: ObjectKey;
+  /** `spec.rules[0].matches[1].path.value` */
+  readonly field?: string;
+}
+
+export interface Problem {
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  readonly place: Place;
+}
+
+/** Collects what is wrong with one object. Values of secret kinds never get into a message. */
+export class Problems {
+  readonly found: Problem[] = [];
+  errors = 0;
+  readonly #object: { readonly object?: ObjectKey };
+  readonly #secret: boolean;
+
+  /** `object`: null while it is not known which object it is. */
+  constructor(object: ObjectKey | null, secret = false) {
+    this.#object = object === null ? {} : { object };
+    this.#secret = secret;
+  }
+
+  /** Something does not work as written. */
+  error(field: string, message: string): void {
+    this.errors++;
+    this.found.push({ severity: 'error', message, place: { ...this.#object, field } });
+  }
+
+  /** Something works, but not as its author may think. */
+  warning(field: string, message: string): void {
+    this.found.push({ severity: 'warning', message, place: { ...this.#object, field } });
+  }
+
+  /** `, not "x"`: the offending value, short and escaped; nothing for secret kinds. */
+  not(value: unknown): string {
+    if (this.#secret) return '';
+    const json = JSON.stringify(value) ?? 'undefined';
+    return `, not ${json.length > 80 ? `${json.slice(0, 77)}...` : json}`;
+  }
+}
