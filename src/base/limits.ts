@@ -187,7 +187,9 @@ export const LIMITS = {
   /** How often rings are looked at while lines come, and while none do. */
   LOG_BUSY_MS: 5,
   LOG_IDLE_MS: 100,
+  /** Cells mapped at a time. */
   CELLS_PER_SEGMENT: 131_072,
+  /** Segments in the memory of a worker slot, which is that long from the start; pages nobody wrote to cost nothing. */
   SEGMENTS: 256,
 } as const;
 

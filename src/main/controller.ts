@@ -130,7 +130,6 @@ class Controller implements ChannelOwner, Downstream {
   }
 
   #addSlot(cellsFd: number, ringFd: number): void {
-    // The keeper makes the memory larger before a cell in it is assigned, so every cell we know of can be mapped.
     this.#numbers.slots.push(new Cells(mapSegment(cellsFd, 0), (index) => mapSegment(cellsFd, index)));
     this.#rings.push(new RingReader(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES))));
   }
@@ -204,9 +203,6 @@ class Controller implements ChannelOwner, Downstream {
   }
   remove(key: string): void {
     this.#channel.send(encodeFrame(FRAME.DELETE, Buffer.from(key)));
-  }
-  grow(segments: number): void {
-    this.#say({ type: 'grow', segments });
   }
   sockets(listeners: readonly ListenerEntry[]): void {
     this.#say({ type: 'sockets', sockets: listeners.map(({ key, address, port }) => ({ key, address, port })) });

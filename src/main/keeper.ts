@@ -41,7 +41,6 @@ export class Keeper {
   #incoming: Incoming | null = null;
   #deathsOf = { revision: 0, count: 0 };
   #acked = 0;
-  #segments = 1;
   /** Sockets no longer wished, closed when every worker has let go of them; null until they are asked to. */
   readonly #closing = new Map<string, { socket: OpenSocket; waiting: Set<WorkerProcess> | null }>();
   readonly #takeover: Takeover | null;
@@ -192,10 +191,6 @@ export class Keeper {
       case 'sockets':
         if (this.#incoming !== null) this.#incoming.sockets = message.sockets;
         break;
-      case 'grow':
-        this.#segments = Math.max(this.#segments, message.segments);
-        for (const slot of this.#slots.all) slot.grow(this.#segments);
-        break;
       case 'logLevel':
         this.#log.level = message.level;
         for (const worker of this.#slots.workers) this.#slots.say(worker, message);
@@ -226,8 +221,7 @@ export class Keeper {
     this.#adminHidden = this.#takeover?.hasPredecessor === true;
     const options = this.#adminHidden ? { ...this.#options, admin: null, requests: null } : this.#options;
     this.#tell({ type: 'options', options });
-    for (const slot of this.#slots.all)
-      this.#tell({ type: 'slot', slot: slot.index, segments: this.#segments }, [slot.cellsFd, slot.ringFd]);
+    for (const slot of this.#slots.all) this.#tell({ type: 'slot', slot: slot.index }, [slot.cellsFd, slot.ringFd]);
     const channel = this.#controller?.channel;
     for (const [key, value] of [...this.#wanted, ...this.#state]) channel?.send(encodePut(key, value));
     this.#tell({ type: 'welcome', revision: this.#wantedRevision });

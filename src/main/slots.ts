@@ -3,12 +3,12 @@
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { createShared, growShared, type NativeIo } from '../native/index.ts';
+import { createShared, type NativeIo } from '../native/index.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { ringBytes } from '../telemetry/log-ring.ts';
 import { Backoff } from './backoff.ts';
 import { type Child, startChild } from './process.ts';
-import { mapSegment, SEGMENT_BYTES } from './segments.ts';
+import { CELLS_BYTES, mapSegment } from './segments.ts';
 import { FRAME, type Frame } from './stream/frames.ts';
 import type { FromWorker, ToWorker, WorkerSettings, WorkerState } from './stream/messages.ts';
 import { Outbox } from './stream/outbox.ts';
@@ -39,13 +39,9 @@ export class Slot {
 
   constructor(index: number) {
     this.index = index;
-    this.cellsFd = createShared(`rauta-cells-${index}`, SEGMENT_BYTES);
+    this.cellsFd = createShared(`rauta-cells-${index}`, CELLS_BYTES);
     this.ringFd = createShared(`rauta-log-${index}`, ringBytes(LIMITS.LOG_RING_BYTES));
     this.cells = mapSegment(this.cellsFd, 0);
-  }
-
-  grow(segments: number): void {
-    growShared(this.cellsFd, segments * SEGMENT_BYTES);
   }
 
   /** Whether its worker turned since `nowMs` - HEARTBEAT_STALL_MS. */

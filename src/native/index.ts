@@ -20,7 +20,6 @@ export {
   createEvent,
   createShared,
   drain,
-  growShared,
   mapShared,
   notify,
   openPipe,

@@ -90,7 +90,7 @@ export const EPOLL = {
   ET: 1 << 31,
 } as const;
 export const F = { SETFD: 2, GETFL: 3, SETFL: 4, SETPIPE_SZ: 1031, ADD_SEALS: 1033, CLOEXEC: 1 } as const;
-export const SEAL = { SEAL: 1, SHRINK: 2 } as const;
+export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4 } as const;
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2 } as const;
 export const MMAP = { READ_WRITE: 3, SHARED: 1 } as const;
 export const MADV_DONTNEED = 4;

@@ -7,23 +7,18 @@ import type { NativeIo } from './io.ts';
 import { F, MFD, MMAP, SEAL, SOCK, SPLICE } from './layout.ts';
 
 /**
- * Descriptor of `bytes` of zeroed memory that other processes can map. Sealed: it can grow but never shrink (a mapping
- * of it can then never raise SIGBUS), and nobody can add seals.
+ * Descriptor of `bytes` of zeroed memory that other processes can map; a page is memory once it is touched. Sealed: it
+ * can neither shrink (a mapping of it can then never raise SIGBUS) nor grow, and nobody can add seals.
  */
 export function createShared(name: string, bytes: number): number {
   const fd = c.memfdCreate(Buffer.from(`${name}\0`), MFD.CLOEXEC | MFD.ALLOW_SEALING);
   if (fd < 0) throw new NativeError('memfd_create', c.errno(), name);
-  if (c.ftruncate(fd, bytes) < 0 || c.fcntl(fd, F.ADD_SEALS, SEAL.SHRINK | SEAL.SEAL) < 0) {
+  if (c.ftruncate(fd, bytes) < 0 || c.fcntl(fd, F.ADD_SEALS, SEAL.SHRINK | SEAL.GROW | SEAL.SEAL) < 0) {
     const error = c.errno();
     c.closeFd(fd);
     throw new NativeError('memfd_create', error, `${name}, ${bytes} bytes`);
   }
   return fd;
-}
-
-/** Makes shared memory `bytes` long; existing mappings stay as they are. */
-export function growShared(fd: number, bytes: number): void {
-  if (c.ftruncate(fd, bytes) < 0) throw new NativeError('ftruncate', c.errno(), `${bytes} bytes`);
 }
 
 const mappings = new WeakMap<ArrayBuffer, { readonly address: number; readonly length: number }>();

@@ -28,13 +28,6 @@ test('a block is assigned once and used again only after all acked its release',
   assert.equal(book.value('route', 'd', 0), 2);
 });
 
-test('segments grow with what is assigned', () => {
-  const book = new CellBook(() => 0, limits);
-  assert.equal(book.segments, 1);
-  for (let i = 0; i < 1000; i++) book.assign('route', `r${i}`);
-  assert.equal(book.segments, Math.ceil((FIRST_FREE_CELL + 1000 * ROUTE.SIZE) / 131_072));
-});
-
 test('no counter ever goes backwards, and nothing is lost, over any order of changes and restarts', () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant('count' as const), route: fc.nat(5), n: fc.integer({ min: 1, max: 9 }) }),

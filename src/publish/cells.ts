@@ -60,11 +60,6 @@ export class CellBook {
     this.#maxExposed = maxExposed;
   }
 
-  /** Segments of cells the workers need. */
-  get segments(): number {
-    return Math.ceil(this.#end / LIMITS.CELLS_PER_SEGMENT);
-  }
-
   acked(revision: number): void {
     this.#acked = Math.max(this.#acked, revision);
   }

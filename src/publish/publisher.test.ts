@@ -58,9 +58,6 @@ class Sent implements Downstream {
     assert.ok(this.entries.delete(key), `removed ${key}, which was not there`);
     this.lines.push(`remove ${key}`);
   }
-  grow(segments: number): void {
-    this.lines.push(`grow ${segments}`);
-  }
   sockets(listeners: readonly ListenerEntry[]): void {
     this.lines.push(`sockets ${listeners.map((l) => l.key).join()}`);
   }

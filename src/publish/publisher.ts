@@ -18,7 +18,6 @@ export interface Downstream {
   begin(revision: number): void;
   put(key: Key, value: Buffer): void;
   remove(key: Key): void;
-  grow(segments: number): void;
   sockets(listeners: readonly ListenerEntry[]): void;
   commit(revision: number): void;
 }
@@ -41,7 +40,6 @@ export class Publisher {
   /** Routes that lost their last rule in the revision being made. */
   readonly #gone = new Set<string>();
   #revision = 0;
-  #segments = 1;
 
   /** `refused` is told of an entry that is too large to be sent, with its size in bytes. */
   constructor(
@@ -133,10 +131,6 @@ export class Publisher {
       return value === null ? before !== undefined : before === undefined || !before.equals(value);
     });
     if (news.length === 0 && !sockets) return this.#revision;
-    if (this.#book.segments > this.#segments) {
-      this.#segments = this.#book.segments;
-      this.#out.grow(this.#segments);
-    }
     this.#out.begin(revision);
     if (sockets) this.#out.sockets([...this.#listeners.values()]);
     for (const [key, value] of news) {

@@ -34,8 +34,6 @@ export type FromController =
   | { readonly type: 'hello' }
   /** Sockets of the revision being sent; the keeper opens and closes what differs when it is committed. */
   | { readonly type: 'sockets'; readonly sockets: readonly SocketWish[] }
-  /** Cells beyond the mapped segments were assigned. */
-  | { readonly type: 'grow'; readonly segments: number }
   | { readonly type: 'logLevel'; readonly level: Level }
   /** Cannot go on: the program ends with this code. */
   | { readonly type: 'fatal'; readonly code: number; readonly message: string }
@@ -46,7 +44,7 @@ export type FromController =
 export type ToController =
   /** Options, then one `slot` per worker slot (descriptors: cells, ring), then the snapshot as a full revision, then `welcome`. */
   | { readonly type: 'options'; readonly options: unknown }
-  | { readonly type: 'slot'; readonly slot: number; readonly segments: number }
+  | { readonly type: 'slot'; readonly slot: number }
   | { readonly type: 'welcome'; readonly revision: number }
   | { readonly type: 'acked'; readonly revision: number }
   | { readonly type: 'refused'; readonly slot: number; readonly revision: number; readonly reason: string }

@@ -1,0 +1,27 @@
+// The counters in shared memory, seen from outside: no order of events makes the controller read what is not there.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { backend, backendYaml, freePort, gateway, Rauta, routeYaml, until } from './support.ts';
+
+test('a scrape reads the cells of new routes while the keeper stands still', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const first = gateway(port) + backendYaml('app', app.port) + routeYaml('r0', '/0', 'app');
+  const rauta = await Rauta.start({ 'a.yaml': first });
+  process.kill(rauta.process.pid as number, 'SIGSTOP');
+  try {
+    rauta.write('b.yaml', Array.from({ length: 800 }, (_, i) => routeYaml(`r${i + 1}`, `/${i + 1}`, 'app')).join(''));
+    await until(
+      () => rauta.ask('/config') as never,
+      ({ body }) => body.includes('"r800"'),
+    );
+    const { status, body } = await rauta.ask('/metrics');
+    assert.equal(status, 200);
+    assert.match(body, /rauta_config_objects\{kind="HTTPRoute"\} 801/);
+  } finally {
+    process.kill(rauta.process.pid as number, 'SIGCONT');
+  }
+  assert.equal(await rauta.stop(), 0);
+  app.server.close();
+});
