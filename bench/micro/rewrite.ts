@@ -3,6 +3,7 @@
 import { bytesOf, put } from '../../src/base/bytes.ts';
 import { FAULTS } from '../../src/base/errors.ts';
 import { newMemory } from '../../src/base/memory.ts';
+import { type Answer, TEXT_ANSWERS } from '../../src/proxy/exchange/answer.ts';
 import { Head } from '../../src/proxy/head.ts';
 import { putAnswer } from '../../src/proxy/http1/answer.ts';
 import { parseRequest } from '../../src/proxy/http1/request.ts';
@@ -29,6 +30,7 @@ const OUT = 32768;
 const NAMES = ['X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Forwarded-Port', 'X-Request-ID'].map(
   (n) => bytesOf(n),
 );
+const NOT_FOUND = TEXT_ANSWERS.of(FAULTS.noRoute) as Answer;
 const CLIENT = bytesOf('192.0.2.123');
 const ID = bytesOf('01932f6e-5d3b-7c1a-9f00-0123456789ab');
 
@@ -97,7 +99,7 @@ measure('rewrite', Number(process.argv[2] ?? 301), [
     name: 'answer 404',
     run(n) {
       let sum = 0;
-      for (let i = 0; i < n; i++) sum += putAnswer(mem, OUT, FAULTS.noRoute, 1_795_000_000_000, false, false);
+      for (let i = 0; i < n; i++) sum += putAnswer(mem, OUT, NOT_FOUND, 0, 0, 0, 1_795_000_000_000, false, false);
       return sum;
     },
   },

@@ -21,6 +21,7 @@ import type { Listener } from '../listener.ts';
 import { normalizeTarget } from '../route/normalize.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
+import { type Answer, TEXT_ANSWERS } from './answer.ts';
 import type { Core } from './core.ts';
 import { BACKEND_ERROR, faultCell } from './counts.ts';
 import { forwardedClient, markForwarded } from './forwarded.ts';
@@ -87,11 +88,6 @@ export class Exchange implements TimerSink {
     this.core = core;
     this.#timer = new Timer(this, 0);
     this.#request = new RequestBlock(core.io);
-  }
-
-  /** Where the UUID of this request stands in the arena. */
-  get uuidAt(): number {
-    return this.#request.at;
   }
 
   // ---- the request, from downstream
@@ -233,21 +229,26 @@ export class Exchange implements TimerSink {
 
   #answerByRule(rule: CompiledRule, listener: Listener, head: Head, prefixLength: number): void {
     const { mem } = this.core;
-    const record = this.record;
-    record.status = rule.status;
     let start = 0;
     let end = 0;
     if (rule.redirect !== null) {
-      start = this.#request.room(rule.redirect.locationBound(head));
+      start = this.#request.room(rule.redirect.locationBound(head) + 16);
       if (start < 0) {
         this.#exhausted();
         return;
       }
       const secure = (this.down as Downstream).secure;
-      end = rule.redirect.putLocation(mem, start, head, prefixLength, secure, listener.port);
+      end = rule.redirect.putLine(mem, start, head, prefixLength, secure, listener.port);
     }
-    (this.down as Downstream).answerStatus(rule.status, start, end, this);
+    this.#answer(rule.answer as Answer, start, end);
     this.finish('');
+  }
+
+  /** Tells the client what no backend said; mem[start..end) are further field lines. */
+  #answer(answer: Answer, start: number, end: number): void {
+    const record = this.record;
+    record.status = answer.status;
+    record.responseBytes = (this.down as Downstream).answer(answer, start, end, this.#request.at);
   }
 
   /** Whether content of the request can be taken now. */
@@ -392,7 +393,7 @@ export class Exchange implements TimerSink {
     if (head.status >= 500) cells.add(record.endpointBlock + ENDPOINT.ERRORS + BACKEND_ERROR.status5xx, 1);
     const edits = (this.backend as CompiledBackend).edits;
     if (edits !== null) edits.applyResponse(mem, head);
-    (this.down as Downstream).respond(head, this);
+    (this.down as Downstream).respond(head, edits === null ? null : edits.responseLines, this.#request.at);
   }
 
   responseBody(start: number, end: number, free: number): void {
@@ -485,8 +486,8 @@ export class Exchange implements TimerSink {
     if (down !== null && this.state === STATE.ANSWERING) {
       down.abort();
     } else if (down !== null) {
-      record.status = fault.status;
-      record.responseBytes = down.answer(fault, this.toHead);
+      const answer = TEXT_ANSWERS.of(fault);
+      if (answer !== null) this.#answer(answer, 0, 0);
     } else if (this.state !== STATE.ANSWERING) {
       record.status = CLIENT_CLOSED_REQUEST;
     }

@@ -1,13 +1,13 @@
 // A rule as the data plane uses it: everything that is the same for each of its requests is prepared here.
 
-import { LIMITS } from '../../base/limits.ts';
-import type { Filter, Key, RuleEntry, WeightedBackend } from '../../ir/ir.ts';
+import type { Action, Filter, Key, RuleEntry, WeightedBackend } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
 import { compileEdits, type Edits } from '../filter/edits.ts';
 import { CompiledRedirect } from '../filter/redirect.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { type Picker, splitPicker } from '../upstream/pick/picker.ts';
+import { ANSWER_BYTES, Answer, NO_BODY } from './answer.ts';
 
 export const ACTION = { FORWARD: 0, REDIRECT: 1, RESPOND: 2 } as const;
 
@@ -49,11 +49,9 @@ export class CompiledRule {
   readonly cells: RouteCells;
   /** ACTION */
   readonly action: number;
-  /** Of REDIRECT and RESPOND. */
-  readonly status: number;
+  /** Of REDIRECT (which adds Location) and RESPOND, else null. */
+  readonly answer: Answer | null;
   readonly redirect: CompiledRedirect | null;
-  /** Response edits of an answer by the rule itself. */
-  readonly edits: Edits | null;
   readonly requestTimeoutMs: number;
   readonly backendTimeoutMs: number;
   readonly clusters: readonly ClusterRef[];
@@ -72,8 +70,7 @@ export class CompiledRule {
     this.action =
       action.type === 'forward' ? ACTION.FORWARD : action.type === 'redirect' ? ACTION.REDIRECT : ACTION.RESPOND;
     this.redirect = action.type === 'redirect' ? new CompiledRedirect(action.redirect) : null;
-    this.status = action.type === 'redirect' ? action.redirect.status : action.type === 'respond' ? action.status : 0;
-    this.edits = action.type === 'forward' ? null : checkedEdits(compileEdits(entry.filters, []));
+    this.answer = action.type === 'forward' ? null : answerOf(action, entry.filters);
     const backends = action.type === 'forward' ? action.backends : [];
     this.#backends = backends.map(
       (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters),
@@ -91,11 +88,15 @@ export class CompiledRule {
   }
 }
 
+/** What a rule says that asks no backend, with what its filters add to responses. */
+function answerOf(action: Exclude<Action, { readonly type: 'forward' }>, filters: readonly Filter[]): Answer {
+  const status = action.type === 'redirect' ? action.redirect.status : action.status;
+  return new Answer(status, checkedEdits(compileEdits(filters, []))?.responseLines ?? null, NO_BODY, false);
+}
+
 /** A response head is written in one piece: what filters add must fit there besides the largest head. */
 function checkedEdits(edits: Edits | null): Edits | null {
-  const most = LIMITS.CORK_BYTES - 2 * LIMITS.HEAD_BYTES;
-  if (edits !== null && edits.responseSize > most) {
-    throw new Error(`response header filters add ${edits.responseSize} bytes, more than ${most}`);
-  }
+  const size = edits?.responseLines?.http1.size ?? 0;
+  if (size > ANSWER_BYTES) throw new Error(`response header filters add ${size} bytes, more than ${ANSWER_BYTES}`);
   return edits;
 }

@@ -1,9 +1,9 @@
 // How an exchange sees the two codecs it stands between. HTTP/1 implements each by a connection, HTTP/2 by a stream.
 
-import type { Fault } from '../../base/errors.ts';
 import type { Edits } from '../filter/edits.ts';
+import type { FieldLines } from '../filter/field-lines.ts';
 import type { Head } from '../head.ts';
-import type { Exchange } from './exchange.ts';
+import type { Answer } from './answer.ts';
 
 /** The client's side. What it writes is gathered until `flush`. */
 export interface Downstream {
@@ -21,8 +21,11 @@ export interface Downstream {
   resumeRequest(): void;
   /** An interim response (1xx) whose fields not dropped are relayed; nothing where the client cannot take one. */
   interim(head: Head): void;
-  /** The head of the final response: head's fields that are not dropped, and those that `exchange` adds. */
-  respond(head: Head, exchange: Exchange): void;
+  /**
+   * The head of the final response: head's fields that are not dropped, then those `added`. `uuidAt`: the request's UUID, for those
+   * that want it.
+   */
+  respond(head: Head, added: FieldLines | null, uuidAt: number): void;
   /** Content of the response, in mem[start..end); `free` bytes in front of it may be overwritten. */
   body(start: number, end: number, free: number): void;
   /** The trailer section [start, end) as BodyReader gave it. */
@@ -31,10 +34,11 @@ export interface Downstream {
   end(): void;
   /** Sends what was gathered; false when the client does not take it: pause the source until Exchange.onDownstreamDrained. */
   flush(): boolean;
-  /** An answer of the proxy's own, complete. Returns the bytes of its body. */
-  answer(fault: Fault, toHead: boolean): number;
-  /** A redirect, or a rule's own status, complete. `location` is in mem[start..end), none when start is end. */
-  answerStatus(status: number, start: number, end: number, exchange: Exchange): void;
+  /**
+   * An answer of the proxy's own, complete, with further field lines in mem[start..end), none when start is end. Returns the
+   * bytes of content that the client gets.
+   */
+  answer(answer: Answer, start: number, end: number, uuidAt: number): number;
   /** The response cannot be completed: ends it in the way that nobody takes for its end (RFC 9112 section 8). */
   abort(): void;
   /** The exchange is over: the connection (or stream) is the codec's again. */

@@ -27,7 +27,7 @@ function edited(filters: readonly Filter[], lines: readonly string[]): string[] 
   const message = request('h', '/', lines);
   const compiled = new Edits(filters);
   compiled.applyRequest(message.mem, message.head);
-  return [...forwarded(message), ...added(message, (at, uuid) => compiled.putRequestFields(message.mem, at, uuid))];
+  return [...forwarded(message), ...added(message, (at, uuid) => compiled.putRequestLines(message.mem, at, uuid))];
 }
 
 function added(message: Parsed, write: (at: number, uuidAt: number) => number): string[] {
@@ -87,7 +87,7 @@ test('filters apply in their order, those of the rule before those of the backen
   const compiled = compileEdits([onRequest({ a: '1' })], [onRequest({ A: '2' })]);
   const message = request('h', '/');
   assert.deepEqual(
-    added(message, (at, uuid) => compiled?.putRequestFields(message.mem, at, uuid) ?? at),
+    added(message, (at, uuid) => compiled?.putRequestLines(message.mem, at, uuid) ?? at),
     ['a: 2'],
   );
 });
@@ -108,7 +108,7 @@ test('response fields likewise', () => {
   compiled.applyResponse(message.mem, message.head);
   assert.deepEqual(forwarded(message), ['Content-Length: 0']);
   assert.deepEqual(
-    added(message, (at, uuid) => compiled.putResponseFields(message.mem, at, uuid)),
+    added(message, (at, uuid) => compiled.responseLines?.http1.put(message.mem, at, uuid) ?? at),
     ['server: rauta', 'X-Served-By: rauta'],
   );
 });
@@ -120,8 +120,8 @@ test('{{uuid}} is the UUID of the request, wherever it stands (docs/reference/te
     `X-Request-ID: ${UUID}`,
     `X-Trace: a=${UUID};b=${UUID}!`,
   ]);
-  assert.equal(new Edits(filters).usesUuid, true);
-  assert.equal(new Edits([onResponse({ a: '{{uuid}}' })]).usesUuid, true);
+  assert.equal(new Edits(filters).request?.added?.usesUuid, true);
+  assert.equal(new Edits([onResponse({ a: '{{uuid}}' })]).responseLines?.usesUuid, true);
 });
 
 test('what is not a template stands for itself', () => {
@@ -129,7 +129,7 @@ test('what is not a template stands for itself', () => {
   for (const value of values) {
     const filter = onRequest({ a: value });
     assert.deepEqual(edited([filter], []), ['Host: h', `a: ${value}`]);
-    assert.equal(new Edits([filter]).usesUuid, false);
+    assert.equal(new Edits([filter]).request?.added?.usesUuid, false);
   }
   assert.deepEqual(edited([onRequest({ a: '{{{uuid}}}' })], []), ['Host: h', `a: {${UUID}}`]);
 });
@@ -141,8 +141,11 @@ test('the announced sizes are what is written', () => {
     { type: 'rewrite', hostname: 'x.example', path: null },
   ]);
   const message = request('h', '/');
-  assert.equal(written(message, (at) => compiled.putRequestFields(message.mem, at, 0)).length, compiled.requestSize);
-  assert.equal(written(message, (at) => compiled.putResponseFields(message.mem, at, 0)).length, compiled.responseSize);
+  assert.equal(written(message, (at) => compiled.putRequestLines(message.mem, at, 0)).length, compiled.requestSize);
+  assert.equal(
+    written(message, (at) => compiled.responseLines?.http1.put(message.mem, at, 0) ?? at).length,
+    compiled.responseLines?.http1.size,
+  );
 });
 
 test('a value beyond ASCII goes out as UTF-8', () => {

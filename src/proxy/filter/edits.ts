@@ -4,6 +4,7 @@ import { bytesOf, put } from '../../base/bytes.ts';
 import type { Filter } from '../../ir/ir.ts';
 import { bitsOf, type Head, NAME } from '../head.ts';
 import { FieldEdits, FilterError } from './field-edits.ts';
+import type { FieldLines } from './field-lines.ts';
 import { PathEdit } from './path-edit.ts';
 
 /** PreciseHostname of the Gateway API: a DNS name, lower case, without wildcard. */
@@ -18,11 +19,11 @@ export class Edits {
   readonly hostname: Uint8Array | null;
   /** What the path becomes; null: it is kept. For `putTarget`. */
   readonly path: PathEdit | null;
-  /** Most bytes that `putRequestFields` and `putResponseFields` write. */
+  /** Bytes that `putRequestLines` writes. */
   readonly requestSize: number;
-  readonly responseSize: number;
-  /** Some field needs the request's UUID. */
-  readonly usesUuid: boolean;
+  /** What is added to the response; null for nothing. */
+  readonly responseLines: FieldLines | null;
+  readonly #requestLines: FieldLines | null;
   readonly #hostLine: Uint8Array;
 
   /** `filters` in their order: those of the rule, then those of the backend. Throws FilterError. */
@@ -41,9 +42,9 @@ export class Edits {
     this.path = path;
     this.hostname = hostname === null ? null : bytesOf(hostname);
     this.#hostLine = bytesOf(hostname === null ? '' : `Host: ${hostname}\r\n`);
-    this.requestSize = this.#hostLine.length + (this.request?.size ?? 0);
-    this.responseSize = this.response?.size ?? 0;
-    this.usesUuid = (this.request?.usesUuid ?? false) || (this.response?.usesUuid ?? false);
+    this.#requestLines = this.request?.added ?? null;
+    this.requestSize = this.#hostLine.length + (this.#requestLines?.http1.size ?? 0);
+    this.responseLines = this.response?.added ?? null;
   }
 
   /** Marks the fields of the request that are not forwarded. */
@@ -52,18 +53,18 @@ export class Edits {
     if (this.request !== null) this.request.apply(mem, head);
   }
 
-  /** Writes Host if it is rewritten, then the fields set and added. `uuidAt`: 36 bytes of UUID text, if `usesUuid`. */
-  putRequestFields(mem: Uint8Array, at: number, uuidAt: number): number {
+  /**
+   * Writes Host if it is rewritten, then the fields set and added, as the lines of a prepared request. `uuidAt`: where 36 bytes
+   * of UUID text are.
+   */
+  putRequestLines(mem: Uint8Array, at: number, uuidAt: number): number {
     const to = put(mem, at, this.#hostLine);
-    return this.request === null ? to : this.request.put(mem, to, uuidAt);
+    return this.#requestLines === null ? to : this.#requestLines.http1.put(mem, to, uuidAt);
   }
 
-  /** The same for the response. */
+  /** Marks the fields of the response that are not forwarded; `responseLines` are added by the codec of the client. */
   applyResponse(mem: Uint8Array, head: Head): void {
     if (this.response !== null) this.response.apply(mem, head);
-  }
-  putResponseFields(mem: Uint8Array, at: number, uuidAt: number): number {
-    return this.response === null ? at : this.response.put(mem, at, uuidAt);
   }
 }
 

@@ -1,11 +1,9 @@
 // Header edits of a rule, compiled: which fields of a head are not forwarded, and the prepared bytes that follow the rest.
 
-import { bytesOf, put } from '../../base/bytes.ts';
-import { move } from '../../base/memory.ts';
 import type { HeaderEdits } from '../../ir/ir.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
-import { Template, UUID_BYTES } from './template.ts';
+import { FieldLines } from './field-lines.ts';
 
 /** A filter that cannot be compiled; the message says which and why. */
 export class FilterError extends Error {
@@ -51,17 +49,12 @@ interface Edit {
 }
 
 export class FieldEdits {
-  /** Bytes that `put` writes, always the same number. */
-  readonly size: number;
-  /** Whether `put` needs a UUID. */
-  readonly usesUuid: boolean;
+  /** What is set and added, in the order of first mention; null when the edits only remove. */
+  readonly added: FieldLines | null;
   readonly #dropIds = new Uint8Array(256);
   readonly #dropOthers: readonly FieldName[];
   readonly #drops: boolean;
   readonly #touched: ReadonlySet<number>;
-  readonly #lines: Uint8Array;
-  /** Where in #lines the UUIDs stand. */
-  readonly #holes: Int32Array;
 
   /** Edits in the order of the filters; each applies set, add, remove. Throws FilterError. */
   constructor(side: Side, filters: readonly HeaderEdits[]) {
@@ -72,27 +65,8 @@ export class FieldEdits {
     this.#dropOthers = dropped.filter((name) => name.id === NAME.OTHER);
     this.#drops = dropped.length > 0;
     this.#touched = new Set(names.map((name) => name.id).filter((id) => id !== NAME.OTHER));
-
-    const parts: Uint8Array[] = [];
-    const holes: number[] = [];
-    let at = 0;
-    const append = (bytes: Uint8Array): void => {
-      parts.push(bytes);
-      at += bytes.length;
-    };
-    for (const { name, values } of edits.values()) {
-      for (const value of values) {
-        append(bytesOf(`${name}: `));
-        const template = new Template(value);
-        for (const hole of template.holes) holes.push(at + hole);
-        append(template.bytes);
-        append(bytesOf('\r\n'));
-      }
-    }
-    this.#lines = new Uint8Array(Buffer.concat(parts));
-    this.#holes = Int32Array.from(holes);
-    this.size = at;
-    this.usesUuid = holes.length > 0;
+    const lines = [...edits.values()].flatMap(({ name, values }) => values.map((value) => ({ name, value })));
+    this.added = lines.length === 0 ? null : new FieldLines(lines);
   }
 
   /**
@@ -115,16 +89,6 @@ export class FieldEdits {
       }
       for (let k = 0; k < others.length; k++) if ((others[k] as FieldName).is(mem, head, i)) head.drop(i);
     }
-  }
-
-  /** Writes the set and added field lines; `uuidAt` is where 36 bytes of UUID text are (used only if `usesUuid`). */
-  put(mem: Uint8Array, at: number, uuidAt: number): number {
-    const end = put(mem, at, this.#lines);
-    const holes = this.#holes;
-    for (let i = 0; i < holes.length; i++) {
-      move(mem, at + (holes[i] as number), uuidAt, uuidAt + UUID_BYTES);
-    }
-    return end;
   }
 }
 

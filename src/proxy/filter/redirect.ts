@@ -9,6 +9,8 @@ import { PathEdit, putTarget, targetBound } from './path-edit.ts';
 
 const HTTP = bytesOf('http://');
 const HTTPS = bytesOf('https://');
+const LOCATION = bytesOf('Location: ');
+const CRLF = bytesOf('\r\n');
 const COLON = 0x3a;
 
 export class CompiledRedirect {
@@ -27,10 +29,23 @@ export class CompiledRedirect {
     this.#path = redirect.path === null ? null : new PathEdit(redirect.path);
   }
 
-  /** Most bytes that `putLocation` writes. */
+  /** Most bytes that `putLocation` writes, and `putLine` but 16. */
   locationBound(head: Head): number {
     const host = this.#hostname === null ? head.hostEnd - head.hostStart : this.#hostname.length;
     return HTTPS.length + host + ':65535'.length + targetBound(head, this.#path);
+  }
+
+  /** `Location: ` and what putLocation writes, CRLF; bytes: locationBound + 16. */
+  putLine(
+    mem: Uint8Array,
+    at: number,
+    head: Head,
+    prefixLength: number,
+    secure: boolean,
+    listenerPort: number,
+  ): number {
+    const value = put(mem, at, LOCATION);
+    return put(mem, this.putLocation(mem, value, head, prefixLength, secure, listenerPort), CRLF);
   }
 
   /**

@@ -1,7 +1,8 @@
-// Answers of the proxy itself: one prepared per fault, and the head of others (redirects, a rule that responds).
+// Answers of the proxy itself (exchange/answer.ts) as HTTP/1.1 messages.
 
 import { bytesOf, put, putDecimal } from '../../base/bytes.ts';
-import { FAULTS, type Fault } from '../../base/errors.ts';
+import { move } from '../../base/memory.ts';
+import type { Answer } from '../exchange/answer.ts';
 import { CRLF, DATE_BYTES, putDate } from './write.ts';
 
 /** Reason phrases of RFC 9110 section 15 and RFC 6585; any other status has an empty one. */
@@ -46,74 +47,47 @@ function lineOf(status: number): Uint8Array {
   return line;
 }
 
-const CONTENT_LENGTH = bytesOf('\r\nContent-Length: ');
+const CONTENT_LENGTH = bytesOf('Content-Length: ');
 const CONNECTION_CLOSE = bytesOf('Connection: close\r\n');
+const LONGEST_REASON = 40;
+const FRAME_BYTES =
+  'HTTP/1.1 599 \r\nDate: '.length +
+  LONGEST_REASON +
+  DATE_BYTES +
+  CONTENT_LENGTH.length +
+  String(Number.MAX_SAFE_INTEGER).length +
+  CONNECTION_CLOSE.length +
+  3 * CRLF.length;
 
-/** What putAnswerHead writes at the most. */
-export const ANSWER_HEAD_BYTES = 160;
+/** What putAnswer writes at the most, besides `more`. */
+export function answerBound(answer: Answer): number {
+  return FRAME_BYTES + answer.body.length + (answer.fields === null ? 0 : answer.fields.http1.size);
+}
 
 /**
- * Status line, Date, Content-Length and, if `close`, Connection: close. The caller adds fields of its own, then CRLF, then the
- * body unless the request was HEAD. `contentLength` -1 writes no such field (1xx and 204 have none, RFC 9110 section 8.6).
- * Bytes: ANSWER_HEAD_BYTES.
- */
-export function putAnswerHead(
-  mem: Uint8Array,
-  at: number,
-  status: number,
-  wallMs: number,
-  contentLength: number,
-  close: boolean,
-): number {
-  let out = putDate(mem, put(mem, at, lineOf(status)), wallMs);
-  if (contentLength >= 0) out = putDecimal(mem, put(mem, out, CONTENT_LENGTH), contentLength);
-  out = put(mem, out, CRLF);
-  return close ? put(mem, out, CONNECTION_CLOSE) : out;
-}
-
-interface Prepared {
-  readonly line: Uint8Array;
-  /** From behind the date to the end of the head, without and with Connection: close. */
-  readonly rest: Uint8Array;
-  readonly restClose: Uint8Array;
-  readonly body: Uint8Array;
-}
-
-const prepared = new Map<Fault, Prepared>();
-let longest = 0;
-for (const fault of Object.values(FAULTS)) {
-  if (fault.status === 0) continue;
-  const body = bytesOf(`${fault.text}\n`);
-  const fields = `\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${body.length}\r\n`;
-  const answer: Prepared = {
-    line: lineOf(fault.status),
-    rest: bytesOf(`${fields}\r\n`),
-    restClose: bytesOf(`${fields}Connection: close\r\n\r\n`),
-    body,
-  };
-  prepared.set(fault, answer);
-  longest = Math.max(longest, answer.line.length + DATE_BYTES + answer.restClose.length + body.length);
-}
-
-/** What putAnswer writes at the most. */
-export const ANSWER_BYTES: number = longest;
-
-/**
- * The whole answer for a fault: short text/plain, Connection: close if `close`, no body if `toHead` (the fields stay as they would
- * be for GET, RFC 9110 section 9.3.2). Writes nothing for a fault that nobody is left to be told of (status 0).
- * Bytes: ANSWER_BYTES.
+ * The whole answer: Date, its fields, the further field lines mem[start..end), a length where the status may have one (RFC 9110
+ * section 8.6), Connection: close if `close`, no body if `toHead` (the fields stay as they would be for GET, section 9.3.2).
+ * `uuidAt`: the request's UUID. Bytes: answerBound + (end - start).
  */
 export function putAnswer(
   mem: Uint8Array,
   at: number,
-  fault: Fault,
+  answer: Answer,
+  start: number,
+  end: number,
+  uuidAt: number,
   wallMs: number,
   close: boolean,
   toHead: boolean,
 ): number {
-  const answer = prepared.get(fault);
-  if (answer === undefined) return at;
-  const out = putDate(mem, put(mem, at, answer.line), wallMs);
-  const head = put(mem, out, close ? answer.restClose : answer.rest);
-  return toHead ? head : put(mem, head, answer.body);
+  const { status, fields, body } = answer;
+  let out = put(mem, putDate(mem, put(mem, at, lineOf(status)), wallMs), CRLF);
+  if (fields !== null) out = fields.http1.put(mem, out, uuidAt);
+  if (start < end) out = move(mem, out, start, end);
+  if (status >= 200 && status !== 204 && status !== 304) {
+    out = put(mem, putDecimal(mem, put(mem, out, CONTENT_LENGTH), body.length), CRLF);
+  }
+  if (close) out = put(mem, out, CONNECTION_CLOSE);
+  out = put(mem, out, CRLF);
+  return toHead ? out : put(mem, out, body);
 }

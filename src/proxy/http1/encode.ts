@@ -78,7 +78,7 @@ function putHead(
     uuidAt,
     edits === null ? null : edits.request,
   );
-  if (edits !== null) out = edits.putRequestFields(mem, out, uuidAt);
+  if (edits !== null) out = edits.putRequestLines(mem, out, uuidAt);
   if (head.teTrailers) out = put(mem, out, TE_TRAILERS);
   return put(mem, out, CRLF);
 }

@@ -4,17 +4,18 @@
 import { bytesOf, put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { move } from '../../base/memory.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
+import type { Answer } from '../exchange/answer.ts';
 import type { Core } from '../exchange/core.ts';
 import { countLimit } from '../exchange/counts.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Downstream } from '../exchange/sides.ts';
-import { BODY, bitsOf, type Head, NAME } from '../head.ts';
+import type { FieldLines } from '../filter/field-lines.ts';
+import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
-import { ANSWER_BYTES, ANSWER_HEAD_BYTES, putAnswer, putAnswerHead } from './answer.ts';
+import { answerBound, putAnswer } from './answer.ts';
 import { BODY_STATE, BodyReader } from './body.ts';
 import { putTrailers } from './encode.ts';
 import { parseRequest } from './request.ts';
@@ -49,7 +50,6 @@ const CONNECTION_CLOSE = bytesOf('Connection: close\r\n');
 const CONNECTION_KEEP_ALIVE = bytesOf('Connection: keep-alive\r\n');
 const TRANSFER_ENCODING = bytesOf('Transfer-Encoding: chunked\r\n');
 const DATE = bytesOf('Date: ');
-const LOCATION = bytesOf('Location: ');
 const HEAD_ADDED =
   CONNECTION_KEEP_ALIVE.length + TRANSFER_ENCODING.length + DATE.length + DATE_BYTES + 2 * CRLF.length + 16;
 
@@ -82,6 +82,8 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
   /** Of the request: its version, and whether the client wants to go on. */
   #version = 11;
   #keepAlive = true;
+  /** It is HEAD: no content answers it. */
+  #toHead = false;
   /** Bytes of its content that came with its head and are skipped when nobody wants them. */
   #skippable = 0;
   #requestDone = true;
@@ -235,6 +237,7 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     this.#exchange = exchange;
     this.#version = head.version;
     this.#keepAlive = head.keepAlive;
+    this.#toHead = head.method === METHOD.HEAD;
     this.#requestDone = bodyKind === BODY.NONE;
     this.#skippable = bodyKind === BODY.LENGTH && length <= end - bodyStart ? length : 0;
     exchange.chunked = bodyKind === BODY.CHUNKED;
@@ -315,6 +318,7 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     this.#state = WAIT;
     this.#version = 11;
     this.#keepAlive = false;
+    this.#toHead = false;
     this.#requestDone = false;
     exchange.refuse(this, fault);
   }
@@ -360,11 +364,9 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     transport.uncork();
   }
 
-  respond(head: Head, exchange: Exchange): void {
+  respond(head: Head, added: FieldLines | null, uuidAt: number): void {
     const { io, mem, draining } = this.#core;
     const transport = this.#transport;
-    const edits = exchange.backend === null ? null : exchange.backend.edits;
-    const added = edits === null ? 0 : edits.responseSize;
     let chunk = false;
     let framing = head.body;
     if (framing === BODY.UNTIL_CLOSE && this.#version > 10) {
@@ -382,7 +384,7 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     this.#closing = !keep;
     const date = head.find(NAME.DATE);
     const dated = date >= 0 && !head.dropped(date);
-    if (dated && keep && added === 0 && !chunk && this.#version > 10) {
+    if (dated && keep && added === null && !chunk && this.#version > 10) {
       // Nothing to insert: the head goes on where it stands, and content that is behind it with it.
       const start = stripResponseInPlace(mem, head);
       if (start >= 0) {
@@ -390,9 +392,9 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
         return;
       }
     }
-    let at = transport.reserve(head.end - head.start + added + HEAD_ADDED);
+    let at = transport.reserve(head.end - head.start + (added === null ? 0 : added.http1.size) + HEAD_ADDED);
     at = copyFields(mem, putStatusLine(mem, at, head), head);
-    if (edits !== null) at = edits.putResponseFields(mem, at, exchange.uuidAt);
+    if (added !== null) at = added.http1.put(mem, at, uuidAt);
     if (chunk) at = put(mem, at, TRANSFER_ENCODING);
     // RFC 9110 section 6.6.1: a recipient with a clock adds the Date that is missing.
     if (!dated) at = put(mem, putDate(mem, put(mem, at, DATE), io.wallMs), CRLF);
@@ -438,35 +440,16 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
     return !this.#transport.congested;
   }
 
-  answer(fault: Fault, toHead: boolean): number {
-    const transport = this.#transport;
-    // Nothing that follows a request which could not be understood can be trusted to be one.
-    if (fault.source === 'downstream') this.#keepAlive = false;
-    const close = this.#mustClose();
-    const at = transport.reserve(ANSWER_BYTES);
-    transport.commit(putAnswer(this.#core.mem, at, fault, this.#core.io.wallMs, close, toHead));
-    transport.uncork();
-    return toHead ? 0 : fault.text.length + 1;
-  }
-
-  answerStatus(status: number, start: number, end: number, exchange: Exchange): void {
+  answer(answer: Answer, start: number, end: number, uuidAt: number): number {
     const { io, mem } = this.#core;
     const transport = this.#transport;
+    const toHead = this.#toHead;
+    if (answer.closes) this.#keepAlive = false;
     const close = this.#mustClose();
-    const edits = exchange.rule === null ? null : exchange.rule.edits;
-    if (edits !== null) {
-      // No field of a head is there to be dropped.
-      exchange.core.response.count = 0;
-      edits.applyResponse(mem, exchange.core.response);
-    }
-    const more = end - start + LOCATION.length + (edits === null ? 0 : edits.responseSize) + 2 * CRLF.length;
-    let at = transport.reserve(ANSWER_HEAD_BYTES + CONNECTION_KEEP_ALIVE.length + more);
-    at = putAnswerHead(mem, at, status, io.wallMs, status < 200 || status === 204 ? -1 : 0, close);
-    if (!close && this.#version === 10) at = put(mem, at, CONNECTION_KEEP_ALIVE);
-    if (start < end) at = put(mem, move(mem, put(mem, at, LOCATION), start, end), CRLF);
-    if (edits !== null) at = edits.putResponseFields(mem, at, exchange.uuidAt);
-    transport.commit(put(mem, at, CRLF));
+    const at = transport.reserve(answerBound(answer) + end - start);
+    transport.commit(putAnswer(mem, at, answer, start, end, uuidAt, io.wallMs, close, toHead));
     transport.uncork();
+    return toHead ? 0 : answer.body.length;
   }
 
   /** Whether an answer of our own ends the connection: also when content of its request is still to come. */
