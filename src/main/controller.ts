@@ -18,6 +18,9 @@ import {
 } from '../native/index.ts';
 import { CellBook } from '../publish/cells.ts';
 import { type Downstream, Publisher } from '../publish/publisher.ts';
+import { Channel, type ChannelOwner } from '../stream/channel.ts';
+import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from '../stream/frames.ts';
+import { type FromController, PROTOCOL, type ToController } from '../stream/messages.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
 import { LogWriter } from './log-writer.ts';
@@ -28,15 +31,12 @@ import { CHANNEL_FD } from './process.ts';
 import { Resources } from './resources.ts';
 import { mapSegment } from './segments.ts';
 import type { ControllerState } from './state.ts';
-import { Channel, type ChannelOwner } from './stream/channel.ts';
-import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from './stream/frames.ts';
-import type { FromController, ToController } from './stream/messages.ts';
 import { ControllerView } from './view.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
 
 class Controller implements ChannelOwner, Downstream {
-  readonly #channel: Channel;
+  readonly #channel: Channel<FromController>;
   readonly #numbers = new Numbers();
   readonly #rings: RingReader[] = [];
   readonly #snapshot = new Map<string, Buffer>();
@@ -58,11 +58,11 @@ class Controller implements ChannelOwner, Downstream {
 
   constructor(io: NativeIo) {
     this.#channel = new Channel(io, io.adopt(CHANNEL_FD), this);
-    this.#say({ type: 'hello' });
+    this.#say({ type: 'hello', protocol: PROTOCOL });
   }
 
   onFrame(frame: Frame): void {
-    if (frame.type === FRAME.MESSAGE) this.#onMessage(JSON.parse(frame.body.toString()) as ToController);
+    if (frame.type === FRAME.MESSAGE) this.#onMessage(JSON.parse(frame.body.toString()) as ToController<Options>);
     else if (frame.type === FRAME.PUT) {
       const { key, value } = decodePut(frame.body);
       this.#snapshot.set(key, value);
@@ -75,11 +75,11 @@ class Controller implements ChannelOwner, Downstream {
     process.exit(EXIT.ok);
   }
 
-  #onMessage(message: ToController): void {
+  #onMessage(message: ToController<Options>): void {
     const state = this.#state;
     switch (message.type) {
       case 'options':
-        this.#options = message.options as Options;
+        this.#options = message.options;
         this.#log = stderrLogger(this.#options.logLevel, this.#options.logFormat === 'json');
         break;
       case 'slot':
@@ -125,6 +125,10 @@ class Controller implements ChannelOwner, Downstream {
       case 'stop':
         this.#writer?.flush();
         this.#say({ type: 'flushed' });
+        break;
+      case 'retire':
+        this.#writer?.flush();
+        this.#say({ type: 'retired' });
         break;
     }
   }

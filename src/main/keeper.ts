@@ -6,14 +6,14 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { STATE_PREFIX } from '../ir/ir.ts';
 import { type NativeIo, openNative, Reactor } from '../native/index.ts';
+import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from '../stream/frames.ts';
+import { type FromController, PROTOCOL, type SocketWish, type ToController } from '../stream/messages.ts';
+import { Snapshot } from '../stream/snapshot.ts';
 import { Backoff } from './backoff.ts';
 import type { Options } from './options.ts';
 import { type Child, startChild } from './process.ts';
 import { type Slot, Slots, type WorkerProcess } from './slots.ts';
 import { type OpenSocket, Sockets } from './sockets.ts';
-import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from './stream/frames.ts';
-import type { FromController, SocketWish, ToController } from './stream/messages.ts';
-import { Snapshot } from './stream/snapshot.ts';
 import { Takeover } from './takeover.ts';
 
 const KEEPER_ARENA_BYTES = 64 * 1024 * 1024;
@@ -45,7 +45,7 @@ export class Keeper {
   readonly #closing = new Map<string, { socket: OpenSocket; waiting: Set<WorkerProcess> | null }>();
   readonly #takeover: Takeover | null;
 
-  #controller: Child | null = null;
+  #controller: Child<ToController<Options>> | null = null;
   readonly #controllerBackoff = new Backoff();
   #phase: 'starting' | 'serving' | 'draining' | 'stopping' = 'starting';
   /** The listening sockets are being let go of: no revision opens one again. */
@@ -118,7 +118,7 @@ export class Keeper {
   // ---- the controller
 
   #startController(): void {
-    const child = startChild(this.#io, 'controller', {
+    const child = startChild<ToController<Options>>(this.#io, 'controller', {
       onFrame: (frame) => this.#onFrame(frame),
       onClosed: () => {},
     });
@@ -152,7 +152,7 @@ export class Keeper {
     });
   }
 
-  #tell(message: ToController, fds: readonly number[] = []): void {
+  #tell(message: ToController<Options>, fds: readonly number[] = []): void {
     this.#controller?.channel.message(message, fds);
   }
 
@@ -186,7 +186,14 @@ export class Keeper {
   #onMessage(message: FromController): void {
     switch (message.type) {
       case 'hello':
-        this.#welcome();
+        if (message.protocol === PROTOCOL) this.#welcome();
+        else {
+          this.#log.error('a controller of another version, killing it: replace the whole program', {
+            protocol: message.protocol,
+            expected: PROTOCOL,
+          });
+          this.#controller?.process.kill('SIGKILL');
+        }
         break;
       case 'sockets':
         if (this.#incoming !== null) this.#incoming.sockets = message.sockets;
@@ -203,7 +210,9 @@ export class Keeper {
         break;
       case 'flushed':
         if (this.#phase === 'stopping') this.#finish();
-        else this.#controller?.process.kill('SIGKILL');
+        break;
+      case 'retired':
+        this.#controller?.process.kill('SIGKILL');
         break;
     }
   }
@@ -213,7 +222,7 @@ export class Keeper {
 
   /** The predecessor is gone: a controller that is started now can have its ports. */
   #showAdmin(): void {
-    if (this.#adminHidden && this.#controller !== null) this.#tell({ type: 'stop' });
+    if (this.#adminHidden && this.#controller !== null) this.#tell({ type: 'retire' });
   }
 
   /** Gives a controller that just started everything that outlived the one before. */
@@ -398,7 +407,7 @@ export class Keeper {
     if (reverted === null) return;
     this.#quarantined = revision;
     this.#log.error('revision is quarantined: workers died of it, new ones get the one before', { revision });
-    this.#tell({ type: 'quarantined', revision, serving: this.#snapshot.revision });
+    this.#tell({ type: 'quarantined', revision });
   }
 
   #tick(): void {

@@ -3,11 +3,11 @@
 import type { ClusterEntry } from '../ir/ir.ts';
 import type { CellBook } from '../publish/cells.ts';
 import { endpointOwner } from '../publish/publisher.ts';
+import type { WorkerState } from '../stream/messages.ts';
 import { METRICS } from '../telemetry/catalogue.ts';
 import type { Cells } from '../telemetry/cells.ts';
 import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition } from '../telemetry/exposition.ts';
 import { BACKEND_ERRORS, CELL, ENDPOINT } from '../telemetry/layout.ts';
-import type { WorkerState } from './stream/messages.ts';
 
 /** What the controller knows besides the cells. */
 export interface ControllerNumbers {

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type NativeIo, socketPair } from '../native/index.ts';
-import { Channel, type ChannelOwner } from './stream/channel.ts';
+import { Channel, type ChannelOwner } from '../stream/channel.ts';
 
 export const CHANNEL_FD = 3;
 export type ChildRole = 'controller' | 'worker';
@@ -20,16 +20,16 @@ export function childArgv(role: ChildRole | 'compile'): string[] {
 /** All that workers get of our environment: where compiled code is. */
 const KEPT = 'RAUTA_COMPILE_CACHE';
 
-export interface Child {
+export interface Child<Out> {
   readonly process: ChildProcess;
-  readonly channel: Channel;
+  readonly channel: Channel<Out>;
 }
 
 /**
  * Starts `role` in a session of its own, so that a terminal's Ctrl-C reaches the keeper alone.
  * Workers get an empty environment but for KEPT; the controller keeps ours (HOME, KUBECONFIG, resolver settings).
  */
-export function startChild(io: NativeIo, role: ChildRole, owner: ChannelOwner): Child {
+export function startChild<Out>(io: NativeIo, role: ChildRole, owner: ChannelOwner): Child<Out> {
   const [ours, theirs] = socketPair(io);
   const child = spawn(process.execPath, childArgv(role), {
     stdio: ['ignore', role === 'controller' ? 'inherit' : 'ignore', 'inherit', io.fdOf(theirs)],
@@ -37,5 +37,5 @@ export function startChild(io: NativeIo, role: ChildRole, owner: ChannelOwner): 
     detached: true,
   });
   io.close(theirs);
-  return { process: child, channel: new Channel(io, ours, owner) };
+  return { process: child, channel: new Channel<Out>(io, ours, owner) };
 }

@@ -4,18 +4,18 @@
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { createShared, type NativeIo } from '../native/index.ts';
+import { FRAME, type Frame } from '../stream/frames.ts';
+import { type FromWorker, PROTOCOL, type ToWorker, type WorkerSettings, type WorkerState } from '../stream/messages.ts';
+import { Outbox } from '../stream/outbox.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { ringBytes } from '../telemetry/log-ring.ts';
 import { Backoff } from './backoff.ts';
 import { type Child, startChild } from './process.ts';
 import { CELLS_BYTES, mapSegment } from './segments.ts';
-import { FRAME, type Frame } from './stream/frames.ts';
-import type { FromWorker, ToWorker, WorkerSettings, WorkerState } from './stream/messages.ts';
-import { Outbox } from './stream/outbox.ts';
 
 /** A process that is, or can become, the worker of a slot. */
 export interface WorkerProcess {
-  readonly child: Child;
+  readonly child: Child<ToWorker>;
   slot: Slot | null;
   loaded: boolean;
   acked: number;
@@ -160,7 +160,7 @@ export class Slots {
 
   #start(slot: Slot | null): WorkerProcess {
     const worker: { -readonly [K in keyof WorkerProcess]: WorkerProcess[K] } = {
-      child: null as unknown as Child,
+      child: null as unknown as Child<ToWorker>,
       slot,
       loaded: false,
       acked: 0,
@@ -187,7 +187,16 @@ export class Slots {
     if (frame.type !== FRAME.MESSAGE) return;
     const message = JSON.parse(frame.body.toString()) as FromWorker;
     switch (message.type) {
-      case 'loaded':
+      case 'hello':
+        if (message.protocol !== PROTOCOL) {
+          this.#log.error('a worker of another version, killing it: replace the whole program', {
+            pid: worker.child.process.pid,
+            protocol: message.protocol,
+            expected: PROTOCOL,
+          });
+          worker.child.process.kill('SIGKILL');
+          break;
+        }
         worker.loaded = true;
         if (worker.slot !== null) this.#assign(worker, worker.slot);
         else this.#log.debug('a spare worker waits', { pid: worker.child.process.pid });

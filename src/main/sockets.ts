@@ -5,7 +5,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
 import { admitNew, errnoName, holdNew, type NativeIo } from '../native/index.ts';
-import type { SocketWish } from './stream/messages.ts';
+import type { SocketWish } from '../stream/messages.ts';
 
 /** The machine has no such address family. */
 const EAFNOSUPPORT = 97;

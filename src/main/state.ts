@@ -1,6 +1,6 @@
 // What the keeper tells the controller while it runs.
 
-import type { WorkerState } from './stream/messages.ts';
+import type { WorkerState } from '../stream/messages.ts';
 
 export interface ControllerState {
   acked: number;

@@ -8,9 +8,9 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { ERRNO, type Handle, NO_HANDLE, type ReadySink } from '../io/io.ts';
 import { errnoName, type NativeIo } from '../native/index.ts';
-import { Channel } from './stream/channel.ts';
-import { FRAME, type Frame } from './stream/frames.ts';
-import type { FromPredecessor, FromSuccessor } from './stream/messages.ts';
+import { Channel } from '../stream/channel.ts';
+import { FRAME, type Frame } from '../stream/frames.ts';
+import type { FromPredecessor, FromSuccessor } from '../stream/messages.ts';
 
 const ENOENT = 2;
 const PRIVATE = 0o177;
@@ -33,8 +33,8 @@ export class Takeover implements ReadySink {
   readonly #path: string;
   readonly #owner: TakeoverOwner;
   #listener: Handle = NO_HANDLE;
-  #predecessor: Channel | null = null;
-  #successor: Channel | null = null;
+  #predecessor: Channel<FromSuccessor> | null = null;
+  #successor: Channel<FromPredecessor> | null = null;
   #begin: (() => void) | null = null;
 
   constructor(io: NativeIo, log: Logger, path: string, owner: TakeoverOwner) {
@@ -62,13 +62,12 @@ export class Takeover implements ReadySink {
       return;
     }
     this.#begin = begin;
-    const channel = new Channel(this.#io, handle, {
+    const channel = new Channel<FromSuccessor>(this.#io, handle, {
       onFrame: (frame) => this.#fromPredecessor(channel, frame),
       onClosed: () => this.#lost(),
     });
     this.#predecessor = channel;
-    const ask: FromSuccessor = { type: 'take' };
-    channel.message(ask);
+    channel.message({ type: 'take' });
     setTimeout(() => {
       if (this.#begin === null) return;
       this.#log.warn('the running program does not hand over, going on without it', { path: this.#path });
@@ -83,8 +82,7 @@ export class Takeover implements ReadySink {
       this.#listen();
       return;
     }
-    const ready: FromSuccessor = { type: 'ready' };
-    this.#predecessor.message(ready);
+    this.#predecessor.message({ type: 'ready' });
   }
 
   /** Nobody can take over any more. */
@@ -106,7 +104,7 @@ export class Takeover implements ReadySink {
         this.#io.close(handle);
         continue;
       }
-      const channel = new Channel(this.#io, handle, {
+      const channel = new Channel<FromPredecessor>(this.#io, handle, {
         onFrame: (frame) => this.#fromSuccessor(channel, frame),
         onClosed: () => {
           this.#successor = null;
@@ -119,32 +117,29 @@ export class Takeover implements ReadySink {
     }
   }
 
-  #fromSuccessor(channel: Channel, frame: Frame): void {
+  #fromSuccessor(channel: Channel<FromPredecessor>, frame: Frame): void {
     const message = messageOf<FromSuccessor>(frame);
     if (message?.type === 'take') {
       let count = 0;
       for (const { address, port, handles } of this.#owner.listening()) {
         for (const handle of handles) {
-          const one: FromPredecessor = { type: 'inherit', address, port };
-          channel.message(one, [this.#io.fdOf(handle)]);
+          channel.message({ type: 'inherit', address, port }, [this.#io.fdOf(handle)]);
           count++;
         }
       }
-      const all: FromPredecessor = { type: 'inherited' };
-      channel.message(all);
+      channel.message({ type: 'inherited' });
       this.#log.info('a successor takes the listening sockets over', { sockets: count });
     } else if (message?.type === 'ready') {
       // The path is the successor's now; the channel stays, so that it sees when we end.
       this.#io.close(this.#listener);
       this.#listener = NO_HANDLE;
       remove(this.#path);
-      const leaving: FromPredecessor = { type: 'leaving' };
-      channel.message(leaving);
+      channel.message({ type: 'leaving' });
       this.#owner.onSucceeded();
     }
   }
 
-  #fromPredecessor(channel: Channel, frame: Frame): void {
+  #fromPredecessor(channel: Channel<FromSuccessor>, frame: Frame): void {
     const message = messageOf<FromPredecessor>(frame);
     if (message?.type === 'inherit') {
       this.#owner.onInherited(message.address, message.port, this.#io.adopt(channel.takeFd()));

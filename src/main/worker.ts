@@ -19,6 +19,9 @@ import {
   setParentDeathSignal,
 } from '../native/index.ts';
 import { Engine } from '../proxy/engine.ts';
+import { Channel, type ChannelOwner } from '../stream/channel.ts';
+import { decodePut, FRAME, type Frame } from '../stream/frames.ts';
+import { type FromWorker, PROTOCOL, type ToWorker, type WorkerSettings } from '../stream/messages.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
@@ -26,9 +29,6 @@ import { Recorder } from '../telemetry/recorder.ts';
 import { stderrLogger } from './logger.ts';
 import { CHANNEL_FD } from './process.ts';
 import { mapSegment } from './segments.ts';
-import { Channel, type ChannelOwner } from './stream/channel.ts';
-import { decodePut, FRAME, type Frame } from './stream/frames.ts';
-import type { FromWorker, ToWorker, WorkerSettings } from './stream/messages.ts';
 
 const HEARTBEAT = 0;
 
@@ -42,7 +42,7 @@ interface Revision {
 
 class Worker implements ChannelOwner, TimerSink {
   readonly #io: NativeIo;
-  readonly #channel: Channel;
+  readonly #channel: Channel<FromWorker>;
   #log: Logger;
   #engine: Engine | null = null;
   #cells: Cells = Cells.local();
@@ -59,7 +59,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#io = io;
     this.#log = stderrLogger('info', true);
     this.#channel = new Channel(io, io.adopt(CHANNEL_FD), this);
-    this.#say({ type: 'loaded' });
+    this.#say({ type: 'hello', protocol: PROTOCOL });
   }
 
   onFrame(frame: Frame): void {

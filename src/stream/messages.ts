@@ -1,6 +1,13 @@
 // What the processes say to each other besides entries. Plain data; `type` tells which.
 
-import type { Level } from '../../base/log.ts';
+import type { Level } from '../base/log.ts';
+
+/**
+ * Version of the stream between keeper, controller and workers: of its frames and messages. Whoever connects says in its
+ * `hello` which one it speaks; another one than the keeper's is refused. It changes when an old program's keeper could
+ * misunderstand a child that is started from newer files.
+ */
+export const PROTOCOL = 1;
 
 /** A listening socket that a revision asks for. */
 export interface SocketWish {
@@ -31,24 +38,26 @@ export interface WorkerState {
 
 /** Controller -> keeper. */
 export type FromController =
-  | { readonly type: 'hello' }
+  | { readonly type: 'hello'; readonly protocol: number }
   /** Sockets of the revision being sent; the keeper opens and closes what differs when it is committed. */
   | { readonly type: 'sockets'; readonly sockets: readonly SocketWish[] }
   | { readonly type: 'logLevel'; readonly level: Level }
   /** Cannot go on: the program ends with this code. */
   | { readonly type: 'fatal'; readonly code: number; readonly message: string }
-  /** Everything in the log rings was written. */
-  | { readonly type: 'flushed' };
+  /** The answer to `stop`: everything in the log rings was written. */
+  | { readonly type: 'flushed' }
+  /** The answer to `retire`: what was read of the log rings was written, the next one may go on there. */
+  | { readonly type: 'retired' };
 
-/** Keeper -> controller. */
-export type ToController =
-  /** Options, then one `slot` per worker slot (descriptors: cells, ring), then the snapshot as a full revision, then `welcome`. */
-  | { readonly type: 'options'; readonly options: unknown }
+/** Keeper -> controller. `Options`: what the program was started with, which the stream only carries. */
+export type ToController<Options> =
+  /** Options, then one `slot` per worker slot (descriptors: cells, ring), then the snapshot as entries, then `welcome`. */
+  | { readonly type: 'options'; readonly options: Options }
   | { readonly type: 'slot'; readonly slot: number }
   | { readonly type: 'welcome'; readonly revision: number }
   | { readonly type: 'acked'; readonly revision: number }
   | { readonly type: 'refused'; readonly slot: number; readonly revision: number; readonly reason: string }
-  | { readonly type: 'quarantined'; readonly revision: number; readonly serving: number }
+  | { readonly type: 'quarantined'; readonly revision: number }
   | { readonly type: 'workers'; readonly workers: readonly WorkerState[]; readonly storm: boolean }
   | { readonly type: 'restarted'; readonly cause: 'exit' | 'stalled' }
   /** Of the sockets of a revision: which could not be opened and why; an empty list when all are open. */
@@ -60,7 +69,10 @@ export type ToController =
   | { readonly type: 'reread' }
   | { readonly type: 'reopenLogs' }
   | { readonly type: 'draining' }
-  | { readonly type: 'stop' };
+  /** The program ends: write what is left in the log rings. */
+  | { readonly type: 'stop' }
+  /** Make way for another controller of the same program. */
+  | { readonly type: 'retire' };
 
 /** Keeper -> worker. */
 export type ToWorker =
@@ -75,7 +87,7 @@ export type ToWorker =
 /** Worker -> keeper. */
 export type FromWorker =
   /** Loaded and waiting for a slot. */
-  | { readonly type: 'loaded' }
+  | { readonly type: 'hello'; readonly protocol: number }
   | { readonly type: 'ack'; readonly revision: number }
   | { readonly type: 'nack'; readonly revision: number; readonly reason: string }
   /** No longer accepts from this socket, and took what waited in it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LIMITS } from '../../base/limits.ts';
+import { LIMITS } from '../base/limits.ts';
 import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, FrameDecoder } from './frames.ts';
 import { Snapshot } from './snapshot.ts';
 

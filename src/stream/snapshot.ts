@@ -1,7 +1,7 @@
 // The keeper's memory of the configuration: opaque values by key, with enough history to give a new worker the revision
 // before one that killed two workers.
 
-import { LIMITS } from '../../base/limits.ts';
+import { LIMITS } from '../base/limits.ts';
 
 type Change = ReadonlyMap<string, Buffer | null>;
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LIMITS } from '../../base/limits.ts';
-import { openNative, socketPair } from '../../native/index.ts';
+import { LIMITS } from '../base/limits.ts';
+import { openNative, socketPair } from '../native/index.ts';
 import { Channel } from './channel.ts';
 import { decodePut, encodeJson, encodePut, FRAME } from './frames.ts';
 import { Outbox } from './outbox.ts';

@@ -1,8 +1,8 @@
 // A unix socket between two of our processes: frames both ways, with descriptors beside them.
 
-import { LIMITS } from '../../base/limits.ts';
-import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../../io/io.ts';
-import { type NativeIo, recvMessage, sendMessage } from '../../native/index.ts';
+import { LIMITS } from '../base/limits.ts';
+import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../io/io.ts';
+import { type NativeIo, recvMessage, sendMessage } from '../native/index.ts';
 import { encodeJson, FRAME, type Frame, FrameDecoder } from './frames.ts';
 
 export interface ChannelOwner {
@@ -11,13 +11,24 @@ export interface ChannelOwner {
   onClosed(reason: string): void;
 }
 
+/** The sending half of a channel: what most of the program needs of it. `Out`: the messages that go this way. */
+export interface Link<Out> {
+  /** Bytes not yet taken by the other side. */
+  readonly queued: number;
+  readonly open: boolean;
+  message(value: Out, fds?: readonly number[]): void;
+  /** Whole frames. */
+  send(bytes: Buffer, fds?: readonly number[]): void;
+  close(): void;
+}
+
 interface Waiting {
   readonly bytes: Buffer;
   readonly fds: readonly number[];
   sent: number;
 }
 
-export class Channel implements ReadySink {
+export class Channel<Out> implements Link<Out>, ReadySink {
   readonly #io: NativeIo;
   readonly #handle: Handle;
   readonly #owner: ChannelOwner;
@@ -38,7 +49,6 @@ export class Channel implements ReadySink {
     if (watched < 0) throw new Error(`cannot watch a channel: errno ${-watched}`);
   }
 
-  /** Bytes not yet taken by the other side. */
   get queued(): number {
     return this.#queued;
   }
@@ -53,7 +63,7 @@ export class Channel implements ReadySink {
     return fd;
   }
 
-  message(value: unknown, fds: readonly number[] = []): void {
+  message(value: Out, fds: readonly number[] = []): void {
     this.send(encodeJson(FRAME.MESSAGE, value), fds);
   }
 
