@@ -1,17 +1,23 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { after, test } from 'node:test';
+import { LIMITS } from '../base/limits.ts';
 import type { Level } from '../base/log.ts';
 import type { RequestFilter } from '../telemetry/recent.ts';
+import { Renderings } from './renderings.ts';
 import { type AdminOptions, AdminServer } from './server.ts';
 import type { View } from './view.ts';
 
 class Fake implements View {
   isReady = true;
+  reason = 'draining';
+  objects: unknown = [];
+  configs = 0;
   level: Level = 'info';
   filter: RequestFilter | null = null;
   ready(): { ready: boolean; reason: string } {
-    return { ready: this.isReady, reason: 'draining' };
+    return { ready: this.isReady, reason: this.reason };
   }
   metrics(): string {
     return 'rauta_connections 1\n';
@@ -21,7 +27,8 @@ class Fake implements View {
     return [{ method: 'GET', path: '/\u001b[1m', status: 200, duration_ms: 12, flags: '', endpoint: '10.0.1.42:8080' }];
   }
   config(): unknown {
-    return { objects: [] };
+    this.configs++;
+    return { objects: this.objects };
   }
   problems(): [] {
     return [];
@@ -48,16 +55,13 @@ after(() => {
   for (const s of open) s.close();
 });
 
-async function start(options: Partial<AdminOptions> = {}): Promise<{ view: Fake; port: number }> {
+async function start(
+  options: Partial<AdminOptions> = {},
+  renderings = new Renderings(),
+): Promise<{ view: Fake; port: number }> {
   const view = new Fake();
-  const server = new AdminServer(view, {
-    host: '127.0.0.1',
-    port: 0,
-    allowedHosts: [],
-    token: null,
-    readOnly: false,
-    ...options,
-  });
+  const settings = { host: '127.0.0.1', port: 0, allowedHosts: [], token: () => null, readOnly: false, ...options };
+  const server = new AdminServer(view, settings, renderings);
   open.push(server);
   return { view, port: await server.listen() };
 }
@@ -87,7 +91,11 @@ function ask(
 test('probes, metrics and pages', async () => {
   const { view, port } = await start();
   assert.deepEqual(await ask(port, '/livez'), { status: 200, body: 'ok\n' });
+  view.reason = '';
   assert.deepEqual(await ask(port, '/readyz'), { status: 200, body: 'ok\n' });
+  view.reason = 'nothing to serve';
+  assert.deepEqual(await ask(port, '/readyz'), { status: 200, body: 'nothing to serve\n' });
+  view.reason = 'draining';
   view.isReady = false;
   assert.deepEqual(await ask(port, '/readyz'), { status: 503, body: 'draining\n' });
   assert.match((await ask(port, '/metrics')).body, /rauta_connections 1/);
@@ -120,7 +128,7 @@ test('a Host field that a rebinding page could send is refused', async () => {
 });
 
 test('a bind that is not loopback shows only metrics and probes without the token', async () => {
-  const { view, port } = await start({ host: '0.0.0.0', token: 'sesame' });
+  const { view, port } = await start({ host: '0.0.0.0', token: () => 'sesame' });
   assert.equal((await ask(port, '/metrics')).status, 200);
   assert.equal((await ask(port, '/readyz')).status, 200);
   assert.equal((await ask(port, '/config')).status, 403);
@@ -136,6 +144,134 @@ test('the log level changes at run time, and only to a level', async () => {
   assert.equal(view.level, 'debug');
   assert.equal((await ask(port, '/log-level', { method: 'PUT', body: 'loud' })).status, 400);
   assert.equal((await ask(port, '/log-level')).status, 405);
+  assert.equal((await ask(port, '/log-level', { method: 'PUT', body: ' '.repeat(65) })).status, 413);
+  assert.equal((await ask(port, '/log-level', { method: 'PUT', body: 'x'.repeat(60_000) })).status, 413);
+  assert.equal((await ask(port, '/log-level', { method: 'PUT', body: `info${' '.repeat(60)}` })).status, 200);
   const second = await start({ readOnly: true });
   assert.equal((await ask(second.port, '/log-level', { method: 'PUT', body: 'debug' })).status, 405);
+});
+
+test('a token is compared only with one that was given, and an empty one opens nothing', async () => {
+  for (const token of ['', null, 'sesame']) {
+    const { view, port } = await start({ host: '0.0.0.0', token: () => token });
+    for (const authorization of [undefined, '', 'Bearer ', 'Bearer', 'Basic sesame', 'sesame', 'Bearer sesame x']) {
+      const headers: Record<string, string> = authorization === undefined ? {} : { authorization };
+      assert.equal((await ask(port, '/config', { headers })).status, 403, `${token} ${authorization}`);
+      assert.equal((await ask(port, '/log-level', { method: 'PUT', body: 'debug', headers })).status, 403);
+    }
+    assert.equal(view.level, 'info');
+    const right = await ask(port, '/config', { headers: { authorization: 'bearer sesame' } });
+    assert.equal(right.status, token === 'sesame' ? 200 : 403);
+  }
+});
+
+test('parameters that a page does not take are refused by name', async () => {
+  const { port } = await start();
+  const cases = [
+    ['/requests?rout=a', /unknown parameter 'rout': this page takes limit, route, status/],
+    ['/requests?status=200&status=500', /'status' is there more than once/],
+    ['/config?limit=1', /unknown parameter 'limit': this page takes no parameters/],
+    ['/readyz?verbose', /unknown parameter 'verbose'/],
+    ['/metrics?%1b[1m=1', /unknown parameter '\\x1b\[1m'/],
+  ] as const;
+  for (const [path, message] of cases) {
+    const { status, body } = await ask(port, path);
+    assert.equal(status, 400, path);
+    assert.match(body, message);
+  }
+});
+
+/** Sends `text` on a connection of its own that does not read. */
+function silent(port: number, text: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(text, () => resolve(socket)));
+    socket.pause();
+    socket.on('error', reject);
+  });
+}
+
+/** All that comes until the end of the stream. */
+function rest(socket: Socket): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    socket.on('data', (part) => {
+      text += part.toString('latin1');
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+    socket.resume();
+  });
+}
+
+/** Tells when so many answers have been asked for. */
+class Watched extends Renderings {
+  taken = 0;
+  most = 0;
+  refused = 0;
+  #waiting: { n: number; resolve: () => void }[] = [];
+  override take(...parts: Parameters<Renderings['take']>): ReturnType<Renderings['take']> {
+    const made = super.take(...parts);
+    this.taken++;
+    if (made === null) this.refused++;
+    this.most = Math.max(this.most, this.held);
+    for (const { n, resolve } of this.#waiting) if (this.taken >= n) resolve();
+    return made;
+  }
+  until(n: number): Promise<void> {
+    return new Promise((resolve) => (this.taken >= n ? resolve() : this.#waiting.push({ n, resolve })));
+  }
+}
+
+const CONFIG = 'GET /config HTTP/1.1\r\nHost: localhost\r\n\r\n';
+const LARGE = Array.from({ length: 10_000 }, (_, i) => ({ name: `route-${i}`, text: 'x'.repeat(480) }));
+
+test('a hundred readers that read nothing of a large page hold it once', async () => {
+  const renderings = new Watched();
+  const { view, port } = await start({}, renderings);
+  view.objects = LARGE;
+  const sockets = await Promise.all(Array.from({ length: 100 }, () => silent(port, CONFIG)));
+  await renderings.until(100);
+  // The clock may have gone on so far that a second was made.
+  assert.ok(view.configs < 10, `made ${view.configs} times`);
+  assert.ok(renderings.most <= LIMITS.ADMIN_BUFFER_BYTES, `${renderings.most} bytes are held`);
+  assert.equal((await ask(port, '/readyz')).status, 200);
+  for (const socket of sockets) socket.destroy();
+});
+
+test('different large pages towards readers that do not read are bounded, and then refused', async () => {
+  const renderings = new Watched();
+  const { view, port } = await start({ allowedHosts: [] }, renderings);
+  view.reason = '';
+  view.requests = () => [{ path: 'x'.repeat(5_000_000) }];
+  const path = (i: number): string => `GET /requests?limit=${i} HTTP/1.1\r\nHost: localhost\r\n\r\n`;
+  const sockets = await Promise.all(Array.from({ length: 40 }, (_, i) => silent(port, path(i))));
+  await renderings.until(40);
+  assert.ok(renderings.most <= LIMITS.ADMIN_BUFFER_BYTES, `${renderings.most} bytes are held`);
+  assert.ok(renderings.refused >= 27, `${renderings.refused} refused`);
+  assert.equal((await ask(port, '/requests')).status, 503);
+  for (const small of ['/readyz', '/metrics', '/config']) assert.equal((await ask(port, small)).status, 200, small);
+  for (const socket of sockets) socket.destroy();
+});
+
+test('pipelined requests are answered one after the other, and not without end', async () => {
+  const renderings = new Watched();
+  const { view, port } = await start({}, renderings);
+  const some = LIMITS.ADMIN_PIPELINED;
+  const socket = await silent(port, CONFIG.repeat(some) + CONFIG.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
+  assert.equal((await rest(socket)).split('HTTP/1.1 200 OK').length - 1, some + 1);
+  view.objects = LARGE;
+  view.configs = 0;
+  const flood = await silent(port, CONFIG.repeat(150));
+  await rest(flood);
+  assert.ok(view.configs <= 1, `made ${view.configs} answers for one that does not read`);
+  assert.equal(renderings.held, 0);
+});
+
+test('a probe without a Host field (HTTP/1.0) is served', async () => {
+  const { port } = await start();
+  for (const path of ['/livez', '/readyz', '/metrics']) {
+    const text = await rest(await silent(port, `GET ${path} HTTP/1.0\r\n\r\n`));
+    assert.match(text, /^HTTP\/1\.1 200 OK/, path);
+  }
+  assert.match(await rest(await silent(port, 'GET /livez HTTP/1.0\r\nHost: evil.example\r\n\r\n')), /^HTTP\/1\.1 403/);
 });

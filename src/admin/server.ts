@@ -1,11 +1,13 @@
-// The admin server. It never meets the traffic that RAUTA proxies: Node's own HTTP server is good enough here.
+// The admin server. It never meets the traffic that RAUTA proxies: Node's own HTTP server is good enough here, with bounds on
+// what it keeps for those who ask and do not read.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { LIMITS } from '../base/limits.ts';
-import { LEVELS, type Level, visible } from '../base/log.ts';
-import { describe } from '../telemetry/recent.ts';
+import { LEVELS, type Level } from '../base/log.ts';
+import { type Answer, PAGES, type Page, queryFault, text } from './pages.ts';
+import type { Renderings } from './renderings.ts';
 import type { View } from './view.ts';
 
 export interface AdminOptions {
@@ -13,86 +15,38 @@ export interface AdminOptions {
   readonly port: number;
   /** Names besides localhost and IP addresses that the Host field may carry (against DNS rebinding). */
   readonly allowedHosts: readonly string[];
-  /** Opens everything on a bind that is not loopback; null: only metrics and probes there. */
-  readonly token: string | null;
+  /** What opens everything on a bind that is not loopback; null: only metrics and probes there. Never ''. */
+  readonly token: () => string | null;
   /** The second bind of the read-only pages: nothing that changes something. */
   readonly readOnly: boolean;
 }
 
-interface Answer {
-  readonly status: number;
-  readonly type: string;
-  readonly body: string;
-}
+const BUSY = 'other readers have not taken their answers yet; try again later\n';
 
-type Page = (view: View, url: URL, request: IncomingMessage) => Answer;
-
-const TEXT = 'text/plain; charset=utf-8';
-
-function json(value: unknown, status = 200): Answer {
-  return { status, type: 'application/json', body: `${JSON.stringify(value, null, 2)}\n` };
-}
-function text(body: string, status = 200): Answer {
-  return { status, type: TEXT, body };
-}
-
-/** Answered on every bind, to everybody. */
-const OPEN: Readonly<Record<string, Page>> = {
-  '/livez': () => text('ok\n'),
-  '/healthz': () => text('ok\n'),
-  '/readyz': (view) => {
-    const { ready, reason } = view.ready();
-    return text(`${ready ? 'ok' : reason}\n`, ready ? 200 : 503);
-  },
-  '/metrics': (view) => ({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: view.metrics() }),
-};
-
-/** On loopback, or with the token. */
-const GUARDED: Readonly<Record<string, Page>> = {
-  '/': () =>
-    text(
-      `${Object.keys({ ...OPEN, ...GUARDED })
-        .filter((p) => p !== '/')
-        .join('\n')}\n`,
-    ),
-  '/requests': requests,
-  '/config': (view) => json(view.config()),
-  '/config/problems': (view) => json(view.problems()),
-  '/config/ir': (view) => json(view.ir()),
-  '/workers': (view) => json(view.workers()),
-  '/clusters': (view) => json(view.clusters()),
-  '/version': (view) => json(view.version()),
-};
-
-function requests(view: View, url: URL, request: IncomingMessage): Answer {
-  const limit = url.searchParams.get('limit') ?? '100';
-  if (!/^\d{1,5}$/.test(limit)) return text(`limit: '${limit}' is not a number\n`, 400);
-  const route = url.searchParams.get('route');
-  const status = url.searchParams.get('status');
-  if (status !== null && !/^([1-5]xx|\d{3})$/i.test(status))
-    return text(`status: '${status}' is neither a status nor a class like 5xx\n`, 400);
-  const lines = view.requests({
-    limit: Number(limit),
-    ...(route === null ? {} : { route }),
-    ...(status === null ? {} : { status }),
-  });
-  if ((request.headers.accept ?? '').includes('application/json')) return json(lines);
-  return text(lines.map((line) => `${visible(describe(line))}\n`).join(''));
+/** Requests of one connection: one is answered at a time, the others wait, in order. */
+interface Turns {
+  readonly waiting: (readonly [IncomingMessage, ServerResponse])[];
 }
 
 export class AdminServer {
   readonly #view: View;
   readonly #options: AdminOptions;
+  readonly #renderings: Renderings;
   readonly #server: Server;
   readonly #loopback: boolean;
   /** Connections, the one that asked last at the end. */
   readonly #sockets = new Set<Socket>();
+  /** Of connections with a request that is being answered. */
+  readonly #turns = new Map<Socket, Turns>();
 
-  constructor(view: View, options: AdminOptions) {
+  /** `renderings` may be shared by several servers. */
+  constructor(view: View, options: AdminOptions, renderings: Renderings) {
     this.#view = view;
     this.#options = options;
+    this.#renderings = renderings;
     this.#loopback = isLoopback(options.host);
-    this.#server = createServer({ maxHeaderSize: 16_384 }, (request, response) => this.#serve(request, response));
+    const settings = { maxHeaderSize: 16_384, connectionsCheckingInterval: LIMITS.ADMIN_REQUEST_MS / 5 };
+    this.#server = createServer(settings, (request, response) => this.#take(request, response));
     this.#server.headersTimeout = LIMITS.ADMIN_REQUEST_MS;
     this.#server.requestTimeout = LIMITS.ADMIN_REQUEST_MS;
     this.#server.on('connection', (socket: Socket) => this.#connected(socket));
@@ -125,76 +79,146 @@ export class AdminServer {
     this.#server.closeAllConnections();
   }
 
+  /** An answer is made when those before it on the same connection have been taken. */
+  #take(request: IncomingMessage, response: ServerResponse): void {
+    const { socket } = request;
+    if (socket.destroyed) return;
+    if (this.#sockets.delete(socket)) this.#sockets.add(socket);
+    const turns = this.#turns.get(socket);
+    if (turns !== undefined) {
+      if (turns.waiting.length < LIMITS.ADMIN_PIPELINED) turns.waiting.push([request, response]);
+      else socket.destroy();
+      return;
+    }
+    this.#turns.set(socket, { waiting: [] });
+    this.#serve(request, response);
+  }
+
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#sockets.delete(request.socket)) this.#sockets.add(request.socket);
-    let answer: Answer;
-    try {
-      answer = this.#hostAllowed(request.headers.host ?? '')
-        ? this.#route(request, response)
-        : text('the Host field must be an IP address, localhost or a name of --admin-allowed-hosts\n', 403);
-    } catch (error) {
-      answer = text(`${error instanceof Error ? error.message : String(error)}\n`, 500);
-    }
-    if (response.headersSent || answer.status === 0) return;
-    response.writeHead(answer.status, {
-      'content-type': answer.type,
-      'content-length': Buffer.byteLength(answer.body),
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
+    const { socket } = request;
+    const slow = setTimeout(() => socket.destroy(), LIMITS.ADMIN_RESPONSE_MS);
+    response.once('close', () => {
+      clearTimeout(slow);
+      const next = socket.destroyed ? undefined : this.#turns.get(socket)?.waiting.shift();
+      if (next === undefined) this.#turns.delete(socket);
+      else this.#serve(...next);
     });
-    response.end(request.method === 'HEAD' ? undefined : answer.body);
-  }
-
-  #route(request: IncomingMessage, response: ServerResponse): Answer {
-    const url = URL.parse(request.url ?? '/', 'http://admin');
-    if (url === null) return text('malformed target\n', 400);
-    const open = OPEN[url.pathname];
-    const page = open ?? GUARDED[url.pathname];
-    const isLevel = url.pathname === '/log-level';
-    if (page === undefined && !isLevel) return text('not found\n', 404);
-    if (open === undefined && !this.#mayAsk(request)) {
-      return text('only metrics and probes are open here; the rest needs the token of --admin-token-file\n', 403);
+    try {
+      this.#route(request, response);
+    } catch (error) {
+      respond(response, text(`${error instanceof Error ? error.message : String(error)}\n`, 500));
     }
-    if (isLevel) return this.#logLevel(request, response);
-    if (request.method !== 'GET' && request.method !== 'HEAD') return text('GET or HEAD only\n', 405);
-    return (page as Page)(this.#view, url, request);
   }
 
-  #logLevel(request: IncomingMessage, response: ServerResponse): Answer {
-    if (request.method !== 'PUT' || this.#options.readOnly) return text('PUT only, on the admin bind\n', 405);
+  #route(request: IncomingMessage, response: ServerResponse): void {
+    if (!this.#hostAllowed(request.headers.host)) {
+      const names = 'the Host field must be an IP address, localhost or a name of --admin-allowed-hosts\n';
+      respond(response, text(names, 403));
+      return;
+    }
+    const url = URL.parse(request.url ?? '/', 'http://admin');
+    if (url === null) {
+      respond(response, text('malformed target\n', 400));
+      return;
+    }
+    const page = PAGES.get(url.pathname);
+    const isLevel = url.pathname === '/log-level';
+    if (page === undefined && !isLevel) respond(response, text('not found\n', 404));
+    else if (page?.open !== true && !this.#mayAsk(request)) {
+      const why = this.#loopback ? 'other machines' : 'a bind that is not loopback';
+      const rest = 'the rest needs the token of --admin-token-file (Authorization: Bearer TOKEN)';
+      respond(response, text(`for ${why} only metrics and probes are open; ${rest}\n`, 403));
+    } else if (isLevel) this.#logLevel(request, response);
+    else if (request.method !== 'GET' && request.method !== 'HEAD') {
+      respond(response, text('GET or HEAD only\n', 405), { allow: 'GET, HEAD' });
+    } else this.#show(page as Page, url, request, response);
+  }
+
+  #show(page: Page, url: URL, request: IncomingMessage, response: ServerResponse): void {
+    const query = url.searchParams;
+    const fault = queryFault(page, query);
+    if (fault !== null) {
+      respond(response, text(fault, 400));
+      return;
+    }
+    const json = (request.headers.accept ?? '').includes('application/json');
+    const key = `${json ? 'json' : ''} ${url.pathname}?${query}`;
+    const rendering = this.#renderings.take(key, performance.now(), () => page.answer(this.#view, query, json));
+    if (rendering === null) {
+      respond(response, text(BUSY, 503), { 'retry-after': '1' });
+      return;
+    }
+    response.once('close', () => this.#renderings.release(key, rendering));
+    response.writeHead(rendering.status, fields(rendering.type, rendering.bytes.length));
+    response.end(request.method === 'HEAD' ? undefined : rendering.bytes);
+  }
+
+  #logLevel(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method !== 'PUT' || this.#options.readOnly) {
+      respond(response, text('PUT only, on the admin bind\n', 405), { allow: 'PUT' });
+      return;
+    }
     let body = '';
-    request.setEncoding('utf8');
-    request.on('data', (part: string) => {
-      body += part;
-      if (body.length > 64) request.destroy();
+    let bytes = 0;
+    const large = (): void =>
+      respond(response, text(`a level has at most ${LIMITS.ADMIN_BODY_BYTES} bytes\n`, 413), { connection: 'close' });
+    request.on('data', (part: Buffer) => {
+      bytes += part.length;
+      if (bytes <= LIMITS.ADMIN_BODY_BYTES) body += part.toString('latin1');
+      // So much is read to its end first: closing on bytes that are under way could cost the client its answer.
+      else if (bytes > LIMITS.ADMIN_DISCARDED_BYTES && !response.headersSent) large();
     });
     request.on('end', () => {
+      if (response.headersSent) return;
+      if (bytes > LIMITS.ADMIN_BODY_BYTES) {
+        large();
+        return;
+      }
       const level = body.trim() as Level;
       const known = LEVELS.includes(level);
       if (known) this.#view.setLogLevel(level);
-      response.writeHead(known ? 200 : 400, { 'content-type': TEXT });
-      response.end(known ? `${level}\n` : `the body must be one of ${LEVELS.join(', ')}\n`);
+      respond(response, known ? text(`${level}\n`) : text(`the body must be one of ${LEVELS.join(', ')}\n`, 400));
     });
-    return { status: 0, type: TEXT, body: '' };
   }
 
   #mayAsk(request: IncomingMessage): boolean {
-    if (this.#loopback) return true;
-    const { token } = this.#options;
-    if (token === null) return false;
-    const given = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
+    if (this.#loopback && isLoopback(request.socket.remoteAddress ?? '')) return true;
+    const token = this.#options.token();
+    const given = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+    if (token === null || token === '' || given === undefined) return false;
+    // Digests have one length, so that the time tells nothing, not even how long the token is.
     const digest = (value: string): Buffer => createHash('sha256').update(value).digest();
     return timingSafeEqual(digest(given), digest(token));
   }
 
-  /** Against DNS rebinding: a page in a browser can only make it send a name of its own. */
-  #hostAllowed(field: string): boolean {
+  /**
+   * Against DNS rebinding: a page in a browser can only make it send a name of its own. Without the field (HTTP/1.0, as simple
+   * probes speak it) it is no browser.
+   */
+  #hostAllowed(field: string | undefined): boolean {
+    if (field === undefined) return true;
     const host = field.replace(/:\d+$/, '').toLowerCase();
     if (isIP(host.replace(/^\[|\]$/g, '')) !== 0 || host === 'localhost') return true;
     return this.#options.allowedHosts.some((name) => name.toLowerCase() === host);
   }
 }
 
+function fields(type: string, length: number): Record<string, string | number> {
+  return {
+    'content-type': type,
+    'content-length': length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  };
+}
+
+/** A short answer of our own. */
+function respond(response: ServerResponse, answer: Answer, more: Readonly<Record<string, string>> = {}): void {
+  const { status, type, body } = answer;
+  response.writeHead(status, { ...fields(type, Buffer.byteLength(body)), ...more });
+  response.end(body);
+}
+
 function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\./.test(host);
+  return host === 'localhost' || host === '::1' || /^(::ffff:)?127\./.test(host);
 }

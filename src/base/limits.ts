@@ -173,7 +173,21 @@ export const LIMITS = {
 
   // --- admin server
   ADMIN_CONNECTIONS: 256,
+  /** A request, head and body, has to come within this. */
   ADMIN_REQUEST_MS: 10_000,
+  /** And its answer has to be taken within this. */
+  ADMIN_RESPONSE_MS: 60_000,
+  /** Requests of one connection that wait for the answer before them; with one more it is closed. */
+  ADMIN_PIPELINED: 16,
+  /** Answers that readers have not taken yet, all readers together (one alone may be larger). */
+  ADMIN_BUFFER_BYTES: 64 * MB,
+  /** An answer up to this size is given even then. */
+  ADMIN_SMALL_BYTES: 64 * KB,
+  /** Answers still being read are given to others who ask for the same, up to this age. */
+  ADMIN_SHARED_MS: 1_000,
+  /** Body of a PUT, and how much is read and thrown away of one that is larger. */
+  ADMIN_BODY_BYTES: 64,
+  ADMIN_DISCARDED_BYTES: 64 * KB,
 
   // --- telemetry (per worker slot)
   LOG_RING_BYTES: 8 * MB,

@@ -1,5 +1,7 @@
 // The program's own log: one line an event to stderr, JSON by default, text on a terminal. (The access log is another.)
 
+import { visible, visibleJson } from './steering.ts';
+
 export const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type Level = (typeof LEVELS)[number];
 export type Fields = Readonly<Record<string, string | number | boolean | null | undefined>>;
@@ -60,7 +62,7 @@ export class Logger {
 }
 
 function jsonLine(time: string, level: Level, message: string, fields: Fields): string {
-  return `${JSON.stringify({ time, level, message, ...fields })}\n`;
+  return `${visibleJson(JSON.stringify({ time, level, message, ...fields }))}\n`;
 }
 
 function textLine(time: string, level: Level, message: string, fields: Fields): string {
@@ -68,15 +70,7 @@ function textLine(time: string, level: Level, message: string, fields: Fields): 
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined) continue;
     const text = String(value);
-    line += ` ${name}=${/^[\w./:@+-]+$/.test(text) ? text : JSON.stringify(text)}`;
+    line += ` ${name}=${/^[\w./:@+-]+$/.test(text) ? text : visibleJson(JSON.stringify(text))}`;
   }
   return `${line}\n`;
 }
-
-/** Control bytes and terminal escapes as \xNN, so that no input can steer the reader's terminal. */
-export function visible(text: string): string {
-  return text.replace(STEERING, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
-}
-
-/** C0, DEL, C1, line separators and bidirectional controls. */
-const STEERING = /[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu;

@@ -3,7 +3,7 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
-import { visible } from '../base/log.ts';
+import { visible } from '../base/steering.ts';
 import { type Reading, readAll } from '../source/file/read-all.ts';
 
 export interface CheckOutcome {

@@ -2,6 +2,7 @@
 // remembers this one left off.
 
 import { readFileSync } from 'node:fs';
+import { Renderings } from '../admin/renderings.ts';
 import { AdminServer } from '../admin/server.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -175,15 +176,18 @@ class Controller implements ChannelOwner, Downstream {
         this.#say({ type: 'logLevel', level });
       },
     });
-    const token = options.adminTokenFile === null ? null : readFileSync(options.adminTokenFile, 'utf8').trim();
+    const token = options.adminTokenFile === null ? null : readToken(options.adminTokenFile);
+    const renderings = new Renderings();
     for (const bind of [options.admin, options.requests]) {
       if (bind === null) continue;
-      const server = new AdminServer(view, {
+      const readOnly = bind !== options.admin;
+      const settings = {
         ...bind,
         allowedHosts: options.adminAllowedHosts,
-        token,
-        readOnly: bind !== options.admin,
-      });
+        token: (): string | null => token,
+        readOnly,
+      };
+      const server = new AdminServer(view, settings, renderings);
       const port = await server.listen();
       this.#admin.push(server);
       this.#log.info('admin server', { address: bind.host, port });
@@ -218,6 +222,17 @@ class Controller implements ChannelOwner, Downstream {
   #say(message: FromController): void {
     this.#channel.message(message);
   }
+}
+
+/** Throws ExitError: a token that everybody has is worse than none. */
+function readToken(path: string): string {
+  const token = readFileSync(path, 'utf8').trim();
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new ExitError(
+      EXIT.configuration,
+      `--admin-token-file ${path}: ${token === '' ? 'is empty' : 'holds more than one word of printable ASCII'}`,
+    );
+  return token;
 }
 
 export function runController(): void {

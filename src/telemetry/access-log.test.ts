@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { bytesOf } from '../base/bytes.ts';
+import { visible } from '../base/steering.ts';
 import { LINE_BYTES, LineWriter } from './access-log.ts';
 import { Cells } from './cells.ts';
 import { Fragment } from './fragment.ts';
 import { CELL, OTHER_ROUTE_BLOCK, ROUTE, requestCell } from './layout.ts';
 import { RingReader, RingWriter, ringBytes } from './log-ring.ts';
+import { combined, describe } from './recent.ts';
 import { AccessRecord } from './record.ts';
 import { Recorder } from './recorder.ts';
 
@@ -123,6 +125,18 @@ test('nothing a client sends leaves its field, its line or its terminal', () => 
   const value = JSON.parse(text);
   assert.equal(value.path, '"\\\n\r\u001b[31m\0\u007f\\xff\u009b\u202eé');
   assert.equal(value.path, value.user_agent);
+});
+
+test('whatever steers the reader is escaped in every form of a line', () => {
+  const steering = '\u061c\u200e\u200f\ufeff\u00ad\u200b\u2060\u202e\u2066\u0085\u009b\u{e0041}\u{1d173}\ufe0f\u3164';
+  const value = bytesOf(`a${steering}b é東🙂`);
+  const text = line(sample({ path: value, agent: value, host: value }));
+  const parsed = JSON.parse(text);
+  assert.equal(parsed.path, Buffer.from(value).toString());
+  for (const shown of [text, combined(parsed), visible(describe(parsed))]) {
+    for (const c of steering) assert.ok(!shown.includes(c), (c.codePointAt(0) as number).toString(16));
+    assert.ok(shown.includes('é東🙂'));
+  }
 });
 
 test('any bytes in any client-controlled field give one valid line', () => {

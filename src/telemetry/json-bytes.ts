@@ -1,5 +1,7 @@
 // Writing JSON straight into bytes, with everything a client can send made harmless: control bytes, quotes, terminal
-// escapes, bidirectional controls and invalid UTF-8.
+// escapes, bidirectional controls and whatever else steers the reader, and invalid UTF-8.
+
+import { steers } from '../base/steering.ts';
 
 /** 1: needs care inside a JSON string (below 0x20, '"', '\\', DEL, and every byte of a multi-byte sequence). */
 const CARE = new Uint8Array(256);
@@ -99,25 +101,13 @@ function sequenceLength(source: Uint8Array, i: number, end: number): number {
 }
 
 function putCodePoint(out: Uint8Array, at: number, source: Uint8Array, i: number, length: number): number {
-  if (length <= 3) {
-    const a = source[i] as number;
-    const b = (source[i + 1] as number) & 0x3f;
-    const unit =
-      length === 2 ? ((a & 0x1f) << 6) | b : ((a & 0x0f) << 12) | (b << 6) | ((source[i + 2] as number) & 0x3f);
-    if (steers(unit)) return putUnicode(out, at, unit);
+  let code = (source[i] as number) & (0xff >> (length + 1));
+  for (let k = 1; k < length; k++) code = (code << 6) | ((source[i + k] as number) & 0x3f);
+  if (steers(code)) {
+    if (code <= 0xffff) return putUnicode(out, at, code);
+    // As JSON has it: a pair of UTF-16 units (RFC 8259 section 7).
+    return putUnicode(out, putUnicode(out, at, 0xd7c0 + (code >>> 10)), 0xdc00 | (code & 0x3ff));
   }
   for (let k = 0; k < length; k++) out[at + k] = source[i + k] as number;
   return at + length;
-}
-
-/** C1 controls, line and paragraph separators, bidirectional controls, the byte order mark. */
-function steers(unit: number): boolean {
-  return (
-    unit < 0xa0 ||
-    (unit >= 0x200e && unit <= 0x200f) ||
-    (unit >= 0x2028 && unit <= 0x202e) ||
-    (unit >= 0x2066 && unit <= 0x2069) ||
-    unit === 0x061c ||
-    unit === 0xfeff
-  );
 }

@@ -1,6 +1,7 @@
 // Recent requests: the last lines of the workers' log rings, looked at only when somebody asks.
 
 import { LIMITS } from '../base/limits.ts';
+import { visibleJson } from '../base/steering.ts';
 import type { RingReader } from './log-ring.ts';
 
 /** A parsed access log line; docs/reference/access-log.md names the fields. */
@@ -61,10 +62,5 @@ export function combined(line: RequestLine): string {
 }
 
 function text(value: string | number | undefined): string {
-  return JSON.stringify(String(value ?? ''))
-    .slice(1, -1)
-    .replace(
-      /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
-      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-    );
+  return visibleJson(JSON.stringify(String(value ?? '')).slice(1, -1));
 }
