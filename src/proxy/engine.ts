@@ -14,6 +14,7 @@ import { TrustedProxies } from './exchange/trusted.ts';
 import { Http1Server, type ServerOwner } from './http1/server.ts';
 import type { Listener } from './listener.ts';
 import { Tcp } from './transport/tcp.ts';
+import { PlainWire } from './transport/wire.ts';
 
 export { ApplyError } from './config.ts';
 
@@ -115,7 +116,7 @@ export class Engine implements ServerOwner, AcceptorOwner {
 
   accepted(listener: Listener, handle: Handle, peer: SocketAddress, client: Uint8Array, refused: boolean): void {
     const core = this.#core;
-    const transport = new Tcp(core.shared, handle, NOBODY, true, false);
+    const transport = new Tcp(core.shared, new PlainWire(core.io, handle), NOBODY, true, false);
     if (core.io.watch(handle, transport) < 0) {
       core.io.reset(handle);
       return;
@@ -166,6 +167,8 @@ const NOBODY = {
   onEnd(): void {},
   onLost(): void {},
   onHangup(): void {},
+  onPeerClosed(): void {},
+  onRelayed(): void {},
   onDrained(): void {},
   onConnected(): void {},
 };

@@ -13,6 +13,7 @@ import type { Upstream } from '../exchange/sides.ts';
 import { BODY } from '../head.ts';
 import { Tcp } from '../transport/tcp.ts';
 import type { TransportUser } from '../transport/transport.ts';
+import { PlainWire } from '../transport/wire.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
 import { BODY_STATE, BodyReader } from './body.ts';
 import { putTrailers } from './encode.ts';
@@ -58,7 +59,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
     this.#core = core;
     this.#pool = pool;
     this.#handle = handle;
-    this.#transport = new Tcp(core.shared, handle, this, false, true);
+    this.#transport = new Tcp(core.shared, new PlainWire(core.io, handle), this, false, true);
     this.#timer = new Timer(this, 0);
   }
 
@@ -322,6 +323,8 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
 
   /** Reading goes on when it is resumed, and will find out. */
   onHangup(): void {}
+  onPeerClosed(): void {}
+  onRelayed(): void {}
 
   onDrained(): void {
     this.#exchange?.onUpstreamDrained();

@@ -173,6 +173,8 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
   // ---- requests
 
   onConnected(): void {}
+  onPeerClosed(): void {}
+  onRelayed(): void {}
 
   onBytes(start: number, end: number): number {
     let at = start;

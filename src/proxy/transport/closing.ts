@@ -2,11 +2,12 @@
 // input makes the kernel send RST, which can destroy the answer on its way; so say FIN, then read and discard for a while.
 
 import { LIMITS } from '../../base/limits.ts';
-import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, WRITABLE } from '../../io/io.ts';
+import { BROKEN, ERRNO, PEER_CLOSED, READABLE, WRITABLE } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { ChunkQueue } from './queue.ts';
 import type { Ending, Shared } from './shared.ts';
+import type { Wire } from './wire.ts';
 
 const LINGER_MS_LIMIT = limitCell('LINGER_MS');
 const LINGER_BYTES_LIMIT = limitCell('LINGER_BYTES');
@@ -14,7 +15,7 @@ const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
 
 export class Closing implements TimerSink, Ending {
   readonly #shared: Shared;
-  readonly #handle: Handle;
+  readonly #wire: Wire;
   readonly #queue: ChunkQueue | null;
   readonly #linger: boolean;
   /** Closing it would mean RST until this is lifted. */
@@ -28,7 +29,7 @@ export class Closing implements TimerSink, Ending {
 
   constructor(
     shared: Shared,
-    handle: Handle,
+    wire: Wire,
     queue: ChunkQueue | null,
     linger: boolean,
     guarded: boolean,
@@ -36,7 +37,7 @@ export class Closing implements TimerSink, Ending {
     done: () => void,
   ) {
     this.#shared = shared;
-    this.#handle = handle;
+    this.#wire = wire;
     this.#queue = queue;
     this.#linger = linger;
     this.#guarded = guarded;
@@ -72,29 +73,26 @@ export class Closing implements TimerSink, Ending {
   #flush(): void {
     const io = this.#shared.io;
     const queue = this.#queue as ChunkQueue;
-    while (queue.bytes > 0) {
-      const n = io.send(this.#handle, queue.front, queue.frontEnd - queue.front);
-      if (n > 0) {
-        if (this.#downstream) this.#shared.tally.downstreamWritten += n;
-        else this.#shared.tally.upstreamWritten += n;
-        queue.took(n);
-        io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
-      } else if (n === -ERRNO.EAGAIN || n === 0) {
-        return;
-      } else {
-        this.#end(true);
-        return;
-      }
+    const before = queue.bytes;
+    const errno = queue.flush(this.#wire);
+    const sent = before - queue.bytes;
+    if (this.#downstream) this.#shared.tally.downstreamWritten += sent;
+    else this.#shared.tally.upstreamWritten += sent;
+    if (errno !== 0) {
+      this.#end(true);
+    } else if (queue.bytes > 0) {
+      if (sent > 0) io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+    } else {
+      this.#sayEnd();
+      if (!this.#ended) this.#drain();
     }
-    this.#sayEnd();
-    if (!this.#ended) this.#drain();
   }
 
   #sayEnd(): void {
     const io = this.#shared.io;
     this.#flushed = true;
-    if (this.#guarded) io.resetOnExit(this.#handle, false);
-    if (!this.#linger || io.shutdown(this.#handle) < 0) {
+    if (this.#guarded) this.#wire.resetOnExit(false);
+    if (!this.#linger || this.#wire.shutdown() < 0) {
       this.#end(false);
       return;
     }
@@ -102,9 +100,9 @@ export class Closing implements TimerSink, Ending {
   }
 
   #drain(): void {
-    const { io, readAt, cells } = this.#shared;
+    const { readAt, cells } = this.#shared;
     for (;;) {
-      const n = io.recv(this.#handle, readAt, LIMITS.READ_BYTES);
+      const n = this.#wire.recv(readAt, LIMITS.READ_BYTES);
       if (n === -ERRNO.EAGAIN) return;
       if (n <= 0) {
         this.#end(false);
@@ -124,8 +122,8 @@ export class Closing implements TimerSink, Ending {
     this.#ended = true;
     io.timers.cancel(this.#timer);
     this.#queue?.clear();
-    if (reset) io.reset(this.#handle);
-    else io.close(this.#handle);
+    if (reset) this.#wire.reset();
+    else this.#wire.close();
     this.#done();
     this.#shared.ended(this);
   }

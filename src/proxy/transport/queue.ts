@@ -2,7 +2,8 @@
 
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
-import type { Io } from '../../io/io.ts';
+import { ERRNO, type Io } from '../../io/io.ts';
+import type { Wire } from './wire.ts';
 
 const SMALLEST = 4096;
 /** Blocks are not larger, so that one with a little left in it holds little. */
@@ -67,6 +68,16 @@ export class ChunkQueue {
     this.#io.free(this.#blocks.shift() as number);
     this.#ends.shift();
     this.#first = this.#blocks[0] ?? 0;
+  }
+
+  /** Sends what `wire` takes of it. Returns 0, or the errno of the send that failed. */
+  flush(wire: Wire): number {
+    while (this.bytes > 0) {
+      const n = wire.send(this.front, this.frontEnd - this.front);
+      if (n > 0) this.took(n);
+      else return n === -ERRNO.EAGAIN ? 0 : -n;
+    }
+    return 0;
   }
 
   clear(): void {

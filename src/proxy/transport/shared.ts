@@ -1,15 +1,11 @@
-// What all connections of a worker share: the block that every read goes into, and the block in which small writes to one
-// connection are gathered. Both are used and left within one call from the reactor, so an idle connection owns no buffer.
+// What all connections of a worker share: the block that every read goes into, and the cork. Both are used and left within
+// one call from the reactor, so an idle connection owns no buffer.
 
 import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 import type { Cells } from '../../telemetry/cells.ts';
+import { Cork } from './cork.ts';
 import { Tally } from './tally.ts';
-
-/** Whoever gathers its output in the shared write block, and can be told to send it. */
-export interface CorkOwner {
-  uncork(): void;
-}
 
 /** A connection whose codec is done with it and that still has to send or to drain. */
 export interface Ending {
@@ -23,13 +19,7 @@ export class Shared {
   readonly mem: Uint8Array;
   /** LIMITS.READ_BYTES for reads, with READ_HEADROOM_BYTES in front that a rewritten head may grow into. */
   readonly readAt: number;
-  /** Write block: [corkAt, corkEnd), of which [corkAt, corkUsed) waits to be sent by `corkOwner`. */
-  readonly corkAt: number;
-  readonly corkEnd: number;
-  corkUsed: number;
-  corkOwner: CorkOwner | null = null;
-  /** Where what waits begins when it is held outside the write block ([heldAt, corkUsed) then), -1 when it is not. */
-  heldAt = -1;
+  readonly cork: Cork;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;
   readonly tally = new Tally();
@@ -42,12 +32,9 @@ export class Shared {
     this.cells = cells;
     this.mem = io.mem;
     const read = io.alloc(LIMITS.READ_HEADROOM_BYTES + LIMITS.READ_BYTES);
-    const cork = io.alloc(LIMITS.CORK_BYTES);
-    if (read < 0 || cork < 0) throw new Error('no memory for the blocks that all connections share');
+    if (read < 0) throw new Error('no memory for the block that all connections read into');
     this.readAt = read + LIMITS.READ_HEADROOM_BYTES;
-    this.corkAt = cork;
-    this.corkEnd = cork + LIMITS.CORK_BYTES;
-    this.corkUsed = cork;
+    this.cork = new Cork(io);
   }
 
   ended(ending: Ending): void {
@@ -64,7 +51,7 @@ export class Shared {
   dispose(): void {
     for (const ending of this.endings) ending.destroy();
     this.io.free(this.readAt - LIMITS.READ_HEADROOM_BYTES);
-    this.io.free(this.corkAt);
+    this.cork.dispose(this.io);
     this.tally.flush(this.cells);
   }
 }

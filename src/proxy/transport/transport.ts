@@ -14,10 +14,17 @@ export interface TransportUser {
   onLost(errno: number): void;
   /** The peer is gone for good, seen while reading was paused: nothing that is written will arrive. */
   onHangup(): void;
+  /**
+   * The peer will send no more, seen while reading is paused: what it sent before may still be unread. `onEnd` comes besides,
+   * once that is read. Told once.
+   */
+  onPeerClosed(): void;
   /** All that was waiting to be sent has been sent. */
   onDrained(): void;
   /** An outgoing connection stands. */
   onConnected(): void;
+  /** As many bytes as `relayTo` was to pass on have gone; those behind them come by `onBytes`. */
+  onRelayed(): void;
 }
 
 export interface Transport {
@@ -34,6 +41,14 @@ export interface Transport {
   pause(): void;
   /** Goes on reading, on the next turn. */
   resume(): void;
+  /** From within `onBytes`: enough was done in this turn. The next one goes on with what is left, and reads on then. */
+  yield(): void;
+  /**
+   * What arrives from now on goes to `to` as it is instead of to the user, first what is kept: `limit` bytes of it, or all
+   * (Infinity). While `to` is congested reading is paused: whoever hears the `onDrained` of `to` resumes it. The user is told of
+   * the end, and of all other events, as ever; a half-close is passed on by calling `to.end()` in `onEnd`.
+   */
+  relayTo(to: Transport, limit: number): void;
 
   /** Sends mem[start..end). `free` bytes in front of start may be overwritten. Never calls back. */
   write(start: number, end: number, free: number): void;
@@ -48,7 +63,9 @@ export interface Transport {
   /** Sends what `write`, `reserve` and `hold` gathered. */
   uncork(): void;
 
-  /** From now until `finish` nothing but `finish` ends it in order, not even the death of the process. */
+  /** Ends our direction (FIN) once everything is sent; reading goes on. Nothing may be written any more. */
+  end(): void;
+  /** From now until `finish` nothing but `end` or `finish` ends it in order, not even the death of the process. */
   endsByClosing(): void;
   /**
    * Ends the connection in order once everything is sent; the codec hears nothing any more. `linger`: the peer may

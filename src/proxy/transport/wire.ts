@@ -1,0 +1,62 @@
+// What lies between a transport and its peer: the socket as it is, or a layer over it. A transport knows no more of it than this.
+
+import type { Handle, Io } from '../../io/io.ts';
+
+/** Results below zero are -errno, as in `Io`. */
+export interface Wire {
+  /**
+   * A read of fewer bytes than asked for has left nothing behind (epoll(7), questions and answers, 9). Not true of a layer that
+   * decrypts record by record: there only -EAGAIN says that it is empty.
+   */
+  readonly shortReadEmpties: boolean;
+  /** The socket whose bytes these are as they stand, so that the kernel may move them (splice(2)); NO_HANDLE over a layer. */
+  readonly plain: Handle;
+  /** Bytes read into mem[at..], 0 at the end of the peer's direction. */
+  recv(at: number, length: number): number;
+  /** Bytes taken from mem[at..]. */
+  send(at: number, length: number): number;
+  /** Ends our direction; reading goes on. */
+  shutdown(): number;
+  /** Closes in order. */
+  close(): void;
+  /** Closes so that nobody takes it for an end in order. */
+  reset(): void;
+  /** While `on`, the death of the process is no end in order either. */
+  resetOnExit(on: boolean): void;
+  /** How an outgoing connection ended: 0 when it stands, else the errno. */
+  connectError(): number;
+}
+
+/** A socket as it is. */
+export class PlainWire implements Wire {
+  readonly shortReadEmpties = true;
+  readonly #io: Io;
+  readonly plain: Handle;
+
+  constructor(io: Io, handle: Handle) {
+    this.#io = io;
+    this.plain = handle;
+  }
+
+  recv(at: number, length: number): number {
+    return this.#io.recv(this.plain, at, length);
+  }
+  send(at: number, length: number): number {
+    return this.#io.send(this.plain, at, length);
+  }
+  shutdown(): number {
+    return this.#io.shutdown(this.plain);
+  }
+  close(): void {
+    this.#io.close(this.plain);
+  }
+  reset(): void {
+    this.#io.reset(this.plain);
+  }
+  resetOnExit(on: boolean): void {
+    this.#io.resetOnExit(this.plain, on);
+  }
+  connectError(): number {
+    return this.#io.connectError(this.plain);
+  }
+}
