@@ -24,9 +24,9 @@ import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from
 import { type FromController, PROTOCOL, type ToController } from '../stream/messages.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
+import { Numbers } from '../telemetry/numbers.ts';
 import { LogWriter } from './log-writer.ts';
 import { stderrLogger } from './logger.ts';
-import { Numbers } from './metrics.ts';
 import type { Options } from './options.ts';
 import { CHANNEL_FD } from './process.ts';
 import { Resources } from './resources.ts';
@@ -135,7 +135,7 @@ class Controller implements ChannelOwner, Downstream {
   }
 
   #addSlot(cellsFd: number, ringFd: number): void {
-    this.#numbers.slots.push(new Cells(mapSegment(cellsFd, 0), (index) => mapSegment(cellsFd, index)));
+    this.#numbers.slots.push(new Cells((index) => mapSegment(cellsFd, index)));
     this.#rings.push(new RingReader(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES))));
   }
 
@@ -148,7 +148,7 @@ class Controller implements ChannelOwner, Downstream {
     );
     this.#writer.start();
 
-    const book = new CellBook(this.#numbers.sum, {
+    const book = new CellBook(this.#numbers.read, {
       route: options.metricsMaxRoutes,
       endpoint: options.metricsMaxBackends,
     });

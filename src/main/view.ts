@@ -6,8 +6,9 @@ import type { Level } from '../base/log.ts';
 import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
+import type { Numbers } from '../telemetry/numbers.ts';
 import { type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
-import type { Numbers } from './metrics.ts';
+import { clustersPage, ownersOf, workersPage } from './metrics.ts';
 import type { Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
 import { versionInfo } from './version.ts';
@@ -42,7 +43,8 @@ export class ControllerView implements View {
   metrics(): string {
     const { state, resources, publisher, book, numbers } = this.#parts;
     const problems = this.problems();
-    return numbers.exposition(book, publisher.clusters.values(), {
+    const { user, system } = process.cpuUsage();
+    return numbers.exposition(ownersOf(book, publisher.clusters.values()), {
       revision: publisher.revision,
       acked: state.acked,
       quarantined: state.quarantined !== 0,
@@ -55,6 +57,8 @@ export class ControllerView implements View {
       restarts: state.restarts,
       storm: state.storm,
       startSeconds: this.#startSeconds,
+      cpuSeconds: (user + system) / 1e6,
+      rssBytes: process.memoryUsage.rss(),
     });
   }
 
@@ -89,11 +93,11 @@ export class ControllerView implements View {
   }
 
   workers(): unknown {
-    return this.#parts.numbers.workers(this.#parts.state.workers);
+    return workersPage(this.#parts.numbers, this.#parts.state.workers);
   }
 
   clusters(): unknown {
-    return this.#parts.numbers.clusters(this.#parts.book, this.#parts.publisher.clusters.values());
+    return clustersPage(this.#parts.book, this.#parts.publisher.clusters.values());
   }
 
   version(): unknown {

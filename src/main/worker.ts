@@ -115,9 +115,7 @@ class Worker implements ChannelOwner, TimerSink {
   #assign(slot: number, settings: WorkerSettings, cellsFd: number, ringFd: number): void {
     this.#drainTimeoutMs = settings.drainTimeoutMs;
     this.#log = stderrLogger(settings.logLevel, settings.logJson).with({ worker: slot });
-    this.#cells = new Cells(mapSegment(cellsFd, 0), (index) =>
-      index < LIMITS.SEGMENTS ? mapSegment(cellsFd, index) : null,
-    );
+    this.#cells = new Cells((index) => mapSegment(cellsFd, index));
     this.#cells.zeroGauges();
     const ring = new RingWriter(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES)));
     closeSync(ringFd);

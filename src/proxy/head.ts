@@ -3,7 +3,11 @@
 
 import type { Fault } from '../base/errors.ts';
 import type { LimitName } from '../base/limits.ts';
+import { METHOD } from '../telemetry/layout.ts';
 import { FIELD, FieldTable } from './field-table.ts';
+
+/** Head.method; telemetry counts by the same integers. */
+export { METHOD };
 
 /**
  * Small integers of the names the proxy knows; 0 is any other name. names.ts maps bytes to ids. Names that the proxy acts on are 10 to 31,
@@ -58,20 +62,6 @@ export const NAME = {
 export function bitsOf(...ids: readonly number[]): number {
   return ids.reduce((bits, id) => bits | (1 << id), 0);
 }
-
-/** Request methods as small integers: the index into METHODS of telemetry/layout.ts; OTHER is any other token. */
-export const METHOD = {
-  GET: 0,
-  HEAD: 1,
-  POST: 2,
-  PUT: 3,
-  DELETE: 4,
-  PATCH: 5,
-  OPTIONS: 6,
-  CONNECT: 7,
-  TRACE: 8,
-  OTHER: 9,
-} as const;
 
 /** Scheme of an absolute target or of `:scheme`; NONE when the target has none (it is then that of the connection). */
 export const SCHEME = { NONE: 0, HTTP: 1, HTTPS: 2 } as const;

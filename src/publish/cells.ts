@@ -2,21 +2,25 @@
 // workers only ever add. So that no counter goes backwards, a block is used again only after every worker acked a revision
 // without its old owner, and what it had counted until then moves to `other` (as a baseline kept on this side).
 
-import { LIMITS } from '../base/limits.ts';
-import { ENDPOINT, FIRST_FREE_CELL, OTHER_ENDPOINT_BLOCK, OTHER_ROUTE_BLOCK, ROUTE } from '../telemetry/layout.ts';
+import { type BlockKind, COUNTS } from '../telemetry/blocks.ts';
+import {
+  BLOCK_CELLS,
+  ENDPOINT,
+  FIRST_FREE_CELL,
+  OTHER_ENDPOINT_BLOCK,
+  OTHER_ROUTE_BLOCK,
+  ROUTE,
+} from '../telemetry/layout.ts';
 
-export type BlockKind = 'route' | 'endpoint';
-const SIZE: Readonly<Record<BlockKind, number>> = { route: ROUTE.SIZE, endpoint: ENDPOINT.SIZE };
 const OTHER: Readonly<Record<BlockKind, number>> = { route: OTHER_ROUTE_BLOCK, endpoint: OTHER_ENDPOINT_BLOCK };
-const CEILING = LIMITS.CELLS_PER_SEGMENT * LIMITS.SEGMENTS;
 
-/** Reads one cell, summed over every worker slot. */
-export type Sum = (cell: number) => number;
+/** Adds what all worker slots counted in the block at `base` to `out`. */
+export type Read = (kind: BlockKind, base: number, out: Float64Array) => void;
 
 interface Block {
   readonly base: number;
-  /** What it had counted for earlier owners; null for none. */
-  baseline: Float64Array | null;
+  /** What it had counted for earlier owners, without the zeros at its end. */
+  readonly baseline: Float64Array;
 }
 
 interface Owned extends Block {
@@ -31,7 +35,9 @@ interface Freed extends Block {
 }
 
 /** One small record of what outlives the controller; the keeper holds it as an opaque entry under its key. */
-type SavedBlock = readonly [base: number, exposed: boolean, baseline: readonly number[] | null];
+type SavedBlock = readonly [base: number, exposed: boolean, baseline: readonly number[]];
+
+const NOTHING = new Float64Array(0);
 
 class Book {
   readonly kind: BlockKind;
@@ -43,20 +49,21 @@ class Book {
 
   constructor(kind: BlockKind) {
     this.kind = kind;
-    this.folded = new Float64Array(SIZE[kind]);
+    this.folded = new Float64Array(COUNTS[kind]);
   }
 }
 
 export class CellBook {
   readonly #books: Readonly<Record<BlockKind, Book>> = { route: new Book('route'), endpoint: new Book('endpoint') };
-  readonly #sum: Sum;
+  readonly #read: Read;
   readonly #maxExposed: Readonly<Record<BlockKind, number>>;
   readonly #dirty = new Set<string>();
-  #end = FIRST_FREE_CELL;
+  /** Cells nobody had yet: routes take from the front, endpoints from the back. */
+  readonly #free = { route: FIRST_FREE_CELL, endpoint: BLOCK_CELLS };
   #acked = 0;
 
-  constructor(sum: Sum, maxExposed: Readonly<Record<BlockKind, number>>) {
-    this.#sum = sum;
+  constructor(read: Read, maxExposed: Readonly<Record<BlockKind, number>>) {
+    this.#read = read;
     this.#maxExposed = maxExposed;
   }
 
@@ -94,19 +101,22 @@ export class CellBook {
     return this.#books[kind].owned.values();
   }
 
-  /** What `owner` counted at `offset` of its block. */
-  value(kind: BlockKind, owner: string, offset: number): number {
+  /** The numbers of `owner`: the table of ROUTE or ENDPOINT (telemetry/layout.ts). */
+  counts(kind: BlockKind, owner: string): Float64Array {
+    const out = new Float64Array(COUNTS[kind]);
     const block = this.#books[kind].owned.get(owner);
-    return block === undefined ? 0 : this.#counted(block, offset);
+    if (block !== undefined) this.#addCounted(kind, block, out);
+    return out;
   }
 
-  /** What everything without a label of its own counted at `offset`. */
-  other(kind: BlockKind, offset: number): number {
+  /** The numbers of everything without a label of its own. */
+  other(kind: BlockKind): Float64Array {
     const book = this.#books[kind];
-    let n = this.#sum(OTHER[kind] + offset) + (book.folded[offset] as number);
-    for (const block of book.owned.values()) if (!block.exposed) n += this.#counted(block, offset);
-    for (const block of book.freed) n += this.#counted(block, offset);
-    return n;
+    const out = book.folded.slice();
+    this.#read(kind, OTHER[kind], out);
+    for (const block of book.owned.values()) if (!block.exposed) this.#addCounted(kind, block, out);
+    for (const block of book.freed) this.#addCounted(kind, block, out);
+    return out;
   }
 
   /** What changed since the last call, by key: to be kept for `restore`; null to forget. */
@@ -117,20 +127,20 @@ export class CellBook {
     return out;
   }
 
-  /** Takes over what `changes` once gave. */
-  restore(saved: Iterable<readonly [key: string, value: string]>): void {
+  /** Takes over what `changes` once gave, up to `revision`: what is released may not be known to every worker yet. */
+  restore(saved: Iterable<readonly [key: string, value: string]>, revision: number): void {
     for (const [key, value] of saved) {
       const [what, kind, name] = splitKey(key);
-      if (what === 'end') {
-        this.#end = JSON.parse(value);
+      if (what === 'free') {
+        this.#free[kind] = JSON.parse(value);
         continue;
       }
       const book = this.#books[kind];
       if (what === 'folded') book.folded = Float64Array.from(JSON.parse(value) as number[]);
       else {
         const [base, exposed, numbers] = JSON.parse(value) as SavedBlock;
-        const baseline = numbers === null ? null : Float64Array.from(numbers);
-        if (what === 'freed') book.freed.push({ base, baseline, revision: 0 });
+        const baseline = Float64Array.from(numbers);
+        if (what === 'freed') book.freed.push({ base, baseline, revision });
         else {
           book.owned.set(name, { owner: name, base, exposed, baseline });
           if (exposed) book.exposedCount++;
@@ -141,43 +151,46 @@ export class CellBook {
 
   #saved(key: string): string | null {
     const [what, kind, name] = splitKey(key);
-    if (what === 'end') return JSON.stringify(this.#end);
+    if (what === 'free') return JSON.stringify(this.#free[kind]);
     const book = this.#books[kind];
     if (what === 'folded') return JSON.stringify([...book.folded]);
     const block = what === 'freed' ? book.freed.find((b) => b.base === Number(name)) : book.owned.get(name);
     if (block === undefined) return null;
-    const saved: SavedBlock = [
-      block.base,
-      'exposed' in block && (block as Owned).exposed,
-      block.baseline === null ? null : [...block.baseline],
-    ];
+    const saved: SavedBlock = [block.base, 'exposed' in block && (block as Owned).exposed, [...block.baseline]];
     return JSON.stringify(saved);
   }
 
-  #counted(block: Block, offset: number): number {
-    const n = this.#sum(block.base + offset);
-    return block.baseline === null ? n : n - (block.baseline[offset] as number);
+  #addCounted(kind: BlockKind, { base, baseline }: Block, out: Float64Array): void {
+    this.#read(kind, base, out);
+    for (let i = 0; i < baseline.length; i++) out[i]! -= baseline[i] as number;
   }
 
   #take(book: Book): Block | null {
+    const { kind } = book;
     const index = book.freed.findIndex((b) => b.revision <= this.#acked);
-    if (index !== -1) {
-      const [block] = book.freed.splice(index, 1) as [Freed];
-      const size = SIZE[book.kind];
-      const baseline = new Float64Array(size);
-      for (let i = 0; i < size; i++) {
-        baseline[i] = this.#sum(block.base + i);
-        book.folded[i]! += (baseline[i] as number) - (block.baseline?.[i] ?? 0);
-      }
-      this.#dirty.add(`freed/${book.kind}/${block.base}`);
-      this.#dirty.add(`folded/${book.kind}/`);
-      return { base: block.base, baseline };
+    if (index === -1) return this.#takeNew(kind);
+    const [{ base, baseline }] = book.freed.splice(index, 1) as [Freed];
+    const counted = new Float64Array(COUNTS[kind]);
+    this.#read(kind, base, counted);
+    counted.forEach((n, i) => {
+      book.folded[i]! += n - (baseline[i] ?? 0);
+    });
+    this.#dirty.add(`freed/${kind}/${base}`);
+    this.#dirty.add(`folded/${kind}/`);
+    return { base, baseline: counted.slice(0, counted.findLastIndex((n) => n !== 0) + 1) };
+  }
+
+  /** Cells that nobody had before, or null when there are none left. */
+  #takeNew(kind: BlockKind): Block | null {
+    const free = this.#free;
+    if (free.endpoint - free.route < (kind === 'route' ? ROUTE.SIZE : ENDPOINT.SIZE)) return null;
+    this.#dirty.add(`free/${kind}/`);
+    if (kind === 'endpoint') {
+      free.endpoint -= ENDPOINT.SIZE;
+      return { base: free.endpoint, baseline: NOTHING };
     }
-    const base = this.#end;
-    if (base + SIZE[book.kind] > CEILING) return null;
-    this.#end += SIZE[book.kind];
-    this.#dirty.add('end/route/');
-    return { base, baseline: null };
+    free.route += ROUTE.SIZE;
+    return { base: free.route - ROUTE.SIZE, baseline: NOTHING };
   }
 }
 

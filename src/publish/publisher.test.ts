@@ -74,7 +74,7 @@ class Sent implements Downstream {
 const encode = (entry: Entry): Buffer => Buffer.from(JSON.stringify(entry));
 
 function setup(out = new Sent()): { out: Sent; publisher: Publisher; book: CellBook; refused: string[] } {
-  const book = new CellBook(() => 0, { route: 20, endpoint: 50 });
+  const book = new CellBook(() => {}, { route: 20, endpoint: 50 });
   const refused: string[] = [];
   return { out, publisher: new Publisher(out, book, encode, (key) => refused.push(key)), book, refused };
 }

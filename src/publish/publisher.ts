@@ -67,6 +67,7 @@ export class Publisher {
       [...entries]
         .filter(([key]) => key.startsWith(prefix))
         .map(([key, value]) => [key.slice(prefix.length), value.toString()] as const),
+      revision,
     );
   }
 

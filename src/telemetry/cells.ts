@@ -1,5 +1,6 @@
 // Numbers in shared memory: one writer, any number of readers, no lock. A double is read and written in one piece on
-// x86-64 and arm64, so a scrape never disturbs a worker and counts outlive the process that made them.
+// x86-64 and arm64, so a scrape never disturbs a worker and counts outlive the process that made them. Whoever reads a page
+// that nobody wrote to makes it memory: what was never used is not read (telemetry/blocks.ts).
 
 import { LIMITS } from '../base/limits.ts';
 import { GAUGES } from './layout.ts';
@@ -7,57 +8,65 @@ import { GAUGES } from './layout.ts';
 const SHIFT = Math.log2(LIMITS.CELLS_PER_SEGMENT);
 const MASK = LIMITS.CELLS_PER_SEGMENT - 1;
 
-/** The segments of one worker slot, mapped. Cell `id` is segments[id >>> SHIFT][id & MASK]. */
+/** The segments of one worker slot, each mapped when a cell in it is first asked for. */
 export class Cells {
-  readonly #segments: Float64Array[];
-  readonly #grow: (index: number) => Float64Array | null;
+  readonly #segments: (Float64Array | null)[];
+  readonly #map: (index: number) => Float64Array;
 
-  /** `grow(index)` maps the next segment when a cell behind the last one is first used; null if there is none. */
-  constructor(first: Float64Array, grow: (index: number) => Float64Array | null = () => null) {
-    this.#segments = [first];
-    this.#grow = grow;
+  /** `map(index)` maps a segment; asked for each at most once. */
+  constructor(map: (index: number) => Float64Array) {
+    this.#segments = new Array<Float64Array | null>(LIMITS.SEGMENTS).fill(null);
+    this.#map = map;
   }
 
   /** In plain memory, for tests and for a process without siblings. */
   static local(): Cells {
-    return new Cells(new Float64Array(LIMITS.CELLS_PER_SEGMENT), (i) =>
-      i < LIMITS.SEGMENTS ? new Float64Array(LIMITS.CELLS_PER_SEGMENT) : null,
-    );
+    return new Cells(() => new Float64Array(LIMITS.CELLS_PER_SEGMENT));
   }
 
   add(id: number, n: number): void {
-    const s = this.#segments[id >>> SHIFT];
-    if (s !== undefined) s[id & MASK]! += n;
-    else this.#slow(id, n);
+    const s = this.#segments[id >>> SHIFT] ?? this.#mapped(id);
+    s[id & MASK]! += n;
+  }
+
+  /**
+   * Adds 1 to the counter `id`. When it was 0, `bits` are set in the cell `mark` before: a worker that dies between the two
+   * leaves a mark without a count, never a count that nobody looks at.
+   */
+  count(id: number, mark: number, bits: number): void {
+    const s = this.#segments[id >>> SHIFT] ?? this.#mapped(id);
+    const i = id & MASK;
+    const n = s[i] as number;
+    if (n === 0) this.set(mark, this.get(mark) | bits);
+    s[i] = n + 1;
   }
 
   set(id: number, value: number): void {
-    const s = this.#segments[id >>> SHIFT] ?? this.#map(id);
-    if (s !== null) s[id & MASK] = value;
+    const s = this.#segments[id >>> SHIFT] ?? this.#mapped(id);
+    s[id & MASK] = value;
   }
 
   get(id: number): number {
-    const s = this.#segments[id >>> SHIFT] ?? this.#map(id);
-    return s === null ? 0 : (s[id & MASK] as number);
+    const s = this.#segments[id >>> SHIFT] ?? this.#mapped(id);
+    return s[id & MASK] as number;
+  }
+
+  /** Adds the `n` cells from `id` on, which lie in one segment, to out[at..at+n). */
+  addTo(id: number, n: number, out: Float64Array, at: number): void {
+    const s = this.#segments[id >>> SHIFT] ?? this.#mapped(id);
+    const start = id & MASK;
+    for (let i = 0; i < n; i++) out[at + i]! += s[start + i] as number;
   }
 
   /** What a new worker does with a slot it takes over. */
   zeroGauges(): void {
-    this.#segments[0]?.fill(0, 0, GAUGES);
+    for (let id = 0; id < GAUGES; id++) this.set(id, 0);
   }
 
-  #slow(id: number, n: number): void {
-    const s = this.#map(id);
-    if (s !== null) s[id & MASK]! += n;
-  }
-
-  #map(id: number): Float64Array | null {
+  #mapped(id: number): Float64Array {
     const index = id >>> SHIFT;
-    while (this.#segments.length <= index) {
-      const next = this.#grow(this.#segments.length);
-      if (next === null) return null;
-      this.#segments.push(next);
-    }
-    return this.#segments[index] as Float64Array;
+    const segment = this.#map(index);
+    this.#segments[index] = segment;
+    return segment;
   }
 }

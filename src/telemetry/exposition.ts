@@ -1,9 +1,19 @@
-// Prometheus text format 0.0.4 from the cells of all workers, under 1,000 series by default: past the ceilings the rest
-// of the routes and backends is summed as `other`.
+// Prometheus text format 0.0.4: what each number is called when it is printed.
 
-import { FAULTS } from '../base/errors.ts';
 import { METRICS, type Metric } from './catalogue.ts';
-import { BACKEND_ERRORS, CELL, CODES, DURATION_BUCKETS, ENDPOINT, LIMITED, METHODS, ROUTE } from './layout.ts';
+import {
+  BACKEND_ERROR,
+  BACKEND_ERROR_LABELS,
+  CELL,
+  CODES,
+  DURATION_BUCKETS,
+  ENDPOINT,
+  FAULT_CELLS,
+  LIMIT_CELLS,
+  METHODS,
+  ROUTE,
+  requestsOffset,
+} from './layout.ts';
 
 export type Labels = Readonly<Record<string, string>>;
 /** Reads one cell, summed over every worker slot. */
@@ -46,50 +56,52 @@ function numberText(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(12)));
 }
 
-/** Reads what one label counted at an offset of its block (telemetry/layout.ts ROUTE or ENDPOINT). */
-export type Value = (offset: number) => number;
-
-export function addRoute(out: Exposition, route: string, value: Value): void {
+/** `counts`: the table of ROUTE (telemetry/layout.ts). A route without requests has no series. */
+export function addRoute(out: Exposition, route: string, counts: Float64Array): void {
+  const at = (offset: number): number => counts[offset] as number;
   let any = 0;
-  for (let m = 0; m < METHODS.length; m++)
-    for (let c = 0; c < CODES.length; c++) {
-      const n = value(ROUTE.REQUESTS + m * CODES.length + c);
+  METHODS.forEach((method, m) => {
+    for (const code of CODES) {
+      const n = at(requestsOffset(m, code));
       if (n === 0) continue;
       any += n;
-      out.add(METRICS.requests, { route, method: METHODS[m] as string, code: codeLabel(CODES[c] as number) }, n);
+      out.add(METRICS.requests, { route, method, code: code === 0 ? 'other' : String(code) }, n);
     }
+  });
   if (any === 0) return;
   let cumulative = 0;
   for (let i = 0; i <= DURATION_BUCKETS.length; i++) {
-    cumulative += value(ROUTE.DURATION + i);
+    cumulative += at(ROUTE.DURATION + i);
     const le = i < DURATION_BUCKETS.length ? String(DURATION_BUCKETS[i]) : '+Inf';
     out.add(METRICS.duration, { route, le }, cumulative, '_bucket');
   }
-  out.add(METRICS.duration, { route }, value(ROUTE.DURATION_SUM), '_sum');
+  out.add(METRICS.duration, { route }, at(ROUTE.DURATION_SUM_US) / 1e6, '_sum');
   out.add(METRICS.duration, { route }, cumulative, '_count');
-  out.add(METRICS.requestBytes, { route }, value(ROUTE.REQUEST_BYTES));
-  out.add(METRICS.responseBytes, { route }, value(ROUTE.RESPONSE_BYTES));
+  out.add(METRICS.requestBytes, { route }, at(ROUTE.REQUEST_BYTES));
+  out.add(METRICS.responseBytes, { route }, at(ROUTE.RESPONSE_BYTES));
 }
 
-function codeLabel(code: number): string {
-  return code === 0 ? 'other' : String(code);
-}
-
+/** `counts`: the table of ENDPOINT (telemetry/layout.ts). */
 export function addEndpoint(
   out: Exposition,
   labels: { backend: string; pod: string; zone: string },
-  value: Value,
+  counts: Float64Array,
 ): void {
-  const requests = value(ENDPOINT.REQUESTS);
+  const requests = counts[ENDPOINT.REQUESTS] as number;
   if (requests > 0) out.add(METRICS.backendRequests, labels, requests);
 }
 
-/** Errors of one backend over all its endpoints. */
-export function addBackendErrors(out: Exposition, backend: string, value: Value): void {
-  BACKEND_ERRORS.forEach((kind, i) => {
-    const n = value(ENDPOINT.ERRORS + i);
-    if (n > 0) out.add(METRICS.backendErrors, { backend, kind }, n);
-  });
+/** Errors of one backend by kind: `counts` of all its endpoints together. */
+export function addBackendErrors(out: Exposition, backend: string, counts: Float64Array): void {
+  for (const [kind, n] of backendErrors(counts)) if (n > 0) out.add(METRICS.backendErrors, { backend, kind }, n);
+}
+
+/** The errors in the table of ENDPOINT, by label. */
+export function backendErrors(counts: Float64Array): [kind: string, count: number][] {
+  return (Object.keys(BACKEND_ERROR) as (keyof typeof BACKEND_ERROR)[]).map((name) => [
+    BACKEND_ERROR_LABELS[name],
+    counts[ENDPOINT.ERRORS + BACKEND_ERROR[name]] as number,
+  ]);
 }
 
 /** The cells every worker has. */
@@ -111,12 +123,12 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.logLines, {}, sum(CELL.LOG_LINES_TOTAL));
   out.add(METRICS.logDropped, {}, sum(CELL.LOG_DROPPED_TOTAL));
   out.add(METRICS.configRefused, {}, sum(CELL.REVISIONS_REFUSED_TOTAL));
-  LIMITED.forEach((limit, i) => {
-    const n = sum(CELL.LIMIT_REACHED + i);
+  for (const [limit, cell] of LIMIT_CELLS) {
+    const n = sum(cell);
     if (n > 0) out.add(METRICS.limits, { limit }, n);
-  });
-  Object.values(FAULTS).forEach((fault, i) => {
-    const n = sum(CELL.FAULT + i);
-    if (n > 0) out.add(METRICS.faults, { kind: fault.kind, source: fault.source, flag: fault.flag }, n);
-  });
+  }
+  for (const [{ kind, source, flag }, cell] of FAULT_CELLS) {
+    const n = sum(cell);
+    if (n > 0) out.add(METRICS.faults, { kind, source, flag }, n);
+  }
 }

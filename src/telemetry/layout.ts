@@ -1,21 +1,27 @@
 // Where each number lives in a worker's cells. A cell is one double with one writer; blocks are assigned by the controller.
 // `counter` cells outlive their worker, `gauge` cells are zeroed when a worker takes the slot.
 
-import type { LIMITS } from '../base/limits.ts';
+import { FAULTS, type Fault } from '../base/errors.ts';
+import { LIMITS, type LimitName } from '../base/limits.ts';
 
-/** Request methods in the order of their integers: the `method` label. The last stands for every other one. */
-export const METHODS = [
-  'GET',
-  'HEAD',
-  'POST',
-  'PUT',
-  'DELETE',
-  'PATCH',
-  'OPTIONS',
-  'CONNECT',
-  'TRACE',
-  'other',
-] as const;
+/** Request methods as small integers; OTHER is any other token. */
+export const METHOD = {
+  GET: 0,
+  HEAD: 1,
+  POST: 2,
+  PUT: 3,
+  DELETE: 4,
+  PATCH: 5,
+  OPTIONS: 6,
+  CONNECT: 7,
+  TRACE: 8,
+  OTHER: 9,
+} as const;
+
+/** The `method` label of each, by its integer. */
+export const METHODS: readonly string[] = Object.entries(METHOD)
+  .sort(([, a], [, b]) => a - b)
+  .map(([name, id]) => (id === METHOD.OTHER ? 'other' : name));
 
 /** Fixed cells of every worker slot: name -> cell id. */
 export const CELL = {
@@ -46,13 +52,12 @@ export const CELL = {
   REVISIONS_REFUSED_TOTAL: 29,
   TURNS_TOTAL: 30,
   CPU_SECONDS: 31,
-  /** One counter per limit, in the order of LIMITED. */
-  LIMIT_REACHED: 64,
-  /** One counter per fault, in the order of FAULTS (base/errors.ts). */
-  FAULT: 128,
 } as const;
 export const GAUGES = 16;
-export const FIXED_CELLS = 256;
+/** Behind the single cells: one counter per limit, one per fault, each with room to grow. */
+const FIRST_LIMIT_CELL = 64;
+const FIRST_FAULT_CELL = 128;
+const FIXED_CELLS = 256;
 
 /** Limits that can be reached at run time, each with a counter `rauta_limit_reached_total{limit}`. */
 export const LIMITED = [
@@ -84,58 +89,149 @@ export const LIMITED = [
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 
-/** Status codes with a slot of their own; the last slot is any other. */
+/** Status codes with a place of their own in a method's row; 0 is any other. */
 export const CODES = [
   100, 101, 200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414,
   421, 429, 431, 499, 500, 502, 503, 504, 0,
 ] as const;
-const codeSlot = new Uint8Array(1000).fill(CODES.length - 1);
-CODES.forEach((code, slot) => {
-  if (code !== 0) codeSlot[code] = slot;
-});
 
 /** Upper bounds of the duration histogram, seconds; one more bucket for the rest. */
 export const DURATION_BUCKETS = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
 ] as const;
-const METHOD_COUNT = 10;
 
-/** Offsets within a route's block. */
+/** What a route's requests mostly are; the pairs of its other methods and codes are counted apart from it. */
+const USUAL: readonly (readonly [keyof typeof METHOD, (typeof CODES)[number]])[] = [
+  ['GET', 200],
+  ['GET', 204],
+  ['GET', 302],
+  ['GET', 304],
+  ['GET', 404],
+  ['GET', 503],
+  ['HEAD', 200],
+  ['POST', 200],
+  ['POST', 201],
+  ['POST', 204],
+  ['PUT', 200],
+  ['DELETE', 204],
+  ['OPTIONS', 204],
+];
+
+/**
+ * What a route counts, in two forms. In shared memory: a block of SIZE cells with what nearly every route uses, and far
+ * from it one row of codes for each method, for unusual pairs. As a table of numbers (COUNTS long): the block, then the
+ * rows. These are offsets into the table, and those below SIZE into the block.
+ */
 export const ROUTE = {
-  /** [method][code slot] */
-  REQUESTS: 0,
-  DURATION: METHOD_COUNT * CODES.length,
-  DURATION_SUM: METHOD_COUNT * CODES.length + DURATION_BUCKETS.length + 1,
-  REQUEST_BYTES: METHOD_COUNT * CODES.length + DURATION_BUCKETS.length + 2,
-  RESPONSE_BYTES: METHOD_COUNT * CODES.length + DURATION_BUCKETS.length + 3,
-  SIZE: METHOD_COUNT * CODES.length + 32,
+  DURATION: 0,
+  /** Microseconds: whole numbers add up exactly, in whatever order. */
+  DURATION_SUM_US: DURATION_BUCKETS.length + 1,
+  REQUEST_BYTES: DURATION_BUCKETS.length + 2,
+  RESPONSE_BYTES: DURATION_BUCKETS.length + 3,
+  USUAL: DURATION_BUCKETS.length + 4,
+  SIZE: 32,
+  ROWS: 32,
+  COUNTS: 32 + METHODS.length * CODES.length,
 } as const;
 
-/** Kinds of `rauta_backend_errors_total{backend,kind}`, each an offset from ENDPOINT.ERRORS. */
-export const BACKEND_ERRORS = ['connect', 'connect_timeout', 'reset', 'malformed', 'timeout', 'status_5xx'] as const;
+/** What went wrong at a backend: offsets from ENDPOINT.ERRORS. */
+export const BACKEND_ERROR = {
+  connect: 0,
+  connectTimeout: 1,
+  reset: 2,
+  malformed: 3,
+  timeout: 4,
+  status5xx: 5,
+} as const;
+/** The `kind` label of each. */
+export const BACKEND_ERROR_LABELS: Readonly<Record<keyof typeof BACKEND_ERROR, string>> = {
+  connect: 'connect',
+  connectTimeout: 'connect_timeout',
+  reset: 'reset',
+  malformed: 'malformed',
+  timeout: 'timeout',
+  status5xx: 'status_5xx',
+};
 /** Offsets within an endpoint's block. */
 export const ENDPOINT = { REQUESTS: 0, ACTIVE: 1, CONNECTIONS: 2, ERRORS: 4, SIZE: 16 } as const;
 
-/** Cell of the request counter within a route's block. `method` is METHOD of proxy/head.ts, `status` 100..999. */
-export function requestCell(block: number, method: number, status: number): number {
-  return block + ROUTE.REQUESTS + method * CODES.length + (codeSlot[status] as number);
+// ---- where blocks, marks and rows lie
+
+/** Cells of a page of memory: blocks and rows are laid out so that what is used together shares pages. */
+const PAGE = 512;
+/** Blocks lie below this cell; for each page of blocks there is a page of rows for each method. Whole segments. */
+export const BLOCK_CELLS = Math.floor((LIMITS.SEGMENTS - 1) / (1 + METHODS.length)) * LIMITS.CELLS_PER_SEGMENT;
+const FIRST_MARK = BLOCK_CELLS;
+const FIRST_ROW = FIRST_MARK + LIMITS.CELLS_PER_SEGMENT;
+
+/** Route block of what no route took. */
+export const NO_ROUTE_BLOCK = FIXED_CELLS;
+/** Route block of every route that has none of its own, since all cells are taken; endpoint block likewise. */
+export const OTHER_ROUTE_BLOCK = FIXED_CELLS + ROUTE.SIZE;
+export const OTHER_ENDPOINT_BLOCK = FIXED_CELLS + 2 * ROUTE.SIZE;
+/** First cell that the controller may assign. */
+export const FIRST_FREE_CELL = PAGE;
+
+/** What the mark of a route's block says: BLOCK_USED, and for each method whether its row is. Bits, never taken back. */
+export const BLOCK_USED = 1;
+export function rowUsed(method: number): number {
+  return 2 << method;
 }
 
-/** Cell of the duration bucket for `us` microseconds. */
-export function durationCell(block: number, us: number): number {
+/** The cell with the marks of the route block at `block`. Blocks whose marks are 0 need not be read. */
+export function markCell(block: number): number {
+  return FIRST_MARK + block / ROUTE.SIZE;
+}
+
+/** First cell of the row of `method` (METHOD) that belongs to the route block at `block`. */
+export function rowCell(block: number, method: number): number {
+  const inPage = block & (PAGE - 1);
+  return FIRST_ROW + (block - inPage) * METHODS.length + method * PAGE + inPage;
+}
+
+const codeSlot = new Uint8Array(1000).fill(CODES.indexOf(0));
+CODES.forEach((code, slot) => {
+  if (code !== 0) codeSlot[code] = slot;
+});
+
+/** By method * 1000 + status: the offset of a usual pair within the block; 0 for the others. */
+const usualAt = new Uint8Array(METHODS.length * 1000);
+USUAL.forEach(([method, code], i) => {
+  usualAt[METHOD[method] * 1000 + code] = ROUTE.USUAL + i;
+});
+
+/** Where requests of `method` (METHOD) answered with `status` (0..999) are counted within a route's block; 0: in a row. */
+export function usualOffset(method: number, status: number): number {
+  return usualAt[method * 1000 + status] as number;
+}
+
+/** The place of `status` (0..999) within a row. */
+export function codeOffset(status: number): number {
+  return codeSlot[status] as number;
+}
+
+/** Where the requests of a pair stand in the table of a route's numbers. */
+export function requestsOffset(method: number, code: (typeof CODES)[number]): number {
+  return usualOffset(method, code) || ROUTE.ROWS + method * CODES.length + CODES.indexOf(code);
+}
+
+/** Offset of the duration bucket for `us` microseconds. */
+export function durationOffset(us: number): number {
   const seconds = us / 1e6;
   let i = 0;
   while (i < DURATION_BUCKETS.length && seconds > (DURATION_BUCKETS[i] as number)) i++;
-  return block + ROUTE.DURATION + i;
+  return ROUTE.DURATION + i;
 }
+
+/** The counters of limits and of faults. */
+export const LIMIT_CELLS: ReadonlyMap<LimitName, number> = new Map(
+  LIMITED.map((name, i) => [name, FIRST_LIMIT_CELL + i]),
+);
+export const FAULT_CELLS: ReadonlyMap<Fault, number> = new Map(
+  Object.values(FAULTS).map((fault, i) => [fault, FIRST_FAULT_CELL + i]),
+);
 
 /** Cell of a limit's counter. */
 export function limitCell(name: LimitedName): number {
-  return CELL.LIMIT_REACHED + LIMITED.indexOf(name);
+  return LIMIT_CELLS.get(name) as number;
 }
-
-/** Route block that counts what no route took (404) and every route past the ceiling of cells; endpoint block likewise. */
-export const OTHER_ROUTE_BLOCK = FIXED_CELLS;
-export const OTHER_ENDPOINT_BLOCK = FIXED_CELLS + ROUTE.SIZE;
-/** First cell that the controller may assign. */
-export const FIRST_FREE_CELL = 1024;

@@ -51,7 +51,7 @@ export class AccessRecord {
   /** First byte of the response head minus the request sent upstream, us; -1 when no upstream answered. */
   upstreamUs = -1;
 
-  /** METHOD of proxy/head.ts. */
+  /** METHOD of telemetry/layout.ts. */
   method = 0;
   /** 10, 11, 20. */
   version = 11;

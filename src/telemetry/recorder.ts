@@ -1,8 +1,9 @@
 // Where every finished request ends: counted in the worker's cells, written to its log ring.
 
 import { LINE_BYTES, LineWriter } from './access-log.ts';
+import { countBytes, countRequest } from './blocks.ts';
 import type { Cells } from './cells.ts';
-import { CELL, durationCell, limitCell, OTHER_ROUTE_BLOCK, ROUTE, requestCell } from './layout.ts';
+import { CELL, limitCell, NO_ROUTE_BLOCK } from './layout.ts';
 import type { RingWriter } from './log-ring.ts';
 import type { AccessRecord, RecordSink } from './record.ts';
 
@@ -22,14 +23,10 @@ export class Recorder implements RecordSink {
   }
 
   record(r: AccessRecord): void {
-    const cells = this.#cells;
-    const block = r.routeBlock === 0 ? OTHER_ROUTE_BLOCK : r.routeBlock;
+    const block = r.routeBlock === 0 ? NO_ROUTE_BLOCK : r.routeBlock;
     const us = Math.max(0, r.endUs - r.startUs);
-    cells.add(requestCell(block, r.method, r.status), 1);
-    cells.add(durationCell(block, us), 1);
-    cells.add(block + ROUTE.DURATION_SUM, us / 1e6);
-    cells.add(block + ROUTE.REQUEST_BYTES, r.requestBytes);
-    cells.add(block + ROUTE.RESPONSE_BYTES, r.responseBytes);
+    countRequest(this.#cells, block, r.method, r.status, us);
+    countBytes(this.#cells, block, r.requestBytes, r.responseBytes);
     this.#log(r);
   }
 

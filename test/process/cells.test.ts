@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { backend, backendYaml, freePort, gateway, Rauta, routeYaml, until } from './support.ts';
+import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
 
 test('a scrape reads the cells of new routes while the keeper stands still', async () => {
   const port = await freePort();
@@ -22,6 +22,28 @@ test('a scrape reads the cells of new routes while the keeper stands still', asy
   } finally {
     process.kill(rauta.process.pid as number, 'SIGCONT');
   }
+  assert.equal(await rauta.stop(), 0);
+  app.server.close();
+});
+
+test('requests that no route took and those of routes past the ceiling have labels of their own', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const routes = routeYaml('a', '/a', 'app') + routeYaml('b', '/b', 'app');
+  const rauta = await Rauta.start({ 'a.yaml': gateway(port) + backendYaml('app', app.port) + routes }, [
+    '--metrics-max-routes',
+    '1',
+  ]);
+  const asked = ['/a', '/b', '/b', '/c', '/c', '/c'];
+  for (const path of asked) assert.equal((await get(port, path)).status, path === '/c' ? 404 : 200);
+  const { body } = await rauta.ask('/metrics');
+  const counted = [...body.matchAll(/^rauta_requests_total\{route="([^"]*)".*\} (\d+)$/gm)].map((m) => [m[1], m[2]]);
+  assert.deepEqual(counted, [
+    ['default/a', '1'],
+    ['other', '2'],
+    ['none', '3'],
+  ]);
+  assert.match(body, /^rauta_request_duration_seconds_count\{route="none"\} 3$/m);
   assert.equal(await rauta.stop(), 0);
   app.server.close();
 });

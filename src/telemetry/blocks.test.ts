@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { addBlock, COUNTS, countBytes, countRequest } from './blocks.ts';
+import { Cells } from './cells.ts';
+import {
+  BLOCK_CELLS,
+  BLOCK_USED,
+  CODES,
+  ENDPOINT,
+  FIRST_FREE_CELL,
+  METHOD,
+  markCell,
+  NO_ROUTE_BLOCK,
+  OTHER_ROUTE_BLOCK,
+  ROUTE,
+  requestsOffset,
+} from './layout.ts';
+
+const LAST = BLOCK_CELLS - ROUTE.SIZE;
+const blocks = fc.oneof(
+  fc.constantFrom(NO_ROUTE_BLOCK, OTHER_ROUTE_BLOCK, FIRST_FREE_CELL, LAST),
+  fc.nat(40).map((i) => FIRST_FREE_CELL + i * ROUTE.SIZE),
+);
+const request = fc.record({
+  block: blocks,
+  method: fc.nat(METHOD.OTHER),
+  status: fc.oneof(fc.constantFrom(...CODES), fc.nat(999)),
+  us: fc.nat(40_000_000),
+  bytes: fc.nat(1 << 20),
+});
+
+test('what was counted for a route is what is read for it, usual or not, and for no other', () => {
+  fc.assert(
+    fc.property(fc.array(request, { maxLength: 60 }), (requests) => {
+      const cells = Cells.local();
+      const model = new Map<number, Float64Array>();
+      for (const { block, method, status, us, bytes } of requests) {
+        countRequest(cells, block, method, status, us);
+        countBytes(cells, block, bytes, 2 * bytes);
+        const table = model.get(block) ?? new Float64Array(COUNTS.route);
+        model.set(block, table);
+        const code = CODES.find((c) => c === status) ?? 0;
+        table[requestsOffset(method, code)]! += 1;
+        table[ROUTE.DURATION_SUM_US]! += us;
+        table[ROUTE.REQUEST_BYTES]! += bytes;
+        table[ROUTE.RESPONSE_BYTES]! += 2 * bytes;
+      }
+      for (const [block, expected] of model) {
+        const read = new Float64Array(COUNTS.route);
+        addBlock(cells, 'route', block, read);
+        const durations = read.subarray(ROUTE.DURATION, ROUTE.DURATION_SUM_US);
+        assert.equal(
+          durations.reduce((a, b) => a + b),
+          requests.filter((r) => r.block === block).length,
+        );
+        durations.fill(0);
+        assert.deepEqual(read, expected);
+      }
+    }),
+    { seed: 5, numRuns: 200 },
+  );
+});
+
+test('an unused block is not read, nor are the rows of methods that counted nothing unusual', () => {
+  const read: number[] = [];
+  class Watched extends Cells {
+    override addTo(id: number, n: number, out: Float64Array, at: number): void {
+      read.push(n);
+      super.addTo(id, n, out, at);
+    }
+  }
+  const cells = new Watched(() => new Float64Array(131_072));
+  const out = new Float64Array(COUNTS.route);
+  addBlock(cells, 'route', FIRST_FREE_CELL, out);
+  assert.deepEqual(read, []);
+  countRequest(cells, FIRST_FREE_CELL, METHOD.GET, 200, 1);
+  assert.equal(cells.get(markCell(FIRST_FREE_CELL)), BLOCK_USED);
+  addBlock(cells, 'route', FIRST_FREE_CELL, out);
+  assert.deepEqual(read.splice(0), [ROUTE.SIZE]);
+  countRequest(cells, FIRST_FREE_CELL, METHOD.PATCH, 409, 1);
+  addBlock(cells, 'route', FIRST_FREE_CELL, out);
+  assert.deepEqual(read.splice(0), [ROUTE.SIZE, CODES.length]);
+  addBlock(cells, 'route', FIRST_FREE_CELL + ROUTE.SIZE, out);
+  assert.deepEqual(read, []);
+});
+
+test('a mark is set before the first count: a worker that dies between leaves nothing that nobody looks at', () => {
+  const order: number[] = [];
+  class Watched extends Cells {
+    override set(id: number, value: number): void {
+      order.push(this.get(FIRST_FREE_CELL + requestsOffset(METHOD.GET, 200)));
+      super.set(id, value);
+    }
+  }
+  const cells = new Watched(() => new Float64Array(131_072));
+  countRequest(cells, FIRST_FREE_CELL, METHOD.GET, 200, 1);
+  countRequest(cells, FIRST_FREE_CELL, METHOD.GET, 200, 1);
+  assert.deepEqual(order, [0]);
+});
+
+test('an endpoint is its block', () => {
+  const cells = Cells.local();
+  cells.add(BLOCK_CELLS - ENDPOINT.SIZE + ENDPOINT.REQUESTS, 3);
+  const out = new Float64Array(COUNTS.endpoint);
+  addBlock(cells, 'endpoint', BLOCK_CELLS - ENDPOINT.SIZE, out);
+  assert.equal(out[ENDPOINT.REQUESTS], 3);
+});

@@ -1,0 +1,111 @@
+// /metrics put together: the cells of all worker slots, and what the controller knows besides. Under 1,000 series by
+// default: past the ceilings the rest of the routes and backends is summed as `other`.
+
+import { addBlock, type BlockKind } from './blocks.ts';
+import { METRICS } from './catalogue.ts';
+import type { Cells } from './cells.ts';
+import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition } from './exposition.ts';
+import { CELL, ENDPOINT, NO_ROUTE_BLOCK } from './layout.ts';
+
+/** The `route` of requests that no route took, and of those whose route has no label of its own. No route is called so. */
+export const NO_ROUTE = 'none';
+export const OTHER = 'other';
+
+export interface BackendNumbers {
+  readonly backend: string;
+  readonly endpoints: readonly { readonly pod: string; readonly zone: string; readonly counts: Float64Array }[];
+}
+
+/** Tables of numbers by owner, as telemetry/layout.ts ROUTE and ENDPOINT have them. */
+export interface Owners {
+  /** Those with labels of their own. */
+  readonly routes: Iterable<{ readonly route: string; readonly counts: Float64Array }>;
+  readonly backends: Iterable<BackendNumbers>;
+  /** Everybody else. */
+  readonly otherRoutes: Float64Array;
+  readonly otherEndpoints: Float64Array;
+}
+
+/** What the controller knows besides the cells. */
+export interface ControllerNumbers {
+  readonly revision: number;
+  readonly acked: number;
+  readonly quarantined: boolean;
+  readonly problems: { readonly error: number; readonly warning: number };
+  readonly objects: ReadonlyMap<string, number>;
+  readonly workers: readonly { readonly state: string }[];
+  readonly restarts: ReadonlyMap<string, number>;
+  readonly storm: boolean;
+  readonly startSeconds: number;
+  readonly cpuSeconds: number;
+  readonly rssBytes: number;
+}
+
+export class Numbers {
+  /** Of each worker slot. */
+  readonly slots: Cells[] = [];
+
+  readonly sum = (cell: number): number => {
+    let n = 0;
+    for (const cells of this.slots) n += cells.get(cell);
+    return n;
+  };
+
+  /** Adds what all slots counted in the block at `base` to `out`, COUNTS[kind] long. */
+  readonly read = (kind: BlockKind, base: number, out: Float64Array): void => {
+    for (const cells of this.slots) addBlock(cells, kind, base, out);
+  };
+
+  exposition(owners: Owners, controller: ControllerNumbers): string {
+    const out = new Exposition();
+    for (const { route, counts } of owners.routes) addRoute(out, route, counts);
+    addRoute(out, OTHER, owners.otherRoutes);
+    const noRoute = owners.otherRoutes.slice().fill(0);
+    this.read('route', NO_ROUTE_BLOCK, noRoute);
+    addRoute(out, NO_ROUTE, noRoute);
+    addBackends(out, owners);
+    addFixed(out, this.sum);
+    this.#addWorkers(out, controller);
+    addController(out, controller);
+    return out.text();
+  }
+
+  #addWorkers(out: Exposition, { workers, restarts, storm }: ControllerNumbers): void {
+    for (const state of ['starting', 'serving', 'draining', 'down'])
+      out.add(METRICS.workers, { state }, workers.filter((w) => w.state === state).length);
+    for (const [cause, n] of restarts) out.add(METRICS.workerRestarts, { cause }, n);
+    out.add(METRICS.restartStorm, {}, storm ? 1 : 0);
+    this.slots.forEach((cells, index) => {
+      const worker = String(index);
+      out.add(METRICS.workerCpu, { worker }, cells.get(CELL.CPU_SECONDS));
+      out.add(METRICS.workerRss, { worker }, cells.get(CELL.RSS_BYTES));
+      out.add(METRICS.workerArena, { worker }, cells.get(CELL.ARENA_BYTES));
+      out.add(METRICS.workerTurns, { worker }, cells.get(CELL.TURNS_TOTAL));
+    });
+  }
+}
+
+function addBackends(out: Exposition, { backends, otherEndpoints }: Owners): void {
+  for (const { backend, endpoints } of backends) {
+    const together = new Float64Array(ENDPOINT.SIZE);
+    for (const { pod, zone, counts } of endpoints) {
+      addEndpoint(out, { backend, pod, zone }, counts);
+      for (let i = 0; i < together.length; i++) together[i]! += counts[i] as number;
+    }
+    addBackendErrors(out, backend, together);
+  }
+  addEndpoint(out, { backend: OTHER, pod: OTHER, zone: '' }, otherEndpoints);
+  addBackendErrors(out, OTHER, otherEndpoints);
+}
+
+function addController(out: Exposition, c: ControllerNumbers): void {
+  out.add(METRICS.configRevision, {}, c.revision);
+  out.add(METRICS.configAcked, {}, c.acked);
+  out.add(METRICS.configQuarantined, {}, c.quarantined ? 1 : 0);
+  out.add(METRICS.configProblems, { severity: 'error' }, c.problems.error);
+  out.add(METRICS.configProblems, { severity: 'warning' }, c.problems.warning);
+  for (const [kind, n] of c.objects) out.add(METRICS.configObjects, { kind }, n);
+  out.add(METRICS.cpu, {}, c.cpuSeconds);
+  out.add(METRICS.rss, {}, c.rssBytes);
+  out.add(METRICS.start, {}, c.startSeconds);
+}
