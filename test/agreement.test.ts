@@ -25,11 +25,11 @@ function takes(entries: Iterable<Entry>): number {
   for (const entry of entries) {
     if (entry.kind !== 'rule') continue;
     const rule = new CompiledRule(entry, new RouteCells(), (key) => new ClusterRef(key));
-    for (const { listener } of entry.attachments) {
-      let router = routers.get(listener);
+    for (const { socket } of entry.attachments) {
+      let router = routers.get(socket);
       if (router === undefined) {
-        router = new Router<CompiledRule>(listener);
-        routers.set(listener, router);
+        router = new Router<CompiledRule>(socket);
+        routers.set(socket, router);
       }
       router.set(entry, rule);
     }

@@ -49,6 +49,6 @@ for (const name of folders) {
     assert.ok(!/"type":"(?:Accepted|ResolvedRefs)","status":"False"/.test(statuses), statuses);
     const routes = objects.filter((o) => o.kind === 'HTTPRoute');
     const kinds = [...translator.ir.values()].map((entry) => entry.kind);
-    assert.ok(routes.length > 0 && kinds.includes('listener') && kinds.includes('cluster'), kinds.join(' '));
+    assert.ok(routes.length > 0 && kinds.includes('socket') && kinds.includes('cluster'), kinds.join(' '));
   });
 }

@@ -1,8 +1,8 @@
-// What a revision costs a worker: one changed rule, one new rule and one changed cluster applied to an engine that holds 10 or 10,000
+// What a revision costs a worker: one changed rule, one new rule and changed endpoints applied to an engine that holds 10 or 10,000
 // rules on one host, and everything applied from nothing.
 //   bin/node bench/micro/apply.ts [ROUNDS]
 
-import type { ClusterEntry, Entry, ListenerEntry, RuleEntry } from '../../src/ir/ir.ts';
+import type { ClusterEntry, EndpointsEntry, Entry, GatewayEntry, RuleEntry, SocketEntry } from '../../src/ir/ir.ts';
 import { Engine } from '../../src/proxy/engine.ts';
 import { SimIo } from '../../src/sim/io.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
@@ -13,22 +13,31 @@ const rounds = Number(process.argv[2] ?? 20);
 const SMALL = 10;
 const LARGE = 10_000;
 
-const listener: ListenerEntry = {
-  kind: 'listener',
+const CLUSTER = 'cluster/Backend/default/app/0/000000000000';
+const ENDPOINTS = 'endpoints/Backend/default/app/0';
+
+const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/default/web', name: 'default/web' };
+const socket: SocketEntry = {
+  kind: 'socket',
   key: LISTENER,
   address: '0.0.0.0',
   port: 80,
-  protocol: 'HTTP',
-  hosts: [{ hostname: '*', gateway: 'default/web', listener: 'http' }],
+  transport: 'tcp',
+  hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP' }],
+};
+const cluster: ClusterEntry = {
+  kind: 'cluster',
+  key: CLUSTER,
+  backend: 'default/app',
+  endpoints: ENDPOINTS,
+  protocol: 'http1',
+  balancer: { type: 'roundRobin' },
 };
 
-function cluster(weight: number): ClusterEntry {
+function endpoints(weight: number): EndpointsEntry {
   return {
-    kind: 'cluster',
-    key: 'cluster/Backend/default/app/80',
-    backend: 'default/app',
-    protocol: 'http1',
-    balancer: { type: 'roundRobin' },
+    kind: 'endpoints',
+    key: ENDPOINTS,
     endpoints: [1, 2, 3].map((n) => ({
       id: `pod-${n}`,
       address: `10.0.0.${n}`,
@@ -40,14 +49,14 @@ function cluster(weight: number): ClusterEntry {
   };
 }
 
-const BACKENDS = [{ cluster: 'cluster/Backend/default/app/80', backend: 'default/app:80', weight: 1, filters: [] }];
+const BACKENDS = [{ cluster: CLUSTER, backend: 'default/app:80', weight: 1, filters: [] }];
 
 function rule(index: number, method: string): RuleEntry {
   return prefixRule(index, 'app.example.com', `/api/service-${index}`, BACKENDS, method);
 }
 
 function everything(rules: number): Entry[] {
-  return [listener, cluster(1), ...Array.from({ length: rules }, (_, i) => rule(i, ''))];
+  return [gateway, socket, cluster, endpoints(1), ...Array.from({ length: rules }, (_, i) => rule(i, ''))];
 }
 
 function engine(rules: number): Engine {
@@ -80,7 +89,7 @@ function changes(rules: number): Case[] {
       target.apply({ upserts: [rule(rules, '')], removals: [] });
       target.apply({ upserts: [], removals: [`rule/HTTPRoute/default/route-${rules}/0`] });
     }),
-    named('one cluster changed', (i) => target.apply({ upserts: [cluster(1 + (i % 3))], removals: [] })),
+    named('endpoints changed', (i) => target.apply({ upserts: [endpoints(1 + (i % 3))], removals: [] })),
   ];
 }
 

@@ -2,7 +2,7 @@
 
 import type { RuleEntry, WeightedBackend } from '../../src/ir/ir.ts';
 
-export const LISTENER = 'listener/0.0.0.0:80';
+export const LISTENER = 'socket/0.0.0.0/80/tcp';
 
 /** Rule 0 of HTTPRoute number `index`: one hostname, one path prefix, any method unless one is named. */
 export function prefixRule(
@@ -20,11 +20,11 @@ export function prefixRule(
     index: 0,
     name: '',
     created: 0,
-    attachments: [{ listener: LISTENER, host: '*', hostnames: [hostname] }],
+    attachments: [{ socket: LISTENER, host: '*', hostnames: [hostname] }],
     matches: [{ path: { type: 'PathPrefix', value: path }, method, headers: [], query: [] }],
     filters: [],
     action: { type: 'forward', backends },
-    requestTimeoutMs: 0,
-    backendTimeoutMs: 0,
+    timeouts: { requestMs: null, backendMs: null },
+    retry: null,
   };
 }

@@ -24,7 +24,9 @@ function rule(shape: Shape, i: number): RuleEntry {
 
 function routerOf(shape: Shape, routes: number): Router<number> {
   const router = new Router<number>(LISTENER);
-  router.setHosts([{ hostname: '*', gateway: 'default/gateway', listener: 'http' }]);
+  router.setHosts([
+    { hostname: '*', gateway: 'gateway/default/gateway', listener: 'http', port: 80, protocol: 'HTTP' },
+  ]);
   for (let i = 0; i < routes; i++) router.set(rule(shape, i), i + 1);
   return router;
 }

@@ -1,16 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CodecError, decodeEntry, encodeEntry } from './codec.ts';
-import type { CellsEntry, ClusterEntry, Entry, ListenerEntry, RuleEntry } from './ir.ts';
+import type { CellsEntry, ClusterEntry, EndpointsEntry, Entry, GatewayEntry, RuleEntry, SocketEntry } from './ir.ts';
 
-const listener: ListenerEntry = {
-  kind: 'listener',
-  key: 'listener/0.0.0.0:80',
+const socket: SocketEntry = {
+  kind: 'socket',
+  key: 'socket/0.0.0.0/8080/tcp',
   address: '0.0.0.0',
-  port: 80,
-  protocol: 'HTTP',
-  hosts: [{ hostname: '*', gateway: 'ns/edge', listener: 'http' }],
+  port: 8080,
+  transport: 'tcp',
+  hosts: [{ hostname: '*', gateway: 'gateway/ns/edge', listener: 'http', port: 80, protocol: 'HTTP' }],
 };
+
+const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/ns/edge', name: 'ns/edge' };
+
 const edits = { set: [{ name: 'X-A', value: 'ä\n"' }], add: [], remove: ['X-B'] };
 const rule: RuleEntry = {
   kind: 'rule',
@@ -20,7 +23,7 @@ const rule: RuleEntry = {
   index: 0,
   name: '',
   created: 0,
-  attachments: [{ listener: 'listener/0.0.0.0:80', host: '*', hostnames: ['*'] }],
+  attachments: [{ socket: 'socket/0.0.0.0/8080/tcp', host: '*', hostnames: ['*'] }],
   matches: [
     {
       path: { type: 'PathPrefix', value: '/' },
@@ -37,8 +40,8 @@ const rule: RuleEntry = {
     type: 'forward',
     backends: [{ cluster: null, backend: 'ns/app:80', weight: 1, filters: [{ type: 'responseHeaders', edits }] }],
   },
-  requestTimeoutMs: 0,
-  backendTimeoutMs: 10,
+  timeouts: { requestMs: null, backendMs: 10 },
+  retry: { attempts: 2, codes: [503], backoffMs: 100 },
 };
 const redirecting: RuleEntry = {
   ...rule,
@@ -47,14 +50,21 @@ const redirecting: RuleEntry = {
 const refusing: RuleEntry = { ...rule, action: { type: 'respond', status: 500 } };
 const cluster: ClusterEntry = {
   kind: 'cluster',
-  key: 'cluster/Service/ns/app/80',
+  key: 'cluster/Service/ns/app/80/0123456789ab',
   backend: 'ns/app',
+  endpoints: 'endpoints/Service/ns/app/80',
   protocol: 'http1',
   balancer: { type: 'maglev', key: 'header', name: 'x-user' },
+};
+
+const endpoints: EndpointsEntry = {
+  kind: 'endpoints',
+  key: 'endpoints/Service/ns/app/80',
   endpoints: [{ id: 'ns/pod', address: '10.0.0.1', port: 8080, zone: '', weight: 1, state: 'draining' }],
 };
-const cells: CellsEntry = { kind: 'cells', key: 'cells/route/ns/app', blocks: { route: 16 } };
-const entries: readonly Entry[] = [listener, rule, redirecting, refusing, cluster, cells];
+
+const cells: CellsEntry = { kind: 'cells', key: 'cells/HTTPRoute/ns/app', blocks: { route: 16 } };
+const entries: readonly Entry[] = [socket, gateway, rule, redirecting, refusing, cluster, endpoints, cells];
 
 test('every kind of entry survives', () => {
   for (const entry of entries) assert.deepEqual(decodeEntry(encodeEntry(entry)), entry);
@@ -79,16 +89,18 @@ test('refuses what is no entry, and says where', () => {
     [null, /known kind/],
     [{ kind: 'toString' }, /known kind/],
     [[], /known kind/],
-    [{ ...listener, port: 65_536 }, /port: expected an integer/],
-    [{ ...listener, hosts: [{}] }, /hosts\[0\]\.hostname: expected a text/],
+    [{ ...socket, port: 65_536 }, /port: expected an integer/],
+    [{ ...socket, hosts: [{}] }, /hosts\[0\]\.hostname: expected a text/],
     [{ ...rule, matches: [] }, /matches: expected a list of at least 1/],
-    [{ ...rule, attachments: [{ listener: 'l', host: '*', hostnames: [] }] }, /hostnames/],
+    [{ ...rule, attachments: [{ socket: 's', host: '*', hostnames: [] }] }, /hostnames/],
     [{ ...rule, action: { type: 'explode' } }, /action\.type: expected one of forward/],
     [{ ...rule, action: { type: 'respond', status: 7 } }, /action\.status/],
     [{ ...rule, filters: [{ type: 'rewrite', hostname: 3, path: null }] }, /filters\[0\]\.hostname/],
     [{ ...redirecting, action: { type: 'redirect', redirect: { scheme: 'ftp' } } }, /scheme: expected one of/],
     [{ ...cluster, balancer: { type: 'maglev', key: 'moon', name: '' } }, /balancer\.key/],
-    [{ ...cluster, endpoints: [{ ...cluster.endpoints[0], weight: -1 }] }, /endpoints\[0\]\.weight/],
+    [{ ...endpoints, endpoints: [{ ...endpoints.endpoints[0], weight: -1 }] }, /endpoints\[0\]\.weight/],
+    [{ ...rule, timeouts: { requestMs: -1, backendMs: null } }, /timeouts\.requestMs/],
+    [{ ...rule, retry: { attempts: 1, codes: [7], backoffMs: 0 } }, /retry\.codes\[0\]/],
     [{ ...cells, blocks: { route: 1.5 } }, /blocks\.route/],
   ];
   for (const [value, message] of wrong) {

@@ -3,7 +3,30 @@
 // come from our own controller, but from another process, and a worker must refuse what it cannot use as a whole.
 
 import { type Fields, isFields } from '../base/fields.ts';
-import type { Entry } from './ir.ts';
+import type {
+  Action,
+  Attachment,
+  Balancer,
+  CellsEntry,
+  ClusterEntry,
+  Endpoint,
+  EndpointsEntry,
+  Entry,
+  Filter,
+  GatewayEntry,
+  Header,
+  HeaderEdits,
+  Match,
+  PathModifier,
+  Redirect,
+  Retry,
+  RuleEntry,
+  SocketEntry,
+  SocketHost,
+  Timeouts,
+  ValueMatch,
+  WeightedBackend,
+} from './ir.ts';
 
 export class CodecError extends Error {
   constructor(message: string) {
@@ -28,8 +51,8 @@ export function decodeEntry(bytes: Uint8Array): Entry {
     throw new CodecError(`not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
   const kind = isFields(value) ? value['kind'] : undefined;
-  const shape = typeof kind === 'string' && Object.hasOwn(ENTRIES, kind) ? ENTRIES[kind] : undefined;
-  if (shape === undefined) throw new CodecError('not an entry of a known kind');
+  if (typeof kind !== 'string' || !Object.hasOwn(ENTRIES, kind)) throw new CodecError('not an entry of a known kind');
+  const shape = ENTRIES[kind as Entry['kind']];
   const wrong = shape(value);
   if (wrong !== null) throw new CodecError(`entry${wrong}`);
   return value as Entry;
@@ -82,8 +105,11 @@ const listOf =
     return null;
   };
 
-const record = (shape: Readonly<Record<string, Check>>): Check => {
-  const checks = Object.entries(shape);
+/** A check for each field of T, no more and no fewer: the compiler holds this page and ir.ts together. */
+type Shape<T> = { readonly [Name in keyof T]-?: Check };
+
+const record = <T>(shape: Shape<T>): Check => {
+  const checks = Object.entries(shape) as [string, Check][];
   return (value) => {
     if (!isFields(value)) return ': expected a mapping';
     for (const [name, check] of checks) {
@@ -105,76 +131,114 @@ const mapOf =
     return null;
   };
 
-const union =
-  (tag: string, shapes: Readonly<Record<string, Check>>): Check =>
-  (value) => {
-    const name = isFields(value) ? value[tag] : undefined;
-    const shape = typeof name === 'string' && Object.hasOwn(shapes, name) ? shapes[name] : undefined;
-    return shape === undefined ? `.${tag}: expected one of ${Object.keys(shapes).join(', ')}` : shape(value);
-  };
+/** A check for each member of T, told apart by its `type`. */
+type Members<T extends { readonly type: string }> = { readonly [Name in T['type']]: Check };
 
-const header = record({ name: string, value: string });
-const edits = record({ set: listOf(header), add: listOf(header), remove: listOf(string) });
-const pathModifier = record({ type: oneOf('ReplaceFullPath', 'ReplacePrefixMatch'), value: string });
-const filter = union('type', {
-  requestHeaders: record({ edits }),
-  responseHeaders: record({ edits }),
-  rewrite: record({ hostname: orNull(string), path: orNull(pathModifier) }),
+const union = <T extends { readonly type: string }>(members: Members<T>): Check => {
+  const checks = new Map<unknown, Check>(Object.entries<Check>(members));
+  const names = [...checks.keys()].join(', ');
+  return (value) => {
+    const check = isFields(value) ? checks.get(value['type']) : undefined;
+    return check === undefined ? `.type: expected one of ${names}` : check(value);
+  };
+};
+
+/** What one member holds beside its `type`. */
+type Member<T extends { readonly type: string }, Name extends T['type']> = Omit<
+  Extract<T, { readonly type: Name }>,
+  'type'
+>;
+
+const header = record<Header>({ name: string, value: string });
+const edits = record<HeaderEdits>({ set: listOf(header), add: listOf(header), remove: listOf(string) });
+const pathModifier = union<PathModifier>({
+  ReplaceFullPath: record<Member<PathModifier, 'ReplaceFullPath'>>({ value: string }),
+  ReplacePrefixMatch: record<Member<PathModifier, 'ReplacePrefixMatch'>>({ value: string }),
 });
-const redirect = record({
+const filter = union<Filter>({
+  requestHeaders: record<Member<Filter, 'requestHeaders'>>({ edits }),
+  responseHeaders: record<Member<Filter, 'responseHeaders'>>({ edits }),
+  rewrite: record<Member<Filter, 'rewrite'>>({ hostname: orNull(string), path: orNull(pathModifier) }),
+});
+const redirect = record<Redirect>({
   scheme: oneOf(null, 'http', 'https'),
   hostname: orNull(string),
   port: orNull(portNumber),
   path: orNull(pathModifier),
   status: oneOf(301, 302, 303, 307, 308),
 });
-const weighted = record({ cluster: orNull(string), backend: string, weight: count, filters: listOf(filter) });
-const action = union('type', {
-  forward: record({ backends: listOf(weighted, 1) }),
-  redirect: record({ redirect }),
-  respond: record({ status: integer(100, 599) }),
+const weighted = record<WeightedBackend>({
+  cluster: orNull(string),
+  backend: string,
+  weight: count,
+  filters: listOf(filter),
 });
-const valueMatch = record({ name: string, type: oneOf('Exact', 'RegularExpression'), value: string });
-const match = record({
-  path: record({ type: oneOf('Exact', 'PathPrefix', 'RegularExpression'), value: string }),
+const status = integer(100, 599);
+const action = union<Action>({
+  forward: record<Member<Action, 'forward'>>({ backends: listOf(weighted, 1) }),
+  redirect: record<Member<Action, 'redirect'>>({ redirect }),
+  respond: record<Member<Action, 'respond'>>({ status }),
+});
+const valueMatch = record<ValueMatch>({ name: string, type: oneOf('Exact', 'RegularExpression'), value: string });
+const match = record<Match>({
+  path: record<Match['path']>({ type: oneOf('Exact', 'PathPrefix', 'RegularExpression'), value: string }),
   method: string,
   headers: listOf(valueMatch),
   query: listOf(valueMatch),
 });
+const balancer = union<Balancer>({
+  roundRobin: record<Member<Balancer, 'roundRobin'>>({}),
+  leastRequest: record<Member<Balancer, 'leastRequest'>>({}),
+  maglev: record<Member<Balancer, 'maglev'>>({
+    key: oneOf('clientAddress', 'header', 'cookie', 'path'),
+    name: string,
+  }),
+});
 
-const ENTRIES: Readonly<Record<string, Check>> = {
-  listener: record({
+type Body<T extends Entry> = Omit<T, 'kind'>;
+
+const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
+  socket: record<Body<SocketEntry>>({
     key: string,
     address: string,
     port: portNumber,
-    protocol: oneOf('HTTP'),
-    hosts: listOf(record({ hostname: string, gateway: string, listener: string })),
+    transport: oneOf('tcp'),
+    hosts: listOf(
+      record<SocketHost>({
+        hostname: string,
+        gateway: string,
+        listener: string,
+        port: portNumber,
+        protocol: oneOf('HTTP'),
+      }),
+    ),
   }),
-  rule: record({
+  gateway: record<Body<GatewayEntry>>({ key: string, name: string }),
+  rule: record<Body<RuleEntry>>({
     key: string,
     routeKind: oneOf('HTTPRoute'),
     route: string,
     index: count,
     name: string,
     created: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-    attachments: listOf(record({ listener: string, host: string, hostnames: listOf(string, 1) })),
+    attachments: listOf(record<Attachment>({ socket: string, host: string, hostnames: listOf(string, 1) })),
     matches: listOf(match, 1),
     filters: listOf(filter),
     action,
-    requestTimeoutMs: count,
-    backendTimeoutMs: count,
+    timeouts: record<Timeouts>({ requestMs: orNull(count), backendMs: orNull(count) }),
+    retry: orNull(record<Retry>({ attempts: count, codes: listOf(status), backoffMs: count })),
   }),
-  cluster: record({
+  cluster: record<Body<ClusterEntry>>({
     key: string,
     backend: string,
+    endpoints: string,
     protocol: oneOf('http1'),
-    balancer: union('type', {
-      roundRobin: record({}),
-      leastRequest: record({}),
-      maglev: record({ key: oneOf('clientAddress', 'header', 'cookie', 'path'), name: string }),
-    }),
+    balancer,
+  }),
+  endpoints: record<Body<EndpointsEntry>>({
+    key: string,
     endpoints: listOf(
-      record({
+      record<Endpoint>({
         id: string,
         address: string,
         port: portNumber,
@@ -184,5 +248,5 @@ const ENTRIES: Readonly<Record<string, Check>> = {
       }),
     ),
   }),
-  cells: record({ key: string, blocks: mapOf(count) }),
+  cells: record<Body<CellsEntry>>({ key: string, blocks: mapOf(count) }),
 };

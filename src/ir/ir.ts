@@ -1,33 +1,48 @@
-// The contract between the planes: plain data, every entry under a key of its own, so that one changed route rule is one
-// small delta. Entries point upwards by key (a rule names its listeners, never the other way round). Nothing here is
-// Kubernetes: names are carried only to be shown in logs and metrics.
+// The contract between the planes: plain data, every entry under a key of its own, so that one changed route rule or one
+// changed endpoint is one small delta. Entries point upwards by key (a rule names its sockets and clusters, never the
+// other way round). Nothing here is Kubernetes: names are carried only to be shown in logs and metrics. Keys are made
+// and read in keys.ts; ADR 8 says why the kinds are cut as they are.
 
-/** `listener/<address>:<port>`, `rule/<kind>/<namespace>/<name>/<index>`, `cluster/<kind>/<namespace>/<name>/<port>`, `cells/<key>`. */
-export type Key = string;
+import type { Key } from './keys.ts';
 
-/** Keys of what the controller keeps for itself beside the entries; no worker is given them. */
-export const STATE_PREFIX = 'state/';
+export type { Key } from './keys.ts';
 
-export type Entry = ListenerEntry | RuleEntry | ClusterEntry | CellsEntry;
+export type Entry = SocketEntry | GatewayEntry | RuleEntry | ClusterEntry | EndpointsEntry | CellsEntry;
 
-/** One socket, keyed by address and port; several Gateways may share it. */
-export interface ListenerEntry {
-  readonly kind: 'listener';
+/** One listening socket; several Gateways may share it. What acts before a host is known stands here. */
+export interface SocketEntry {
+  readonly kind: 'socket';
   readonly key: Key;
   /** '0.0.0.0', '::' (bound V6ONLY) or a literal address. */
   readonly address: string;
+  /** The port that is bound, whatever the Gateways call it. */
   readonly port: number;
-  readonly protocol: 'HTTP';
-  /** Distinct by `hostname`: an equal hostname of a younger Gateway is Conflicted and not here. */
-  readonly hosts: readonly ListenerHost[];
+  readonly transport: 'tcp';
+  /**
+   * In ascending order of hostname, and distinct by it: an equal hostname of a younger Gateway is Conflicted and not here.
+   */
+  readonly hosts: readonly SocketHost[];
 }
 
-export interface ListenerHost {
+/** One listener of a Gateway, as far as it is on this socket. */
+export interface SocketHost {
   /** Lower case; '*' for any, '*.example.com' for one or more labels under it, or exact. */
   readonly hostname: string;
-  /** `namespace/name`. */
-  readonly gateway: string;
+  /** Key of a GatewayEntry. */
+  readonly gateway: Key;
+  /** Name of the listener. */
   readonly listener: string;
+  /** As the Gateway writes it: what redirects and matches speak of. */
+  readonly port: number;
+  readonly protocol: 'HTTP';
+}
+
+/** What holds for everything that comes by one Gateway. */
+export interface GatewayEntry {
+  readonly kind: 'gateway';
+  readonly key: Key;
+  /** `namespace/name`, for logs. */
+  readonly name: string;
 }
 
 /** One rule of a route, with everything needed to order, match, edit and forward. */
@@ -48,15 +63,33 @@ export interface RuleEntry {
   readonly matches: readonly Match[];
   readonly filters: readonly Filter[];
   readonly action: Action;
-  /** Milliseconds, 0 for none. */
-  readonly requestTimeoutMs: number;
-  readonly backendTimeoutMs: number;
+  readonly timeouts: Timeouts;
+  /** null: nobody said anything, the defaults of base/limits.ts hold. */
+  readonly retry: Retry | null;
 }
 
-/** Where a rule is reachable: which host of which listener, under which hostnames (already intersected). */
+/** Milliseconds; 0 is none, by somebody's wish; null that nobody said anything (GEP-1742). */
+export interface Timeouts {
+  /** From the first byte of the request to the last of the response. */
+  readonly requestMs: number | null;
+  /** From the request's being sent to a backend to the last byte of its response; each attempt has its own. */
+  readonly backendMs: number | null;
+}
+
+/** When a request is sent again (GEP-1731). Failures before a byte was sent are repeated whatever stands here. */
+export interface Retry {
+  /** Attempts after the first. */
+  readonly attempts: number;
+  /** Statuses of a backend's response that are taken for a failure. */
+  readonly codes: readonly number[];
+  /** Least time before the next attempt, in milliseconds; it grows from attempt to attempt, with jitter. */
+  readonly backoffMs: number;
+}
+
+/** Where a rule is reachable: which host of which socket, under which hostnames (already intersected). */
 export interface Attachment {
-  readonly listener: Key;
-  /** ListenerHost.hostname. */
+  readonly socket: Key;
+  /** SocketHost.hostname. */
   readonly host: string;
   /** Effective hostnames ('*', '*.a.example', 'b.example'), never empty. */
   readonly hostnames: readonly string[];
@@ -122,13 +155,25 @@ export interface Redirect {
   readonly status: 301 | 302 | 303 | 307 | 308;
 }
 
+/**
+ * How one backend is spoken to. Its key holds a digest of protocol and connection settings: rules with equal wishes share
+ * pools, health and breaker, those with different ones never.
+ */
 export interface ClusterEntry {
   readonly kind: 'cluster';
   readonly key: Key;
   /** `namespace/name`, for the `backend` label and field. */
   readonly backend: string;
+  /** Key of an EndpointsEntry; while there is none, the cluster has no endpoint. */
+  readonly endpoints: Key;
   readonly protocol: 'http1';
   readonly balancer: Balancer;
+}
+
+/** Where one port of a backend is to be found, whatever refers to it. In ascending order of id, and distinct by it. */
+export interface EndpointsEntry {
+  readonly kind: 'endpoints';
+  readonly key: Key;
   readonly endpoints: readonly Endpoint[];
 }
 
@@ -156,11 +201,11 @@ export interface Endpoint {
   readonly state: 'ready' | 'draining';
 }
 
-/** Telemetry cells that the controller assigned to a route (`cells/route/ns/name`) or a cluster (`cells/<cluster key>`). */
+/** Telemetry cells that the controller assigned to a route, or to each endpoint of a cluster. */
 export interface CellsEntry {
   readonly kind: 'cells';
   readonly key: Key;
-  /** First cell of the block of the route, or of each endpoint by its id; layouts in telemetry/layout.ts. */
+  /** First cell of the block: of the route, under the name `route`, or of each endpoint, under its id. */
   readonly blocks: Readonly<Record<string, number>>;
 }
 

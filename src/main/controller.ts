@@ -8,7 +8,7 @@ import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { encodeEntry } from '../ir/codec.ts';
-import type { ListenerEntry } from '../ir/ir.ts';
+import type { SocketEntry } from '../ir/ir.ts';
 import {
   forbidCoreDumps,
   mapShared,
@@ -212,8 +212,8 @@ class Controller implements ChannelOwner, Downstream {
   remove(key: string): void {
     this.#channel.send(encodeFrame(FRAME.DELETE, Buffer.from(key)));
   }
-  sockets(listeners: readonly ListenerEntry[]): void {
-    this.#say({ type: 'sockets', sockets: listeners.map(({ key, address, port }) => ({ key, address, port })) });
+  sockets(entries: readonly SocketEntry[]): void {
+    this.#say({ type: 'sockets', sockets: entries.map(({ key, address, port }) => ({ key, address, port })) });
   }
   commit(revision: number): void {
     this.#channel.send(encodeJson(FRAME.COMMIT, { revision }));

@@ -4,7 +4,7 @@
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { STATE_PREFIX } from '../ir/ir.ts';
+import { STATE_PREFIX } from '../ir/keys.ts';
 import { type NativeIo, openNative, Reactor } from '../native/index.ts';
 import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from '../stream/frames.ts';
 import { type FromController, PROTOCOL, type SocketWish, type ToController } from '../stream/messages.ts';

@@ -1,44 +1,43 @@
 // /metrics, /workers and /clusters: who owns which cells is the book's and the publisher's to know, what they mean is
 // telemetry's; here the two meet.
 
-import type { ClusterEntry } from '../ir/ir.ts';
 import type { CellBook } from '../publish/cells.ts';
-import { endpointOwner } from '../publish/publisher.ts';
+import { type Backend, endpointOwner, routeOfOwner } from '../publish/publisher.ts';
 import type { WorkerState } from '../stream/messages.ts';
 import { backendErrors } from '../telemetry/exposition.ts';
 import { CELL, ENDPOINT } from '../telemetry/layout.ts';
 import type { BackendNumbers, Numbers, Owners } from '../telemetry/numbers.ts';
 
 /** Who has labels of his own in /metrics, with his numbers, and the numbers of all others. */
-export function ownersOf(book: CellBook, clusters: Iterable<ClusterEntry>): Owners {
+export function ownersOf(book: CellBook, backends: Iterable<Backend>): Owners {
   const routes = [...book.owners('route')].filter((o) => o.exposed).map((o) => o.owner);
   return {
-    routes: routes.sort().map((route) => ({ route, counts: book.counts('route', route) })),
-    backends: backendsOf(book, clusters),
+    routes: routes.sort().map((owner) => ({ route: routeOfOwner(owner), counts: book.counts('route', owner) })),
+    backends: backendsOf(book, backends),
     otherRoutes: book.other('route'),
     otherEndpoints: book.other('endpoint'),
   };
 }
 
-function* backendsOf(book: CellBook, clusters: Iterable<ClusterEntry>): Iterable<BackendNumbers> {
+function* backendsOf(book: CellBook, backends: Iterable<Backend>): Iterable<BackendNumbers> {
   const exposed = new Set([...book.owners('endpoint')].filter((o) => o.exposed).map((o) => o.owner));
-  for (const cluster of clusters) {
-    const endpoints = cluster.endpoints
+  for (const { cluster, endpoints } of backends) {
+    const named = endpoints
       .map(({ id, zone }) => ({ pod: id, zone, owner: endpointOwner(cluster, id) }))
       .filter(({ owner }) => exposed.has(owner))
       .map(({ pod, zone, owner }) => ({ pod, zone, counts: book.counts('endpoint', owner) }));
-    if (endpoints.length > 0) yield { backend: cluster.backend, endpoints };
+    if (named.length > 0) yield { backend: cluster.backend, endpoints: named };
   }
 }
 
 /** One object per backend with its endpoints: requests so far, in flight, errors by kind. */
-export function clustersPage(book: CellBook, clusters: Iterable<ClusterEntry>): unknown {
-  return [...clusters].map((cluster) => ({
+export function clustersPage(book: CellBook, backends: Iterable<Backend>): unknown {
+  return [...backends].map(({ cluster, endpoints }) => ({
     key: cluster.key,
     backend: cluster.backend,
     protocol: cluster.protocol,
     balancer: cluster.balancer,
-    endpoints: cluster.endpoints.map((endpoint) => {
+    endpoints: endpoints.map((endpoint) => {
       const counts = book.counts('endpoint', endpointOwner(cluster, endpoint.id));
       return {
         ...endpoint,

@@ -5,7 +5,7 @@ import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { Entry } from '../ir/ir.ts';
+import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { SourceSink } from '../source/source.ts';
 import { Batch } from '../store/batch.ts';
@@ -110,8 +110,8 @@ export class Resources implements SourceSink {
       });
   }
 
-  ir(): Entry[] {
-    return [...this.#translator.ir.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
+  ir(): unknown[] {
+    return [...this.#translator.ir.values()].sort((a, b) => (a.key < b.key ? -1 : 1)).map(shownEntry);
   }
 
   // ---- revisions

@@ -2,7 +2,9 @@
 
 import type { View } from '../admin/view.ts';
 import type { Problem } from '../api/problem.ts';
+import { addressText } from '../base/ip.ts';
 import type { Level } from '../base/log.ts';
+import { type Key, parseKey } from '../ir/keys.ts';
 import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
@@ -44,7 +46,7 @@ export class ControllerView implements View {
     const { state, resources, publisher, book, numbers } = this.#parts;
     const problems = this.problems();
     const { user, system } = process.cpuUsage();
-    return numbers.exposition(ownersOf(book, publisher.clusters.values()), {
+    return numbers.exposition(ownersOf(book, publisher.backends), {
       revision: publisher.revision,
       acked: state.acked,
       quarantined: state.quarantined !== 0,
@@ -81,7 +83,7 @@ export class ControllerView implements View {
     const sockets = state.failedSockets.map(
       ({ key, reason }): Problem => ({
         severity: 'error',
-        message: `cannot listen on ${key.slice(key.indexOf('/') + 1)}: ${reason}`,
+        message: `cannot listen on ${addressOf(key)}: ${reason}`,
         place: {},
       }),
     );
@@ -97,7 +99,7 @@ export class ControllerView implements View {
   }
 
   clusters(): unknown {
-    return clustersPage(this.#parts.book, this.#parts.publisher.clusters.values());
+    return clustersPage(this.#parts.book, this.#parts.publisher.backends);
   }
 
   version(): unknown {
@@ -107,4 +109,10 @@ export class ControllerView implements View {
   setLogLevel(level: Level): void {
     this.#parts.setLogLevel(level);
   }
+}
+
+/** `address:port` of a socket, from its key. */
+function addressOf(key: Key): string {
+  const parsed = parseKey(key);
+  return parsed.kind === 'socket' ? addressText(parsed.address, parsed.port) : key;
 }

@@ -1,6 +1,17 @@
 // The configuration in use: what a revision's entries were compiled to, and how the next revision replaces parts of it.
 
-import type { CellsEntry, ClusterEntry, Delta, Entry, Key, ListenerEntry, RuleEntry } from '../ir/ir.ts';
+import type {
+  CellsEntry,
+  ClusterEntry,
+  Delta,
+  Endpoint,
+  Entry,
+  GatewayEntry,
+  Key,
+  RuleEntry,
+  SocketEntry,
+} from '../ir/ir.ts';
+import { parseKey, routeCellsKey } from '../ir/keys.ts';
 import { OTHER_ROUTE_BLOCK } from '../telemetry/layout.ts';
 import type { Core } from './exchange/core.ts';
 import { ClusterRef, CompiledRule, RouteCells } from './exchange/rule.ts';
@@ -17,24 +28,40 @@ export class ApplyError extends Error {
   }
 }
 
-const ROUTE_CELLS = 'cells/route/';
-const CELLS = 'cells/';
 const NO_BLOCKS: Readonly<Record<string, number>> = {};
+const NO_ENDPOINTS: readonly Endpoint[] = [];
+
+/** What a key of endpoints stands for now, and the clusters that are made of it. */
+class EndpointsRef {
+  /** null: not (or no longer) in the configuration. */
+  current: readonly Endpoint[] | null = null;
+  readonly users = new Set<ClusterRef>();
+}
 
 interface Prepared {
   readonly rules: CompiledRule[];
   readonly clusters: Cluster[];
-  readonly listeners: ListenerEntry[];
+  readonly endpoints: ReadonlyMap<Key, readonly Endpoint[] | null>;
+  readonly sockets: SocketEntry[];
+  readonly gateways: GatewayEntry[];
   readonly cells: CellsEntry[];
 }
 
 export class Config {
   readonly #core: Core;
   readonly #listeners = new Map<Key, Listener>();
+  readonly #gateways = new Map<Key, GatewayEntry>();
   readonly #rules = new Map<Key, CompiledRule>();
   readonly #clusters = new Map<Key, ClusterRef>();
-  readonly #routeCells = new Map<string, RouteCells>();
+  readonly #endpoints = new Map<Key, EndpointsRef>();
+  /** By key of the CellsEntry. */
+  readonly #routeCells = new Map<Key, RouteCells>();
+  /** By key of the cluster. */
   readonly #clusterBlocks = new Map<Key, Readonly<Record<string, number>>>();
+  /** What may have lost its last user in the revision being applied. */
+  readonly #looseClusters = new Set<ClusterRef>();
+  readonly #looseEndpoints = new Set<Key>();
+  readonly #looseCells = new Set<Key>();
   /** A listener left the configuration. */
   readonly #onRemoved: (listener: Listener) => void;
 
@@ -49,6 +76,16 @@ export class Config {
   get rules(): number {
     return this.#rules.size;
   }
+  /** Listeners, gateways, clusters, endpoints and cells that are kept: nothing that nobody names is among them. */
+  get kept(): Readonly<Record<string, number>> {
+    return {
+      listeners: this.#listeners.size,
+      gateways: this.#gateways.size,
+      clusters: this.#clusters.size,
+      endpoints: this.#endpoints.size,
+      cells: this.#routeCells.size + this.#clusterBlocks.size,
+    };
+  }
 
   /** The listener of the key, made when it is first spoken of. */
   listener(key: Key): Listener {
@@ -60,60 +97,91 @@ export class Config {
     return listener;
   }
 
+  /** Forgets `listener` when nothing leads to it any more. */
+  dropUnused(listener: Listener): void {
+    if (listener.isUnused && this.#listeners.get(listener.key) === listener) this.#listeners.delete(listener.key);
+  }
+
   /** All or nothing: throws ApplyError and changes nothing when an entry cannot be used. */
   apply(delta: Delta): void {
-    const prepared = this.#prepare(delta.upserts);
     const undo: (() => void)[] = [];
+    let prepared: Prepared;
     try {
+      prepared = this.#prepare(delta);
       for (const rule of prepared.rules) this.#route(rule, undo);
     } catch (error) {
       for (const step of undo.reverse()) step();
+      this.#forget();
       throw error;
     }
     // From here on nothing refuses.
     for (const entry of prepared.cells) this.#setCells(entry.key, entry.blocks);
+    for (const [key, endpoints] of prepared.endpoints) this.#endpointsOf(key).current = endpoints;
     for (const cluster of prepared.clusters) this.#setCluster(cluster);
     for (const rule of prepared.rules) this.#setRule(rule.entry.key, rule);
-    for (const entry of prepared.listeners) this.listener(entry.key).setEntry(entry);
+    for (const entry of prepared.gateways) this.#setGateway(entry);
+    for (const entry of prepared.sockets) this.#setSocket(this.listener(entry.key), entry);
     for (const key of delta.removals) this.#remove(key);
     this.#forget();
   }
 
   /** Compiles what can be compiled without touching what is in use. */
-  #prepare(upserts: readonly Entry[]): Prepared {
-    const prepared: Prepared = { rules: [], clusters: [], listeners: [], cells: [] };
-    for (const entry of upserts) {
-      try {
-        switch (entry.kind) {
-          case 'rule':
-            prepared.rules.push(this.#compileRule(entry));
-            break;
-          case 'cluster':
-            prepared.clusters.push(this.#compileCluster(entry));
-            break;
-          case 'listener':
-            prepared.listeners.push(entry);
-            break;
-          case 'cells':
-            prepared.cells.push(entry);
-            break;
-          default:
-            throw new Error(`unknown kind ${JSON.stringify((entry as Entry).kind)}`);
-        }
-      } catch (error) {
-        throw new ApplyError(entry.key, error);
+  #prepare(delta: Delta): Prepared {
+    const rules: CompiledRule[] = [];
+    const sockets: SocketEntry[] = [];
+    const gateways: GatewayEntry[] = [];
+    const cells: CellsEntry[] = [];
+    const clusters = new Map<Key, ClusterEntry>();
+    const endpoints = new Map<Key, readonly Endpoint[] | null>();
+    for (const key of delta.removals) if (parseKey(key).kind === 'endpoints') endpoints.set(key, null);
+    for (const entry of delta.upserts) {
+      switch (entry.kind) {
+        case 'rule':
+          rules.push(guarded(entry.key, () => this.#compileRule(entry)));
+          break;
+        case 'cluster':
+          clusters.set(entry.key, entry);
+          break;
+        case 'endpoints':
+          endpoints.set(entry.key, entry.endpoints);
+          break;
+        case 'socket':
+          sockets.push(entry);
+          break;
+        case 'gateway':
+          gateways.push(entry);
+          break;
+        case 'cells':
+          cells.push(entry);
+          break;
+        default:
+          throw new ApplyError((entry as Entry).key, new Error(`unknown kind ${(entry as Entry).kind}`));
       }
     }
-    return prepared;
+    // Clusters whose endpoints changed are made anew, each once.
+    for (const key of endpoints.keys()) {
+      for (const { current } of this.#endpoints.get(key)?.users ?? []) {
+        if (current !== null && !clusters.has(current.entry.key)) clusters.set(current.entry.key, current.entry);
+      }
+    }
+    const compiled = [...clusters.values()].map((entry) =>
+      guarded(entry.key, () => this.#compileCluster(entry, endpoints)),
+    );
+    return { rules, clusters: compiled, endpoints, sockets, gateways, cells };
   }
 
   #compileRule(entry: RuleEntry): CompiledRule {
-    return new CompiledRule(entry, this.#cellsOf(entry.route), (key) => this.#refOf(key));
+    const cells = this.#cellsOf(routeCellsKey(entry.routeKind, entry.route));
+    return new CompiledRule(entry, cells, (key) => this.#refOf(key));
   }
 
-  #compileCluster(entry: ClusterEntry): Cluster {
-    const current = this.#clusters.get(entry.key)?.current ?? null;
-    return new Cluster(this.#core, entry, current, this.#clusterBlocks.get(entry.key) ?? NO_BLOCKS);
+  /** `changed`: endpoints of the revision being prepared. */
+  #compileCluster(entry: ClusterEntry, changed: ReadonlyMap<Key, readonly Endpoint[] | null>): Cluster {
+    const previous = this.#clusters.get(entry.key)?.current ?? null;
+    const news = changed.get(entry.endpoints);
+    const endpoints = news === undefined ? this.#endpoints.get(entry.endpoints)?.current : news;
+    const blocks = this.#clusterBlocks.get(entry.key) ?? NO_BLOCKS;
+    return new Cluster(this.#core, entry, endpoints ?? NO_ENDPOINTS, previous, blocks);
   }
 
   /** Puts the rule into the routers of its listeners, and takes the one it replaces out of those it leaves. */
@@ -146,7 +214,11 @@ export class Config {
     const before = this.#rules.get(key);
     if (before !== undefined) {
       before.cells.uses--;
-      for (const ref of before.clusters) ref.uses--;
+      this.#looseCells.add(routeCellsKey(before.entry.routeKind, before.entry.route));
+      for (const ref of before.clusters) {
+        ref.uses--;
+        this.#looseClusters.add(ref);
+      }
     }
     if (rule === null) {
       this.#rules.delete(key);
@@ -160,52 +232,111 @@ export class Config {
   #setCluster(cluster: Cluster): void {
     const ref = this.#refOf(cluster.entry.key);
     const previous = ref.current;
+    if (previous !== null) this.#leaveEndpoints(ref, previous);
+    this.#endpointsOf(cluster.entry.endpoints).users.add(ref);
     cluster.install(previous);
     cluster.setCells(this.#clusterBlocks.get(cluster.entry.key) ?? NO_BLOCKS);
     ref.current = cluster;
   }
 
+  #leaveEndpoints(ref: ClusterRef, cluster: Cluster): void {
+    const key = cluster.entry.endpoints;
+    this.#endpointsOf(key).users.delete(ref);
+    this.#looseEndpoints.add(key);
+  }
+
   #setCells(key: Key, blocks: Readonly<Record<string, number>>): void {
-    if (key.startsWith(ROUTE_CELLS)) {
-      this.#cellsOf(key.slice(ROUTE_CELLS.length)).route = blocks['route'] ?? OTHER_ROUTE_BLOCK;
-      return;
+    const parsed = parseKey(key);
+    if (parsed.kind === 'routeCells') {
+      this.#cellsOf(key).route = blocks['route'] ?? OTHER_ROUTE_BLOCK;
+      this.#looseCells.add(key);
+    } else if (parsed.kind === 'clusterCells') {
+      if (blocks === NO_BLOCKS) this.#clusterBlocks.delete(parsed.cluster);
+      else this.#clusterBlocks.set(parsed.cluster, blocks);
+      this.#clusters.get(parsed.cluster)?.current?.setCells(blocks);
     }
-    const cluster = key.slice(CELLS.length);
-    if (blocks === NO_BLOCKS) this.#clusterBlocks.delete(cluster);
-    else this.#clusterBlocks.set(cluster, blocks);
-    this.#clusters.get(cluster)?.current?.setCells(blocks);
+  }
+
+  #setGateway(entry: GatewayEntry): void {
+    this.#gateways.set(entry.key, entry);
+    for (const listener of this.#listeners.values()) {
+      if (listener.entry?.hosts.some((host) => host.gateway === entry.key)) this.#setSocket(listener, listener.entry);
+    }
+  }
+
+  #setSocket(listener: Listener, entry: SocketEntry | null): void {
+    listener.setEntry(entry, (gateway) => this.#gateways.get(gateway)?.name ?? gateway);
   }
 
   #remove(key: Key): void {
-    if (key.startsWith(CELLS)) {
-      this.#setCells(key, NO_BLOCKS);
-      return;
+    const { kind } = parseKey(key);
+    switch (kind) {
+      case 'routeCells':
+      case 'clusterCells':
+        this.#setCells(key, NO_BLOCKS);
+        break;
+      case 'rule':
+        this.#removeRule(key);
+        break;
+      case 'cluster':
+        this.#removeCluster(key);
+        break;
+      case 'endpoints':
+        // Its clusters were made anew, without any.
+        this.#endpointsOf(key).current = null;
+        this.#looseEndpoints.add(key);
+        break;
+      case 'gateway':
+        this.#gateways.delete(key);
+        break;
+      case 'socket':
+        this.#removeSocket(key);
+        break;
+      case 'unknown':
+        break;
     }
+  }
+
+  #removeRule(key: Key): void {
     const rule = this.#rules.get(key);
-    if (rule !== undefined) {
-      for (const listenerKey of listenersOf(rule.entry)) this.listener(listenerKey).router.remove(key);
-      this.#setRule(key, null);
-      return;
-    }
+    if (rule === undefined) return;
+    for (const listenerKey of listenersOf(rule.entry)) this.listener(listenerKey).router.remove(key);
+    this.#setRule(key, null);
+  }
+
+  #removeCluster(key: Key): void {
     const ref = this.#clusters.get(key);
-    if (ref !== undefined) {
-      ref.current?.retire();
-      ref.current = null;
-      return;
-    }
+    if (ref === undefined || ref.current === null) return;
+    this.#leaveEndpoints(ref, ref.current);
+    ref.current.retire();
+    ref.current = null;
+    this.#looseClusters.add(ref);
+  }
+
+  #removeSocket(key: Key): void {
     const listener = this.#listeners.get(key);
-    if (listener !== undefined && listener.entry !== null) {
-      listener.setEntry(null);
-      this.#onRemoved(listener);
-    }
+    if (listener === undefined || listener.entry === null) return;
+    this.#setSocket(listener, null);
+    this.#onRemoved(listener);
   }
 
   /** Drops what nothing names any more. */
   #forget(): void {
-    for (const [key, ref] of this.#clusters) if (ref.uses === 0 && ref.current === null) this.#clusters.delete(key);
-    for (const [route, cells] of this.#routeCells) {
-      if (cells.uses === 0 && cells.route === OTHER_ROUTE_BLOCK) this.#routeCells.delete(route);
+    for (const ref of this.#looseClusters) {
+      if (ref.uses === 0 && ref.current === null) this.#clusters.delete(ref.key);
     }
+    for (const key of this.#looseEndpoints) {
+      const ref = this.#endpoints.get(key);
+      if (ref?.current === null && ref.users.size === 0) this.#endpoints.delete(key);
+    }
+    for (const key of this.#looseCells) {
+      const cells = this.#routeCells.get(key);
+      if (cells?.uses === 0 && cells.route === OTHER_ROUTE_BLOCK) this.#routeCells.delete(key);
+    }
+    this.#looseClusters.clear();
+    this.#looseEndpoints.clear();
+    this.#looseCells.clear();
+    for (const listener of this.#listeners.values()) this.dropUnused(listener);
   }
 
   #refOf(key: Key): ClusterRef {
@@ -213,20 +344,39 @@ export class Config {
     if (ref === undefined) {
       ref = new ClusterRef(key);
       this.#clusters.set(key, ref);
+      this.#looseClusters.add(ref);
     }
     return ref;
   }
 
-  #cellsOf(route: string): RouteCells {
-    let cells = this.#routeCells.get(route);
+  #endpointsOf(key: Key): EndpointsRef {
+    let ref = this.#endpoints.get(key);
+    if (ref === undefined) {
+      ref = new EndpointsRef();
+      this.#endpoints.set(key, ref);
+    }
+    return ref;
+  }
+
+  #cellsOf(key: Key): RouteCells {
+    let cells = this.#routeCells.get(key);
     if (cells === undefined) {
       cells = new RouteCells();
-      this.#routeCells.set(route, cells);
+      this.#routeCells.set(key, cells);
+      this.#looseCells.add(key);
     }
     return cells;
   }
 }
 
+function guarded<T>(key: Key, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new ApplyError(key, error);
+  }
+}
+
 function listenersOf(entry: RuleEntry): ReadonlySet<Key> {
-  return new Set(entry.attachments.map((attachment) => attachment.listener));
+  return new Set(entry.attachments.map((attachment) => attachment.socket));
 }

@@ -68,18 +68,30 @@ export class Engine implements ServerOwner, AcceptorOwner {
 
   /** Begins to accept on the listening socket of `listener` (a key of the configuration). The socket stays its owner's. */
   addSocket(listener: Key, handle: Handle): void {
-    this.#acceptors.get(listener)?.stop();
+    this.#stopAcceptor(listener);
     const acceptor = new Acceptor(this.#core, this, this.#config.listener(listener), handle);
     const result = acceptor.start();
-    if (result < 0) throw new Error(`listening socket ${listener}: cannot be watched (errno ${-result})`);
+    if (result < 0) {
+      this.#config.dropUnused(acceptor.listener);
+      throw new Error(`listening socket ${listener}: cannot be watched (errno ${-result})`);
+    }
+    acceptor.listener.acceptors++;
     this.#acceptors.set(listener, acceptor);
   }
 
   /** Stops accepting there; the owner closes the socket. Connections that were accepted go on. */
   removeSocket(listener: Key): void {
-    this.#acceptors.get(listener)?.stop();
-    this.#acceptors.delete(listener);
+    this.#stopAcceptor(listener);
     this.#checkDrained();
+  }
+
+  #stopAcceptor(key: Key): void {
+    const acceptor = this.#acceptors.get(key);
+    if (acceptor === undefined) return;
+    this.#acceptors.delete(key);
+    acceptor.stop();
+    acceptor.listener.acceptors--;
+    this.#config.dropUnused(acceptor.listener);
   }
 
   /**

@@ -1,6 +1,6 @@
 // One listening socket's rules: who takes its requests. It exists as soon as a rule names it, also before its own entry came.
 
-import type { Key, ListenerEntry, ListenerHost } from '../ir/ir.ts';
+import type { Key, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
 import type { CompiledRule } from './exchange/rule.ts';
 import { Router } from './route/router.ts';
@@ -9,30 +9,33 @@ export class Listener {
   readonly key: Key;
   readonly router: Router<CompiledRule>;
   /** null: not (or no longer) in the configuration. */
-  entry: ListenerEntry | null = null;
-  #json = new Map<ListenerHost, Fragment>();
+  entry: SocketEntry | null = null;
+  /** Acceptors that hand connections to it: while there are some, it is what its key stands for. */
+  acceptors = 0;
+  #json = new Map<SocketHost, Fragment>();
 
   constructor(key: Key) {
     this.key = key;
     this.router = new Router<CompiledRule>(key);
   }
 
-  /** Its port as the Gateway says it, whatever that is mapped to. */
-  get port(): number {
-    return this.entry === null ? 0 : this.entry.port;
+  /** Nothing leads to it any more: no entry, no rule, no socket. */
+  get isUnused(): boolean {
+    return this.entry === null && this.acceptors === 0 && this.router.size === 0;
   }
 
-  setEntry(entry: ListenerEntry | null): void {
+  /** `nameOf`: what logs call a Gateway. */
+  setEntry(entry: SocketEntry | null, nameOf: (gateway: Key) => string): void {
     const hosts = entry === null ? [] : entry.hosts;
     this.entry = entry;
     this.router.setHosts(hosts);
     this.#json = new Map(
-      hosts.map((host) => [host, Fragment.members({ gateway: host.gateway, listener: host.listener })]),
+      hosts.map((host) => [host, Fragment.members({ gateway: nameOf(host.gateway), listener: host.listener })]),
     );
   }
 
   /** `"gateway":"ns/name","listener":"http"` */
-  jsonOf(host: ListenerHost): Fragment {
+  jsonOf(host: SocketHost): Fragment {
     return this.#json.get(host) ?? NO_FRAGMENT;
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../base/limits.ts';
-import type { ClusterEntry, Entry, ListenerEntry, RuleEntry } from '../ir/ir.ts';
+import type { ClusterEntry, EndpointsEntry, Entry, RuleEntry, SocketEntry } from '../ir/ir.ts';
 import { FIRST_FREE_CELL } from '../telemetry/layout.ts';
 import { CellBook } from './cells.ts';
 import { type Downstream, Publisher } from './publisher.ts';
@@ -15,33 +15,39 @@ function rule(route: string, index = 0, method = ''): RuleEntry {
     index,
     name: '',
     created: 0,
-    attachments: [{ listener: 'listener/0.0.0.0:80', host: '*', hostnames: ['*'] }],
+    attachments: [{ socket: 'socket/0.0.0.0/80/tcp', host: '*', hostnames: ['*'] }],
     matches: [{ path: { type: 'PathPrefix', value: '/' }, method, headers: [], query: [] }],
     filters: [],
     action: { type: 'respond', status: 500 },
-    requestTimeoutMs: 0,
-    backendTimeoutMs: 0,
+    timeouts: { requestMs: null, backendMs: null },
+    retry: null,
   };
 }
 
-function cluster(name: string, ids: string[]): ClusterEntry {
+const C = 'cluster/Service/default/c/80/000000000000';
+const D = 'cluster/Service/default/d/80/000000000000';
+
+function cluster(key: string): ClusterEntry {
+  const endpoints = key.replace('cluster/', 'endpoints/').replace(/\/[0-9]+$/, '');
+  return { kind: 'cluster', key, backend: 'default/c', endpoints, protocol: 'http1', balancer: { type: 'roundRobin' } };
+}
+
+function endpoints(clusterKey: string, ids: string[]): EndpointsEntry {
   return {
-    kind: 'cluster',
-    key: `cluster/${name}`,
-    backend: name,
-    protocol: 'http1',
-    balancer: { type: 'roundRobin' },
+    kind: 'endpoints',
+    key: cluster(clusterKey).endpoints,
     endpoints: ids.map((id) => ({ id, address: '10.0.0.1', port: 80, zone: '', weight: 1, state: 'ready' })),
   };
 }
 
-const listener: ListenerEntry = {
-  kind: 'listener',
-  key: 'listener/0.0.0.0:80',
+const SOCKET = 'socket/0.0.0.0/80/tcp';
+const socket: SocketEntry = {
+  kind: 'socket',
+  key: SOCKET,
   address: '0.0.0.0',
   port: 80,
-  protocol: 'HTTP',
-  hosts: [{ hostname: '*', gateway: 'default/g', listener: 'http' }],
+  transport: 'tcp',
+  hosts: [{ hostname: '*', gateway: 'gateway/default/g', listener: 'http', port: 80, protocol: 'HTTP' }],
 };
 
 class Sent implements Downstream {
@@ -58,8 +64,8 @@ class Sent implements Downstream {
     assert.ok(this.entries.delete(key), `removed ${key}, which was not there`);
     this.lines.push(`remove ${key}`);
   }
-  sockets(listeners: readonly ListenerEntry[]): void {
-    this.lines.push(`sockets ${listeners.map((l) => l.key).join()}`);
+  sockets(sockets: readonly SocketEntry[]): void {
+    this.lines.push(`sockets ${sockets.map((s) => s.key).join()}`);
   }
   commit(revision: number): void {
     this.lines.push(`commit ${revision}`);
@@ -81,23 +87,24 @@ function setup(out = new Sent()): { out: Sent; publisher: Publisher; book: CellB
 
 test('a revision carries entries, their cells and their sockets', () => {
   const { out, publisher } = setup();
-  publisher.publish({ upserts: [listener, rule('default/a'), cluster('c', ['p1'])], removals: [] });
+  publisher.publish({ upserts: [socket, rule('default/a'), cluster(C), endpoints(C, ['p1'])], removals: [] });
   assert.deepEqual(out.take(), [
     'begin 1',
-    'sockets listener/0.0.0.0:80',
-    'put listener/0.0.0.0:80',
+    `sockets ${SOCKET}`,
+    `put ${SOCKET}`,
     'put rule/HTTPRoute/default/a/0',
-    'put cells/route/default/a',
-    'put cluster/c',
-    'put cells/cluster/c',
+    'put cells/HTTPRoute/default/a',
+    `put ${C}`,
+    `put ${endpoints(C, []).key}`,
+    `put cells/${C}`,
     'commit 1',
   ]);
-  assert.deepEqual(JSON.parse(String(out.entries.get('cells/route/default/a'))).blocks, { route: FIRST_FREE_CELL });
+  assert.deepEqual(JSON.parse(String(out.entries.get('cells/HTTPRoute/default/a'))).blocks, { route: FIRST_FREE_CELL });
 });
 
 test('one changed rule is one put; what did not change is not sent', () => {
   const { out, publisher } = setup();
-  publisher.publish({ upserts: [listener, rule('default/a'), rule('default/a', 1)], removals: [] });
+  publisher.publish({ upserts: [socket, rule('default/a'), rule('default/a', 1)], removals: [] });
   out.take();
   assert.equal(publisher.publish({ upserts: [rule('default/a')], removals: [] }), 1);
   assert.deepEqual(out.take(), []);
@@ -107,52 +114,56 @@ test('one changed rule is one put; what did not change is not sent', () => {
 
 test('a route loses its cells with its last rule, an endpoint with its address', () => {
   const { out, publisher } = setup();
-  publisher.publish({ upserts: [rule('default/a'), rule('default/a', 1), cluster('c', ['p1', 'p2'])], removals: [] });
+  publisher.publish({
+    upserts: [rule('default/a'), rule('default/a', 1), cluster(C), endpoints(C, ['p1', 'p2'])],
+    removals: [],
+  });
   out.take();
   publisher.publish({ upserts: [], removals: ['rule/HTTPRoute/default/a/0'] });
   assert.deepEqual(out.take(), ['begin 2', 'remove rule/HTTPRoute/default/a/0', 'commit 2']);
-  publisher.publish({ upserts: [cluster('c', ['p2'])], removals: ['rule/HTTPRoute/default/a/1'] });
+  publisher.publish({ upserts: [endpoints(C, ['p2'])], removals: ['rule/HTTPRoute/default/a/1'] });
   assert.deepEqual(out.take(), [
     'begin 3',
     'remove rule/HTTPRoute/default/a/1',
-    'put cluster/c',
-    'put cells/cluster/c',
-    'remove cells/route/default/a',
+    `put ${endpoints(C, []).key}`,
+    `put cells/${C}`,
+    'remove cells/HTTPRoute/default/a',
     'commit 3',
   ]);
 });
 
 test('a controller that comes back says nothing new when nothing is new', () => {
   const { out, publisher } = setup();
-  const all = [listener, rule('default/a'), rule('default/b'), cluster('c', ['p1'])];
+  const all = [socket, rule('default/a'), rule('default/b'), cluster(C), endpoints(C, ['p1'])];
   publisher.publish({ upserts: all, removals: [] });
   out.take();
   const again = setup(out);
   again.publisher.adopt(new Map(out.entries), 1);
   again.publisher.publishAll(all);
-  assert.deepEqual(out.take(), ['begin 2', 'sockets listener/0.0.0.0:80', 'commit 2']);
+  assert.deepEqual(out.take(), ['begin 2', `sockets ${SOCKET}`, 'commit 2']);
 });
 
 test('a controller that comes back removes what is gone and keeps cells where they were', () => {
   const { out, publisher } = setup();
   publisher.publish({
-    upserts: [rule('default/a'), rule('default/b'), cluster('c', ['p1']), cluster('d', ['p1'])],
+    upserts: [rule('default/a'), rule('default/b'), cluster(C), endpoints(C, ['p1']), cluster(D), endpoints(D, ['p1'])],
     removals: [],
   });
   out.take();
-  const before = String(out.entries.get('cells/route/default/b'));
+  const before = String(out.entries.get('cells/HTTPRoute/default/b'));
   const again = setup(out);
   again.publisher.adopt(new Map(out.entries), 1);
-  again.publisher.publishAll([rule('default/b'), cluster('d', ['p1'])]);
+  again.publisher.publishAll([rule('default/b'), endpoints(D, ['p1']), cluster(D)]);
   assert.deepEqual(out.take().sort(), [
     'begin 2',
     'commit 2',
-    'remove cells/cluster/c',
-    'remove cells/route/default/a',
-    'remove cluster/c',
+    'remove cells/HTTPRoute/default/a',
+    `remove cells/${C}`,
+    `remove ${C}`,
+    `remove ${endpoints(C, []).key}`,
     'remove rule/HTTPRoute/default/a/0',
   ]);
-  assert.equal(String(out.entries.get('cells/route/default/b')), before);
+  assert.equal(String(out.entries.get('cells/HTTPRoute/default/b')), before);
 });
 
 test('an entry that is too large to be sent is refused, and its neighbours are sent', () => {
@@ -166,6 +177,7 @@ test('an entry that is too large to be sent is refused, and its neighbours are s
     'begin 2',
     'remove rule/HTTPRoute/default/a/0',
     'put rule/HTTPRoute/default/b/0',
+    'remove cells/HTTPRoute/default/a',
     'commit 2',
   ]);
 });

@@ -2,15 +2,8 @@
 // sockets they need. Equal bytes are no change, so a controller that comes back says nothing new when nothing is new.
 
 import { LIMITS } from '../base/limits.ts';
-import {
-  type CellsEntry,
-  type ClusterEntry,
-  type Delta,
-  type Entry,
-  type Key,
-  type ListenerEntry,
-  STATE_PREFIX,
-} from '../ir/ir.ts';
+import type { CellsEntry, ClusterEntry, Delta, Endpoint, Entry, Key, RuleEntry, SocketEntry } from '../ir/ir.ts';
+import { clusterCellsKey, parseKey, routeCellsKey, STATE_PREFIX } from '../ir/keys.ts';
 import type { CellBook } from './cells.ts';
 
 /** Where a revision goes. */
@@ -18,8 +11,14 @@ export interface Downstream {
   begin(revision: number): void;
   put(key: Key, value: Buffer): void;
   remove(key: Key): void;
-  sockets(listeners: readonly ListenerEntry[]): void;
+  sockets(sockets: readonly SocketEntry[]): void;
   commit(revision: number): void;
+}
+
+/** A cluster and where it is to be found. */
+export interface Backend {
+  readonly cluster: ClusterEntry;
+  readonly endpoints: readonly Endpoint[];
 }
 
 /** Its key stands in the same frame. */
@@ -32,13 +31,20 @@ export class Publisher {
   readonly #refused: (key: Key, bytes: number) => void;
   /** What the keeper has. */
   readonly #sent = new Map<Key, Buffer>();
-  readonly #listeners = new Map<Key, ListenerEntry>();
-  /** Rules of each route, endpoints of each cluster: to see when the last one goes. */
-  readonly #rules = new Map<string, Set<Key>>();
-  readonly #routeOf = new Map<Key, string>();
-  readonly #clusters = new Map<Key, ClusterEntry>();
-  /** Routes that lost their last rule in the revision being made. */
-  readonly #gone = new Set<string>();
+  readonly #sockets = new Map<Key, SocketEntry>();
+  /** Rules of each route, by the key of its cells: to see when the last one goes. */
+  readonly #rules = new Map<Key, Set<Key>>();
+  readonly #cellsOf = new Map<Key, Key>();
+  readonly #clusters = new Map<Key, Backend>();
+  readonly #endpoints = new Map<Key, readonly Endpoint[]>();
+  /** Clusters that are made of each key of endpoints. */
+  readonly #users = new Map<Key, Set<Key>>();
+
+  // ---- of the revision being made, empty between revisions
+  /** Cells of routes that lost their last rule. */
+  readonly #goneRoutes = new Set<Key>();
+  /** Clusters whose endpoints may be others. */
+  readonly #changedClusters = new Set<Key>();
   #revision = 0;
 
   /** `refused` is told of an entry that is too large to be sent, with its size in bytes. */
@@ -73,18 +79,25 @@ export class Publisher {
 
   /** The first revision after `adopt`: `entries` is all there is, whatever else the keeper has goes. */
   publishAll(entries: readonly Entry[]): number {
-    const routes = new Set(entries.flatMap((e) => (e.kind === 'rule' ? [e.route] : [])));
-    const endpoints = new Set(
-      entries.flatMap((e) => (e.kind === 'cluster' ? e.endpoints.map((p) => endpointOwner(e, p.id)) : [])),
-    );
-    const revision = this.#revision + 1;
-    for (const { owner } of [...this.#book.owners('route')])
-      if (!routes.has(owner)) this.#book.release('route', owner, revision);
-    for (const { owner } of [...this.#book.owners('endpoint')])
-      if (!endpoints.has(owner)) this.#book.release('endpoint', owner, revision);
-    const keep = new Set(
-      entries.flatMap((e) => (e.kind === 'rule' ? [e.key, routeCellsKey(e.route)] : [e.key, `cells/${e.key}`])),
-    );
+    const endpoints = new Map(entries.flatMap((e) => (e.kind === 'endpoints' ? [[e.key, e.endpoints] as const] : [])));
+    const keep = new Set<Key>();
+    const owners = new Set<string>();
+    for (const entry of entries) {
+      keep.add(entry.key);
+      if (entry.kind === 'rule') {
+        const cells = cellsOfRule(entry);
+        keep.add(cells);
+        owners.add(cells);
+      } else if (entry.kind === 'cluster') {
+        keep.add(clusterCellsKey(entry.key));
+        for (const { id } of endpoints.get(entry.endpoints) ?? []) owners.add(endpointOwner(entry, id));
+      }
+    }
+    for (const kind of ['route', 'endpoint'] as const) {
+      for (const { owner } of [...this.#book.owners(kind)]) {
+        if (!owners.has(owner)) this.#book.release(kind, owner, this.#revision + 1);
+      }
+    }
     const removals = [...this.#sent.keys()].filter((key) => !key.startsWith(STATE_PREFIX) && !keep.has(key));
     return this.publish({ upserts: entries, removals });
   }
@@ -96,9 +109,8 @@ export class Publisher {
     let sockets = false;
     for (const key of delta.removals) {
       change.set(key, null);
-      if (this.#listeners.delete(key)) sockets = true;
-      this.#forgetRule(key);
-      this.#forgetCluster(key, revision, change);
+      if (this.#sockets.delete(key)) sockets = true;
+      this.#forget(key, revision, change);
     }
     for (const entry of delta.upserts) {
       const value = this.#encode(entry);
@@ -106,21 +118,23 @@ export class Publisher {
         // It cannot travel: whatever stood under its key goes, its neighbours are not harmed.
         this.#refused(entry.key, value.length);
         change.set(entry.key, null);
+        this.#forget(entry.key, revision, change);
         continue;
       }
       change.set(entry.key, value);
-      if (entry.kind === 'listener') {
-        this.#listeners.set(entry.key, entry);
+      if (entry.kind === 'socket') {
+        this.#sockets.set(entry.key, entry);
         sockets = true;
-      } else if (entry.kind === 'rule') this.#keepRule(entry.key, entry.route, change);
-      else if (entry.kind === 'cluster') this.#keepCluster(entry, change, revision);
+      } else this.#keep(entry, change);
     }
-    for (const route of this.#gone) {
-      if (this.#rules.has(route)) continue;
-      this.#book.release('route', route, revision);
-      change.set(routeCellsKey(route), null);
+    for (const key of this.#changedClusters) this.#assignEndpoints(key, revision, change);
+    this.#changedClusters.clear();
+    for (const key of this.#goneRoutes) {
+      if (this.#rules.has(key)) continue;
+      this.#book.release('route', key, revision);
+      change.set(key, null);
     }
-    this.#gone.clear();
+    this.#goneRoutes.clear();
     for (const [key, value] of this.#book.changes())
       change.set(`${STATE_PREFIX}cells/${key}`, value === null ? null : Buffer.from(value));
     return this.#send(revision, change, sockets);
@@ -133,7 +147,7 @@ export class Publisher {
     });
     if (news.length === 0 && !sockets) return this.#revision;
     this.#out.begin(revision);
-    if (sockets) this.#out.sockets([...this.#listeners.values()]);
+    if (sockets) this.#out.sockets([...this.#sockets.values()]);
     for (const [key, value] of news) {
       if (value === null) {
         this.#sent.delete(key);
@@ -148,62 +162,109 @@ export class Publisher {
     return revision;
   }
 
-  #keepRule(key: Key, route: string, change: Map<Key, Buffer | null>): void {
-    const before = this.#routeOf.get(key);
-    if (before !== undefined && before !== route) this.#forgetRule(key);
-    this.#routeOf.set(key, route);
-    let rules = this.#rules.get(route);
+  /** Notes what the cells of the revision follow from. */
+  #keep(entry: Entry, change: Map<Key, Buffer | null>): void {
+    if (entry.kind === 'rule') this.#keepRule(entry, change);
+    else if (entry.kind === 'cluster') this.#keepCluster(entry);
+    else if (entry.kind === 'endpoints') {
+      this.#endpoints.set(entry.key, entry.endpoints);
+      this.#changeUsers(entry.key);
+    }
+  }
+
+  #forget(key: Key, revision: number, change: Map<Key, Buffer | null>): void {
+    this.#forgetRule(key);
+    this.#forgetCluster(key, revision, change);
+    if (this.#endpoints.delete(key)) this.#changeUsers(key);
+  }
+
+  #keepRule(entry: RuleEntry, change: Map<Key, Buffer | null>): void {
+    const cells = cellsOfRule(entry);
+    const before = this.#cellsOf.get(entry.key);
+    if (before !== undefined && before !== cells) this.#forgetRule(entry.key);
+    this.#cellsOf.set(entry.key, cells);
+    let rules = this.#rules.get(cells);
     if (rules === undefined) {
       rules = new Set();
-      this.#rules.set(route, rules);
-      const entry: CellsEntry = {
-        kind: 'cells',
-        key: routeCellsKey(route),
-        blocks: { route: this.#book.assign('route', route) },
-      };
-      change.set(entry.key, this.#encode(entry));
+      this.#rules.set(cells, rules);
+      const blocks = { route: this.#book.assign('route', cells) };
+      change.set(cells, this.#encode({ kind: 'cells', key: cells, blocks }));
     }
-    rules.add(key);
+    rules.add(entry.key);
   }
 
   #forgetRule(key: Key): void {
-    const route = this.#routeOf.get(key);
-    if (route === undefined) return;
-    this.#routeOf.delete(key);
-    const rules = this.#rules.get(route) as Set<Key>;
+    const cells = this.#cellsOf.get(key);
+    if (cells === undefined) return;
+    this.#cellsOf.delete(key);
+    const rules = this.#rules.get(cells) as Set<Key>;
     rules.delete(key);
     if (rules.size > 0) return;
-    this.#rules.delete(route);
-    this.#gone.add(route);
+    this.#rules.delete(cells);
+    this.#goneRoutes.add(cells);
   }
 
-  #keepCluster(entry: ClusterEntry, change: Map<Key, Buffer | null>, revision: number): void {
+  #keepCluster(entry: ClusterEntry): void {
     const before = this.#clusters.get(entry.key);
-    this.#clusters.set(entry.key, entry);
-    const ids = new Set(entry.endpoints.map((e) => e.id));
-    for (const e of before?.endpoints ?? [])
-      if (!ids.has(e.id)) this.#book.release('endpoint', endpointOwner(before as ClusterEntry, e.id), revision);
-    const blocks: Record<string, number> = {};
-    for (const id of [...ids].sort()) blocks[id] = this.#book.assign('endpoint', endpointOwner(entry, id));
-    const cells: CellsEntry = { kind: 'cells', key: `cells/${entry.key}`, blocks };
-    change.set(cells.key, this.#encode(cells));
+    if (before !== undefined) this.#leave(before.cluster);
+    this.#clusters.set(entry.key, { cluster: entry, endpoints: before?.endpoints ?? [] });
+    const users = this.#users.get(entry.endpoints);
+    if (users === undefined) this.#users.set(entry.endpoints, new Set([entry.key]));
+    else users.add(entry.key);
+    this.#changedClusters.add(entry.key);
   }
 
   #forgetCluster(key: Key, revision: number, change: Map<Key, Buffer | null>): void {
     const before = this.#clusters.get(key);
     if (before === undefined) return;
     this.#clusters.delete(key);
-    for (const e of before.endpoints) this.#book.release('endpoint', endpointOwner(before, e.id), revision);
-    change.set(`cells/${key}`, null);
+    this.#leave(before.cluster);
+    for (const { id } of before.endpoints) this.#book.release('endpoint', endpointOwner(before.cluster, id), revision);
+    change.set(clusterCellsKey(key), null);
   }
 
-  get clusters(): ReadonlyMap<Key, ClusterEntry> {
-    return this.#clusters;
+  /** `cluster` is no longer made of its endpoints. */
+  #leave(cluster: ClusterEntry): void {
+    const users = this.#users.get(cluster.endpoints);
+    users?.delete(cluster.key);
+    if (users?.size === 0) this.#users.delete(cluster.endpoints);
+  }
+
+  #changeUsers(endpoints: Key): void {
+    for (const cluster of this.#users.get(endpoints) ?? []) this.#changedClusters.add(cluster);
+  }
+
+  /** Gives each endpoint of the cluster a block of cells, and takes back those of endpoints that left. */
+  #assignEndpoints(key: Key, revision: number, change: Map<Key, Buffer | null>): void {
+    const before = this.#clusters.get(key);
+    if (before === undefined) return;
+    const { cluster } = before;
+    const endpoints = this.#endpoints.get(cluster.endpoints) ?? [];
+    this.#clusters.set(key, { cluster, endpoints });
+    const ids = new Set(endpoints.map(({ id }) => id));
+    for (const { id } of before.endpoints) {
+      if (!ids.has(id)) this.#book.release('endpoint', endpointOwner(cluster, id), revision);
+    }
+    const blocks: Record<string, number> = {};
+    for (const id of ids) blocks[id] = this.#book.assign('endpoint', endpointOwner(cluster, id));
+    const cells: CellsEntry = { kind: 'cells', key: clusterCellsKey(key), blocks };
+    change.set(cells.key, this.#encode(cells));
+  }
+
+  /** Clusters with their endpoints, as the last revision has them. */
+  get backends(): Iterable<Backend> {
+    return this.#clusters.values();
   }
 }
 
-export function routeCellsKey(route: string): Key {
-  return `cells/route/${route}`;
+function cellsOfRule(entry: RuleEntry): Key {
+  return routeCellsKey(entry.routeKind, entry.route);
+}
+
+/** `namespace/name` of the route that a block of cells is owned by. */
+export function routeOfOwner(owner: string): string {
+  const parsed = parseKey(owner);
+  return parsed.kind === 'routeCells' ? `${parsed.namespace}/${parsed.name}` : owner;
 }
 
 /** Name of an endpoint's block: the cluster's key and the endpoint's id. */

@@ -11,7 +11,7 @@ export const PROTOCOL = 1;
 
 /** A listening socket that a revision asks for. */
 export interface SocketWish {
-  /** Key of the ListenerEntry. */
+  /** Key of the SocketEntry. */
   readonly key: string;
   readonly address: string;
   readonly port: number;

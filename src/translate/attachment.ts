@@ -148,9 +148,9 @@ export function attachmentsOf(parents: readonly Parent[]): Attachment[] {
   for (const parent of parents) {
     for (const { listener, hostnames } of parent.listeners) {
       for (const socket of listener.sockets) {
-        found.set(`${socket} ${listener.hostname}`, { listener: socket, host: listener.hostname, hostnames });
+        found.set(`${socket} ${listener.hostname}`, { socket, host: listener.hostname, hostnames });
       }
     }
   }
-  return [...found.values()].sort((a, b) => compare(a.listener, b.listener) || compare(a.host, b.host));
+  return [...found.values()].sort((a, b) => compare(a.socket, b.socket) || compare(a.host, b.host));
 }

@@ -5,7 +5,8 @@ import { type KubeObject, keyOf } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import { addressText } from '../base/ip.ts';
-import type { ClusterEntry, Endpoint, Key } from '../ir/ir.ts';
+import type { ClusterEntry, Endpoint, EndpointsEntry, Key } from '../ir/ir.ts';
+import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.ts';
 import type { ConditionName } from './conditions.ts';
 import { GATEWAY_GROUP, RAUTA_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -22,15 +23,25 @@ export interface BackendFault {
 
 export interface Resolved {
   /** Null when the reference is invalid: its share answers 500. */
-  readonly cluster: Key | null;
+  readonly cluster: ClusterEntry | null;
   /** For logs: `namespace/name:port`. */
   readonly label: string;
   readonly fault: BackendFault | null;
 }
 
-/** Cluster keys hold only names of the API, which have no slash. */
-export function clusterKey(kind: string, namespace: string, name: string, number: number): Key {
-  return `cluster/${kind}/${namespace}/${name}/${number}`;
+const DIGESTS = { http1: settingsDigest({ protocol: 'http1' }) } as const;
+
+/** `number`: 0 where endpoints have ports of their own. */
+function clusterOf(kind: string, namespace: string, name: string, number: number): ClusterEntry {
+  const protocol = 'http1';
+  return {
+    kind: 'cluster',
+    key: clusterKey(kind, namespace, name, number, DIGESTS[protocol]),
+    backend: `${namespace}/${name}`,
+    endpoints: endpointsKey(kind, namespace, name, number),
+    protocol,
+    balancer: { type: 'roundRobin' },
+  };
 }
 
 /** Resolves one backendRef of a route (apis/v1 BackendObjectReference). */
@@ -73,7 +84,7 @@ export function resolveBackend(reader: Reader, routeKind: string, routeNamespace
     const refused = protocolFault(spec['appProtocol']);
     if (refused !== null) return fail('routeProtocol', '', `Backend ${namespace}/${name}: ${refused}`);
     // A Backend's endpoints have ports of their own; the reference's has no say.
-    return { cluster: clusterKey(kind, namespace, name, 0), label, fault: null };
+    return { cluster: clusterOf('Backend', namespace, name, 0), label, fault: null };
   }
   if (spec['type'] === 'ExternalName') {
     return fail('routeKind', 'name', `Service ${namespace}/${name} is of type ExternalName, which is refused.`);
@@ -87,7 +98,7 @@ export function resolveBackend(reader: Reader, routeKind: string, routeNamespace
   const refused =
     transport === 'TCP' ? protocolFault(servicePort['appProtocol']) : `Protocol ${shown(transport)} is not TCP.`;
   if (refused !== null) return fail('routeProtocol', 'port', `Service ${namespace}/${name} port ${number}: ${refused}`);
-  return { cluster: clusterKey(kind, namespace, name, number), label, fault: null };
+  return { cluster: clusterOf('Service', namespace, name, number), label, fault: null };
 }
 
 /** GEP-1911: a protocol that cannot be spoken makes the reference invalid. */
@@ -102,28 +113,23 @@ function servicePortOf(service: KubeObject, number: number): Fields | undefined 
     .find((item) => item['port'] === number);
 }
 
-export interface ClusterResult {
-  readonly entry: ClusterEntry;
+export interface EndpointsResult {
+  readonly entry: EndpointsEntry;
   readonly problems: Problems;
 }
 
-/** The cluster under `key`, or null when what it stands for is gone (no route refers to it for long then). */
-export function translateCluster(reader: Reader, key: Key): ClusterResult | null {
-  const [, kind, namespace, name, number] = key.split('/') as [string, string, string, string, string];
-  const object = reader.get(kind, namespace, name);
+/** The endpoints under `key`, or null when what they are of is gone (no route refers to it for long then). */
+export function translateEndpoints(reader: Reader, key: Key): EndpointsResult | null {
+  const parsed = parseKey(key);
+  if (parsed.kind !== 'endpoints') return null;
+  const object = reader.get(parsed.objectKind, parsed.namespace, parsed.name);
   if (object === undefined) return null;
   const problems = new Problems(keyOf(object));
   const endpoints =
-    kind === 'Service' ? serviceEndpoints(reader, object, Number(number)) : backendEndpoints(reader, object, problems);
-  const entry: ClusterEntry = {
-    kind: 'cluster',
-    key,
-    backend: `${namespace}/${name}`,
-    protocol: 'http1',
-    balancer: { type: 'roundRobin' },
-    endpoints: distinct(endpoints),
-  };
-  return { entry, problems };
+    parsed.objectKind === 'Service'
+      ? serviceEndpoints(reader, object, parsed.port)
+      : backendEndpoints(reader, object, problems);
+  return { entry: { kind: 'endpoints', key, endpoints: distinct(endpoints) }, problems };
 }
 
 /** Sorted by id; of several with one id (a pod in two slices during a change) a ready one, then the first address. */

@@ -58,7 +58,7 @@ export interface ListenerView {
   readonly hostname: string;
   readonly kinds: readonly string[];
   readonly namespaces: NamespacePolicy;
-  /** Keys of listener entries; empty when the listener is not served. */
+  /** Keys of sockets; empty when the listener is not served. */
   readonly sockets: readonly Key[];
 }
 

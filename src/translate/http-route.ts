@@ -3,7 +3,8 @@
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
-import type { Key, RuleEntry } from '../ir/ir.ts';
+import type { ClusterEntry, RuleEntry } from '../ir/ir.ts';
+import { ruleKey } from '../ir/keys.ts';
 import type { Parent, ViewOf } from './attachment.ts';
 import { attachmentsOf, parentsOf } from './attachment.ts';
 import type { Condition, RouteStatus } from './conditions.ts';
@@ -24,7 +25,7 @@ export interface RouteResult {
   /** Listeners, as `gateway key` and name, that count the route as attached. */
   readonly attached: readonly { readonly gateway: ObjectKey; readonly listener: string }[];
   /** Clusters that its rules send to. */
-  readonly clusters: readonly Key[];
+  readonly clusters: readonly ClusterEntry[];
 }
 
 export function translateHttpRoute(
@@ -50,14 +51,14 @@ export function translateHttpRoute(
   const accepted = parents.filter((parent) => parent.refused === null);
   const attachments = attachmentsOf(accepted);
   const entries: RuleEntry[] = [];
-  const clusters = new Set<Key>();
+  const clusters = new Map<string, ClusterEntry>();
   if (attachments.length > 0) {
     for (const [index, rule] of rules.entries()) {
       if (rule.unmatchable) continue;
-      for (const cluster of rule.clusters) clusters.add(cluster);
+      for (const cluster of rule.clusters) clusters.set(cluster.key, cluster);
       entries.push({
         kind: 'rule',
-        key: `rule/${object.kind}/${namespace}/${object.metadata.name}/${index}`,
+        key: ruleKey('HTTPRoute', namespace, object.metadata.name, index),
         routeKind: 'HTTPRoute',
         route: `${namespace}/${object.metadata.name}`,
         index,
@@ -67,8 +68,8 @@ export function translateHttpRoute(
         matches: rule.matches,
         filters: rule.filters,
         action: rule.action,
-        requestTimeoutMs: rule.requestTimeoutMs,
-        backendTimeoutMs: rule.backendTimeoutMs,
+        timeouts: rule.timeouts,
+        retry: rule.retry,
       });
     }
   }
@@ -83,7 +84,7 @@ export function translateHttpRoute(
     },
     problems,
     attached: verdict.refused === null ? attachedListeners(accepted) : [],
-    clusters: [...clusters],
+    clusters: [...clusters.values()],
   };
 }
 

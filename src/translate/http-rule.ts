@@ -3,7 +3,8 @@
 import { durationMs } from '../api/duration.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields, isFields } from '../base/fields.ts';
-import type { Action, Filter, Key, Match, WeightedBackend } from '../ir/ir.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { Action, ClusterEntry, Filter, Match, Retry, Timeouts, WeightedBackend } from '../ir/ir.ts';
 import type { BackendFault } from './backend.ts';
 import { resolveBackend } from './backend.ts';
 import type { Reader } from './dependencies.ts';
@@ -16,15 +17,16 @@ export interface Rule {
   readonly matches: readonly Match[];
   readonly filters: readonly Filter[];
   readonly action: Action;
-  readonly requestTimeoutMs: number;
-  readonly backendTimeoutMs: number;
+  readonly timeouts: Timeouts;
+  readonly retry: Retry | null;
   /** Why the rule cannot be made as it is written; null when it can. */
   readonly invalid: Invalid | null;
   /** The matches themselves are among what cannot be made: nothing can be routed to the rule. */
   readonly unmatchable: boolean;
   /** The first backendRef that does not resolve. */
   readonly unresolved: BackendFault | null;
-  readonly clusters: readonly Key[];
+  /** Where it sends to. */
+  readonly clusters: readonly ClusterEntry[];
 }
 
 export interface Invalid {
@@ -39,6 +41,10 @@ const REFUSE: Action = { type: 'respond', status: 500 };
 const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 
 const WEIGHT_MAX = 1_000_000;
+
+/** More is no wish that a rule can be served with. */
+const RETRY_ATTEMPTS_MAX = 100;
+const DEFAULT_BACKOFF = '25ms';
 
 export function translateRule(
   reader: Reader,
@@ -82,7 +88,7 @@ export function translateRule(
   if (redirect !== null && refs.length > 0) {
     reports.incompatible(`${field}.filters`, 'RequestRedirect excludes backendRefs.');
   }
-  const clusters: Key[] = [];
+  const clusters: ClusterEntry[] = [];
   const backends: WeightedBackend[] = refs.map((ref, i) => {
     const at = `${field}.backendRefs[${i}]`;
     const { cluster, label, fault } = resolveBackend(reader, routeKind, namespace, ref);
@@ -95,7 +101,7 @@ export function translateRule(
     if (own.redirect !== null) unsupported(`${at}.filters`, 'RequestRedirect is not supported on a backendRef.');
     const weight = integer(ref['weight'] ?? 1, 0, WEIGHT_MAX);
     if (weight === undefined) unsupported(`${at}.weight`, `${shown(ref['weight'])} is not a weight.`);
-    return { cluster, backend: label, weight: weight ?? 0, filters: own.filters };
+    return { cluster: cluster?.key ?? null, backend: label, weight: weight ?? 0, filters: own.filters };
   });
 
   for (const unserved of ['retry', 'sessionPersistence']) {
@@ -103,16 +109,16 @@ export function translateRule(
       problems.warning(`${field}.${unserved}`, `${unserved} is not supported and has no effect.`);
   }
   const timeouts = fields(spec['timeouts']);
-  const timeout = (name: string): number => {
+  const timeout = (name: string): number | null => {
     const given = timeouts[name];
-    if (given === undefined || given === null) return 0;
+    if (given === undefined || given === null) return null;
     const ms = durationMs(typeof given === 'string' ? given : '');
     if (Number.isNaN(ms)) unsupported(`${field}.timeouts.${name}`, `${shown(given)} is not a duration.`);
-    return Number.isNaN(ms) ? 0 : Math.min(ms, TIMEOUT_MAX_MS);
+    return Number.isNaN(ms) ? null : Math.min(ms, TIMEOUT_MAX_MS);
   };
-  const requestTimeoutMs = timeout('request');
-  const backendTimeoutMs = timeout('backendRequest');
-  if (requestTimeoutMs !== 0 && backendTimeoutMs > requestTimeoutMs) {
+  const requestMs = timeout('request');
+  const backendMs = timeout('backendRequest');
+  if (requestMs !== null && requestMs > 0 && backendMs !== null && backendMs > requestMs) {
     problems.warning(
       `${field}.timeouts.backendRequest`,
       'It is longer than timeouts.request, which ends the request first.',
@@ -133,9 +139,29 @@ export function translateRule(
     matches,
     filters: found.invalid === null ? filters : [],
     action,
-    requestTimeoutMs,
-    backendTimeoutMs,
+    timeouts: { requestMs, backendMs },
+    retry: retryOf(spec['retry'], `${field}.retry`, unsupported),
     ...found,
     clusters: action.type === 'forward' ? clusters : [],
+  };
+}
+
+/** GEP-1731, HTTPRouteRetry. What it leaves out is filled in here: nobody further down has to know a default. */
+function retryOf(value: unknown, field: string, unsupported: (at: string, message: string) => void): Retry | null {
+  if (!isFields(value)) return null;
+  const attempts = integer(value['attempts'] ?? LIMITS.UPSTREAM_ATTEMPTS - 1, 0, RETRY_ATTEMPTS_MAX);
+  if (attempts === undefined)
+    unsupported(`${field}.attempts`, `${shown(value['attempts'])} is not a number of attempts.`);
+  const codes = list(value['codes']).flatMap((code, i) => {
+    const status = integer(code, 400, 599);
+    if (status === undefined) unsupported(`${field}.codes[${i}]`, `${shown(code)} is not a status from 400 to 599.`);
+    return status ?? [];
+  });
+  const backoff = durationMs(text(value['backoff']) ?? DEFAULT_BACKOFF);
+  if (Number.isNaN(backoff)) unsupported(`${field}.backoff`, `${shown(value['backoff'])} is not a duration.`);
+  return {
+    attempts: attempts ?? 0,
+    codes: [...new Set(codes)].sort((a, b) => a - b),
+    backoffMs: Number.isNaN(backoff) ? 0 : Math.min(backoff, TIMEOUT_MAX_MS),
   };
 }

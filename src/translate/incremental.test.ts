@@ -4,12 +4,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { applied, diff } from '../../test/support/diff.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import { decodeEntry, encodeEntry } from '../ir/codec.ts';
-import { applied, diff } from '../ir/diff.ts';
 import type { Entry } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
 import { Store } from '../store/store.ts';
 import { AddressPool } from './addresses.ts';
 import type { Status } from './conditions.ts';
@@ -288,6 +289,9 @@ test('a chain of updates equals one translation of the final world', () => {
           for (const entry of update.delta.upserts)
             assert.ok(!equal(ir.get(entry.key), entry), 'an upsert changes something');
           for (const key of update.delta.removals) assert.ok(ir.has(key), 'a removal removes something');
+          const { upserts: set, removals: taken } = update.delta;
+          const keys = new Set([...set.map((entry) => entry.key), ...taken]);
+          assert.equal(keys.size, set.length + taken.length, 'no key comes up twice');
           ir = applied(ir, update.delta);
           fold(statuses, update.statuses);
           fold(diagnostics, update.diagnostics);
@@ -311,22 +315,35 @@ function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): nu
   return a[0] < b[0] ? -1 : 1;
 }
 
-/** What the data plane relies on: keys that entries name exist, and every entry survives the wire. */
+/** What the data plane relies on: keys that entries name exist, nobody is kept who is not named, every entry survives the wire. */
 function checkReferences(ir: ReadonlyMap<string, Entry>): void {
+  const named = new Set<string>();
+  const name = (by: string, key: string, kind: Entry['kind']): void => {
+    assert.equal(ir.get(key)?.kind, kind, `${by} names ${key}`);
+    named.add(key);
+  };
   for (const [key, entry] of ir) {
     assert.equal(entry.key, key);
+    assert.equal(parseKey(key).kind, entry.kind);
     assert.ok(equal(decodeEntry(encodeEntry(entry)), entry));
+    if (entry.kind === 'socket') for (const host of entry.hosts) name(key, host.gateway, 'gateway');
+    if (entry.kind === 'cluster') name(key, entry.endpoints, 'endpoints');
     if (entry.kind !== 'rule') continue;
-    for (const { listener, host, hostnames } of entry.attachments) {
-      const socket = ir.get(listener);
+    for (const { socket, host, hostnames } of entry.attachments) {
+      name(key, socket, 'socket');
+      const on = ir.get(socket);
       assert.ok(
-        socket?.kind === 'listener' && socket.hosts.some((h) => h.hostname === host),
-        `${key} names ${listener}`,
+        on?.kind === 'socket' && on.hosts.some((h) => h.hostname === host),
+        `${key} names ${host} of ${socket}`,
       );
       assert.ok(hostnames.length > 0);
     }
     if (entry.action.type !== 'forward') continue;
-    for (const { cluster } of entry.action.backends) assert.ok(cluster === null || ir.get(cluster)?.kind === 'cluster');
+    for (const { cluster } of entry.action.backends) if (cluster !== null) name(key, cluster, 'cluster');
+  }
+  for (const { key, kind } of ir.values()) {
+    if (kind === 'gateway' || kind === 'cluster' || kind === 'endpoints')
+      assert.ok(named.has(key), `${key} is not named`);
   }
 }
 

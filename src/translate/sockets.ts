@@ -3,7 +3,8 @@
 // nobody can take away what already serves.
 
 import type { ObjectKey } from '../api/object.ts';
-import type { Key, ListenerEntry, ListenerHost } from '../ir/ir.ts';
+import type { GatewayEntry, Key, SocketEntry, SocketHost } from '../ir/ir.ts';
+import { gatewayKey, socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -15,21 +16,23 @@ import type { Conflict, ListenerDraft } from './listener.ts';
 
 export interface Plan {
   readonly gateways: ReadonlyMap<ObjectKey, GatewayPlan>;
-  readonly entries: ReadonlyMap<Key, ListenerEntry>;
+  /** Of sockets, and of the Gateways that are on one. */
+  readonly entries: ReadonlyMap<Key, SocketEntry | GatewayEntry>;
 }
 
 interface Socket {
   readonly address: string;
   readonly port: number;
-  readonly hosts: Map<string, ListenerHost>;
+  readonly hosts: Map<string, Held>;
+}
+
+interface Held {
+  readonly gateway: GatewayDraft;
+  readonly host: SocketHost;
 }
 
 const NO_ADDRESSES: Addresses = { bound: [], status: [], fault: null };
 const NOWHERE: Placement = { sockets: [], conflict: null };
-
-export function listenerKey(address: string, port: number): Key {
-  return `listener/${address}:${port}`;
-}
 
 export function planSockets(drafts: Iterable<GatewayDraft>, options: TranslatorOptions): Plan {
   const sorted = [...drafts].sort(olderFirst);
@@ -46,12 +49,20 @@ export function planSockets(drafts: Iterable<GatewayDraft>, options: TranslatorO
     );
     gateways.set(draft.key, { addresses, placements });
   }
-  const entries = new Map<Key, ListenerEntry>();
+  return { gateways, entries: entriesOf(sockets) };
+}
+
+function entriesOf(sockets: ReadonlyMap<Key, Socket>): Map<Key, SocketEntry | GatewayEntry> {
+  const entries = new Map<Key, SocketEntry | GatewayEntry>();
   for (const [key, { address, port, hosts }] of sockets) {
-    const sorted = [...hosts.values()].sort((a, b) => compare(a.hostname, b.hostname));
-    entries.set(key, { kind: 'listener', key, address, port, protocol: 'HTTP', hosts: sorted });
+    const held = [...hosts.values()];
+    for (const { gateway, host } of held) {
+      entries.set(host.gateway, { kind: 'gateway', key: host.gateway, name: gateway.name });
+    }
+    const sorted = held.map(({ host }) => host).sort((a, b) => compare(a.hostname, b.hostname));
+    entries.set(key, { kind: 'socket', key, address, port, transport: 'tcp', hosts: sorted });
   }
-  return { gateways, entries };
+  return entries;
 }
 
 /** On every address of the Gateway or on none: a listener is available on all assigned addresses. */
@@ -61,24 +72,32 @@ function place(
   addresses: Addresses,
   listener: ListenerDraft,
 ): Placement {
-  const wanted = addresses.bound.map((address) => ({ address, key: listenerKey(address, listener.boundPort) }));
+  const wanted = addresses.bound.map((address) => ({ address, key: socketKey(address, listener.boundPort, 'tcp') }));
   for (const { key } of wanted) {
     const holder = sockets.get(key)?.hosts.get(listener.hostname);
     if (holder !== undefined) return { sockets: [], conflict: conflictWith(holder, listener) };
   }
+  const host: SocketHost = {
+    hostname: listener.hostname,
+    gateway: gatewayKey(draft.namespace, draft.key.slice(draft.key.lastIndexOf('/') + 1)),
+    listener: listener.name,
+    port: listener.port,
+    protocol: 'HTTP',
+  };
   for (const { address, key } of wanted) {
     let socket = sockets.get(key);
     if (socket === undefined) {
       socket = { address, port: listener.boundPort, hosts: new Map() };
       sockets.set(key, socket);
     }
-    socket.hosts.set(listener.hostname, { hostname: listener.hostname, gateway: draft.name, listener: listener.name });
+    socket.hosts.set(listener.hostname, { gateway: draft, host });
   }
   return { sockets: wanted.map(({ key }) => key), conflict: null };
 }
 
-function conflictWith(holder: ListenerHost, listener: ListenerDraft): Conflict {
-  const host = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
-  const message = `Gateway ${holder.gateway}, which comes first, has ${host} on port ${listener.boundPort} (listener ${holder.listener}).`;
+function conflictWith(holder: Held, listener: ListenerDraft): Conflict {
+  const what = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
+  const who = `Gateway ${holder.gateway.name}, which comes first,`;
+  const message = `${who} has ${what} on port ${listener.boundPort} (listener ${holder.host.listener}).`;
   return { type: 'hostname', message };
 }

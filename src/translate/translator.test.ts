@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject, ObjectKey } from '../api/object.ts';
+import type { Key } from '../ir/keys.ts';
+import { clusterKey, endpointsKey, settingsDigest } from '../ir/keys.ts';
 import { Store } from '../store/store.ts';
 import type { World } from '../store/world.ts';
 import type { GatewayStatus } from './conditions.ts';
@@ -46,6 +48,16 @@ function slice(name: string, of: string, addresses: readonly string[]): KubeObje
   });
 }
 
+const CLUSTER = { one: clusterOf('one'), two: clusterOf('two') };
+const ENDPOINTS = {
+  one: endpointsKey('Service', 'default', 'one', 80),
+  two: endpointsKey('Service', 'default', 'two', 80),
+};
+
+function clusterOf(name: string): Key {
+  return clusterKey('Service', 'default', name, 80, settingsDigest({ protocol: 'http1' }));
+}
+
 class Bench {
   readonly store = new Store();
   readonly translator = new Translator(OPTIONS);
@@ -81,16 +93,16 @@ function world(): Bench {
   );
 }
 
-test('a changed EndpointSlice is its cluster and nothing else', () => {
+test('a changed EndpointSlice is its endpoints and nothing else', () => {
   const bench = world();
   const update = bench.change([slice('one-1', 'one', ['10.0.0.1', '10.0.0.9'])]);
-  assert.deepEqual(touched(update), { ...NOTHING, upserts: ['cluster/Service/default/one/80'] });
+  assert.deepEqual(touched(update), { ...NOTHING, upserts: [ENDPOINTS.one] });
 });
 
-test('a slice that moves to another Service changes both clusters', () => {
+test('a slice that moves to another Service changes both', () => {
   const bench = world();
   const update = bench.change([slice('one-1', 'two', ['10.0.0.1'])]);
-  const upserts = ['cluster/Service/default/one/80', 'cluster/Service/default/two/80'];
+  const upserts = [ENDPOINTS.one, ENDPOINTS.two];
   assert.deepEqual(touched(update), { ...NOTHING, upserts });
 });
 
@@ -117,7 +129,7 @@ test('a route that goes takes the cluster along that nobody else uses', () => {
   const update = bench.change([], ['HTTPRoute/default/b']);
   assert.deepEqual(touched(update), {
     ...NOTHING,
-    removals: ['cluster/Service/default/two/80', 'rule/HTTPRoute/default/b/0'],
+    removals: [CLUSTER.two, ENDPOINTS.two, 'rule/HTTPRoute/default/b/0'],
     statuses: ['Gateway/default/edge', 'HTTPRoute/default/b'],
   });
   assert.equal(update.statuses.get('HTTPRoute/default/b'), null);
@@ -128,7 +140,7 @@ test('a Service that goes makes the share invalid and takes its cluster along', 
   const update = bench.change([], ['Service/default/two']);
   assert.deepEqual(touched(update), {
     upserts: ['rule/HTTPRoute/default/b/0'],
-    removals: ['cluster/Service/default/two/80'],
+    removals: [CLUSTER.two, ENDPOINTS.two],
     statuses: ['HTTPRoute/default/b'],
     diagnostics: ['HTTPRoute/default/b'],
   });
@@ -142,8 +154,8 @@ test('an older Gateway takes a hostname over, a removed one gives it back', () =
   );
   const taken = bench.change([gateway('old', 'www.example.com', '2026-01-01T00:00:00Z')]);
   assert.deepEqual(touched(taken), {
-    upserts: ['listener/0.0.0.0:80'],
-    removals: ['cluster/Service/default/one/80', 'rule/HTTPRoute/default/a/0'],
+    upserts: ['gateway/default/old', 'socket/0.0.0.0/80/tcp'],
+    removals: [CLUSTER.one, ENDPOINTS.one, 'gateway/default/young', 'rule/HTTPRoute/default/a/0'],
     statuses: ['Gateway/default/old', 'Gateway/default/young'],
     diagnostics: ['Gateway/default/young'],
   });
@@ -151,8 +163,14 @@ test('an older Gateway takes a hostname over, a removed one gives it back', () =
   assert.equal(loser.conditions[0]?.reason, 'ListenersNotValid');
   const given = bench.change([], ['Gateway/default/old']);
   assert.deepEqual(touched(given), {
-    upserts: ['cluster/Service/default/one/80', 'listener/0.0.0.0:80', 'rule/HTTPRoute/default/a/0'],
-    removals: [],
+    upserts: [
+      CLUSTER.one,
+      ENDPOINTS.one,
+      'gateway/default/young',
+      'rule/HTTPRoute/default/a/0',
+      'socket/0.0.0.0/80/tcp',
+    ],
+    removals: ['gateway/default/old'],
     statuses: ['Gateway/default/old', 'Gateway/default/young'],
     diagnostics: ['Gateway/default/young'],
   });
@@ -202,7 +220,7 @@ test('a fault of ours costs one object, says so, and is forgotten when it is ove
   const healed = bench.change([slice('one-1', 'one', ['10.0.0.8'])]);
   assert.deepEqual(touched(healed), {
     ...NOTHING,
-    upserts: ['cluster/Service/default/one/80'],
+    upserts: [ENDPOINTS.one],
     diagnostics: ['Service/default/one'],
   });
 });

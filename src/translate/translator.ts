@@ -4,12 +4,14 @@
 // share; a Gateway's view, which its routes read; and counts, of a cluster's users and a listener's routes.
 
 import type { KubeObject, ObjectKey } from '../api/object.ts';
+import { objectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
-import type { Delta, Entry, Ir, Key } from '../ir/ir.ts';
+import type { ClusterEntry, Delta, Entry, Ir, Key } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
 import { bucketsOf } from '../store/index.ts';
 import type { Changes, World } from '../store/world.ts';
-import { translateCluster } from './backend.ts';
+import { translateEndpoints } from './backend.ts';
 import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Fact, Unit } from './dependencies.ts';
@@ -60,8 +62,11 @@ export class Translator {
 
   readonly #gateways = new Map<ObjectKey, Gateway>();
   readonly #routes = new Map<ObjectKey, RouteResult>();
-  readonly #clusterUsers = new Map<Key, number>();
-  readonly #clusterProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
+  /** How many routes send to each; equal keys are equal entries. */
+  readonly #clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();
+  /** Clusters that are made of each key of endpoints. */
+  readonly #endpointsUsers = new Map<Key, number>();
+  readonly #endpointsProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
   #plan: Plan = NO_PLAN;
 
   // One update's work, empty between updates.
@@ -69,6 +74,7 @@ export class Translator {
   readonly #dirtyGateways = new Set<ObjectKey>();
   readonly #dirtyRoutes = new Set<ObjectKey>();
   readonly #dirtyClusters = new Set<Key>();
+  readonly #dirtyEndpoints = new Set<Key>();
   readonly #dirtyStatuses = new Set<ObjectKey>();
   // (Each entry belongs to one unit, and a unit is computed once: no key comes up twice.)
   #upserts: Entry[] = [];
@@ -108,13 +114,15 @@ export class Translator {
     }
     if (replan) this.#place();
     for (const key of this.#dirtyRoutes) this.#guard(key, () => this.#updateRoute(world, key));
-    for (const key of this.#dirtyClusters) this.#guard(key, () => this.#updateCluster(world, key));
+    for (const key of this.#dirtyClusters) this.#updateCluster(key);
+    for (const key of this.#dirtyEndpoints) this.#guard(key, () => this.#updateEndpoints(world, key));
     for (const key of this.#dirtyStatuses) this.#guard(key, () => this.#updateGatewayStatus(key));
 
     this.#dirtyClasses.clear();
     this.#dirtyGateways.clear();
     this.#dirtyRoutes.clear();
     this.#dirtyClusters.clear();
+    this.#dirtyEndpoints.clear();
     this.#dirtyStatuses.clear();
     return {
       delta: { upserts: this.#upserts, removals: this.#removals },
@@ -150,8 +158,8 @@ export class Translator {
       case 'HTTPRoute':
         this.#dirtyRoutes.add(unit);
         break;
-      case 'cluster':
-        this.#dirtyClusters.add(unit);
+      case 'endpoints':
+        this.#dirtyEndpoints.add(unit);
         break;
     }
   }
@@ -162,7 +170,7 @@ export class Translator {
       work();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      const object = kindOf(unit) === 'cluster' ? unit.slice('cluster/'.length, unit.lastIndexOf('/')) : unit;
+      const object = objectOfEndpoints(unit) ?? unit;
       this.#setDiagnostics(object, [{ severity: 'error', message: `Cannot be translated: ${why}`, place: { object } }]);
     }
   }
@@ -277,37 +285,54 @@ export class Translator {
     this.#dirtyStatuses.add(gateway);
   }
 
-  #use(cluster: Key, by: number): void {
-    const before = this.#clusterUsers.get(cluster) ?? 0;
-    const after = before + by;
-    if (after > 0) this.#clusterUsers.set(cluster, after);
-    else this.#clusterUsers.delete(cluster);
-    if (before === 0 || after === 0) this.#dirtyClusters.add(cluster);
+  #use(cluster: ClusterEntry, by: number): void {
+    const users = (this.#clusters.get(cluster.key)?.users ?? 0) + by;
+    if (users > 0) this.#clusters.set(cluster.key, { entry: cluster, users });
+    else this.#clusters.delete(cluster.key);
+    this.#dirtyClusters.add(cluster.key);
   }
 
-  #updateCluster(world: World, key: Key): void {
+  #updateCluster(key: Key): void {
+    const before = this.#entries.get(key);
+    const after = this.#clusters.get(key)?.entry;
+    if (before?.kind === 'cluster' && before.endpoints !== after?.endpoints) this.#useEndpoints(before.endpoints, -1);
+    if (after === undefined) this.#remove(key);
+    else {
+      if (before?.kind !== 'cluster' || before.endpoints !== after.endpoints) this.#useEndpoints(after.endpoints, 1);
+      this.#upsert(after);
+    }
+  }
+
+  #useEndpoints(key: Key, by: number): void {
+    const users = (this.#endpointsUsers.get(key) ?? 0) + by;
+    if (users > 0) this.#endpointsUsers.set(key, users);
+    else this.#endpointsUsers.delete(key);
+    this.#dirtyEndpoints.add(key);
+  }
+
+  #updateEndpoints(world: World, key: Key): void {
     const reader = new Reader(world);
-    const result = this.#clusterUsers.has(key) ? translateCluster(reader, key) : null;
+    const result = this.#endpointsUsers.has(key) ? translateEndpoints(reader, key) : null;
     if (result === null) {
       this.#dependencies.forget(key);
       this.#remove(key);
-      this.#setClusterProblems(key, []);
+      this.#setEndpointsProblems(key, []);
       return;
     }
     this.#dependencies.set(key, reader.facts);
     this.#upsert(result.entry);
-    this.#setClusterProblems(key, result.problems.found);
+    this.#setEndpointsProblems(key, result.problems.found);
   }
 
-  /** Several clusters may come from one object (the ports of a Service): what is wrong with it is said once. */
-  #setClusterProblems(key: Key, problems: readonly Problem[]): void {
-    const object = key.slice('cluster/'.length, key.lastIndexOf('/'));
-    const byCluster = this.#clusterProblems.get(object) ?? new Map<Key, readonly Problem[]>();
-    if (problems.length > 0) byCluster.set(key, problems);
-    else byCluster.delete(key);
-    if (byCluster.size > 0) this.#clusterProblems.set(object, byCluster);
-    else this.#clusterProblems.delete(object);
-    const sorted = [...byCluster].sort(([a], [b]) => compare(a, b));
+  /** Several may be of one object (the ports of a Service): what is wrong with it is said once. */
+  #setEndpointsProblems(key: Key, problems: readonly Problem[]): void {
+    const object = objectOfEndpoints(key) as ObjectKey;
+    const byKey = this.#endpointsProblems.get(object) ?? new Map<Key, readonly Problem[]>();
+    if (problems.length > 0) byKey.set(key, problems);
+    else byKey.delete(key);
+    if (byKey.size > 0) this.#endpointsProblems.set(object, byKey);
+    else this.#endpointsProblems.delete(object);
+    const sorted = [...byKey].sort(([a], [b]) => compare(a, b));
     this.#setDiagnostics(
       object,
       sorted.flatMap(([, found]) => found),
@@ -350,6 +375,12 @@ export class Translator {
       this.#changedDiagnostics.set(key, problems);
     }
   }
+}
+
+/** What the endpoints under `key` are of; null when it is a key of something else. */
+function objectOfEndpoints(key: Key): ObjectKey | null {
+  const parsed = parseKey(key);
+  return parsed.kind === 'endpoints' ? objectKey(parsed.objectKind, parsed.namespace, parsed.name) : null;
 }
 
 function kindOf(key: string): string {

@@ -47,6 +47,52 @@ test('serves what the files say, and says so', async () => {
   assert.equal(JSON.parse(rauta.access.split('\n')[0] as string).path, '/hello');
 });
 
+test('redirects speak of the port as the Gateway writes it, whatever it is mapped to', async () => {
+  const port = await freePort();
+  const redirect = (name: string, filter: string): string => `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: ${name} }
+spec:
+  parentRefs: [{ name: web }]
+  rules:
+    - matches: [{ path: { value: /${name} } }]
+      filters: [{ type: RequestRedirect, requestRedirect: { statusCode: 301, ${filter} } }]
+---
+`;
+  const gateways = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: web }
+spec:
+  gatewayClassName: rauta
+  listeners:
+    - { name: plain, port: 80, protocol: HTTP, hostname: plain.example }
+    - { name: other, port: 8080, protocol: HTTP, hostname: other.example }
+---
+`;
+  const routes =
+    redirect('host', 'hostname: new.example') +
+    redirect('scheme', 'scheme: https') +
+    redirect('port', 'port: 8443') +
+    redirect('both', 'scheme: https, port: 8443');
+  const rauta = await Rauta.start({ 'a.yaml': gateways + routes }, ['--port-map', `80=${port},8080=${port}`]);
+  const expected = {
+    'plain.example/host': 'http://new.example/host',
+    'plain.example/scheme': 'https://plain.example/scheme',
+    'plain.example/port': 'http://plain.example:8443/port',
+    'plain.example/both': 'https://plain.example:8443/both',
+    'other.example/host': 'http://new.example:8080/host',
+    'other.example/scheme': 'https://other.example/scheme',
+    'other.example/port': 'http://other.example:8443/port',
+    'other.example/both': 'https://other.example:8443/both',
+  };
+  for (const [from, to] of Object.entries(expected)) {
+    const [host = '', path] = from.split('/');
+    const answer = await get(port, `/${path}`, { host });
+    assert.deepEqual([answer.status, answer.headers['location']], [301, to], from);
+  }
+  assert.equal(await rauta.stop(), 0);
+});
+
 test('an edited route changes traffic under load without one failed request', async () => {
   const port = await freePort();
   const [one, two] = [await backend('one'), await backend('two')];

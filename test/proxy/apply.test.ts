@@ -5,7 +5,7 @@ import type { Match } from '../../src/ir/ir.ts';
 import { ApplyError } from '../../src/proxy/engine.ts';
 import { FIRST_FREE_CELL } from '../../src/telemetry/layout.ts';
 import { onBoth, type Peer } from '../support/net.ts';
-import { answering, bodyText, cluster, endpoint, get, LISTENER, listener, ok, Rig, rule } from './rig.ts';
+import { answering, bodyText, cluster, clusterKey, endpoint, get, LISTENER, listener, ok, Rig, rule } from './rig.ts';
 
 async function ask(client: Peer, target = '/'): Promise<string> {
   await client.send(get(target));
@@ -23,7 +23,7 @@ onBoth('rules come, change and go between two requests of a connection', async (
   assert.equal(await ask(client), 'one');
   rig.apply({ upserts: [rule({ to: ['other'] }), cluster('other', [endpoint(two)])], removals: [] });
   assert.equal(await ask(client), 'two');
-  rig.apply({ upserts: [], removals: [cluster('other', []).key] });
+  rig.apply({ upserts: [], removals: [clusterKey('other')] });
   assert.equal(await ask(client), '500');
   rig.apply({ upserts: [cluster('other', [endpoint(two)])], removals: [] });
   assert.equal(await ask(client), 'two');
@@ -53,7 +53,7 @@ onBoth('a request in flight keeps what it started with, on an endpoint that leav
   rig.apply({ upserts: [cluster('app', [endpoint(fresh)])], removals: [] });
   const second = await rig.connect();
   assert.equal(await ask(second), 'new');
-  rig.apply({ upserts: [], removals: [rule({}).key, cluster('app', []).key] });
+  rig.apply({ upserts: [], removals: [rule({}).key, clusterKey('app')] });
   release();
   assert.equal(bodyText(await first.readMessage()), 'old');
   assert.equal(await ask(first), '404');
@@ -115,7 +115,7 @@ onBoth('cells that the controller assigns count the route, before and after', as
   const client = await rig.connect();
   await ask(client);
   rig.apply({
-    upserts: [{ kind: 'cells', key: 'cells/route/default/r', blocks: { route: FIRST_FREE_CELL } }],
+    upserts: [{ kind: 'cells', key: 'cells/HTTPRoute/default/r', blocks: { route: FIRST_FREE_CELL } }],
     removals: [],
   });
   await ask(client);

@@ -5,13 +5,15 @@ import type { SocketAddress } from '../../src/io/io.ts';
 import type {
   Action,
   ClusterEntry,
-  Delta,
   Endpoint,
+  EndpointsEntry,
   Entry,
   Filter,
-  ListenerEntry,
+  GatewayEntry,
+  Key,
   Match,
   RuleEntry,
+  SocketEntry,
 } from '../../src/ir/ir.ts';
 import { Engine, type EngineSettings } from '../../src/proxy/engine.ts';
 import { METHOD } from '../../src/proxy/head.ts';
@@ -20,7 +22,7 @@ import { METHODS } from '../../src/telemetry/layout.ts';
 import type { AccessRecord, RecordSink } from '../../src/telemetry/record.ts';
 import type { Peer, TestNet } from '../support/net.ts';
 
-export const LISTENER = 'listener/127.0.0.1:80';
+export const LISTENER = 'socket/127.0.0.1/80/tcp';
 
 /** What is kept of an AccessRecord, as text. */
 export interface Logged {
@@ -112,17 +114,21 @@ export function rule(options: RuleOptions): RuleEntry {
     index: 0,
     name: '',
     created: 0,
-    attachments: [{ listener: LISTENER, host: '*', hostnames: [hostname] }],
+    attachments: [{ socket: LISTENER, host: '*', hostnames: [hostname] }],
     matches: [{ path, method: '', headers: [], query: [], ...options.match }],
     filters: options.filters ?? [],
     action: options.action ?? { type: 'forward', backends },
-    requestTimeoutMs: options.requestTimeoutMs ?? 0,
-    backendTimeoutMs: options.backendTimeoutMs ?? 0,
+    timeouts: { requestMs: options.requestTimeoutMs ?? null, backendMs: options.backendTimeoutMs ?? null },
+    retry: null,
   };
 }
 
 export function clusterKey(name: string): string {
-  return `cluster/Service/default/${name}/80`;
+  return `cluster/Service/default/${name}/80/000000000000`;
+}
+
+export function endpointsKey(name: string): string {
+  return `endpoints/Service/default/${name}/80`;
 }
 
 export function endpoint(address: SocketAddress, more: Partial<Endpoint> = {}): Endpoint {
@@ -138,28 +144,41 @@ export function endpoint(address: SocketAddress, more: Partial<Endpoint> = {}): 
   };
 }
 
-export function cluster(name: string, endpoints: readonly Endpoint[], more: Partial<ClusterEntry> = {}): ClusterEntry {
-  return {
-    kind: 'cluster',
-    key: clusterKey(name),
-    backend: `default/${name}`,
-    protocol: 'http1',
-    balancer: { type: 'roundRobin' },
-    endpoints,
-    ...more,
-  };
+/** A cluster and where it is to be found. */
+export function cluster(
+  name: string,
+  endpoints: readonly Endpoint[],
+  more: Partial<ClusterEntry> = {},
+): readonly [ClusterEntry, EndpointsEntry] {
+  return [
+    {
+      kind: 'cluster',
+      key: clusterKey(name),
+      backend: `default/${name}`,
+      endpoints: endpointsKey(name),
+      protocol: 'http1',
+      balancer: { type: 'roundRobin' },
+      ...more,
+    },
+    { kind: 'endpoints', key: endpointsKey(name), endpoints },
+  ];
 }
 
-export function listener(port = 80): ListenerEntry {
+export const GATEWAY: GatewayEntry = { kind: 'gateway', key: 'gateway/default/gw', name: 'default/gw' };
+
+export function listener(port = 80): SocketEntry {
   return {
-    kind: 'listener',
+    kind: 'socket',
     key: LISTENER,
     address: '127.0.0.1',
     port,
-    protocol: 'HTTP',
-    hosts: [{ hostname: '*', gateway: 'default/gw', listener: 'http' }],
+    transport: 'tcp',
+    hosts: [{ hostname: '*', gateway: GATEWAY.key, listener: 'http', port, protocol: 'HTTP' }],
   };
 }
+
+/** Entries, one by one or as `cluster` makes them. */
+type Entries = readonly (Entry | readonly Entry[])[];
 
 export class Rig {
   readonly net: TestNet;
@@ -172,7 +191,7 @@ export class Rig {
   constructor(
     net: TestNet,
     backends: readonly SocketAddress[],
-    entries: readonly Entry[] = [rule({})],
+    entries: Entries = [rule({})],
     settings: Partial<EngineSettings> = {},
   ) {
     this.net = net;
@@ -186,14 +205,14 @@ export class Rig {
       'app',
       backends.map((b) => endpoint(b)),
     );
-    this.apply({ upserts: [listener(), app, ...entries], removals: [] });
+    this.apply({ upserts: [GATEWAY, listener(), app, ...entries], removals: [] });
     const { handle, address } = net.listen();
     this.#address = address;
     this.engine.addSocket(LISTENER, handle);
   }
 
-  apply(delta: Delta): void {
-    this.engine.apply(delta);
+  apply({ upserts, removals }: { readonly upserts: Entries; readonly removals: readonly Key[] }): void {
+    this.engine.apply({ upserts: upserts.flat(), removals });
   }
 
   connect(from?: string): Promise<Peer> {

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SocketAddress } from '../../src/io/io.ts';
-import type { ClusterEntry, Entry, ListenerEntry, RuleEntry } from '../../src/ir/ir.ts';
+import type { ClusterEntry, EndpointsEntry, Entry, GatewayEntry, RuleEntry, SocketEntry } from '../../src/ir/ir.ts';
 import { Engine } from '../../src/proxy/engine.ts';
 import { type Faults, GENTLE, HARSH, NO_FAULTS } from '../../src/sim/faults.ts';
 import { Random } from '../../src/sim/random.ts';
@@ -14,8 +14,9 @@ import type { AccessRecord } from '../../src/telemetry/record.ts';
 import { runSeed, seedsOf } from '../support/net.ts';
 import { type Tally, Workload } from './workload.ts';
 
-const LISTENER = 'listener/127.0.0.1:80';
-const CLUSTER = 'cluster/Service/default/app/80';
+const LISTENER = 'socket/127.0.0.1/80/tcp';
+const CLUSTER = 'cluster/Service/default/app/80/000000000000';
+const ENDPOINTS = 'endpoints/Service/default/app/80';
 /** Longer than any wait of the proxy. */
 const ALL_WAITS_MS = 200_000;
 
@@ -24,20 +25,26 @@ function configuration(
   timeoutMs: number,
   drains: () => boolean = () => false,
 ): Entry[] {
-  const listener: ListenerEntry = {
-    kind: 'listener',
+  const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/default/gateway', name: 'default/gateway' };
+  const socket: SocketEntry = {
+    kind: 'socket',
     key: LISTENER,
     address: '127.0.0.1',
     port: 80,
-    protocol: 'HTTP',
-    hosts: [{ hostname: '*', gateway: 'default/gateway', listener: 'http' }],
+    transport: 'tcp',
+    hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP' }],
   };
   const cluster: ClusterEntry = {
     kind: 'cluster',
     key: CLUSTER,
     backend: 'default/app',
+    endpoints: ENDPOINTS,
     protocol: 'http1',
     balancer: { type: 'roundRobin' },
+  };
+  const endpoints: EndpointsEntry = {
+    kind: 'endpoints',
+    key: ENDPOINTS,
     endpoints: addresses.map((a, i) => ({
       id: `default/app-${i}`,
       address: a.family === 'unix' ? a.path : a.address,
@@ -55,14 +62,14 @@ function configuration(
     index: 0,
     name: '',
     created: 0,
-    attachments: [{ listener: LISTENER, host: '*', hostnames: ['*'] }],
+    attachments: [{ socket: LISTENER, host: '*', hostnames: ['*'] }],
     matches: [{ path: { type: 'PathPrefix', value: '/' }, method: '', headers: [], query: [] }],
     filters: [],
     action: { type: 'forward', backends: [{ cluster: CLUSTER, backend: 'default/app:80', weight: 1, filters: [] }] },
-    requestTimeoutMs: timeoutMs,
-    backendTimeoutMs: Math.ceil(timeoutMs / 2),
+    timeouts: { requestMs: timeoutMs, backendMs: Math.ceil(timeoutMs / 2) },
+    retry: null,
   };
-  return [listener, cluster, rule];
+  return [gateway, socket, cluster, endpoints, rule];
 }
 
 interface Options {

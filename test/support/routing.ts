@@ -1,7 +1,7 @@
 // Requests and rules for the tests of routing and filters.
 
 import { newMemory } from '../../src/base/memory.ts';
-import type { Attachment, Filter, ListenerHost, Match, RuleEntry, ValueMatch } from '../../src/ir/ir.ts';
+import type { Attachment, Filter, Match, RuleEntry, SocketHost, ValueMatch } from '../../src/ir/ir.ts';
 import { Head } from '../../src/proxy/head.ts';
 import { parseRequest } from '../../src/proxy/http1/request.ts';
 import { parseResponse } from '../../src/proxy/http1/response.ts';
@@ -52,7 +52,7 @@ export function forwarded({ mem, head }: Parsed): string[] {
   return lines;
 }
 
-export const LISTENER = 'listener/0.0.0.0:80';
+export const LISTENER = 'socket/0.0.0.0/80/tcp';
 
 export interface RuleOptions {
   /** `namespace/name`. */
@@ -60,7 +60,7 @@ export interface RuleOptions {
   readonly index?: number;
   readonly created?: number;
   readonly hostnames?: readonly string[];
-  /** ListenerHost.hostname it is attached to. */
+  /** SocketHost.hostname it is attached to. */
   readonly host?: string;
   readonly attachments?: readonly Attachment[];
   readonly matches?: readonly Match[];
@@ -79,13 +79,13 @@ export function rule(options: RuleOptions): RuleEntry {
     name: '',
     created: options.created ?? 0,
     attachments: options.attachments ?? [
-      { listener: LISTENER, host: options.host ?? '*', hostnames: options.hostnames ?? ['*'] },
+      { socket: LISTENER, host: options.host ?? '*', hostnames: options.hostnames ?? ['*'] },
     ],
     matches: options.matches ?? [match('PathPrefix', '/')],
     filters: options.filters ?? [],
     action: { type: 'respond', status: 500 },
-    requestTimeoutMs: 0,
-    backendTimeoutMs: 0,
+    timeouts: { requestMs: null, backendMs: null },
+    retry: null,
   };
 }
 
@@ -111,6 +111,6 @@ function valueMatch(text: string): ValueMatch {
   return { name: text.slice(0, at), type, value: text.slice(at + 1) };
 }
 
-export function listenerHost(hostname: string): ListenerHost {
-  return { hostname, gateway: 'default/gateway', listener: hostname };
+export function listenerHost(hostname: string): SocketHost {
+  return { hostname, gateway: 'gateway/default/gateway', listener: hostname, port: 80, protocol: 'HTTP' };
 }

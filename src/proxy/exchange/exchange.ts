@@ -198,7 +198,8 @@ export class Exchange implements TimerSink {
     record.routeJson = rule.json;
     record.routeBlock = rule.cells.route;
     if (rule.action !== ACTION.FORWARD) {
-      this.#answerByRule(rule, listener, head, router.prefixLength);
+      const port = router.host === null ? 0 : router.host.port;
+      this.#answerByRule(rule, port, head, router.prefixLength);
       return;
     }
     const backend = rule.pick();
@@ -227,7 +228,8 @@ export class Exchange implements TimerSink {
     this.#attempt(endpoint);
   }
 
-  #answerByRule(rule: CompiledRule, listener: Listener, head: Head, prefixLength: number): void {
+  /** `port`: of the listener, as its Gateway writes it. */
+  #answerByRule(rule: CompiledRule, port: number, head: Head, prefixLength: number): void {
     const { mem } = this.core;
     let start = 0;
     let end = 0;
@@ -238,7 +240,7 @@ export class Exchange implements TimerSink {
         return;
       }
       const secure = (this.down as Downstream).secure;
-      end = rule.redirect.putLine(mem, start, head, prefixLength, secure, listener.port);
+      end = rule.redirect.putLine(mem, start, head, prefixLength, secure, port);
     }
     this.#answer(rule.answer as Answer, start, end);
     this.finish('');

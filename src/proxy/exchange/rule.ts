@@ -52,6 +52,7 @@ export class CompiledRule {
   /** Of REDIRECT (which adds Location) and RESPOND, else null. */
   readonly answer: Answer | null;
   readonly redirect: CompiledRedirect | null;
+  /** 0 is none. */
   readonly requestTimeoutMs: number;
   readonly backendTimeoutMs: number;
   readonly clusters: readonly ClusterRef[];
@@ -65,8 +66,8 @@ export class CompiledRule {
     this.entry = entry;
     this.json = Fragment.members({ route: entry.route, rule: entry.name === '' ? String(entry.index) : entry.name });
     this.cells = cells;
-    this.requestTimeoutMs = entry.requestTimeoutMs;
-    this.backendTimeoutMs = entry.backendTimeoutMs;
+    this.requestTimeoutMs = entry.timeouts.requestMs ?? 0;
+    this.backendTimeoutMs = entry.timeouts.backendMs ?? 0;
     this.action =
       action.type === 'forward' ? ACTION.FORWARD : action.type === 'redirect' ? ACTION.REDIRECT : ACTION.RESPOND;
     this.redirect = action.type === 'redirect' ? new CompiledRedirect(action.redirect) : null;

@@ -157,7 +157,7 @@ const match: fc.Arbitrary<Match> = fc.record({
   query: valueMatches,
 });
 const attachment = fc.record({
-  listener: fc.constant(LISTENER),
+  socket: fc.constant(LISTENER),
   host: hostname,
   hostnames: fc.uniqueArray(hostname, { minLength: 1, maxLength: 3 }),
 });
@@ -181,8 +181,8 @@ const someRule: fc.Arbitrary<RuleEntry> = fc
     matches,
     filters: [],
     action: { type: 'respond', status: 500 },
-    requestTimeoutMs: 0,
-    backendTimeoutMs: 0,
+    timeouts: { requestMs: null, backendMs: null },
+    retry: null,
   }));
 const someAsk: fc.Arbitrary<Ask> = fc.record({
   host,

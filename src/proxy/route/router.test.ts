@@ -73,7 +73,7 @@ test('listener hostnames (conformance HTTPRouteListenerHostnameMatching)', () =>
   const on = (name: string, ...hostnames: readonly string[]): RuleEntry =>
     rule({
       route: `default/${name}`,
-      attachments: hostnames.map((host) => ({ listener: LISTENER, host, hostnames: [host] })),
+      attachments: hostnames.map((host) => ({ socket: LISTENER, host, hostnames: [host] })),
     });
   const router = routerOf([on('v1', 'bar.com'), on('v2', 'foo.bar.com'), on('v3', '*.bar.com', '*.foo.com')], hosts);
   assert.equal(ask(router, 'bar.com', '/'), 'v1.0');
@@ -331,13 +331,13 @@ test('a change of listener hosts takes effect at once, also before or after its 
   router.setHosts([listenerHost('*')]);
   assert.equal(ask(router, 'a.example.com', '/'), null);
   assert.equal(router.host?.hostname, '*');
-  router.setHosts([{ hostname: '*.example.com', gateway: 'other/gateway', listener: 'l' }]);
+  router.setHosts([{ ...listenerHost('*.example.com'), gateway: 'gateway/other/gateway' }]);
   assert.equal(ask(router, 'a.example.com', '/'), 'route.0');
-  assert.equal(router.host?.gateway, 'other/gateway');
+  assert.equal(router.host?.gateway, 'gateway/other/gateway');
 });
 
 test('attachments to other listeners do not count', () => {
-  const other = { listener: 'listener/0.0.0.0:81', host: '*', hostnames: ['*'] };
+  const other = { socket: 'socket/0.0.0.0/81/tcp', host: '*', hostnames: ['*'] };
   const router = routerOf([rule({ attachments: [other] })]);
   assert.equal(ask(router, 'h', '/'), null);
   assert.equal(router.remove('rule/HTTPRoute/default/route/0'), true);

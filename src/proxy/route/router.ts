@@ -1,7 +1,7 @@
 // Which rule takes a request on one listening socket (docs/reference/routing.md). Rules come and go one by one, between two
 // requests; what `find` returned stays valid for the request that holds it.
 
-import type { Key, ListenerHost, Match, RuleEntry } from '../../ir/ir.ts';
+import type { Key, Match, RuleEntry, SocketHost } from '../../ir/ir.ts';
 import type { Head } from '../head.ts';
 import type { Entry } from './byte-table.ts';
 import { Candidate } from './candidate.ts';
@@ -15,7 +15,7 @@ class ListenerNode<T> implements Entry {
   readonly labelStart: number;
   readonly keyLength: number;
   /** Null while `setHosts` has not listed it. */
-  host: ListenerHost | null = null;
+  host: SocketHost | null = null;
   readonly hostnames = new HostMap<PathNode<T>>();
 
   constructor(hostname: string) {
@@ -33,18 +33,18 @@ interface Installed<T> {
 }
 
 export class Router<T> {
-  /** Key of the ListenerEntry: of a rule's attachments only those to it count. */
+  /** Key of the SocketEntry: of a rule's attachments only those to it count. */
   readonly listener: Key;
 
   // ---- what the last `find` met, for filters and logs
   /** The most specific listener hostname; null when the socket has none for the host. */
-  host: ListenerHost | null = null;
+  host: SocketHost | null = null;
   match: Match | null = null;
   /** Bytes of the path that the match covers: of a prefix without its trailing slash (0 for '/'), else the whole path. */
   prefixLength = 0;
 
   readonly #listed = new HostMap<ListenerNode<T>>();
-  /** By ListenerHost.hostname: also those that rules name and `setHosts` has not listed (yet). */
+  /** By SocketHost.hostname: also those that rules name and `setHosts` has not listed (yet). */
   readonly #nodes = new Map<string, ListenerNode<T>>();
   readonly #installed = new Map<Key, Installed<T>>();
   readonly #reader = new HostReader();
@@ -58,8 +58,8 @@ export class Router<T> {
     return this.#installed.size;
   }
 
-  /** The hosts of the ListenerEntry; rules attached to others wait. O(hosts). */
-  setHosts(hosts: readonly ListenerHost[]): void {
+  /** The hosts of the SocketEntry; rules attached to others wait. O(hosts). */
+  setHosts(hosts: readonly SocketHost[]): void {
     const hostnames = new Set(hosts.map((host) => host.hostname));
     for (const [hostname, node] of this.#nodes) {
       if (node.host === null || hostnames.has(hostname)) continue;
@@ -83,7 +83,7 @@ export class Router<T> {
     this.remove(rule.key);
     this.#installed.set(rule.key, { rule, candidates });
     for (const attachment of rule.attachments) {
-      if (attachment.listener !== this.listener) continue;
+      if (attachment.socket !== this.listener) continue;
       const { hostnames } = this.#node(attachment.host);
       for (const hostname of new Set(attachment.hostnames)) {
         let root = hostnames.get(hostname);
@@ -102,7 +102,7 @@ export class Router<T> {
     if (installed === undefined) return false;
     this.#installed.delete(key);
     for (const attachment of installed.rule.attachments) {
-      if (attachment.listener !== this.listener) continue;
+      if (attachment.socket !== this.listener) continue;
       const node = this.#nodes.get(attachment.host) as ListenerNode<T>;
       for (const hostname of new Set(attachment.hostnames)) {
         const root = node.hostnames.get(hostname) as PathNode<T>;

@@ -2,7 +2,7 @@
 // the endpoints that stay. A request in flight keeps the one it started with.
 
 import { hash32 } from '../../base/hash.ts';
-import type { ClusterEntry } from '../../ir/ir.ts';
+import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
 import type { Core } from '../exchange/core.ts';
 import type { RequestEncoder } from '../exchange/sides.ts';
 import { FieldName } from '../field-name.ts';
@@ -21,6 +21,7 @@ export class Cluster {
   readonly pools: readonly EndpointPool[];
   /** Picking looks at a hash of the request. */
   readonly hashes: boolean;
+  readonly #endpoints: readonly Endpoint[];
   readonly #picker: Picker;
   readonly #core: Core;
   readonly #header: FieldName | null;
@@ -29,18 +30,25 @@ export class Cluster {
   readonly #active: Int32Array;
 
   /** `previous`: the cluster that this one replaces. Nothing changes until `install`. */
-  constructor(core: Core, entry: ClusterEntry, previous: Cluster | null, blocks: Readonly<Record<string, number>>) {
+  constructor(
+    core: Core,
+    entry: ClusterEntry,
+    endpoints: readonly Endpoint[],
+    previous: Cluster | null,
+    blocks: Readonly<Record<string, number>>,
+  ) {
     this.entry = entry;
+    this.#endpoints = endpoints;
     this.#core = core;
     const known = new Map(previous?.pools.map((pool) => [pool.endpoint.id, pool]));
-    const active = new Int32Array(entry.endpoints.length);
-    this.pools = entry.endpoints.map((endpoint) => {
+    const active = new Int32Array(endpoints.length);
+    this.pools = endpoints.map((endpoint) => {
       const old = known.get(endpoint.id);
       if (old?.isAt(endpoint) === true) return old;
       return new EndpointPool(core, endpoint, blocks[endpoint.id] ?? 0);
     });
     this.#active = active;
-    this.#picker = endpointPicker(entry.balancer, entry.endpoints, active, core.io);
+    this.#picker = endpointPicker(entry.balancer, endpoints, active, core.io);
     const { balancer } = entry;
     this.hashes = balancer.type === 'maglev';
     this.#header = balancer.type === 'maglev' && balancer.key === 'header' ? new FieldName(balancer.name) : null;
@@ -51,7 +59,7 @@ export class Cluster {
   install(previous: Cluster | null): void {
     const kept = new Set(this.pools);
     this.pools.forEach((pool, i) => {
-      pool.use(this.entry.endpoints[i] as ClusterEntry['endpoints'][number], this.#active, i);
+      pool.use(this.#endpoints[i] as Endpoint, this.#active, i);
     });
     for (const pool of previous?.pools ?? []) if (!kept.has(pool)) pool.retire();
   }

@@ -1,8 +1,8 @@
-// What turns one configuration into another. The translator makes its deltas itself; this one compares wholes, for a
-// worker that has to be brought up to date and for tests.
+// What turns one configuration into another. The translator makes its deltas itself; this one compares
+// wholes, for tests.
 
-import { equal } from '../base/equal.ts';
-import type { Delta, Entry, Ir, Key } from './ir.ts';
+import { equal } from '../../src/base/equal.ts';
+import type { Delta, Entry, Ir, Key } from '../../src/ir/ir.ts';
 
 /** Entries of `next` that `before` lacks or has otherwise, and keys that only `before` has. */
 export function diff(before: Ir, next: Ir): Delta {

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  clusterCellsKey,
+  clusterKey,
+  endpointsKey,
+  gatewayKey,
+  parseKey,
+  routeCellsKey,
+  ruleKey,
+  settingsDigest,
+  socketKey,
+} from './keys.ts';
+
+test('what was put into a key is read out of it', () => {
+  const service = { objectKind: 'Service', namespace: 'ns', name: 'app' };
+  const digest = settingsDigest({ protocol: 'http1' });
+  const cluster = clusterKey('Service', 'ns', 'app', 80, digest);
+  const cases: [string, unknown][] = [
+    [socketKey('::', 443, 'tcp'), { kind: 'socket', address: '::', port: 443, transport: 'tcp' }],
+    [gatewayKey('ns', 'edge'), { kind: 'gateway', namespace: 'ns', name: 'edge' }],
+    [
+      ruleKey('HTTPRoute', 'ns', 'app', 3),
+      { kind: 'rule', objectKind: 'HTTPRoute', namespace: 'ns', name: 'app', index: 3 },
+    ],
+    [cluster, { kind: 'cluster', ...service, port: 80, digest }],
+    [endpointsKey('Service', 'ns', 'app', 80), { kind: 'endpoints', ...service, port: 80 }],
+    [
+      routeCellsKey('GRPCRoute', 'ns/app'),
+      { kind: 'routeCells', objectKind: 'GRPCRoute', namespace: 'ns', name: 'app' },
+    ],
+    [clusterCellsKey(cluster), { kind: 'clusterCells', cluster }],
+  ];
+  for (const [key, parsed] of cases) assert.deepEqual(parseKey(key), parsed, key);
+  assert.equal(new Set(cases.map(([key]) => key)).size, cases.length);
+});
+
+test('anything else is unknown, never half read', () => {
+  for (const key of [
+    '',
+    'rule',
+    'rule/a/b/c',
+    'cluster/Service/ns/app/80',
+    'cells/a/b/c/d',
+    'gateway/a/b/c',
+    'x/y/z',
+  ]) {
+    assert.deepEqual(parseKey(key), { kind: 'unknown' }, key);
+  }
+});
+
+test('a digest differs with what it is made of', () => {
+  const digests = ['http1', 'h2c', ''].map((protocol) => settingsDigest({ protocol }));
+  assert.equal(new Set(digests).size, 3);
+  for (const digest of digests) assert.match(digest, /^[0-9a-f]{12}$/);
+});

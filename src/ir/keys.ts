@@ -1,0 +1,85 @@
+// The keys of the IR, made and read here and nowhere else. Parts are separated by slashes: names of the API hold none,
+// an address holds none, and a unix path is an endpoint's, never a key's.
+
+import { createHash } from 'node:crypto';
+
+/** What an entry stands under. */
+export type Key = string;
+
+/** Keys of what the controller keeps for itself beside the entries; no worker is given them. */
+export const STATE_PREFIX = 'state/';
+
+/** What a key stands for. */
+export type Parsed =
+  | { readonly kind: 'socket'; readonly address: string; readonly port: number; readonly transport: string }
+  | { readonly kind: 'gateway'; readonly namespace: string; readonly name: string }
+  | (ObjectPart & { readonly kind: 'rule'; readonly index: number })
+  | (ObjectPart & { readonly kind: 'cluster'; readonly port: number; readonly digest: string })
+  | (ObjectPart & { readonly kind: 'endpoints'; readonly port: number })
+  | (ObjectPart & { readonly kind: 'routeCells' })
+  | { readonly kind: 'clusterCells'; readonly cluster: Key }
+  | { readonly kind: 'unknown' };
+
+/** The object behind it: an HTTPRoute, a Service, a Backend. */
+export interface ObjectPart {
+  readonly objectKind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export function socketKey(address: string, port: number, transport: 'tcp'): Key {
+  return `socket/${address}/${port}/${transport}`;
+}
+
+export function gatewayKey(namespace: string, name: string): Key {
+  return `gateway/${namespace}/${name}`;
+}
+
+/** `index`: position in the route's rules. */
+export function ruleKey(kind: string, namespace: string, name: string, index: number): Key {
+  return `rule/${kind}/${namespace}/${name}/${index}`;
+}
+
+/** `port` is 0 for a backend whose endpoints have ports of their own. `digest`: settingsDigest. */
+export function clusterKey(kind: string, namespace: string, name: string, port: number, digest: string): Key {
+  return `cluster/${kind}/${namespace}/${name}/${port}/${digest}`;
+}
+
+export function endpointsKey(kind: string, namespace: string, name: string, port: number): Key {
+  return `endpoints/${kind}/${namespace}/${name}/${port}`;
+}
+
+/** Counters of a route: the kind is part, so that an HTTPRoute and a GRPCRoute of one name count apart. */
+export function routeCellsKey(kind: string, route: string): Key {
+  return `cells/${kind}/${route}`;
+}
+
+/** Counters of a cluster's endpoints. */
+export function clusterCellsKey(cluster: Key): Key {
+  return `cells/${cluster}`;
+}
+
+/** Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings. */
+export function settingsDigest(settings: { readonly protocol: string }): string {
+  return createHash('sha256')
+    .update(JSON.stringify([settings.protocol]))
+    .digest('hex')
+    .slice(0, 12);
+}
+
+/** Reads a key; `unknown` for what none of the functions above made. */
+export function parseKey(key: Key): Parsed {
+  const parts = key.split('/');
+  const [kind, a = '', b = '', c = '', d = '', e = ''] = parts;
+  const n = parts.length;
+  if (kind === 'socket' && n === 4) return { kind, address: a, port: Number(b), transport: c };
+  if (kind === 'gateway' && n === 3) return { kind, namespace: a, name: b };
+  const object: ObjectPart = { objectKind: a, namespace: b, name: c };
+  if (kind === 'rule' && n === 5) return { kind, ...object, index: Number(d) };
+  if (kind === 'cluster' && n === 6) return { kind, ...object, port: Number(d), digest: e };
+  if (kind === 'endpoints' && n === 5) return { kind, ...object, port: Number(d) };
+  if (kind === 'cells' && a === 'cluster' && n === 7)
+    return { kind: 'clusterCells', cluster: key.slice('cells/'.length) };
+  if (kind === 'cells' && n === 4) return { kind: 'routeCells', ...object };
+  return { kind: 'unknown' };
+}
