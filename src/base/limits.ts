@@ -207,6 +207,17 @@ export const LIMITS = {
   /** How often rings are looked at while lines come, and while none do. */
   LOG_BUSY_MS: 5,
   LOG_IDLE_MS: 100,
+  // --- memory of a process
+  /** Half of V8's young generation, at the most. It doubles while much survives, as at each load, and never shrinks by itself. */
+  KEEPER_YOUNG_MB: 2,
+  CONTROLLER_YOUNG_MB: 4,
+  WORKER_YOUNG_MB: 2,
+  /** A revision of so many entries is followed by giving memory back, once nothing was revised for this long. */
+  LARGE_REVISION_ENTRIES: 500,
+  GIVE_BACK_QUIET_MS: 1_500,
+  /** Until a worker that served somebody is asked again. */
+  GIVE_BACK_RETRY_MS: 10_000,
+
   /** Cells mapped at a time. */
   CELLS_PER_SEGMENT: 131_072,
   /** Segments in the memory of a worker slot, which is that long from the start; pages nobody wrote to cost nothing. */

@@ -25,6 +25,7 @@ import { type FromController, PROTOCOL, type ToController } from '../stream/mess
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
 import { Numbers } from '../telemetry/numbers.ts';
+import { GiveBack } from './give-back.ts';
 import { LogWriter } from './log-writer.ts';
 import { stderrLogger } from './logger.ts';
 import type { Options } from './options.ts';
@@ -56,6 +57,9 @@ class Controller implements ChannelOwner, Downstream {
   #book: CellBook | null = null;
   #writer: LogWriter | null = null;
   readonly #admin: AdminServer[] = [];
+  readonly #giveBack = new GiveBack();
+  /** Of the revision being sent. */
+  #entries = 0;
 
   constructor(io: NativeIo) {
     this.#channel = new Channel(io, io.adopt(CHANNEL_FD), this);
@@ -203,13 +207,16 @@ class Controller implements ChannelOwner, Downstream {
   // ---- Downstream: the publisher's side of the config stream
 
   begin(revision: number): void {
+    this.#entries = 0;
     this.#state.quarantined = 0;
     this.#channel.send(encodeJson(FRAME.BEGIN, { revision }));
   }
   put(key: string, value: Buffer): void {
+    this.#entries++;
     this.#channel.send(encodePut(key, value));
   }
   remove(key: string): void {
+    this.#entries++;
     this.#channel.send(encodeFrame(FRAME.DELETE, Buffer.from(key)));
   }
   sockets(entries: readonly SocketEntry[]): void {
@@ -217,6 +224,7 @@ class Controller implements ChannelOwner, Downstream {
   }
   commit(revision: number): void {
     this.#channel.send(encodeJson(FRAME.COMMIT, { revision }));
+    this.#giveBack.revised(this.#entries);
   }
 
   #say(message: FromController): void {

@@ -10,6 +10,7 @@ import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from
 import { type FromController, PROTOCOL, type SocketWish, type ToController } from '../stream/messages.ts';
 import { Snapshot } from '../stream/snapshot.ts';
 import { Backoff } from './backoff.ts';
+import { GiveBack } from './give-back.ts';
 import type { Options } from './options.ts';
 import { type Child, startChild } from './process.ts';
 import { type Slot, Slots, type WorkerProcess } from './slots.ts';
@@ -37,6 +38,7 @@ export class Keeper {
   /** The controller's newest revision; the snapshot is behind it while that one is quarantined. */
   #wanted = new Map<string, Buffer>();
   #wantedRevision = 0;
+  readonly #giveBack = new GiveBack();
   #quarantined = 0;
   #incoming: Incoming | null = null;
   #deathsOf = { revision: 0, count: 0 };
@@ -262,6 +264,7 @@ export class Keeper {
       for (const worker of this.#slots.workers) worker.outbox.behind = true;
     }
     this.#snapshot.commit(revision, forWorkers, this.#io.nowMs);
+    this.#giveBack.revised(change.size);
 
     const { opened, closing } =
       sockets === null || this.#leaving ? { opened: [], closing: [] } : this.#wantSockets(sockets);

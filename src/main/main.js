@@ -1,9 +1,13 @@
 // The entry of every process of RAUTA. Compiled code is cached before anything else is loaded: a replacement for a dead
-// worker has to serve within a second. Plain JavaScript, the only such file: the cache is not open yet when it is read, and
-// to erase types from a single file loads the whole eraser (WebAssembly, 15 MB) into the process.
+// worker has to serve within a second. Plain JavaScript, the only such file: to erase types from a single file loads the whole
+// eraser (WebAssembly, 24 MB) into the process for as long as it lives, and once its memory has grown V8 checks every access
+// to a typed array for a detached buffer. So the cache is opened here, and before the first start of a version it is filled
+// by a process of its own.
 
-import { lstatSync, mkdirSync } from 'node:fs';
-import { constants, enableCompileCache } from 'node:module';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { constants, enableCompileCache, getCompileCacheDir } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +28,37 @@ function ownFolder() {
   }
 }
 
+/** Changes with any source file. */
+function fingerprint() {
+  const sources = fileURLToPath(new URL('..', import.meta.url));
+  const hash = createHash('sha256');
+  for (const name of readdirSync(sources, { recursive: true }).sort()) {
+    if (!name.endsWith('.ts') || name.endsWith('.test.ts')) continue;
+    const { size, mtimeMs } = statSync(join(sources, name));
+    hash.update(`${name} ${size} ${mtimeMs}\n`);
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
+/**
+ * Once for each state of the sources: a process that loads what each role loads, and leaves it in the cache. Workers could
+ * not: they are killed, or have given up the right to write it. Returns why starts stay slower, or null.
+ */
+function fillCompileCache() {
+  const cache = getCompileCacheDir();
+  if (cache === undefined) {
+    return 'compiled code cannot be cached: starts are slower; RAUTA_COMPILE_CACHE names a folder that can be written';
+  }
+  const stamp = join(cache, `filled-${fingerprint()}`);
+  if (existsSync(stamp)) return null;
+  const { status, signal } = spawnSync(
+    process.execPath,
+    [...process.execArgv, fileURLToPath(import.meta.url), '__child', 'compile', stamp],
+    { stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  return status === 0 ? null : `compiled code is not cached: starts are slower (${signal ?? `status ${status}`})`;
+}
+
 let folder = process.env[CHOSEN] ?? fileURLToPath(new URL('../../.cache/compile', import.meta.url));
 if (enableCompileCache(folder).status === FAILED && process.env[CHOSEN] === undefined) {
   folder = ownFolder() ?? folder;
@@ -32,5 +67,7 @@ if (enableCompileCache(folder).status === FAILED && process.env[CHOSEN] === unde
 // Every process of ours uses the same.
 process.env[CHOSEN] = folder;
 
+const args = process.argv.slice(2);
+const notCached = args[0] === 'serve' && !args.includes('--help') ? fillCompileCache() : null;
 const { run } = await import('./run.ts');
-await run(process.argv.slice(2));
+await run(args, notCached);

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { LIMITS } from '../base/limits.ts';
 import { type NativeIo, socketPair } from '../native/index.ts';
 import { Channel, type ChannelOwner } from '../stream/channel.ts';
 
@@ -12,9 +13,14 @@ const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 /** Role argument of a child: not part of the command line that users see. */
 export const CHILD_COMMAND = '__child';
 
-/** Arguments of Node for a child of ours. */
-export function childArgv(role: ChildRole | 'compile'): string[] {
-  return [...process.execArgv, MAIN, CHILD_COMMAND, role];
+const YOUNG_MB: Readonly<Record<ChildRole, number>> = {
+  controller: LIMITS.CONTROLLER_YOUNG_MB,
+  worker: LIMITS.WORKER_YOUNG_MB,
+};
+
+/** Arguments of Node for a child of ours. Of a flag given twice the last one counts. */
+function childArgv(role: ChildRole): string[] {
+  return [...process.execArgv, `--max-semi-space-size=${YOUNG_MB[role]}`, MAIN, CHILD_COMMAND, role];
 }
 
 /** All that workers get of our environment: where compiled code is. */

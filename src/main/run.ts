@@ -16,9 +16,10 @@ const COMMANDS: Readonly<Record<string, string>> = {
   help: 'print this',
 };
 
-export async function run(argv: readonly string[]): Promise<void> {
+/** `notCached`: why compiled code could not be kept, or null. */
+export async function run(argv: readonly string[], notCached: string | null): Promise<void> {
   try {
-    process.exitCode = await dispatch(argv);
+    process.exitCode = await dispatch(argv, notCached);
   } catch (error) {
     if (!(error instanceof ExitError)) throw error;
     process.stderr.write(`rauta: ${error.message}\n`);
@@ -26,17 +27,17 @@ export async function run(argv: readonly string[]): Promise<void> {
   }
 }
 
-async function dispatch(argv: readonly string[]): Promise<number> {
+async function dispatch(argv: readonly string[], notCached: string | null): Promise<number> {
   const [command = 'help', ...rest] = argv;
   switch (command) {
     case CHILD_COMMAND:
-      if (rest[0] === 'compile') await (await import('./compile-cache.ts')).compileAll();
+      if (rest[0] === 'compile') await (await import('./compile-cache.ts')).compileAll(rest[1]);
       else if (rest[0] === 'worker') (await import('./worker.ts')).runWorker();
       else (await import('./controller.ts')).runController();
       return EXIT.ok;
     case 'serve':
       if (rest.includes('--help')) return print(serveHelp());
-      return serve(rest);
+      return serve(rest, notCached);
     case 'check':
       return (await import('./check.ts')).runCheck(rest);
     case 'version':
@@ -55,14 +56,14 @@ async function dispatch(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function serve(argv: readonly string[]): Promise<number> {
+async function serve(argv: readonly string[], notCached: string | null): Promise<number> {
   const { options, warnings }: Parsed = parseOptions(argv, process.env, process.stderr.isTTY === true);
   const log = stderrLogger(options.logLevel, options.logFormat === 'json');
   for (const warning of warnings) log.warn(warning);
   for (const path of options.config)
     if (!existsSync(path)) throw new ExitError(EXIT.configuration, `--config ${path}: no such file or folder`);
   if (options.backendAddresses.length > 0) environmentObjects(environmentOf(options));
-  (await import('./compile-cache.ts')).fillCompileCache(log);
+  if (notCached !== null) log.warn(notCached);
   const { Keeper } = await import('./keeper.ts');
   const code = await new Keeper(options, log).run();
   process.exit(code);

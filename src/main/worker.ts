@@ -26,6 +26,7 @@ import { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
+import { GiveBack } from './give-back.ts';
 import { stderrLogger } from './logger.ts';
 import { CHANNEL_FD } from './process.ts';
 import { mapSegment } from './segments.ts';
@@ -53,6 +54,7 @@ class Worker implements ChannelOwner, TimerSink {
   /** Listening sockets: our duplicates of the keeper's. */
   readonly #sockets = new Map<Key, Handle>();
   #cpuSeconds = 0;
+  readonly #giveBack = new GiveBack(() => this.#cells.get(CELL.REQUESTS_ACTIVE) === 0);
   #drainTimeoutMs = 0;
 
   constructor(io: NativeIo) {
@@ -172,6 +174,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.set(CELL.REVISION, number);
     this.#cells.add(CELL.REVISIONS_APPLIED_TOTAL, 1);
     this.#say({ type: 'ack', revision: number });
+    this.#giveBack.revised(upserts.size + removals.size);
   }
 
   #addSocket(key: Key, handle: Handle): void {

@@ -56,12 +56,14 @@ function libcName(): 'linux' | 'musl' {
   return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'linux';
 }
 
+const libc = libcName();
+
 function loadFfi(): Ffi {
   const arch = process.arch;
   if (process.platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
     throw new ExitError(EXIT.cannotRun, `RAUTA runs on Linux on x86-64 and arm64, not on ${process.platform} ${arch}`);
   }
-  const build = `${libcName()}_${arch}`;
+  const build = `${libc}_${arch}`;
   const path = fileURLToPath(
     new URL(`../../node_modules/@koromix/koffi-linux-${arch}/${build}/koffi.node`, import.meta.url),
   );
@@ -138,6 +140,8 @@ export const fcntl = symbol('fcntl', ['int', 'int', 'int']);
 export const mmap = symbol('mmap', ['long', 'long', 'int', 'int', 'int', 'long'], 'long');
 export const munmap = symbol('munmap', ['long', 'long']);
 export const madvise = symbol('madvise', ['address', 'long', 'int']);
+/** null with musl, which has none. */
+export const mallocTrim = libc === 'musl' ? null : symbol('malloc_trim', ['long']);
 export const memfdCreate = symbol('memfd_create', ['bytes', 'int']);
 export const ftruncate = symbol('ftruncate', ['int', 'long']);
 export const prctl = symbol('prctl', ['int', 'long', 'long', 'long', 'long']);

@@ -15,6 +15,7 @@ export {
   setNoNewPrivileges,
   setParentDeathSignal,
   setProcessTitle,
+  trimAllocator,
 } from './process.ts';
 export {
   createEvent,

@@ -33,6 +33,11 @@ export function setProcessTitle(title: string): void {
   if (c.prctlName(PR.SET_NAME, Buffer.from(`${title}\0`)) < 0) throw new NativeError('prctl', c.errno(), title);
 }
 
+/** Returns the C library's free pages to the system (malloc_trim(3)); 1 to 3 ms. musl returns them by itself. */
+export function trimAllocator(): void {
+  c.mallocTrim?.(0);
+}
+
 /** CPU seconds of this process so far, user and system. Not for hot paths. */
 export function cpuSeconds(): number {
   const { user, system } = process.cpuUsage();

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml } from './support.ts';
+import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main/main.js', import.meta.url));
 
@@ -41,6 +41,34 @@ test('the first start fills the cache, later ones find it', async () => {
     await rauta.stop();
   }
   one.server.close();
+});
+
+test('on the first start of all only the process that fills the cache erases types', async () => {
+  using cache = folder();
+  using config = folder();
+  const [port, admin] = [await freePort(), await freePort()];
+  writeFileSync(join(config.path, 'a.yaml'), gateway(port));
+  const child = spawn(
+    process.execPath,
+    ['--trace-protector-invalidation', MAIN, 'serve', '--config', config.path, '--workers', '1'].concat(
+      ...['--listen', '127.0.0.1', '--admin', `127.0.0.1:${admin}`, '--access-log', 'off'],
+    ),
+    { env: { RAUTA_COMPILE_CACHE: cache.path }, stdio: ['ignore', 'pipe', 'ignore'] },
+  );
+  // The keeper's, and the controller's, which has the same.
+  let said = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    said += part;
+  });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  await until(
+    () => get(admin, '/readyz').catch(() => ({ status: 0, body: '', headers: {} })),
+    ({ status }) => status === 200,
+    30_000,
+  );
+  child.kill('SIGTERM');
+  await ended;
+  assert.doesNotMatch(said, /ArrayBufferDetaching/);
 });
 
 test('a cache that cannot be written is a warning, and everything serves', async () => {

@@ -1,9 +1,11 @@
 // What slow and idle clients cost the worker that serves them, through the whole program.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { backend, backendYaml, freePort, gateway, Rauta, routeYaml, until } from './support.ts';
+import { LIMITS } from '../../src/base/limits.ts';
+import { backend, backendYaml, childrenOf, freePort, gateway, Rauta, routeYaml, until } from './support.ts';
 
 const KB = 1024;
 const MB = 1024 * KB;
@@ -143,4 +145,21 @@ test('idle kept-alive connections cost next to nothing', async (t) => {
   for (const socket of sockets) socket.destroy();
   await active(rauta, 'rauta_connections', 0);
   assert.equal(await rauta.stop(), 0);
+});
+
+test("V8's young generation has its limit in every process", async () => {
+  const rauta = await Rauta.start({ 'a.yaml': gateway(await freePort()) });
+  const keeper = rauta.process.pid as number;
+  const commands = [readFileSync(`/proc/${keeper}/cmdline`, 'utf8'), ...childrenOf(keeper).map((c) => c.command)];
+  assert.ok(commands.length >= 3);
+  for (const command of commands) {
+    const most = command.includes(' controller')
+      ? LIMITS.CONTROLLER_YOUNG_MB
+      : command.includes(' worker')
+        ? LIMITS.WORKER_YOUNG_MB
+        : LIMITS.KEEPER_YOUNG_MB;
+    const flags = [...command.matchAll(/--max-semi-space-size=(\d+)/g)].map((m) => Number(m[1]));
+    assert.equal(flags.at(-1), most, command);
+  }
+  await rauta.stop();
 });

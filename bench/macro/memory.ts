@@ -1,0 +1,345 @@
+// What the program holds with no routes and with 10,000, each of them used once. Counted is memory that is its own: anonymous
+// pages and shared memory, each page divided by the processes that hold it (Pss_Anon and Pss_Shmem of smaps_rollup), a
+// minute after the last request and a scrape; pages of files, which the system takes back when it wants, stand apart.
+// `bin/node bench/macro/memory.ts [--routes 10000] [--wait 60] [--program DIR] [--out memory]`
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { circumstances, writeResult } from './result.ts';
+import { median } from './stats.ts';
+
+const HOSTS = 100;
+const CONNECTIONS = 16;
+const POLL_MS = 50;
+const SCRAPES = 20;
+
+const { values: args } = parseArgs({
+  options: {
+    routes: { type: 'string', default: '10000' },
+    wait: { type: 'string', default: '60' },
+    program: { type: 'string', default: fileURLToPath(new URL('../..', import.meta.url)) },
+    out: { type: 'string', default: 'memory' },
+    /** Only the run with all routes: for a quick look. */
+    quick: { type: 'boolean', default: false },
+  },
+});
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** MB of one process. */
+interface Memory {
+  readonly anon: number;
+  readonly shmem: number;
+  readonly file: number;
+  readonly rss: number;
+}
+type Role = 'keeper' | 'controller' | 'worker' | 'spare';
+type Program = Readonly<Record<Role, Memory>>;
+
+function memoryOf(pid: number): Memory {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const mb = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1]) / 1024;
+  return { anon: mb('Pss_Anon'), shmem: mb('Pss_Shmem'), file: mb('Pss_File'), rss: mb('Rss') };
+}
+
+/** What counts: memory nobody else has and nobody can take back. */
+const own = (memory: Memory): number => memory.anon + memory.shmem;
+const together = (program: Program): number => Object.values(program).reduce((sum, memory) => sum + own(memory), 0);
+
+function childrenOf(pid: number): { pid: number; command: string }[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1]);
+        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
+        return parent === pid ? [{ pid: Number(name), command }] : [];
+      } catch {
+        return [];
+      }
+    });
+}
+
+async function freePort(): Promise<number> {
+  const server = createTcp();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  return port;
+}
+
+/** One kept-alive connection that asks one thing after another. */
+class Client {
+  readonly #socket: Socket;
+  #held = '';
+  #resolve: ((status: number) => void) | null = null;
+
+  constructor(port: number) {
+    this.#socket = connect(port, '127.0.0.1').setNoDelay(true).setEncoding('latin1');
+    this.#socket.on('data', (part: string) => {
+      this.#held += part;
+      const head = this.#held.indexOf('\r\n\r\n');
+      const length = Number(/content-length: (\d+)/i.exec(this.#held.slice(0, head))?.[1] ?? 0);
+      if (head === -1 || this.#held.length < head + 4 + length) return;
+      const status = Number(this.#held.slice(9, 12));
+      this.#held = '';
+      this.#resolve?.(status);
+    });
+    this.#socket.on('error', () => this.#resolve?.(0));
+    this.#socket.on('close', () => this.#resolve?.(0));
+  }
+
+  ask(host: string, path: string): Promise<number> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: memory\r\n\r\n`);
+    });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+function hostOf(route: number): string {
+  return `host-${route % HOSTS}.example.com`;
+}
+
+function writeConfig(folder: string, port: number, backendPort: number, routes: number): void {
+  mkdirSync(folder);
+  writeFileSync(
+    join(folder, 'base.yaml'),
+    `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: web }
+spec:
+  gatewayClassName: rauta
+  listeners: [{ name: http, port: ${port}, protocol: HTTP }]
+---
+apiVersion: rauta.io/v1alpha1
+kind: Backend
+metadata: { name: app }
+spec:
+  endpoints: [{ address: 127.0.0.1, port: ${backendPort} }]
+`,
+  );
+  for (let host = 0; host < Math.min(HOSTS, routes); host++) {
+    let text = '';
+    for (let i = host; i < routes; i += HOSTS)
+      text += `apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: route-${i} }
+spec:
+  parentRefs: [{ name: web }]
+  hostnames: [${hostOf(i)}]
+  rules:
+    - matches: [{ path: { type: PathPrefix, value: /route-${i} } }]
+      backendRefs: [{ group: rauta.io, kind: Backend, name: app }]
+---
+`;
+    writeFileSync(join(folder, `host-${host}.yaml`), text);
+  }
+}
+
+interface Run {
+  readonly routes: number;
+  readonly workers: number;
+  /** Nothing of the program had been compiled before. */
+  readonly firstStart: boolean;
+  readonly requests: number;
+  /** As soon as the last route serves. */
+  readonly loaded: Program;
+  /** `wait` seconds after every route was used and a scrape. */
+  readonly used: Program;
+  readonly scrapeMs: { readonly first: number; readonly median: number; readonly max: number };
+}
+
+/** The program while it runs, by role. */
+class Running {
+  readonly #child: ChildProcess;
+  readonly admin: number;
+
+  constructor(child: ChildProcess, admin: number) {
+    this.#child = child;
+    this.admin = admin;
+  }
+
+  async ask(path: string): Promise<Response> {
+    return fetch(`http://127.0.0.1:${this.admin}${path}`);
+  }
+
+  async ready(workers: number): Promise<void> {
+    for (;;) {
+      if (this.#child.exitCode !== null) throw new Error(`it ended with ${this.#child.exitCode}`);
+      const ready = await this.ask('/readyz').then(
+        (response) => response.ok,
+        () => false,
+      );
+      // Keeper's children: the controller, the workers, the spare.
+      if (ready && childrenOf(this.#child.pid as number).length === workers + 2) return;
+      await sleep(POLL_MS);
+    }
+  }
+
+  async memory(): Promise<Program> {
+    const serving = new Set(((await (await this.ask('/workers')).json()) as { pid: number }[]).map((w) => w.pid));
+    const children = childrenOf(this.#child.pid as number);
+    const of = (what: string, good: (child: { pid: number; command: string }) => boolean): Memory => {
+      const found = children.find(good);
+      if (found === undefined) throw new Error(`there is no ${what}`);
+      return memoryOf(found.pid);
+    };
+    return {
+      keeper: memoryOf(this.#child.pid as number),
+      controller: of('controller', (c) => c.command.includes(' controller')),
+      worker: of('worker', (c) => serving.has(c.pid)),
+      spare: of('spare', (c) => c.command.includes(' worker') && !serving.has(c.pid)),
+    };
+  }
+
+  async scrape(): Promise<number> {
+    const start = performance.now();
+    await (await this.ask('/metrics')).text();
+    return performance.now() - start;
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
+    this.#child.kill('SIGTERM');
+    await ended;
+  }
+}
+
+async function useAll(port: number, routes: number, requests: number): Promise<void> {
+  const expected = routes === 0 ? 404 : 200;
+  let next = 0;
+  const loop = async (): Promise<void> => {
+    const client = new Client(port);
+    while (next < requests) {
+      const route = next++;
+      const status = await client.ask(hostOf(route), `/route-${route}/x`);
+      if (status !== expected) throw new Error(`route ${route}: ${status}`);
+    }
+    client.close();
+  };
+  await Promise.all(Array.from({ length: CONNECTIONS }, loop));
+}
+
+async function measure(
+  backend: Server,
+  folder: string,
+  run: { routes: number; workers: number; firstStart: boolean; waitMs: number },
+): Promise<Run> {
+  const { routes, workers } = run;
+  const requests = Number(args.routes);
+  const [port, admin] = [await freePort(), await freePort()];
+  const config = join(folder, `config-${port}`);
+  writeConfig(config, port, (backend.address() as AddressInfo).port, routes);
+  const child = spawn(
+    join(args.program, 'bin/rauta'),
+    ['serve', '--config', config, '--workers', String(workers), '--listen', '127.0.0.1']
+      .concat('--admin', `127.0.0.1:${admin}`, '--access-log', join(folder, 'access.log'))
+      .concat('--log-level', 'warn'),
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { PATH: process.env['PATH'] ?? '', RAUTA_COMPILE_CACHE: join(folder, 'compiled') },
+    },
+  );
+  const program = new Running(child, admin);
+  try {
+    await program.ready(workers);
+    const loaded = await program.memory();
+    await useAll(port, routes, requests);
+    const scrapes = [await program.scrape()];
+    const first = scrapes[0] as number;
+    if (run.waitMs > 0) await sleep(run.waitMs);
+    const used = await program.memory();
+    while (scrapes.length < SCRAPES) scrapes.push(await program.scrape());
+    const result = {
+      ...{ routes, workers, firstStart: run.firstStart, requests, loaded, used },
+      scrapeMs: { first, median: median(scrapes), max: Math.max(...scrapes) },
+    };
+    process.stdout.write(`${line(result)}\n`);
+    return result;
+  } finally {
+    await program.stop();
+  }
+}
+
+const ROLES = ['keeper', 'controller', 'worker', 'spare'] as const;
+const shown = (mb: number): string => mb.toFixed(1);
+
+function line({ routes, workers, firstStart, loaded, used, scrapeMs }: Run): string {
+  const name = `${routes} routes${workers > 1 ? `, ${workers} workers` : ''}${firstStart ? ', first start' : ''}`;
+  const cells = ROLES.map((role) => `${shown(own(loaded[role]))} -> ${shown(own(used[role]))}`);
+  const all = `${shown(together(loaded))} -> ${shown(together(used))}`;
+  const file = shown(ROLES.reduce((sum, role) => sum + used[role].file, 0));
+  return `| ${name} | ${cells.join(' | ')} | ${all} | ${file} | ${shown(scrapeMs.first)} / ${shown(scrapeMs.median)} |`;
+}
+
+function page(about: ReturnType<typeof circumstances>, runs: readonly Run[]): string {
+  const [none, full] = [runs.find((r) => r.routes === 0), runs.find((r) => r.routes > 0 && r.workers === 1)];
+  const bars =
+    none === undefined || full === undefined
+      ? ''
+      : `
+| bar | at most | measured |
+|---|---|---|
+| a worker with all routes | 100 | ${shown(own(full.used.worker))} |
+| what they add to a worker | 30 | ${shown(own(full.used.worker) - own(none.used.worker))} |
+| the whole program with all routes | 350 | ${shown(together(full.used))} |
+| the whole program without | 150 | ${shown(together(none.used))} |
+| a scrape, all routes used, two workers, ms | 100 | ${shown(runs.find((r) => r.workers === 2)?.scrapeMs.max ?? Number.NaN)} |
+`;
+  return `# Memory
+
+${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`bin/node bench/macro/memory.ts\`
+
+MB of Pss_Anon + Pss_Shmem (smaps_rollup), once the last route serves -> ${args.wait} s after ${args.routes} requests (every route once; without
+routes as many 404s) and one scrape. One worker and its spare where nothing else is said. Files: Pss_File of all processes (program and
+libraries, which the system can drop and read again). Scrape: ms, the first and the median of ${SCRAPES}.
+
+| | keeper | controller | worker | spare | together | files | scrape |
+|---|---|---|---|---|---|---|---|
+${runs.map(line).join('\n')}
+${bars}`;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'rauta-memory-'));
+const backend = createServer((_request, response) => response.end('hello'));
+backend.keepAliveTimeout = 70_000;
+await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
+const waitMs = Number(args.wait) * 1000;
+const routes = Number(args.routes);
+const runs: Run[] = [];
+try {
+  const first = await measure(backend, folder, {
+    routes: 0,
+    workers: 1,
+    firstStart: true,
+    waitMs: args.quick ? 0 : waitMs,
+  });
+  if (!args.quick) {
+    runs.push(await measure(backend, folder, { routes: 0, workers: 1, firstStart: false, waitMs }), first);
+  }
+  runs.push(await measure(backend, folder, { routes, workers: 1, firstStart: false, waitMs }));
+  if (!args.quick) runs.push(await measure(backend, folder, { routes, workers: 2, firstStart: false, waitMs: 0 }));
+} finally {
+  backend.closeAllConnections();
+  backend.close();
+  rmSync(folder, { recursive: true, force: true });
+}
+const about = circumstances();
+const path = writeResult(args.out, {
+  ...about,
+  command: `bin/node bench/macro/memory.ts --routes ${args.routes} --wait ${args.wait}`,
+  what: `MB of each process; waited ${args.wait} s after every route was used once and one scrape`,
+  runs,
+});
+writeFileSync(`${path}.md`, page(about, runs));

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { LIMITS } from '../base/limits.ts';
+import { GiveBack } from './give-back.ts';
+
+const LARGE = LIMITS.LARGE_REVISION_ENTRIES;
+const QUIET = LIMITS.GIVE_BACK_QUIET_MS;
+
+/** Something that is there until garbage is collected. */
+function garbage(): () => boolean {
+  const ref = new WeakRef({ large: new Array(1000).fill(0) });
+  return () => ref.deref() !== undefined;
+}
+
+test('garbage is collected once a large revision is followed by quiet', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const giveBack = new GiveBack();
+  const held = garbage();
+  await setImmediate();
+  giveBack.revised(LARGE);
+  t.mock.timers.tick(QUIET - 1);
+  // Whatever is revised meanwhile is not quiet.
+  giveBack.revised(1);
+  t.mock.timers.tick(QUIET - 1);
+  assert.ok(held());
+  await setImmediate();
+  t.mock.timers.tick(1);
+  await setImmediate();
+  assert.ok(!held());
+});
+
+test('small revisions are followed by nothing', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const giveBack = new GiveBack(() => assert.fail('nobody asks'));
+  for (let i = 0; i < LARGE; i++) giveBack.revised(LARGE - 1);
+  t.mock.timers.tick(10 * QUIET);
+});
+
+test('collecting is put off while somebody waits for this process, and done once nobody does', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let serving = true;
+  const giveBack = new GiveBack(() => !serving);
+  const held = garbage();
+  await setImmediate();
+  giveBack.revised(LARGE);
+  t.mock.timers.tick(QUIET);
+  await setImmediate();
+  assert.ok(held());
+  serving = false;
+  await setImmediate();
+  t.mock.timers.tick(LIMITS.GIVE_BACK_RETRY_MS);
+  await setImmediate();
+  assert.ok(!held());
+});
+
+test('the flag that offers collecting is not left behind: compiled code stays usable', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  new GiveBack().revised(LARGE);
+  t.mock.timers.tick(QUIET);
+  const { runInNewContext } = await import('node:vm');
+  assert.equal(runInNewContext('typeof gc'), 'undefined');
+});
