@@ -146,14 +146,8 @@ export const LIMITS = {
   CONFIG_FILE_DOCUMENTS: 50_000,
   CONFIG_FILES: 100_000,
   CONFIG_FOLDER_DEPTH: 32,
-  /** Words and marks of one document: about 6 MB of indented YAML; more is refused before it takes memory and time. */
-  YAML_TOKENS: 1_000_000,
-  /** Collections within each other. */
-  YAML_DEPTH: 200,
-  /** Nodes that all aliases of one YAML document together may stand for. */
-  YAML_ALIAS_NODES: 100_000,
-  /** Complaints kept of one object. */
-  OBJECT_PROBLEMS: 100,
+  /** Nodes that aliases of one YAML document may expand to. */
+  YAML_ALIAS_EXPANSIONS: 1_000,
   /** Complaints kept of one file. */
   CONFIG_FILE_PROBLEMS: 1_000,
 
@@ -195,6 +189,9 @@ export const LIMITS = {
   ADMIN_BODY_BYTES: 64,
   ADMIN_DISCARDED_BYTES: 64 * KB,
 
+  /** Lines of the program's log that one process keeps for a reader of standard error who does not read; more are dropped. */
+  STDERR_BUFFER_BYTES: 256 * KB,
+
   // --- telemetry (per worker slot)
   LOG_RING_BYTES: 8 * MB,
   LOG_RECORD_BYTES: 16 * KB,
@@ -202,6 +199,10 @@ export const LIMITS = {
   RECENT_BYTES: 1 * MB,
   /** Taken out of one ring at a time. */
   LOG_BATCH_BYTES: 128 * KB,
+  /** Lines that wait in one ring because nobody takes them; past it the oldest are dropped. */
+  LOG_WAITING_BYTES: 6 * MB,
+  /** An access log that cannot be opened is tried again after this long. */
+  LOG_REOPEN_MS: 2_000,
   /** Outcomes (protocol, status, flags) whose text a worker keeps for its next log line. */
   LOG_OUTCOMES: 1_024,
   /** How often rings are looked at while lines come, and while none do. */

@@ -25,8 +25,8 @@ import { type FromController, PROTOCOL, type ToController } from '../stream/mess
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
 import { Numbers } from '../telemetry/numbers.ts';
+import { AccessLog } from './access-log.ts';
 import { GiveBack } from './give-back.ts';
-import { LogWriter } from './log-writer.ts';
 import { stderrLogger } from './logger.ts';
 import type { Options } from './options.ts';
 import { CHANNEL_FD } from './process.ts';
@@ -55,7 +55,7 @@ class Controller implements ChannelOwner, Downstream {
   #options: Options | null = null;
   #resources: Resources | null = null;
   #book: CellBook | null = null;
-  #writer: LogWriter | null = null;
+  #accessLog: AccessLog | null = null;
   readonly #admin: AdminServer[] = [];
   readonly #giveBack = new GiveBack();
   /** Of the revision being sent. */
@@ -76,8 +76,9 @@ class Controller implements ChannelOwner, Downstream {
 
   /** The keeper is gone, and with it everything this process is for. */
   onClosed(): void {
-    this.#writer?.flush();
-    process.exit(EXIT.ok);
+    const end = (): void => process.exit(EXIT.ok);
+    if (this.#accessLog === null) end();
+    this.#accessLog?.flush(end, false);
   }
 
   #onMessage(message: ToController<Options>): void {
@@ -119,23 +120,26 @@ class Controller implements ChannelOwner, Downstream {
         break;
       case 'reread':
         this.#resources?.rescan();
-        this.#writer?.reopen();
+        this.#accessLog?.reopen();
         break;
       case 'reopenLogs':
-        this.#writer?.reopen();
+        this.#accessLog?.reopen();
         break;
       case 'draining':
         state.draining = true;
         break;
       case 'stop':
-        this.#writer?.flush();
-        this.#say({ type: 'flushed' });
+        this.#flush(() => this.#say({ type: 'flushed' }));
         break;
       case 'retire':
-        this.#writer?.flush();
-        this.#say({ type: 'retired' });
+        this.#flush(() => this.#say({ type: 'retired' }), true);
         break;
     }
+  }
+
+  #flush(done: () => void, leave = false): void {
+    if (this.#accessLog === null) done();
+    this.#accessLog?.flush(done, leave);
   }
 
   #addSlot(cellsFd: number, ringFd: number): void {
@@ -145,12 +149,8 @@ class Controller implements ChannelOwner, Downstream {
 
   async #start(revision: number): Promise<void> {
     const options = this.#options as Options;
-    this.#writer = new LogWriter(
-      { target: options.accessLog, format: options.accessLogFormat },
-      this.#rings,
-      this.#log,
-    );
-    this.#writer.start();
+    this.#accessLog = new AccessLog(options.accessLog, options.accessLogFormat, this.#rings, this.#log);
+    this.#accessLog.start(revision === 0);
 
     const book = new CellBook(this.#numbers.read, {
       route: options.metricsMaxRoutes,
@@ -175,6 +175,7 @@ class Controller implements ChannelOwner, Downstream {
       book,
       numbers: this.#numbers,
       rings: this.#rings,
+      ownProblems: () => [this.#accessLog?.problem ?? ''].filter((text) => text !== ''),
       setLogLevel: (level) => {
         this.#log.level = level;
         this.#say({ type: 'logLevel', level });

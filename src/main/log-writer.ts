@@ -1,149 +1,231 @@
-// Writes the access log out of the workers' rings, to one place and from where the lines stand, without a copy. It is the only
-// writer, so lines never tear; a slow reader of our output fills the rings, which then drop and count.
+// Writes the access log out of the workers' rings to one place. It is the only writer, so lines never tear: what was begun is ended
+// before anything else, or the place is brought to the end of a line. While the place takes nothing (a reader that stands still, a
+// full disk, a FIFO that nobody reads) lines wait in the rings; what no longer fits there is dropped, oldest first, and counted.
 
-import { closeSync, openSync, writev, writevSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { LineCheck } from '../telemetry/line-check.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
-import { combined, type RequestLine } from '../telemetry/recent.ts';
+import { combined, parseLine } from '../telemetry/recent.ts';
 
-export interface LogWriterOptions {
-  /** '-' for standard output, 'off', or a file's path. */
-  readonly target: string;
-  readonly format: 'json' | 'combined';
+const NEWLINE = 0x0a;
+const EAGAIN = -11;
+
+export interface LogPlace {
+  /** What it ends with is half a line. */
+  readonly torn: boolean;
+  /** Takes some of `bytes` and calls `done`, at once or later: how many, or -errno. Until then `bytes` do not change. */
+  write(bytes: Uint8Array, done: (taken: number) => void): void;
+  close(): void;
 }
 
-const STDOUT = 1;
-const NOWHERE = -1;
+/** Lines go no further than the rings. */
+export const NOWHERE: LogPlace = { torn: false, write: (bytes, done) => done(bytes.length), close: () => {} };
+
+export interface LogWriterOptions {
+  readonly format: 'json' | 'combined';
+  readonly log: Logger;
+  /** Why nothing is written, '' when it is again. */
+  readonly trouble: (errno: number) => void;
+  /** Calls `fire` after `ms`. */
+  readonly after: (ms: number, fire: () => void) => void;
+}
 
 export class LogWriter {
   readonly #options: LogWriterOptions;
   readonly #rings: readonly RingReader[];
-  readonly #log: Logger;
-  #fd: number;
-  #reopen = false;
-  #stopped = false;
-  #timer: NodeJS.Timeout | null = null;
-  #failed = false;
+  readonly #check = new LineCheck(LIMITS.LOG_BATCH_BYTES);
+  #place: LogPlace | null = null;
+  /** What to write to from now on; undefined: what there is. */
+  #next: LogPlace | null | undefined;
+  /** The place ends with half a line of which the rest is lost. */
+  #torn = false;
+  /** Lines being written, of which `#done` bytes are. They wait in `#ring` until all are. */
+  #batch: Uint8Array | null = null;
+  #done = 0;
+  #ring: RingReader | null = null;
+  #ringBytes = 0;
+  #index = 0;
+  #wrote = false;
+  #errno = 0;
+  #flushed: (() => void) | null = null;
+  #leaves = false;
+  #ended = false;
 
-  constructor(options: LogWriterOptions, rings: readonly RingReader[], log: Logger) {
-    this.#options = options;
+  constructor(rings: readonly RingReader[], options: LogWriterOptions) {
     this.#rings = rings;
-    this.#log = log;
-    this.#fd = this.#open();
+    this.#options = options;
   }
 
   start(): void {
-    this.#again(LIMITS.LOG_IDLE_MS);
+    this.#options.after(LIMITS.LOG_IDLE_MS, () => this.#round());
   }
 
-  /** After a log rotation moved the file away: done between two writes. */
-  reopen(): void {
-    this.#reopen = true;
+  /** Writes to `place` from the next line on; null: nowhere for now, lines wait. */
+  use(place: LogPlace | null): void {
+    if (this.#next !== undefined) this.#next?.close();
+    this.#next = place;
   }
 
-  /** Writes what is left in the rings and stops. */
-  flush(): void {
-    this.#stopped = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#fd === NOWHERE) return;
-    for (const ring of this.#rings) writeAll(this.#fd, this.#shape(ring.pending(LIMITS.LOG_RING_BYTES)));
+  /**
+   * Writes what is left in the rings if the place takes it, and stops; `done` is called once, at the latest after FLUSH_MS / 2. What could
+   * not be written is lost, or with `leave` stays in the rings for whoever reads them next.
+   */
+  flush(done: () => void, leave = false): void {
+    this.#flushed = done;
+    this.#leaves = leave;
+    this.#options.after(LIMITS.FLUSH_MS / 2, () => this.#end());
   }
 
-  #open(): number {
-    const { target } = this.#options;
-    if (target === 'off') return NOWHERE;
-    return target === '-' ? STDOUT : openSync(target, 'a', 0o640);
+  /** The next batch of the ring whose turn it is; a pause after all had theirs. */
+  #round(): void {
+    if (this.#ended) return;
+    if (this.#next !== undefined) this.#replace(this.#next);
+    while (this.#batch === null && this.#index < this.#rings.length) if (!this.#fill()) this.#index++;
+    if (this.#batch === null) this.#pause();
+    else if (this.#place === null) this.#stuck(0);
+    else if (this.#torn) this.#place.write(LINE_END, (n) => this.#onWritten(n));
+    else this.#place.write(this.#batch.subarray(this.#done), (n) => this.#onWritten(n));
+  }
+
+  #pause(): void {
+    const wrote = this.#wrote;
+    this.#index = 0;
+    this.#wrote = false;
+    if (this.#flushed === null) this.#again(wrote ? LIMITS.LOG_BUSY_MS : LIMITS.LOG_IDLE_MS);
+    else if (this.#rings.every((ring) => ring.waiting === 0)) this.#end();
+    else this.#again(0);
   }
 
   #again(ms: number): void {
-    if (!this.#stopped) this.#timer = setTimeout(() => this.#round(0, false), ms);
+    this.#options.after(ms, () => this.#round());
   }
 
-  /** One ring after the other, each up to the end of a line. */
-  #round(index: number, wrote: boolean): void {
-    if (this.#stopped) return;
-    if (this.#reopen) this.#replace();
-    const ring = this.#rings[index];
-    if (ring === undefined) {
-      this.#again(wrote ? LIMITS.LOG_BUSY_MS : LIMITS.LOG_IDLE_MS);
+  #onWritten(n: number): void {
+    if (this.#ended) return;
+    if (n < 0) {
+      this.#stuck(n);
       return;
     }
-    const pieces = ring.pending(LIMITS.LOG_BATCH_BYTES);
-    if (pieces.length === 0) this.#round(index + 1, wrote);
-    else if (this.#fd === NOWHERE) {
-      ring.consume(sizeOf(pieces));
-      this.#round(index + 1, true);
-    } else {
-      this.#write(this.#shape(pieces), () => {
-        ring.consume(sizeOf(pieces));
-        // Small writes one after the other: a long one would keep a worker on the same core waiting for milliseconds.
-        this.#round(ring.waiting >= LIMITS.LOG_BATCH_BYTES ? index : index + 1, true);
-      });
+    if (this.#errno !== 0) this.#trouble(0);
+    if (this.#torn) {
+      this.#torn = n === 0;
+      this.#again(0);
+      return;
     }
-  }
-
-  #replace(): void {
-    this.#reopen = false;
-    try {
-      const next = this.#open();
-      if (this.#fd > STDOUT) closeSync(this.#fd);
-      this.#fd = next;
-    } catch (error) {
-      this.#log.error('cannot reopen the access log', {
-        reason: error instanceof Error ? error.message : String(error),
-      });
+    this.#done += n;
+    this.#wrote = true;
+    if (this.#done === (this.#batch as Uint8Array).length) {
+      this.#drop(0);
+      // Small writes one after the other: a long one would keep a worker on the same core waiting for milliseconds.
+      if ((this.#rings[this.#index] as RingReader).waiting < LIMITS.LOG_BATCH_BYTES) this.#index++;
     }
+    this.#again(0);
   }
 
-  /** In libuv's pool: a pipe that nobody reads blocks a thread there, not us. */
-  #write(pieces: readonly Uint8Array[], done: () => void): void {
-    writev(this.#fd, pieces, (error, written) => {
-      if (this.#stopped) return;
-      if (error !== null && error.code !== 'EAGAIN') {
-        if (!this.#failed) this.#log.error('cannot write the access log', { reason: error.message });
-        this.#failed = true;
-        done();
-        return;
-      }
-      this.#failed = false;
-      const rest = error === null ? behind(pieces, written) : pieces;
-      if (rest.length === 0) done();
-      else setTimeout(() => this.#write(rest, done), error === null ? 0 : LIMITS.LOG_BUSY_MS);
-    });
+  /** Nothing is taken now: makes room in rings that are nearly full, and tries again later. */
+  #stuck(errno: number): void {
+    if (errno !== EAGAIN && errno !== 0) this.#trouble(errno);
+    if (this.#flushed !== null && errno !== EAGAIN) {
+      this.#end();
+      return;
+    }
+    for (const ring of this.#rings) {
+      if (ring.waiting <= Math.min(LIMITS.LOG_WAITING_BYTES, ring.size * 0.75)) continue;
+      if (ring === this.#ring) this.#abandon();
+      ring.discard(ring.size / 4);
+    }
+    this.#again(LIMITS.LOG_IDLE_MS / 5);
   }
 
-  #shape(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
-    if (this.#options.format === 'json' || pieces.length === 0) return pieces;
-    const text = Buffer.concat(pieces)
-      .toString('utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => combined(JSON.parse(line) as RequestLine))
-      .join('');
-    return [Buffer.from(text)];
+  /** The rest of the batch is lost. */
+  #abandon(): void {
+    const batch = this.#batch as Uint8Array;
+    this.#torn ||= this.#done > 0 && batch[this.#done - 1] !== NEWLINE;
+    this.#drop(linesIn(batch.subarray(this.#done)));
+  }
+
+  /** Done with the batch, `lost` lines of which went nowhere. */
+  #drop(lost: number): void {
+    this.#ring?.drop(lost);
+    this.#ring?.consume(this.#ringBytes);
+    this.#batch = null;
+    this.#ring = null;
+    this.#done = 0;
+  }
+
+  /** Takes a batch out of the ring whose turn it is; false when there is nothing to write in it. */
+  #fill(): boolean {
+    const ring = this.#rings[this.#index] as RingReader;
+    if (this.#place === NOWHERE) {
+      ring.consume(ring.waiting);
+      return false;
+    }
+    const n = ring.take(this.#check.batch);
+    if (n === 0) return false;
+    const end = this.#check.sift(n);
+    ring.drop(this.#check.bad);
+    const batch = this.#shape(this.#check.batch.subarray(0, end), ring);
+    if (batch.length === 0) {
+      ring.consume(n);
+      return false;
+    }
+    this.#batch = batch;
+    this.#ring = ring;
+    this.#ringBytes = n;
+    return true;
+  }
+
+  #shape(lines: Uint8Array, ring: RingReader): Uint8Array {
+    if (this.#options.format === 'json') return lines;
+    let text = '';
+    for (const line of Buffer.from(lines).toString('utf8').split('\n')) {
+      if (line === '') continue;
+      const parsed = parseLine(line);
+      if (parsed === null) ring.drop(1);
+      else text += combined(parsed);
+    }
+    return Buffer.from(text);
+  }
+
+  /** A line of which the old place has a part goes whole to the new one. */
+  #replace(next: LogPlace | null): void {
+    this.#place?.close();
+    this.#place = next;
+    this.#next = undefined;
+    this.#torn = next?.torn ?? false;
+    if (this.#batch !== null && this.#done > 0) this.#done = this.#batch.lastIndexOf(NEWLINE, this.#done - 1) + 1;
+  }
+
+  #trouble(errno: number): void {
+    if (this.#errno === errno) return;
+    this.#errno = errno;
+    this.#options.trouble(errno);
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (!this.#leaves) this.#giveUp();
+    this.#flushed?.();
+  }
+
+  #giveUp(): void {
+    let lost = this.#batch === null ? 0 : linesIn(this.#batch.subarray(this.#done));
+    if (this.#batch !== null) this.#ring?.consume(this.#ringBytes);
+    for (const ring of this.#rings) {
+      const before = ring.dropped;
+      while (ring.waiting > 0) ring.discard(ring.size);
+      lost += ring.dropped - before;
+    }
+    if (lost > 0) this.#options.log.warn('lines of the access log are lost: it could not be written', { lines: lost });
   }
 }
 
-function sizeOf(pieces: readonly Uint8Array[]): number {
-  return pieces.reduce((n, piece) => n + piece.length, 0);
-}
+const LINE_END = Uint8Array.of(NEWLINE);
 
-/** What is left of `pieces` after the first `n` bytes. */
-function behind(pieces: readonly Uint8Array[], n: number): Uint8Array[] {
-  const out: Uint8Array[] = [];
-  let skip = n;
-  for (const piece of pieces) {
-    if (skip < piece.length) out.push(piece.subarray(skip));
-    skip = Math.max(0, skip - piece.length);
-  }
-  return out;
-}
-
-function writeAll(fd: number, pieces: readonly Uint8Array[]): void {
-  try {
-    for (let rest = pieces; rest.length > 0; ) rest = behind(rest, writevSync(fd, rest));
-  } catch {
-    // The reader of our output is gone or full, and we are stopping: nobody is left to tell.
-  }
+function linesIn(bytes: Uint8Array): number {
+  let n = 0;
+  for (let at = bytes.indexOf(NEWLINE); at !== -1; at = bytes.indexOf(NEWLINE, at + 1)) n++;
+  return n;
 }

@@ -1,13 +1,16 @@
 // From the command line to a role. Everything a user can do wrong ends here, with a word and an exit code.
 
-import { existsSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { environmentObjects } from '../source/environment.ts';
-import { stderrLogger } from './logger.ts';
 import { FLAGS, type Parsed, parseOptions, suggestion, variableOf } from './options.ts';
 import { CHILD_COMMAND } from './process.ts';
 import { environmentOf } from './sources.ts';
 import { versionInfo } from './version.ts';
+
+const STDOUT = 1;
+const STDERR = 2;
 
 const COMMANDS: Readonly<Record<string, string>> = {
   serve: 'serve resources from files (or one backend from the environment)',
@@ -22,7 +25,7 @@ export async function run(argv: readonly string[], notCached: string | null): Pr
     process.exitCode = await dispatch(argv, notCached);
   } catch (error) {
     if (!(error instanceof ExitError)) throw error;
-    process.stderr.write(`rauta: ${error.message}\n`);
+    say(STDERR, `rauta: ${error.message}\n`);
     process.exit(error.code);
   }
 }
@@ -57,7 +60,8 @@ async function dispatch(argv: readonly string[], notCached: string | null): Prom
 }
 
 async function serve(argv: readonly string[], notCached: string | null): Promise<number> {
-  const { options, warnings }: Parsed = parseOptions(argv, process.env, process.stderr.isTTY === true);
+  const { options, warnings }: Parsed = parseOptions(argv, process.env, isatty(STDERR));
+  const { stderrLogger } = await import('./logger.ts');
   const log = stderrLogger(options.logLevel, options.logFormat === 'json');
   for (const warning of warnings) log.warn(warning);
   for (const path of options.config)
@@ -70,8 +74,17 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
 }
 
 function print(text: string): number {
-  process.stdout.write(text);
+  say(STDOUT, text);
   return EXIT.ok;
+}
+
+/** Whoever reads this may be gone already, which is no reason for another exit code. */
+function say(fd: number, text: string): void {
+  try {
+    writeSync(fd, text);
+  } catch {
+    // Nobody is left to be told.
+  }
 }
 
 function help(): string {

@@ -22,7 +22,13 @@ export interface ViewParts {
   readonly book: CellBook;
   readonly numbers: Numbers;
   readonly rings: readonly RingReader[];
+  /** What is wrong with what the flags name. */
+  readonly ownProblems: () => readonly string[];
   readonly setLogLevel: (level: Level) => void;
+}
+
+function problemOf(message: string): Problem {
+  return { severity: 'error', message, place: {} };
 }
 
 export class ControllerView implements View {
@@ -43,7 +49,7 @@ export class ControllerView implements View {
   }
 
   metrics(): string {
-    const { state, resources, publisher, book, numbers } = this.#parts;
+    const { state, resources, publisher, book, numbers, rings } = this.#parts;
     const problems = this.problems();
     const { user, system } = process.cpuUsage();
     return numbers.exposition(ownersOf(book, publisher.backends), {
@@ -58,6 +64,7 @@ export class ControllerView implements View {
       workers: state.workers,
       restarts: state.restarts,
       storm: state.storm,
+      logDropped: rings.reduce((n, ring) => n + ring.dropped, 0),
       startSeconds: this.#startSeconds,
       cpuSeconds: (user + system) / 1e6,
       rssBytes: process.memoryUsage.rss(),
@@ -87,7 +94,7 @@ export class ControllerView implements View {
         place: {},
       }),
     );
-    return [...resources.allProblems(), ...sockets];
+    return [...resources.allProblems(), ...sockets, ...this.#parts.ownProblems().map(problemOf)];
   }
 
   ir(): unknown {

@@ -132,6 +132,7 @@ export const bind = symbol('bind', ['int', 'address', 'int']);
 export const listen = symbol('listen', ['int', 'int']);
 export const socketpair = symbol('socketpair', ['int', 'int', 'int', 'address']);
 export const sendmsg = symbol('sendmsg', ['int', 'address', 'int']);
+export const sendBytes = symbol('send', ['int', 'bytes', 'int', 'int']);
 export const recvmsg = symbol('recvmsg', ['int', 'address', 'int']);
 export const eventfd = symbol('eventfd', ['int', 'int']);
 export const pipe2 = symbol('pipe2', ['address', 'int']);

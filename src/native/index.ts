@@ -9,6 +9,7 @@ export { NativeIo } from './io.ts';
 export { admitNew, holdNew } from './listening.ts';
 export { Reactor } from './loop.ts';
 export { closeDescriptor, recvMessage, sendMessage, socketPair } from './message.ts';
+export { Outlet } from './outlet.ts';
 export {
   cpuSeconds,
   forbidCoreDumps,

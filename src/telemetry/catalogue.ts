@@ -61,7 +61,7 @@ export const METRICS = {
   logDropped: metric(
     'rauta_access_log_dropped_total',
     'counter',
-    'Access log lines dropped because the ring was full.',
+    'Access log lines that went nowhere: no room in the ring, nobody who took them, or no lines.',
   ),
   configRevision: metric('rauta_config_revision', 'gauge', 'Newest revision made from the resources.'),
   configAcked: metric('rauta_config_revision_acked', 'gauge', 'Newest revision that every live worker serves.'),

@@ -121,7 +121,6 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.upstreamReused, {}, sum(CELL.UPSTREAM_REUSED_TOTAL));
   out.add(METRICS.upstreamRetries, {}, sum(CELL.UPSTREAM_RETRIES_TOTAL));
   out.add(METRICS.logLines, {}, sum(CELL.LOG_LINES_TOTAL));
-  out.add(METRICS.logDropped, {}, sum(CELL.LOG_DROPPED_TOTAL));
   out.add(METRICS.configRefused, {}, sum(CELL.REVISIONS_REFUSED_TOTAL));
   for (const [limit, cell] of LIMIT_CELLS) {
     const n = sum(cell);

@@ -5,6 +5,9 @@
 export const RING_HEADER_BYTES = 4096;
 const WRITTEN = 0;
 const READ = 16;
+/** Lines that the readers dropped, a double. */
+const DROPPED_AT = 128;
+const NEWLINE = 0x0a;
 
 /** Memory to map for a ring of `bytes` (a power of two). */
 export function ringBytes(bytes: number): number {
@@ -24,6 +27,11 @@ class Ring {
     this.data = new Uint8Array(memory, RING_HEADER_BYTES, size);
     this.view = new DataView(memory, RING_HEADER_BYTES, size);
     this.mask = size - 1;
+  }
+
+  /** Bytes it holds at the most. */
+  get size(): number {
+    return this.mask + 1;
   }
 
   /** Bytes written and not yet read. */
@@ -82,23 +90,86 @@ export class RingWriter extends Ring {
   }
 }
 
+/**
+ * The reader's side. Whatever stands in the memory may have been put there by a worker that was made to err: positions are held against
+ * the ring's size, what is read is copied first, and where reading goes on is known here, not there.
+ */
 export class RingReader extends Ring {
-  /** What waits, in place: whole lines, in one piece or two (around the ring's end), up to `max` bytes. */
-  pending(max: number): Uint8Array[] {
-    const at = this.positions[READ] as number;
-    let n = this.waiting;
-    if (n > max) n = this.#lineEnd(at, max);
-    if (n === 0) return [];
-    const from = at & this.mask;
-    const first = Math.min(n, this.mask + 1 - from);
-    const pieces = [this.data.subarray(from, from + first)];
-    if (first < n) pieces.push(this.data.subarray(0, n - first));
-    return pieces;
+  /** Behind what was consumed. In memory it stands for the next reader only. */
+  #at: number;
+  readonly #drops: Float64Array;
+  #dropped: number;
+
+  constructor(memory: ArrayBuffer) {
+    super(memory);
+    this.#drops = new Float64Array(memory, DROPPED_AT, 1);
+    const before = this.#drops[0] as number;
+    this.#dropped = Number.isSafeInteger(before) && before > 0 ? before : 0;
+    this.#at = Atomics.load(this.positions, READ);
   }
 
-  /** `n` bytes of what was pending are done with. */
+  override get waiting(): number {
+    return Math.min((Atomics.load(this.positions, WRITTEN) - this.#at) >>> 0, this.mask + 1);
+  }
+
+  /** Lines that readers of this ring could not use or did not get rid of, over all readers there were. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  drop(lines: number): void {
+    if (lines === 0) return;
+    this.#dropped += lines;
+    this.#drops[0] = this.#dropped;
+  }
+
+  /**
+   * Copies whole lines that wait to the front of `into`, which has room for the longest; returns the bytes copied. They wait until they are
+   * consumed. What cannot be a line (positions further apart than the ring is long, no end of a line where one must be) is dropped.
+   */
+  take(into: Uint8Array): number {
+    const written = Atomics.load(this.positions, WRITTEN);
+    const waiting = (written - this.#at) >>> 0;
+    if (waiting > this.mask + 1) {
+      this.drop(1);
+      this.#moveTo(written);
+      return 0;
+    }
+    const n = Math.min(waiting, into.length);
+    if (n === 0) return 0;
+    const from = this.#at & this.mask;
+    const first = Math.min(n, this.mask + 1 - from);
+    into.set(this.data.subarray(from, from + first));
+    into.set(this.data.subarray(0, n - first), first);
+    const end = into.lastIndexOf(NEWLINE, n - 1) + 1;
+    if (end > 0) return end;
+    this.drop(1);
+    this.consume(n);
+    return 0;
+  }
+
+  /** `n` bytes of what was taken are done with. */
   consume(n: number): void {
-    Atomics.store(this.positions, READ, ((this.positions[READ] as number) + n) | 0);
+    this.#moveTo((this.#at + n) | 0);
+  }
+
+  /** Drops the oldest lines that wait, about `bytes` of them. */
+  discard(bytes: number): void {
+    const n = Math.min(this.waiting, bytes);
+    let lines = 0;
+    let end = 0;
+    for (let i = 0; i < n; i++) {
+      if (this.data[(this.#at + i) & this.mask] !== NEWLINE) continue;
+      lines++;
+      end = i + 1;
+    }
+    this.drop(end === 0 ? 1 : lines);
+    this.consume(end === 0 ? n : end);
+  }
+
+  #moveTo(position: number): void {
+    this.#at = position | 0;
+    Atomics.store(this.positions, READ, this.#at);
   }
 
   /** A copy of the newest whole lines, read or not: about `bytes`, at most half the ring (the worker writes at the other end). */
@@ -114,14 +185,7 @@ export class RingReader extends Ring {
     const over = ((Atomics.load(this.positions, WRITTEN) - end) >>> 0) + n - (this.mask + 1);
     const whole = out.subarray(Math.min(n, Math.max(0, over)));
     const never = whole.lastIndexOf(0);
-    const start = (never === -1 ? whole.indexOf(0x0a) : never) + 1;
+    const start = (never === -1 ? whole.indexOf(NEWLINE) : never) + 1;
     return whole.subarray(start);
-  }
-
-  /** The largest number of bytes up to `max` behind `at` that ends a line. */
-  #lineEnd(at: number, max: number): number {
-    let n = max;
-    while (n > 0 && this.data[(at + n - 1) & this.mask] !== 0x0a) n--;
-    return n;
   }
 }

@@ -36,6 +36,8 @@ export interface ControllerNumbers {
   readonly workers: readonly { readonly state: string }[];
   readonly restarts: ReadonlyMap<string, number>;
   readonly storm: boolean;
+  /** Lines of the access log that left the rings and went nowhere. */
+  readonly logDropped: number;
   readonly startSeconds: number;
   readonly cpuSeconds: number;
   readonly rssBytes: number;
@@ -65,6 +67,7 @@ export class Numbers {
     addRoute(out, NO_ROUTE, noRoute);
     addBackends(out, owners);
     addFixed(out, this.sum);
+    out.add(METRICS.logDropped, {}, this.sum(CELL.LOG_DROPPED_TOTAL) + controller.logDropped);
     this.#addWorkers(out, controller);
     addController(out, controller);
     return out.text();

@@ -27,13 +27,32 @@ export function recent(rings: readonly RingReader[], filter: RequestFilter): Req
     for (const lines of sources)
       if (lines.length > 0 && (newest === null || timeOf(lines) > timeOf(newest))) newest = lines;
     if (newest === null) break;
-    const line = JSON.parse(newest.pop() as string) as RequestLine;
+    const line = parseLine(newest.pop() as string);
+    if (line === null) continue;
     if (filter.route !== undefined && line['route'] !== filter.route) continue;
     if (filter.status !== undefined && !statusMatches(filter.status, Number(line['status']))) continue;
     out.push(line);
   }
   return out;
 }
+
+/** null: no line of the access log. What a worker left in its ring is not believed to be one. */
+export function parseLine(text: string): RequestLine | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null;
+  const line = value as Record<string, unknown>;
+  if (typeof line['time'] !== 'string' || !TIME.test(line['time'])) return null;
+  return Object.values(line).every((v) => typeof v === 'string' || typeof v === 'number')
+    ? (line as RequestLine)
+    : null;
+}
+
+const TIME = /^\d{4}-(0[1-9]|1[0-2])-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
 /** `{"time":"2026-01-02T03:04:05.678Z` of the last line: equal lengths, so text order is time order. */
 function timeOf(lines: readonly string[]): string {
@@ -57,8 +76,9 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 export function combined(line: RequestLine): string {
   const time = String(line['time']);
   const stamp = `${time.slice(8, 10)}/${MONTHS[Number(time.slice(5, 7)) - 1]}/${time.slice(0, 4)}:${time.slice(11, 19)} +0000`;
-  const request = `${text(line['method'])} ${text(line['path'])} ${line['protocol']}`;
-  return `${line['client']} - - [${stamp}] "${request}" ${line['status']} ${line['response_bytes']} "-" "${text(line['user_agent'])}"\n`;
+  const request = `${text(line['method'])} ${text(line['path'])} ${text(line['protocol'])}`;
+  const sizes = `${Number(line['status'])} ${Number(line['response_bytes'])}`;
+  return `${text(line['client'])} - - [${stamp}] "${request}" ${sizes} "-" "${text(line['user_agent'])}"\n`;
 }
 
 function text(value: string | number | undefined): string {

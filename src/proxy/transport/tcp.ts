@@ -21,8 +21,7 @@ export class Tcp implements Transport, ReadySink {
   readonly #wire: Wire;
   readonly #downstream: boolean;
   readonly #out: Output;
-  /** Set before the socket is watched. */
-  user!: TransportUser;
+  user: TransportUser;
 
   /** The wire is closed. */
   #closed = false;
@@ -52,9 +51,10 @@ export class Tcp implements Transport, ReadySink {
   #closing: Closing | null = null;
 
   /** `connecting`: the socket is an outgoing one that does not stand yet. */
-  constructor(shared: Shared, wire: Wire, downstream: boolean, connecting: boolean) {
+  constructor(shared: Shared, wire: Wire, user: TransportUser, downstream: boolean, connecting: boolean) {
     this.#shared = shared;
     this.#wire = wire;
+    this.user = user;
     this.#downstream = downstream;
     this.#connecting = connecting;
     this.#out = new Output(shared, wire, downstream, this);
@@ -76,7 +76,7 @@ export class Tcp implements Transport, ReadySink {
     return this.#reading;
   }
   get #kept(): boolean {
-    return this.#input?.held === true;
+    return this.#input !== null && this.#input.held;
   }
 
   // ---- readiness
@@ -172,7 +172,7 @@ export class Tcp implements Transport, ReadySink {
   #read(): void {
     const shared = this.#shared;
     const input = this.#input;
-    if (this.#keptFresh && input?.held) {
+    if (this.#keptFresh && input !== null && input.held) {
       this.#keptFresh = false;
       this.#present(input.start, input.end);
     }
@@ -249,8 +249,8 @@ export class Tcp implements Transport, ReadySink {
     const input = this.#input;
     if (used === end) {
       this.#keptFresh = false;
-      input?.drop();
-    } else if (input?.held) {
+      if (input !== null) input.drop();
+    } else if (input !== null && input.held) {
       input.start = used;
     } else {
       this.#keep(used, end);
