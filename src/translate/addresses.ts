@@ -8,23 +8,9 @@ import { hash32 } from '../base/hash.ts';
 import type { IpRange } from '../base/ip.ts';
 import { formatIp, parseIp, parseRange } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { TranslatorOptions } from './context.ts';
-import type { Fault } from './listener.ts';
+import type { Fault } from './conditions.ts';
+import type { AddressClaim, Claimant, Pool, TranslatorOptions } from './context.ts';
 import { isAddress, list, shown, text } from './read.ts';
-
-/** What one Gateway asks for. */
-export interface AddressClaim {
-  /** Asked for by value, and to be had. */
-  readonly own: readonly string[];
-  /** It names none, or one without a value: it takes what it is given. */
-  readonly any: boolean;
-  /** What its status says it has; read only where a pool gives addresses. */
-  readonly held: readonly string[];
-  /** A type that we do not know refuses the whole Gateway. */
-  readonly unsupported: string | null;
-  /** A value that cannot be had leaves it unprogrammed. */
-  readonly unusable: string | null;
-}
 
 /** What one Gateway gets. */
 export interface Addresses {
@@ -66,12 +52,6 @@ function heldAddresses(object: KubeObject): string[] {
   return list(fields(object.status)['addresses']).flatMap((item) => text(fields(item)['value']) ?? []);
 }
 
-interface Claimant {
-  /** `namespace/name`. */
-  readonly name: string;
-  readonly addresses: AddressClaim;
-}
-
 /** Addresses for all Gateways, given oldest first: a younger one never takes an older one's. */
 export function assignAddresses(claimants: readonly Claimant[], options: TranslatorOptions): Map<string, Addresses> {
   const given = options.addressPool?.assign(claimants.filter(({ addresses }) => addresses.any));
@@ -104,7 +84,7 @@ function union(a: readonly string[], b: readonly string[]): readonly string[] {
  * Addresses of which each Gateway gets one of its own. A Gateway keeps what its status says it has; otherwise its name
  * chooses, so that the same one comes out after a restart and on every replica.
  */
-export class AddressPool {
+export class AddressPool implements Pool {
   readonly #ranges: readonly { readonly range: IpRange; readonly skip: bigint; readonly size: number }[];
   readonly #size: number;
 

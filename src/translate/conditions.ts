@@ -102,6 +102,8 @@ const TABLE = {
   listenerInvalid: ['Programmed', 'False', 'Invalid', ''],
   listenerHostnameUnprogrammed: ['Programmed', 'False', 'HostnameConflict', ''],
   listenerProtocolUnprogrammed: ['Programmed', 'False', 'ProtocolConflict', ''],
+  listenerPortUnprogrammed: ['Programmed', 'False', 'PortUnavailable', ''],
+  listenerAddress: ['Programmed', 'False', 'AddressNotUsable', ''],
   listenerResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
   listenerRouteKinds: ['ResolvedRefs', 'False', 'InvalidRouteKinds', ''],
   listenerCertificate: ['ResolvedRefs', 'False', 'InvalidCertificateRef', ''],
@@ -125,6 +127,12 @@ const TABLE = {
 } as const satisfies Record<string, Row>;
 
 export type ConditionName = keyof typeof TABLE;
+
+/** A condition that is False (or a conflict that is True), and why. */
+export interface Fault {
+  readonly name: ConditionName;
+  readonly message: string;
+}
 
 /** Longest message the API takes. */
 const MESSAGE_LENGTH = 32_768;

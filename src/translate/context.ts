@@ -1,11 +1,36 @@
 // What every translated kind shares: the options, the API groups, how an object's age orders it.
 
 import type { KubeObject } from '../api/object.ts';
-import type { AddressPool } from './addresses.ts';
 import { compare } from './dependencies.ts';
 
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 export const RAUTA_GROUP = 'rauta.io';
+
+/** What one Gateway asks for. */
+export interface AddressClaim {
+  /** Asked for by value, and to be had. */
+  readonly own: readonly string[];
+  /** It names none, or one without a value: it takes what it is given. */
+  readonly any: boolean;
+  /** What its status says it has; read only where a pool gives addresses. */
+  readonly held: readonly string[];
+  /** A type that we do not know refuses the whole Gateway. */
+  readonly unsupported: string | null;
+  /** A value that cannot be had leaves it unprogrammed. */
+  readonly unusable: string | null;
+}
+
+export interface Claimant {
+  /** `namespace/name`. */
+  readonly name: string;
+  readonly addresses: AddressClaim;
+}
+
+/** Addresses of which each Gateway gets one of its own. */
+export interface Pool {
+  /** By name; who gets none is not in the result. */
+  assign(claimants: readonly Claimant[]): ReadonlyMap<string, string>;
+}
 
 export interface TranslatorOptions {
   /** GatewayClasses whose spec.controllerName is this are ours: rauta.io/gateway-controller. */
@@ -20,7 +45,7 @@ export interface TranslatorOptions {
   /** What status.addresses says for those Gateways; default: defaultAddresses. */
   readonly statusAddresses?: readonly string[];
   /** Gives each of those Gateways an address of its own instead. */
-  readonly addressPool?: AddressPool;
+  readonly addressPool?: Pool;
   /** Ports in listeners -> ports really bound, for those who may not bind low ones. */
   readonly portMap: ReadonlyMap<number, number>;
   /** Whether an address that a Gateway asks for can be bound here; default: any IP literal can. */

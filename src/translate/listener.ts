@@ -3,19 +3,14 @@
 
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
-import type { ConditionName, RouteGroupKind } from './conditions.ts';
+import type { Fault, RouteGroupKind } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
+import { protocolOf } from './protocols.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { certificateFault } from './secret.ts';
-
-/** A condition that is False (or a conflict that is True), and why. */
-export interface Fault {
-  readonly name: ConditionName;
-  readonly message: string;
-}
 
 export interface Conflict {
   readonly type: 'hostname' | 'protocol';
@@ -48,9 +43,6 @@ export interface NamespacePolicy {
   readonly selector: unknown;
 }
 
-/** Route kinds each served protocol can carry; a protocol that is not here is not served. */
-const ROUTE_KINDS: Readonly<Record<string, readonly string[]>> = { HTTP: ['HTTPRoute'] };
-
 export function draftListener(
   reader: Reader,
   gatewayNamespace: string,
@@ -66,7 +58,7 @@ export function draftListener(
   const number = port(spec['port']);
   const hostname = (anyText(spec['hostname']) ?? '').toLowerCase();
   const allowed = fields(spec['allowedRoutes']);
-  const served = ROUTE_KINDS[protocol] !== undefined;
+  const served = routeKindsOf(protocol).length > 0;
   const { kinds, refused } = routeKinds(protocol, allowed['kinds']);
 
   let fault: Fault | null = null;
@@ -108,7 +100,7 @@ export function draftListener(
 
 /** Kinds that are both asked for and possible on the protocol, in the order asked for; and the rest, as shown. */
 function routeKinds(protocol: string, asked: unknown): { kinds: RouteGroupKind[]; refused: string[] } {
-  const possible = ROUTE_KINDS[protocol] ?? [];
+  const possible = routeKindsOf(protocol);
   const wanted = list(asked).map(fields);
   if (wanted.length === 0) return { kinds: possible.map((kind) => ({ group: GATEWAY_GROUP, kind })), refused: [] };
   const kinds: RouteGroupKind[] = [];
@@ -142,12 +134,12 @@ function namespacePolicy(value: unknown, field: string, problems: Problems): Nam
  */
 export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict | null)[] {
   return listeners.map((listener, index) => {
-    const family = FAMILY[listener.protocol];
-    if (family === undefined || listener.boundPort === 0) return null;
+    const family = hostFamily(listener);
+    if (family === null || listener.boundPort === 0) return null;
     const others = listeners.filter(
-      (other, i) => i !== index && other.boundPort === listener.boundPort && FAMILY[other.protocol] !== undefined,
+      (other, i) => i !== index && other.boundPort === listener.boundPort && hostFamily(other) !== null,
     );
-    const mixed = others.find((other) => FAMILY[other.protocol] !== family);
+    const mixed = others.find((other) => hostFamily(other) !== family);
     if (mixed !== undefined) {
       const message = `Listener ${mixed.name} wants protocol ${mixed.protocol} on the same port ${listener.boundPort}.`;
       return { type: 'protocol', message };
@@ -159,5 +151,12 @@ export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict 
   });
 }
 
-/** What can share a TCP port: cleartext with cleartext, TLS with TLS. */
-const FAMILY: Readonly<Record<string, 'cleartext' | 'tls'>> = { HTTP: 'cleartext', HTTPS: 'tls', TLS: 'tls' };
+/** "If an implementation does not support TCP protocol listeners, then the previous rule does not apply." */
+function hostFamily({ protocol }: ListenerDraft): string | null {
+  const known = protocolOf(protocol);
+  return known?.byHostname === true ? known.family : null;
+}
+
+function routeKindsOf(protocol: string): readonly string[] {
+  return protocolOf(protocol)?.routeKinds ?? [];
+}

@@ -1,10 +1,10 @@
 // Puts the listeners of all Gateways on sockets. Gateways share a socket when they share an address and a port, and
-// merge by hostname; for an equal hostname the older Gateway wins and the younger's listener is Conflicted, so that
-// nobody can take away what already serves.
+// merge by hostname; what a younger Gateway's listener wants and an older one has makes the younger's Conflicted, so
+// that nobody can take away what already serves (docs/reference/gateway-api.md says how that stands to the API's text).
 
 import type { ObjectKey } from '../api/object.ts';
 import type { GatewayEntry, Key, SocketEntry, SocketHost } from '../ir/ir.ts';
-import { gatewayKey, socketKey } from '../ir/keys.ts';
+import { socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -13,6 +13,7 @@ import { compare } from './dependencies.ts';
 import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
 import { isPlaceable } from './gateway.ts';
 import type { Conflict, ListenerDraft } from './listener.ts';
+import { protocolOf, servedProtocol } from './protocols.ts';
 
 export interface Plan {
   readonly gateways: ReadonlyMap<ObjectKey, GatewayPlan>;
@@ -20,15 +21,18 @@ export interface Plan {
   readonly entries: ReadonlyMap<Key, SocketEntry | GatewayEntry>;
 }
 
+/** A port of an address, and who has it. */
 interface Socket {
   readonly address: string;
   readonly port: number;
+  readonly family: string;
+  /** By hostname; of protocols without, there is one. */
   readonly hosts: Map<string, Held>;
 }
 
 interface Held {
   readonly gateway: GatewayDraft;
-  readonly host: SocketHost;
+  readonly listener: ListenerDraft;
 }
 
 const NO_ADDRESSES: Addresses = { bound: [], status: [], fault: null };
@@ -40,64 +44,81 @@ export function planSockets(drafts: Iterable<GatewayDraft>, options: TranslatorO
     sorted.filter((draft) => draft.refused === null),
     options,
   );
-  const sockets = new Map<Key, Socket>();
+  /** By transport, address and port. */
+  const sockets = new Map<string, Socket>();
   const gateways = new Map<ObjectKey, GatewayPlan>();
   for (const draft of sorted) {
     const addresses = assigned.get(draft.name) ?? NO_ADDRESSES;
     const placements = draft.listeners.map((listener, index) =>
-      isPlaceable(draft, index) ? place(sockets, draft, addresses, listener) : NOWHERE,
+      isPlaceable(draft, index) ? place(sockets, { gateway: draft, listener }, addresses.bound) : NOWHERE,
     );
     gateways.set(draft.key, { addresses, placements });
   }
-  return { gateways, entries: entriesOf(sockets) };
-}
-
-function entriesOf(sockets: ReadonlyMap<Key, Socket>): Map<Key, SocketEntry | GatewayEntry> {
-  const entries = new Map<Key, SocketEntry | GatewayEntry>();
-  for (const [key, { address, port, hosts }] of sockets) {
-    const held = [...hosts.values()];
-    for (const { gateway, host } of held) {
-      entries.set(host.gateway, { kind: 'gateway', key: host.gateway, name: gateway.name });
-    }
-    const sorted = held.map(({ host }) => host).sort((a, b) => compare(a.hostname, b.hostname));
-    entries.set(key, { kind: 'socket', key, address, port, transport: 'tcp', hosts: sorted });
-  }
-  return entries;
+  return { gateways, entries: entriesOf(sockets.values()) };
 }
 
 /** On every address of the Gateway or on none: a listener is available on all assigned addresses. */
-function place(
-  sockets: Map<Key, Socket>,
-  draft: GatewayDraft,
-  addresses: Addresses,
-  listener: ListenerDraft,
-): Placement {
-  const wanted = addresses.bound.map((address) => ({ address, key: socketKey(address, listener.boundPort, 'tcp') }));
-  for (const { key } of wanted) {
-    const holder = sockets.get(key)?.hosts.get(listener.hostname);
-    if (holder !== undefined) return { sockets: [], conflict: conflictWith(holder, listener) };
+function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly string[]): Placement {
+  const { boundPort: port, protocol: name, hostname } = wish.listener;
+  const protocol = protocolOf(name);
+  if (protocol === undefined) return NOWHERE;
+  const host = protocol.byHostname ? hostname : '*';
+  const nameOf = (address: string): string => `${protocol.transport} ${address} ${port}`;
+  for (const address of addresses) {
+    const socket = sockets.get(nameOf(address));
+    const conflict = socket === undefined ? null : conflictOn(socket, protocol.family, host, wish.listener);
+    if (conflict !== null) return { sockets: [], conflict };
   }
-  const host: SocketHost = {
-    hostname: listener.hostname,
-    gateway: gatewayKey(draft.namespace, draft.key.slice(draft.key.lastIndexOf('/') + 1)),
-    listener: listener.name,
-    port: listener.port,
-    protocol: 'HTTP',
-  };
-  for (const { address, key } of wanted) {
-    let socket = sockets.get(key);
+  for (const address of addresses) {
+    let socket = sockets.get(nameOf(address));
     if (socket === undefined) {
-      socket = { address, port: listener.boundPort, hosts: new Map() };
-      sockets.set(key, socket);
+      socket = { address, port, family: protocol.family, hosts: new Map() };
+      sockets.set(nameOf(address), socket);
     }
-    socket.hosts.set(listener.hostname, { gateway: draft, host });
+    socket.hosts.set(host, wish);
   }
-  return { sockets: wanted.map(({ key }) => key), conflict: null };
+  const served = servedProtocol(name);
+  if (served === null) return NOWHERE;
+  return { sockets: addresses.map((address) => socketKey(address, port, served.transport)), conflict: null };
 }
 
-function conflictWith(holder: Held, listener: ListenerDraft): Conflict {
-  const what = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
-  const who = `Gateway ${holder.gateway.name}, which comes first,`;
-  const message = `${who} has ${what} on port ${listener.boundPort} (listener ${holder.host.listener}).`;
-  return { type: 'hostname', message };
+function conflictOn(socket: Socket, family: string, host: string, listener: ListenerDraft): Conflict | null {
+  const before = (holder: Held, what: string): string =>
+    `Gateway ${holder.gateway.name}, which comes first, has ${what} on port ${listener.boundPort} (listener ${holder.listener.name}).`;
+  if (socket.family !== family) {
+    const holder = socket.hosts.values().next().value as Held;
+    return { type: 'protocol', message: before(holder, `protocol ${holder.listener.protocol}`) };
+  }
+  const holder = socket.hosts.get(host);
+  if (holder === undefined) return null;
+  if (protocolOf(listener.protocol)?.byHostname !== true) {
+    return { type: 'protocol', message: before(holder, `protocol ${holder.listener.protocol}`) };
+  }
+  return { type: 'hostname', message: before(holder, host === '*' ? 'every hostname' : `hostname ${host}`) };
+}
+
+function entriesOf(sockets: Iterable<Socket>): Map<Key, SocketEntry | GatewayEntry> {
+  const entries = new Map<Key, SocketEntry | GatewayEntry>();
+  for (const { address, port, hosts: held } of sockets) {
+    const hosts: SocketHost[] = [];
+    let transport: SocketEntry['transport'] | null = null;
+    for (const { gateway, listener } of held.values()) {
+      const served = servedProtocol(listener.protocol);
+      if (served === null) continue;
+      transport = served.transport;
+      entries.set(gateway.entry.key, gateway.entry);
+      hosts.push({
+        hostname: listener.hostname,
+        gateway: gateway.entry.key,
+        listener: listener.name,
+        port: listener.port,
+        protocol: served.protocol,
+      });
+    }
+    if (transport === null) continue;
+    hosts.sort((a, b) => compare(a.hostname, b.hostname));
+    const key = socketKey(address, port, transport);
+    entries.set(key, { kind: 'socket', key, address, port, transport, hosts });
+  }
+  return entries;
 }

@@ -9,7 +9,7 @@ import { Store } from '../store/store.ts';
 import type { World } from '../store/world.ts';
 import type { GatewayStatus } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
-import type { Update } from './translator.ts';
+import type { Update } from './output.ts';
 import { Translator } from './translator.ts';
 
 const OPTIONS: TranslatorOptions = {

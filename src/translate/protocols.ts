@@ -1,0 +1,33 @@
+// What each protocol of a listener is to the plan of sockets: one table for all that ask.
+
+import type { SocketEntry, SocketHost } from '../ir/ir.ts';
+
+interface Protocol {
+  readonly transport: 'tcp' | 'udp';
+  /** Only listeners of one family can share a port of one transport. */
+  readonly family: 'cleartext' | 'tls' | 'tcp' | 'udp';
+  /** Listeners on one port are told apart by hostname; of other protocols a port has one. */
+  readonly byHostname: boolean;
+  /** Kinds of routes that it carries here; none: it is not served. */
+  readonly routeKinds: readonly string[];
+}
+
+const PROTOCOLS: Readonly<Record<string, Protocol>> = {
+  HTTP: { transport: 'tcp', family: 'cleartext', byHostname: true, routeKinds: ['HTTPRoute'] },
+  HTTPS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: [] },
+  TLS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: [] },
+  TCP: { transport: 'tcp', family: 'tcp', byHostname: false, routeKinds: [] },
+  UDP: { transport: 'udp', family: 'udp', byHostname: false, routeKinds: [] },
+};
+
+/** Undefined for a protocol that nobody knows. */
+export function protocolOf(name: string): Protocol | undefined {
+  return Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;
+}
+
+/** A protocol and transport as entries have them, or null for those that are not served (yet). */
+export function servedProtocol(
+  name: string,
+): { readonly protocol: SocketHost['protocol']; readonly transport: SocketEntry['transport'] } | null {
+  return name === 'HTTP' ? { protocol: 'HTTP', transport: 'tcp' } : null;
+}

@@ -1,0 +1,113 @@
+// Who gets a port of an address when several want it: at the plan, for every protocol, served here or not.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TranslatorOptions } from './context.ts';
+import type { GatewayDraft } from './gateway.ts';
+import type { ListenerDraft } from './listener.ts';
+import { planSockets } from './sockets.ts';
+
+const OPTIONS: TranslatorOptions = {
+  controllerName: 'rauta.io/gateway-controller',
+  implicitClass: 'rauta',
+  defaultAddresses: ['0.0.0.0'],
+  portMap: new Map(),
+};
+
+type Wish = readonly [protocol: string, port: number, hostname?: string];
+
+function draft(name: string, created: number, own: readonly string[], ...wishes: readonly Wish[]): GatewayDraft {
+  const listeners = wishes.map(
+    ([protocol, port, hostname = '*'], i): ListenerDraft => ({
+      name: `l${i}`,
+      field: `spec.listeners[${i}]`,
+      port,
+      boundPort: port,
+      protocol,
+      hostname,
+      kinds: [{ group: 'any', kind: 'AnyRoute' }],
+      namespaces: { from: 'Same', selector: null },
+      fault: null,
+      refs: null,
+    }),
+  );
+  return {
+    key: `Gateway/default/${name}`,
+    name: `default/${name}`,
+    namespace: 'default',
+    created,
+    generation: 1,
+    entry: { kind: 'gateway', key: `gateway/default/${name}`, name: `default/${name}` },
+    refused: null,
+    addresses: { own, any: own.length === 0, held: [], unsupported: null, unusable: null },
+    listeners,
+    conflicts: listeners.map(() => null),
+  };
+}
+
+/** Conflicts by Gateway and listener: their type, and who is named; null for none. */
+function conflicts(...drafts: readonly GatewayDraft[]): Record<string, (string | null)[]> {
+  const found: Record<string, (string | null)[]> = {};
+  for (const order of [drafts, [...drafts].reverse()]) {
+    for (const [key, { placements }] of planSockets(order, OPTIONS).gateways) {
+      const said = placements.map(({ conflict }) =>
+        conflict === null ? null : `${conflict.type} ${/Gateway default\/(\w+)/.exec(conflict.message)?.[1]}`,
+      );
+      const name = key.replace('Gateway/default/', '');
+      if (found[name] !== undefined)
+        assert.deepEqual(said, found[name], 'the order in which they are given is nothing');
+      found[name] = said;
+    }
+  }
+  return found;
+}
+
+test('protocols that cannot share a port: the older Gateway has it, whichever protocol that is', () => {
+  for (const [mine, other] of [
+    ['HTTP', 'HTTPS'],
+    ['HTTP', 'TLS'],
+    ['HTTP', 'TCP'],
+    ['TLS', 'TCP'],
+  ] as const) {
+    for (const [first, second] of [
+      [mine, other],
+      [other, mine],
+    ] as const) {
+      const old = draft('old', 1, [], [first, 80, 'a.example']);
+      const young = draft('young', 2, [], [second, 80, 'b.example'], [second, 81]);
+      assert.deepEqual(conflicts(young, old), { old: [null], young: ['protocol old', null] }, `${first} ${second}`);
+    }
+  }
+});
+
+test('protocols that can share a port are told apart by hostname', () => {
+  const old = draft('old', 1, [], ['HTTPS', 443, 'a.example']);
+  const young = draft('young', 2, [], ['TLS', 443, 'b.example'], ['TLS', 443, 'a.example']);
+  assert.deepEqual(conflicts(old, young), { old: [null], young: [null, 'hostname old'] });
+});
+
+test('of a protocol without hostnames a port has one', () => {
+  const old = draft('old', 1, [], ['TCP', 9000], ['UDP', 9000]);
+  const young = draft('young', 2, [], ['TCP', 9000], ['UDP', 9001]);
+  assert.deepEqual(conflicts(old, young), { old: [null, null], young: ['protocol old', null] });
+});
+
+test('UDP and TCP of one number are two sockets', () => {
+  const old = draft('old', 1, [], ['HTTP', 443]);
+  const young = draft('young', 2, [], ['UDP', 443]);
+  assert.deepEqual(conflicts(old, young), { old: [null], young: [null] });
+});
+
+test('another address is another socket; a conflict on one address keeps the listener off all', () => {
+  const old = draft('old', 1, ['192.0.2.1'], ['HTTP', 80]);
+  const apart = draft('apart', 2, ['192.0.2.2'], ['HTTPS', 80]);
+  const both = draft('both', 3, ['192.0.2.1', '192.0.2.3'], ['HTTPS', 80]);
+  assert.deepEqual(conflicts(old, apart, both), { old: [null], apart: [null], both: ['protocol old'] });
+  const last = draft('last', 4, ['192.0.2.3'], ['HTTP', 80]);
+  assert.deepEqual(conflicts(old, both, last)['last'], [null]);
+});
+
+test('entries are of what is served, and of Gateways that have some of it', () => {
+  const plan = planSockets([draft('a', 1, [], ['HTTP', 80], ['HTTPS', 443]), draft('b', 2, [], ['HTTP', 80])], OPTIONS);
+  assert.deepEqual([...plan.entries.keys()].sort(), ['gateway/default/a', 'socket/0.0.0.0/80/tcp']);
+});

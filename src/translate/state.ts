@@ -1,0 +1,74 @@
+// What the translator remembers between updates, besides what it has handed out (output.ts): what each unit read, the
+// drafts and the plan, and who uses what.
+
+import type { ObjectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
+import type { ClusterEntry, Key } from '../ir/ir.ts';
+import type { World } from '../store/world.ts';
+import type { TranslatorOptions } from './context.ts';
+import type { Fact, Unit } from './dependencies.ts';
+import { Dependencies, Reader } from './dependencies.ts';
+import type { GatewayDraft, GatewayPlan, GatewayView } from './gateway.ts';
+import type { SocketFaults } from './gateway-status.ts';
+import { Output } from './output.ts';
+import type { RouteResult } from './route.ts';
+import type { Plan } from './sockets.ts';
+
+export interface GatewayState {
+  readonly draft: GatewayDraft;
+  /** Of the draft by itself. */
+  readonly problems: readonly Problem[];
+  view: GatewayView | null;
+  plan: GatewayPlan;
+  /** Accepted routes by listener name. */
+  readonly attached: Map<string, number>;
+}
+
+/** The fact that stands for a Gateway's view: it changes when the view does. */
+export function viewFact(gateway: ObjectKey): Fact {
+  return `view of ${gateway}`;
+}
+
+export class State {
+  readonly options: TranslatorOptions;
+  readonly out = new Output();
+  readonly gateways = new Map<ObjectKey, GatewayState>();
+  readonly routes = new Map<ObjectKey, RouteResult>();
+  /** How many routes send to each; equal keys are equal entries. */
+  readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();
+  /** Clusters that are made of each key of endpoints. */
+  readonly endpointsUsers = new Map<Key, number>();
+  readonly endpointsProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
+  plan: Plan = { gateways: new Map(), entries: new Map() };
+  socketFaults: SocketFaults = new Map();
+  readonly #dependencies = new Dependencies();
+  readonly #mark: (unit: Unit) => void;
+
+  /** `mark`: the unit is to be computed in this update. */
+  constructor(options: TranslatorOptions, mark: (unit: Unit) => void) {
+    this.options = options;
+    this.#mark = mark;
+  }
+
+  mark(unit: Unit): void {
+    this.#mark(unit);
+  }
+
+  /** Marks all units that read `fact`. */
+  changed(fact: Fact): void {
+    for (const unit of this.#dependencies.readersOf(fact)) this.#mark(unit);
+  }
+
+  /** Computes something of `unit`; it depends on what is read for it from now on. */
+  read<T>(world: World, unit: Unit, compute: (reader: Reader) => T): T {
+    const reader = new Reader(world);
+    const result = compute(reader);
+    this.#dependencies.set(unit, reader.facts);
+    return result;
+  }
+
+  /** `unit` is no more, and depends on nothing. */
+  forget(unit: Unit): void {
+    this.#dependencies.forget(unit);
+  }
+}

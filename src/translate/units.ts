@@ -1,0 +1,245 @@
+// The units of translation: what can be computed by itself, in which order, and how. A new kind of object is a line here.
+
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
+import { equal } from '../base/equal.ts';
+import type { Key } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
+import type { World } from '../store/world.ts';
+import type { ViewOf } from './attachment.ts';
+import { translateEndpoints } from './backend.ts';
+import type { TranslatorOptions } from './context.ts';
+import type { Reader, Unit } from './dependencies.ts';
+import { compare } from './dependencies.ts';
+import type { GatewayDraft, GatewayPlan } from './gateway.ts';
+import { draftGateway, viewOf } from './gateway.ts';
+import { translateClass } from './gateway-class.ts';
+import { gatewayStatus, placeProblems } from './gateway-status.ts';
+import { HTTP_ROUTE } from './http-route.ts';
+import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
+import { planSockets } from './sockets.ts';
+import { type State, viewFact } from './state.ts';
+
+export interface UnitKind {
+  /** First part of its units' keys; of those that stand for an object, its kind. */
+  readonly kind: string;
+  /** Units of an earlier phase are computed first; a unit may mark units of later phases only. */
+  readonly phase: number;
+  readonly update: (state: State, world: World, unit: Unit) => void;
+  /** What a fault of ours is told of; default: the unit is an object's key. */
+  readonly objectOf?: (unit: Unit) => ObjectKey;
+}
+
+const PHASE = { CLASS: 0, GATEWAY: 1, SOCKETS: 2, ROUTE: 3, CLUSTER: 4, ENDPOINTS: 5, GATEWAY_STATUS: 6 } as const;
+
+/** There is one plan, of all Gateways' listeners. */
+const SOCKETS: Unit = 'sockets/';
+
+export const UNITS: readonly UnitKind[] = [
+  { kind: 'GatewayClass', phase: PHASE.CLASS, update: updateClass },
+  { kind: 'Gateway', phase: PHASE.GATEWAY, update: updateGateway },
+  { kind: 'sockets', phase: PHASE.SOCKETS, update: updateSockets },
+  routes('HTTPRoute', HTTP_ROUTE),
+  { kind: 'cluster', phase: PHASE.CLUSTER, update: updateCluster, objectOf: backendOf },
+  { kind: 'endpoints', phase: PHASE.ENDPOINTS, update: updateEndpoints, objectOf: backendOf },
+  { kind: 'gatewayStatus', phase: PHASE.GATEWAY_STATUS, update: updateGatewayStatus, objectOf: gatewayOf },
+];
+
+/** The status of a Gateway is a unit of its own: it follows from routes and sockets as well. */
+export function statusUnit(gateway: ObjectKey): Unit {
+  return `gatewayStatus/${gateway}`;
+}
+
+function gatewayOf(unit: Unit): ObjectKey {
+  return unit.slice('gatewayStatus/'.length);
+}
+
+/** What the cluster or the endpoints under `key` are of. */
+function backendOf(key: Key): ObjectKey {
+  const parsed = parseKey(key);
+  if (parsed.kind !== 'endpoints' && parsed.kind !== 'cluster') return key;
+  return objectKey(parsed.objectKind, parsed.namespace, parsed.name);
+}
+
+export function objectOf(world: World, key: ObjectKey): KubeObject | undefined {
+  const [kind, namespace, ...name] = key.split('/');
+  return world.get(kind as string, namespace, name.join('/'));
+}
+
+function updateClass(state: State, world: World, key: ObjectKey): void {
+  const object = objectOf(world, key);
+  if (object === undefined) {
+    state.forget(key);
+    state.out.status(key, null);
+    state.out.diagnose(key, []);
+    return;
+  }
+  const { status, problems } = state.read(world, key, (reader) => translateClass(reader, object, state.options));
+  state.out.status(key, status);
+  state.out.diagnose(key, problems.found);
+}
+
+const UNPLANNED: GatewayPlan = { addresses: { bound: [], status: [], fault: null }, placements: [] };
+
+function updateGateway(state: State, world: World, key: ObjectKey): void {
+  const object = objectOf(world, key);
+  const before = state.gateways.get(key);
+  let draft: GatewayDraft | null = null;
+  let problems: readonly Problem[] = [];
+  if (object === undefined) state.forget(key);
+  else {
+    const result = state.read(world, key, (reader) => draftGateway(reader, object, state.options));
+    problems = result.problems.found;
+    draft = result.draft;
+  }
+  if (draft === null) {
+    state.out.diagnose(key, problems);
+    if (before === undefined) return;
+    state.gateways.delete(key);
+    state.out.status(key, null);
+    state.changed(viewFact(key));
+    state.mark(SOCKETS);
+    return;
+  }
+  if (before !== undefined && equal(before.draft, draft) && equal(before.problems, problems)) return;
+  state.gateways.set(key, {
+    draft,
+    problems,
+    view: before?.view ?? null,
+    plan: before?.plan ?? UNPLANNED,
+    attached: before?.attached ?? new Map(),
+  });
+  state.mark(SOCKETS);
+  state.mark(statusUnit(key));
+}
+
+/** Plans the sockets anew and passes on what came out differently. */
+function updateSockets(state: State): void {
+  const drafts = [...state.gateways.values()].map(({ draft }) => draft);
+  const plan = planSockets(drafts, state.options);
+  state.out.replace([...state.plan.entries.values()], [...plan.entries.values()]);
+  state.plan = plan;
+  for (const [key, gateway] of state.gateways) {
+    const mine = plan.gateways.get(key) ?? UNPLANNED;
+    if (!equal(mine, gateway.plan)) {
+      gateway.plan = mine;
+      state.mark(statusUnit(key));
+    }
+    const view = viewOf(gateway.draft, mine);
+    if (equal(view, gateway.view)) continue;
+    gateway.view = view;
+    state.changed(viewFact(key));
+  }
+  state.out.diagnose(SOCKETS, []);
+}
+
+/** Units of a kind of route: HTTPRoute, and whatever else becomes rules with a status. */
+function routes(kind: string, what: RouteKind): UnitKind {
+  const translate = (reader: Reader, view: ViewOf, object: KubeObject, options: TranslatorOptions): RouteResult =>
+    translateRoute(what, reader, view, object, options);
+  return {
+    kind,
+    phase: PHASE.ROUTE,
+    update: (state, world, key) => {
+      const object = objectOf(world, key);
+      const before = state.routes.get(key);
+      let after: RouteResult | undefined;
+      if (object === undefined) {
+        state.forget(key);
+        state.routes.delete(key);
+      } else {
+        const view: ViewOf = (reader, gateway) => {
+          reader.note(viewFact(gateway));
+          return state.gateways.get(gateway)?.view ?? undefined;
+        };
+        after = state.read(world, key, (reader) => translate(reader, view, object, state.options));
+        state.routes.set(key, after);
+      }
+      state.out.replace(before?.entries ?? [], after?.entries ?? []);
+      for (const { gateway, listener } of before?.attached ?? []) attach(state, gateway, listener, -1);
+      for (const { gateway, listener } of after?.attached ?? []) attach(state, gateway, listener, 1);
+      for (const cluster of after?.clusters ?? []) {
+        const users = state.clusters.get(cluster.key)?.users ?? 0;
+        state.clusters.set(cluster.key, { entry: cluster, users: users + 1 });
+        state.mark(cluster.key);
+      }
+      for (const { key: cluster } of before?.clusters ?? []) leave(state, cluster);
+      state.out.status(key, after?.status ?? null);
+      state.out.diagnose(key, after?.problems.found ?? []);
+    },
+  };
+}
+
+function attach(state: State, gateway: ObjectKey, listener: string, by: number): void {
+  const attached = state.gateways.get(gateway)?.attached;
+  // A Gateway that went took its counts along.
+  if (attached === undefined) return;
+  const count = (attached.get(listener) ?? 0) + by;
+  if (count > 0) attached.set(listener, count);
+  else attached.delete(listener);
+  state.mark(statusUnit(gateway));
+}
+
+function leave(state: State, cluster: Key): void {
+  const before = state.clusters.get(cluster);
+  if (before === undefined) return;
+  if (before.users > 1) state.clusters.set(cluster, { entry: before.entry, users: before.users - 1 });
+  else state.clusters.delete(cluster);
+  state.mark(cluster);
+}
+
+function updateCluster(state: State, _world: World, key: Key): void {
+  const before = state.out.entries.get(key);
+  const was = before?.kind === 'cluster' ? before.endpoints : null;
+  const after = state.clusters.get(key)?.entry;
+  if (was !== (after?.endpoints ?? null)) {
+    if (was !== null) useEndpoints(state, was, -1);
+    if (after !== undefined) useEndpoints(state, after.endpoints, 1);
+  }
+  if (after === undefined) state.out.remove(key);
+  else state.out.upsert(after);
+}
+
+function useEndpoints(state: State, key: Key, by: number): void {
+  const users = (state.endpointsUsers.get(key) ?? 0) + by;
+  if (users > 0) state.endpointsUsers.set(key, users);
+  else state.endpointsUsers.delete(key);
+  state.mark(key);
+}
+
+function updateEndpoints(state: State, world: World, key: Key): void {
+  const used = state.endpointsUsers.has(key);
+  const result = used ? state.read(world, key, (reader) => translateEndpoints(reader, key)) : null;
+  if (result === null) {
+    state.forget(key);
+    state.out.remove(key);
+    tellOfEndpoints(state, key, []);
+    return;
+  }
+  state.out.upsert(result.entry);
+  tellOfEndpoints(state, key, result.problems.found);
+}
+
+/** Several may be of one object (the ports of a Service): what is wrong with it is said once. */
+function tellOfEndpoints(state: State, key: Key, problems: readonly Problem[]): void {
+  const object = backendOf(key);
+  const byKey = state.endpointsProblems.get(object) ?? new Map<Key, readonly Problem[]>();
+  if (problems.length > 0) byKey.set(key, problems);
+  else byKey.delete(key);
+  if (byKey.size > 0) state.endpointsProblems.set(object, byKey);
+  else state.endpointsProblems.delete(object);
+  const sorted = [...byKey].sort(([a], [b]) => compare(a, b)).flatMap(([, found]) => found);
+  state.out.diagnose(
+    object,
+    sorted.filter((problem, i) => !sorted.slice(0, i).some((earlier) => equal(earlier, problem))),
+  );
+}
+
+function updateGatewayStatus(state: State, _world: World, unit: Unit): void {
+  const key = gatewayOf(unit);
+  const gateway = state.gateways.get(key);
+  if (gateway === undefined) return;
+  const { draft, plan, attached, problems } = gateway;
+  state.out.status(key, gatewayStatus(draft, plan, attached, state.socketFaults));
+  state.out.diagnose(key, [...problems, ...placeProblems(draft, plan, state.socketFaults)]);
+}
