@@ -34,7 +34,7 @@ function flags(): string {
 function metrics(): string {
   return page(
     'Metrics',
-    'Prometheus text format at `/metrics`. Counters never go backwards, not over restarts of workers or of the controller. Past `--metrics-max-routes` and `--metrics-max-backends` the rest is summed as `other`; what appeared first keeps its label. `route="none"` are requests that no route took.',
+    'Prometheus text format at `/metrics`. Counters never go backwards, not over restarts of workers or of the controller. Past `--metrics-max-routes` and `--metrics-max-backends` the rest is summed as `other`; what appeared first keeps its label. `route="none"` are requests that no route took; it and `other` have no `kind`.',
     ['name', 'type', 'labels', 'meaning'],
     Object.values(METRICS).map((m) => [`\`${m.name}\``, m.type, m.labels.map((l) => `\`${l}\``).join(' '), m.help]),
   );

@@ -12,7 +12,7 @@ import type { BackendNumbers, Numbers, Owners } from '../telemetry/numbers.ts';
 export function ownersOf(book: CellBook, backends: Iterable<Backend>): Owners {
   const routes = [...book.owners('route')].filter((o) => o.exposed).map((o) => o.owner);
   return {
-    routes: routes.sort().map((owner) => ({ route: routeOfOwner(owner), counts: book.counts('route', owner) })),
+    routes: routes.sort().map((owner) => ({ ...routeOfOwner(owner), counts: book.counts('route', owner) })),
     backends: backendsOf(book, backends),
     otherRoutes: book.other('route'),
     otherEndpoints: book.other('endpoint'),

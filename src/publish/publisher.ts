@@ -261,10 +261,11 @@ function cellsOfRule(entry: RuleEntry): Key {
   return routeCellsKey(entry.routeKind, entry.route);
 }
 
-/** `namespace/name` of the route that a block of cells is owned by. */
-export function routeOfOwner(owner: string): string {
+/** `namespace/name` and kind of the route that a block of cells is owned by. */
+export function routeOfOwner(owner: string): { route: string; kind: string } {
   const parsed = parseKey(owner);
-  return parsed.kind === 'routeCells' ? `${parsed.namespace}/${parsed.name}` : owner;
+  if (parsed.kind !== 'routeCells') return { route: owner, kind: '' };
+  return { route: `${parsed.namespace}/${parsed.name}`, kind: parsed.objectKind };
 }
 
 /** Name of an endpoint's block: the cluster's key and the endpoint's id. */

@@ -12,15 +12,16 @@ function metric(name: string, type: Metric['type'], help: string, ...labels: str
 }
 
 export const METRICS = {
-  requests: metric('rauta_requests_total', 'counter', 'Requests answered.', 'route', 'method', 'code'),
+  requests: metric('rauta_requests_total', 'counter', 'Requests answered.', 'route', 'kind', 'method', 'code'),
   duration: metric(
     'rauta_request_duration_seconds',
     'histogram',
     'First byte of a request until the last of its answer.',
     'route',
+    'kind',
   ),
-  requestBytes: metric('rauta_request_bytes_total', 'counter', 'Bytes of request bodies.', 'route'),
-  responseBytes: metric('rauta_response_bytes_total', 'counter', 'Bytes of response bodies.', 'route'),
+  requestBytes: metric('rauta_request_bytes_total', 'counter', 'Bytes of request bodies.', 'route', 'kind'),
+  responseBytes: metric('rauta_response_bytes_total', 'counter', 'Bytes of response bodies.', 'route', 'kind'),
   backendRequests: metric(
     'rauta_backend_requests_total',
     'counter',

@@ -56,8 +56,11 @@ function numberText(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(12)));
 }
 
+/** What a route is called, and its kind (HTTPRoute; '' where there is no single one). */
+export type RouteLabels = { readonly route: string; readonly kind: string };
+
 /** `counts`: the table of ROUTE (telemetry/layout.ts). A route without requests has no series. */
-export function addRoute(out: Exposition, route: string, counts: Float64Array): void {
+export function addRoute(out: Exposition, labels: RouteLabels, counts: Float64Array): void {
   const at = (offset: number): number => counts[offset] as number;
   let any = 0;
   METHODS.forEach((method, m) => {
@@ -65,7 +68,7 @@ export function addRoute(out: Exposition, route: string, counts: Float64Array): 
       const n = at(requestsOffset(m, code));
       if (n === 0) continue;
       any += n;
-      out.add(METRICS.requests, { route, method, code: code === 0 ? 'other' : String(code) }, n);
+      out.add(METRICS.requests, { ...labels, method, code: code === 0 ? 'other' : String(code) }, n);
     }
   });
   if (any === 0) return;
@@ -73,12 +76,12 @@ export function addRoute(out: Exposition, route: string, counts: Float64Array): 
   for (let i = 0; i <= DURATION_BUCKETS.length; i++) {
     cumulative += at(ROUTE.DURATION + i);
     const le = i < DURATION_BUCKETS.length ? String(DURATION_BUCKETS[i]) : '+Inf';
-    out.add(METRICS.duration, { route, le }, cumulative, '_bucket');
+    out.add(METRICS.duration, { ...labels, le }, cumulative, '_bucket');
   }
-  out.add(METRICS.duration, { route }, at(ROUTE.DURATION_SUM_US) / 1e6, '_sum');
-  out.add(METRICS.duration, { route }, cumulative, '_count');
-  out.add(METRICS.requestBytes, { route }, at(ROUTE.REQUEST_BYTES));
-  out.add(METRICS.responseBytes, { route }, at(ROUTE.RESPONSE_BYTES));
+  out.add(METRICS.duration, labels, at(ROUTE.DURATION_SUM_US) / 1e6, '_sum');
+  out.add(METRICS.duration, labels, cumulative, '_count');
+  out.add(METRICS.requestBytes, labels, at(ROUTE.REQUEST_BYTES));
+  out.add(METRICS.responseBytes, labels, at(ROUTE.RESPONSE_BYTES));
 }
 
 /** `counts`: the table of ENDPOINT (telemetry/layout.ts). */

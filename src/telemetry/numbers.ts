@@ -4,7 +4,7 @@
 import { addBlock, type BlockKind } from './blocks.ts';
 import { METRICS } from './catalogue.ts';
 import type { Cells } from './cells.ts';
-import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition } from './exposition.ts';
+import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition, type RouteLabels } from './exposition.ts';
 import { CELL, ENDPOINT, NO_ROUTE_BLOCK } from './layout.ts';
 
 /** The `route` of requests that no route took, and of those whose route has no label of its own. No route is called so. */
@@ -19,7 +19,7 @@ export interface BackendNumbers {
 /** Tables of numbers by owner, as telemetry/layout.ts ROUTE and ENDPOINT have them. */
 export interface Owners {
   /** Those with labels of their own. */
-  readonly routes: Iterable<{ readonly route: string; readonly counts: Float64Array }>;
+  readonly routes: Iterable<RouteLabels & { readonly counts: Float64Array }>;
   readonly backends: Iterable<BackendNumbers>;
   /** Everybody else. */
   readonly otherRoutes: Float64Array;
@@ -60,11 +60,11 @@ export class Numbers {
 
   exposition(owners: Owners, controller: ControllerNumbers): string {
     const out = new Exposition();
-    for (const { route, counts } of owners.routes) addRoute(out, route, counts);
-    addRoute(out, OTHER, owners.otherRoutes);
+    for (const { route, kind, counts } of owners.routes) addRoute(out, { route, kind }, counts);
+    addRoute(out, { route: OTHER, kind: '' }, owners.otherRoutes);
     const noRoute = owners.otherRoutes.slice().fill(0);
     this.read('route', NO_ROUTE_BLOCK, noRoute);
-    addRoute(out, NO_ROUTE, noRoute);
+    addRoute(out, { route: NO_ROUTE, kind: '' }, noRoute);
     addBackends(out, owners);
     addFixed(out, this.sum);
     out.add(METRICS.logDropped, {}, this.sum(CELL.LOG_DROPPED_TOTAL) + controller.logDropped);

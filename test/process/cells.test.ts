@@ -37,13 +37,15 @@ test('requests that no route took and those of routes past the ceiling have labe
   const asked = ['/a', '/b', '/b', '/c', '/c', '/c'];
   for (const path of asked) assert.equal((await get(port, path)).status, path === '/c' ? 404 : 200);
   const { body } = await rauta.ask('/metrics');
-  const counted = [...body.matchAll(/^rauta_requests_total\{route="([^"]*)".*\} (\d+)$/gm)].map((m) => [m[1], m[2]]);
+  const counted = [...body.matchAll(/^rauta_requests_total\{route="([^"]*)",kind="(\w*)".*\} (\d+)$/gm)].map((m) =>
+    m.slice(1),
+  );
   assert.deepEqual(counted, [
-    ['default/a', '1'],
-    ['other', '2'],
-    ['none', '3'],
+    ['default/a', 'HTTPRoute', '1'],
+    ['other', '', '2'],
+    ['none', '', '3'],
   ]);
-  assert.match(body, /^rauta_request_duration_seconds_count\{route="none"\} 3$/m);
+  assert.match(body, /^rauta_request_duration_seconds_count\{route="none",kind=""\} 3$/m);
   assert.equal(await rauta.stop(), 0);
   app.server.close();
 });

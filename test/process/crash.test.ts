@@ -62,7 +62,7 @@ test('a killed worker is replaced within a second and nothing counted is lost', 
   for (let i = 0; i < 50; i++)
     assert.equal((await get(port, '/x')).status, 200, "what waited in the dead worker's accept queue is served too");
   // The last one may be counted a moment after its answer was read.
-  const series = 'rauta_requests_total{route="default/app",method="GET",code="200"}';
+  const series = 'rauta_requests_total{route="default/app",kind="HTTPRoute",method="GET",code="200"}';
   await until(
     async () => ({ status: (await counters(rauta)).get(series) ?? 0, body: '', headers: {} }),
     (a) => a.status === 100,

@@ -27,7 +27,7 @@ test('serves what the files say, and says so', async () => {
   assert.equal((await rauta.ask('/readyz')).status, 200);
   await until(
     async () => (await rauta.ask('/metrics')) as never,
-    (a) => /rauta_requests_total\{route="default\/app",method="GET",code="200"\} 1\n/.test(a.body),
+    (a) => /rauta_requests_total\{route="default\/app",kind="HTTPRoute",method="GET",code="200"\} 1\n/.test(a.body),
   );
   await until(
     () => rauta.ask('/requests') as never,
