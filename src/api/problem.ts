@@ -1,5 +1,6 @@
 // What is wrong with a configuration, and where: one shape for sources, schemas and translation.
 
+import { LIMITS } from '../base/limits.ts';
 import type { ObjectKey } from './object.ts';
 
 /** Where a complaint points: a file with line and column (1-based), or a field path within an object. */
@@ -18,10 +19,11 @@ export interface Problem {
   readonly place: Place;
 }
 
-/** Collects what is wrong with one object. Values of secret kinds never get into a message. */
+/** Collects what is wrong with one object, up to a limit. Values of secret kinds never get into a message. */
 export class Problems {
-  readonly found: Problem[] = [];
   errors = 0;
+  readonly #found: Problem[] = [];
+  #more = 0;
   readonly #object: { readonly object?: ObjectKey };
   readonly #secret: boolean;
 
@@ -31,15 +33,26 @@ export class Problems {
     this.#secret = secret;
   }
 
+  get found(): readonly Problem[] {
+    if (this.#more === 0) return this.#found;
+    const severity = this.errors > 0 ? 'error' : 'warning';
+    return [...this.#found, { severity, message: `and ${this.#more} problems more`, place: { ...this.#object } }];
+  }
+
   /** Something does not work as written. */
   error(field: string, message: string): void {
     this.errors++;
-    this.found.push({ severity: 'error', message, place: { ...this.#object, field } });
+    this.#add('error', field, message);
   }
 
   /** Something works, but not as its author may think. */
   warning(field: string, message: string): void {
-    this.found.push({ severity: 'warning', message, place: { ...this.#object, field } });
+    this.#add('warning', field, message);
+  }
+
+  #add(severity: 'error' | 'warning', field: string, message: string): void {
+    if (this.#found.length >= LIMITS.OBJECT_PROBLEMS) this.#more++;
+    else this.#found.push({ severity, message, place: { ...this.#object, field } });
   }
 
   /** `, not "x"`: the offending value, short and escaped; nothing for secret kinds. */

@@ -218,7 +218,7 @@ function count(n: number, shape: Shape, what: string, path: string, problems: Pr
 function walkText(value: string, shape: Shape, path: string, problems: Problems): string | undefined {
   if (shape.enum !== undefined && !shape.enum.includes(value)) return notInEnum(value, shape, path, problems);
   // Lengths are counted in characters, not in UTF-16 units.
-  const length = shape.max !== undefined || shape.min !== undefined ? [...value].length : 0;
+  const length = shape.max !== undefined || shape.min !== undefined ? characters(value) : 0;
   if (shape.min !== undefined && length < shape.min) {
     const least = shape.min === 1 ? 'must not be empty' : `must have at least ${shape.min} characters`;
     problems.error(path, least);
@@ -230,6 +230,12 @@ function walkText(value: string, shape: Shape, path: string, problems: Problems)
     problems.error(path, `must be a date and time as RFC 3339 has it${problems.not(value)}`);
   } else if (shape.format === 'byte') return walkBase64(value, path, problems);
   return value;
+}
+
+function characters(text: string): number {
+  let n = text.length;
+  for (let i = 0; i < text.length; i++) if ((text.codePointAt(i) as number) > 0xffff) n--;
+  return n;
 }
 
 /** Standard base64 with padding; line breaks are allowed and dropped (as Go's decoder does). */

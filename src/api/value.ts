@@ -11,6 +11,8 @@ export function typeOf(value: unknown): string {
 
 /** The path of a field: `spec.rules`, or in brackets when its name is not a plain word: `data[tls.crt]`. */
 export function at(path: string, name: string): string {
+  // No key that Kubernetes knows is longer than 253 + 1 + 63 characters; a longer one is shown by its beginning.
+  if (name.length > 320) return at(path, `${name.slice(0, 317)}...`);
   if (!/^[\w-]+$/.test(name)) return `${path}[${name}]`;
   return path === '' ? name : `${path}.${name}`;
 }

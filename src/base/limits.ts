@@ -146,8 +146,14 @@ export const LIMITS = {
   CONFIG_FILE_DOCUMENTS: 50_000,
   CONFIG_FILES: 100_000,
   CONFIG_FOLDER_DEPTH: 32,
-  /** Nodes that aliases of one YAML document may expand to. */
-  YAML_ALIAS_EXPANSIONS: 1_000,
+  /** Words and marks of one document: about 6 MB of indented YAML; more is refused before it takes memory and time. */
+  YAML_TOKENS: 1_000_000,
+  /** Collections within each other. */
+  YAML_DEPTH: 200,
+  /** Nodes that all aliases of one YAML document together may stand for. */
+  YAML_ALIAS_NODES: 100_000,
+  /** Complaints kept of one object. */
+  OBJECT_PROBLEMS: 100,
   /** Complaints kept of one file. */
   CONFIG_FILE_PROBLEMS: 1_000,
 

@@ -15,7 +15,7 @@ export interface AcceptorOwner {
   readonly connections: number;
   readonly maxConnections: number;
   /** `refused`: there are too many; it is only told so. */
-  accepted(listener: Listener, handle: Handle, peer: SocketAddress, client: Uint8Array, refused: boolean): void;
+  accepted(listener: Listener, handle: Handle, peer: SocketAddress, refused: boolean): void;
 }
 
 export class Acceptor implements ReadySink, TimerSink {
@@ -98,8 +98,7 @@ export class Acceptor implements ReadySink, TimerSink {
       io.close(handle);
       return;
     }
-    const client = asciiOf(peer.family === 'unix' ? 'unix' : peer.address);
-    this.#owner.accepted(this.listener, handle, peer, client, refused);
+    this.#owner.accepted(this.listener, handle, peer, refused);
   }
 
   /** Connections were closed: there is room for those that wait. */
@@ -110,13 +109,6 @@ export class Acceptor implements ReadySink, TimerSink {
   onTimer(): void {
     this.onReady();
   }
-}
-
-/** As bytesOf, but small arrays made this way lie in the heap of V8 and cost no memory of their own beside it. */
-function asciiOf(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
 }
 
 /** Connections that are taken to be refused, in proportion where there are few of the others. */

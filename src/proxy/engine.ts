@@ -7,12 +7,14 @@ import type { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
 import type { RecordSink } from '../telemetry/record.ts';
 import { Acceptor, type AcceptorOwner } from './acceptor.ts';
+import { ClientInfo } from './client-info.ts';
 import { Config } from './config.ts';
+import type { Connection, ConnectionOwner } from './connection.ts';
 import { Core } from './exchange/core.ts';
 import { Exchange } from './exchange/exchange.ts';
 import { TrustedProxies } from './exchange/trusted.ts';
-import { Http1Server, type ServerOwner } from './http1/server.ts';
 import type { Listener } from './listener.ts';
+import { open } from './opening.ts';
 import { Tcp } from './transport/tcp.ts';
 import { PlainWire } from './transport/wire.ts';
 
@@ -39,12 +41,12 @@ export interface EngineStats {
   readonly draining: boolean;
 }
 
-export class Engine implements ServerOwner, AcceptorOwner {
+export class Engine implements ConnectionOwner, AcceptorOwner {
   readonly #core: Core;
   readonly #config: Config;
   readonly #acceptors = new Map<Key, Acceptor>();
-  /** Connections of clients, a list through Http1Server.next. */
-  #first: Http1Server | null = null;
+  /** Connections of clients, a list through Connection.next. */
+  #first: Connection | null = null;
   connections = 0;
   readonly maxConnections: number;
   #onDrained: (() => void) | null = null;
@@ -102,7 +104,7 @@ export class Engine implements ServerOwner, AcceptorOwner {
     this.#core.draining = true;
     this.#core.cells.set(CELL.DRAINING, 1);
     this.#onDrained = onDone;
-    for (let server = this.#first; server !== null; server = server.next) server.drain(LIMITS.DRAIN_IDLE_MS);
+    for (let c = this.#first; c !== null; c = c.next) c.drain(LIMITS.DRAIN_IDLE_MS);
     this.#checkDrained();
   }
 
@@ -126,29 +128,41 @@ export class Engine implements ServerOwner, AcceptorOwner {
 
   // ---- for acceptors and connections
 
-  accepted(listener: Listener, handle: Handle, peer: SocketAddress, client: Uint8Array, refused: boolean): void {
+  accepted(listener: Listener, handle: Handle, peer: SocketAddress, refused: boolean): void {
     const core = this.#core;
-    const transport = new Tcp(core.shared, new PlainWire(core.io, handle), NOBODY, true, false);
+    const transport = new Tcp(core.shared, new PlainWire(core.io, handle), true, false);
     if (core.io.watch(handle, transport) < 0) {
       core.io.reset(handle);
       return;
     }
-    const server = new Http1Server(core, listener, this, transport, client, core.trusted.has(peer), refused);
-    server.next = this.#first;
-    if (this.#first !== null) this.#first.previous = server;
-    this.#first = server;
+    const info = new ClientInfo(peer, core.trusted.has(peer));
+    const connection = open(core, this, listener, transport, info, refused);
+    connection.next = this.#first;
+    if (this.#first !== null) this.#first.previous = connection;
+    this.#first = connection;
     this.connections++;
     core.cells.add(CELL.CONNECTIONS, 1);
     core.cells.add(CELL.CONNECTIONS_TOTAL, 1);
   }
 
-  closed(server: Http1Server): void {
-    const { previous, next } = server;
+  became(before: Connection, after: Connection): void {
+    const { previous, next } = before;
+    after.previous = previous;
+    after.next = next;
+    if (previous === null) this.#first = after;
+    else previous.next = after;
+    if (next !== null) next.previous = after;
+    before.previous = null;
+    before.next = null;
+  }
+
+  closed(connection: Connection): void {
+    const { previous, next } = connection;
     if (previous === null) this.#first = next;
     else previous.next = next;
     if (next !== null) next.previous = previous;
-    server.previous = null;
-    server.next = null;
+    connection.previous = null;
+    connection.next = null;
     this.connections--;
     this.#core.cells.add(CELL.CONNECTIONS, -1);
     if (this.connections >= this.maxConnections - 1) {
@@ -159,8 +173,8 @@ export class Engine implements ServerOwner, AcceptorOwner {
 
   /** A listener left the configuration: its connections end as when the worker leaves. */
   #leave(listener: Listener): void {
-    for (let server = this.#first; server !== null; server = server.next) {
-      if (server.listener === listener) server.drain(LIMITS.DRAIN_IDLE_MS);
+    for (let c = this.#first; c !== null; c = c.next) {
+      if (c.listener === listener) c.drain(LIMITS.DRAIN_IDLE_MS);
     }
   }
 
@@ -172,15 +186,3 @@ export class Engine implements ServerOwner, AcceptorOwner {
     done();
   }
 }
-
-/** Stands in until the codec takes the transport over, in the same call. */
-const NOBODY = {
-  onBytes: (_start: number, end: number): number => end,
-  onEnd(): void {},
-  onLost(): void {},
-  onHangup(): void {},
-  onPeerClosed(): void {},
-  onRelayed(): void {},
-  onDrained(): void {},
-  onConnected(): void {},
-};

@@ -2,20 +2,24 @@
 
 import type { Key, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
+import type { OpeningStep } from './client-info.ts';
 import type { CompiledRule } from './exchange/rule.ts';
 import { Router } from './route/router.ts';
 
 export class Listener {
   readonly key: Key;
   readonly router: Router<CompiledRule>;
+  /** What a connection goes through here before it speaks its protocol, in this order. */
+  readonly steps: readonly OpeningStep[];
   /** null: not (or no longer) in the configuration. */
   entry: SocketEntry | null = null;
   /** Acceptors that hand connections to it: while there are some, it is what its key stands for. */
   acceptors = 0;
   #json = new Map<SocketHost, Fragment>();
 
-  constructor(key: Key) {
+  constructor(key: Key, steps: readonly OpeningStep[] = []) {
     this.key = key;
+    this.steps = steps;
     this.router = new Router<CompiledRule>(key);
   }
 

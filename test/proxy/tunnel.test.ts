@@ -40,23 +40,17 @@ class Program implements ReadySink {
   onReady(events: number): void {
     if ((events & READABLE) === 0) return;
     for (let handle = this.net.io.accept(this.#listener); handle >= 0; handle = this.net.io.accept(this.#listener)) {
-      const program = this;
-      const client: Tcp = new Tcp(
-        this.shared,
-        new PlainWire(this.net.io, handle),
-        user({
-          onBytes(start, end) {
-            const line = Buffer.from(program.shared.mem.subarray(start, end)).indexOf('\n');
-            if (line < 0) return start;
-            client.pause();
-            program.#dial(client);
-            return start + line + 1;
-          },
-          onEnd: () => client.abort(),
-        }),
-        true,
-        false,
-      );
+      const client = new Tcp(this.shared, new PlainWire(this.net.io, handle), true, false);
+      client.user = user({
+        onBytes: (start, end) => {
+          const line = Buffer.from(this.shared.mem.subarray(start, end)).indexOf('\n');
+          if (line < 0) return start;
+          client.pause();
+          this.#dial(client);
+          return start + line + 1;
+        },
+        onEnd: () => client.abort(),
+      });
       this.net.io.watch(handle, client);
     }
   }
@@ -67,13 +61,8 @@ class Program implements ReadySink {
       client.abort();
       return;
     }
-    const backend: Tcp = new Tcp(
-      this.shared,
-      new PlainWire(this.net.io, handle),
-      user({ onConnected: () => this.#join(client, backend), onLost: () => client.abort() }),
-      false,
-      true,
-    );
+    const backend = new Tcp(this.shared, new PlainWire(this.net.io, handle), false, true);
+    backend.user = user({ onConnected: () => this.#join(client, backend), onLost: () => client.abort() });
     const leave = (): void => {
       client.abort();
       backend.abort();

@@ -59,7 +59,8 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
     this.#core = core;
     this.#pool = pool;
     this.#handle = handle;
-    this.#transport = new Tcp(core.shared, new PlainWire(core.io, handle), this, false, true);
+    this.#transport = new Tcp(core.shared, new PlainWire(core.io, handle), false, true);
+    this.#transport.user = this;
     this.#timer = new Timer(this, 0);
   }
 

@@ -6,6 +6,8 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
+import type { ClientInfo } from '../client-info.ts';
+import type { Connection, ConnectionOwner } from '../connection.ts';
 import type { Answer } from '../exchange/answer.ts';
 import type { Core } from '../exchange/core.ts';
 import { countLimit } from '../exchange/counts.ts';
@@ -59,20 +61,13 @@ const BODY_LIMIT = limitCell('BODY_PROGRESS_MS');
 const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
 const INTERIM_ROOM = 64;
 
-/** Who keeps the connections of a worker. */
-export interface ServerOwner {
-  closed(server: Http1Server): void;
-}
-
-export class Http1Server implements TransportUser, Downstream, TimerSink {
+export class Http1Server implements Connection, TransportUser, Downstream, TimerSink {
   readonly #core: Core;
   readonly listener: Listener;
-  readonly #owner: ServerOwner;
+  readonly #owner: ConnectionOwner;
   readonly #transport: Transport;
   readonly #timer: Timer;
-  readonly client: Uint8Array;
-  readonly trusted: boolean;
-  readonly secure = false;
+  readonly #info: ClientInfo;
   /** Past the limit of connections: its first request is answered 503. */
   readonly #refused: boolean;
   #reader: BodyReader | null = null;
@@ -95,28 +90,36 @@ export class Http1Server implements TransportUser, Downstream, TimerSink {
   /** Bytes the client had taken when last looked at, while flushing. */
   #sentBefore = 0;
   // ---- the owner's list
-  next: Http1Server | null = null;
-  previous: Http1Server | null = null;
+  next: Connection | null = null;
+  previous: Connection | null = null;
 
   constructor(
     core: Core,
     listener: Listener,
-    owner: ServerOwner,
+    owner: ConnectionOwner,
     transport: Transport,
-    client: Uint8Array,
-    trusted: boolean,
+    info: ClientInfo,
     refused: boolean,
   ) {
     this.#core = core;
     this.listener = listener;
     this.#owner = owner;
     this.#transport = transport;
-    this.client = client;
-    this.trusted = trusted;
+    this.#info = info;
     this.#refused = refused;
     this.#timer = new Timer(this, 0);
     transport.user = this;
     core.io.timers.arm(this.#timer, core.io.nowMs, LIMITS.IDLE_MS);
+  }
+
+  get client(): Uint8Array {
+    return this.#info.client;
+  }
+  get trusted(): boolean {
+    return this.#info.trusted;
+  }
+  get secure(): boolean {
+    return this.#info.secure;
   }
 
   // ---- for the owner

@@ -21,7 +21,8 @@ export class Tcp implements Transport, ReadySink {
   readonly #wire: Wire;
   readonly #downstream: boolean;
   readonly #out: Output;
-  user: TransportUser;
+  /** Set before the socket is watched. */
+  user!: TransportUser;
 
   /** The wire is closed. */
   #closed = false;
@@ -51,10 +52,9 @@ export class Tcp implements Transport, ReadySink {
   #closing: Closing | null = null;
 
   /** `connecting`: the socket is an outgoing one that does not stand yet. */
-  constructor(shared: Shared, wire: Wire, user: TransportUser, downstream: boolean, connecting: boolean) {
+  constructor(shared: Shared, wire: Wire, downstream: boolean, connecting: boolean) {
     this.#shared = shared;
     this.#wire = wire;
-    this.user = user;
     this.#downstream = downstream;
     this.#connecting = connecting;
     this.#out = new Output(shared, wire, downstream, this);
@@ -76,7 +76,7 @@ export class Tcp implements Transport, ReadySink {
     return this.#reading;
   }
   get #kept(): boolean {
-    return this.#input !== null && this.#input.held;
+    return this.#input?.held === true;
   }
 
   // ---- readiness
@@ -172,7 +172,7 @@ export class Tcp implements Transport, ReadySink {
   #read(): void {
     const shared = this.#shared;
     const input = this.#input;
-    if (this.#keptFresh && input !== null && input.held) {
+    if (this.#keptFresh && input?.held) {
       this.#keptFresh = false;
       this.#present(input.start, input.end);
     }
@@ -249,8 +249,8 @@ export class Tcp implements Transport, ReadySink {
     const input = this.#input;
     if (used === end) {
       this.#keptFresh = false;
-      if (input !== null) input.drop();
-    } else if (input !== null && input.held) {
+      input?.drop();
+    } else if (input?.held) {
       input.start = used;
     } else {
       this.#keep(used, end);

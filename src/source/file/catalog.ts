@@ -4,6 +4,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Place, Problem } from '../../api/problem.ts';
+import { LIMITS } from '../../base/limits.ts';
 import type { ConfigFile } from './config-file.ts';
 
 interface Delivered {
@@ -11,6 +12,13 @@ interface Delivered {
   readonly said: KubeObject;
   /** As it was delivered, with its generation. */
   readonly object: KubeObject;
+}
+
+/** The files that define an object. */
+interface Owners {
+  readonly paths: Set<string>;
+  /** The first path, which counts; null when that is to be found anew. */
+  first: string | null;
 }
 
 export interface CatalogChange {
@@ -22,10 +30,9 @@ export interface CatalogChange {
 
 export class Catalog {
   readonly files = new Map<string, ConfigFile>();
-  /** Paths of the files that define an object, sorted. */
-  readonly #owners = new Map<ObjectKey, readonly string[]>();
-  /** Objects that several files define. */
-  readonly #contested = new Set<ObjectKey>();
+  readonly #owners = new Map<ObjectKey, Owners>();
+  /** By path, the objects of a file that other files define too. */
+  readonly #contested = new Map<string, Set<ObjectKey>>();
   readonly #delivered = new Map<ObjectKey, Delivered>();
 
   /** Replaces files by path (null removes one) and returns what that changes. */
@@ -65,15 +72,15 @@ export class Catalog {
     const file = this.files.get(path);
     if (file === undefined) return [];
     const elsewhere = new Map<ObjectKey, Place>();
-    for (const key of this.#contested) {
-      const first = this.#owners.get(key)?.[0] as string;
-      if (first !== path && file.objects.has(key)) elsewhere.set(key, this.placeOf(key, '') as Place);
+    for (const key of this.#contested.get(path) ?? []) {
+      if (elsewhere.size > LIMITS.CONFIG_FILE_PROBLEMS) break;
+      if (this.#first(key) !== path && file.objects.has(key)) elsewhere.set(key, this.placeOf(key, '') as Place);
     }
     return file.problems(elsewhere);
   }
 
   placeOf(key: ObjectKey, field: string): Place | null {
-    const first = this.#owners.get(key)?.[0];
+    const first = this.#first(key);
     return first === undefined ? null : (this.files.get(first)?.placeOf(key, field) ?? null);
   }
 
@@ -83,29 +90,56 @@ export class Catalog {
 
   #own(key: ObjectKey, path: string): void {
     const owners = this.#owners.get(key);
-    this.#owners.set(key, owners === undefined ? [path] : [...owners, path].sort());
-    if (owners !== undefined) this.#contested.add(key);
+    if (owners === undefined) {
+      this.#owners.set(key, { paths: new Set([path]), first: path });
+      return;
+    }
+    owners.paths.add(path);
+    if (owners.first !== null && path < owners.first) owners.first = path;
+    if (owners.paths.size > 2) this.#contest(key, path);
+    else for (const owner of owners.paths) this.#contest(key, owner);
+  }
+
+  #contest(key: ObjectKey, path: string): void {
+    this.#contested.set(path, (this.#contested.get(path) ?? new Set()).add(key));
   }
 
   #disown(key: ObjectKey, path: string): void {
-    const rest = this.#owners.get(key)?.filter((p) => p !== path) ?? [];
-    if (rest.length < 2) this.#contested.delete(key);
-    if (rest.length === 0) this.#owners.delete(key);
-    else this.#owners.set(key, rest);
+    const owners = this.#owners.get(key);
+    if (owners === undefined || !owners.paths.delete(path)) return;
+    if (owners.first === path) owners.first = null;
+    this.#uncontest(key, path);
+    if (owners.paths.size === 0) this.#owners.delete(key);
+    else if (owners.paths.size === 1) for (const last of owners.paths) this.#uncontest(key, last);
+  }
+
+  #uncontest(key: ObjectKey, path: string): void {
+    const keys = this.#contested.get(path);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#contested.delete(path);
+  }
+
+  /** Of several files the one with the first path counts. */
+  #first(key: ObjectKey): string | undefined {
+    const owners = this.#owners.get(key);
+    if (owners === undefined) return undefined;
+    if (owners.first !== null) return owners.first;
+    let first: string | null = null;
+    for (const path of owners.paths) if (first === null || path < first) first = path;
+    owners.first = first;
+    return first ?? undefined;
   }
 
   /** A file that moves or drops an object changes what the others that define it say. */
   #addRivals(paths: Iterable<string>, files: Set<string>): void {
-    const changed = new Set(paths);
-    for (const key of this.#contested) {
-      const owners = this.#owners.get(key) as readonly string[];
-      if (owners.some((path) => changed.has(path))) for (const path of owners) files.add(path);
-    }
+    const seen = new Set<ObjectKey>();
+    for (const path of paths) for (const key of this.#contested.get(path) ?? []) seen.add(key);
+    for (const key of seen) for (const owner of this.#owners.get(key)?.paths ?? []) files.add(owner);
   }
 
   /** What is to be delivered for a key now: its object when that changed, `gone`, or null when nothing did. */
   #settle(key: ObjectKey): KubeObject | 'gone' | null {
-    const first = this.#owners.get(key)?.[0];
+    const first = this.#first(key);
     const said = first === undefined ? undefined : this.files.get(first)?.objects.get(key);
     const before = this.#delivered.get(key);
     if (said === undefined) return this.#delivered.delete(key) ? 'gone' : null;

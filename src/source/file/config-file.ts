@@ -15,6 +15,8 @@ export class ConfigFile {
   /** Why the file itself cannot be read; null when it can. */
   failure: string | null = null;
   #layout = EMPTY;
+  /** Where each object that it defines stands: its chunk and its place in it. */
+  #places: ReadonlyMap<ObjectKey, { readonly chunk: number; readonly read: ReadObject }> = new Map();
   #lines = new Lines('');
   /** Keys of objects that it no longer says but keeps, for it cannot be read as a whole, or the object is wrong now. */
   #kept: ReadonlySet<ObjectKey> = new Set();
@@ -76,6 +78,7 @@ export class ConfigFile {
   /** As `before`, with a complaint about the whole file. */
   #keep(before: ConfigFile, message: string): void {
     this.#layout = before.#layout;
+    this.#places = before.#places;
     this.#lines = before.#lines;
     this.#doubles = before.#doubles;
     this.objects = before.objects;
@@ -85,14 +88,19 @@ export class ConfigFile {
 
   #claim(before: ConfigFile): void {
     const objects = new Map<ObjectKey, KubeObject>();
+    const places = new Map<ObjectKey, { readonly chunk: number; readonly read: ReadObject }>();
     const doubles: { key: ObjectKey; offset: number }[] = [];
     const wrong: ObjectKey[] = [];
     this.#layout.chunks.forEach((chunk, i) => {
-      for (const { key, object, offset } of chunk.objects) {
+      for (const read of chunk.objects) {
+        const { key, object, offset } = read;
         if (key === null) continue;
         if (objects.has(key)) doubles.push({ key, offset: (this.#layout.starts[i] as number) + offset });
         else if (object === null) wrong.push(key);
-        else objects.set(key, object);
+        else {
+          objects.set(key, object);
+          places.set(key, { chunk: i, read });
+        }
       }
     });
     // What cannot be read keeps what it last said: a wrong object itself, a broken document whatever is missing now.
@@ -104,6 +112,7 @@ export class ConfigFile {
       kept.add(key);
     }
     this.objects = objects;
+    this.#places = places;
     this.#kept = kept;
     this.#doubles = doubles;
   }
@@ -141,13 +150,12 @@ export class ConfigFile {
   /** Where a field of an object stands; of the object when the field is not written. */
   placeOf(key: ObjectKey, field: string): Place {
     const place: Place = { file: this.path, object: key };
-    if (!this.defines(key)) return place;
+    const found = this.#places.get(key);
+    if (found === undefined) return place;
     const { chunks, starts } = this.#layout;
-    const i = chunks.findIndex((c) => c.objects.some((o) => o.key === key && o.object !== null));
-    const chunk = chunks[i] as ReadChunk;
-    const read = chunk.objects.find((o) => o.key === key && o.object !== null) as ReadObject;
-    const offset = field === '' ? read.offset : locateInChunk(chunk, read, field);
-    return { ...place, ...this.#position((starts[i] as number) + offset) };
+    const { chunk, read } = found;
+    const offset = field === '' ? read.offset : locateInChunk(chunks[chunk] as ReadChunk, read, field);
+    return { ...place, ...this.#position((starts[chunk] as number) + offset) };
   }
 
   #position(offset: number): Place {

@@ -81,16 +81,33 @@ test('anchors, aliases and merges', () => {
     c: { p: 1, q: 3 },
     d: { p: 1, q: 2, r: 4 },
   });
+  // The latest anchor of a name before the alias counts; what is written beats what is merged, before it and behind it.
+  assert.deepEqual(value('a: &x 1\nb: *x\nc: &x 2\nd: *x\n'), { a: 1, b: 1, c: 2, d: 2 });
+  assert.deepEqual(
+    value('a: &x { p: 1 }\nb: { p: 2, <<: *x }\nc: { <<: *x, p: 3 }\nd: { <<: *x, <<: { p: 4, q: 5 } }\n'),
+    {
+      a: { p: 1 },
+      b: { p: 2 },
+      c: { p: 3 },
+      d: { p: 1, q: 5 },
+    },
+  );
+  assert.deepEqual(value('a: { "<<": 1 }\n'), { a: { '<<': 1 } });
 });
 
 test('mistakes by line and column, and nothing of the text in the message', () => {
   assert.deepEqual(problems('a: 1\nb: 2\na: 3\n'), ['3:1 duplicate key a']);
+  assert.deepEqual(problems('{"a": 1, "b": [{"c": 1, "c": 2}]}'), ['1:25 duplicate key c']);
+  assert.deepEqual(problems('1: a\n"1": b\n'), ['2:1 duplicate key 1']);
+  assert.deepEqual(problems('? [a]\n: b\n'), ['1:3 a list as a key: keys must be text']);
+  assert.deepEqual(problems('a: {{ x }}\n'), ['1:5 a mapping as a key: keys must be text']);
+  assert.deepEqual(problems(': b\n'), ['1:1 an empty key: keys must be text']);
   assert.deepEqual(problems('a:\n\tb: 1\n'), ['2:1 tabs are not allowed as indentation']);
   assert.deepEqual(problems('a: *nobody\n'), ['1:4 alias without an anchor before it']);
-  assert.deepEqual(problems('a: &a\n  b: *a\n'), ['1:1 an anchor must not contain itself']);
+  assert.deepEqual(problems('a: &a\n  b: *a\n'), ['2:6 an anchor must not contain itself']);
   assert.deepEqual(problems('a: .inf\n'), ['1:4 infinite numbers and NaN are not allowed']);
   assert.deepEqual(problems('a: !mine 1\n'), ['1:4 unknown tag']);
-  assert.deepEqual(problems('a:\n  <<: 1\n'), ['1:1 a merge (<<) must name a mapping or a list of mappings']);
+  assert.deepEqual(problems('a:\n  <<: 1\n'), ['2:7 a merge (<<) must name a mapping or a list of mappings']);
   for (const text of [
     'a: hunter2: x\n',
     'hunter2\na: b\n',
@@ -108,10 +125,16 @@ test('mistakes by line and column, and nothing of the text in the message', () =
 
 test('what expands without end is refused', () => {
   const ten = (name: string): string => `[${Array(10).fill(`*${name}`).join(', ')}]`;
-  const bomb = `a: &a [x]\nb: &b ${ten('a')}\nc: &c ${ten('b')}\nd: &d ${ten('c')}\ne: ${ten('d')}\n`;
-  assert.deepEqual(problems(bomb), ['1:1 more than 1000 alias expansions']);
-  const deep = problems('['.repeat(20_000));
-  assert.ok(deep[0]?.endsWith('nested too deeply') && deep.length <= 3, deep.join());
+  const bomb = ['b', 'c', 'd', 'e', 'f'].map((name, i) => `${name}: &${name} ${ten('abcde'[i] as string)}\n`).join('');
+  assert.deepEqual(problems(`a: &a [x]\n${bomb}`), ['6:20 aliases stand for more than 100000 nodes']);
+  for (const open of ['[', '{a: ', '- ', '? ', '[[x]: ']) {
+    const [one, ...more] = problems(open.repeat(20_000));
+    assert.ok(one?.endsWith('nested too deeply') && more.length === 0, open);
+  }
+  const lists = 100;
+  assert.deepEqual(value(`a: ${'['.repeat(lists)}1${']'.repeat(lists)}\n`), {
+    a: JSON.parse(`${'['.repeat(lists)}1${']'.repeat(lists)}`),
+  });
 });
 
 test('cuts streams at document markers and between JSON objects', () => {

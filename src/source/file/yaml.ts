@@ -2,20 +2,9 @@
 // eight, dates stay text), many documents a stream, JSON objects one after another. Nothing a document holds gets into
 // a message, for it may be a Secret.
 
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  type Node,
-  parseAllDocuments,
-  type ScalarTag,
-  Schema,
-  visit,
-  type YAMLError,
-} from 'yaml';
+import { Composer, type Document, Lexer, Parser, type ScalarTag, Schema, type YAMLError } from 'yaml';
 import { LIMITS } from '../../base/limits.ts';
+import { DocumentValue } from './value.ts';
 
 /** A part of a stream that is read by itself: one document, at an offset of the whole text. */
 export interface Chunk {
@@ -171,88 +160,68 @@ const SCHEMA = new Schema({
 /** Errors told of one document. */
 const ERRORS = 3;
 
-const OPTIONS = { version: '1.1', schema: SCHEMA, prettyErrors: false, logLevel: 'silent', strict: true } as const;
+/** Duplicate keys are found by DocumentValue. */
+const OPTIONS = { version: '1.1', schema: SCHEMA, prettyErrors: false, strict: true, uniqueKeys: false } as const;
 
 /** Parses one chunk. Never throws. */
 export function parseChunk(text: string): Parsed {
-  const values: unknown[] = [];
-  const sources: Document.Parsed[] = [];
+  const values: DocumentValue[] = [];
   const problems: SyntaxProblem[] = [];
   try {
-    const documents = parseAllDocuments(text, OPTIONS);
-    for (const document of Array.isArray(documents) ? documents : []) {
+    for (const document of documents(text)) {
       // One mistake makes the parser stumble many times; the first words are the useful ones.
       for (const error of document.errors.slice(0, ERRORS)) problems.push(syntaxProblem(error, 'error', text));
       for (const warning of document.warnings.slice(0, ERRORS)) problems.push(syntaxProblem(warning, 'warning', text));
       if (document.errors.length > 0 || document.contents === null) continue;
-      const offset = document.contents.range?.[0] ?? 0;
-      try {
-        const value: unknown = document.toJS({ maxAliasCount: LIMITS.YAML_ALIAS_EXPANSIONS });
-        if (value === null || value === undefined) continue;
-        if (text.includes('&') && isCyclic(value, new Set())) {
-          problems.push({ severity: 'error', message: 'an anchor must not contain itself', offset });
-          continue;
-        }
-        values.push(value);
-        sources.push(document);
-      } catch (error) {
-        problems.push({ severity: 'error', message: unreadable(error), offset: unknownAlias(document) ?? offset });
-      }
+      const read = new DocumentValue(document);
+      for (const problem of read.problems.slice(0, ERRORS)) problems.push({ severity: 'error', ...problem });
+      if (read.problems.length === 0 && read.value !== null && read.value !== undefined) values.push(read);
     }
   } catch (error) {
-    problems.push({ severity: 'error', message: unreadable(error), offset: 0 });
+    if (error instanceof TooLarge) problems.push({ severity: 'error', message: error.message, offset: error.offset });
+    else if (error instanceof RangeError) problems.push({ severity: 'error', message: TOO_DEEP, offset: 0 });
+    else throw error;
   }
   return {
-    values,
+    values: values.map((v) => v.value),
     problems,
-    locate: (index, field) => {
-      const document = sources[index];
-      return document === undefined ? 0 : locate(document, field);
-    },
+    locate: (index, field) => values[index]?.locate(field) ?? 0,
   };
 }
 
-function unreadable(error: unknown): string {
-  if (error instanceof RangeError) return 'nested too deeply';
-  if (!(error instanceof ReferenceError)) return 'a merge (<<) must name a mapping or a list of mappings';
-  if (error.message.startsWith('Unresolved')) return 'alias without an anchor before it';
-  return `more than ${LIMITS.YAML_ALIAS_EXPANSIONS} alias expansions`;
+const TOO_DEEP = 'nested too deeply';
+
+class TooLarge extends Error {
+  readonly offset: number;
+  constructor(message: string, offset: number) {
+    super(message);
+    this.offset = offset;
+  }
 }
 
-function unknownAlias(document: Document.Parsed): number | undefined {
-  let offset: number | undefined;
-  visit(document, {
-    Alias(_key, alias) {
-      if (alias.resolve(document) !== undefined) return undefined;
-      offset = alias.range?.[0];
-      return visit.BREAK;
-    },
-  });
-  return offset;
-}
-
-/** Whether a value contains itself; `above` holds the collections it stands in. */
-function isCyclic(value: unknown, above: Set<object>): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  if (above.has(value)) return true;
-  above.add(value);
-  const found = Object.values(value).some((child) => isCyclic(child, above));
-  above.delete(value);
-  return found;
+/** The documents of a text, as long as they stay within bounds: what is larger is refused before it costs memory. */
+function* documents(text: string): Generator<Document.Parsed> {
+  const parser = new Parser();
+  const composer = new Composer(OPTIONS);
+  let tokens = 0;
+  for (const lexeme of new Lexer().lex(text)) {
+    if (++tokens > LIMITS.YAML_TOKENS) {
+      throw new TooLarge(`more than ${LIMITS.YAML_TOKENS} tokens in one document`, parser.offset);
+    }
+    for (const token of parser.next(lexeme)) yield* composer.next(token);
+    if (parser.stack.length > LIMITS.YAML_DEPTH) throw new TooLarge(TOO_DEEP, parser.offset);
+  }
+  for (const token of parser.end()) yield* composer.next(token);
+  yield* composer.end();
 }
 
 function syntaxProblem(error: YAMLError, severity: 'error' | 'warning', text: string): SyntaxProblem {
-  const offset = Math.min(error.pos[0], text.length);
-  return { severity, message: safeMessage(error, text, offset), offset };
+  return { severity, message: safeMessage(error), offset: Math.min(error.pos[0], text.length) };
 }
 
 /** The parser's words without what it quotes of the document. */
-function safeMessage(error: YAMLError, text: string, offset: number): string {
+function safeMessage(error: YAMLError): string {
   switch (error.code) {
-    case 'DUPLICATE_KEY': {
-      const key = /^["']?([\w./-]{1,80})/.exec(text.slice(offset, offset + 82))?.[1];
-      return key === undefined ? 'duplicate key' : `duplicate key ${key}`;
-    }
     case 'BAD_DQ_ESCAPE':
       return 'invalid escape sequence in a double-quoted string';
     case 'TAG_RESOLVE_FAILED':
@@ -264,56 +233,9 @@ function safeMessage(error: YAMLError, text: string, offset: number): string {
     case 'TAB_AS_INDENT':
       return 'tabs are not allowed as indentation';
     default: {
-      if (error.message.startsWith('Maximum call stack')) return 'nested too deeply';
+      if (error.message.startsWith('Maximum call stack')) return TOO_DEEP;
       const words = error.message.split(': ')[0] as string;
       return `${words[0]?.toLowerCase() ?? ''}${words.slice(1)}`;
     }
   }
-}
-
-function locate(document: Document.Parsed, field: string): number {
-  let node: Node | null = document.contents;
-  let offset = node?.range?.[0] ?? 0;
-  for (const [, name, bracket] of field.matchAll(/([^.[\]]+)|\[([^\]]*)\]/g)) {
-    const step = (name ?? bracket) as string;
-    if (isAlias(node)) node = node.resolve(document) ?? null;
-    if (isSeq(node)) {
-      const item: unknown = node.items[Number(step)];
-      node = isNode(item) ? item : null;
-      if (node === null) break;
-      offset = node.range?.[0] ?? offset;
-    } else if (isMap(node)) {
-      const found = entry(document, node, step, 0);
-      if (found === null) break;
-      offset = found.key.range?.[0] ?? offset;
-      node = found.value;
-    } else break;
-  }
-  return offset;
-}
-
-function isNode(value: unknown): value is Node {
-  return isMap(value) || isSeq(value) || isScalar(value) || isAlias(value);
-}
-
-/** The pair of a mapping with this key, looking into merged mappings as well. */
-function entry(
-  document: Document.Parsed,
-  map: Node,
-  name: string,
-  depth: number,
-): { key: Node; value: Node | null } | null {
-  if (!isMap(map) || depth > 8) return null;
-  for (const { key, value } of map.items) {
-    if (isScalar(key) && String(key.value) === name) return { key, value: isNode(value) ? value : null };
-  }
-  for (const { key, value } of map.items) {
-    if (!isScalar(key) || key.source !== '<<' || !isNode(value)) continue;
-    for (const source of isSeq(value) ? value.items : [value]) {
-      const target = isAlias(source) ? source.resolve(document) : source;
-      const found = isNode(target) ? entry(document, target, name, depth + 1) : null;
-      if (found !== null) return found;
-    }
-  }
-  return null;
 }

@@ -1,0 +1,24 @@
+// A connection of a client as the engine holds it, whatever protocol it speaks.
+
+import type { Listener } from './listener.ts';
+
+export interface Connection {
+  /** Where it was accepted. */
+  readonly listener: Listener;
+  // ---- the owner's list
+  next: Connection | null;
+  previous: Connection | null;
+
+  /** The worker or the listener leaves: what is idle ends after `ms`, what is busy with its next answer. */
+  drain(ms: number): void;
+  /** Ends it now, by a reset. */
+  destroy(): void;
+}
+
+/** Who keeps the connections of a worker. */
+export interface ConnectionOwner {
+  /** It ended. */
+  closed(connection: Connection): void;
+  /** `after` goes on with what `before` began: the same connection, in the protocol that was found. */
+  became(before: Connection, after: Connection): void;
+}

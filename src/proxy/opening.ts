@@ -1,0 +1,133 @@
+// How a connection begins: the steps of its listener one after the other (PROXY header, ClientHello, handshake, ALPN or
+// preface), then the protocol that was found. A listener without steps speaks HTTP/1 at once, and costs nothing here.
+
+import { LIMITS } from '../base/limits.ts';
+import { Timer, type TimerSink } from '../io/wheel.ts';
+import { limitCell } from '../telemetry/layout.ts';
+import { type ClientInfo, STEP_MORE, STEP_REFUSED } from './client-info.ts';
+import type { Connection, ConnectionOwner } from './connection.ts';
+import type { Core } from './exchange/core.ts';
+import { Http1Server } from './http1/server.ts';
+import type { Listener } from './listener.ts';
+import type { Shared } from './transport/shared.ts';
+import type { Transport, TransportUser } from './transport/transport.ts';
+
+const HEAD_LIMIT = limitCell('HEAD_MS');
+
+/**
+ * Opens a connection that `listener` accepted; `transport` is watched by nobody yet. `refused`: past the limit of connections, so
+ * that its first request is answered 503.
+ */
+export function open(
+  core: Core,
+  owner: ConnectionOwner,
+  listener: Listener,
+  transport: Transport,
+  info: ClientInfo,
+  refused: boolean,
+): Connection {
+  const speak = (): Connection => new Http1Server(core, listener, owner, transport, info, refused);
+  return listener.steps.length === 0 ? speak() : new Opening(core.shared, owner, listener, transport, info, speak);
+}
+
+/** A connection that is still in its steps. */
+export class Opening implements Connection, TransportUser, TimerSink {
+  readonly #shared: Shared;
+  readonly #owner: ConnectionOwner;
+  readonly listener: Listener;
+  readonly #transport: Transport;
+  readonly #info: ClientInfo;
+  /** Makes the connection in its protocol, which takes the transport over. */
+  readonly #speak: () => Connection;
+  readonly #timer = new Timer(this, 0);
+  #step = 0;
+  #over = false;
+  next: Connection | null = null;
+  previous: Connection | null = null;
+
+  constructor(
+    shared: Shared,
+    owner: ConnectionOwner,
+    listener: Listener,
+    transport: Transport,
+    info: ClientInfo,
+    speak: () => Connection,
+  ) {
+    this.#shared = shared;
+    this.#owner = owner;
+    this.listener = listener;
+    this.#transport = transport;
+    this.#info = info;
+    this.#speak = speak;
+    transport.user = this;
+    // What stands in front of the first head has to come as soon as a head.
+    shared.io.timers.arm(this.#timer, shared.io.nowMs, LIMITS.HEAD_MS);
+  }
+
+  onBytes(start: number, end: number): number {
+    const { steps } = this.listener;
+    let at = start;
+    while (this.#step < steps.length) {
+      const used = (steps[this.#step] as (typeof steps)[number]).read(
+        this.#shared.mem,
+        at,
+        end,
+        this.#info,
+        this.#transport,
+      );
+      if (used === STEP_MORE) return at;
+      if (used === STEP_REFUSED) {
+        this.destroy();
+        return end;
+      }
+      at = used;
+      this.#step++;
+    }
+    this.#end();
+    const connection = this.#speak();
+    this.#owner.became(this, connection);
+    return at < end ? this.#transport.user.onBytes(at, end) : at;
+  }
+
+  /** Nothing was asked yet, so there is nothing to answer. */
+  onTimer(): void {
+    this.#shared.cells.add(HEAD_LIMIT, 1);
+    this.destroy();
+  }
+
+  drain(ms: number): void {
+    const { io } = this.#shared;
+    if (this.#timer.due > io.nowMs + ms) io.timers.arm(this.#timer, io.nowMs, ms);
+  }
+
+  destroy(): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#transport.abort();
+  }
+
+  onEnd(): void {
+    this.#leave();
+    this.#transport.finish(false);
+  }
+  onLost(): void {
+    this.#leave();
+  }
+  onHangup(): void {
+    this.destroy();
+  }
+  onPeerClosed(): void {}
+  onDrained(): void {}
+  onConnected(): void {}
+  onRelayed(): void {}
+
+  #leave(): void {
+    this.#end();
+    this.#owner.closed(this);
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#shared.io.timers.cancel(this.#timer);
+  }
+}
