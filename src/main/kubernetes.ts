@@ -9,9 +9,9 @@ import { Credentials, runPlugin } from '../source/kubernetes/credentials.ts';
 import { AccessError, findAccess } from '../source/kubernetes/kubeconfig.ts';
 import { type KindHealth, KubernetesSource } from '../source/kubernetes/kubernetes-source.ts';
 import { Transport } from '../source/kubernetes/transport.ts';
+import { SYSTEM_TIMERS } from '../source/timers.ts';
 import type { ClusterNumbers } from '../telemetry/numbers.ts';
 import type { KubernetesFlags } from './options.ts';
-import { TIMERS } from './sources.ts';
 import { versionInfo } from './version.ts';
 
 /** Fetched by name, and only what is referred to. */
@@ -35,7 +35,7 @@ export function openCluster(flags: KubernetesFlags): Cluster {
     qps: flags.qps,
     burst: flags.burst,
     now,
-    timers: TIMERS,
+    timers: SYSTEM_TIMERS,
   });
   const source = new KubernetesSource(
     {
@@ -46,7 +46,7 @@ export function openCluster(flags: KubernetesFlags): Cluster {
       namespaces: flags.namespaces,
       gatewayClass: flags.gatewayClass,
     },
-    { client, timers: TIMERS, now, random: Math.random, server: { streams: true } },
+    { client, timers: SYSTEM_TIMERS, now, random: Math.random, server: { streams: true } },
   );
   return {
     source,

@@ -8,6 +8,7 @@ import type { Logger } from '../base/log.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { Source, SourceSink } from '../source/source.ts';
+import { SYSTEM_TIMERS } from '../source/timers.ts';
 import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
 import type { Changes } from '../store/world.ts';
@@ -16,7 +17,7 @@ import { type Condition, type Status, settled } from '../translate/conditions.ts
 import type { TranslatorOptions } from '../translate/context.ts';
 import { Translator } from '../translate/translator.ts';
 import type { Options } from './options.ts';
-import { createSources, type Sources, TIMERS } from './sources.ts';
+import { createSources, type Sources } from './sources.ts';
 
 /** How resources are understood when no flag says otherwise. */
 export const DEFAULT_TRANSLATION: TranslatorOptions = {
@@ -48,7 +49,7 @@ export class Resources implements SourceSink {
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
-    this.#batch = new Batch(TIMERS, (changes) => this.#revise(changes));
+    this.#batch = new Batch(SYSTEM_TIMERS, (changes) => this.#revise(changes));
     this.#sources = createSources(options, cluster);
   }
 

@@ -2,19 +2,12 @@
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
-import type { Timers } from '../base/timers.ts';
 import { DnsSource, SystemResolver } from '../source/dns.ts';
 import { EnvironmentSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
 import type { Source } from '../source/source.ts';
+import { SYSTEM_TIMERS } from '../source/timers.ts';
 import type { Options } from './options.ts';
-
-export const TIMERS: Timers = {
-  after: (ms, fire) => {
-    const timer = setTimeout(fire, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 export interface Sources {
   readonly source: Source;
@@ -29,7 +22,7 @@ export function createSources(options: Options, cluster: Source | null): Sources
   if (cluster !== null) inner.push(cluster);
   if (options.backendAddresses.length > 0) inner.push(new EnvironmentSource(environmentOf(options)));
   return {
-    source: new DnsSource(inner, new SystemResolver(), TIMERS),
+    source: new DnsSource(inner, new SystemResolver(), SYSTEM_TIMERS),
     placeOf: (object, field) => files?.placeOf(object, field ?? '') ?? null,
   };
 }
