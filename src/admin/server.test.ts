@@ -42,9 +42,6 @@ class Fake implements View {
   clusters(): unknown {
     return [];
   }
-  kubernetes(): unknown {
-    return null;
-  }
   version(): unknown {
     return { version: '0' };
   }

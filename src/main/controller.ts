@@ -166,14 +166,11 @@ class Controller implements ChannelOwner, Downstream {
     publisher.adopt(this.#snapshot, revision);
     this.#snapshot.clear();
 
-    const cluster =
-      options.kubernetes === null ? null : (await import('./kubernetes.ts')).openCluster(options.kubernetes);
-    const resources = new Resources(options, this.#log, publisher, cluster?.source ?? null);
+    const resources = new Resources(options, this.#log, publisher);
     this.#resources = resources;
     const view = new ControllerView({
       state: this.#state,
       resources,
-      cluster,
       publisher,
       book,
       numbers: this.#numbers,

@@ -67,6 +67,8 @@ export class Keeper {
       logLevel: options.logLevel,
       logJson: options.logFormat === 'json',
       drainTimeoutMs: options.drainTimeoutMs,
+      clientIdleMs: options.clientIdleMs,
+      halfClose: options.halfClose,
     };
     this.#slots = new Slots(this.#io, log, options.workers, settings, {
       onAssigned: (worker) => this.#synchronise(worker),
@@ -463,6 +465,7 @@ export class Keeper {
     });
     this.#phase = 'draining';
     this.#tell({ type: 'draining' });
+    this.#slots.leaveSoon();
     setTimeout(() => this.#phase === 'draining' && this.#drain(), this.#options.drainDelayMs);
   }
 

@@ -17,6 +17,8 @@ test('defaults are the documented ones', () => {
   assert.deepEqual(options.admin, { host: '127.0.0.1', port: 9090 });
   assert.deepEqual(options.listen, ['0.0.0.0', '::']);
   assert.equal(options.drainTimeoutMs, 30_000);
+  assert.equal(options.clientIdleMs, 180_000);
+  assert.equal(options.halfClose, false);
   assert.equal(options.logFormat, 'json');
   assert.equal(parseOptions(CONFIG, {}, true).options.logFormat, 'text');
   assert.ok(options.workers >= 1);
@@ -43,6 +45,8 @@ test('every flag has its variable', () => {
     'drain-delay': '1s',
     'trusted-proxies': '10.0.0.0/8',
     'access-log-query': 'true',
+    'client-idle-timeout': '10m30s',
+    'half-close': 'on',
   };
   const env: Record<string, string> = {};
   for (const flag of FLAGS)
@@ -54,6 +58,8 @@ test('every flag has its variable', () => {
   assert.deepEqual(options.portMap, { '80': 8080 });
   assert.equal(options.drainDelayMs, 1000);
   assert.equal(options.accessLogQuery, true);
+  assert.equal(options.clientIdleMs, 630_000);
+  assert.equal(options.halfClose, true);
 });
 
 test('what is wrong is named, with the nearest right thing', () => {
@@ -65,41 +71,17 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails([...CONFIG, '--admin', 'x'], {}, 2, /--admin: 'x' is not HOST:PORT/);
   fails([...CONFIG, '--trusted-proxies', '10.0.0.0/33'], {}, 2, /10\.0\.0\.0\/33/);
   fails([...CONFIG, '--listen', 'example.com'], {}, 2, /not an IP address/);
+  fails([...CONFIG, '--client-idle-timeout', '0s'], {}, 2, /--client-idle-timeout: '0s' is no time at all/);
+  fails([...CONFIG, '--half-close', 'yes'], {}, 2, /--half-close: 'yes' is not one of on, off/);
   fails([...CONFIG, 'stray'], {}, 2, /unexpected argument 'stray'/);
   fails([], {}, 2, /nothing to serve/);
   fails([], { RAUTA_BIND_ADDR: '0.0.0.0:80' }, 2, /needs RAUTA_BACKEND_ADDR/);
   fails(CONFIG, { RAUTA_TLS_CERT: 'a.pem' }, 1, /does not serve TLS/);
-  fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 2, /^RAUTA_K8S_MODE: resources come from one place; leave out --config/);
-  fails(['--kubernetes'], { RAUTA_BACKEND_ADDR: '127.0.0.1:1' }, 2, /--kubernetes: resources come from one place/);
-  fails([...CONFIG, '--context', 'x'], {}, 2, /--context is for --kubernetes/);
-  fails(['--kubernetes', '--backends', 'on'], {}, 2, /--backends: 'on' is not one of off, local/);
+  fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 1, /files only/);
   assert.match(
     parseOptions(CONFIG, { RAUTA_WORKRS: '2' }, false).warnings[0] ?? '',
     /RAUTA_WORKRS.*did you mean RAUTA_WORKERS/,
   );
-});
-
-test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only one', () => {
-  const mode = parseOptions([], { RAUTA_K8S_MODE: 'true' }, false).options.kubernetes;
-  assert.deepEqual(mode, parseOptions(['--kubernetes'], {}, false).options.kubernetes);
-  assert.deepEqual(mode, {
-    kubeconfig: null,
-    context: null,
-    namespaces: [],
-    gatewayClass: null,
-    backends: 'off',
-    qps: 50,
-    burst: 100,
-  });
-  const { options } = parseOptions(
-    ['--kubernetes', '--watch-namespaces', 'a, b', '--backends', 'local'],
-    { RAUTA_GATEWAY_CLASS: 'mine' },
-    false,
-  );
-  assert.deepEqual(options.kubernetes?.namespaces, ['a', 'b']);
-  assert.equal(options.kubernetes?.gatewayClass, 'mine');
-  assert.equal(options.kubernetes?.backends, 'local');
-  assert.equal(parseOptions(CONFIG, { RAUTA_K8S_MODE: 'false' }, false).options.kubernetes, null);
 });
 
 test('environment mode needs nothing but a backend', () => {

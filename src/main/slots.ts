@@ -77,6 +77,8 @@ export class Slots {
   /** There is none because of a storm. */
   #spareOwed = false;
   #stopping = false;
+  /** Workers say so in their answers. */
+  #leaving = false;
   readonly #stalled = new Set<WorkerProcess>();
 
   constructor(io: NativeIo, log: Logger, count: number, settings: WorkerSettings, owner: SlotsOwner) {
@@ -136,6 +138,12 @@ export class Slots {
 
   say(worker: WorkerProcess, message: ToWorker, fds: readonly number[] = []): void {
     worker.child.channel.message(message, fds);
+  }
+
+  /** Workers are going to drain: connections that are kept should move while there is time. Workers that replace one are told too. */
+  leaveSoon(): void {
+    this.#leaving = true;
+    for (const worker of this.workers) this.say(worker, { type: 'leaveSoon' });
   }
 
   drain(): void {
@@ -228,6 +236,7 @@ export class Slots {
     slot.backoff.started(now);
     slot.beatMs = now;
     this.say(worker, { type: 'assign', slot: slot.index, settings: this.#settings }, [slot.cellsFd, slot.ringFd]);
+    if (this.#leaving) this.say(worker, { type: 'leaveSoon' });
     this.#owner.onAssigned(worker);
   }
 

@@ -108,6 +108,9 @@ class Worker implements ChannelOwner, TimerSink {
       case 'logLevel':
         this.#log.level = message.level;
         break;
+      case 'leaveSoon':
+        this.#engine?.leaveSoon();
+        break;
       case 'drain':
         this.#drain();
         break;
@@ -127,7 +130,12 @@ class Worker implements ChannelOwner, TimerSink {
       io: this.#io,
       cells: this.#cells,
       records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }),
-      settings: { trustedProxies: settings.trustedProxies, maxConnections: clientConnections() },
+      settings: {
+        trustedProxies: settings.trustedProxies,
+        maxConnections: clientConnections(),
+        clientIdleMs: settings.clientIdleMs,
+        halfClose: settings.halfClose,
+      },
     });
     this.#io.onTurn(() => ring.publish());
     process.on('exit', () => ring.publish());

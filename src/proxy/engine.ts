@@ -25,6 +25,10 @@ export interface EngineSettings {
   readonly trustedProxies: readonly string[];
   /** Connections of clients above which requests are answered 503; LIMITS.DOWNSTREAM_CONNECTIONS if not given. */
   readonly maxConnections?: number;
+  /** How long a client's connection may stay between two requests; LIMITS.IDLE_MS if not given. */
+  readonly clientIdleMs?: number;
+  /** A client that has sent FIN still gets its answers (docs/adr/0011-half-close.md); off if not given. */
+  readonly halfClose?: boolean;
 }
 
 export interface EngineOptions {
@@ -54,9 +58,11 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
 
   /** Throws when a setting is malformed. */
   constructor(options: EngineOptions) {
-    this.maxConnections = options.settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
-    const trusted = new TrustedProxies(options.settings.trustedProxies);
-    this.#core = new Core({ ...options, trusted }, (core) => new Exchange(core));
+    const { settings, io, cells, records } = options;
+    this.maxConnections = settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
+    const trusted = new TrustedProxies(settings.trustedProxies);
+    const { clientIdleMs, halfClose } = settings;
+    this.#core = new Core({ io, cells, records, trusted, clientIdleMs, halfClose }, (core) => new Exchange(core));
     this.#config = new Config(this.#core, (listener) => this.#leave(listener));
     const { shared } = this.#core;
     options.io.onTurn(() => shared.onTurn());
@@ -96,13 +102,19 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     this.#config.dropUnused(acceptor.listener);
   }
 
+  /** The worker will leave soon: answers say `Connection: close`, so that clients move while there is time; all else goes on. */
+  leaveSoon(): void {
+    this.#core.leaving = true;
+    this.#core.cells.set(CELL.DRAINING, 1);
+  }
+
   /**
    * The worker leaves: answers say `Connection: close`, idle connections end soon. Calls back when no socket and no connection is
    * left (sockets are taken away by their owner, when it is time to).
    */
   drain(onDone: () => void): void {
+    this.leaveSoon();
     this.#core.draining = true;
-    this.#core.cells.set(CELL.DRAINING, 1);
     this.#onDrained = onDone;
     for (let c = this.#first; c !== null; c = c.next) c.drain(LIMITS.DRAIN_IDLE_MS);
     this.#checkDrained();

@@ -25,6 +25,9 @@ export interface WorkerSettings {
   readonly logJson: boolean;
   /** How long requests in flight may take to end when the keeper is gone. */
   readonly drainTimeoutMs: number;
+  /** How long a client's connection may stay between two requests. */
+  readonly clientIdleMs: number;
+  readonly halfClose: boolean;
 }
 
 export interface WorkerState {
@@ -82,6 +85,8 @@ export type ToWorker =
   | { readonly type: 'socket'; readonly key: string }
   | { readonly type: 'unsocket'; readonly key: string }
   | { readonly type: 'logLevel'; readonly level: Level }
+  /** The program ends after its delay: answers say so, so that clients move while there is time. */
+  | { readonly type: 'leaveSoon' }
   | { readonly type: 'drain' };
 
 /** Worker -> keeper. */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { renameSync, unlinkSync, writeFileSync } from 'node:fs';
+import { Agent } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { backend, backendYaml, freePort, gateway, get, Load, Rauta, routeYaml, until } from './support.ts';
@@ -190,6 +191,8 @@ test('drains: readiness fails, keep-alive answers say close, what is in flight e
     ['--drain-delay', '500ms'],
   );
   const inFlight = get(port, '/slow');
+  const kept = new Agent({ keepAlive: true, maxSockets: 1 });
+  assert.equal((await get(port, '/fast', {}, { agent: kept })).headers.connection, undefined);
   await until(
     async () => ({ status: await rauta.metric('rauta_requests_active'), body: '', headers: {} }),
     (a) => a.status === 1,
@@ -201,6 +204,11 @@ test('drains: readiness fails, keep-alive answers say close, what is in flight e
     (a) => a.status === 503,
   );
   assert.match(answer.body, /draining/);
+  // Kept connections are moved while the door is open.
+  await until(
+    () => get(port, '/fast', {}, { agent: kept }),
+    (a) => a.headers.connection === 'close',
+  );
   assert.equal((await get(port, '/fast')).status, 200, 'new connections are served during the delay');
   await until(
     () =>

@@ -16,18 +16,6 @@ async function rest(peer: Peer): Promise<{ text: string; how: 'fin' | 'reset' }>
   }
 }
 
-onBoth("a client's FIN after its request does not cost it the answer (RFC 9112 section 9.6)", async (net) => {
-  const rig = new Rig(net, [answering(net, (r) => ok(r.target))]);
-  const client = await rig.connect();
-  await client.send(get('/1') + get('/2'));
-  client.end();
-  assert.equal(bodyText(await client.readMessage()), '/1');
-  assert.equal(bodyText(await client.readMessage()), '/2');
-  assert.equal(await client.read(), null);
-  await rig.end();
-  assert.equal(rig.records.all.length, 2);
-});
-
 onBoth('a client that resets cancels its request upstream', async (net) => {
   let ended: Promise<string> | null = null;
   const backend = net.serve(async (peer) => {

@@ -1,5 +1,6 @@
 // What every exchange of a worker shares. One per worker, passed down instead of globals.
 
+import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 import type { Cells } from '../../telemetry/cells.ts';
 import type { RecordSink } from '../../telemetry/record.ts';
@@ -15,6 +16,10 @@ export interface CoreOptions {
   readonly cells: Cells;
   readonly records: RecordSink;
   readonly trusted: TrustedProxies;
+  /** How long a client's connection may stay between two requests; LIMITS.IDLE_MS if not given. */
+  readonly clientIdleMs?: number | undefined;
+  /** A client that has sent FIN still gets its answers (docs/adr/0011-half-close.md); it does not if not given. */
+  readonly halfClose?: boolean | undefined;
 }
 
 export class Core {
@@ -25,13 +30,17 @@ export class Core {
   readonly cells: Cells;
   readonly records: RecordSink;
   readonly trusted: TrustedProxies;
+  readonly clientIdleMs: number;
+  readonly halfClose: boolean;
   readonly shared: Shared;
   readonly ids: RequestIds;
   /** The head of the request, and of the response, being handled right now. */
   readonly request = new Head();
   readonly response = new Head();
   readonly exchanges: ExchangePool;
-  /** The worker is leaving: answers say `Connection: close`. */
+  /** The worker is about to leave: answers say `Connection: close`. */
+  leaving = false;
+  /** It leaves: idle connections end soon. */
   draining = false;
   /** The worker has left: nothing is kept for later. */
   stopping = false;
@@ -43,6 +52,8 @@ export class Core {
     this.cells = options.cells;
     this.records = options.records;
     this.trusted = options.trusted;
+    this.clientIdleMs = options.clientIdleMs ?? LIMITS.IDLE_MS;
+    this.halfClose = options.halfClose ?? false;
     this.shared = new Shared(options.io, options.cells);
     this.ids = new RequestIds(options.io);
     this.exchanges = new ExchangePool(this, create);

@@ -68,6 +68,8 @@ export class Exchange implements TimerSink {
   /** A pooled connection was stale: the next attempt takes a new one. */
   fresh = false;
   #interims = 0;
+  /** The response is complete, and the client has yet to take the rest of it. */
+  #delivering = false;
 
   // ---- waiting for a connection: the endpoint's queue
   waitingAt: EndpointPool | null = null;
@@ -157,8 +159,8 @@ export class Exchange implements TimerSink {
     const { io } = this.core;
     const record = this.record;
     record.reset();
-    record.startUs = io.nowUs;
-    record.startWallMs = io.wallMs;
+    record.startUs = down.requestUs;
+    record.startWallMs = io.wallMs - (io.nowUs - down.requestUs) / 1000;
     record.client = down.client;
     record.method = METHOD.OTHER;
     this.down = down;
@@ -166,6 +168,7 @@ export class Exchange implements TimerSink {
     this.requestDone = false;
     this.fresh = false;
     this.#interims = 0;
+    this.#delivering = false;
     this.#unsent = false;
     this.#requestDue = NEVER;
     this.#backendDue = NEVER;
@@ -306,11 +309,14 @@ export class Exchange implements TimerSink {
   }
 
   onDownstreamDrained(): void {
-    if (this.state === STATE.ANSWERING && this.up !== null) this.up.resumeResponse();
+    if (this.state !== STATE.ANSWERING) return;
+    if (this.up !== null) this.up.resumeResponse();
+    else if (this.#delivering) this.finish('');
   }
 
   /** The client is gone: nothing can be answered any more. */
   onDownstreamGone(): void {
+    this.#forgetUnsent();
     this.down = null;
     this.fail(FAULTS.clientGone);
   }
@@ -410,9 +416,24 @@ export class Exchange implements TimerSink {
 
   /** The response is complete; the upstream has already let go of this exchange. */
   responseEnded(): void {
+    const down = this.down as Downstream;
     this.up = null;
-    (this.down as Downstream).end();
-    this.finish('');
+    down.end();
+    if (down.flush() || !this.requestDone) {
+      this.finish('');
+      return;
+    }
+    // What became of it is known when the client has taken the rest; the backend is done with it.
+    this.#delivering = true;
+    this.#leaveEndpoint();
+    this.#requestDue = NEVER;
+    this.#backendDue = NEVER;
+  }
+
+  /** What the client did not get is not logged as sent. */
+  #forgetUnsent(): void {
+    const unsent = this.down === null ? 0 : this.down.unsentBytes;
+    this.record.responseBytes = Math.max(0, this.record.responseBytes - unsent);
   }
 
   /** False: pause the response until resumeResponse. */
@@ -487,6 +508,7 @@ export class Exchange implements TimerSink {
     const down = this.down;
     if (down !== null && this.state === STATE.ANSWERING) {
       down.abort();
+      this.#forgetUnsent();
     } else if (down !== null) {
       const answer = TEXT_ANSWERS.of(fault);
       if (answer !== null) this.#answer(answer, 0, 0);
@@ -565,9 +587,11 @@ export class Exchange implements TimerSink {
       this.fail(FAULTS.overload);
       return;
     }
-    if (this.record.attempts > 0) cells.add(this.record.endpointBlock + ENDPOINT.ERRORS + BACKEND_ERROR.timeout, 1);
+    if (this.record.attempts > 0 && !this.#delivering)
+      cells.add(this.record.endpointBlock + ENDPOINT.ERRORS + BACKEND_ERROR.timeout, 1);
     if (this.#idleDue <= now) cells.add(IDLE_LIMIT, 1);
-    this.fail(this.#requestDue <= now ? FAULTS.requestTimeout : FAULTS.backendTimeout);
+    if (this.#delivering) this.fail(FAULTS.clientGone);
+    else this.fail(this.#requestDue <= now ? FAULTS.requestTimeout : FAULTS.backendTimeout);
   }
 }
 

@@ -14,8 +14,12 @@ export interface Downstream {
   /** The request came over TLS. */
   readonly secure: boolean;
 
+  /** When the first byte of the request came, in monotonic us. */
+  readonly requestUs: number;
   /** Bytes that the client has taken so far. */
   readonly sentBytes: number;
+  /** Bytes written for the client that it has not taken, or never will. */
+  readonly unsentBytes: number;
 
   /** The exchange takes the body now; and, after it was refused because of back-pressure, again. */
   resumeRequest(): void;

@@ -87,6 +87,8 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   /** The connection ends with the answer that is being sent. */
   #closing = false;
   #scanned = 0;
+  /** When the first byte of the request that comes next was here, in monotonic us; below 0 while none is. */
+  #headUs = -0.5;
   /** Bytes the client had taken when last looked at, while flushing. */
   #sentBefore = 0;
   // ---- the owner's list
@@ -109,7 +111,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#refused = refused;
     this.#timer = new Timer(this, 0);
     transport.user = this;
-    core.io.timers.arm(this.#timer, core.io.nowMs, LIMITS.IDLE_MS);
+    core.io.timers.arm(this.#timer, core.io.nowMs, core.clientIdleMs);
   }
 
   get client(): Uint8Array {
@@ -176,10 +178,16 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   // ---- requests
 
   onConnected(): void {}
-  onPeerClosed(): void {}
   onRelayed(): void {}
 
   onBytes(start: number, end: number): number {
+    const at = this.#use(start, end);
+    // What is left, unless it is content, begins the next request.
+    if (at < end && this.#headUs < 0 && this.#state !== BODY_) this.#headUs = this.#core.io.nowUs;
+    return at;
+  }
+
+  #use(start: number, end: number): number {
     let at = start;
     for (let requests = 0; at < end; requests++) {
       if (this.#state === BODY_) {
@@ -258,6 +266,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
       this.#keepAlive = false;
       exchange.refuse(this, FAULTS.overload);
     } else exchange.begin(this, this.listener, head);
+    this.#headUs = -0.5;
     if (this.#exchange !== exchange) return bodyStart + this.#skipped();
     this.#skippable = 0;
     if (this.#requestDone) exchange.requestEnded(0, 0);
@@ -326,6 +335,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#toHead = false;
     this.#requestDone = false;
     exchange.refuse(this, fault);
+    this.#headUs = -0.5;
   }
 
   resumeRequest(): void {
@@ -339,7 +349,14 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     } else if (this.#state === BODY_) {
       this.destroy();
     }
-    // A client may say that it sends no more and still wait for its answer (RFC 9112 section 9.6).
+  }
+
+  /**
+   * The client sends no more, and something is not answered yet. It may be waiting (RFC 9112 section 9.6 lets it), but most that
+   * send FIN are gone: docs/adr/0011-half-close.md.
+   */
+  onPeerClosed(): void {
+    if (!this.#core.halfClose) this.destroy();
   }
 
   onLost(): void {
@@ -370,7 +387,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   }
 
   respond(head: Head, added: FieldLines | null, uuidAt: number): void {
-    const { io, mem, draining } = this.#core;
+    const { io, mem, leaving } = this.#core;
     const transport = this.#transport;
     let chunk = false;
     let framing = head.body;
@@ -385,7 +402,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#framing = framing;
     if (framing === BODY.UNTIL_CLOSE) transport.endsByClosing();
     const keep =
-      this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !draining && this.listener.entry !== null;
+      this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !leaving && this.listener.entry !== null;
     this.#closing = !keep;
     const date = head.find(NAME.DATE);
     const dated = date >= 0 && !head.dropped(date);
@@ -436,8 +453,16 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     transport.uncork();
   }
 
+  get requestUs(): number {
+    return this.#headUs < 0 ? this.#core.io.nowUs : this.#headUs;
+  }
+
   get sentBytes(): number {
     return this.#transport.sentBytes;
+  }
+
+  get unsentBytes(): number {
+    return this.#transport.unsentBytes;
   }
 
   flush(): boolean {
@@ -464,7 +489,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#closing =
       !this.#keepAlive ||
       !this.#requestDone ||
-      this.#core.draining ||
+      this.#core.leaving ||
       this.#version === 10 ||
       this.listener.entry === null;
     return this.#closing;
@@ -497,10 +522,10 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   }
 
   #nextRequest(): void {
-    const { io, draining } = this.#core;
+    const { io, draining, clientIdleMs } = this.#core;
     this.#state = IDLE;
     this.#scanned = 0;
-    io.timers.arm(this.#timer, io.nowMs, draining ? LIMITS.DRAIN_IDLE_MS : LIMITS.IDLE_MS);
+    io.timers.arm(this.#timer, io.nowMs, draining ? LIMITS.DRAIN_IDLE_MS : clientIdleMs);
     this.#transport.resume();
   }
 

@@ -118,10 +118,12 @@ export class Cork {
     if (this.#heldAt >= 0 && this.#owner !== null) this.flush(this.#owner);
   }
 
-  /** Forgets what waits for `owner`. */
-  drop(owner: CorkOwner): void {
-    if (this.#owner !== owner) return;
+  /** Forgets what waits for `owner`; returns how many bytes that were. */
+  drop(owner: CorkOwner): number {
+    if (this.#owner !== owner) return 0;
+    const dropped = this.#used - (this.#heldAt >= 0 ? this.#heldAt : this.#at);
     this.#owner = null;
     this.#heldAt = -1;
+    return dropped;
   }
 }

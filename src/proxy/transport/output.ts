@@ -21,6 +21,8 @@ export class Output implements CorkOwner {
   /** What the wire did not take yet; null until that first happens. */
   queue: ChunkQueue | null = null;
   sentBytes = 0;
+  /** What was written and will never be sent. */
+  #dropped = 0;
   /** errno of the send that failed; nothing is sent any more. */
   failed = 0;
   /** The end of the stream is told by nothing but its closing. */
@@ -37,6 +39,11 @@ export class Output implements CorkOwner {
 
   get congested(): boolean {
     return this.queue !== null && this.queue.bytes > 0;
+  }
+
+  /** Bytes written that the wire has not taken: they wait, or the connection ended before. */
+  get unsent(): number {
+    return this.#dropped + (this.queue === null ? 0 : this.queue.bytes);
   }
 
   write(start: number, end: number, free: number): void {
@@ -56,7 +63,10 @@ export class Output implements CorkOwner {
   }
 
   sendNow(start: number, end: number): void {
-    if (this.failed !== 0) return;
+    if (this.failed !== 0) {
+      this.#dropped += end - start;
+      return;
+    }
     let at = start;
     if (!this.congested) {
       for (;;) {
@@ -68,6 +78,7 @@ export class Output implements CorkOwner {
         } else if (n === -ERRNO.EAGAIN || n === 0) {
           break;
         } else {
+          this.#dropped += end - at;
           this.#fail(-n);
           return;
         }
@@ -76,6 +87,7 @@ export class Output implements CorkOwner {
     this.queue ??= new ChunkQueue(this.#shared.io);
     if (!this.queue.push(at, end)) {
       this.#shared.cells.add(this.queue.bytes + end - at > LIMITS.FLOW_BYTES ? FLOW_LIMIT : ARENA_LIMIT, 1);
+      this.#dropped += end - at;
       this.#fail(ERRNO.ENOBUFS);
     }
   }
@@ -117,8 +129,14 @@ export class Output implements CorkOwner {
   /** The wire is closed, or about to be: forgets all that waits. */
   close(): void {
     if (this.failed === 0) this.failed = ERRNO.EBADF;
-    this.#shared.cork.drop(this);
-    this.queue?.clear();
+    this.#dropped += this.#shared.cork.drop(this);
+    this.#clear();
+  }
+
+  #clear(): void {
+    if (this.queue === null) return;
+    this.#dropped += this.queue.bytes;
+    this.queue.clear();
   }
 
   #count(sent: number): void {
@@ -129,7 +147,7 @@ export class Output implements CorkOwner {
 
   #fail(errno: number): void {
     this.failed = errno;
-    this.queue?.clear();
+    this.#clear();
     this.#shared.io.again(this.#owner, BROKEN);
   }
 }

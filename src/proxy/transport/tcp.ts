@@ -69,6 +69,9 @@ export class Tcp implements Transport, ReadySink {
   get sentBytes(): number {
     return this.#out.sentBytes;
   }
+  get unsentBytes(): number {
+    return this.#out.unsent;
+  }
   get unread(): boolean {
     return this.#readable || this.#kept;
   }

@@ -33,6 +33,8 @@ export interface Transport {
   readonly reading: boolean;
   /** Bytes that the peer has taken so far. */
   readonly sentBytes: number;
+  /** Bytes written that the peer has not taken: they wait, or the connection ended before. */
+  readonly unsentBytes: number;
   /** Bytes that the peer does not take wait: whoever writes pauses its source until `onDrained`. */
   readonly congested: boolean;
   /** Something is known to wait for reading (bytes, or the end). */
