@@ -99,6 +99,7 @@ test('packages are imported only where they belong', () => {
   const homes: Readonly<Record<string, readonly string[]>> = {
     koffi: ['native'],
     re2js: ['base', 'proxy', 'api', 'translate'],
+    undici: ['source'],
     yaml: ['source'],
   };
   const wrong: string[] = [];

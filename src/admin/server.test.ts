@@ -42,6 +42,9 @@ class Fake implements View {
   clusters(): unknown {
     return [];
   }
+  kubernetes(): unknown {
+    return null;
+  }
   version(): unknown {
     return { version: '0' };
   }

@@ -14,6 +14,8 @@ export interface View {
   ir(): unknown;
   workers(): unknown;
   clusters(): unknown;
+  /** How the API server is followed; null without --kubernetes. */
+  kubernetes(): unknown;
   version(): unknown;
   setLogLevel(level: Level): void;
 }

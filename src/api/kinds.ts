@@ -36,6 +36,11 @@ export function isServed(kind: string): boolean {
   return !UNSERVED.has(kind);
 }
 
+/** Every kind that is read. */
+export function knownKinds(): readonly KindInfo[] {
+  return KINDS;
+}
+
 /** The kinds that are read, for suggesting the nearest name. */
 export function kindNames(): string[] {
   return [...byKind.keys()];

@@ -169,6 +169,46 @@ export const LIMITS = {
   /** The first configuration waits this long for its names. */
   DNS_FIRST_WAIT_MS: 2_000,
 
+  // --- Kubernetes API server
+  KUBERNETES_CONNECT_MS: 10_000,
+  /** One question and its whole answer. */
+  KUBERNETES_REQUEST_MS: 30_000,
+  KUBERNETES_KEEPALIVE_MS: 30_000,
+  /** Questions at once, watches and the lease apart. */
+  KUBERNETES_IN_FLIGHT: 16,
+  /** Of an answer; a page of 500 objects of the largest size that Kubernetes stores would not fit, ordinary ones do. */
+  KUBERNETES_ANSWER_BYTES: 128 * MB,
+  /** One event of a watch: Kubernetes stores objects of up to 1.5 MB. */
+  KUBERNETES_EVENT_BYTES: 16 * MB,
+  /** How long files with tokens and certificates are believed before they are read again. */
+  KUBERNETES_CREDENTIAL_MS: 60_000,
+  /** A plugin's credential is replaced so long before it ends. */
+  KUBERNETES_CREDENTIAL_EARLY_MS: 10_000,
+  /** How long a credential plugin may take, and what it may print. */
+  KUBERNETES_PLUGIN_MS: 30_000,
+  KUBERNETES_PLUGIN_BYTES: 1 * MB,
+  /** How often, about, kinds that are not installed are looked for. */
+  KUBERNETES_MISSING_MS: 10_000,
+  /** Secrets (or ConfigMaps) of one namespace that have a watch each; more of them share one. */
+  KUBERNETES_NAMED: 10,
+  /** Objects of one page of a LIST. */
+  KUBERNETES_PAGE: 500,
+  /** A watch is asked to end after once to twice this long. */
+  KUBERNETES_WATCH_S: 300,
+  /** A watch on which no byte came for this long is taken for dead: bookmarks come every minute. */
+  KUBERNETES_IDLE_MS: 120_000,
+  /** A stream of initial events that has not come to its end in this time is given up for a LIST. */
+  KUBERNETES_FILL_MS: 60_000,
+  /** A watch that ends sooner counts as a failure when nothing came. */
+  KUBERNETES_SHORT_WATCH_MS: 1_000,
+  /** Tries to go on from a version, each answered with an error, before everything is fetched anew. */
+  KUBERNETES_RESUMES: 4,
+  /** Fetching everything anew sooner than this after the last time waits longer each time. */
+  KUBERNETES_RELIST_MS: 30_000,
+  /** The wait after a failure: up to this at first, then twice as long each time, up to the second. */
+  KUBERNETES_RETRY_MIN_MS: 200,
+  KUBERNETES_RETRY_MAX_MS: 30_000,
+
   // --- config stream
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   STREAM_QUEUE_BYTES: 64 * MB,

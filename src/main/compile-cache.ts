@@ -9,7 +9,12 @@ import { LIMITS } from '../base/limits.ts';
 export async function compileAll(stamp: string | undefined): Promise<void> {
   // Whoever waits for it waits no longer than this.
   setTimeout(() => process.exit(1), LIMITS.COMPILE_MS).unref();
-  await Promise.all([import('./keeper.ts'), import('./controller.ts'), import('./worker.ts')]);
+  await Promise.all([
+    import('./keeper.ts'),
+    import('./controller.ts'),
+    import('./kubernetes.ts'),
+    import('./worker.ts'),
+  ]);
   flushCompileCache();
   if (stamp === undefined) return;
   const folder = dirname(stamp);

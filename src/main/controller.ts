@@ -166,11 +166,14 @@ class Controller implements ChannelOwner, Downstream {
     publisher.adopt(this.#snapshot, revision);
     this.#snapshot.clear();
 
-    const resources = new Resources(options, this.#log, publisher);
+    const cluster =
+      options.kubernetes === null ? null : (await import('./kubernetes.ts')).openCluster(options.kubernetes);
+    const resources = new Resources(options, this.#log, publisher, cluster?.source ?? null);
     this.#resources = resources;
     const view = new ControllerView({
       state: this.#state,
       resources,
+      cluster,
       publisher,
       book,
       numbers: this.#numbers,

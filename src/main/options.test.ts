@@ -77,11 +77,37 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails([], {}, 2, /nothing to serve/);
   fails([], { RAUTA_BIND_ADDR: '0.0.0.0:80' }, 2, /needs RAUTA_BACKEND_ADDR/);
   fails(CONFIG, { RAUTA_TLS_CERT: 'a.pem' }, 1, /does not serve TLS/);
-  fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 1, /files only/);
+  fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 2, /^RAUTA_K8S_MODE: resources come from one place; leave out --config/);
+  fails(['--kubernetes'], { RAUTA_BACKEND_ADDR: '127.0.0.1:1' }, 2, /--kubernetes: resources come from one place/);
+  fails([...CONFIG, '--context', 'x'], {}, 2, /--context is for --kubernetes/);
+  fails(['--kubernetes', '--backends', 'on'], {}, 2, /--backends: 'on' is not one of off, local/);
   assert.match(
     parseOptions(CONFIG, { RAUTA_WORKRS: '2' }, false).warnings[0] ?? '',
     /RAUTA_WORKRS.*did you mean RAUTA_WORKERS/,
   );
+});
+
+test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only one', () => {
+  const mode = parseOptions([], { RAUTA_K8S_MODE: 'true' }, false).options.kubernetes;
+  assert.deepEqual(mode, parseOptions(['--kubernetes'], {}, false).options.kubernetes);
+  assert.deepEqual(mode, {
+    kubeconfig: null,
+    context: null,
+    namespaces: [],
+    gatewayClass: null,
+    backends: 'off',
+    qps: 50,
+    burst: 100,
+  });
+  const { options } = parseOptions(
+    ['--kubernetes', '--watch-namespaces', 'a, b', '--backends', 'local'],
+    { RAUTA_GATEWAY_CLASS: 'mine' },
+    false,
+  );
+  assert.deepEqual(options.kubernetes?.namespaces, ['a', 'b']);
+  assert.equal(options.kubernetes?.gatewayClass, 'mine');
+  assert.equal(options.kubernetes?.backends, 'local');
+  assert.equal(parseOptions(CONFIG, { RAUTA_K8S_MODE: 'false' }, false).options.kubernetes, null);
 });
 
 test('environment mode needs nothing but a backend', () => {

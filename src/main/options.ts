@@ -39,6 +39,20 @@ export interface Options {
   readonly bindAddress: string | null;
   readonly backendAddresses: readonly string[];
   readonly takeover: string | null;
+  /** Resources come from an API server; null: from files or the environment. */
+  readonly kubernetes: KubernetesFlags | null;
+}
+
+export interface KubernetesFlags {
+  readonly kubeconfig: string | null;
+  readonly context: string | null;
+  /** Empty: all. */
+  readonly namespaces: readonly string[];
+  /** The only class that is served, when one was named; null: every class of our controller name. */
+  readonly gatewayClass: string | null;
+  readonly backends: 'off' | 'local';
+  readonly qps: number;
+  readonly burst: number;
 }
 
 interface Flag {
@@ -61,6 +75,34 @@ export const FLAGS: readonly Flag[] = [
     help: 'file or folder with resources (YAML or JSON), watched; repeatable',
     many: true,
   },
+  {
+    name: 'kubernetes',
+    value: '',
+    default: 'false',
+    help: 'resources from a Kubernetes API server (RAUTA_K8S_MODE=true says the same); not with --config',
+    bare: true,
+  },
+  {
+    name: 'kubeconfig',
+    value: 'FILE',
+    default: '',
+    help: 'how the API server is reached; without it KUBECONFIG, then the pod it runs in, then ~/.kube/config',
+  },
+  { name: 'context', value: 'NAME', default: '', help: 'context of the kubeconfig; its current one if none is named' },
+  {
+    name: 'watch-namespaces',
+    value: 'A[,B]',
+    default: '',
+    help: 'only resources in these namespaces count, and only there rights are needed',
+  },
+  {
+    name: 'backends',
+    value: 'off|local',
+    default: 'off',
+    help: 'whether Backend objects of the API server count: they may name any address, of this machine too (local)',
+  },
+  { name: 'api-qps', value: 'N', default: '50', help: 'questions a second to the API server' },
+  { name: 'api-burst', value: 'N', default: '100', help: 'questions at once before --api-qps holds' },
   {
     name: 'admin',
     value: 'HOST:PORT|off',
@@ -97,7 +139,12 @@ export const FLAGS: readonly Flag[] = [
   { name: 'access-log', value: '-|off|PATH', default: '-', help: 'where the access log goes (- is standard output)' },
   { name: 'access-log-format', value: 'json|combined', default: 'json', help: 'format of the access log' },
   { name: 'access-log-query', value: '', default: 'false', help: 'log query strings too', bare: true },
-  { name: 'gateway-class', value: 'NAME', default: 'rauta', help: 'class served when no GatewayClass object is there' },
+  {
+    name: 'gateway-class',
+    value: 'NAME',
+    default: 'rauta',
+    help: 'class that needs no GatewayClass object; with --kubernetes the only class that is served, when given',
+  },
   {
     name: 'controller-name',
     value: 'NAME',
@@ -147,16 +194,21 @@ export const FLAGS: readonly Flag[] = [
   },
 ];
 
+const K8S_MODE = 'RAUTA_K8S_MODE';
+
 /** Variables of the briefs that are no flag. */
 const VARIABLES = [
   'RAUTA_BIND_ADDR',
   'RAUTA_BACKEND_ADDR',
   'RAUTA_TLS_CERT',
   'RAUTA_TLS_KEY',
-  'RAUTA_K8S_MODE',
+  K8S_MODE,
   'RAUTA_ENABLE_OBSERVABILITY',
   'RAUTA_COMPILE_CACHE',
 ];
+
+/** Without --kubernetes these say nothing, and whoever gives one thinks otherwise. */
+const KUBERNETES_FLAGS = ['kubeconfig', 'context', 'watch-namespaces', 'backends', 'api-qps', 'api-burst'];
 
 function usage(message: string): ExitError {
   return new ExitError(EXIT.usage, message);
@@ -202,10 +254,15 @@ export function parseOptions(
   const backendAddresses = splitList(env['RAUTA_BACKEND_ADDR'] ?? '');
   const bindAddress = env['RAUTA_BIND_ADDR'] ?? (backendAddresses.length > 0 ? '0.0.0.0:8080' : null);
   const config = given.get('config')?.values ?? [];
-  if (config.length === 0 && backendAddresses.length === 0)
+  const kubernetes = bool(from('kubernetes'), text('kubernetes'));
+  if (kubernetes && (config.length > 0 || backendAddresses.length > 0))
+    throw usage(`${from('kubernetes')}: resources come from one place; leave out --config and RAUTA_BACKEND_ADDR`);
+  for (const name of KUBERNETES_FLAGS)
+    if (!kubernetes && given.has(name)) throw usage(`${from(name)} is for --kubernetes`);
+  if (!kubernetes && config.length === 0 && backendAddresses.length === 0)
     throw usage(
       bindAddress === null
-        ? 'nothing to serve: give --config PATH, or RAUTA_BACKEND_ADDR (and RAUTA_BIND_ADDR)'
+        ? 'nothing to serve: give --config PATH, --kubernetes, or RAUTA_BACKEND_ADDR (and RAUTA_BIND_ADDR)'
         : 'RAUTA_BIND_ADDR needs RAUTA_BACKEND_ADDR',
     );
   for (const address of list('listen'))
@@ -241,6 +298,17 @@ export function parseOptions(
       metricsMaxBackends: count('metrics-max-backends', 0, 100_000),
       bindAddress,
       backendAddresses,
+      kubernetes: kubernetes
+        ? {
+            kubeconfig: text('kubeconfig') || null,
+            context: text('context') || null,
+            namespaces: list('watch-namespaces'),
+            gatewayClass: given.has('gateway-class') ? text('gateway-class') : null,
+            backends: oneOf('backends', ['off', 'local']),
+            qps: count('api-qps', 1, 10_000),
+            burst: count('api-burst', 1, 100_000),
+          }
+        : null,
     },
   };
 }
@@ -255,11 +323,8 @@ function readEnvironment(
       EXIT.configuration,
       'RAUTA_TLS_CERT and RAUTA_TLS_KEY: this version does not serve TLS; unset both to serve plain HTTP',
     );
-  if (env['RAUTA_K8S_MODE'] !== undefined && bool('RAUTA_K8S_MODE', env['RAUTA_K8S_MODE']))
-    throw new ExitError(
-      EXIT.configuration,
-      'RAUTA_K8S_MODE: this version reads resources from files only; give --config PATH',
-    );
+  if (env[K8S_MODE] !== undefined && bool(K8S_MODE, env[K8S_MODE]))
+    given.set('kubernetes', { values: ['true'], from: K8S_MODE });
   if (env['RAUTA_ENABLE_OBSERVABILITY'] !== undefined)
     bool('RAUTA_ENABLE_OBSERVABILITY', env['RAUTA_ENABLE_OBSERVABILITY']);
   if (

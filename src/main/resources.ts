@@ -7,7 +7,8 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
-import type { SourceSink } from '../source/source.ts';
+import type { Source, SourceSink } from '../source/source.ts';
+import { SYSTEM_TIMERS } from '../source/timers.ts';
 import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
 import type { Changes } from '../store/world.ts';
@@ -16,7 +17,7 @@ import { type Condition, type Status, settled } from '../translate/conditions.ts
 import type { TranslatorOptions } from '../translate/context.ts';
 import { Translator } from '../translate/translator.ts';
 import type { Options } from './options.ts';
-import { createSources, type Sources, TIMERS } from './sources.ts';
+import { createSources, type Sources } from './sources.ts';
 
 /** How resources are understood when no flag says otherwise. */
 export const DEFAULT_TRANSLATION: TranslatorOptions = {
@@ -37,18 +38,19 @@ export class Resources implements SourceSink {
   readonly #sourceProblems = new Map<string, readonly Problem[]>();
   #published = false;
 
-  constructor(options: Options, log: Logger, publisher: Publisher) {
+  constructor(options: Options, log: Logger, publisher: Publisher, cluster: Source | null) {
     this.#log = log;
     this.#publisher = publisher;
     this.#translator = new Translator({
       controllerName: options.controllerName,
-      implicitClass: options.gatewayClass,
+      // In a cluster a class has to exist.
+      implicitClass: options.kubernetes === null ? options.gatewayClass : null,
       defaultAddresses: options.listen,
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
-    this.#batch = new Batch(TIMERS, (changes) => this.#revise(changes));
-    this.#sources = createSources(options);
+    this.#batch = new Batch(SYSTEM_TIMERS, (changes) => this.#revise(changes));
+    this.#sources = createSources(options, cluster);
   }
 
   /** Everything there was at the start has been read and published. */

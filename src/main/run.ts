@@ -1,9 +1,10 @@
 // From the command line to a role. Everything a user can do wrong ends here, with a word and an exit code.
 
-import { existsSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { environmentObjects } from '../source/environment.ts';
+import { unreadable } from '../source/file/disk.ts';
 import { FLAGS, type Parsed, parseOptions, suggestion, variableOf } from './options.ts';
 import { CHILD_COMMAND } from './process.ts';
 import { environmentOf } from './sources.ts';
@@ -13,7 +14,7 @@ const STDOUT = 1;
 const STDERR = 2;
 
 const COMMANDS: Readonly<Record<string, string>> = {
-  serve: 'serve resources from files (or one backend from the environment)',
+  serve: 'serve resources from files or a Kubernetes API server (or one backend from the environment)',
   check: 'check files or folders: exit 0 good, 1 problems, 2 usage, 3 could not run',
   version: 'print the version (--json for more)',
   help: 'print this',
@@ -64,8 +65,10 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
   const { stderrLogger } = await import('./logger.ts');
   const log = stderrLogger(options.logLevel, options.logFormat === 'json');
   for (const warning of warnings) log.warn(warning);
-  for (const path of options.config)
-    if (!existsSync(path)) throw new ExitError(EXIT.configuration, `--config ${path}: no such file or folder`);
+  for (const path of options.config) {
+    const why = unreadable(path);
+    if (why !== null) throw new ExitError(EXIT.configuration, `--config ${path}: ${why}`);
+  }
   if (options.backendAddresses.length > 0) environmentObjects(environmentOf(options));
   if (notCached !== null) log.warn(notCached);
   const { Keeper } = await import('./keeper.ts');

@@ -2,19 +2,12 @@
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
-import type { Timers } from '../base/timers.ts';
 import { DnsSource, SystemResolver } from '../source/dns.ts';
 import { EnvironmentSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
 import type { Source } from '../source/source.ts';
+import { SYSTEM_TIMERS } from '../source/timers.ts';
 import type { Options } from './options.ts';
-
-export const TIMERS: Timers = {
-  after: (ms, fire) => {
-    const timer = setTimeout(fire, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 export interface Sources {
   readonly source: Source;
@@ -22,12 +15,14 @@ export interface Sources {
   placeOf(object: ObjectKey, field: string | undefined): Place | null;
 }
 
-export function createSources(options: Options): Sources {
+/** `cluster`: the source of --kubernetes, or null. */
+export function createSources(options: Options, cluster: Source | null): Sources {
   const files = options.config.length > 0 ? new FileSource(options.config) : null;
   const inner: Source[] = files === null ? [] : [files];
+  if (cluster !== null) inner.push(cluster);
   if (options.backendAddresses.length > 0) inner.push(new EnvironmentSource(environmentOf(options)));
   return {
-    source: new DnsSource(inner, new SystemResolver(), TIMERS),
+    source: new DnsSource(inner, new SystemResolver(), SYSTEM_TIMERS),
     placeOf: (object, field) => files?.placeOf(object, field ?? '') ?? null,
   };
 }

@@ -10,6 +10,7 @@ import type { Publisher } from '../publish/publisher.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
 import type { Numbers } from '../telemetry/numbers.ts';
 import { type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
+import type { Cluster } from './kubernetes.ts';
 import { clustersPage, ownersOf, workersPage } from './metrics.ts';
 import type { Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
@@ -18,6 +19,8 @@ import { versionInfo } from './version.ts';
 export interface ViewParts {
   readonly state: ControllerState;
   readonly resources: Resources;
+  /** With --kubernetes. */
+  readonly cluster: Cluster | null;
   readonly publisher: Publisher;
   readonly book: CellBook;
   readonly numbers: Numbers;
@@ -40,16 +43,19 @@ export class ControllerView implements View {
   }
 
   ready(): { ready: boolean; reason: string } {
-    const { state, resources } = this.#parts;
+    const { state, resources, cluster } = this.#parts;
     if (state.draining) return { ready: false, reason: 'draining' };
-    if (!resources.read) return { ready: false, reason: 'resources not read yet' };
+    if (!resources.read) {
+      const waiting = cluster?.source.waiting() ?? null;
+      return { ready: false, reason: waiting === null ? 'resources not read yet' : `waiting for ${waiting}` };
+    }
     if (state.acked === 0) return { ready: false, reason: 'no configuration served by every worker yet' };
     if (state.storm) return { ready: false, reason: 'workers keep dying' };
     return { ready: true, reason: '' };
   }
 
   metrics(): string {
-    const { state, resources, publisher, book, numbers, rings } = this.#parts;
+    const { state, resources, cluster, publisher, book, numbers, rings } = this.#parts;
     const problems = this.problems();
     const { user, system } = process.cpuUsage();
     return numbers.exposition(ownersOf(book, publisher.backends), {
@@ -61,6 +67,7 @@ export class ControllerView implements View {
         warning: problems.filter((p) => p.severity === 'warning').length,
       },
       objects: resources.counts(),
+      cluster: cluster?.numbers() ?? null,
       workers: state.workers,
       restarts: state.restarts,
       storm: state.storm,
@@ -107,6 +114,10 @@ export class ControllerView implements View {
 
   clusters(): unknown {
     return clustersPage(this.#parts.book, this.#parts.publisher.backends);
+  }
+
+  kubernetes(): unknown {
+    return this.#parts.cluster?.page() ?? null;
   }
 
   version(): unknown {

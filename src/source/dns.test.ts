@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Backend, ResolvedHost } from '../api/backend.ts';
 import { keyOf } from '../api/object.ts';
-import type { Timers } from '../base/timers.ts';
 import { type Answer, DnsSource, type Family, type NameResolver, SystemResolver } from './dns.ts';
-import { MemorySink } from './file/testing.ts';
+import { answered, HandTimers, MemorySink } from './file/testing.ts';
 import type { Source, SourceSink } from './source.ts';
 
 /** Answers what it is told to; what it is not told has no address. */
@@ -21,31 +20,6 @@ class FakeResolver implements NameResolver {
     this.asked.push(`${hostname} ${family}`);
     return this.answers.get(`${hostname} ${family}`) ?? { kind: 'addresses', addresses: [], ttl: 60 };
   }
-}
-
-class FakeTimers implements Timers {
-  readonly armed: { ms: number; fire: () => void }[] = [];
-  after(ms: number, fire: () => void): () => void {
-    const timer = { ms, fire };
-    this.armed.push(timer);
-    return () => {
-      const i = this.armed.indexOf(timer);
-      if (i >= 0) this.armed.splice(i, 1);
-    };
-  }
-  /** Fires the only timer of this length. */
-  async fire(ms: number): Promise<void> {
-    const due = this.armed.filter((t) => t.ms === ms);
-    assert.equal(due.length, 1, `timers: ${this.armed.map((t) => t.ms)}`);
-    this.armed.splice(this.armed.indexOf(due[0]!), 1);
-    due[0]?.fire();
-    await answered();
-  }
-}
-
-/** Lets pending promises run. */
-async function answered(): Promise<void> {
-  for (let i = 0; i < 10; i++) await Promise.resolve();
 }
 
 function backend(name: string, ...hosts: string[]): Backend {
@@ -70,14 +44,14 @@ class HandSource implements Source {
 interface Rig {
   readonly inner: HandSource;
   readonly resolver: FakeResolver;
-  readonly timers: FakeTimers;
+  readonly timers: HandTimers;
   readonly sink: MemorySink;
   readonly source: DnsSource;
 }
 function rig(): Rig {
   const inner = new HandSource();
   const resolver = new FakeResolver();
-  const timers = new FakeTimers();
+  const timers = new HandTimers();
   const sink = new MemorySink();
   const source = new DnsSource([inner], resolver, timers);
   source.start(sink);

@@ -26,6 +26,22 @@ export interface Owners {
   readonly otherEndpoints: Float64Array;
 }
 
+/** Of the API server. */
+export interface ClusterNumbers {
+  /** `code`: HTTP status, 0 without an answer. */
+  readonly requests: Iterable<{
+    readonly verb: string;
+    readonly kind: string;
+    readonly code: string;
+    readonly count: number;
+  }>;
+  readonly kinds: readonly {
+    readonly kind: string;
+    readonly synced: boolean;
+    readonly relists: ReadonlyMap<string, number>;
+  }[];
+}
+
 /** What the controller knows besides the cells. */
 export interface ControllerNumbers {
   readonly revision: number;
@@ -33,6 +49,8 @@ export interface ControllerNumbers {
   readonly quarantined: boolean;
   readonly problems: { readonly error: number; readonly warning: number };
   readonly objects: ReadonlyMap<string, number>;
+  /** Null without --kubernetes. */
+  readonly cluster: ClusterNumbers | null;
   readonly workers: readonly { readonly state: string }[];
   readonly restarts: ReadonlyMap<string, number>;
   readonly storm: boolean;
@@ -101,6 +119,14 @@ function addBackends(out: Exposition, { backends, otherEndpoints }: Owners): voi
   addBackendErrors(out, OTHER, otherEndpoints);
 }
 
+function addCluster(out: Exposition, { requests, kinds }: ClusterNumbers): void {
+  for (const { verb, kind, code, count } of requests) out.add(METRICS.kubernetesRequests, { verb, kind, code }, count);
+  for (const { kind, synced, relists } of kinds) {
+    out.add(METRICS.kubernetesSynced, { kind }, synced ? 1 : 0);
+    for (const [cause, n] of relists) out.add(METRICS.kubernetesRelists, { kind, cause }, n);
+  }
+}
+
 function addController(out: Exposition, c: ControllerNumbers): void {
   out.add(METRICS.configRevision, {}, c.revision);
   out.add(METRICS.configAcked, {}, c.acked);
@@ -108,6 +134,7 @@ function addController(out: Exposition, c: ControllerNumbers): void {
   out.add(METRICS.configProblems, { severity: 'error' }, c.problems.error);
   out.add(METRICS.configProblems, { severity: 'warning' }, c.problems.warning);
   for (const [kind, n] of c.objects) out.add(METRICS.configObjects, { kind }, n);
+  if (c.cluster !== null) addCluster(out, c.cluster);
   out.add(METRICS.cpu, {}, c.cpuSeconds);
   out.add(METRICS.rss, {}, c.rssBytes);
   out.add(METRICS.start, {}, c.startSeconds);

@@ -1,6 +1,6 @@
 // Files and folders as the file source sees them: what counts as a configuration file, what identifies a file's state.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { LIMITS } from '../../base/limits.ts';
 
@@ -33,10 +33,27 @@ export function look(path: string): Look {
     return { kind: 'found', stamp };
   } catch (error) {
     const code = codeOf(error);
+    if (code === 'ENOENT' && isLink(path)) return { kind: 'error', message: 'a symbolic link to nothing' };
     if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
     return { kind: 'error', message: `cannot be read: ${reason(code)}` };
   }
 }
+
+function isLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+}
+
+/** Why a path of the configuration cannot be read, root or not; null when it can. */
+export function unreadable(path: string): string | null {
+  const seen = look(path);
+  if (seen.kind === 'missing') return MISSING;
+  if (seen.kind === 'error') return seen.message;
+  const read = seen.stamp.folder ? listFolder(path) : readContents(path, seen.stamp);
+  if (read.kind === 'missing') return MISSING;
+  return read.kind === 'error' ? read.message : null;
+}
+
+export const MISSING = 'no such file or folder';
 
 export type Contents =
   | { readonly kind: 'found'; readonly bytes: Buffer }

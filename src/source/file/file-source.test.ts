@@ -16,7 +16,7 @@ import { type TestContext, test } from 'node:test';
 import type { HTTPRoute } from '../../api/generated/index.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { FileSource } from './file-source.ts';
-import { MemorySink, routeYaml, testFolder } from './testing.ts';
+import { HandTimers, MemorySink, routeYaml, testFolder } from './testing.ts';
 
 const TIMEOUT = { timeout: 10_000 };
 
@@ -32,6 +32,7 @@ async function rig(
   t: TestContext,
   files: Readonly<Record<string, string>>,
   paths?: (dir: string) => string[],
+  timers?: HandTimers,
 ): Promise<Rig> {
   const dir = testFolder(t);
   const write = (path: string, text: string): void => {
@@ -40,7 +41,7 @@ async function rig(
   };
   for (const [path, text] of Object.entries(files)) write(path, text);
   const sink = new MemorySink();
-  const source = new FileSource(paths?.(dir) ?? [dir]);
+  const source = new FileSource(paths?.(dir) ?? [dir], timers === undefined ? {} : { timers });
   t.after(() => source.stop());
   source.start(sink);
   await sink.until(() => sink.isSynced);
@@ -211,6 +212,7 @@ test('links: nothing is read twice, circles end', TIMEOUT, async (t) => {
   await sink.until(() => sink.isSynced);
   assert.deepEqual(sink.keys(), [key('a')]);
   assert.deepEqual(sink.lines(dir), [
+    'dangling.yaml error a symbolic link to nothing',
     'loop1.yaml error cannot be read: symbolic links go in a circle (ELOOP)',
     'loop2.yaml error cannot be read: symbolic links go in a circle (ELOOP)',
   ]);
@@ -222,15 +224,119 @@ test('links: nothing is read twice, circles end', TIMEOUT, async (t) => {
   assert.deepEqual(sink.steps, [[key('a')], [key('new')]]);
 });
 
-test('a single file, a path that appears later, a root that is replaced', TIMEOUT, async (t) => {
-  const r = await rig(t, { 'one.conf': routeYaml('a'), 'other.yaml': routeYaml('no') }, (dir) => [
-    join(dir, 'one.conf'),
-    `${join(dir, 'later')}/`,
-  ]);
+test('nothing is whole while a root was never read', TIMEOUT, async (t) => {
+  const dir = testFolder(t);
+  writeFileSync(join(dir, 'one.conf'), routeYaml('a'));
+  const sink = new MemorySink();
+  const source = new FileSource([join(dir, 'one.conf'), `${join(dir, 'later')}/`]);
+  t.after(() => source.stop());
+  source.start(sink);
+  await sink.until(() => sink.told.size > 0);
+  assert.deepEqual(sink.keys(), [key('a')]);
+  assert.deepEqual(sink.lines(dir), ['later error no such file or folder']);
+  assert.equal(sink.isSynced, false);
+  mkdirSync(join(dir, 'later'));
+  writeFileSync(join(dir, 'later/b.yaml'), routeYaml('b'));
+  await sink.until(() => sink.objects.has(key('b')) && sink.isSynced);
+  assert.equal(sink.told.size, 0);
+});
+
+test('a root that goes keeps what was last read, says so, and is read again when it is back', TIMEOUT, async (t) => {
+  const words: Readonly<Record<string, (conf: string) => void>> = {
+    'no such file or folder': (conf) => rmSync(conf, { recursive: true }),
+    'is a file and was a folder': (conf) => {
+      rmSync(conf, { recursive: true });
+      writeFileSync(conf, routeYaml('other'));
+    },
+    'a symbolic link to nothing': (conf) => {
+      renameSync(conf, `${conf}.moved`);
+      symlinkSync('nowhere', conf);
+    },
+    'was replaced by an empty folder': (conf) => {
+      renameSync(conf, `${conf}.moved`);
+      mkdirSync(conf);
+    },
+  };
+  for (const [word, harm] of Object.entries(words)) {
+    const files = Object.fromEntries(Array.from({ length: 20 }, (_, i) => [`conf/${i}.yaml`, routeYaml(`r${i}`)]));
+    const r = await rig(t, files, (dir) => [join(dir, 'conf')]);
+    const conf = join(r.dir, 'conf');
+    harm(conf);
+    await r.sink.until(() => r.sink.told.size > 0);
+    assert.deepEqual(r.sink.lines(r.dir), [`conf error ${word}; what was last read of it goes on`]);
+    assert.equal(r.sink.objects.size, 20, word);
+    assert.equal(r.sink.steps.length, 1);
+    rmSync(conf, { recursive: true, force: true });
+    r.write('fresh/a.yaml', routeYaml('a'));
+    renameSync(join(r.dir, 'fresh'), conf);
+    await r.sink.until(() => r.sink.told.size === 0 && r.sink.objects.size === 1);
+    assert.deepEqual(r.sink.keys(), [key('a')]);
+    r.write('conf/b.yaml', routeYaml('b'));
+    await r.sink.until(() => r.sink.objects.has(key('b')));
+  }
+});
+
+test('a root that is one file, gone and back', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'one.yaml': routeYaml('a') }, (dir) => [join(dir, 'one.yaml')]);
+  unlinkSync(join(r.dir, 'one.yaml'));
+  await r.sink.until(() => r.sink.told.size > 0);
+  assert.deepEqual(r.sink.lines(r.dir), ['one.yaml error no such file or folder; what was last read of it goes on']);
   assert.deepEqual(r.sink.keys(), [key('a')]);
-  assert.deepEqual(r.sink.lines(r.dir), ['later error no such file or folder']);
-  r.write('later/b.yaml', routeYaml('b'));
-  await r.sink.until(() => r.sink.objects.has(key('b')) && r.sink.told.size === 0);
+  r.write('one.yaml', routeYaml('b'));
+  await r.sink.until(() => r.sink.told.size === 0 && r.sink.objects.has(key('b')));
+  assert.deepEqual(r.sink.keys(), [key('b')]);
+});
+
+test('a file that is made anew in a moment never leaves', TIMEOUT, async (t) => {
+  const timers = new HandTimers();
+  const r = await rig(t, { 'a.yaml': routeYaml('a'), 'b.yaml': routeYaml('b') }, undefined, timers);
+  unlinkSync(join(r.dir, 'a.yaml'));
+  await timers.some();
+  r.write('a.yaml', routeYaml('a', 'new.example.com'));
+  await r.sink.until(() => host(r, 'a') === 'new.example.com');
+  assert.deepEqual(r.sink.steps, [[key('a'), key('b')], [key('a')]]);
+  // To another name: never in both, never in none.
+  unlinkSync(join(r.dir, 'a.yaml'));
+  r.write('c.yaml', routeYaml('a', 'moved.example.com'));
+  await r.sink.until(() => host(r, 'a') === 'moved.example.com');
+  assert.deepEqual(r.sink.steps.at(-1), [key('a')]);
+  assert.equal(r.sink.told.size, 0);
+  // Gone for good.
+  unlinkSync(join(r.dir, 'b.yaml'));
+  await timers.some();
+  assert.ok(r.sink.objects.has(key('b')));
+  await timers.fire(50);
+  await r.sink.until(() => !r.sink.objects.has(key('b')));
+});
+
+test('a ConfigMap mount whose swap went half-way keeps what was last read', TIMEOUT, async (t) => {
+  const dir = testFolder(t);
+  for (const n of [1, 2]) mkdirSync(join(dir, `..${n}`));
+  for (const n of [1, 2]) writeFileSync(join(dir, `..${n}`, 'a.yaml'), routeYaml('a', `v${n}.example.com`));
+  symlinkSync('..1', join(dir, '..data'));
+  symlinkSync('..data/a.yaml', join(dir, 'a.yaml'));
+  const sink = new MemorySink();
+  const source = new FileSource([dir]);
+  t.after(() => source.stop());
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  rmSync(join(dir, '..1'), { recursive: true });
+  source.rescan();
+  await sink.until(() => sink.told.size > 0);
+  assert.deepEqual(sink.lines(dir), ['a.yaml error a symbolic link to nothing; what was last read of it goes on']);
+  assert.deepEqual(sink.keys(), [key('a')]);
+  symlinkSync('..2', join(dir, '..data_tmp'));
+  renameSync(join(dir, '..data_tmp'), join(dir, '..data'));
+  await sink.until(() => sink.told.size === 0);
+  assert.deepEqual((sink.objects.get(key('a')) as HTTPRoute).spec.hostnames, ['v2.example.com']);
+  unlinkSync(join(dir, 'a.yaml'));
+  await sink.until(() => sink.objects.size === 0);
+});
+
+test('a single file, a root that is replaced', TIMEOUT, async (t) => {
+  const files = { 'one.conf': routeYaml('a'), 'other.yaml': routeYaml('no'), 'later/b.yaml': routeYaml('b') };
+  const r = await rig(t, files, (dir) => [join(dir, 'one.conf'), `${join(dir, 'later')}/`]);
+  assert.deepEqual(r.sink.keys(), ['a', 'b'].map(key));
   r.write('later2/b.yaml', routeYaml('b', 'second.example.com'));
   renameSync(join(r.dir, 'later'), join(r.dir, 'old'));
   renameSync(join(r.dir, 'later2'), join(r.dir, 'later'));

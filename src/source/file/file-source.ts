@@ -5,10 +5,13 @@ import { basename, dirname, join, normalize } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ObjectKey } from '../../api/object.ts';
 import type { Place, Problem } from '../../api/problem.ts';
+import type { Timers } from '../../base/timers.ts';
 import type { Source, SourceSink } from '../source.ts';
+import { SYSTEM_TIMERS } from '../timers.ts';
 import { Catalog } from './catalog.ts';
 import { ConfigFile } from './config-file.ts';
-import { readContents, type Stamp } from './disk.ts';
+import { look, readContents, type Stamp } from './disk.ts';
+import { Doubts } from './doubts.ts';
 import { Tree } from './tree.ts';
 import { Watches } from './watches.ts';
 
@@ -50,6 +53,9 @@ export class FileSource implements Source {
   readonly #pending = new Set<string>();
   #fullScan: 'scan' | 'force' | null = null;
   readonly #settling = new Map<string, Settling>();
+  /** Paths that are gone, and those that cannot be read, unless they come back in a moment. */
+  readonly #leaving: Doubts;
+  readonly #doubted: Doubts;
   readonly #troubles = new Map<string, Problem>();
   /** Origins whose trouble has changed. */
   readonly #retell = new Set<string>();
@@ -62,11 +68,15 @@ export class FileSource implements Source {
   #synced = false;
 
   /** `paths`: files and folders. */
-  constructor(paths: readonly string[], options: { readonly rescanMs?: number } = {}) {
+  constructor(paths: readonly string[], options: { readonly rescanMs?: number; readonly timers?: Timers } = {}) {
     this.#roots = [...new Set(paths.map((p) => normalize(p).replace(/(.)\/+$/, '$1')))];
     this.#rescanMs = options.rescanMs ?? RESCAN_MS;
+    const timers = options.timers ?? SYSTEM_TIMERS;
+    this.#leaving = new Doubts(timers, (path) => this.#again(path));
+    this.#doubted = new Doubts(timers, (path) => this.#again(path));
     this.#tree = new Tree(this.#roots, {
       file: (path, stamp, known) => this.#file(path, stamp, known),
+      givenUp: (path) => this.#givenUp(path),
       fileGone: (path) => this.#fileGone(path),
       folder: (path) => this.#watch(path),
       folderGone: (path) => this.#watches.close(path),
@@ -95,6 +105,8 @@ export class FileSource implements Source {
     if (this.#interval !== null) clearInterval(this.#interval);
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const { timer } of this.#settling.values()) if (timer !== null) clearTimeout(timer);
+    this.#leaving.stop();
+    this.#doubted.stop();
     this.#watches.closeAll();
     await this.#running;
   }
@@ -102,6 +114,11 @@ export class FileSource implements Source {
   /** File, line and column of a field of an object; null when no file defines it. */
   placeOf(key: ObjectKey, field: string): Place | null {
     return this.#catalog.placeOf(key, field);
+  }
+
+  #again(path: string): void {
+    this.#pending.add(path);
+    this.#wake();
   }
 
   #scan(mode: 'scan' | 'force'): void {
@@ -113,7 +130,7 @@ export class FileSource implements Source {
     if (this.#stopped) return;
     if (this.#tree.isFolder(folder)) {
       // `..data` of a ConfigMap mount: every file of the folder is a link through it.
-      if (name === null || name.startsWith('..')) this.#pending.add(folder);
+      if (name === null || name.startsWith('..') || this.#troubles.has(folder)) this.#pending.add(folder);
       else if (!name.startsWith('.')) this.#pending.add(join(folder, name));
     }
     for (const root of this.#roots) {
@@ -156,6 +173,10 @@ export class FileSource implements Source {
         this.#pending.clear();
         for (const path of paths) await this.#visit(path);
       }
+      // Something else came: what left may have become that.
+      if ([...this.#changed.values()].some((file) => file !== null)) {
+        for (const path of this.#leaving.hurry()) await this.#visit(path);
+      }
       for (const path of this.#tree.orphans()) await this.#visit(path);
       if (!this.#stopped) this.#deliver();
     }
@@ -178,12 +199,14 @@ export class FileSource implements Source {
 
   #file(path: string, stamp: Stamp, known: Stamp | null): void {
     if (this.#mode === 'scan' && known?.state === stamp.state && !this.#settling.has(path)) return;
+    this.#leaving.clear(path);
     const contents = readContents(path, stamp);
     if (contents.kind === 'missing') return;
     const before = this.#catalog.files.get(path) ?? new ConfigFile(path);
     this.#tree.taken(path, stamp);
     if (contents.kind === 'error') {
-      before.failure = contents.message;
+      const kept = before.objects.size > 0 ? '; what was last read of it goes on' : '';
+      before.failure = contents.message + kept;
       this.#tree.untaken(path);
       this.#changed.set(path, before);
       return;
@@ -234,7 +257,15 @@ export class FileSource implements Source {
     if (this.#watches.open(folder)) this.#setTrouble(`${folder} (watch)`, null);
   }
 
+  /** Whether a file or folder that is no longer there has left: its root is there, and it does not come back. */
+  #givenUp(path: string): boolean {
+    const root = this.#roots.find((r) => path.startsWith(`${r}/`));
+    return (root === undefined || look(root).kind === 'found') && this.#leaving.believed(path);
+  }
+
   #trouble(path: string, message: string | null): void {
+    if (message === null) this.#doubted.clear(path);
+    else if (this.#synced && this.#troubles.get(path)?.message !== message && !this.#doubted.believed(path)) return;
     this.#setTrouble(path, message === null ? null : { severity: 'error', message, place: { file: path } });
   }
 
@@ -255,9 +286,14 @@ export class FileSource implements Source {
       this.#tell(origin, trouble === undefined ? problems : [trouble, ...problems]);
     }
     this.#retell.clear();
-    if (this.#synced) return;
+    if (this.#synced || !this.#roots.every((root) => this.#isRead(root))) return;
     this.#synced = true;
     sink.synced();
+  }
+
+  /** Nothing is said to be whole while a root has never been read. */
+  #isRead(root: string): boolean {
+    return !this.#troubles.has(root) && (this.#catalog.files.get(root)?.failure ?? null) === null;
   }
 
   #tell(origin: string, problems: readonly Problem[]): void {

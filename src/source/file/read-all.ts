@@ -33,6 +33,7 @@ export function readAll(paths: readonly string[]): Reading {
       files.set(path, contents.kind === 'found' ? empty.next(contents.bytes) : empty);
       tree.taken(path, stamp);
     },
+    givenUp: () => true,
     fileGone: (path) => files.delete(path),
     folder: () => {},
     folderGone: () => {},

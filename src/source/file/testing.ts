@@ -1,10 +1,12 @@
 // For tests of sources: a sink that remembers and can be waited for.
 
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type KubeObject, keyOf, type ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
+import type { Timers } from '../../base/timers.ts';
 import type { SourceSink } from '../source.ts';
 
 export class MemorySink implements SourceSink {
@@ -54,6 +56,39 @@ export class MemorySink implements SourceSink {
       })
       .sort();
   }
+}
+
+/** Timers that a test fires. */
+export class HandTimers implements Timers {
+  readonly armed: { ms: number; fire: () => void }[] = [];
+  #waiting: (() => void)[] = [];
+
+  after(ms: number, fire: () => void): () => void {
+    const timer = { ms, fire };
+    this.armed.push(timer);
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    return () => {
+      const i = this.armed.indexOf(timer);
+      if (i >= 0) this.armed.splice(i, 1);
+    };
+  }
+  /** Waits until something has been armed. */
+  async some(): Promise<void> {
+    while (this.armed.length === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+  /** Fires the only timer of this length. */
+  async fire(ms: number): Promise<void> {
+    const due = this.armed.filter((t) => t.ms === ms);
+    assert.equal(due.length, 1, `timers: ${this.armed.map((t) => t.ms)}`);
+    this.armed.splice(this.armed.indexOf(due[0] as (typeof due)[0]), 1);
+    due[0]?.fire();
+    await answered();
+  }
+}
+
+/** Lets pending promises run. */
+export async function answered(): Promise<void> {
+  for (let i = 0; i < 10; i++) await Promise.resolve();
 }
 
 /** A folder that is removed when the test ends. */

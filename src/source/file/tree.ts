@@ -3,11 +3,13 @@
 
 import { basename, dirname, sep } from 'node:path';
 import { LIMITS } from '../../base/limits.ts';
-import { isConfigName, listFolder, look, type Stamp } from './disk.ts';
+import { isConfigName, listFolder, look, MISSING, type Stamp } from './disk.ts';
 
 export interface TreeEvents {
   /** A file is there. `known`: its stamp at the last time it was taken over. */
   file(path: string, stamp: Stamp, known: Stamp | null): void;
+  /** Whether a path that was there and is not is to be given up now; it is looked at again otherwise. */
+  givenUp(path: string): boolean;
   fileGone(path: string): void;
   folder(path: string): void;
   folderGone(path: string): void;
@@ -29,6 +31,8 @@ export class Tree {
   readonly #folders = new Map<string, Folder>();
   /** The path under which a file or folder (device and inode) is read; other paths to it are not followed. */
   readonly #paths = new Map<string, string>();
+  /** Paths that could not be read when they were last looked at. */
+  readonly #troubled = new Set<string>();
   readonly #aliases = new Map<string, string>();
 
   constructor(roots: readonly string[], events: TreeEvents) {
@@ -40,13 +44,14 @@ export class Tree {
   *visit(path: string): Generator<void> {
     const seen = look(path);
     if (seen.kind === 'missing') {
-      this.#gone(path);
-      this.#events.trouble(path, this.#roots.has(path) ? 'no such file or folder' : null);
+      this.#missing(path);
       return;
     }
     const wanted = this.#roots.has(path) || isConfigName(basename(path));
     if (seen.kind === 'error') {
-      if (wanted) this.#events.trouble(path, seen.message);
+      if (!wanted && !this.#folders.has(path)) return;
+      this.#folders.get(dirname(path))?.children.add(path);
+      this.#trouble(path, seen.message);
       return;
     }
     const { stamp } = seen;
@@ -55,6 +60,27 @@ export class Tree {
     if (this.#isAlias(path, stamp)) return;
     if (stamp.folder) yield* this.#folder(path, stamp);
     else this.#file(path, stamp);
+  }
+
+  #missing(path: string): void {
+    // A root that is gone is a mistake: whoever wants nothing served leaves it empty.
+    if (this.#roots.has(path)) this.#trouble(path, MISSING);
+    else if (this.#giveUp(path)) this.#events.trouble(path, null);
+  }
+
+  /** Whether a path that is not there any more has been given up. */
+  #giveUp(path: string): boolean {
+    const known = this.#stamps.has(path) || this.#folders.has(path);
+    if (known && !this.#events.givenUp(path)) return false;
+    this.#gone(path);
+    return true;
+  }
+
+  /** What cannot be read now keeps what was last read of it. */
+  #trouble(path: string, message: string): void {
+    this.#troubled.add(path);
+    const some = this.#stamps.has(path) || (this.#folders.get(path)?.children.size ?? 0) > 0;
+    this.#events.trouble(path, some ? `${message}; what was last read of it goes on` : message);
   }
 
   /** The source has read this state of a file. */
@@ -69,7 +95,13 @@ export class Tree {
   }
 
   #file(path: string, stamp: Stamp): void {
-    if (this.#folders.has(path)) this.#gone(path);
+    if (this.#folders.has(path)) {
+      if (this.#roots.has(path)) {
+        this.#trouble(path, 'is a file and was a folder');
+        return;
+      }
+      this.#gone(path);
+    }
     const known = this.#stamps.get(path) ?? null;
     if (known === null && this.#stamps.size >= LIMITS.CONFIG_FILES) {
       this.#events.trouble(path, `more than ${LIMITS.CONFIG_FILES} files; this one is not read`);
@@ -82,33 +114,49 @@ export class Tree {
   }
 
   *#folder(path: string, stamp: Stamp): Generator<void> {
-    if (this.#stamps.has(path)) this.#gone(path);
-    let known = this.#folders.get(path);
-    const depth = known?.depth ?? (this.#folders.get(dirname(path))?.depth ?? -1) + 1;
+    if (this.#stamps.has(path)) {
+      if (this.#roots.has(path)) {
+        this.#trouble(path, 'is a folder and was a file');
+        return;
+      }
+      this.#gone(path);
+    }
+    const before = this.#folders.get(path);
+    const depth = before?.depth ?? (this.#folders.get(dirname(path))?.depth ?? -1) + 1;
     if (depth >= LIMITS.CONFIG_FOLDER_DEPTH) {
       this.#events.trouble(path, `deeper than ${LIMITS.CONFIG_FOLDER_DEPTH} folders; not read`);
       return;
     }
-    if (known !== undefined && known.id !== stamp.id) {
-      this.#release(known.id, path);
+    const another = before !== undefined && before.id !== stamp.id;
+    if (another) {
+      this.#release(before.id, path);
       this.#events.folderGone(path);
-      known = { ...known, id: stamp.id };
-      this.#folders.set(path, known);
     }
-    known ??= { id: stamp.id, depth, children: new Set() };
-    this.#folders.set(path, known);
-    this.#paths.set(stamp.id, path);
+    const known: Folder = { id: stamp.id, depth, children: before?.children ?? new Set() };
+    if (before === undefined) this.#folders.set(path, known);
     // Watched before it is listed, so that nothing falls between.
     this.#events.folder(path);
     const listing = listFolder(path);
     if (listing.kind === 'missing') {
-      this.#gone(path);
+      this.#missing(path);
       return;
     }
-    this.#events.trouble(path, listing.kind === 'error' ? listing.message : null);
-    if (listing.kind === 'error') return;
+    if (listing.kind === 'error') {
+      this.#trouble(path, listing.message);
+      return;
+    }
+    // Inodes are used again, so one that was gone meanwhile may look like itself.
+    const replaced = this.#roots.has(path) && (another || this.#troubled.has(path));
+    if (replaced && listing.paths.length === 0 && known.children.size > 0) {
+      this.#trouble(path, 'was replaced by an empty folder');
+      return;
+    }
+    this.#folders.set(path, known);
+    this.#paths.set(stamp.id, path);
+    this.#troubled.delete(path);
+    this.#events.trouble(path, null);
     const there = new Set(listing.paths);
-    for (const child of [...known.children]) if (!there.has(child)) this.#gone(child);
+    for (const child of [...known.children]) if (!there.has(child)) this.#giveUp(child);
     for (const child of there) {
       yield;
       yield* this.visit(child);
@@ -137,6 +185,7 @@ export class Tree {
 
   #gone(path: string): void {
     this.#aliases.delete(path);
+    this.#troubled.delete(path);
     this.#folders.get(dirname(path))?.children.delete(path);
     const stamp = this.#stamps.get(path);
     if (stamp !== undefined) {

@@ -1,0 +1,330 @@
+// Resources from an API server: every kind that is served, followed by reflectors; kinds that are not installed are
+// waited for; of Secrets and ConfigMaps only those that something refers to.
+
+import type { KubeObject, ObjectKey } from '../../api/object.ts';
+import { objectKey } from '../../api/object.ts';
+import type { Problem } from '../../api/problem.ts';
+import { checkObject } from '../../api/schema.ts';
+import type { KindInfo } from '../../api/shape.ts';
+import { LIMITS } from '../../base/limits.ts';
+import type { Source, SourceSink } from '../source.ts';
+import { backoffMs } from './backoff.ts';
+import { collectionPath, discover, type Served } from './discovery.ts';
+import { Named } from './named.ts';
+import {
+  type Collection,
+  type RawName,
+  type RawObject,
+  Reflector,
+  type ReflectorTools,
+  type RelistCause,
+} from './reflector.ts';
+
+export interface KubernetesOptions {
+  /** Kinds that are followed as a whole. */
+  readonly kinds: readonly KindInfo[];
+  /** Kinds of which only what is wanted is fetched. */
+  readonly named: readonly KindInfo[];
+  /** Empty: all of them. */
+  readonly namespaces: readonly string[];
+  /** The only GatewayClass that counts; null: every one. */
+  readonly gatewayClass: string | null;
+}
+
+/** How it stands with one kind. */
+export interface KindHealth {
+  readonly kind: string;
+  /** Null: not installed, or not known yet. */
+  readonly apiVersion: string | null;
+  readonly synced: boolean;
+  /** Why the server is not followed just now, or null. */
+  readonly reason: string | null;
+  /** Milliseconds since the last event; null: none yet. */
+  readonly lastEventAgoMs: number | null;
+  readonly relists: ReadonlyMap<RelistCause, number>;
+  readonly objects: number;
+}
+
+/** The installed Gateway API says its version and channel there (GEP-1709, annotations of its definitions). */
+const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const DEFINITION = 'gatewayclasses.gateway.networking.k8s.io';
+
+interface Followed {
+  readonly info: KindInfo;
+  /** Null: not installed, as far as is known. */
+  served: Served | null;
+  reflectors: readonly Reflector[];
+}
+
+export class KubernetesSource implements Source {
+  readonly #options: KubernetesOptions;
+  readonly #tools: ReflectorTools;
+  readonly #followed: readonly Followed[];
+  readonly #named: readonly Named[];
+  readonly #definition: Reflector;
+  #sink: SourceSink | null = null;
+  #synced = false;
+  #stopped = false;
+  #discovered = false;
+  #discovering = false;
+  #again = false;
+  #failures = 0;
+  /** Why the kinds are not known. */
+  #reason = 'not asked yet';
+  #cancelDiscovery: (() => void) | null = null;
+
+  constructor(options: KubernetesOptions, tools: ReflectorTools) {
+    this.#options = options;
+    this.#tools = tools;
+    this.#followed = options.kinds.map((info) => ({ info, served: null, reflectors: [] }));
+    this.#named = options.named.map(
+      (info) =>
+        new Named(info.kind, options.namespaces, (namespace, name) => {
+          const served: Served = {
+            apiVersion: info.apiVersion,
+            plural: `${info.kind.toLowerCase()}s`,
+            namespaced: true,
+          };
+          return this.#reflector(info, served, namespace, name, (raw) => this.#wanted(info.kind, raw));
+        }),
+    );
+    this.#definition = new Reflector(
+      {
+        kind: 'CustomResourceDefinition',
+        apiVersion: 'apiextensions.k8s.io/v1',
+        path: DEFINITIONS,
+        fieldSelector: `metadata.name=${DEFINITION}`,
+        metadataOnly: true,
+      },
+      {
+        apply: (objects, gone) => this.#definitions(objects, gone),
+        changed: () => {},
+        missing: () => {},
+      },
+      tools,
+    );
+  }
+
+  start(sink: SourceSink): void {
+    this.#sink = sink;
+    this.#definition.start();
+    void this.#discover();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#cancelDiscovery?.();
+    for (const reflector of this.#reflectors()) reflector.stop();
+  }
+
+  rescan(): void {
+    for (const reflector of this.#reflectors()) reflector.relist('asked');
+    void this.#discover();
+  }
+
+  /** Of `kind` exactly these are wanted from now on (keys as objectKey makes them). */
+  want(kind: string, keys: Iterable<ObjectKey>): void {
+    const named = this.#named.find((n) => n.kind === kind);
+    for (const key of named?.want(keys) ?? []) this.#sink?.apply([], [key]);
+  }
+
+  health(): KindHealth[] {
+    const now = this.#tools.now();
+    return [
+      ...this.#followed.map(({ info, served, reflectors }) => this.#healthOf(info.kind, served, reflectors, now)),
+      ...this.#named.map((named) => {
+        const served = { apiVersion: 'v1', plural: '', namespaced: true };
+        return this.#healthOf(named.kind, served, named.reflectors, now);
+      }),
+    ];
+  }
+
+  /** `KIND: REASON` of the first kind that has not been delivered yet; null: everything has. */
+  waiting(): string | null {
+    if (this.#synced) return null;
+    const kind = this.health().find((k) => !k.synced && (k.apiVersion !== null || !this.#discovered));
+    return kind === undefined ? null : `${kind.kind}: ${kind.reason ?? 'being listed'}`;
+  }
+
+  #healthOf(kind: string, served: Served | null, reflectors: readonly Reflector[], now: number): KindHealth {
+    const relists = new Map<RelistCause, number>();
+    let last: number | null = null;
+    let objects = 0;
+    for (const { health, names } of reflectors) {
+      for (const [cause, n] of health.relists) relists.set(cause, (relists.get(cause) ?? 0) + n);
+      if (health.lastEventMs !== null) last = Math.max(last ?? 0, health.lastEventMs);
+      objects += names.size;
+    }
+    const failing = reflectors.find((r) => r.health.reason !== null)?.health.reason ?? null;
+    return {
+      kind,
+      apiVersion: served?.apiVersion ?? null,
+      synced: served !== null && reflectors.every((r) => r.health.synced),
+      reason: served === null ? (this.#discovered ? 'not installed' : this.#reason) : failing,
+      lastEventAgoMs: last === null ? null : Math.round(now - last),
+      relists,
+      objects,
+    };
+  }
+
+  // ---- which kinds there are
+
+  async #discover(): Promise<void> {
+    this.#cancelDiscovery?.();
+    this.#cancelDiscovery = null;
+    if (this.#discovering) {
+      this.#again = true;
+      return;
+    }
+    this.#discovering = true;
+    const found = await discover((q) => this.#tools.client.ask(q), this.#options.kinds);
+    this.#discovering = false;
+    if (this.#stopped) return;
+    if ('code' in found) {
+      this.#failures++;
+      this.#reason = `${found.reason}: ${found.message}`;
+      const asked = Math.min(found.retryAfterMs ?? 0, LIMITS.KUBERNETES_RETRY_MAX_MS);
+      this.#later(Math.max(asked, backoffMs(this.#failures, this.#tools.random())));
+      return;
+    }
+    this.#failures = 0;
+    this.#discovered = true;
+    for (const followed of this.#followed) this.#found(followed, found.get(followed.info.kind));
+    if (this.#again) {
+      this.#again = false;
+      void this.#discover();
+    } else if (this.#followed.some((f) => f.served === null))
+      this.#later(LIMITS.KUBERNETES_MISSING_MS * (0.5 + this.#tools.random()));
+    this.#maybeSynced();
+  }
+
+  #later(ms: number): void {
+    this.#cancelDiscovery?.();
+    this.#cancelDiscovery = this.#tools.timers.after(ms, () => void this.#discover());
+  }
+
+  #found(followed: Followed, served: Served | undefined): void {
+    const before = followed.served;
+    if (before !== null && served !== undefined && before.apiVersion === served.apiVersion) {
+      // It may have been away for a moment, and its reflectors have ended over it.
+      for (const reflector of followed.reflectors) if (reflector.ended) reflector.start();
+      return;
+    }
+    const old = followed.reflectors;
+    for (const reflector of old) {
+      reflector.stop();
+      if (served === undefined) this.#deliver(followed.info, before as Served, [], [...reflector.names]);
+    }
+    followed.served = served ?? null;
+    followed.reflectors = served === undefined ? [] : this.#follow(followed.info, served);
+    followed.reflectors.forEach((reflector, i) => {
+      // Another version of a kind delivers the same objects again.
+      reflector.adopt(old[i]?.names ?? []);
+      reflector.start();
+    });
+  }
+
+  #follow(info: KindInfo, served: Served): Reflector[] {
+    const { namespaces, gatewayClass } = this.#options;
+    if (info.kind === 'GatewayClass' && gatewayClass !== null)
+      return [this.#reflector(info, served, null, gatewayClass)];
+    if (namespaces.length === 0) return [this.#reflector(info, served, null, null)];
+    if (served.namespaced) return namespaces.map((namespace) => this.#reflector(info, served, namespace, null));
+    if (info.kind === 'Namespace') return namespaces.map((name) => this.#reflector(info, served, null, name));
+    return [this.#reflector(info, served, null, null)];
+  }
+
+  #reflector(
+    info: KindInfo,
+    served: Served,
+    namespace: string | null,
+    name: string | null,
+    counts: (raw: RawName) => boolean = () => true,
+  ): Reflector {
+    const collection: Collection = {
+      kind: info.kind,
+      apiVersion: served.apiVersion,
+      path: collectionPath(served, namespace),
+      ...(name === null ? {} : { fieldSelector: `metadata.name=${name}` }),
+    };
+    return new Reflector(
+      collection,
+      {
+        apply: (objects, gone) =>
+          this.#deliver(
+            info,
+            served,
+            objects.filter(({ metadata }) => counts(`${metadata.namespace ?? ''}/${metadata.name}`)),
+            gone,
+          ),
+        changed: () => this.#maybeSynced(),
+        missing: () => void this.#discover(),
+      },
+      this.#tools,
+    );
+  }
+
+  // ---- what comes
+
+  #deliver(info: KindInfo, served: Served, objects: readonly RawObject[], gone: readonly RawName[]): void {
+    const upserts: KubeObject[] = [];
+    const removals: ObjectKey[] = gone.map((name) => `${info.kind}/${name}`);
+    for (const key of removals) this.#complain(key, []);
+    for (const raw of objects) {
+      const key = objectKey(info.kind, raw.metadata.namespace, raw.metadata.name);
+      const checked = checkObject({ ...raw, apiVersion: served.apiVersion, kind: info.kind });
+      // The server has pruned what it does not know; a field that only we do not know is not its author's fault.
+      this.#complain(
+        key,
+        checked.problems.filter((p) => p.severity === 'error'),
+      );
+      if (checked.object !== null) upserts.push(checked.object);
+      else removals.push(key);
+    }
+    if (upserts.length > 0 || removals.length > 0) this.#sink?.apply(upserts, removals);
+  }
+
+  readonly #complained = new Set<ObjectKey>();
+  #complain(key: ObjectKey, problems: readonly Problem[]): void {
+    if (problems.length === 0 && !this.#complained.delete(key)) return;
+    if (problems.length > 0) this.#complained.add(key);
+    this.#sink?.problems(`kubernetes ${key}`, problems);
+  }
+
+  #wanted(kind: string, raw: RawName): boolean {
+    return this.#named.find((n) => n.kind === kind)?.wants(`${kind}/${raw}`) === true;
+  }
+
+  #definitions(objects: readonly RawObject[], gone: readonly RawName[]): void {
+    const upserts = objects.map(({ metadata }): KubeObject => {
+      const { name, annotations } = metadata as KubeObject['metadata'];
+      return {
+        apiVersion: 'apiextensions.k8s.io/v1',
+        kind: 'CustomResourceDefinition',
+        metadata: { name, ...(annotations === undefined ? {} : { annotations }) },
+      };
+    });
+    this.#sink?.apply(
+      upserts,
+      gone.map((name) => `CustomResourceDefinition/${name}`),
+    );
+    // It came, went or changed: so may have the kinds.
+    if (this.#discovered) void this.#discover();
+  }
+
+  #maybeSynced(): void {
+    if (this.#synced || !this.#discovered) return;
+    if (this.#followed.some((f) => f.reflectors.some((r) => !r.health.synced))) return;
+    // A Secret that may not be read is like one that is not there: whoever refers to it is told so.
+    const refused = ({ health }: Reflector): boolean => health.reason?.startsWith('Forbidden') === true;
+    if (this.#named.some((n) => n.reflectors.some((r) => !r.health.synced && !refused(r)))) return;
+    this.#synced = true;
+    this.#sink?.synced();
+  }
+
+  *#reflectors(): Iterable<Reflector> {
+    yield this.#definition;
+    for (const { reflectors } of this.#followed) yield* reflectors;
+    for (const { reflectors } of this.#named) yield* reflectors;
+  }
+}

@@ -1,0 +1,240 @@
+// Resources from an API server, as a source: what is delivered, when it is all, what is waited for, what is asked for.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kindInfo } from '../../src/api/kinds.ts';
+import type { KindInfo } from '../../src/api/shape.ts';
+import { MemorySink } from '../../src/source/file/testing.ts';
+import { type KubernetesOptions, KubernetesSource } from '../../src/source/kubernetes/kubernetes-source.ts';
+import { type ApiObject, defineGatewayApi, defineKinds, FakeApi } from './fake-api.ts';
+import { rig } from './support.ts';
+
+const info = (kind: string): KindInfo => kindInfo(kind) as KindInfo;
+const KINDS = ['GatewayClass', 'Gateway', 'HTTPRoute', 'ReferenceGrant', 'Namespace', 'Service', 'EndpointSlice'];
+
+const gatewayClass = (name: string): ApiObject => ({
+  metadata: { name },
+  spec: { controllerName: 'rauta.io/gateway-controller' },
+});
+const route = (namespace: string, name: string): ApiObject => ({
+  metadata: {
+    name,
+    namespace,
+    managedFields: [{ manager: 'kubectl' }],
+    annotations: { 'kubectl.kubernetes.io/last-applied-configuration': '{}', kept: 'yes' },
+  },
+  spec: { hostnames: ['a.example.com'] },
+});
+const secret = (name: string): ApiObject => ({
+  metadata: { name, namespace: 'a' },
+  type: 'Opaque',
+  data: { k: 'eA==' },
+});
+
+interface Setup {
+  readonly api: FakeApi;
+  readonly sink: MemorySink;
+  readonly source: KubernetesSource;
+}
+async function setup(
+  t: Parameters<typeof rig>[0],
+  options: Partial<KubernetesOptions> = {},
+  prepare: (api: FakeApi) => void = defineKinds,
+): Promise<Setup> {
+  const api = new FakeApi();
+  prepare(api);
+  const { tools } = rig(t, await api.listen(), 100);
+  const sink = new MemorySink();
+  const source = new KubernetesSource(
+    {
+      kinds: KINDS.map(info),
+      named: [info('Secret'), info('ConfigMap')],
+      namespaces: [],
+      gatewayClass: null,
+      ...options,
+    },
+    tools,
+  );
+  t.after(async () => {
+    await source.stop();
+    await api.close();
+  });
+  return { api, sink, source };
+}
+
+test('every kind is delivered, trimmed, and only then it is all', async (t) => {
+  const { api, sink, source } = await setup(t);
+  api.put('GatewayClass', gatewayClass('rauta'));
+  for (let i = 0; i < 600; i++) api.put('HTTPRoute', route('a', `r${i}`));
+  api.put('Service', { metadata: { name: 's', namespace: 'a' }, spec: { ports: [{ port: 80 }] } });
+  source.start(sink);
+  assert.equal(source.waiting(), 'GatewayClass: not asked yet');
+  await sink.until(() => sink.isSynced);
+  assert.equal(sink.objects.size, 602);
+  assert.equal(source.waiting(), null);
+  const one = sink.objects.get('HTTPRoute/a/r0');
+  assert.deepEqual(one?.metadata.annotations, { kept: 'yes' });
+  assert.equal('managedFields' in (one?.metadata ?? {}), false);
+  // A list's items do not say what they are; a default of the schema is filled in as from a file.
+  assert.equal(sink.objects.get('Service/a/s')?.apiVersion, 'v1');
+  assert.deepEqual(sink.objects.get('Service/a/s')?.spec, {
+    type: 'ClusterIP',
+    sessionAffinity: 'None',
+    ports: [{ port: 80, protocol: 'TCP', targetPort: 80 }],
+  });
+  api.delete('HTTPRoute', 'a', 'r0');
+  await sink.until(() => !sink.objects.has('HTTPRoute/a/r0'));
+});
+
+test('kinds that are not installed are waited for, and used when they appear', async (t) => {
+  const { api, sink, source } = await setup(t, {}, (fake) => defineKinds(fake, false));
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(
+    source.health().find((k) => k.kind === 'HTTPRoute'),
+    {
+      kind: 'HTTPRoute',
+      apiVersion: null,
+      synced: false,
+      reason: 'not installed',
+      lastEventAgoMs: null,
+      relists: new Map(),
+      objects: 0,
+    },
+  );
+  defineGatewayApi(api);
+  api.put('HTTPRoute', route('a', 'late'));
+  await sink.until(() => sink.objects.has('HTTPRoute/a/late'));
+});
+
+test('a kind that is uninstalled goes with its objects; a 404 from somebody in between takes nothing away', async (t) => {
+  const { api, sink, source } = await setup(t);
+  api.put('HTTPRoute', route('a', 'r'));
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  api.fault = (seen) => (seen.path.includes('httproutes') ? { status: 404 } : null);
+  let asked = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.onRequest = (seen) => {
+    if (seen.path.includes('httproutes') && ++asked === 5) resolve();
+  };
+  api.cut('end');
+  await promise;
+  assert.ok(sink.objects.has('HTTPRoute/a/r'));
+  api.fault = () => null;
+  api.put('HTTPRoute', route('a', 'again'));
+  await sink.until(() => sink.objects.has('HTTPRoute/a/again'));
+  api.undefine('HTTPRoute');
+  await sink.until(() => !sink.objects.has('HTTPRoute/a/r') && !sink.objects.has('HTTPRoute/a/again'));
+});
+
+test('what may not be listed is said, and nothing is taken for complete', async (t) => {
+  const { api, sink, source } = await setup(t);
+  api.fault = (seen) => (seen.path.endsWith('/gateways') ? { status: 403, reason: 'Forbidden' } : null);
+  source.start(sink);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let refused = 0;
+  api.onRequest = (seen) => {
+    if (seen.path.endsWith('/gateways') && ++refused === 3) resolve();
+  };
+  await promise;
+  assert.equal(sink.isSynced, false);
+  assert.equal(source.waiting(), 'Gateway: Forbidden: injected');
+  api.fault = () => null;
+  await sink.until(() => sink.isSynced);
+});
+
+test('without an API server: it keeps trying and says so', async (t) => {
+  const { api, sink, source } = await setup(t);
+  api.fault = () => ({ status: 503, reason: 'ServiceUnavailable' });
+  source.start(sink);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.onRequest = () => {
+    if (api.requests.filter((r) => r.path === '/apis').length === 3) resolve();
+  };
+  await promise;
+  assert.match(source.waiting() ?? '', /^GatewayClass: ServiceUnavailable: injected$/);
+  api.fault = () => null;
+  await sink.until(() => sink.isSynced);
+});
+
+test('of namespaces, only those that are named are asked about', async (t) => {
+  const { api, sink, source } = await setup(t, { namespaces: ['a', 'b'], gatewayClass: 'mine' });
+  for (const name of ['mine', 'other']) api.put('GatewayClass', gatewayClass(name));
+  for (const name of ['a', 'b', 'c']) {
+    api.put('Namespace', { metadata: { name } });
+    api.put('HTTPRoute', route(name, 'r'));
+  }
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(sink.keys(), [
+    'GatewayClass//mine',
+    'HTTPRoute/a/r',
+    'HTTPRoute/b/r',
+    'Namespace//a',
+    'Namespace//b',
+  ]);
+  assert.deepEqual(
+    api.requests.filter((r) => /\/(httproutes|services|gateways)$/.test(r.path) && !r.path.includes('/namespaces/')),
+    [],
+  );
+});
+
+test('Secrets are asked for by name, one watch each, by namespace when they are many', async (t) => {
+  const { api, sink, source } = await setup(t);
+  for (let i = 0; i < 30; i++) api.put('Secret', secret(`s${i}`));
+  const asked = (): string[] =>
+    api.requests.filter((r) => r.path.includes('secrets')).map((r) => `${r.query.get('fieldSelector')}`);
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(asked(), []);
+  source.want('Secret', ['Secret/a/s1', 'Secret/a/absent']);
+  await sink.until(() => sink.objects.has('Secret/a/s1'));
+  api.put('Secret', secret('absent'));
+  await sink.until(() => sink.objects.has('Secret/a/absent'));
+  assert.deepEqual(asked().sort(), ['metadata.name=absent', 'metadata.name=s1']);
+  const many = Array.from({ length: 12 }, (_, i) => `Secret/a/s${i}`);
+  source.want('Secret', many);
+  await sink.until(() => sink.keys().length === 12);
+  assert.deepEqual(sink.keys(), [...many].sort());
+  assert.equal(asked().at(-1), 'null');
+  source.want('Secret', [...many, 'Secret/a/s20']);
+  await sink.until(() => sink.objects.has('Secret/a/s20'));
+  source.want('Secret', []);
+  assert.deepEqual(sink.keys(), []);
+});
+
+test("the Gateway API's version is delivered with the definition's metadata alone", async (t) => {
+  const { api, sink, source } = await setup(t);
+  const name = 'gatewayclasses.gateway.networking.k8s.io';
+  const annotations = {
+    'gateway.networking.k8s.io/bundle-version': 'v1.6.1',
+    'gateway.networking.k8s.io/channel': 'standard',
+  };
+  api.put('CustomResourceDefinition', { metadata: { name, annotations }, spec: { group: 'large' } });
+  source.start(sink);
+  await sink.until(() => sink.objects.has(`CustomResourceDefinition//${name}`));
+  assert.deepEqual(sink.objects.get(`CustomResourceDefinition//${name}`), {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name, annotations },
+  });
+  const seen = api.requests.find((r) => r.path.includes('customresourcedefinitions'));
+  assert.match(seen?.headers.accept ?? '', /as=PartialObjectMetadata/);
+});
+
+test('an object that is wrong is named and left out; its neighbours come', async (t) => {
+  const { api, sink, source } = await setup(t);
+  api.put('HTTPRoute', route('a', 'good'));
+  api.put('HTTPRoute', { metadata: { name: 'bad', namespace: 'a' }, spec: { hostnames: 'no list', futureField: 1 } });
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(sink.keys(), ['HTTPRoute/a/good']);
+  assert.deepEqual(
+    sink.told.get('kubernetes HTTPRoute/a/bad')?.map((p) => [p.severity, p.place.field]),
+    [['error', 'spec.hostnames']],
+  );
+  api.put('HTTPRoute', route('a', 'bad'));
+  await sink.until(() => sink.objects.has('HTTPRoute/a/bad'));
+  assert.equal(sink.told.size, 0);
+});

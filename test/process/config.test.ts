@@ -1,0 +1,61 @@
+// What happens to what is served when its configuration goes wrong, and what is said of it.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
+
+test('a configuration folder that goes away is an error, and what it said goes on being served', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start({
+    'gateway.yaml': gateway(port),
+    'route.yaml': routeYaml('app', '/', 'app') + backendYaml('app', app.port),
+  });
+  const aside = `${rauta.folder}.aside`;
+  const words = 'what was last read of it goes on';
+  rmSync(rauta.folder, { recursive: true });
+  const gone = await rauta.said(`no such file or folder; ${words}`);
+  assert.deepEqual([gone.level, gone['file']], ['error', rauta.folder]);
+  assert.equal((await get(port, '/')).status, 200);
+  const { body } = await rauta.ask('/config/problems');
+  assert.match(body, /no such file or folder; what was last read of it goes on/);
+  symlinkSync(aside, rauta.folder);
+  await rauta.said(`a symbolic link to nothing; ${words}`);
+  assert.equal((await get(port, '/')).status, 200);
+  rmSync(rauta.folder);
+  mkdirSync(aside);
+  renameSync(aside, rauta.folder);
+  await rauta.said(`was replaced by an empty folder; ${words}`);
+  assert.equal((await get(port, '/')).status, 200);
+  rauta.write('gateway.yaml', gateway(port));
+  rauta.write('route.yaml', routeYaml('app', '/back', 'app') + backendYaml('app', app.port));
+  await until(
+    () => get(port, '/back'),
+    (a) => a.status === 200,
+  );
+  await until(
+    () => get(port, '/'),
+    (a) => a.status === 404,
+  );
+  assert.doesNotMatch((await rauta.ask('/config/problems')).body, new RegExp(words));
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a start without its configuration ends with 1 and the reason', async () => {
+  const words: Readonly<Record<string, (path: string) => void>> = {
+    'no such file or folder': () => {},
+    'a symbolic link to nothing': (path) => symlinkSync('nowhere', path),
+    'cannot be read: symbolic links go in a circle (ELOOP)': (path) => symlinkSync(path, path),
+  };
+  for (const [word, make] of Object.entries(words)) {
+    const path = join(mkdtempSync(join(tmpdir(), 'rauta-config-')), 'conf');
+    make(path);
+    const rauta = Rauta.spawn({}, ['--config', path]);
+    assert.equal(await rauta.exited, 1);
+    assert.ok(rauta.text().includes(`--config ${path}: ${word}`), rauta.text());
+    rmSync(dirname(path), { recursive: true });
+  }
+});
