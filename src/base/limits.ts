@@ -260,6 +260,9 @@ export const LIMITS = {
   KEEPER_YOUNG_MB: 2,
   CONTROLLER_YOUNG_MB: 4,
   WORKER_YOUNG_MB: 2,
+  /** Texts of a configuration that equal ones are replaced by (base/tight.ts), and the longest of them. */
+  SHARED_TEXTS: 4_096,
+  SHARED_TEXT_CHARS: 128,
   /** A revision of so many entries is followed by giving memory back, once nothing was revised for this long. */
   LARGE_REVISION_ENTRIES: 500,
   GIVE_BACK_QUIET_MS: 1_500,

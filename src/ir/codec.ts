@@ -3,6 +3,7 @@
 // come from our own controller, but from another process, and a worker must refuse what it cannot use as a whole.
 
 import { type Fields, isFields } from '../base/fields.ts';
+import { tight } from '../base/tight.ts';
 import type {
   Action,
   Attachment,
@@ -55,7 +56,7 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   const shape = ENTRIES[kind as Entry['kind']];
   const wrong = shape(value);
   if (wrong !== null) throw new CodecError(`entry${wrong}`);
-  return value as Entry;
+  return tight(value as Entry);
 }
 
 /** The same value with every mapping's fields in ascending order. */

@@ -70,8 +70,9 @@ class Worker implements ChannelOwner, TimerSink {
       const { revision, full } = JSON.parse(frame.body.toString()) as { revision: number; full: boolean };
       this.#pending = { number: revision, full, upserts: new Map(), removals: new Set(), sockets: [] };
     } else if (frame.type === FRAME.PUT) {
-      const { key, value } = decodePut(frame.body);
-      this.#revision().upserts.set(key, decodeEntry(value));
+      // By the key in the entry, which is kept anyway: the frame's is another copy of it.
+      const entry = decodeEntry(decodePut(frame.body).value);
+      this.#revision().upserts.set(entry.key, entry);
     } else if (frame.type === FRAME.DELETE) this.#revision().removals.add(frame.body.toString());
     else if (frame.type === FRAME.COMMIT) this.#commit();
   }

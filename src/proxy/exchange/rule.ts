@@ -17,9 +17,31 @@ export class ClusterRef {
   current: Cluster | null = null;
   /** Rules that name it. */
   uses = 0;
+  /** A list of it. */
+  readonly alone: readonly ClusterRef[] = [this];
+  #backend = '';
+  #json: Fragment | null = null;
   constructor(key: Key) {
     this.key = key;
   }
+
+  /** `"backend":"ns/name:80"`: one for all rules that call it the same, which mostly they do. */
+  jsonOf(backend: string): Fragment {
+    if (this.#json === null || this.#backend !== backend) {
+      this.#json = Fragment.members({ backend });
+      this.#backend = backend;
+    }
+    return this.#json;
+  }
+}
+
+const NO_CLUSTERS: readonly ClusterRef[] = [];
+
+/** The same in as little memory as it takes: most rules name one cluster, many the same. */
+function kept(clusters: readonly ClusterRef[]): readonly ClusterRef[] {
+  const [first] = clusters;
+  if (first === undefined) return NO_CLUSTERS;
+  return clusters.length === 1 ? first.alone : clusters.slice();
 }
 
 /** The telemetry cells of a route, assigned by a CellsEntry. */
@@ -36,7 +58,7 @@ export class CompiledBackend {
   readonly edits: Edits | null;
 
   constructor(backend: WeightedBackend, cluster: ClusterRef | null, filters: readonly Filter[]) {
-    this.json = Fragment.members({ backend: backend.backend });
+    this.json = cluster === null ? Fragment.members({ backend: backend.backend }) : cluster.jsonOf(backend.backend);
     this.cluster = cluster;
     this.edits = checkedEdits(compileEdits(filters, backend.filters));
   }
@@ -44,8 +66,7 @@ export class CompiledBackend {
 
 export class CompiledRule {
   readonly entry: RuleEntry;
-  /** `"route":"ns/name","rule":"0"` */
-  readonly json: Fragment;
+  #json: Fragment | null = null;
   readonly cells: RouteCells;
   /** ACTION */
   readonly action: number;
@@ -64,7 +85,6 @@ export class CompiledRule {
   constructor(entry: RuleEntry, cells: RouteCells, clusterOf: (key: Key) => ClusterRef) {
     const action = entry.action;
     this.entry = entry;
-    this.json = Fragment.members({ route: entry.route, rule: entry.name === '' ? String(entry.index) : entry.name });
     this.cells = cells;
     this.requestTimeoutMs = entry.timeouts.requestMs ?? 0;
     this.backendTimeoutMs = entry.timeouts.backendMs ?? 0;
@@ -76,9 +96,17 @@ export class CompiledRule {
     this.#backends = backends.map(
       (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters),
     );
-    this.clusters = this.#backends.flatMap((b) => (b.cluster === null ? [] : [b.cluster]));
+    this.clusters = kept(this.#backends.flatMap((b) => b.cluster ?? []));
     const alone = backends.length === 1 && (backends[0] as WeightedBackend).weight > 0;
     this.#split = alone ? null : splitPicker(backends.map((b) => b.weight));
+  }
+
+  /** `"route":"ns/name","rule":"0"`, made when a request first takes the rule: most of ten thousand are rarely taken. */
+  get json(): Fragment {
+    if (this.#json !== null) return this.#json;
+    const { route, name, index } = this.entry;
+    this.#json = Fragment.members({ route, rule: name === '' ? String(index) : name });
+    return this.#json;
   }
 
   /** The backend that the next request goes to; null when none may get any. */

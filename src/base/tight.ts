@@ -1,0 +1,41 @@
+// Plain data that will be kept for long, in as little memory as it takes: one string for all that are equal, one empty list
+// for all. A configuration of ten thousand routes says the same few hostnames, keys and types ten thousand times.
+
+import { LIMITS } from './limits.ts';
+
+const NONE: readonly never[] = Object.freeze([]);
+const known = new Map<string, string>();
+
+/** The same text, and the same string for equal ones of late. Longer ones, mostly unlike each other, stay as they are. */
+export function shared(text: string): string {
+  if (text.length > LIMITS.SHARED_TEXT_CHARS) return text;
+  const same = known.get(text);
+  if (same !== undefined) return same;
+  if (known.size >= LIMITS.SHARED_TEXTS) known.clear();
+  known.set(text, text);
+  return text;
+}
+
+/**
+ * What to keep of `value`: plain data that nobody else holds (strings, numbers, lists, mappings), changed in place. Lists have
+ * no room to grow, empty ones are one and frozen.
+ */
+export function tight<T>(value: T): T {
+  if (typeof value === 'string') return shared(value) as T & string;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return tightList(value) as T;
+  const record = value as Record<string, unknown>;
+  for (const name in record) {
+    const inner = record[name];
+    if (typeof inner === 'string' || (typeof inner === 'object' && inner !== null)) record[name] = tight(inner);
+  }
+  return value;
+}
+
+function tightList(list: readonly unknown[]): readonly unknown[] {
+  if (list.length === 0) return NONE;
+  // A copy is as long as it needs to be; what grew by `push` has room for half as much again and sixteen more.
+  const exact = list.slice();
+  for (let i = 0; i < exact.length; i++) exact[i] = tight(exact[i]);
+  return exact;
+}
