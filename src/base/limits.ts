@@ -263,6 +263,8 @@ export const LIMITS = {
   /** Texts of a configuration that equal ones are replaced by (base/tight.ts), and the longest of them. */
   SHARED_TEXTS: 4_096,
   SHARED_TEXT_CHARS: 128,
+  /** Likewise whole statuses of routes, most of which say the same. */
+  SHARED_VALUES: 256,
   /** A revision of so many entries is followed by giving memory back, once nothing was revised for this long. */
   LARGE_REVISION_ENTRIES: 500,
   GIVE_BACK_QUIET_MS: 1_500,

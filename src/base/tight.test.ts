@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from './limits.ts';
-import { shared, tight } from './tight.ts';
+import { one, shared, tight } from './tight.ts';
 
 test('what is kept says the same', () => {
   fc.assert(
@@ -25,6 +25,12 @@ test('a list does not keep its room to grow', () => {
   for (let i = 0; i < 3; i++) grown.push(`text-${i}`);
   assert.notEqual(tight(grown), grown);
   assert.deepEqual(tight(grown), ['text-0', 'text-1', 'text-2']);
+});
+
+test('equal values are one, any number goes through', () => {
+  assert.equal(one({ a: [1] }), one({ a: [1] }));
+  assert.notEqual(one({ a: [1] }), one({ a: [2] }));
+  for (let i = 0; i < 3 * LIMITS.SHARED_VALUES; i++) assert.deepEqual(one({ i }), { i });
 });
 
 test('any number of texts goes through, and the table stays bounded', () => {

@@ -16,6 +16,18 @@ export function shared(text: string): string {
   return text;
 }
 
+const values = new Map<string, unknown>();
+
+/** The same plain data, and the same object for what was equal of late, which nobody may change any more. */
+export function one<T>(value: T): T {
+  const text = JSON.stringify(value);
+  const same = values.get(text);
+  if (same !== undefined) return same as T;
+  if (values.size >= LIMITS.SHARED_VALUES) values.clear();
+  values.set(text, value);
+  return value;
+}
+
 /**
  * What to keep of `value`: plain data that nobody else holds (strings, numbers, lists, mappings), changed in place. Lists have
  * no room to grow, empty ones are one and frozen.
@@ -27,7 +39,8 @@ export function tight<T>(value: T): T {
   const record = value as Record<string, unknown>;
   for (const name in record) {
     const inner = record[name];
-    if (typeof inner === 'string' || (typeof inner === 'object' && inner !== null)) record[name] = tight(inner);
+    const kept = tight(inner);
+    if (typeof inner === 'string' || kept !== inner) record[name] = kept;
   }
   return value;
 }

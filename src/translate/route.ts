@@ -3,6 +3,7 @@
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
+import { one } from '../base/tight.ts';
 import type { Attachment, ClusterEntry, RuleEntry } from '../ir/ir.ts';
 import type { Parent, ViewOf } from './attachment.ts';
 import { attachmentsOf, parentsOf } from './attachment.ts';
@@ -74,14 +75,15 @@ export function translateRoute(
     }
   }
   return {
-    entries,
-    status: {
+    entries: entries.slice(),
+    // Of ten thousand routes most are in the same state.
+    status: one({
       parents: parents.map((parent) => ({
         parentRef: parent.ref,
         controllerName: options.controllerName,
         conditions: conditionsOf(parent, verdict, generationOf(object)),
       })),
-    },
+    }),
     problems,
     attached: verdict.refused === null ? attachedListeners(accepted) : [],
     clusters: [...clusters.values()],

@@ -4,6 +4,7 @@
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import { checkObject } from '../../api/schema.ts';
+import { tight } from '../../base/tight.ts';
 import { type Parsed, parseChunk } from './yaml.ts';
 
 export interface LocalProblem extends Problem {
@@ -44,7 +45,7 @@ export function readChunk(text: string): ReadChunk {
   parsed.values.forEach((value, index) => {
     for (const [item, base] of items(value)) objects.push(readObject(item, parsed, index, base, problems));
   });
-  return { text, objects, problems, broken };
+  return { text, objects: objects.slice(), problems: problems.slice(), broken };
 }
 
 function readObject(item: unknown, parsed: Parsed, value: number, base: string, problems: LocalProblem[]): ReadObject {
@@ -53,7 +54,7 @@ function readObject(item: unknown, parsed: Parsed, value: number, base: string, 
     const offset = parsed.locate(value, join(base, problem.place.field ?? ''));
     problems.push({ ...problem, offset });
   }
-  return { key: checked.key, object: checked.object, value, base, offset: parsed.locate(value, base) };
+  return { key: checked.key, object: tight(checked.object), value, base, offset: parsed.locate(value, base) };
 }
 
 function join(base: string, field: string): string {
