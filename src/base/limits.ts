@@ -63,6 +63,11 @@ export const LIMITS = {
   READ_HEADROOM_BYTES: 4 * KB,
   /** Small writes to one connection gathered for one send: any head with what filters add to it. */
   CORK_BYTES: 256 * KB,
+  /**
+   * Memory of one request under way: what its log line says, and the request as it goes on, so far as it is kept to be
+   * sent again.
+   */
+  EXCHANGE_BYTES: 8 * KB,
   /** Ended exchanges kept for reuse. */
   EXCHANGES_POOLED: 1_024,
   /** Pipelined requests of one connection answered in one turn. */
@@ -212,7 +217,10 @@ export const LIMITS = {
   // --- config stream
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   STREAM_QUEUE_BYTES: 64 * MB,
-  /** One entry on the stream: a rule of the largest object that Kubernetes stores (1.5 MB), a Service of 50,000 endpoints. */
+  /**
+   * One entry on the stream: a rule of the largest object that Kubernetes stores (1.5 MB), a Service of 50,000
+   * endpoints.
+   */
   FRAME_BYTES: 16 * MB,
 
   /** Problems of one change that are logged one by one; the rest stand at /config/problems. */

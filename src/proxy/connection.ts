@@ -1,5 +1,6 @@
 // A connection of a client as the engine holds it, whatever protocol it speaks.
 
+import type { RequestSide } from './exchange/sides.ts';
 import type { Listener } from './listener.ts';
 
 export interface Connection {
@@ -17,6 +18,8 @@ export interface Connection {
 
 /** Who keeps the connections of a worker. */
 export interface ConnectionOwner {
+  /** What takes the next request that came in at `listener`. */
+  request(listener: Listener): RequestSide;
   /** It ended. */
   closed(connection: Connection): void;
   /** `after` goes on with what `before` began: the same connection, in the protocol that was found. */

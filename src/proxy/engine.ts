@@ -11,7 +11,8 @@ import { ClientInfo } from './client-info.ts';
 import { Config } from './config.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
 import { Core } from './exchange/core.ts';
-import { Exchange } from './exchange/exchange.ts';
+import { ExchangePool } from './exchange/pool.ts';
+import type { RequestSide } from './exchange/sides.ts';
 import { TrustedProxies } from './exchange/trusted.ts';
 import type { Listener } from './listener.ts';
 import { open } from './opening.ts';
@@ -47,6 +48,7 @@ export interface EngineStats {
 
 export class Engine implements ConnectionOwner, AcceptorOwner {
   readonly #core: Core;
+  readonly #exchanges: ExchangePool;
   readonly #config: Config;
   readonly #acceptors = new Map<Key, Acceptor>();
   /** Connections of clients, a list through Connection.next. */
@@ -62,19 +64,24 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     this.maxConnections = settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
     const trusted = new TrustedProxies(settings.trustedProxies);
     const { clientIdleMs, halfClose } = settings;
-    this.#core = new Core({ io, cells, records, trusted, clientIdleMs, halfClose }, (core) => new Exchange(core));
+    this.#core = new Core({ io, cells, records, trusted, clientIdleMs, halfClose });
+    this.#exchanges = new ExchangePool(this.#core);
     this.#config = new Config(this.#core, (listener) => this.#leave(listener));
     const { shared } = this.#core;
     options.io.onTurn(() => shared.onTurn());
     shared.onEndingsOver = () => this.#checkDrained();
   }
 
-  /** Applies one revision between two requests; all or nothing: throws ApplyError and changes nothing when it cannot. */
+  /**
+   * Applies one revision between two requests; all or nothing: throws ApplyError and changes nothing when it cannot.
+   */
   apply(delta: Delta): void {
     this.#config.apply(delta);
   }
 
-  /** Begins to accept on the listening socket of `listener` (a key of the configuration). The socket stays its owner's. */
+  /**
+   * Begins to accept on the listening socket of `listener` (a key of the configuration). The socket stays its owner's.
+   */
   addSocket(listener: Key, handle: Handle): void {
     this.#stopAcceptor(listener);
     const acceptor = new Acceptor(this.#core, this, this.#config.listener(listener), handle);
@@ -109,8 +116,8 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
   }
 
   /**
-   * The worker leaves: answers say `Connection: close`, idle connections end soon. Calls back when no socket and no connection is
-   * left (sockets are taken away by their owner, when it is time to).
+   * The worker leaves: answers say `Connection: close`, idle connections end soon. Calls back when no socket and no
+   * connection is left (sockets are taken away by their owner, when it is time to).
    */
   drain(onDone: () => void): void {
     this.leaveSoon();
@@ -130,6 +137,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     this.#acceptors.clear();
     while (this.#first !== null) this.#first.destroy();
     for (const ref of this.#config.clusters) ref.current?.retire();
+    this.#exchanges.dispose();
     core.dispose();
   }
 
@@ -166,6 +174,10 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     if (next !== null) next.previous = after;
     before.previous = null;
     before.next = null;
+  }
+
+  request(listener: Listener): RequestSide {
+    return this.#exchanges.take(listener);
   }
 
   closed(connection: Connection): void {

@@ -10,8 +10,9 @@ import { FIELD, FieldTable } from './field-table.ts';
 export { METHOD };
 
 /**
- * Small integers of the names the proxy knows; 0 is any other name. names.ts maps bytes to ids. Names that the proxy acts on are 10 to 31,
- * so that each has a bit of its own in Head.seen: the hop-by-hop and framing ones first, then those that tell of the client.
+ * Small integers of the names the proxy knows; 0 is any other name. names.ts maps bytes to ids. Names that the proxy
+ * acts on are 10 to 31, so that each has a bit of its own in Head.seen: the hop-by-hop and framing ones first, then
+ * those that tell of the client.
  */
 export const NAME = {
   OTHER: 0,
@@ -72,12 +73,14 @@ export const BODY = {
   NONE: 0,
   LENGTH: 1,
   CHUNKED: 2,
-  /** Responses only: until the connection closes. */
+  /** Until the connection closes (HTTP/1: responses only) or the stream ends: of unknown length. */
   UNTIL_CLOSE: 3,
 } as const;
 
 export class Head {
-  // ---- the raw head, HTTP/1 only: [start, end) in the arena, fields begin at `fieldsStart`, end is behind the empty line
+  // ---- the head as lines in [start, end) of the arena; fields begin at `fieldsStart`, end is behind the empty line
+  /** HTTP/1: the start line stands in place, in front of the fields. */
+  raw = true;
   start = 0;
   end = 0;
   fieldsStart = 0;
@@ -104,7 +107,10 @@ export class Head {
   hasQuery = false;
   /** SCHEME. */
   scheme = SCHEME.NONE as number;
-  /** host[:port] from an absolute target if there is one, else from Host (RFC 9112 section 3.2.2); port and case as sent. */
+  /**
+   * host[:port] from an absolute target if there is one, else from Host (RFC 9112 section 3.2.2); port and case as
+   * sent.
+   */
   authorityStart = 0;
   authorityEnd = 0;
   /** The host without port (IPv6 with its brackets), within authority. */

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { put, textOf } from '../../src/base/bytes.ts';
+import { bytesOf, put, textOf } from '../../src/base/bytes.ts';
 import { move } from '../../src/base/memory.ts';
+import { putRequestLine } from '../../src/proxy/filter/path-edit.ts';
 import { BODY, type Head, METHOD } from '../../src/proxy/head.ts';
 import { BODY_STATE, BodyReader } from '../../src/proxy/http1/body.ts';
 import { DONE } from '../../src/proxy/http1/scan.ts';
@@ -13,17 +14,14 @@ import { copyTrailers } from '../../src/proxy/http1/trailers.ts';
 import {
   CHUNK_END,
   CHUNK_HEAD_BYTES,
-  CRLF,
-  copyFields,
   LAST_CHUNK_SIZE,
   putChunkHead,
   putChunkHeadBefore,
   putDate,
-  putHost,
-  putRequestLine,
   putStatusLine,
   stripResponseInPlace,
 } from '../../src/proxy/http1/write.ts';
+import { CRLF, copyFields, putHost } from '../../src/proxy/lines.ts';
 import { feed, feedBodyOf, fieldsOf, latin1, mem } from '../support/http1.ts';
 
 const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 0);
@@ -178,9 +176,11 @@ test('requests', () => {
       assert.equal(read.content, contentOf(b));
 
       mem.set(whole, 64);
-      let at = putRequestLine(mem, OUT, first.head, null);
+      let at = putRequestLine(mem, OUT, first.head, 0, null);
       at = putHost(mem, at, first.head);
-      at = put(mem, copyFields(mem, at, first.head), CRLF);
+      at = copyFields(mem, at, first.head);
+      if (first.head.body === BODY.CHUNKED) at = put(mem, at, bytesOf(framing(b)));
+      at = put(mem, at, CRLF);
       const end = forwardBody(first.head, first.head.end, 64 + whole.length, at);
       const written = mem.slice(OUT, end);
       const second = feed('request', written);

@@ -6,8 +6,6 @@ import type { Cells } from '../../telemetry/cells.ts';
 import type { RecordSink } from '../../telemetry/record.ts';
 import { Head } from '../head.ts';
 import { Shared } from '../transport/shared.ts';
-import type { Exchange } from './exchange.ts';
-import { ExchangePool } from './pool.ts';
 import { RequestIds } from './request-id.ts';
 import type { TrustedProxies } from './trusted.ts';
 
@@ -37,7 +35,6 @@ export class Core {
   /** The head of the request, and of the response, being handled right now. */
   readonly request = new Head();
   readonly response = new Head();
-  readonly exchanges: ExchangePool;
   /** The worker is about to leave: answers say `Connection: close`. */
   leaving = false;
   /** It leaves: idle connections end soon. */
@@ -45,7 +42,7 @@ export class Core {
   /** The worker has left: nothing is kept for later. */
   stopping = false;
 
-  constructor(options: CoreOptions, create: (core: Core) => Exchange) {
+  constructor(options: CoreOptions) {
     this.io = options.io;
     this.mem = options.io.mem;
     this.view = new DataView(this.mem.buffer, this.mem.byteOffset, this.mem.length);
@@ -56,12 +53,10 @@ export class Core {
     this.halfClose = options.halfClose ?? false;
     this.shared = new Shared(options.io, options.cells);
     this.ids = new RequestIds(options.io);
-    this.exchanges = new ExchangePool(this, create);
   }
 
   /** Frees what is kept for later; nothing may be under way. */
   dispose(): void {
-    this.exchanges.dispose();
     this.shared.dispose();
   }
 }

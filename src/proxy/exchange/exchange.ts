@@ -11,6 +11,7 @@
 //
 // Whatever the end, it passes through `finish`, so that it is counted, logged and returned to the pool exactly once.
 
+import { present } from '../../base/assert.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
@@ -28,7 +29,7 @@ import { forwardedClient, markForwarded } from './forwarded.ts';
 import { NO_BYTES, RequestBlock } from './request-block.ts';
 import { REQUEST_ID_BYTES } from './request-id.ts';
 import { ACTION, type CompiledBackend, type CompiledRule } from './rule.ts';
-import type { Downstream, Upstream } from './sides.ts';
+import type { Downstream, RequestSide, ResponseSide, Upstream } from './sides.ts';
 
 export const STATE = { RESTING: 0, WAITING: 1, SENDING: 2, ANSWERING: 3 } as const;
 
@@ -39,8 +40,15 @@ const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_MS');
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
 const NEVER = Number.MAX_SAFE_INTEGER;
 
-export class Exchange implements TimerSink {
+/** Who keeps exchanges for reuse. */
+export interface ExchangeOwner {
+  /** It has ended. */
+  over(exchange: Exchange): void;
+}
+
+export class Exchange implements TimerSink, RequestSide, ResponseSide {
   readonly core: Core;
+  readonly #owner: ExchangeOwner;
   readonly record = new AccessRecord(NO_BYTES);
   readonly #timer: Timer;
   readonly #request: RequestBlock;
@@ -49,13 +57,10 @@ export class Exchange implements TimerSink {
   up: Upstream | null = null;
 
   // ---- the request
-  version = 11;
+  /** Where it came from; set by who takes the exchange for it. */
+  listener: Listener | null = null;
   toHead = false;
-  /** All of it came from the client. */
-  requestDone = false;
   #idempotent = false;
-  /** Its content has no announced length; told by the codec before `begin`. */
-  chunked = false;
   rule: CompiledRule | null = null;
   backend: CompiledBackend | null = null;
   #cluster: Cluster | null = null;
@@ -86,22 +91,21 @@ export class Exchange implements TimerSink {
   /** What both sides had taken when the timer last looked. */
   #sentBytes = 0;
 
-  constructor(core: Core) {
+  constructor(core: Core, owner: ExchangeOwner) {
     this.core = core;
+    this.#owner = owner;
     this.#timer = new Timer(this, 0);
     this.#request = new RequestBlock(core.io);
   }
 
   // ---- the request, from downstream
 
-  /** A request whose head stands in `head` (valid during this call only). May be over when it returns. */
-  begin(down: Downstream, listener: Listener, head: Head): void {
+  begin(down: Downstream, head: Head): void {
     const core = this.core;
     const { mem } = core;
     const record = this.record;
     this.#open(down);
     const method = head.method;
-    this.version = head.version;
     this.toHead = method === METHOD.HEAD;
     this.#idempotent = method !== METHOD.POST && method !== METHOD.PATCH && method < METHOD.CONNECT;
     record.method = method;
@@ -144,13 +148,11 @@ export class Exchange implements TimerSink {
       record.queryStart = record.copy(mem, head.queryStart, head.queryEnd);
       record.queryEnd = record.used;
     }
-    this.#route(listener, head);
+    this.#route(present(this.listener, 'the listener'), head);
   }
 
-  /** A request that cannot be read: its head is malformed, too large or too slow. */
   refuse(down: Downstream, fault: Fault): void {
     this.#open(down);
-    this.version = 11;
     this.toHead = false;
     this.fail(fault);
   }
@@ -165,7 +167,6 @@ export class Exchange implements TimerSink {
     record.method = METHOD.OTHER;
     this.down = down;
     this.state = STATE.WAITING;
-    this.requestDone = false;
     this.fresh = false;
     this.#interims = 0;
     this.#delivering = false;
@@ -220,7 +221,7 @@ export class Exchange implements TimerSink {
       this.fail(FAULTS.noEndpoint);
       return;
     }
-    if (!this.#request.head(cluster.encoder, mem, head, backend.edits, router.prefixLength, this.down as Downstream)) {
+    if (!this.#request.prepare(mem, head, backend.edits, router.prefixLength, this.down as Downstream)) {
       this.#exhausted();
       return;
     }
@@ -256,56 +257,49 @@ export class Exchange implements TimerSink {
     record.responseBytes = (this.down as Downstream).answer(answer, start, end, this.#request.at);
   }
 
-  /** Whether content of the request can be taken now. */
   get takesBody(): boolean {
     return this.state >= STATE.SENDING;
   }
 
   requestBody(start: number, end: number): void {
-    const n = end - start;
-    this.record.requestBytes += n;
+    this.record.requestBytes += end - start;
     this.#idleDue = this.core.io.nowMs + LIMITS.STREAM_IDLE_MS;
     const request = this.#request;
     if (request.whole) {
-      // What still fits is kept, so that the request can be sent again.
-      const { encoder } = this.#cluster as Cluster;
-      const from = request.end;
-      if (request.body(encoder, this.core.mem, start, end, this.chunked)) {
-        if (!this.#unsent) (this.up as Upstream).send(from, request.end);
+      // What still fits is kept, so that the request can be sent again; while nothing was sent it waits there for more.
+      if (request.add(this.core.mem, start, end)) {
+        if (!this.#unsent) present(this.up, 'the upstream').body(start, end);
         return;
       }
       if (this.#unsent) this.#send();
       request.whole = false;
     }
-    (this.up as Upstream).body(start, end);
+    present(this.up, 'the upstream').body(start, end);
   }
 
-  /** The client's request is complete, with a trailer section unless trailersStart is trailersEnd. */
   requestEnded(trailersStart: number, trailersEnd: number): void {
-    this.requestDone = true;
     const request = this.#request;
-    if (request.whole) {
-      const { encoder } = this.#cluster as Cluster;
-      const from = request.end;
-      if (request.finish(encoder, this.core.mem, trailersStart, trailersEnd, this.chunked)) {
-        if (!this.#unsent) (this.up as Upstream).send(from, request.end);
-        else if (this.state === STATE.SENDING) this.#send();
+    if (request.whole && request.addTrailers(this.core.mem, trailersStart, trailersEnd)) {
+      request.done = true;
+      if (this.#unsent) {
+        if (this.state === STATE.SENDING) this.#send();
         return;
       }
+    } else {
       if (this.#unsent) this.#send();
       request.whole = false;
+      request.done = true;
     }
-    const up = this.up as Upstream;
+    const up = present(this.up, 'the upstream');
     if (trailersStart < trailersEnd) up.trailers(trailersStart, trailersEnd);
     else up.end();
     up.flush();
   }
 
-  /** What came is to be sent now; false when the backend does not take more. */
   flushRequest(): boolean {
     if (!this.takesBody) return true;
     if (this.#unsent) this.#send();
-    return (this.up as Upstream).flush();
+    return present(this.up, 'the upstream').flush();
   }
 
   onDownstreamDrained(): void {
@@ -314,7 +308,6 @@ export class Exchange implements TimerSink {
     else if (this.#delivering) this.finish('');
   }
 
-  /** The client is gone: nothing can be answered any more. */
   onDownstreamGone(): void {
     this.#forgetUnsent();
     this.down = null;
@@ -363,12 +356,12 @@ export class Exchange implements TimerSink {
   onUpstreamReady(up: Upstream): void {
     this.onUpstream(up);
     this.#send();
-    if (!this.requestDone) (this.down as Downstream).resumeRequest();
+    if (!this.#request.done) (this.down as Downstream).resumeRequest();
   }
 
   #send(): void {
     this.#unsent = false;
-    (this.up as Upstream).send(this.#request.start, this.#request.end);
+    present(this.up, 'the upstream').send(this.#request);
     this.#sentBytes = this.#taken();
   }
 
@@ -378,7 +371,7 @@ export class Exchange implements TimerSink {
   }
 
   onUpstreamDrained(): void {
-    if (!this.requestDone && this.down !== null) this.down.resumeRequest();
+    if (!this.#request.done && this.down !== null) this.down.resumeRequest();
   }
 
   onInterim(head: Head): void {
@@ -388,7 +381,7 @@ export class Exchange implements TimerSink {
       return;
     }
     this.#idleDue = this.core.io.nowMs + LIMITS.STREAM_IDLE_MS;
-    if (this.version > 10) (this.down as Downstream).interim(head);
+    (this.down as Downstream).interim(head);
   }
 
   onResponse(head: Head): void {
@@ -414,7 +407,6 @@ export class Exchange implements TimerSink {
     (this.down as Downstream).trailers(start, end);
   }
 
-  /** The response is complete; the upstream has already let go of this exchange. */
   responseEnded(): void {
     const down = this.down as Downstream;
     this.up = null;
@@ -436,14 +428,13 @@ export class Exchange implements TimerSink {
     this.record.responseBytes = Math.max(0, this.record.responseBytes - unsent);
   }
 
-  /** False: pause the response until resumeResponse. */
   flushResponse(): boolean {
     return this.down === null || this.down.flush();
   }
 
   /**
-   * The attempt failed, `up` is gone. `fault.retryable`: nothing of the request was sent, so another endpoint may have it
-   * whatever its method is.
+   * The attempt failed, `up` is gone. `fault.retryable`: nothing of the request was sent, so another endpoint may have
+   * it whatever its method is.
    */
   onUpstreamFault(fault: Fault, error: number): void {
     const up = this.up;
@@ -466,8 +457,8 @@ export class Exchange implements TimerSink {
   }
 
   /**
-   * A connection that had served before ended before any byte of the response. RFC 9110 section 9.2.2: only an idempotent
-   * request is sent again, and only while all of it is still here.
+   * A connection that had served before ended before any byte of the response. RFC 9110 section 9.2.2: only an
+   * idempotent request is sent again, and only while all of it is still here.
    */
   onUpstreamStale(): void {
     this.up = null;
@@ -487,7 +478,7 @@ export class Exchange implements TimerSink {
     // An idle connection was there: nobody else is going to say that the request can be sent.
     if (this.state !== STATE.SENDING || !this.#unsent) return;
     this.#send();
-    if (!this.requestDone) (this.down as Downstream).resumeRequest();
+    if (!this.#request.done) (this.down as Downstream).resumeRequest();
   }
 
   #mayRetry(): boolean {
@@ -539,7 +530,7 @@ export class Exchange implements TimerSink {
 
   /** The one end of every exchange. */
   finish(flag: string): void {
-    const { io, records, exchanges } = this.core;
+    const { io, records } = this.core;
     const record = this.record;
     const down = this.down;
     // A complete response that came before the request did: nobody reads the rest of it.
@@ -552,12 +543,12 @@ export class Exchange implements TimerSink {
     this.rule = null;
     this.backend = null;
     this.#cluster = null;
-    this.chunked = false;
+    this.listener = null;
     this.#request.close();
     this.core.shared.tally.active--;
     records.record(record);
     record.client = NO_BYTES;
-    exchanges.give(this);
+    this.#owner.over(this);
     if (down !== null) down.release();
   }
 

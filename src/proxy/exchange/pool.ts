@@ -1,25 +1,27 @@
 // Exchanges are reused, the last one used first: its memory is warm.
 
 import { LIMITS } from '../../base/limits.ts';
+import type { Listener } from '../listener.ts';
 import type { Core } from './core.ts';
-import type { Exchange } from './exchange.ts';
+import { Exchange, type ExchangeOwner } from './exchange.ts';
+import type { RequestSide } from './sides.ts';
 
-export class ExchangePool {
+export class ExchangePool implements ExchangeOwner {
   readonly #core: Core;
-  readonly #create: (core: Core) => Exchange;
   readonly #free: Exchange[] = [];
 
-  constructor(core: Core, create: (core: Core) => Exchange) {
+  constructor(core: Core) {
     this.#core = core;
-    this.#create = create;
   }
 
-  take(): Exchange {
-    return this.#free.pop() ?? this.#create(this.#core);
+  /** For a request that came in at `listener`. */
+  take(listener: Listener): RequestSide {
+    const exchange = this.#free.pop() ?? new Exchange(this.#core, this);
+    exchange.listener = listener;
+    return exchange;
   }
 
-  /** Takes an exchange back that has ended. */
-  give(exchange: Exchange): void {
+  over(exchange: Exchange): void {
     if (this.#free.length < LIMITS.EXCHANGES_POOLED) this.#free.push(exchange);
     else exchange.dispose();
   }

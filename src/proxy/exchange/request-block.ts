@@ -1,32 +1,56 @@
-// The memory of one exchange: its UUID, the strings of its record, and the request as it goes upstream, so that it can be sent
-// once a connection is there, and sent again. Taken from the arena when the exchange is first used, kept while it rests.
+// The memory of one exchange: its UUID, the strings of its record, and the request as it goes upstream, so that it can
+// be sent once a connection is there, and sent again. Taken from the arena when the exchange is first used, kept while
+// it rests.
+//
+//   start   methodEnd      fieldsStart        linesEnd      bodyStart        end
+//   |GET    | /a HTTP/1.1  |Host: ... fields  |HTTP/1's own |content as it is|trailer section
+//
+// No codec is asked: whichever connection is got frames it (docs/adr/0009-the-middle.md). [start, bodyStart) happens to
+// be a whole HTTP/1.1 head, so that one with a length goes out in one piece from where it stands.
 
+import { bytesOf, put } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { move } from '../../base/memory.ts';
 import type { Io } from '../../io/io.ts';
 import { type AccessRecord, RECORD_ROOM } from '../../telemetry/record.ts';
 import type { Edits } from '../filter/edits.ts';
-import type { Head } from '../head.ts';
+import { putRequestLine, requestLineBound } from '../filter/path-edit.ts';
+import { BODY, type Head } from '../head.ts';
+import { CRLF, copyFields, copyLineAndFields, keepsRequestLine, putHost } from '../lines.ts';
 import type { Core } from './core.ts';
-import type { Downstream, RequestEncoder } from './sides.ts';
+import { FORWARDED_BYTES, putForwarded } from './forwarded.ts';
+import type { Downstream, PreparedRequest } from './sides.ts';
 
 const RECORD_AT = 40;
 const REQUEST_AT = RECORD_AT + RECORD_ROOM;
-const BLOCK_BYTES = 8192;
 
 export const NO_BYTES = new Uint8Array(0);
 const NO_VIEW = new DataView(NO_BYTES.buffer);
 
-export class RequestBlock {
+/** RFC 9110 section 10.1.4: TE is named in Connection. */
+const TE_TRAILERS = bytesOf('TE: trailers\r\nConnection: TE\r\n');
+const CHUNKED = bytesOf('Transfer-Encoding: chunked\r\n');
+
+export class RequestBlock implements PreparedRequest {
   readonly #io: Io;
   /** Also where the UUID stands; -1 when there is none yet. */
   at = -1;
   /** A larger one for a larger request, -1 for none. */
   #large = -1;
-  /** The request as it goes upstream, as far as it is here. */
-  start = 0;
-  end = 0;
   #limit = 0;
-  /** [start, end) is everything that the client has sent so far: it can be sent, and sent again. */
+  /** [start, end) and the trailers are everything that the client has sent so far: it can be sent, and sent again. */
   whole = false;
+
+  // ---- PreparedRequest
+  start = 0;
+  methodEnd = 0;
+  fieldsStart = 0;
+  linesEnd = 0;
+  bodyStart = 0;
+  end = 0;
+  trailersEnd = 0;
+  length = 0;
+  done = false;
 
   constructor(io: Io) {
     this.#io = io;
@@ -35,7 +59,7 @@ export class RequestBlock {
   /** Makes sure that there is a block; false when there is no memory. */
   open(core: Core, record: AccessRecord): boolean {
     if (this.at !== -1) return true;
-    this.at = this.#io.alloc(BLOCK_BYTES);
+    this.at = this.#io.alloc(LIMITS.EXCHANGE_BYTES);
     if (this.at === -1) return false;
     record.use(core.mem, core.view, this.at + RECORD_AT);
     return true;
@@ -43,8 +67,8 @@ export class RequestBlock {
 
   /** Room for `bytes`, valid until `close`; -1 when there is no memory. */
   room(bytes: number): number {
-    if (bytes <= BLOCK_BYTES - REQUEST_AT) {
-      this.#limit = this.at + BLOCK_BYTES;
+    if (bytes <= LIMITS.EXCHANGE_BYTES - REQUEST_AT) {
+      this.#limit = this.at + LIMITS.EXCHANGE_BYTES;
       return this.at + REQUEST_AT;
     }
     this.#large = this.#io.alloc(bytes);
@@ -52,36 +76,59 @@ export class RequestBlock {
     return this.#large;
   }
 
-  /** Writes the head of the request; false when there is no memory. */
-  head(
-    encoder: RequestEncoder,
-    mem: Uint8Array,
-    head: Head,
-    edits: Edits | null,
-    prefixLength: number,
-    down: Downstream,
-  ): boolean {
+  /**
+   * Writes the request's head as it goes upstream: its lines as they came where they may stay so, those of
+   * X-Forwarded-*, those of the edits. `prefixLength`: what the match covered of the path. False when there is no
+   * memory.
+   */
+  prepare(mem: Uint8Array, head: Head, edits: Edits | null, prefixLength: number, down: Downstream): boolean {
     if (edits !== null) edits.applyRequest(mem, head);
-    const at = this.room(encoder.bound(head, edits, down.client.length));
+    const at = this.room(headBound(head, edits, down.client.length));
     if (at < 0) return false;
+    const path = edits === null ? null : edits.path;
+    let out: number;
     this.start = at;
-    this.end = encoder.head(mem, at, head, edits, prefixLength, down, this.at);
+    this.methodEnd = at + head.methodEnd - head.methodStart;
+    if (path === null && keepsRequestLine(mem, head)) {
+      this.fieldsStart = at + head.fieldsStart - head.methodStart;
+      out = copyLineAndFields(mem, at, head);
+    } else {
+      out = putRequestLine(mem, at, head, prefixLength, path);
+      this.fieldsStart = out;
+      if (edits === null || edits.hostname === null) out = putHost(mem, out, head);
+      out = copyFields(mem, out, head);
+    }
+    const fields = edits === null ? null : edits.request;
+    out = putForwarded(mem, out, head, down.client, down.trusted, down.secure, this.at, fields);
+    if (edits !== null) out = edits.putRequestLines(mem, out, this.at);
+    this.linesEnd = out;
+    this.length = head.body === BODY.NONE ? 0 : head.body === BODY.LENGTH ? head.contentLength : -1;
+    if (head.teTrailers) out = put(mem, out, TE_TRAILERS);
+    if (this.length < 0) out = put(mem, out, CHUNKED);
+    out = put(mem, out, CRLF);
+    this.bodyStart = out;
+    this.end = out;
+    this.trailersEnd = out;
+    this.done = false;
     this.whole = true;
     return true;
   }
 
-  /** Adds content; false (and nothing) when it does not fit. */
-  body(encoder: RequestEncoder, mem: Uint8Array, start: number, end: number, chunked: boolean): boolean {
-    const at = encoder.body(mem, this.end, this.#limit, start, end, chunked);
-    if (at >= 0) this.end = at;
-    return at >= 0;
+  /** Keeps content; false (and nothing is kept) when it does not fit. */
+  add(mem: Uint8Array, start: number, end: number): boolean {
+    const at = this.end;
+    if (at + end - start > this.#limit) return false;
+    this.end = move(mem, at, start, end);
+    this.trailersEnd = this.end;
+    return true;
   }
 
-  /** Adds the end of the content; false when it does not fit. */
-  finish(encoder: RequestEncoder, mem: Uint8Array, start: number, end: number, chunked: boolean): boolean {
-    const at = encoder.end(mem, this.end, this.#limit, start, end, chunked);
-    if (at >= 0) this.end = at;
-    return at >= 0;
+  /** Keeps the trailer section, which may be empty; false when it does not fit. */
+  addTrailers(mem: Uint8Array, start: number, end: number): boolean {
+    if (start === end) return true;
+    if (this.end + end - start > this.#limit) return false;
+    this.trailersEnd = move(mem, this.end, start, end);
+    return true;
   }
 
   /** The request is over. */
@@ -97,4 +144,24 @@ export class RequestBlock {
     this.at = -1;
     record.use(NO_BYTES, NO_VIEW, 0);
   }
+}
+
+/** Most bytes of a prepared head. `client`: length of the client's address. */
+function headBound(head: Head, edits: Edits | null, client: number): number {
+  const authority = head.authorityEnd - head.authorityStart;
+  // Fields that X-Forwarded-For is made of are not copied besides, so the head's own size covers them, and a ', ' for
+  // each.
+  return (
+    head.end -
+    head.start +
+    requestLineBound(head, edits === null ? null : edits.path) +
+    2 * (authority + 8) +
+    FORWARDED_BYTES +
+    client +
+    2 * head.count +
+    (edits === null ? 0 : edits.requestSize) +
+    TE_TRAILERS.length +
+    CHUNKED.length +
+    CRLF.length
+  );
 }

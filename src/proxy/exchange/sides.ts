@@ -1,6 +1,7 @@
-// How an exchange sees the two codecs it stands between. HTTP/1 implements each by a connection, HTTP/2 by a stream.
+// Between an exchange and the two codecs it stands between: how it sees them, and how each of them sees it. HTTP/1
+// implements each side by a connection, HTTP/2 by a stream. Nobody here knows who is behind an interface.
 
-import type { Edits } from '../filter/edits.ts';
+import type { Fault } from '../../base/errors.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import type { Head } from '../head.ts';
 import type { Answer } from './answer.ts';
@@ -26,8 +27,8 @@ export interface Downstream {
   /** An interim response (1xx) whose fields not dropped are relayed; nothing where the client cannot take one. */
   interim(head: Head): void;
   /**
-   * The head of the final response: head's fields that are not dropped, then those `added`. `uuidAt`: the request's UUID, for those
-   * that want it.
+   * The head of the final response: head's fields that are not dropped, then those `added`. `uuidAt`: the request's
+   * UUID, for those that want it.
    */
   respond(head: Head, added: FieldLines | null, uuidAt: number): void;
   /** Content of the response, in mem[start..end); `free` bytes in front of it may be overwritten. */
@@ -36,11 +37,14 @@ export interface Downstream {
   trailers(start: number, end: number): void;
   /** The response is complete. */
   end(): void;
-  /** Sends what was gathered; false when the client does not take it: pause the source until Exchange.onDownstreamDrained. */
+  /**
+   * Sends what was gathered; false when the client does not take it: pause the source until
+   * RequestSide.onDownstreamDrained.
+   */
   flush(): boolean;
   /**
-   * An answer of the proxy's own, complete, with further field lines in mem[start..end), none when start is end. Returns the
-   * bytes of content that the client gets.
+   * An answer of the proxy's own, complete, with further field lines in mem[start..end), none when start is end.
+   * Returns the bytes of content that the client gets.
    */
   answer(answer: Answer, start: number, end: number, uuidAt: number): number;
   /** The response cannot be completed: ends it in the way that nobody takes for its end (RFC 9112 section 8). */
@@ -49,40 +53,89 @@ export interface Downstream {
   release(): void;
 }
 
+/**
+ * A request as it goes upstream, in the arena: every codec takes from it what its wire needs. Fields are lines in
+ * HTTP/1.1's form; the target is mem[methodEnd + 1, fieldsStart - 11).
+ */
+export interface PreparedRequest {
+  /**
+   * [start, bodyStart) is a whole head of HTTP/1.1: with TE, Transfer-Encoding and the like, which other wires leave.
+   */
+  readonly start: number;
+  readonly methodEnd: number;
+  /** [fieldsStart, linesEnd): the lines that belong to the request, whatever the wire. */
+  readonly fieldsStart: number;
+  readonly linesEnd: number;
+  /** Content as far as it is here, unframed. */
+  readonly bodyStart: number;
+  readonly end: number;
+  /** [end, trailersEnd) is the trailer section, as it came. */
+  readonly trailersEnd: number;
+  /** Length of the content, -1 when it is not announced. */
+  readonly length: number;
+  /** All of it is here. */
+  readonly done: boolean;
+}
+
 /** The backend's side of one attempt. */
 export interface Upstream {
   /** Bytes that the backend has taken so far. */
   readonly sentBytes: number;
 
-  /** Sends the request, or its next piece, as prepared in mem[start..end). */
-  send(start: number, end: number): void;
+  /** Sends the request as far as it is here. */
+  send(request: PreparedRequest): void;
   /** More of the request's content, its trailer section, its end. */
   body(start: number, end: number): void;
   trailers(start: number, end: number): void;
   end(): void;
-  /** Sends what was gathered; false when the backend does not take it: pause until Exchange.onUpstreamDrained. */
+  /** Sends what was gathered; false when the backend does not take it: pause until ResponseSide.onUpstreamDrained. */
   flush(): boolean;
   resumeResponse(): void;
   /** The exchange wants no more of it: nothing is called any more. */
   cancel(): void;
 }
 
-/** How a request is written for an upstream protocol, ahead of having a connection, so that it can be sent again. */
-export interface RequestEncoder {
-  /** Most bytes that `head` writes. `client`: length of the client's address. */
-  bound(head: Head, edits: Edits | null, client: number): number;
-  /** Writes the head at `at`, edits applied and put; `uuidAt`: the request's UUID. Returns the offset behind it. */
-  head(
-    mem: Uint8Array,
-    at: number,
-    head: Head,
-    edits: Edits | null,
-    prefixLength: number,
-    down: Downstream,
-    uuidAt: number,
-  ): number;
-  /** Writes content; -1 (and nothing) when it does not fit before `limit`. `chunked`: its length was not announced. */
-  body(mem: Uint8Array, at: number, limit: number, start: number, end: number, chunked: boolean): number;
-  /** Writes the end, with the trailer section [start, end) unless that is empty; -1 when it does not fit. */
-  end(mem: Uint8Array, at: number, limit: number, start: number, end: number, chunked: boolean): number;
+/** What a client's codec calls: the request as it comes. */
+export interface RequestSide {
+  /**
+   * A request whose head stands in `head` (valid during this call only). May be over when it returns:
+   * Downstream.release.
+   */
+  begin(down: Downstream, head: Head): void;
+  /** A request that cannot be read: its head is malformed, too large or too slow. Over when it returns. */
+  refuse(down: Downstream, fault: Fault): void;
+  /** Whether content can be taken now; when it changes, Downstream.resumeRequest. */
+  readonly takesBody: boolean;
+  requestBody(start: number, end: number): void;
+  /** The request is complete, with a trailer section unless trailersStart is trailersEnd. */
+  requestEnded(trailersStart: number, trailersEnd: number): void;
+  /** What came is to be sent now; false when the backend does not take more: pause until Downstream.resumeRequest. */
+  flushRequest(): boolean;
+  /** The request cannot be read on. */
+  fail(fault: Fault): void;
+  onDownstreamDrained(): void;
+  /** The client is gone: nothing can be answered any more. */
+  onDownstreamGone(): void;
+}
+
+/** What a backend's codec calls: the response as it comes. */
+export interface ResponseSide {
+  /** The request is HEAD: no content answers it. */
+  readonly toHead: boolean;
+  /** `up`, which was being connected, can take the request now. */
+  onUpstreamReady(up: Upstream): void;
+  onInterim(head: Head): void;
+  onResponse(head: Head): void;
+  /** As Downstream.body. */
+  responseBody(start: number, end: number, free: number): void;
+  responseTrailers(start: number, end: number): void;
+  /** The response is complete; the upstream has already let go of the exchange. */
+  responseEnded(): void;
+  /** False: pause the response until Upstream.resumeResponse. */
+  flushResponse(): boolean;
+  onUpstreamDrained(): void;
+  /** A connection that had served before ended before any byte of the response; the upstream has let go. */
+  onUpstreamStale(): void;
+  /** The attempt failed, the upstream has let go. `error`: which of BACKEND_ERROR. */
+  onUpstreamFault(fault: Fault, error: number): void;
 }

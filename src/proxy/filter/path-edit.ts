@@ -5,6 +5,8 @@ import { move } from '../../base/memory.ts';
 import type { PathModifier } from '../../ir/ir.ts';
 import { type Head, METHOD } from '../head.ts';
 
+const VERSION_CRLF = bytesOf(' HTTP/1.1\r\n');
+const SPACE = 0x20;
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
 const ASTERISK = 0x2a;
@@ -54,8 +56,8 @@ export function targetBound(head: Head, edit: PathEdit | null): number {
 }
 
 /**
- * Writes the request target in origin form, path edited and query kept. A path that does not begin with '/' ('*') is not
- * edited; an empty one (absolute form without path) is '/', of OPTIONS '*' (RFC 9112 sections 3.2.1 and 3.2.4).
+ * Writes the request target in origin form, path edited and query kept. A path that does not begin with '/' ('*') is
+ * not edited; one that an absolute target lacks is '/' (RFC 9112 section 3.2.1).
  */
 export function putTarget(
   mem: Uint8Array,
@@ -65,12 +67,43 @@ export function putTarget(
   edit: PathEdit | null,
 ): number {
   let to = at;
-  if (head.pathStart === head.pathEnd) {
-    if (edit !== null) to = edit.put(mem, to, head, 0);
-    else mem[to++] = head.method === METHOD.OPTIONS && !head.hasQuery ? ASTERISK : SLASH;
-  } else if (edit !== null && mem[head.pathStart] === SLASH) to = edit.put(mem, to, head, prefixLength);
+  if (edit !== null && mem[head.pathStart] === SLASH) to = edit.put(mem, to, head, prefixLength);
   else to = move(mem, to, head.pathStart, head.pathEnd);
   if (!head.hasQuery) return to;
   mem[to++] = QUESTION;
   return move(mem, to, head.queryStart, head.queryEnd);
+}
+
+/** Most bytes that `putRequestLine` writes. */
+export function requestLineBound(head: Head, edit: PathEdit | null): number {
+  const target = Math.max(targetBound(head, edit), head.targetEnd - head.targetStart);
+  return head.methodEnd - head.methodStart + 1 + target + VERSION_CRLF.length;
+}
+
+/**
+ * Writes a request line of HTTP/1.1. The target is CONNECT's as it came, else in origin-form also where it came in
+ * absolute-form (RFC 9112 section 3.2.1), with '*' for OPTIONS of a whole server (section 3.2.4), unless a path is set
+ * for it.
+ */
+export function putRequestLine(
+  mem: Uint8Array,
+  at: number,
+  head: Head,
+  prefixLength: number,
+  edit: PathEdit | null,
+): number {
+  let to = move(mem, at, head.methodStart, head.methodEnd);
+  mem[to++] = SPACE;
+  if (head.method === METHOD.CONNECT) to = move(mem, to, head.targetStart, head.targetEnd);
+  else if (head.method === METHOD.OPTIONS && edit === null && isWholeServer(head)) mem[to++] = ASTERISK;
+  else to = putTarget(mem, to, head, prefixLength, edit);
+  return put(mem, to, VERSION_CRLF);
+}
+
+/**
+ * An absolute target without path and query; its path is then read from the slashes in front of the authority
+ * (Head.pathStart).
+ */
+function isWholeServer(head: Head): boolean {
+  return head.pathEnd === head.authorityStart && head.pathStart > head.targetStart && !head.hasQuery;
 }

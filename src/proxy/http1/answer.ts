@@ -3,7 +3,8 @@
 import { bytesOf, put, putDecimal } from '../../base/bytes.ts';
 import { move } from '../../base/memory.ts';
 import type { Answer } from '../exchange/answer.ts';
-import { CRLF, DATE_BYTES, putDate } from './write.ts';
+import { CRLF } from '../lines.ts';
+import { DATE_BYTES, putDate } from './write.ts';
 
 /** Reason phrases of RFC 9110 section 15 and RFC 6585; any other status has an empty one. */
 const REASONS: Readonly<Record<number, string>> = {
@@ -65,9 +66,9 @@ export function answerBound(answer: Answer): number {
 }
 
 /**
- * The whole answer: Date, its fields, the further field lines mem[start..end), a length where the status may have one (RFC 9110
- * section 8.6), Connection: close if `close`, no body if `toHead` (the fields stay as they would be for GET, section 9.3.2).
- * `uuidAt`: the request's UUID. Bytes: answerBound + (end - start).
+ * The whole answer: Date, its fields, the further field lines mem[start..end), a length where the status may have one
+ * (RFC 9110 section 8.6), Connection: close if `close`, no body if `toHead` (the fields stay as they would be for GET,
+ * section 9.3.2). `uuidAt`: the request's UUID. Bytes: answerBound + (end - start).
  */
 export function putAnswer(
   mem: Uint8Array,

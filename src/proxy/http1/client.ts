@@ -1,4 +1,5 @@
-// An HTTP/1.1 connection to a backend: one exchange at a time. It knows framing (RFC 9112) and its pool, nothing of routes.
+// An HTTP/1.1 connection to a backend: one exchange at a time. It knows framing (RFC 9112) and its pool, nothing of
+// routes.
 
 import { put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
@@ -8,17 +9,16 @@ import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';
 import { BACKEND_ERROR, countLimit } from '../exchange/counts.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import type { Upstream } from '../exchange/sides.ts';
+import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
 import { BODY } from '../head.ts';
 import { Tcp } from '../transport/tcp.ts';
 import type { TransportUser } from '../transport/transport.ts';
 import { PlainWire } from '../transport/wire.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
 import { BODY_STATE, BodyReader } from './body.ts';
-import { putTrailers } from './encode.ts';
 import { parseResponse } from './response.ts';
 import { BAD, findHeadEnd, MORE } from './scan.ts';
+import { putTrailers } from './trailers.ts';
 import { CHUNK_END, CHUNK_HEAD_BYTES, LAST_CHUNK, putChunkHead } from './write.ts';
 
 const CONNECTING = 0;
@@ -38,7 +38,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   readonly #timer: Timer;
   readonly #reader = new BodyReader();
   #state = CONNECTING;
-  #exchange: Exchange | null = null;
+  #exchange: ResponseSide | null = null;
   /** It has served a request before: the backend may be closing it just now (RFC 9112 section 9.5). */
   #served = false;
   /** Bytes of a response to the exchange's request came. */
@@ -67,7 +67,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   // ---- for the pool
 
   /** The exchange it is for from now on. */
-  assign(exchange: Exchange): void {
+  assign(exchange: ResponseSide): void {
     this.#exchange = exchange;
     this.#answered = false;
     this.#sent = false;
@@ -80,8 +80,8 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   /** Begins connecting. */
   open(): void {
     const { io } = this.#core;
-    // Responses before requests: what is under way ends, and its connection is free, before more begins; and each side's work
-    // in a row is cheaper than both in turn (docs/adr/0001-event-loop.md).
+    // Responses before requests: what is under way ends, and its connection is free, before more begins; and each
+    // side's work in a row is cheaper than both in turn (docs/adr/0001-event-loop.md).
     if (io.watch(this.#handle, this.#transport, true) < 0) {
       this.onLost(ERRNO.ENOMEM);
       return;
@@ -122,11 +122,21 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
 
   // ---- for the exchange
 
-  send(start: number, end: number): void {
-    this.#transport.write(start, end, 0);
-    const exchange = this.#exchange as Exchange;
-    this.#sent = exchange.requestDone;
-    this.#chunked = exchange.chunked;
+  send(request: PreparedRequest): void {
+    const transport = this.#transport;
+    this.#sent = request.done;
+    this.#chunked = request.length < 0;
+    if (!this.#chunked) {
+      transport.write(request.start, request.end, 0);
+      return;
+    }
+    // Gathered: the head, a chunk of what is here, and the end if it is.
+    transport.commit(transport.reserve(0));
+    transport.write(request.start, request.bodyStart, 0);
+    if (request.bodyStart < request.end) this.body(request.bodyStart, request.end);
+    if (request.end < request.trailersEnd) this.trailers(request.end, request.trailersEnd);
+    else if (request.done) this.end();
+    transport.uncork();
   }
 
   body(start: number, end: number): void {
@@ -179,7 +189,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   onConnected(): void {
     const { io } = this.#core;
     io.timers.cancel(this.#timer);
-    const exchange = this.#exchange as Exchange;
+    const exchange = this.#exchange as ResponseSide;
     if (this.#transport.unread) {
       // It has spoken, or ended, before it was asked.
       this.#fail(FAULTS.connectFailed, BACKEND_ERROR.connect);
@@ -218,7 +228,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   /** Interim heads and the final one. Returns where reading goes on, -1 when the connection is over or released. */
   #readHeads(start: number, end: number): number {
     const { mem, response: head } = this.#core;
-    const exchange = this.#exchange as Exchange;
+    const exchange = this.#exchange as ResponseSide;
     let at = start;
     this.#answered = true;
     for (;;) {
@@ -256,7 +266,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   #readBody(start: number, end: number, free: number): number {
     const { mem } = this.#core;
     const reader = this.#reader;
-    const exchange = this.#exchange as Exchange;
+    const exchange = this.#exchange as ResponseSide;
     let at = start;
     for (;;) {
       const state = reader.read(mem, at, end);
@@ -283,7 +293,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
 
   /** The response is complete. `excess`: bytes follow it. */
   #complete(excess: boolean): void {
-    const exchange = this.#exchange as Exchange;
+    const exchange = this.#exchange as ResponseSide;
     const transport = this.#transport;
     const reusable = this.#keepAlive && this.#sent && !excess && !transport.congested && transport.open;
     this.#exchange = null;

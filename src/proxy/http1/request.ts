@@ -1,5 +1,5 @@
-// Requests (RFC 9112 sections 2 to 7): one pass over the bytes, everything the exchange needs into Head, and a refusal of
-// all that two parsers could read in two ways.
+// Requests (RFC 9112 sections 2 to 7): one pass over the bytes, everything the exchange needs into Head, and a refusal
+// of all that two parsers could read in two ways.
 
 import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
@@ -26,11 +26,12 @@ import { SPAN, span } from './scanner.ts';
 type Parsed = typeof DONE | typeof MORE | typeof BAD;
 
 /**
- * Parses the request head at [start, end). DONE: head is filled, head.end is where the body begins. MORE: the head is not
- * whole yet (see scan.ts for how to read on at a linear cost). BAD: head.fault says the answer, after which the connection
- * is closed, since nothing behind a malformed head can be trusted.
+ * Parses the request head at [start, end). DONE: head is filled, head.end is where the body begins. MORE: the head is
+ * not whole yet (see scan.ts for how to read on at a linear cost). BAD: head.fault says the answer, after which the
+ * connection is closed, since nothing behind a malformed head can be trusted.
  */
 export function parseRequest(mem: Uint8Array, start: number, end: number, head: Head): Parsed {
+  head.raw = true;
   head.fault = null;
   head.limit = null;
   head.count = 0;
@@ -69,7 +70,10 @@ const HEAD = wordOf('HEAD');
 const HTTP = wordOf('HTTP');
 const SLASH_1_1 = wordOf('/1.1');
 
-/** method SP request-target SP HTTP-version CRLF (RFC 9112 section 3). Returns the offset behind it, 0 for MORE, -1 for BAD. */
+/**
+ * method SP request-target SP HTTP-version CRLF (RFC 9112 section 3). Returns the offset behind it, 0 for MORE, -1 for
+ * BAD.
+ */
 function parseRequestLine(mem: Uint8Array, start: number, end: number, head: Head): number {
   // ---- method
   let i = start;
@@ -183,7 +187,9 @@ const TE = bitsOf(NAME.TE);
 const EXPECT = bitsOf(NAME.EXPECT);
 /** Names of which more than one is refused. */
 const ONCE = bitsOf(NAME.HOST) | LENGTH | CODING;
-/** Not forwarded; Proxy-Authorization is for a proxy that asked for it (RFC 9110 section 11.7.2), which none did here. */
+/**
+ * Not forwarded; Proxy-Authorization is for a proxy that asked for it (RFC 9110 section 11.7.2), which none did here.
+ */
 const HOP_BY_HOP =
   CONNECTION |
   UPGRADE |
@@ -199,8 +205,9 @@ function interpretFields(mem: Uint8Array, head: Head): boolean {
   // RFC 9112 section 9.3
   head.keepAlive = head.version === 11;
   head.upgrade = false;
-  // More than one Host: RFC 9112 section 3.2. A repeated length is refused even when equal, as RFC 9110 section 8.6 allows: RFC 9112
-  // section 6.3 item 5. Several Transfer-Encoding lines are one list that no single known coding explains.
+  // More than one Host: RFC 9112 section 3.2. A repeated length is refused even when equal, as RFC 9110 section 8.6
+  // allows: RFC 9112 section 6.3 item 5. Several Transfer-Encoding lines are one list that no single known coding
+  // explains.
   if ((head.twice & ONCE) !== 0) return bad(head);
   if (!interpretHost(mem, head)) return false;
   if ((head.seen & (LENGTH | CODING)) !== 0 && !interpretFraming(mem, head)) return false;
@@ -240,6 +247,8 @@ function interpretFraming(mem: Uint8Array, head: Head): boolean {
     }
     // Both framings (item 3), or a coding in HTTP/1.0 (section 6.1): refused.
     if ((seen & LENGTH) !== 0 || version === 10) return bad(head);
+    // The connection to the backend has a framing of its own.
+    head.drop(k);
     head.body = BODY.CHUNKED;
     return true;
   }

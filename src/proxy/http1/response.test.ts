@@ -5,8 +5,8 @@ import { textOf } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { BODY, type Head } from '../head.ts';
+import { copyFields } from '../lines.ts';
 import { BAD, DONE, MORE } from './scan.ts';
-import { copyFields } from './write.ts';
 
 function good(text: string, role: Role = 'response'): Head {
   const { result, head } = feed(role, latin1(text));

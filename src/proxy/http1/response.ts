@@ -1,4 +1,5 @@
-// Responses from upstream (RFC 9112 sections 4 to 6). What is ambiguous is refused: whoever reads it next could read it otherwise.
+// Responses from upstream (RFC 9112 sections 4 to 6). What is ambiguous is refused: whoever reads it next could read it
+// otherwise.
 
 import { bytesOf, viewOf } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
@@ -28,6 +29,7 @@ const SLASH_1_DOT = wordOf('/1.\0');
  * MORE as in parseRequest. BAD: head.fault is upstreamMalformed.
  */
 export function parseResponse(mem: Uint8Array, start: number, end: number, head: Head, toHead: boolean): Parsed {
+  head.raw = true;
   head.fault = null;
   head.limit = null;
   head.count = 0;
@@ -51,7 +53,9 @@ function tooLarge(head: Head): typeof BAD {
   return refuse(head, FAULTS.upstreamMalformed);
 }
 
-/** HTTP-version SP status-code SP [ reason-phrase ] CRLF (RFC 9112 section 4). Returns the offset behind it, 0 or -1. */
+/**
+ * HTTP-version SP status-code SP [ reason-phrase ] CRLF (RFC 9112 section 4). Returns the offset behind it, 0 or -1.
+ */
 function parseStatusLine(mem: Uint8Array, start: number, end: number, head: Head): number {
   if (end - start < 14) return beginsWell(mem, start, end) ? 0 : refuse(head, FAULTS.upstreamMalformed);
   const words = viewOf(mem);
@@ -85,7 +89,10 @@ function parseStatusLine(mem: Uint8Array, start: number, end: number, head: Head
 
 const VERSION = bytesOf('HTTP/1.');
 
-/** Whether the first bytes can be those of a response: a backend that speaks another protocol may wait for us after a few. */
+/**
+ * Whether the first bytes can be those of a response: a backend that speaks another protocol may wait for us after a
+ * few.
+ */
 function beginsWell(mem: Uint8Array, start: number, end: number): boolean {
   for (let i = 0; i < VERSION.length && start + i < end; i++) if (mem[start + i] !== VERSION[i]) return false;
   return true;

@@ -1,5 +1,6 @@
-// An HTTP/1 connection of a client: requests one after the other, each handed to an exchange; the next one is read only when
-// the one before is answered (RFC 9112 section 9.3.2). It knows framing and its transport, nothing of routes or backends.
+// An HTTP/1 connection of a client: requests one after the other, each handed to an exchange; the next one is read only
+// when the one before is answered (RFC 9112 section 9.3.2). It knows framing and its transport, nothing of routes or
+// backends.
 
 import { bytesOf, put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
@@ -11,22 +12,20 @@ import type { Connection, ConnectionOwner } from '../connection.ts';
 import type { Answer } from '../exchange/answer.ts';
 import type { Core } from '../exchange/core.ts';
 import { countLimit } from '../exchange/counts.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import type { Downstream } from '../exchange/sides.ts';
+import type { Downstream, RequestSide } from '../exchange/sides.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
+import { CRLF, copyFields } from '../lines.ts';
 import type { Listener } from '../listener.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { answerBound, putAnswer } from './answer.ts';
 import { BODY_STATE, BodyReader } from './body.ts';
-import { putTrailers } from './encode.ts';
 import { parseRequest } from './request.ts';
 import { BAD, findHeadEnd, MORE } from './scan.ts';
+import { putTrailers } from './trailers.ts';
 import {
   CHUNK_END,
   CHUNK_HEAD_BYTES,
-  CRLF,
-  copyFields,
   DATE_BYTES,
   LAST_CHUNK,
   putChunkHead,
@@ -73,7 +72,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   #reader: BodyReader | null = null;
 
   #state = IDLE;
-  #exchange: Exchange | null = null;
+  #exchange: RequestSide | null = null;
   /** Of the request: its version, and whether the client wants to go on. */
   #version = 11;
   #keepAlive = true;
@@ -158,7 +157,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
         // Not the client's fault while nobody reads what it sends.
         if (this.#transport.reading) {
           cells.add(BODY_LIMIT, 1);
-          (this.#exchange as Exchange).fail(FAULTS.bodyTimeout);
+          (this.#exchange as RequestSide).fail(FAULTS.bodyTimeout);
         } else {
           io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
         }
@@ -246,14 +245,13 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     const bodyStart = head.end;
     const bodyKind = head.body;
     const length = head.contentLength;
-    const exchange = this.#core.exchanges.take();
+    const exchange = this.#owner.request(this.listener);
     this.#exchange = exchange;
     this.#version = head.version;
     this.#keepAlive = head.keepAlive;
     this.#toHead = head.method === METHOD.HEAD;
     this.#requestDone = bodyKind === BODY.NONE;
     this.#skippable = bodyKind === BODY.LENGTH && length <= end - bodyStart ? length : 0;
-    exchange.chunked = bodyKind === BODY.CHUNKED;
     if (this.#requestDone) {
       this.#state = WAIT;
     } else {
@@ -265,7 +263,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     if (this.#refused) {
       this.#keepAlive = false;
       exchange.refuse(this, FAULTS.overload);
-    } else exchange.begin(this, this.listener, head);
+    } else exchange.begin(this, head);
     this.#headUs = -0.5;
     if (this.#exchange !== exchange) return bodyStart + this.#skipped();
     this.#skippable = 0;
@@ -284,7 +282,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
 
   #readBody(start: number, end: number): number {
     const { io, mem } = this.#core;
-    const exchange = this.#exchange as Exchange;
+    const exchange = this.#exchange as RequestSide;
     const reader = this.#reader as BodyReader;
     if (!exchange.takesBody) {
       this.#transport.pause();
@@ -327,7 +325,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
 
   /** Answers what is no request, and ends the connection. */
   #refuse(fault: Fault): void {
-    const exchange = this.#core.exchanges.take();
+    const exchange = this.#owner.request(this.listener);
     this.#exchange = exchange;
     this.#state = WAIT;
     this.#version = 11;
@@ -378,6 +376,8 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   // ---- the response
 
   interim(head: Head): void {
+    // HTTP/1.0 knows none (RFC 9110 section 15.2).
+    if (this.#version <= 10) return;
     const mem = this.#core.mem;
     const transport = this.#transport;
     let at = transport.reserve(head.end - head.start + INTERIM_ROOM);
@@ -506,8 +506,8 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#exchange = null;
     if (this.#closing) {
       this.#close();
-      // A client that did not ask for the close may have sent more already, which would turn ours into a reset that takes
-      // the answer with it (RFC 9112 section 9.6).
+      // A client that did not ask for the close may have sent more already, which would turn ours into a reset that
+      // takes the answer with it (RFC 9112 section 9.6).
       this.#transport.finish(!this.#requestDone || this.#transport.unread || this.#keepAlive);
       return;
     }

@@ -1,15 +1,18 @@
 // Forwarding of trailer fields (RFC 9110 section 6.5).
 
-import { bytesOf } from '../../base/bytes.ts';
+import { bytesOf, put } from '../../base/bytes.ts';
 import { FAULTS } from '../../base/errors.ts';
 import { move } from '../../base/memory.ts';
 import { Head } from '../head.ts';
+import { CRLF } from '../lines.ts';
 import { equalLoosely, isLookalike } from '../lookalike.ts';
 import { parseFields } from './fields.ts';
+import { LAST_CHUNK_SIZE } from './write.ts';
 
 /**
- * Names that never go on as trailers (RFC 9110 section 6.5.1): framing, routing, connection handling, request modifiers,
- * authentication, response control data and content format; and those by which proxies tell each other who asked.
+ * Names that never go on as trailers (RFC 9110 section 6.5.1): framing, routing, connection handling, request
+ * modifiers, authentication, response control data and content format; and those by which proxies tell each other who
+ * asked.
  */
 const FORBIDDEN: readonly Uint8Array[] = [
   'age',
@@ -58,8 +61,8 @@ const FORBIDDEN: readonly Uint8Array[] = [
 const scratch = new Head();
 
 /**
- * Copies the fields that may go on of the trailer section [start, end) (as BodyReader gave it) to mem[at..], without the
- * empty line that ends a section. Writes at most end - start - 2 bytes; returns the offset behind them.
+ * Copies the fields that may go on of the trailer section [start, end) (as BodyReader gave it) to mem[at..], without
+ * the empty line that ends a section. Writes at most end - start - 2 bytes; returns the offset behind them.
  */
 export function copyTrailers(mem: Uint8Array, at: number, start: number, end: number): number {
   if (parseFields(mem, start, end, scratch, false, FAULTS.badRequest, FAULTS.headTooLarge) <= 0) return at;
@@ -71,6 +74,13 @@ export function copyTrailers(mem: Uint8Array, at: number, start: number, end: nu
     }
   }
   return out;
+}
+
+/**
+ * The last chunk and the trailer section, without the fields that must not go on. Bytes: LAST_CHUNK + (end - start).
+ */
+export function putTrailers(mem: Uint8Array, at: number, start: number, end: number): number {
+  return put(mem, copyTrailers(mem, put(mem, at, LAST_CHUNK_SIZE), start, end), CRLF);
 }
 
 function isForbidden(mem: Uint8Array, start: number, length: number): boolean {

@@ -1,13 +1,11 @@
-// A cluster: its endpoints and how one of them is picked. Immutable; a change makes a new one, which takes over the pools of
-// the endpoints that stay. A request in flight keeps the one it started with.
+// A cluster: its endpoints and how one of them is picked. Immutable; a change makes a new one, which takes over the
+// pools of the endpoints that stay. A request in flight keeps the one it started with.
 
 import { hash32 } from '../../base/hash.ts';
 import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
 import type { Core } from '../exchange/core.ts';
-import type { RequestEncoder } from '../exchange/sides.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
-import { HTTP1_REQUESTS } from '../http1/encode.ts';
 import { EndpointPool } from './endpoint.ts';
 import { endpointPicker, type Picker } from './pick/picker.ts';
 
@@ -17,7 +15,6 @@ const SPACE = 0x20;
 
 export class Cluster {
   readonly entry: ClusterEntry;
-  readonly encoder: RequestEncoder = HTTP1_REQUESTS;
   readonly pools: readonly EndpointPool[];
   /** Picking looks at a hash of the request. */
   readonly hashes: boolean;
