@@ -8,7 +8,6 @@ import { SimIo } from '../sim/io.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { ApplyError, Config } from './config.ts';
 import { Core } from './exchange/core.ts';
-import { Exchange } from './exchange/exchange.ts';
 import { TrustedProxies } from './exchange/trusted.ts';
 import type { Listener } from './listener.ts';
 
@@ -23,7 +22,7 @@ function setup(): { config: Config; left: Listener[] } {
   const trusted = new TrustedProxies([]);
   const options = { io: new SimIo({ seed: 1 }), cells: Cells.local(), records: { record: () => {} }, trusted };
   const left: Listener[] = [];
-  const config = new Config(new Core(options, (core) => new Exchange(core)), (listener) => left.push(listener));
+  const config = new Config(new Core(options), (listener) => left.push(listener));
   return { config, left };
 }
 

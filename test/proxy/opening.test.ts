@@ -121,6 +121,9 @@ class Server implements ConnectionOwner {
     io.watch(handle, transport);
   }
 
+  request(): never {
+    throw new Error('nothing here speaks HTTP');
+  }
   became(before: Connection, after: Connection): void {
     assert.ok(this.held.delete(before));
     this.held.add(after);
