@@ -411,7 +411,7 @@ export class Exchange implements TimerSink, RequestSide, ResponseSide {
     const down = this.down as Downstream;
     this.up = null;
     down.end();
-    if (down.flush() || !this.requestDone) {
+    if (down.flush() || !this.#request.done) {
       this.finish('');
       return;
     }
