@@ -41,7 +41,21 @@ export function knownKinds(): readonly KindInfo[] {
   return KINDS;
 }
 
-/** The kinds that are read, for suggesting the nearest name. */
-export function kindNames(): string[] {
-  return [...byKind.keys()];
+/** `gateway.networking.k8s.io` of `gateway.networking.k8s.io/v1`; empty for the core group. */
+export function groupOf(apiVersion: string): string {
+  return apiVersion.includes('/') ? (apiVersion.split('/')[0] as string) : '';
+}
+
+/** Groups of Kubernetes itself: of these only some kinds are read, and the others are no mistake. */
+const SHARED_GROUPS: ReadonlySet<string> = new Set(CORE_KINDS.map((info) => groupOf(info.apiVersion)));
+const GROUPS = Map.groupBy(KINDS, (info) => groupOf(info.apiVersion));
+
+/** Whether a kind of this group that is not read is a mistake, for nothing but RAUTA reads such objects here. */
+export function isOwnGroup(group: string): boolean {
+  return GROUPS.has(group) && !SHARED_GROUPS.has(group);
+}
+
+/** Kinds of a group that are read. */
+export function kindsOf(group: string): string[] {
+  return (GROUPS.get(group) ?? []).map((info) => info.kind);
 }

@@ -2,6 +2,7 @@
 // (k8s.io/apimachinery pkg/api/validation, pkg/util/validation).
 
 import { type Fields, isFields } from '../base/fields.ts';
+import { nearest } from '../base/nearest.ts';
 import type { Metadata } from './object.ts';
 import type { Problems } from './problem.ts';
 import type { KindInfo } from './shape.ts';
@@ -51,7 +52,9 @@ export function checkMetadata(
     return null;
   }
   for (const name of Object.keys(value)) {
-    if (!KNOWN.has(name)) problems.warning(at('metadata', name), 'unknown field, ignored');
+    if (KNOWN.has(name)) continue;
+    const near = nearest(name, KNOWN);
+    problems.unknown(at('metadata', name), `unknown field${near === undefined ? '' : `; did you mean ${near}?`}`);
   }
   const name = checkName(value, info, problems);
   const namespace = checkNamespace(value, info, defaultNamespace, problems);

@@ -19,6 +19,13 @@ export interface Problem {
   readonly place: Place;
 }
 
+export interface ProblemOptions {
+  /** Values of the object never get into a message. */
+  readonly secret?: boolean;
+  /** What is not known is a warning, not an error. */
+  readonly lenient?: boolean;
+}
+
 /** Collects what is wrong with one object, up to a limit. Values of secret kinds never get into a message. */
 export class Problems {
   errors = 0;
@@ -26,11 +33,13 @@ export class Problems {
   #more = 0;
   readonly #object: { readonly object?: ObjectKey };
   readonly #secret: boolean;
+  readonly #lenient: boolean;
 
   /** `object`: null while it is not known which object it is. */
-  constructor(object: ObjectKey | null, secret = false) {
+  constructor(object: ObjectKey | null, options: ProblemOptions = {}) {
     this.#object = object === null ? {} : { object };
-    this.#secret = secret;
+    this.#secret = options.secret ?? false;
+    this.#lenient = options.lenient ?? false;
   }
 
   get found(): readonly Problem[] {
@@ -48,6 +57,12 @@ export class Problems {
   /** Something works, but not as its author may think. */
   warning(field: string, message: string): void {
     this.#add('warning', field, message);
+  }
+
+  /** Something that is written is not known, so it means nothing: an error, for its author meant something by it. */
+  unknown(field: string, message: string): void {
+    if (this.#lenient) this.warning(field, `${message} (ignored)`);
+    else this.error(field, message);
   }
 
   #add(severity: 'error' | 'warning', field: string, message: string): void {

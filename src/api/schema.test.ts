@@ -62,14 +62,40 @@ test('every served version is read as the main one', () => {
   }
 });
 
-test('unknown fields are pruned with a warning that names the nearest', () => {
+test('a field that is not known is an error that names what may have been meant', () => {
   const value = route({ hostname: ['a.example'], rules: [{ backendRef: [] }] }, { name: 'app', lables: {} });
   assert.deepEqual(complaints(value), [
-    'warning metadata.lables: unknown field, ignored',
-    'warning spec.hostname: unknown field, ignored; did you mean hostnames?',
-    'warning spec.rules[0].backendRef: unknown field, ignored; did you mean backendRefs?',
+    'error metadata.lables: unknown field; did you mean labels?',
+    'error spec.hostname: unknown field; did you mean hostnames?',
+    'error spec.rules[0].backendRef: unknown field; did you mean backendRefs?',
   ]);
-  assert.ok(!('hostname' in ((checkObject(value).object as HTTPRoute).spec as object)));
+  const { object, key } = checkObject(value);
+  assert.deepEqual([object, key], [null, 'HTTPRoute/default/app']);
+  const matches = [{ methods: ['GET'], query: [], url: '/a', path: { prefix: '/api' } }];
+  assert.deepEqual(complaints({ ...(route({ rules: [{ matches }] }) as object), rules: [], x: null }), [
+    'error spec.rules[0].matches[0].methods: unknown field; did you mean method?',
+    'error spec.rules[0].matches[0].query: unknown field; did you mean queryParams?',
+    'error spec.rules[0].matches[0].url: unknown field; known here: headers, method, path, queryParams',
+    'error spec.rules[0].matches[0].path.prefix: unknown field; known here: type, value',
+    'error rules: unknown field; it belongs under spec',
+    'error x: unknown field; known here: spec',
+  ]);
+});
+
+test('where it is asked for, fields that are not known are pruned with a warning, as an API server does', () => {
+  const value = route({ hostname: ['a.example'] }, { name: 'app', lables: {} });
+  const { object, problems } = checkObject(value, { lenient: true });
+  assert.ok(!('hostname' in ((object as HTTPRoute).spec as object)));
+  assert.deepEqual(
+    problems.map((p) => `${p.severity} ${p.place.field}: ${p.message}`),
+    [
+      'warning metadata.lables: unknown field; did you mean labels? (ignored)',
+      'warning spec.hostname: unknown field; did you mean hostnames? (ignored)',
+    ],
+  );
+  const kind = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HttpRoutes', metadata: { name: 'a' } };
+  const { key, foreign, problems: said } = checkObject(kind, { lenient: true });
+  assert.deepEqual([key, foreign, said[0]?.severity], [null, null, 'warning']);
 });
 
 test('types, enums, bounds and patterns', () => {
@@ -164,16 +190,33 @@ test('metadata: names, namespaces, labels, annotations', () => {
   assert.match(complaints(namespace)[0] ?? '', /^warning metadata.namespace: kind Namespace has no namespace/);
 });
 
-test('a kind that is not served is a warning, not an error', () => {
+test('kinds of others are none of our business, kinds that nobody knows are errors', () => {
   const of = (apiVersion: unknown, kind: unknown): string[] =>
     complaints({ apiVersion, kind, metadata: { name: 'a' } });
-  assert.deepEqual(of('apps/v1', 'Deployment'), ['warning kind: kind Deployment of apps/v1 is not served, ignored']);
+  const foreign = (apiVersion: string, kind: string): string | null => {
+    const checked = checkObject({ apiVersion, kind, metadata: { name: 'a' } });
+    assert.deepEqual(checked.problems, []);
+    return checked.foreign;
+  };
+  assert.equal(foreign('apps/v1', 'Deployment'), 'Deployment of apps/v1');
+  assert.equal(foreign('v1', 'Pod'), 'Pod of v1');
+  assert.equal(foreign('networking.k8s.io/v1', 'NetworkPolicy'), 'NetworkPolicy of networking.k8s.io/v1');
+  assert.equal(foreign('serving.knative.dev/v1', 'Service'), 'Service of serving.knative.dev/v1');
+  assert.equal(foreign('networking.istio.io/v1', 'Gateway'), 'Gateway of networking.istio.io/v1');
   assert.deepEqual(of('gateway.networking.k8s.io/v1', 'HttpRoutes'), [
-    'warning kind: kind HttpRoutes of gateway.networking.k8s.io/v1 is not served, ignored; did you mean HTTPRoute?',
+    'error kind: kind HttpRoutes of gateway.networking.k8s.io/v1 is not known; did you mean HTTPRoute?',
   ]);
+  assert.deepEqual(of('rauta.io/v1alpha1', 'Upstream'), [
+    'error kind: kind Upstream of rauta.io/v1alpha1 is not known; known of this group: Backend',
+  ]);
+  assert.deepEqual(of('v1', 'Servcie'), ['error kind: kind Servcie of v1 is not known; did you mean Service?']);
   assert.deepEqual(of('gateway.networking.k8s.io/v1alpha2', 'HTTPRoute'), [
-    'warning kind: kind HTTPRoute of gateway.networking.k8s.io/v1alpha2 is not served, ignored (served: gateway.networking.k8s.io/v1)',
+    'error apiVersion: kind HTTPRoute is not known in gateway.networking.k8s.io/v1alpha2; it is read as ' +
+      'gateway.networking.k8s.io/v1, gateway.networking.k8s.io/v1beta1',
   ]);
+  for (const apiVersion of ['v1', 'gateway.networkin.k8s.io/v1', 'rauta.io/v1alpha1']) {
+    assert.match(of(apiVersion, 'HTTPRoute')[0] ?? '', /^error apiVersion: .* it is read as gateway/, apiVersion);
+  }
   assert.deepEqual(of('v1', undefined), ['error : kind is required, as a string']);
   assert.deepEqual(of(undefined, 'Service'), ['error : apiVersion is required, as a string']);
   assert.deepEqual(complaints([]), ['error : must be a Kubernetes object, not a list']);

@@ -1,10 +1,10 @@
-// Checks an object the way an API server does: fills in defaults, prunes unknown fields with a warning, and names what
-// is wrong by its field path. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+// Checks an object the way kubectl and an API server do: fields that are not known are errors (or pruned, where that is
+// asked for), defaults are filled in, and what is wrong is named by its field path. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 
 import { RE2JS } from 're2js';
 import { type Fields, isFields } from '../base/fields.ts';
 import { nearest } from '../base/nearest.ts';
-import { isServed, kindInfo, kindNames, shapeOf } from './kinds.ts';
+import { groupOf, isOwnGroup, isServed, kindInfo, kindsOf, shapeOf } from './kinds.ts';
 import { checkMetadata, isDateTime } from './metadata.ts';
 import { type KubeObject, type ObjectKey, objectKey } from './object.ts';
 import { type Problem, Problems } from './problem.ts';
@@ -18,22 +18,33 @@ export interface CheckResult {
   /** Which object it claims to be, even when it is wrong; null when that cannot be said. */
   readonly key: ObjectKey | null;
   readonly problems: readonly Problem[];
+  /** `Deployment of apps/v1`: it is no business of ours; null otherwise. */
+  readonly foreign: string | null;
 }
 
 export interface CheckOptions {
   /** For namespaced objects that name none; `default` unless said. */
   readonly defaultNamespace?: string;
+  /** Fields and kinds that are not known are warnings and pruned, as an API server does; otherwise errors, as kubectl has it. */
+  readonly lenient?: boolean;
 }
 
 /** Checks one object as parsed from YAML or JSON. */
 export function checkObject(value: unknown, options: CheckOptions = {}): CheckResult {
-  const problems = new Problems(null, isFields(value) && typeof value['kind'] === 'string' && isSecret(value['kind']));
+  const secret = isFields(value) && typeof value['kind'] === 'string' && isSecret(value['kind']);
+  const problems = new Problems(null, { secret, lenient: options.lenient ?? false });
+  const nothing = (foreign: string | null): CheckResult => ({
+    object: null,
+    key: null,
+    problems: problems.found,
+    foreign,
+  });
   if (!isFields(value)) {
     problems.error('', `must be a Kubernetes object, not ${typeOf(value)}`);
-    return { object: null, key: null, problems: problems.found };
+    return nothing(null);
   }
   const found = findKind(value, problems);
-  if (found === null) return { object: null, key: null, problems: problems.found };
+  if (found === null || typeof found === 'string') return nothing(found);
   const { info, shape } = found;
   const metadata = checkMetadata(value['metadata'], info, options.defaultNamespace ?? 'default', problems);
   const body = walkObject(value, shape, '', problems, TOP_FIELDS);
@@ -44,10 +55,10 @@ export function checkObject(value: unknown, options: CheckOptions = {}): CheckRe
   if (problems.errors === 0) checkRules(info.kind, body, problems);
   if (!isServed(info.kind)) problems.warning('kind', `kind ${info.kind} is checked but not served by this version`);
   const said = key === null ? problems.found : problems.found.map((p) => withObject(p, key));
-  if (problems.errors > 0 || metadata === null) return { object: null, key, problems: said };
+  if (problems.errors > 0 || metadata === null) return { object: null, key, problems: said, foreign: null };
   const status = isFields(value['status']) ? { status: value['status'] } : {};
   const object = { apiVersion: info.apiVersion, kind: info.kind, metadata, ...body, ...status };
-  return { object, key, problems: said };
+  return { object, key, problems: said, foreign: null };
 }
 
 const TOP_FIELDS: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata', 'status']);
@@ -61,7 +72,8 @@ function withObject(problem: Problem, object: ObjectKey): Problem {
   return { ...problem, place: { ...problem.place, object } };
 }
 
-function findKind(value: Fields, problems: Problems): { info: KindInfo; shape: Shape } | null {
+/** How an object of this kind is read; null when it is not, which is a problem or, of somebody else's kind, its name. */
+function findKind(value: Fields, problems: Problems): { info: KindInfo; shape: Shape } | string | null {
   const { apiVersion, kind } = value;
   if (typeof kind !== 'string' || kind === '') {
     problems.error(kind === undefined ? '' : 'kind', 'kind is required, as a string');
@@ -74,18 +86,26 @@ function findKind(value: Fields, problems: Problems): { info: KindInfo; shape: S
   const info = kindInfo(kind);
   const shape = shapeOf(apiVersion, kind);
   if (info !== undefined && shape !== undefined) return { info, shape };
-  let hint = '';
-  if (info !== undefined && group(info.apiVersion) === group(apiVersion)) hint = ` (served: ${info.apiVersion})`;
-  else if (info === undefined) {
-    const near = nearest(kind, kindNames());
-    if (near !== undefined) hint = `; did you mean ${near}?`;
+  const group = groupOf(apiVersion);
+  if (info !== undefined) {
+    const versions = Object.keys(info.versions);
+    const meant = group === groupOf(info.apiVersion) || isOwnGroup(group) || group === '';
+    if (!meant && nearest(apiVersion, versions) === undefined) return `${short(kind)} of ${short(apiVersion)}`;
+    problems.unknown(
+      'apiVersion',
+      `kind ${kind} is not known in ${short(apiVersion)}; it is read as ${words(versions)}`,
+    );
+    return null;
   }
-  problems.warning('kind', `kind ${short(kind)} of ${short(apiVersion)} is not served, ignored${hint}`);
+  const near = nearest(kind, kindsOf(group));
+  if (near === undefined && !isOwnGroup(group)) return `${short(kind)} of ${short(apiVersion)}`;
+  const hint = near === undefined ? `known of this group: ${words(kindsOf(group))}` : `did you mean ${near}?`;
+  problems.unknown('kind', `kind ${short(kind)} of ${short(apiVersion)} is not known; ${hint}`);
   return null;
 }
 
-function group(apiVersion: string): string {
-  return apiVersion.includes('/') ? (apiVersion.split('/')[0] as string) : '';
+function words(list: readonly string[]): string {
+  return list.join(', ');
 }
 
 function short(text: string): string {
@@ -159,8 +179,7 @@ function walkObject(
     if (skip?.has(name)) continue;
     const child = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (child === undefined) {
-      const near = nearest(name, Object.keys(fields));
-      problems.warning(at(path, name), `unknown field, ignored${near === undefined ? '' : `; did you mean ${near}?`}`);
+      problems.unknown(at(path, name), `unknown field; ${hint(name, fields)}`);
       continue;
     }
     const given = value[name];
@@ -177,6 +196,16 @@ function walkObject(
     if (!Object.hasOwn(out, name)) problems.error(at(path, name), 'required');
   }
   return out;
+}
+
+/** What may have been meant by a field that is not known. */
+function hint(name: string, fields: Readonly<Record<string, Shape>>): string {
+  const names = Object.keys(fields);
+  const near = nearest(name, names);
+  if (near !== undefined) return `did you mean ${near}?`;
+  const inner = fields['spec']?.fields;
+  if (inner !== undefined && Object.hasOwn(inner, name)) return 'it belongs under spec';
+  return names.length === 0 ? 'there are none here' : `known here: ${words(names.sort())}`;
 }
 
 function walkMap(value: Fields, shape: Shape, path: string, problems: Problems): Record<string, unknown> {

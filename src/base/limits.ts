@@ -223,6 +223,8 @@ export const LIMITS = {
    */
   FRAME_BYTES: 16 * MB,
 
+  /** Names that one message lists. */
+  NAMES_LISTED: 8,
   /** Problems of one change that are logged one by one; the rest stand at /config/problems. */
   PROBLEMS_LOGGED: 20,
 

@@ -1,11 +1,16 @@
 // The nearest name to a mistyped one, for suggestions.
 
-/** The candidate within two edits (one for short names) of `name`, the nearest first met; undefined if none is. */
+/**
+ * The candidate within two edits (one for short names) of `name`, the nearest first met; else the only one that begins
+ * with it (three letters and more); undefined if there is none.
+ */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   const lower = name.toLowerCase();
+  const longer: string[] = [];
   let best: string | undefined;
   let least = name.length < 5 ? 2 : 3;
   for (const candidate of candidates) {
+    if (lower.length >= 3 && candidate.toLowerCase().startsWith(lower)) longer.push(candidate);
     if (Math.abs(candidate.length - name.length) >= least) continue;
     const d = distance(lower, candidate.toLowerCase());
     if (d < least) {
@@ -13,7 +18,7 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
       best = candidate;
     }
   }
-  return best;
+  return best ?? (longer.length === 1 ? longer[0] : undefined);
 }
 
 /** Edit distance (insertions, deletions, substitutions) between two short texts. */

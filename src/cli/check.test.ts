@@ -49,11 +49,31 @@ test('problems by file, line and column: exit 1', async (t) => {
 
 test('warnings are printed and do not fail', async (t) => {
   const dir = folder(t, { 'a.yaml': `${GOOD}  hostnmaes: []\n` });
-  const { exitCode, lines } = await check([join(dir, 'a.yaml')]);
+  const { exitCode, lines } = await check([join(dir, 'a.yaml')], { lenient: true });
   assert.equal(exitCode, 0);
   assert.deepEqual(lines, [
-    `${dir}/a.yaml:9:3: warning: HTTPRoute default/app: spec.hostnmaes: unknown field, ignored; did you mean hostnames?`,
+    `${dir}/a.yaml:9:3: warning: HTTPRoute default/app: spec.hostnmaes: unknown field; did you mean hostnames? (ignored)`,
     '1 file, 1 object: 0 errors, 1 warning',
+  ]);
+  const strict = await check([join(dir, 'a.yaml')]);
+  assert.equal(strict.exitCode, 1);
+  assert.deepEqual(strict.lines, [
+    `${dir}/a.yaml:9:3: error: HTTPRoute default/app: spec.hostnmaes: unknown field; did you mean hostnames?`,
+    '1 file, 0 objects: 1 error, 0 warnings',
+  ]);
+});
+
+test('objects of others are one warning', async (t) => {
+  const pod = (name: string): string => `apiVersion: v1\nkind: Pod\nmetadata: { name: ${name} }\n---\n`;
+  const app = 'apiVersion: apps/v1\nkind: Deployment\nmetadata: { name: a }\n';
+  const dir = folder(t, { 'a.yaml': GOOD, 'b.yaml': pod('a') + pod('b'), 'c.yaml': app });
+  assert.deepEqual((await check([dir])).lines, [
+    'warning: not read here, ignored: Pod of v1 (2), Deployment of apps/v1',
+    '3 files, 1 object: 0 errors, 1 warning',
+  ]);
+  assert.deepEqual((await check([join(dir, 'a.yaml'), join(dir, 'c.yaml')])).lines, [
+    `${dir}/c.yaml:1:1: warning: not read here, ignored: Deployment of apps/v1`,
+    '2 files, 1 object: 0 errors, 1 warning',
   ]);
 });
 

@@ -16,11 +16,13 @@ export interface CheckOutcome {
 export interface CheckOptions {
   /** What the objects together mean, as far as something is wrong with it. */
   readonly translate?: (objects: readonly KubeObject[]) => readonly Problem[];
+  /** Fields and kinds that are not known are warnings. */
+  readonly lenient?: boolean;
 }
 
 export async function check(paths: readonly string[], options: CheckOptions = {}): Promise<CheckOutcome> {
   if (paths.length === 0) return { exitCode: EXIT.usage, lines: ['rauta check: give the files or folders to check'] };
-  const reading = readAll(paths);
+  const reading = readAll(paths, { lenient: options.lenient ?? false });
   if (reading.unreadable.length > 0) {
     return { exitCode: EXIT.cannotRun, lines: reading.unreadable.map((p) => line(p)) };
   }

@@ -8,13 +8,17 @@ import { Store } from '../store/store.ts';
 import { Translator } from '../translate/translator.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
 
+/** As for `rauta serve`. */
+const LENIENT = '--lenient';
+
 export async function runCheck(argv: readonly string[]): Promise<number> {
-  const flag = argv.find((a) => a.startsWith('-'));
+  const flag = argv.find((a) => a.startsWith('-') && a !== LENIENT);
   if (flag !== undefined) {
-    process.stderr.write(`rauta check: unknown flag ${flag}; it takes files and folders only\n`);
+    process.stderr.write(`rauta check: unknown flag ${flag}; it takes files, folders and ${LENIENT}\n`);
     return EXIT.usage;
   }
-  const { exitCode, lines } = await check(argv, { translate });
+  const paths = argv.filter((a) => a !== LENIENT);
+  const { exitCode, lines } = await check(paths, { translate, lenient: paths.length < argv.length });
   (exitCode === EXIT.usage || exitCode === EXIT.cannotRun ? process.stderr : process.stdout).write(
     `${lines.join('\n')}\n`,
   );

@@ -39,6 +39,8 @@ export interface Options {
   readonly bindAddress: string | null;
   readonly backendAddresses: readonly string[];
   readonly takeover: string | null;
+  /** Fields and kinds that are not known are warnings, not errors. */
+  readonly lenient: boolean;
   /** Resources come from an API server; null: from files or the environment. */
   readonly kubernetes: KubernetesFlags | null;
 }
@@ -178,6 +180,13 @@ export const FLAGS: readonly Flag[] = [
     default: 'off',
     help: 'off: a client that sends FIN before it has its answer is gone, its request is cancelled; on: it is still answered',
   },
+  {
+    name: 'lenient',
+    value: '',
+    default: 'false',
+    help: 'fields and kinds that are not known are warnings, not errors',
+    bare: true,
+  },
   { name: 'user', value: 'NAME', default: 'nobody', help: 'what workers run as when started by root' },
   {
     name: 'trusted-proxies',
@@ -292,6 +301,7 @@ export function parseOptions(
       takeover: text('takeover') || null,
       clientIdleMs: positive(from('client-idle-timeout'), text('client-idle-timeout')),
       halfClose: oneOf('half-close', ['on', 'off']) === 'on',
+      lenient: bool(from('lenient'), text('lenient')),
       user: text('user'),
       trustedProxies: list('trusted-proxies').map((c) => cidr(from('trusted-proxies'), c)),
       metricsMaxRoutes: count('metrics-max-routes', 0, 100_000),

@@ -17,7 +17,8 @@ export interface Sources {
 
 /** `cluster`: the source of --kubernetes, or null. */
 export function createSources(options: Options, cluster: Source | null): Sources {
-  const files = options.config.length > 0 ? new FileSource(options.config) : null;
+  const files =
+    options.config.length > 0 ? new FileSource(options.config, { check: { lenient: options.lenient } }) : null;
   const inner: Source[] = files === null ? [] : [files];
   if (cluster !== null) inner.push(cluster);
   if (options.backendAddresses.length > 0) inner.push(new EnvironmentSource(environmentOf(options)));

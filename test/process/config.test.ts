@@ -59,3 +59,37 @@ test('a start without its configuration ends with 1 and the reason', async () =>
     rmSync(dirname(path), { recursive: true });
   }
 });
+
+test('an unknown field serves what the object last was, and nobody else notices', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const own = (name: string, more = ''): string => routeYaml(name, `/${name}`, 'app', more);
+  const wider = own('a').replace('path: {', 'methods: [GET], path: {');
+  const files = {
+    'gateway.yaml': gateway(port) + backendYaml('app', app.port),
+    'b.yaml': own('b'),
+    'a.yaml': own('a'),
+  };
+  const rauta = await Rauta.start(files);
+  rauta.write('a.yaml', wider.replace('/a', '/'));
+  const said = await rauta.said('unknown field; did you mean method?');
+  assert.deepEqual(
+    [said.level, said['line'], said['object'], said['field']],
+    ['error', 7, 'HTTPRoute/default/a', 'spec.rules[0].matches[0].methods'],
+  );
+  assert.deepEqual(await statuses(port, '/a', '/b', '/c'), [200, 200, 404]);
+  assert.equal(await rauta.stop(), 0);
+
+  // At a start there is no last state: the object is refused. --lenient prunes the field.
+  const fresh = await Rauta.start({ ...files, 'a.yaml': wider });
+  assert.deepEqual(await statuses(port, '/a', '/b'), [404, 200]);
+  assert.equal(await fresh.stop(), 0);
+  const lenient = await Rauta.start({ ...files, 'a.yaml': wider }, ['--lenient']);
+  assert.equal((await lenient.said('unknown field; did you mean method? (ignored)')).level, 'warn');
+  assert.deepEqual(await statuses(port, '/a', '/b'), [200, 200]);
+  assert.equal(await lenient.stop(), 0);
+});
+
+async function statuses(port: number, ...paths: string[]): Promise<number[]> {
+  return Promise.all(paths.map(async (path) => (await get(port, path)).status));
+}

@@ -33,6 +33,9 @@ export class Catalog {
   readonly #owners = new Map<ObjectKey, Owners>();
   /** By path, the objects of a file that other files define too. */
   readonly #contested = new Map<string, Set<ObjectKey>>();
+  /** How many objects of each of somebody else's kinds there are, and in which files. */
+  readonly #foreign = new Map<string, number>();
+  readonly #foreignIn = new Set<string>();
   readonly #delivered = new Map<ObjectKey, Delivered>();
 
   /** Replaces files by path (null removes one) and returns what that changes. */
@@ -53,6 +56,8 @@ export class Catalog {
         this.#own(key, path);
         touched.add(key);
       }
+      this.#countForeign(path, before, -1);
+      this.#countForeign(path, file, 1);
       if (file === null) this.files.delete(path);
       else this.files.set(path, file);
     }
@@ -77,6 +82,27 @@ export class Catalog {
       if (this.#first(key) !== path && file.objects.has(key)) elsewhere.set(key, this.placeOf(key, '') as Place);
     }
     return file.problems(elsewhere);
+  }
+
+  /** One warning for all objects of kinds that are not read here. */
+  foreignProblems(): Problem[] {
+    if (this.#foreign.size === 0) return [];
+    const kinds = [...this.#foreign].sort(([, a], [, b]) => b - a);
+    const named = kinds.slice(0, LIMITS.NAMES_LISTED).map(([name, n]) => (n === 1 ? name : `${name} (${n})`));
+    const more = kinds.length > named.length ? ` and ${kinds.length - named.length} kinds more` : '';
+    const [only] = this.#foreignIn;
+    const place = this.#foreignIn.size === 1 ? (this.files.get(only as string) as ConfigFile).foreignPlace : {};
+    return [{ severity: 'warning', message: `not read here, ignored: ${named.join(', ')}${more}`, place }];
+  }
+
+  #countForeign(path: string, file: ConfigFile | null | undefined, sign: 1 | -1): void {
+    for (const [name, n] of file?.foreign ?? []) {
+      const count = (this.#foreign.get(name) ?? 0) + sign * n;
+      if (count > 0) this.#foreign.set(name, count);
+      else this.#foreign.delete(name);
+    }
+    if (sign === 1 && file && file.foreign.size > 0) this.#foreignIn.add(path);
+    else if (sign === -1) this.#foreignIn.delete(path);
   }
 
   placeOf(key: ObjectKey, field: string): Place | null {

@@ -3,10 +3,19 @@
 import { isUtf8 } from 'node:buffer';
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Place, Problem } from '../../api/problem.ts';
+import type { CheckOptions } from '../../api/schema.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { locateInChunk, type ReadChunk, type ReadObject } from './document.ts';
 import { EMPTY, layOut } from './layout.ts';
 import { Lines } from './lines.ts';
+
+/** Objects that are somebody else's: how many of each kind, and where the first stands. */
+export interface Foreign {
+  readonly counts: ReadonlyMap<string, number>;
+  readonly offset: number;
+}
+
+const NO_FOREIGN: Foreign = { counts: new Map(), offset: 0 };
 
 export class ConfigFile {
   readonly path: string;
@@ -22,11 +31,16 @@ export class ConfigFile {
   #kept: ReadonlySet<ObjectKey> = new Set();
   /** Second definitions within this file: key and offset. */
   #doubles: readonly { key: ObjectKey; offset: number }[] = [];
+  #foreign: Foreign = NO_FOREIGN;
   /** Complaints about the file as a whole. */
   #whole: readonly Problem[] = [];
 
-  constructor(path: string) {
+  readonly #options: CheckOptions;
+
+  /** `options`: how its objects are checked. */
+  constructor(path: string, options: CheckOptions = {}) {
     this.path = path;
+    this.#options = options;
   }
 
   get empty(): boolean {
@@ -53,7 +67,7 @@ export class ConfigFile {
 
   /** A file of these bytes that reuses the unchanged chunks of this one and keeps what can no longer be read. */
   next(bytes: Uint8Array): ConfigFile {
-    const file = new ConfigFile(this.path);
+    const file = new ConfigFile(this.path, this.#options);
     file.#read(bytes, this);
     return file;
   }
@@ -65,7 +79,7 @@ export class ConfigFile {
     }
     let text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
     if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
-    const layout = layOut(text, before.#layout, LIMITS.CONFIG_FILE_DOCUMENTS);
+    const layout = layOut(text, before.#layout, LIMITS.CONFIG_FILE_DOCUMENTS, this.#options);
     if (layout === null) {
       this.#keep(before, `more than ${LIMITS.CONFIG_FILE_DOCUMENTS} documents`);
       return;
@@ -81,6 +95,7 @@ export class ConfigFile {
     this.#places = before.#places;
     this.#lines = before.#lines;
     this.#doubles = before.#doubles;
+    this.#foreign = before.#foreign;
     this.objects = before.objects;
     this.#kept = before.#kept;
     this.#whole = [{ severity: 'error', message, place: { file: this.path, line: 1, column: 1 } }];
@@ -91,7 +106,13 @@ export class ConfigFile {
     const places = new Map<ObjectKey, { readonly chunk: number; readonly read: ReadObject }>();
     const doubles: { key: ObjectKey; offset: number }[] = [];
     const wrong: ObjectKey[] = [];
+    const foreign = new Map<string, number>();
+    let first = -1;
     this.#layout.chunks.forEach((chunk, i) => {
+      for (const { name, offset } of chunk.foreign) {
+        foreign.set(name, (foreign.get(name) ?? 0) + 1);
+        if (first < 0) first = (this.#layout.starts[i] as number) + offset;
+      }
       for (const read of chunk.objects) {
         const { key, object, offset } = read;
         if (key === null) continue;
@@ -115,6 +136,17 @@ export class ConfigFile {
     this.#places = places;
     this.#kept = kept;
     this.#doubles = doubles;
+    this.#foreign = foreign.size === 0 ? NO_FOREIGN : { counts: foreign, offset: first };
+  }
+
+  /** Objects of somebody else's kinds: how many of each. */
+  get foreign(): ReadonlyMap<string, number> {
+    return this.#foreign.counts;
+  }
+
+  /** Where the first of those stands. */
+  get foreignPlace(): Place {
+    return this.#position(this.#foreign.offset);
   }
 
   /** What is wrong; `first`: where objects of this file stand already, in other files. */

@@ -3,7 +3,7 @@
 
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
-import { checkObject } from '../../api/schema.ts';
+import { type CheckOptions, checkObject } from '../../api/schema.ts';
 import { tight } from '../../base/tight.ts';
 import { type Parsed, parseChunk } from './yaml.ts';
 
@@ -28,11 +28,13 @@ export interface ReadChunk {
   text: string;
   readonly objects: readonly ReadObject[];
   readonly problems: readonly LocalProblem[];
-  /** It could not be parsed, so what it defines is not known. */
+  /** Kinds of objects that are somebody else's (`Deployment of apps/v1`), and where the first stands. */
+  readonly foreign: readonly { readonly name: string; readonly offset: number }[];
+  /** It could not be parsed, or does not say of which object it speaks: what it defines is not known. */
   readonly broken: boolean;
 }
 
-export function readChunk(text: string): ReadChunk {
+export function readChunk(text: string, options: CheckOptions): ReadChunk {
   const parsed = parseChunk(text);
   const problems: LocalProblem[] = parsed.problems.map((p) => ({
     severity: p.severity,
@@ -40,21 +42,28 @@ export function readChunk(text: string): ReadChunk {
     place: {},
     offset: p.offset,
   }));
-  const broken = problems.some((p) => p.severity === 'error');
   const objects: ReadObject[] = [];
+  const foreign: { name: string; offset: number }[] = [];
   parsed.values.forEach((value, index) => {
-    for (const [item, base] of items(value)) objects.push(readObject(item, parsed, index, base, problems));
+    for (const [item, base] of items(value)) {
+      const checked = checkObject(item, options);
+      const offset = parsed.locate(index, base);
+      for (const problem of checked.problems) problems.push(located(problem, parsed, index, base));
+      if (checked.foreign !== null) foreign.push({ name: checked.foreign, offset });
+      else if (checked.key !== null || checked.problems.some(isError))
+        objects.push({ key: checked.key, object: tight(checked.object), value: index, base, offset });
+    }
   });
-  return { text, objects: objects.slice(), problems: problems.slice(), broken };
+  const broken = parsed.problems.some(isError) || objects.some((o) => o.key === null);
+  return { text, objects: objects.slice(), problems: problems.slice(), foreign: foreign.slice(), broken };
 }
 
-function readObject(item: unknown, parsed: Parsed, value: number, base: string, problems: LocalProblem[]): ReadObject {
-  const checked = checkObject(item);
-  for (const problem of checked.problems) {
-    const offset = parsed.locate(value, join(base, problem.place.field ?? ''));
-    problems.push({ ...problem, offset });
-  }
-  return { key: checked.key, object: tight(checked.object), value, base, offset: parsed.locate(value, base) };
+function isError({ severity }: { readonly severity: 'error' | 'warning' }): boolean {
+  return severity === 'error';
+}
+
+function located(problem: Problem, parsed: Parsed, value: number, base: string): LocalProblem {
+  return { ...problem, offset: parsed.locate(value, join(base, problem.place.field ?? '')) };
 }
 
 function join(base: string, field: string): string {

@@ -128,6 +128,33 @@ test('a wrong object keeps its last good state; its neighbours change', TIMEOUT,
   assert.equal([...r.sink.told.values()][0]?.[0]?.place.field, 'spec.hostnames[0]');
 });
 
+test('what has become unknown keeps its last good state: a field, a kind, a name', TIMEOUT, async (t) => {
+  const r = await rig(t, { 'a.yaml': routeYaml('a'), 'b.yaml': routeYaml('b') });
+  const wrong: [string, RegExp][] = [
+    [`${routeYaml('a', 'new.example.com')}  hostname: []\n`, /unknown field; did you mean hostnames/],
+    [routeYaml('a', 'new.example.com').replace('HTTPRoute', 'HTTPRuote'), /kind HTTPRuote .* did you mean HTTPRoute/],
+    [routeYaml('a', 'new.example.com').replace('name: a', 'names: a'), /required/],
+  ];
+  for (const [text, words] of wrong) {
+    r.write('a.yaml', text);
+    await r.sink.until(() => words.test(r.sink.lines(r.dir).join()));
+    assert.equal(host(r, 'a'), 'a.example.com');
+    r.write('a.yaml', routeYaml('a'));
+    await r.sink.until(() => r.sink.told.size === 0);
+  }
+  assert.equal(r.sink.steps.length, 1);
+});
+
+test('objects of others are one warning, which follows them', TIMEOUT, async (t) => {
+  const pod = (name: string): string => `apiVersion: v1\nkind: Pod\nmetadata:\n  name: ${name}\n`;
+  const r = await rig(t, { 'a.yaml': routeYaml('a'), 'p.yaml': pod('p') });
+  assert.deepEqual(r.sink.lines(r.dir), ['p.yaml:1:1 warning not read here, ignored: Pod of v1']);
+  r.write('q.yaml', pod('q'));
+  await r.sink.until(() => r.sink.lines(r.dir)[0] === 'undefined warning not read here, ignored: Pod of v1 (2)');
+  for (const name of ['p', 'q']) unlinkSync(join(r.dir, `${name}.yaml`));
+  await r.sink.until(() => r.sink.told.size === 0);
+});
+
 test('a broken document beside good ones at the start: the good ones serve', TIMEOUT, async (t) => {
   const r = await rig(t, {
     'a.yaml': `${routeYaml('a')}---\nkind: [\n---\n${routeYaml('b')}`,

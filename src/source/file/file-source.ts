@@ -5,6 +5,7 @@ import { basename, dirname, join, normalize } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { ObjectKey } from '../../api/object.ts';
 import type { Place, Problem } from '../../api/problem.ts';
+import type { CheckOptions } from '../../api/schema.ts';
 import type { Timers } from '../../base/timers.ts';
 import type { Source, SourceSink } from '../source.ts';
 import { SYSTEM_TIMERS } from '../timers.ts';
@@ -41,9 +42,17 @@ interface Settling {
 /** `scan`: what was read before is read again only when its stamp differs; `event`: something says that it changed. */
 type Mode = 'scan' | 'event' | 'force';
 
+export interface FileSourceOptions {
+  readonly rescanMs?: number;
+  readonly timers?: Timers;
+  /** How objects are checked. */
+  readonly check?: CheckOptions;
+}
+
 export class FileSource implements Source {
   readonly #roots: readonly string[];
   readonly #rescanMs: number;
+  readonly #check: CheckOptions;
   readonly #catalog = new Catalog();
   readonly #tree: Tree;
   readonly #watches: Watches;
@@ -68,9 +77,10 @@ export class FileSource implements Source {
   #synced = false;
 
   /** `paths`: files and folders. */
-  constructor(paths: readonly string[], options: { readonly rescanMs?: number; readonly timers?: Timers } = {}) {
+  constructor(paths: readonly string[], options: FileSourceOptions = {}) {
     this.#roots = [...new Set(paths.map((p) => normalize(p).replace(/(.)\/+$/, '$1')))];
     this.#rescanMs = options.rescanMs ?? RESCAN_MS;
+    this.#check = options.check ?? {};
     const timers = options.timers ?? SYSTEM_TIMERS;
     this.#leaving = new Doubts(timers, (path) => this.#again(path));
     this.#doubted = new Doubts(timers, (path) => this.#again(path));
@@ -202,7 +212,7 @@ export class FileSource implements Source {
     this.#leaving.clear(path);
     const contents = readContents(path, stamp);
     if (contents.kind === 'missing') return;
-    const before = this.#catalog.files.get(path) ?? new ConfigFile(path);
+    const before = this.#catalog.files.get(path) ?? new ConfigFile(path, this.#check);
     this.#tree.taken(path, stamp);
     if (contents.kind === 'error') {
       const kept = before.objects.size > 0 ? '; what was last read of it goes on' : '';
@@ -286,6 +296,7 @@ export class FileSource implements Source {
       this.#tell(origin, trouble === undefined ? problems : [trouble, ...problems]);
     }
     this.#retell.clear();
+    this.#tell('kinds of others', this.#catalog.foreignProblems());
     if (this.#synced || !this.#roots.every((root) => this.#isRead(root))) return;
     this.#synced = true;
     sink.synced();

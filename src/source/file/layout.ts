@@ -1,6 +1,7 @@
 // How a file's text is cut into chunks, found anew for a changed text at the cost of what changed: chunks before the
 // first difference and behind the last one are taken over, those in between are looked for by their text.
 
+import type { CheckOptions } from '../../api/schema.ts';
 import { type ReadChunk, readChunk } from './document.ts';
 import { split } from './yaml.ts';
 
@@ -14,7 +15,7 @@ export interface Layout {
 export const EMPTY: Layout = { text: '', chunks: [], starts: [] };
 
 /** The layout of `text`; null when it has more than `most` chunks. */
-export function layOut(text: string, before: Layout, most: number): Layout | null {
+export function layOut(text: string, before: Layout, most: number, options: CheckOptions = {}): Layout | null {
   const n = before.chunks.length;
   const head = commonHead(text, before.text);
   // A cut is where it was when the whole chunk behind it is unchanged too.
@@ -33,7 +34,7 @@ export function layOut(text: string, before: Layout, most: number): Layout | nul
   if (kept + middle.length + (n - last) > most) return null;
   const chunks = [
     ...before.chunks.slice(0, kept),
-    ...reread(middle, before.chunks.slice(kept, last)),
+    ...reread(middle, before.chunks.slice(kept, last), options),
     ...before.chunks.slice(last),
   ];
   const starts = [
@@ -49,9 +50,9 @@ export function layOut(text: string, before: Layout, most: number): Layout | nul
 }
 
 /** Reads the parts, taking over chunks of the same text. */
-function reread(parts: readonly { text: string }[], before: readonly ReadChunk[]): ReadChunk[] {
+function reread(parts: readonly { text: string }[], before: readonly ReadChunk[], options: CheckOptions): ReadChunk[] {
   const byText = new Map(before.map((chunk) => [chunk.text, chunk]));
-  return parts.map(({ text }) => byText.get(text) ?? readChunk(text));
+  return parts.map(({ text }) => byText.get(text) ?? readChunk(text, options));
 }
 
 const BLOCK = 16_384;

@@ -3,6 +3,7 @@
 import { normalize } from 'node:path';
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Place, Problem } from '../../api/problem.ts';
+import type { CheckOptions } from '../../api/schema.ts';
 import { Catalog } from './catalog.ts';
 import { ConfigFile } from './config-file.ts';
 import { readContents } from './disk.ts';
@@ -18,7 +19,7 @@ export interface Reading {
   placeOf(key: ObjectKey, field: string): Place | null;
 }
 
-export function readAll(paths: readonly string[]): Reading {
+export function readAll(paths: readonly string[], options: CheckOptions = {}): Reading {
   const roots = [...new Set(paths.map((p) => normalize(p).replace(/(.)\/+$/, '$1')))];
   const catalog = new Catalog();
   const files = new Map<string, ConfigFile>();
@@ -28,7 +29,7 @@ export function readAll(paths: readonly string[]): Reading {
     file: (path, stamp) => {
       const contents = readContents(path, stamp);
       if (contents.kind === 'missing') return;
-      const empty = new ConfigFile(path);
+      const empty = new ConfigFile(path, options);
       if (contents.kind === 'error') empty.failure = contents.message;
       files.set(path, contents.kind === 'found' ? empty.next(contents.bytes) : empty);
       tree.taken(path, stamp);
@@ -46,6 +47,7 @@ export function readAll(paths: readonly string[]): Reading {
   for (const root of roots) for (const _ of tree.visit(root));
   catalog.update(files);
   for (const path of files.keys()) problems.push(...catalog.problems(path));
+  problems.push(...catalog.foreignProblems());
   return {
     objects: catalog.objects(),
     problems,

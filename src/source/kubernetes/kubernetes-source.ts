@@ -272,8 +272,8 @@ export class KubernetesSource implements Source {
     for (const key of removals) this.#complain(key, []);
     for (const raw of objects) {
       const key = objectKey(info.kind, raw.metadata.namespace, raw.metadata.name);
-      const checked = checkObject({ ...raw, apiVersion: served.apiVersion, kind: info.kind });
       // The server has pruned what it does not know; a field that only we do not know is not its author's fault.
+      const checked = checkObject({ ...raw, apiVersion: served.apiVersion, kind: info.kind }, { lenient: true });
       this.#complain(
         key,
         checked.problems.filter((p) => p.severity === 'error'),
