@@ -37,6 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   native: ['io'],
   sim: ['io'],
   stream: ['io', 'native'],
+  keeper: ['io', 'ir', 'native', 'stream', 'telemetry'],
   ir: [],
   api: [],
   store: ['api'],
@@ -114,7 +115,7 @@ test('packages are imported only where they belong', () => {
 test('time and chance come in through io', () => {
   const pattern =
     /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bMath\.random\b|\bhrtime\b|\bsetTimeout\(|\bsetInterval\(|\bsetImmediate\(/;
-  const pure = ['proxy', 'ir', 'translate', 'telemetry', 'store', 'api', 'base', 'stream'];
+  const pure = ['proxy', 'ir', 'translate', 'telemetry', 'store', 'api', 'base', 'stream', 'keeper'];
   const wrong = product.filter(
     (f) => pure.includes(room(f.path)) && pattern.test(f.text.replace(/^\s*(\/\/|\*|\/\*).*$/gm, '')),
   );

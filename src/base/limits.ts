@@ -109,8 +109,20 @@ export const LIMITS = {
   MAGLEV_ENTRIES: 65_537,
 
   // --- keeper
+  /** Files that the keeper needs to have open at the least, and those for each worker: channel, counters, ring, sockets. */
+  KEEPER_DESCRIPTORS: 48,
+  KEEPER_DESCRIPTORS_PER_WORKER: 6,
+  /** A worker that makes no turn for so long is killed and replaced. */
   HEARTBEAT_STALL_MS: 5_000,
-  /** How often a worker shows that it is alive while nothing happens. */
+  /** A controller that says nothing for so long is: many times what the largest translation keeps it from its heartbeat. */
+  CONTROLLER_STALL_MS: 30_000,
+  /** It is given twice as long after each time, up to this: what is only slow gets done in the end. */
+  CONTROLLER_STALL_MAX_MS: 300_000,
+  /** A worker that has not loaded its code after so long is killed and started again. */
+  CHILD_START_MS: 60_000,
+  /** Starts in a row, soon ended, after which a program that never served gives up. */
+  START_ATTEMPTS: 5,
+  /** How often a worker or the controller shows that it is alive while nothing happens. */
   HEARTBEAT_MS: 1_000,
   QUARANTINE_WINDOW_MS: 10_000,
   QUARANTINE_DEATHS: 2,
@@ -215,6 +227,10 @@ export const LIMITS = {
   KUBERNETES_RETRY_MAX_MS: 30_000,
 
   // --- config stream
+  /** One message of a worker, or of a program that wants to take over. */
+  WORKER_FRAME_BYTES: 64 * KB,
+  /** A text in a message: a reason, a key. */
+  STREAM_TEXT_CHARACTERS: 4_096,
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   STREAM_QUEUE_BYTES: 64 * MB,
   /**

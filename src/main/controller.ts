@@ -20,8 +20,9 @@ import {
 import { CellBook } from '../publish/cells.ts';
 import { type Downstream, Publisher } from '../publish/publisher.ts';
 import { Channel, type ChannelOwner } from '../stream/channel.ts';
-import { decodePut, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from '../stream/frames.ts';
-import { type FromController, PROTOCOL, type ToController } from '../stream/messages.ts';
+import { decodePut, encodeBegin, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from '../stream/frames.ts';
+import { type FromController, NO_RESTARTS, PROTOCOL, type ToController } from '../stream/messages.ts';
+import { mapSegment } from '../stream/segments.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
 import { Numbers } from '../telemetry/numbers.ts';
@@ -31,7 +32,6 @@ import { stderrLogger } from './logger.ts';
 import type { Options } from './options.ts';
 import { CHANNEL_FD } from './process.ts';
 import { Resources } from './resources.ts';
-import { mapSegment } from './segments.ts';
 import type { ControllerState } from './state.ts';
 import { ControllerView } from './view.ts';
 
@@ -44,12 +44,12 @@ class Controller implements ChannelOwner, Downstream {
   readonly #snapshot = new Map<string, Buffer>();
   readonly #state: ControllerState = {
     acked: 0,
-    quarantined: 0,
+    held: null,
     draining: false,
     storm: false,
     workers: [],
     failedSockets: [],
-    restarts: new Map(),
+    restarts: { worker: NO_RESTARTS, controller: NO_RESTARTS },
   };
   #log: Logger = stderrLogger('info', true);
   #options: Options | null = null;
@@ -64,6 +64,8 @@ class Controller implements ChannelOwner, Downstream {
   constructor(io: NativeIo) {
     this.#channel = new Channel(io, io.adopt(CHANNEL_FD), this);
     this.#say({ type: 'hello', protocol: PROTOCOL });
+    // So that the keeper sees whether this process still makes progress.
+    setInterval(() => this.#say({ type: 'beat' }), LIMITS.HEARTBEAT_MS);
   }
 
   onFrame(frame: Frame): void {
@@ -75,7 +77,7 @@ class Controller implements ChannelOwner, Downstream {
   }
 
   /** The keeper is gone, and with it everything this process is for. */
-  onClosed(): void {
+  onEnded(): void {
     const end = (): void => process.exit(EXIT.ok);
     if (this.#accessLog === null) end();
     this.#accessLog?.flush(end, false);
@@ -98,22 +100,13 @@ class Controller implements ChannelOwner, Downstream {
         state.acked = message.revision;
         this.#book?.acked(message.revision);
         break;
-      case 'refused':
-        this.#log.error('a worker refused a revision', {
-          worker: message.slot,
-          revision: message.revision,
-          reason: message.reason,
-        });
-        break;
-      case 'quarantined':
-        state.quarantined = message.revision;
+      case 'held':
+        state.held = message.held;
         break;
       case 'workers':
         state.workers = message.workers;
         state.storm = message.storm;
-        break;
-      case 'restarted':
-        state.restarts.set(message.cause, (state.restarts.get(message.cause) ?? 0) + 1);
+        state.restarts = message.restarts;
         break;
       case 'sockets':
         state.failedSockets = message.failed;
@@ -212,8 +205,7 @@ class Controller implements ChannelOwner, Downstream {
 
   begin(revision: number): void {
     this.#entries = 0;
-    this.#state.quarantined = 0;
-    this.#channel.send(encodeJson(FRAME.BEGIN, { revision }));
+    this.#channel.send(encodeBegin({ revision, base: revision - 1 }));
   }
   put(key: string, value: Buffer): void {
     this.#entries++;

@@ -71,9 +71,7 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
   }
   if (options.backendAddresses.length > 0) environmentObjects(environmentOf(options));
   if (notCached !== null) log.warn(notCached);
-  const { Keeper } = await import('./keeper.ts');
-  const code = await new Keeper(options, log).run();
-  process.exit(code);
+  process.exit(await (await import('./keeper.ts')).runKeeper(options, log));
 }
 
 function print(text: string): number {

@@ -3,11 +3,11 @@ import { closeSync, fstatSync } from 'node:fs';
 import { test } from 'node:test';
 import { createShared } from '../native/index.ts';
 import { CellBook } from '../publish/cells.ts';
+import { CELLS_BYTES, mapSegment } from '../stream/segments.ts';
 import { countRequest } from '../telemetry/blocks.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { METHOD, requestsOffset } from '../telemetry/layout.ts';
 import { Numbers } from '../telemetry/numbers.ts';
-import { CELLS_BYTES, mapSegment } from './segments.ts';
 
 const ROUTES = 10_000;
 

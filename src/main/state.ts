@@ -1,13 +1,14 @@
 // What the keeper tells the controller while it runs.
 
-import type { WorkerState } from '../stream/messages.ts';
+import type { Held, Restarts, WorkerState } from '../stream/messages.ts';
 
 export interface ControllerState {
   acked: number;
-  quarantined: number;
+  /** The newest revision is not what is served. */
+  held: Held | null;
   draining: boolean;
   storm: boolean;
   workers: readonly WorkerState[];
   failedSockets: readonly { readonly key: string; readonly reason: string }[];
-  readonly restarts: Map<string, number>;
+  restarts: { readonly worker: Restarts; readonly controller: Restarts };
 }

@@ -61,7 +61,7 @@ export class ControllerView implements View {
     return numbers.exposition(ownersOf(book, publisher.backends), {
       revision: publisher.revision,
       acked: state.acked,
-      quarantined: state.quarantined !== 0,
+      quarantined: state.held?.cause === 'deaths',
       problems: {
         error: problems.filter((p) => p.severity === 'error').length,
         warning: problems.filter((p) => p.severity === 'warning').length,
@@ -87,8 +87,8 @@ export class ControllerView implements View {
     return {
       revision: publisher.revision,
       acked: state.acked,
-      quarantined: state.quarantined === 0 ? null : state.quarantined,
-      objects: resources.objects(state.acked >= publisher.revision && state.quarantined === 0),
+      quarantined: state.held?.cause === 'deaths' ? state.held.revision : null,
+      objects: resources.objects(state.acked >= publisher.revision && state.held === null),
     };
   }
 
@@ -101,7 +101,12 @@ export class ControllerView implements View {
         place: {},
       }),
     );
-    return [...resources.allProblems(), ...sockets, ...this.#parts.ownProblems().map(problemOf)];
+    return [
+      ...resources.allProblems(),
+      ...heldProblems(state),
+      ...sockets,
+      ...this.#parts.ownProblems().map(problemOf),
+    ];
   }
 
   ir(): unknown {
@@ -133,4 +138,10 @@ export class ControllerView implements View {
 function addressOf(key: Key): string {
   const parsed = parseKey(key);
   return parsed.kind === 'socket' ? addressText(parsed.address, parsed.port) : key;
+}
+
+/** The newest revision is not what is served. */
+function heldProblems({ held }: ControllerState): Problem[] {
+  if (held === null) return [];
+  return [{ severity: 'error', message: `revision ${held.revision} is held back: ${held.reason}`, place: {} }];
 }

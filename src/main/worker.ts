@@ -2,6 +2,7 @@
 // loaded, nothing owned) and becomes a worker when the keeper assigns it a slot.
 
 import { closeSync, readFileSync } from 'node:fs';
+import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
@@ -19,9 +20,11 @@ import {
   setParentDeathSignal,
 } from '../native/index.ts';
 import { Engine } from '../proxy/engine.ts';
-import { Channel, type ChannelOwner } from '../stream/channel.ts';
-import { decodePut, FRAME, type Frame } from '../stream/frames.ts';
+import { Channel, type ChannelEnd, type ChannelOwner } from '../stream/channel.ts';
+import { FRAME, type Frame } from '../stream/frames.ts';
+import { Inbox, type Received } from '../stream/inbox.ts';
 import { type FromWorker, PROTOCOL, type ToWorker, type WorkerSettings } from '../stream/messages.ts';
+import { mapSegment } from '../stream/segments.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
@@ -29,17 +32,8 @@ import { Recorder } from '../telemetry/recorder.ts';
 import { GiveBack } from './give-back.ts';
 import { stderrLogger } from './logger.ts';
 import { CHANNEL_FD } from './process.ts';
-import { mapSegment } from './segments.ts';
 
 const HEARTBEAT = 0;
-
-interface Revision {
-  readonly number: number;
-  readonly full: boolean;
-  readonly upserts: Map<Key, Entry>;
-  readonly removals: Set<Key>;
-  readonly sockets: { key: Key; handle: Handle }[];
-}
 
 class Worker implements ChannelOwner, TimerSink {
   readonly #io: NativeIo;
@@ -48,9 +42,9 @@ class Worker implements ChannelOwner, TimerSink {
   #engine: Engine | null = null;
   #cells: Cells = Cells.local();
   readonly #heartbeat = new Timer(this, HEARTBEAT);
-  /** Keys the engine has, to know what a full revision leaves out. */
-  readonly #keys = new Set<Key>();
-  #pending: Revision | null = null;
+  readonly #inbox = new Inbox();
+  /** Sockets that came within the revision being received: they wait for the entries that give them a meaning. */
+  #given: { key: Key; handle: Handle }[] = [];
   /** Listening sockets: our duplicates of the keeper's. */
   readonly #sockets = new Map<Key, Handle>();
   #cpuSeconds = 0;
@@ -66,19 +60,14 @@ class Worker implements ChannelOwner, TimerSink {
 
   onFrame(frame: Frame): void {
     if (frame.type === FRAME.MESSAGE) this.#onMessage(JSON.parse(frame.body.toString()) as ToWorker);
-    else if (frame.type === FRAME.BEGIN) {
-      const { revision, full } = JSON.parse(frame.body.toString()) as { revision: number; full: boolean };
-      this.#pending = { number: revision, full, upserts: new Map(), removals: new Set(), sockets: [] };
-    } else if (frame.type === FRAME.PUT) {
-      // By the key in the entry, which is kept anyway: the frame's is another copy of it.
-      const entry = decodeEntry(decodePut(frame.body).value);
-      this.#revision().upserts.set(entry.key, entry);
-    } else if (frame.type === FRAME.DELETE) this.#revision().removals.add(frame.body.toString());
-    else if (frame.type === FRAME.COMMIT) this.#commit();
+    else {
+      const received = this.#inbox.take(frame);
+      if (received !== null) this.#commit(received);
+    }
   }
 
   /** The keeper is gone: finish what is in flight, take nothing new. */
-  onClosed(reason: string): void {
+  onEnded({ reason }: ChannelEnd): void {
     this.#log.warn('keeper is gone, draining', { reason });
     this.#drain();
     setTimeout(() => process.exit(1), this.#drainTimeoutMs);
@@ -98,7 +87,7 @@ class Worker implements ChannelOwner, TimerSink {
   #onMessage(message: ToWorker): void {
     switch (message.type) {
       case 'assign':
-        this.#assign(message.slot, message.settings, this.#channel.takeFd(), this.#channel.takeFd());
+        this.#become(message.slot, message.settings);
         break;
       case 'socket':
         this.#addSocket(message.key, this.#io.adopt(this.#channel.takeFd()));
@@ -115,6 +104,17 @@ class Worker implements ChannelOwner, TimerSink {
       case 'drain':
         this.#drain();
         break;
+    }
+  }
+
+  /** Takes a slot, or says why it cannot and ends. */
+  #become(slot: number, settings: WorkerSettings): void {
+    try {
+      this.#assign(slot, settings, this.#channel.takeFd(), this.#channel.takeFd());
+    } catch (error) {
+      this.#say({ type: 'failed', reason: textOf(error) });
+      this.#log.error('cannot be a worker', { reason: textOf(error) });
+      process.exit(EXIT.cannotRun);
     }
   }
 
@@ -157,38 +157,40 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.add(CELL.TURNS_TOTAL, 1);
   }
 
-  #revision(): Revision {
-    if (this.#pending === null) throw new Error('an entry outside a revision');
-    return this.#pending;
-  }
-
-  #commit(): void {
-    const { number, full, upserts, removals, sockets } = this.#revision();
-    this.#pending = null;
-    const engine = this.#engine as Engine;
-    if (full) for (const key of this.#keys) if (!upserts.has(key)) removals.add(key);
-    try {
-      engine.apply({ upserts: [...upserts.values()], removals: [...removals] });
-    } catch (error) {
-      for (const { handle } of sockets) this.#io.close(handle);
-      this.#cells.add(CELL.REVISIONS_REFUSED_TOTAL, 1);
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#log.error('revision refused', { revision: number, reason });
-      this.#say({ type: 'nack', revision: number, reason });
+  #commit(received: Received): void {
+    const { revision, removals, applies } = received;
+    const given = this.#given;
+    this.#given = [];
+    if (!applies) {
+      for (const { handle } of given) this.#io.close(handle);
+      this.#log.debug('a change of a refused revision is passed over', { revision, serving: this.#inbox.revision });
       return;
     }
-    for (const key of removals) this.#keys.delete(key);
-    for (const key of upserts.keys()) this.#keys.add(key);
-    for (const { key, handle } of sockets) this.#listen(key, handle);
-    this.#cells.set(CELL.REVISION, number);
+    let upserts: Entry[];
+    try {
+      upserts = decodeAll(received);
+      (this.#engine as Engine).apply({ upserts, removals: [...removals] });
+    } catch (error) {
+      for (const { handle } of given) this.#io.close(handle);
+      this.#cells.add(CELL.REVISIONS_REFUSED_TOTAL, 1);
+      const reason = textOf(error);
+      this.#log.error('revision refused', { revision, reason });
+      this.#say({ type: 'nack', revision, reason });
+      return;
+    }
+    this.#inbox.applied(
+      received,
+      upserts.map((entry) => entry.key),
+    );
+    for (const { key, handle } of given) this.#listen(key, handle);
+    this.#cells.set(CELL.REVISION, revision);
     this.#cells.add(CELL.REVISIONS_APPLIED_TOTAL, 1);
-    this.#say({ type: 'ack', revision: number });
-    this.#giveBack.revised(upserts.size + removals.size);
+    this.#say({ type: 'ack', revision });
+    this.#giveBack.revised(received.puts.size + removals.size);
   }
 
   #addSocket(key: Key, handle: Handle): void {
-    // Within a revision the socket waits for the entries that give it a meaning.
-    if (this.#pending !== null) this.#pending.sockets.push({ key, handle });
+    if (this.#inbox.receiving) this.#given.push({ key, handle });
     else this.#listen(key, handle);
   }
 
@@ -220,9 +222,31 @@ class Worker implements ChannelOwner, TimerSink {
     });
   }
 
+  /** An exception of its own: its connections end, and it is replaced. */
+  crash(error: Error): void {
+    this.#log.error('a bug in a worker, ending', { stack: error.stack ?? String(error) });
+    process.exit(EXIT.bug);
+  }
+
   #say(message: FromWorker): void {
     this.#channel.message(message);
   }
+}
+
+/** The entries of a revision. Throws with the key of one that cannot be read. */
+function decodeAll({ puts }: Received): Entry[] {
+  return [...puts].map(([key, bytes]) => {
+    try {
+      return decodeEntry(bytes);
+    } catch (error) {
+      throw new Error(`${key}: cannot be read: ${textOf(error)}`, { cause: error });
+    }
+  });
+}
+
+/** Short enough for a message. */
+function textOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, LIMITS.STREAM_TEXT_CHARACTERS);
 }
 
 /**
@@ -261,7 +285,8 @@ function lookUpUser(name: string): { uid: number; gid: number } {
 
 export function runWorker(): void {
   const io = openNative();
-  new Worker(io);
+  const worker = new Worker(io);
+  process.on('uncaughtException', (error) => worker.crash(error));
   // Draining is the keeper's decision; a terminal's or a supervisor's signal to the group is not for us.
   process.on('SIGINT', () => {});
   process.on('SIGHUP', () => {});

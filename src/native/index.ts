@@ -8,7 +8,7 @@ export { errnoName, NativeError } from './errors.ts';
 export { NativeIo } from './io.ts';
 export { admitNew, holdNew } from './listening.ts';
 export { Reactor } from './loop.ts';
-export { closeDescriptor, recvMessage, sendMessage, socketPair } from './message.ts';
+export { closeDescriptor, peerCredentials, recvMessage, sendMessage, socketPair } from './message.ts';
 export { Outlet } from './outlet.ts';
 export {
   cpuSeconds,

@@ -315,8 +315,11 @@ export class NativeIo implements Io {
     return decodeAddress(this.scratch, NAME_AT, this.#args[0] as number);
   }
 
-  /** A listening socket (IPv6 takes IPv6 only; an existing unix path is EADDRINUSE), or -errno. */
-  listen(address: SocketAddress, options: { reusePort: boolean; backlog: number }): Handle {
+  /**
+   * A listening socket (IPv6 takes IPv6 only; an existing unix path is EADDRINUSE), or -errno. `reusePort` lets others of
+   * the same user share the port; `first`: but is EADDRINUSE when anybody listens there already, who would share or not.
+   */
+  listen(address: SocketAddress, options: { reusePort: boolean; first?: boolean; backlog: number }): Handle {
     const length = encodeAddress(this.scratch, NAME_AT, address);
     if (length === 0) return -ERRNO.EINVAL;
     const fd = c.socket(familyOf(address), STREAM, 0);
@@ -325,11 +328,14 @@ export class NativeIo implements Io {
     if (handle < 0) return handle;
     if (address.family !== 'unix') {
       this.#setOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
-      if (options.reusePort) this.#setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
+      if (options.reusePort && options.first !== true) this.#setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
       if (address.family === 'ipv6') this.#setOption(fd, SOL.IPV6, IPV6_V6ONLY, 1);
       this.#tuneTcp(fd);
     }
-    if (c.bind(fd, this.scratchAddress + NAME_AT, length) < 0 || c.listen(fd, options.backlog) < 0) {
+    const bound = c.bind(fd, this.scratchAddress + NAME_AT, length) >= 0;
+    // Bound alone, open to sharing from here on: the kernel looks at both sockets when the next one binds (socket(7)).
+    if (bound && options.reusePort && options.first === true) this.#setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
+    if (!bound || c.listen(fd, options.backlog) < 0) {
       const error = c.errno();
       this.close(handle);
       return -error;

@@ -33,6 +33,7 @@ export interface Layout {
   readonly sockaddrUn: { readonly size: number; readonly path: number };
   readonly linger: { readonly size: number };
   readonly rlimit: { readonly size: number };
+  readonly ucred: { readonly size: number; readonly pid: number; readonly uid: number };
 }
 
 const COMMON: Omit<Layout, 'epollEvent'> = {
@@ -44,6 +45,7 @@ const COMMON: Omit<Layout, 'epollEvent'> = {
   sockaddrUn: { size: 110, path: 2 },
   linger: { size: 8 },
   rlimit: { size: 16 },
+  ucred: { size: 12, pid: 0, uid: 4 },
 };
 
 export function layoutOf(arch: string): Layout {
@@ -68,6 +70,7 @@ export const SO = {
   KEEPALIVE: 9,
   LINGER: 13,
   REUSEPORT: 15,
+  PEERCRED: 17,
   ATTACH_FILTER: 26,
   DETACH_FILTER: 27,
   ACCEPTCONN: 30,

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { fstatSync, readFileSync } from 'node:fs';
+import { fstatSync, readdirSync, readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
 import { errno, sendmsg } from './ffi.ts';
-import { closeDescriptor, errnoName, openNative, recvMessage, sendMessage, socketPair } from './index.ts';
+import {
+  closeDescriptor,
+  errnoName,
+  openNative,
+  peerCredentials,
+  recvMessage,
+  sendMessage,
+  socketPair,
+} from './index.ts';
 import { LAYOUT } from './layout.ts';
 
 const io = openNative({ arenaBytes: 4 * 2 ** 20 });
@@ -20,6 +28,8 @@ const isOpen = (fd: number): boolean => {
     return false;
   }
 };
+
+const openFiles = (): number => readdirSync('/proc/self/fd').length;
 
 function listener(): Handle {
   const handle = io.listen({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { reusePort: false, backlog: 16 });
@@ -201,4 +211,24 @@ test('a listening socket handed to another process serves there after we closed 
   assert.equal(await ended, 0);
   io.close(client);
   io.close(ours);
+});
+
+test('descriptors are dropped by the kernel when none are taken', () => {
+  const [a, b] = socketPair(io);
+  const before = openFiles();
+  assert.equal(sendMessage(io, a, at, 1, [0, 1, 2]), 1);
+  assert.equal(errnoName(recvMessage(io, b, at, 16, null)), 'EINVAL');
+  assert.equal(openFiles(), before);
+  assert.equal(sendMessage(io, a, at, 3, []), 3);
+  assert.equal(recvMessage(io, b, at, 16, null), 3, 'bytes alone are fine');
+  io.close(a);
+  io.close(b);
+});
+
+test('the kernel says who is at the other end', () => {
+  const [a, b] = socketPair(io);
+  assert.deepEqual(peerCredentials(io, a), { pid: process.pid, uid: process.getuid?.() });
+  io.close(a);
+  assert.throws(() => peerCredentials(io, a), { name: 'NativeError', code: 'EBADF' });
+  io.close(b);
 });

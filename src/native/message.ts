@@ -5,9 +5,9 @@ import { ERRNO, type Handle } from '../io/io.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
 import type { NativeIo } from './io.ts';
-import { AF, LAYOUT, MSG, SCM_RIGHTS, SOCK, SOL } from './layout.ts';
+import { AF, LAYOUT, MSG, SCM_RIGHTS, SO, SOCK, SOL } from './layout.ts';
 
-const { msghdr, iovec, cmsghdr } = LAYOUT;
+const { msghdr, iovec, cmsghdr, ucred } = LAYOUT;
 const IOVEC_AT = msghdr.size;
 const CONTROL_AT = 128;
 const CONTROL_BYTES = cmsghdr.size + LIMITS.MESSAGE_DESCRIPTORS * 4;
@@ -76,12 +76,19 @@ export function sendMessage(
 /**
  * Receives into mem[offset..+length); returns the bytes (0 at the end of the stream) or -errno. Descriptors that came
  * with them, closed on exec, are appended to `received`: the caller owns them (adopt or close each). When they did not
- * all fit (a peer's mistake) those that did are closed and the answer is -EINVAL.
+ * all fit (a peer's mistake) those that did are closed and the answer is -EINVAL. With `received` null none are taken:
+ * the kernel drops what comes, and the answer is -EINVAL too.
  */
-export function recvMessage(io: NativeIo, handle: Handle, offset: number, length: number, received: number[]): number {
+export function recvMessage(
+  io: NativeIo,
+  handle: Handle,
+  offset: number,
+  length: number,
+  received: number[] | null,
+): number {
   const fd = io.fdOf(handle);
   if (fd < 0) return fd;
-  const view = layMessage(io, offset, length, CONTROL_BYTES);
+  const view = layMessage(io, offset, length, received === null ? 0 : CONTROL_BYTES);
   let n: number;
   do {
     n = c.recvmsg(fd, io.scratchAddress, MSG.CMSG_CLOEXEC);
@@ -91,7 +98,7 @@ export function recvMessage(io: NativeIo, handle: Handle, offset: number, length
     }
   } while (n < 0);
   const fds: number[] = [];
-  const end = CONTROL_AT + view.getUint32(msghdr.controlLength, true);
+  const end = received === null ? 0 : CONTROL_AT + view.getUint32(msghdr.controlLength, true);
   for (let at = CONTROL_AT; at + cmsghdr.size <= end; ) {
     const bytes = view.getUint32(at + cmsghdr.length, true);
     if (bytes < cmsghdr.size) break;
@@ -106,8 +113,22 @@ export function recvMessage(io: NativeIo, handle: Handle, offset: number, length
     for (const f of fds) c.closeFd(f);
     return -ERRNO.EINVAL;
   }
-  received.push(...fds);
+  received?.push(...fds);
   return n;
+}
+
+/**
+ * Who is at the other end of a connected unix stream (SO_PEERCRED, unix(7)): the process that connected, or the one that
+ * listened, as it was then. Throws NativeError.
+ */
+export function peerCredentials(io: NativeIo, handle: Handle): { pid: number; uid: number } {
+  const fd = io.fdOf(handle);
+  const view = new DataView(io.scratch.buffer, io.scratch.byteOffset, 4 + ucred.size);
+  view.setUint32(0, ucred.size, true);
+  const at = io.scratchAddress;
+  if (fd < 0 || c.getsockopt(fd, SOL.SOCKET, SO.PEERCRED, at + 4, at) < 0)
+    throw new NativeError('getsockopt', fd < 0 ? ERRNO.EBADF : c.errno(), 'SO_PEERCRED');
+  return { pid: view.getInt32(4 + ucred.pid, true), uid: view.getUint32(4 + ucred.uid, true) };
 }
 
 /** Closes a descriptor that belongs to no handle. */

@@ -2,14 +2,33 @@
 
 import { LIMITS } from '../base/limits.ts';
 import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../io/io.ts';
-import { type NativeIo, recvMessage, sendMessage } from '../native/index.ts';
+import { closeDescriptor, errnoName, type NativeIo, recvMessage, sendMessage } from '../native/index.ts';
 import { encodeJson, FRAME, type Frame, FrameDecoder } from './frames.ts';
+import { ProtocolError } from './protocol-error.ts';
+
+/** How a channel ended: the other side closed it, the system did, or the other side broke the protocol. */
+export interface ChannelEnd {
+  readonly cause: 'closed' | 'failed' | 'violation';
+  readonly reason: string;
+}
 
 export interface ChannelOwner {
+  /** May throw ProtocolError, which ends the channel as a violation; whatever else it throws is a bug and goes up. */
   onFrame(frame: Frame): void;
-  /** The other side is gone, or sent what is no frame. Called once. */
-  onClosed(reason: string): void;
+  /** Called once, unless this side closed it. */
+  onEnded(end: ChannelEnd): void;
 }
+
+/** What the other side may do. */
+export interface ChannelRules {
+  /** Its largest frame. */
+  readonly frameBytes: number;
+  /** Whether it may send descriptors. If not they never become ours: the kernel drops them, and it is a violation. */
+  readonly descriptors: boolean;
+}
+
+/** For the keeper, which everybody believes. */
+const TRUSTED: ChannelRules = { frameBytes: LIMITS.FRAME_BYTES, descriptors: true };
 
 /** The sending half of a channel: what most of the program needs of it. `Out`: the messages that go this way. */
 export interface Link<Out> {
@@ -32,21 +51,30 @@ export class Channel<Out> implements Link<Out>, ReadySink {
   readonly #io: NativeIo;
   readonly #handle: Handle;
   readonly #owner: ChannelOwner;
-  readonly #decoder = new FrameDecoder();
+  readonly #decoder: FrameDecoder;
   readonly #block: number;
   #queue: Waiting[] = [];
   #queued = 0;
-  #fds: number[] = [];
+  /** Received and not yet asked for; null when none are taken. */
+  readonly #fds: number[] | null;
   #open = true;
+  /** The other side takes no more: its last words may still be there to be read. */
+  #deaf = false;
 
-  constructor(io: NativeIo, handle: Handle, owner: ChannelOwner) {
+  /** Takes `handle` over. Throws when there is no memory or no place among the watched. */
+  constructor(io: NativeIo, handle: Handle, owner: ChannelOwner, rules: ChannelRules = TRUSTED) {
     this.#io = io;
     this.#handle = handle;
     this.#owner = owner;
+    this.#decoder = new FrameDecoder(rules.frameBytes);
+    this.#fds = rules.descriptors ? [] : null;
     this.#block = io.alloc(LIMITS.READ_BYTES);
     if (this.#block < 0) throw new Error('no memory for a channel');
     const watched = io.watch(handle, this);
-    if (watched < 0) throw new Error(`cannot watch a channel: errno ${-watched}`);
+    if (watched < 0) {
+      io.free(this.#block);
+      throw new Error(`cannot watch a channel: ${errnoName(watched)}`);
+    }
   }
 
   get queued(): number {
@@ -58,8 +86,8 @@ export class Channel<Out> implements Link<Out>, ReadySink {
 
   /** The next descriptor that came beside a frame; the sender put it there before the frame's first byte. */
   takeFd(): number {
-    const fd = this.#fds.shift();
-    if (fd === undefined) throw new Error('a frame without the descriptor it announces');
+    const fd = this.#fds?.shift();
+    if (fd === undefined) throw new ProtocolError('a frame without the descriptor it announces');
     return fd;
   }
 
@@ -68,10 +96,16 @@ export class Channel<Out> implements Link<Out>, ReadySink {
   }
 
   send(bytes: Buffer, fds: readonly number[] = []): void {
-    if (!this.#open) return;
+    if (!this.#open || this.#deaf) return;
     this.#queue.push({ bytes, fds, sent: 0 });
     this.#queued += bytes.length;
     if (this.#queue.length === 1) this.#flush();
+  }
+
+  /** The other side is no more: its last words are read, then the channel is closed, whoever else may hold its end. */
+  finish(): void {
+    if (this.#open) this.#read();
+    this.close();
   }
 
   close(): void {
@@ -81,6 +115,7 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     this.#io.free(this.#block);
     this.#queue = [];
     this.#queued = 0;
+    for (const fd of this.#fds?.splice(0) ?? []) closeDescriptor(fd);
   }
 
   onReady(events: number): void {
@@ -92,21 +127,29 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     for (let budget = LIMITS.BYTES_PER_TURN; budget > 0 && this.#open; ) {
       const n = recvMessage(this.#io, this.#handle, this.#block, LIMITS.READ_BYTES, this.#fds);
       if (n === -ERRNO.EAGAIN) return;
-      if (n <= 0) {
-        this.#fail(n === 0 ? 'closed' : `errno ${-n}`);
-        return;
-      }
+      if (n === 0) this.#end({ cause: 'closed', reason: 'closed by the other side' });
+      else if (n === -ERRNO.EINVAL) this.#end({ cause: 'violation', reason: this.#unwelcome });
+      else if (n < 0) this.#end({ cause: 'failed', reason: errnoName(n) });
+      else this.#decode(n);
       budget -= n;
-      try {
-        this.#decoder.push(Buffer.from(this.#io.mem.subarray(this.#block, this.#block + n)), (frame) => {
-          if (this.#open) this.#owner.onFrame(frame);
-        });
-      } catch (error) {
-        this.#fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
-        return;
-      }
     }
     if (this.#open) this.#io.again(this, READABLE);
+  }
+
+  get #unwelcome(): string {
+    return this.#fds === null ? 'descriptors that nobody asked for' : 'more descriptors than can be opened';
+  }
+
+  #decode(bytes: number): void {
+    const part = Buffer.from(this.#io.mem.subarray(this.#block, this.#block + bytes));
+    try {
+      this.#decoder.push(part, (frame) => {
+        if (this.#open) this.#owner.onFrame(frame);
+      });
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#end({ cause: 'violation', reason: error.message });
+    }
   }
 
   #flush(): void {
@@ -117,7 +160,10 @@ export class Channel<Out> implements Link<Out>, ReadySink {
       const sent = sendMessage(this.#io, this.#handle, this.#block, n, first.sent === 0 ? first.fds : []);
       if (sent === -ERRNO.EAGAIN) return;
       if (sent < 0) {
-        this.#fail(`errno ${-sent}`);
+        this.#deaf = true;
+        this.#queue = [];
+        this.#queued = 0;
+        this.#io.again(this, READABLE);
         return;
       }
       first.sent += sent;
@@ -126,9 +172,9 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     }
   }
 
-  #fail(reason: string): void {
+  #end(end: ChannelEnd): void {
     if (!this.#open) return;
     this.close();
-    this.#owner.onClosed(reason);
+    this.#owner.onEnded(end);
   }
 }

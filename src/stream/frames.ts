@@ -2,11 +2,12 @@
 // (sockets, shared memory) travel beside the frame that announces them. Values of entries are opaque to the keeper.
 
 import { LIMITS } from '../base/limits.ts';
+import { ProtocolError } from './protocol-error.ts';
 
 export const FRAME = {
   /** JSON: anything of messages.ts. */
   MESSAGE: 1,
-  /** Starts a revision: JSON { revision, full } (full: what is not repeated is removed). */
+  /** Starts a revision: JSON { revision, base }. */
   BEGIN: 2,
   /** u16 key length, key, value. */
   PUT: 3,
@@ -21,6 +22,13 @@ export interface Frame {
   readonly type: number;
   /** Valid until the next frame is decoded. */
   readonly body: Buffer;
+}
+
+/** What a BEGIN frame says. */
+export interface Begin {
+  readonly revision: number;
+  /** The revision that this one changes; null: it is everything there is, and what it does not name is gone. */
+  readonly base: number | null;
 }
 
 const HEADER_BYTES = 5;
@@ -48,18 +56,53 @@ export function encodePut(key: string, value: Buffer): Buffer {
   return encodeFrame(FRAME.PUT, body);
 }
 
+/** Key and a copy of the value. Throws ProtocolError. */
 export function decodePut(body: Buffer): { key: string; value: Buffer } {
-  const length = body.readUInt16LE(0);
-  if (2 + length > body.length) throw new RangeError('frame with a key longer than itself');
+  const length = body.length < 2 ? 0 : body.readUInt16LE(0);
+  if (body.length < 2 + length) throw new ProtocolError('a frame with a key longer than itself');
   return { key: body.toString('utf8', 2, 2 + length), value: Buffer.from(body.subarray(2 + length)) };
 }
 
-/** Cuts a byte stream into frames; a frame over the limit is an error of the peer and ends the stream. */
+export function encodeBegin(begin: Begin): Buffer {
+  return encodeJson(FRAME.BEGIN, begin);
+}
+
+/** Throws ProtocolError. */
+export function decodeBegin(body: Buffer): Begin {
+  const { revision, base } = decodeJson(body);
+  if (!isRevision(revision) || !(base === null || isRevision(base)))
+    throw new ProtocolError('a revision without its number');
+  return { revision, base };
+}
+
+export function isRevision(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** The object that a frame holds as JSON. Throws ProtocolError. */
+export function decodeJson(body: Buffer): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString());
+  } catch {
+    throw new ProtocolError('a frame that is no JSON');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new ProtocolError('a frame that is no JSON object');
+  return value as Record<string, unknown>;
+}
+
+/** Cuts a byte stream into frames of at most `limit` bytes; a larger one is a ProtocolError and ends the stream. */
 export class FrameDecoder {
+  readonly #limit: number;
   /** Parts of a frame that is not whole yet; joined once, when it is. */
   #held: Buffer[] = [];
   #have = 0;
   #need = HEADER_BYTES;
+
+  constructor(limit: number = LIMITS.FRAME_BYTES) {
+    this.#limit = limit;
+  }
 
   /** Calls `onFrame` for every whole frame in what came so far. */
   push(bytes: Buffer, onFrame: (frame: Frame) => void): void {
@@ -75,7 +118,7 @@ export class FrameDecoder {
     let at = 0;
     while (data.length - at >= HEADER_BYTES) {
       const length = data.readUInt32LE(at);
-      if (length > LIMITS.FRAME_BYTES) throw new RangeError(`frame of ${length} bytes is over ${LIMITS.FRAME_BYTES}`);
+      if (length > this.#limit) throw new ProtocolError(`a frame of ${length} bytes is over ${this.#limit}`);
       this.#need = HEADER_BYTES + length;
       if (data.length - at < this.#need) break;
       const type = data[at + 4] as number;

@@ -8,6 +8,8 @@ import type { Level } from '../base/log.ts';
  * misunderstand a child that is started from newer files.
  */
 export const PROTOCOL = 1;
+/** Version of what a program and its successor say to each other (--takeover), which are of different versions by nature. */
+export const TAKEOVER_PROTOCOL = 1;
 
 /** A listening socket that a revision asks for. */
 export interface SocketWish {
@@ -39,13 +41,29 @@ export interface WorkerState {
   readonly restarts: number;
 }
 
+/** Why a process was replaced: it ended, made no progress, or said what it may not say. */
+export type RestartCause = 'exit' | 'stalled' | 'violation';
+/** How often since the program started. */
+export type Restarts = Readonly<Record<RestartCause, number>>;
+export const NO_RESTARTS: Restarts = { exit: 0, stalled: 0, violation: 0 };
+
+/** The newest revision, while it is not what is served: workers died of it, or one refused it. */
+export interface Held {
+  readonly revision: number;
+  readonly cause: 'deaths' | 'refused';
+  /** For people: which worker, which entry, why. */
+  readonly reason: string;
+}
+
 /** Controller -> keeper. */
 export type FromController =
   | { readonly type: 'hello'; readonly protocol: number }
+  /** It makes progress. */
+  | { readonly type: 'beat' }
   /** Sockets of the revision being sent; the keeper opens and closes what differs when it is committed. */
   | { readonly type: 'sockets'; readonly sockets: readonly SocketWish[] }
   | { readonly type: 'logLevel'; readonly level: Level }
-  /** Cannot go on: the program ends with this code. */
+  /** Cannot go on: a program that never served ends with this code, one that serves starts another controller. */
   | { readonly type: 'fatal'; readonly code: number; readonly message: string }
   /** The answer to `stop`: everything in the log rings was written. */
   | { readonly type: 'flushed' }
@@ -58,11 +76,15 @@ export type ToController<Options> =
   | { readonly type: 'options'; readonly options: Options }
   | { readonly type: 'slot'; readonly slot: number }
   | { readonly type: 'welcome'; readonly revision: number }
+  /** What every live worker serves; less than before when a revision is held back. */
   | { readonly type: 'acked'; readonly revision: number }
-  | { readonly type: 'refused'; readonly slot: number; readonly revision: number; readonly reason: string }
-  | { readonly type: 'quarantined'; readonly revision: number }
-  | { readonly type: 'workers'; readonly workers: readonly WorkerState[]; readonly storm: boolean }
-  | { readonly type: 'restarted'; readonly cause: 'exit' | 'stalled' }
+  | { readonly type: 'held'; readonly held: Held | null }
+  | {
+      readonly type: 'workers';
+      readonly workers: readonly WorkerState[];
+      readonly storm: boolean;
+      readonly restarts: { readonly worker: Restarts; readonly controller: Restarts };
+    }
   /** Of the sockets of a revision: which could not be opened and why; an empty list when all are open. */
   | {
       readonly type: 'sockets';
@@ -93,7 +115,10 @@ export type ToWorker =
 export type FromWorker =
   /** Loaded and waiting for a slot. */
   | { readonly type: 'hello'; readonly protocol: number }
+  /** It cannot be a worker, and ends. */
+  | { readonly type: 'failed'; readonly reason: string }
   | { readonly type: 'ack'; readonly revision: number }
+  /** Nothing of the revision was applied. `reason` names the entry. */
   | { readonly type: 'nack'; readonly revision: number; readonly reason: string }
   /** No longer accepts from this socket, and took what waited in it. */
   | { readonly type: 'unsocketed'; readonly key: string }
@@ -102,7 +127,7 @@ export type FromWorker =
 /** A program that is to take over -> the one that runs. */
 export type FromSuccessor =
   /** Wants the listening sockets. */
-  | { readonly type: 'take' }
+  | { readonly type: 'take'; readonly protocol: number }
   /** Every worker of it serves. */
   | { readonly type: 'ready' };
 
@@ -111,5 +136,7 @@ export type FromPredecessor =
   /** Descriptor: a listening socket; those of one address and port come in the order of their slots. */
   | { readonly type: 'inherit'; readonly address: string; readonly port: number }
   | { readonly type: 'inherited' }
+  /** Gives nothing, and why. */
+  | { readonly type: 'refused'; readonly reason: string }
   /** No longer listens on the path, and drains; the end of the stream is its end. */
   | { readonly type: 'leaving' };

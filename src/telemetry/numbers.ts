@@ -52,7 +52,8 @@ export interface ControllerNumbers {
   /** Null without --kubernetes. */
   readonly cluster: ClusterNumbers | null;
   readonly workers: readonly { readonly state: string }[];
-  readonly restarts: ReadonlyMap<string, number>;
+  /** How often since the program started, by cause. */
+  readonly restarts: Readonly<Record<'worker' | 'controller', Readonly<Record<string, number>>>>;
   readonly storm: boolean;
   /** Lines of the access log that left the rings and went nowhere. */
   readonly logDropped: number;
@@ -94,7 +95,8 @@ export class Numbers {
   #addWorkers(out: Exposition, { workers, restarts, storm }: ControllerNumbers): void {
     for (const state of ['starting', 'serving', 'draining', 'down'])
       out.add(METRICS.workers, { state }, workers.filter((w) => w.state === state).length);
-    for (const [cause, n] of restarts) out.add(METRICS.workerRestarts, { cause }, n);
+    for (const [cause, n] of Object.entries(restarts.worker)) out.add(METRICS.workerRestarts, { cause }, n);
+    for (const [cause, n] of Object.entries(restarts.controller)) out.add(METRICS.controllerRestarts, { cause }, n);
     out.add(METRICS.restartStorm, {}, storm ? 1 : 0);
     this.slots.forEach((cells, index) => {
       const worker = String(index);

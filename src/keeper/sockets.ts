@@ -1,11 +1,13 @@
 // The keeper's listening sockets: one per (address, port) and worker slot, SO_REUSEPORT, held for as long as a revision
-// asks for them, so that what waits in an accept queue outlives the worker that would have taken it.
+// asks for them, so that what waits in an accept queue outlives the worker that would have taken it. The first one of a port
+// is bound alone: SO_REUSEPORT would let a second program of the same user share the traffic without a word.
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { Handle } from '../io/io.ts';
+import { ERRNO, type Handle } from '../io/io.ts';
 import { admitNew, errnoName, holdNew, type NativeIo } from '../native/index.ts';
 import type { SocketWish } from '../stream/messages.ts';
+import { describeHolder, holdersOf, type Listening, othersOn } from './ports.ts';
 
 /** The machine has no such address family. */
 const EAFNOSUPPORT = 97;
@@ -16,12 +18,19 @@ export interface OpenSocket {
   readonly handles: readonly Handle[];
 }
 
+interface Failed {
+  readonly wish: SocketWish;
+  /** errno and who has it: the reason is found anew only when one of them changed. */
+  readonly cause: string;
+  readonly reason: string;
+}
+
 export class Sockets {
   readonly #io: NativeIo;
   readonly #log: Logger;
   readonly #slots: number;
   readonly #open = new Map<string, OpenSocket>();
-  readonly #failed = new Map<string, { wish: SocketWish; reason: string }>();
+  readonly #failed = new Map<string, Failed>();
   /** Taken over from a predecessor, by `address port`, until a revision asks for them. */
   readonly #inherited = new Map<string, Handle[]>();
 
@@ -103,10 +112,7 @@ export class Sockets {
     // The predecessor may have been about to let go of it.
     for (const handle of handles) admitNew(this.#io, handle);
     while (handles.length < this.#slots) {
-      const handle = this.#io.listen(
-        { family: wish.address.includes(':') ? 'ipv6' : 'ipv4', address: wish.address, port: wish.port },
-        { reusePort: true, backlog: LIMITS.BACKLOG },
-      );
+      const handle = this.#bind(wish, handles.length === 0);
       if (handle < 0) {
         for (const h of handles) this.#io.close(h);
         this.#fail(wish, -handle);
@@ -123,26 +129,41 @@ export class Sockets {
     return socket;
   }
 
+  /** A socket of one slot, or -errno. */
+  #bind(wish: SocketWish, first: boolean): Handle {
+    const { address, port } = wish;
+    const bind = (alone: boolean): Handle =>
+      this.#io.listen(
+        { family: address.includes(':') ? 'ipv6' : 'ipv4', address, port },
+        { reusePort: true, first: alone, backlog: LIMITS.BACKLOG },
+      );
+    const handle = bind(first);
+    // Our own on its way out, or on another address of the port, is no reason to refuse.
+    return first && handle === -ERRNO.EADDRINUSE && othersOn(address, port).length === 0 ? bind(false) : handle;
+  }
+
   #renounce(handle: Handle): void {
     holdNew(this.#io, handle);
     this.#io.close(handle);
   }
 
   #fail(wish: SocketWish, errno: number): void {
-    const reason = reasonOf(wish, errno);
-    const before = this.#failed.get(wish.key);
-    this.#failed.set(wish.key, { wish, reason });
-    if (before?.reason === reason) return;
+    const others = errno === ERRNO.EADDRINUSE ? othersOn(wish.address, wish.port) : [];
+    const cause = [errno, ...others.map((l) => l.inode)].join(' ');
+    if (this.#failed.get(wish.key)?.cause === cause) return;
+    const reason = reasonOf(wish, errno, others);
+    this.#failed.set(wish.key, { wish, cause, reason });
     const fields = { address: wish.address, port: wish.port, reason };
     if (errno === EAFNOSUPPORT) this.#log.warn('this machine has no IPv6', fields);
     else this.#log.error('cannot listen', fields);
   }
 }
 
-function reasonOf(wish: SocketWish, errno: number): string {
+function reasonOf(wish: SocketWish, errno: number, others: readonly Listening[]): string {
+  const holders = holdersOf(others).map(describeHolder);
   const name = errnoName(errno);
   const hints: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'another program listens there',
+    EADDRINUSE: `${holders.length === 0 ? 'another program' : holders.join(' and ')} listens there`,
     EACCES: `ports below 1024 need root or CAP_NET_BIND_SERVICE; --port-map ${wish.port}=${wish.port + 8000} listens elsewhere`,
     EADDRNOTAVAIL: 'no interface has this address',
     EAFNOSUPPORT: 'the machine has no such address family',

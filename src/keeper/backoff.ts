@@ -7,6 +7,11 @@ export class Backoff {
   #failures = 0;
   #startedMs = 0;
 
+  /** Deaths in a row, each soon after its start. */
+  get failures(): number {
+    return this.#failures;
+  }
+
   /** The process was started. */
   started(nowMs: number): void {
     this.#startedMs = nowMs;

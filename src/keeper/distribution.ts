@@ -1,0 +1,166 @@
+// The way of a revision to the workers: sockets are opened, each worker is told what it lacks, sockets are closed, answers are
+// counted. What every live worker serves is known here, and nowhere guessed.
+
+import type { Logger } from '../base/log.ts';
+import type { Held, SocketWish } from '../stream/messages.ts';
+import type { Departures } from './departures.ts';
+import { type EncodedStep, encodeStep } from './encode.ts';
+import { type Incoming, Revisions, type Step } from './revisions.ts';
+import type { Slots } from './slots.ts';
+import type { OpenSocket, Sockets } from './sockets.ts';
+import type { System } from './system.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface DistributionParts {
+  readonly system: System;
+  readonly log: Logger;
+  readonly slots: Slots;
+  readonly sockets: Sockets;
+  readonly departures: Departures<WorkerProcess>;
+}
+
+export interface DistributionOwner {
+  /** What every live worker serves is another revision than before. */
+  onServed(revision: number): void;
+  /** The newest revision is held back, for this reason; null: it is not, or no longer. */
+  onHeld(held: Held | null): void;
+  /** Which sockets could not be opened has changed, or was asked for. */
+  onSockets(): void;
+  /** Whether a successor has the same sockets. */
+  shared(): boolean;
+}
+
+export class Distribution {
+  readonly revisions = new Revisions();
+  readonly #parts: DistributionParts;
+  readonly #owner: DistributionOwner;
+  #acked = 0;
+  #leaving = false;
+
+  constructor(parts: DistributionParts, owner: DistributionOwner) {
+    this.#parts = parts;
+    this.#owner = owner;
+  }
+
+  /** The revision that every live worker serves; 0 before the first one. */
+  get acked(): number {
+    return this.#acked;
+  }
+
+  commit(incoming: Incoming): void {
+    const before = this.revisions.held;
+    this.#pass(this.revisions.commit(incoming, this.#parts.system.nowMs()));
+    if (this.revisions.held !== before) this.#owner.onHeld(this.revisions.held);
+    this.#parts.system.revised(incoming.change.size);
+    if (incoming.sockets !== null) this.#owner.onSockets();
+    this.checkAcked();
+  }
+
+  refuse(worker: number, revision: number, reason: string): void {
+    const before = this.revisions.held;
+    this.#goBack(this.revisions.refuse(revision, `worker ${worker} refused it: ${reason}`), before);
+  }
+
+  died(worker: WorkerProcess): void {
+    this.#parts.departures.gone(worker);
+    const before = this.revisions.held;
+    this.#goBack(this.revisions.died(this.#parts.system.nowMs()), before);
+  }
+
+  /** Everything from the start, for a worker that is new, fell behind, or refused something. */
+  synchronise(worker: WorkerProcess): void {
+    if (this.revisions.revision === 0) return;
+    const sockets = [...this.#parts.sockets.open.values()].filter((s) => this.revisions.has(s.wish.key));
+    this.#send(worker, encodeStep(this.revisions.full()), sockets);
+  }
+
+  /** Makes up for what could not be done at its time. */
+  tick(nowMs: number): void {
+    this.revisions.forget(this.#acked, nowMs);
+    this.#catchUp();
+  }
+
+  /** Tries again what could not be opened. */
+  retrySockets(): void {
+    const { sockets, slots } = this.#parts;
+    if (this.#leaving || sockets.failed.length === 0) return;
+    const opened = sockets.retry();
+    if (opened.length === 0) return;
+    for (const worker of slots.loaded)
+      if (worker.outbox.has === this.revisions.revision) this.#giveSockets(worker, opened);
+    this.#owner.onSockets();
+  }
+
+  /** Lets go of all sockets, and opens none again; `then` is called when the workers have been asked. */
+  leave(then: () => void): void {
+    this.#leaving = true;
+    this.#parts.departures.start(this.#parts.sockets.all(), this.#owner.shared(), then);
+  }
+
+  checkAcked(): void {
+    const acks = this.#parts.slots.workers.map((w) => w.outbox.acked);
+    // None may be said to serve more than is given: one that has yet to go back still has what is held.
+    const least = acks.length === 0 ? 0 : Math.min(this.revisions.revision, ...acks);
+    if (least > this.#acked) this.#serves(least);
+    this.#catchUp();
+  }
+
+  #serves(revision: number): void {
+    this.#acked = revision;
+    this.#owner.onServed(revision);
+  }
+
+  #goBack(step: Step | null, before: Held | null): void {
+    const { held } = this.revisions;
+    if (held !== null && held !== before) {
+      const { revision, cause, reason } = held;
+      const what = cause === 'deaths' ? 'revision is quarantined' : 'revision is refused';
+      const then = step === null ? 'there is none before it' : 'the one before is served';
+      this.#parts.log.error(`${what}: ${then}`, { revision, reason, serving: step?.revision });
+      if (step !== null && step.revision < this.#acked) this.#serves(step.revision);
+      this.#owner.onHeld(held);
+    }
+    this.#pass(step);
+    this.checkAcked();
+  }
+
+  /** From one content to the next. */
+  #pass(step: Step | null): void {
+    if (step === null) return;
+    const { slots, departures } = this.#parts;
+    const { opened, closing } =
+      step.sockets === null || this.#leaving ? { opened: [], closing: [] } : this.#wantSockets(step.sockets);
+    const encoded = encodeStep(step);
+    for (const worker of slots.loaded)
+      if (step.base !== null && worker.outbox.takes(step.base)) this.#send(worker, encoded, opened);
+    departures.start(closing, this.#owner.shared());
+    this.#catchUp();
+  }
+
+  #wantSockets(wishes: readonly SocketWish[]): { opened: OpenSocket[]; closing: OpenSocket[] } {
+    const { sockets, departures } = this.#parts;
+    const again = wishes.flatMap(({ key }) => departures.takeBack(key) ?? []);
+    for (const socket of again) sockets.reopen(socket);
+    const { opened, closing } = sockets.want(wishes);
+    return { opened: [...again, ...opened], closing };
+  }
+
+  #catchUp(): void {
+    for (const worker of this.#parts.slots.loaded)
+      if (worker.outbox.wants(this.revisions.revision)) this.synchronise(worker);
+  }
+
+  /** Sockets go between the revision's beginning and its entries: they wait there for what gives them a meaning. */
+  #send(worker: WorkerProcess, step: EncodedStep, opened: readonly OpenSocket[]): void {
+    worker.send(step.begin);
+    this.#giveSockets(worker, opened);
+    for (const part of step.parts) worker.send(part);
+    worker.outbox.sent(step);
+  }
+
+  #giveSockets(worker: WorkerProcess, sockets: readonly OpenSocket[]): void {
+    const index = worker.slot?.index ?? 0;
+    for (const { wish, handles } of sockets)
+      worker.say({ type: 'socket', key: wish.key }, [this.#parts.system.io.fdOf(handles[index] as number)]);
+  }
+}

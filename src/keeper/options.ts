@@ -1,0 +1,19 @@
+// What the keeper itself reads of the program's options; the controller is given all of them.
+
+import type { Level } from '../base/log.ts';
+
+export interface KeeperOptions {
+  readonly workers: number;
+  readonly takeover: string | null;
+  readonly admin: { readonly host: string; readonly port: number } | null;
+  readonly requests: { readonly host: string; readonly port: number } | null;
+  readonly drainDelayMs: number;
+  readonly drainTimeoutMs: number;
+  readonly trustedProxies: readonly string[];
+  readonly accessLogQuery: boolean;
+  readonly user: string;
+  readonly clientIdleMs: number;
+  readonly halfClose: boolean;
+  readonly logLevel: Level;
+  readonly logFormat: 'json' | 'text';
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { test } from 'node:test';
+import { FakeSystem } from '../../test/support/keeper.ts';
+import type { SocketWish } from '../stream/messages.ts';
+import { Sockets } from './sockets.ts';
+
+/** A port that nobody has: bound once, so that the next programs to ask for any port get others for a while. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Another process that shares its port with whoever wants (SO_REUSEPORT). */
+async function sharer(port: number): Promise<ChildProcess> {
+  const code = `require('node:net').createServer().listen({ host: '127.0.0.1', port: ${port}, reusePort: true }, () => console.log('x'))`;
+  const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout as NonNullable<typeof child.stdout>, 'data');
+  return child;
+}
+
+const wish = (port: number, address = '127.0.0.1'): SocketWish => ({ key: `${address} ${port}`, address, port });
+
+async function established(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  return new Promise((resolve) => {
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+test('a port that somebody else shares is refused, with who it is, and taken when that one is gone', async (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const port = await freePort();
+  const other = await sharer(port);
+  const sockets = new Sockets(system.io, system.log, 2);
+  assert.deepEqual(sockets.want([wish(port)]).opened, []);
+  const [failed] = sockets.failed;
+  assert.match(String(failed?.reason), new RegExp(`^EADDRINUSE: node.*, pid ${other.pid} listens there$`));
+  assert.equal(sockets.retry().length, 0);
+  assert.equal(system.said('cannot listen').length, 1, 'said once');
+  other.kill('SIGKILL');
+  await once(other, 'exit');
+  const [opened] = sockets.retry();
+  assert.equal(opened?.handles.length, 2, 'a socket of each slot');
+  assert.deepEqual(sockets.failed, []);
+  assert.ok(await established(port));
+});
+
+test('our own socket on its way out, or on another address, refuses nothing', async (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const port = await freePort();
+  const sockets = new Sockets(system.io, system.log, 2);
+  assert.equal(sockets.want([wish(port)]).opened.length, 1);
+  const { opened, closing } = sockets.want([wish(port, '0.0.0.0')]);
+  assert.deepEqual([opened.length, closing.length], [1, 1]);
+  for (const socket of closing) sockets.close(socket);
+  assert.ok(await established(port), 'by the new one');
+});
+
+test('what a predecessor gave is used for the slots there are, the rest is bound or let go of', async (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const port = await freePort();
+  const before = new Sockets(system.io, system.log, 2);
+  const [socket] = before.want([wish(port)]).opened;
+  const sockets = new Sockets(system.io, system.log, 3);
+  for (const handle of socket?.handles ?? []) sockets.inherit('127.0.0.1', port, handle);
+  sockets.inherit(
+    '127.0.0.1',
+    1,
+    system.io.listen({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { reusePort: true, backlog: 1 }),
+  );
+  const [taken] = sockets.want([wish(port)]).opened;
+  assert.deepEqual(taken?.handles.slice(0, 2), socket?.handles);
+  assert.equal(taken?.handles.length, 3);
+  assert.deepEqual(
+    [
+      system.said('listening socket taken over')[0]?.['taken'],
+      system.said('listening socket taken over')[0]?.['bound'],
+    ],
+    [2, 1],
+  );
+  sockets.disinherit();
+});
