@@ -12,6 +12,8 @@ import { readAll } from '../src/source/file/read-all.ts';
 import { Store } from '../src/store/store.ts';
 import { Translator } from '../src/translate/translator.ts';
 
+import { ensureExampleCertificate } from '../tools/certificates.ts';
+
 const root = fileURLToPath(new URL('../examples/', import.meta.url));
 const folders = readdirSync(root, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : []));
 
@@ -31,6 +33,8 @@ function translate(objects: readonly KubeObject[]): { translator: Translator; pr
 test('there are at least three examples', () => {
   assert.ok(folders.length >= 3, folders.join(', '));
 });
+
+for (const name of folders) ensureExampleCertificate(join(root, name));
 
 for (const name of folders) {
   test(`examples/${name} passes the check without a warning`, async () => {

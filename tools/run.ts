@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as after } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { ensureExampleCertificate } from './certificates.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const DEMO_PORTS = ['9001', '9002'];
@@ -12,6 +13,7 @@ const ADMIN = '127.0.0.1:9090';
 const at = process.argv.indexOf('--config');
 const own = at === -1 ? undefined : process.argv[at + 1];
 const config = own ?? `${root}examples/quickstart`;
+if (ensureExampleCertificate(config)) process.stdout.write(`made ${config}/certificate.yaml, for this example only\n`);
 const children: ChildProcess[] = [];
 
 if (own === undefined)

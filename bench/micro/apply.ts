@@ -23,7 +23,7 @@ const socket: SocketEntry = {
   address: '0.0.0.0',
   port: 80,
   transport: 'tcp',
-  hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP' }],
+  hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
 };
 const cluster: ClusterEntry = {
   kind: 'cluster',

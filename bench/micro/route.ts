@@ -25,7 +25,7 @@ function rule(shape: Shape, i: number): RuleEntry {
 function routerOf(shape: Shape, routes: number): Router<number> {
   const router = new Router<number>(LISTENER);
   router.setHosts([
-    { hostname: '*', gateway: 'gateway/default/gateway', listener: 'http', port: 80, protocol: 'HTTP' },
+    { hostname: '*', gateway: 'gateway/default/gateway', listener: 'http', port: 80, protocol: 'HTTP', tls: null },
   ]);
   for (let i = 0; i < routes; i++) router.set(rule(shape, i), i + 1);
   return router;

@@ -81,6 +81,24 @@ export const LIMITS = {
   /** Attempts for one request: the first and its retries. */
   UPSTREAM_ATTEMPTS: 3,
 
+  // --- TLS of one worker
+  /** One certificate, key, list or name handed to OpenSSL. */
+  TLS_OBJECT_BYTES: 256 * KB,
+  /** What certificates cost that are made ready for handshakes; the least recently used are made anew when needed. */
+  TLS_PARSED_BYTES: 16 * MB,
+  /** Texts of OpenSSL's errors that are kept. */
+  TLS_ERROR_TEXTS: 512,
+  /** A ClientHello, with the heads of its records apart. */
+  TLS_HELLO_BYTES: 32 * KB,
+  /** Protocols that a client offers by ALPN. */
+  TLS_ALPN_PROTOCOLS: 64,
+  /** Handshakes that connections of one listener begin in one turn; the others wait for the next. */
+  TLS_HANDSHAKES_PER_TURN: 4,
+  /** What log lines say of TLS connections, kept by text. */
+  TLS_FACTS: 4_096,
+  /** Keys of tickets that are accepted at once. */
+  TLS_TICKET_KEYS: 8,
+
   // --- waits (milliseconds)
   HEAD_MS: 10_000,
   BODY_PROGRESS_MS: 30_000,

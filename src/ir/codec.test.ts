@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CodecError, decodeEntry, encodeEntry } from './codec.ts';
-import type { CellsEntry, ClusterEntry, EndpointsEntry, Entry, GatewayEntry, RuleEntry, SocketEntry } from './ir.ts';
+import type {
+  CellsEntry,
+  CertificateEntry,
+  ClusterEntry,
+  EndpointsEntry,
+  Entry,
+  GatewayEntry,
+  RuleEntry,
+  SocketEntry,
+  TrustEntry,
+} from './ir.ts';
 
 const socket: SocketEntry = {
   kind: 'socket',
@@ -9,7 +19,7 @@ const socket: SocketEntry = {
   address: '0.0.0.0',
   port: 8080,
   transport: 'tcp',
-  hosts: [{ hostname: '*', gateway: 'gateway/ns/edge', listener: 'http', port: 80, protocol: 'HTTP' }],
+  hosts: [{ hostname: '*', gateway: 'gateway/ns/edge', listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
 };
 
 const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/ns/edge', name: 'ns/edge' };
@@ -63,8 +73,49 @@ const endpoints: EndpointsEntry = {
   endpoints: [{ id: 'ns/pod', address: '10.0.0.1', port: 8080, zone: '', weight: 1, state: 'draining' }],
 };
 
+const secure: SocketEntry = {
+  ...socket,
+  hosts: [
+    {
+      hostname: 'a.example',
+      gateway: 'gateway/ns/edge',
+      listener: 'https',
+      port: 443,
+      protocol: 'HTTPS',
+      tls: {
+        certificates: ['certificate/ns/cert'],
+        minVersion: 'TLSv1.2',
+        ciphers: [],
+        suites: ['TLS_AES_128_GCM_SHA256'],
+        alpn: ['http/1.1'],
+        clients: { trust: 'trust/ns/ca', mode: 'AllowValidOnly' },
+      },
+    },
+  ],
+};
+const certificate: CertificateEntry = {
+  kind: 'certificate',
+  key: 'certificate/ns/cert',
+  chain: ['MIIB', 'MIIC'],
+  privateKey: 'c2VjcmV0',
+  fingerprint: 'ab12',
+  staple: '',
+};
+const trust: TrustEntry = { kind: 'trust', key: 'trust/ns/ca', authorities: ['MIID'], revoked: [] };
 const cells: CellsEntry = { kind: 'cells', key: 'cells/HTTPRoute/ns/app', blocks: { route: 16 } };
-const entries: readonly Entry[] = [socket, gateway, rule, redirecting, refusing, cluster, endpoints, cells];
+const entries: readonly Entry[] = [
+  socket,
+  gateway,
+  rule,
+  redirecting,
+  refusing,
+  cluster,
+  endpoints,
+  secure,
+  certificate,
+  trust,
+  cells,
+];
 
 test('every kind of entry survives', () => {
   for (const entry of entries) assert.deepEqual(decodeEntry(encodeEntry(entry)), entry);
@@ -91,6 +142,8 @@ test('refuses what is no entry, and says where', () => {
     [[], /known kind/],
     [{ ...socket, port: 65_536 }, /port: expected an integer/],
     [{ ...socket, hosts: [{}] }, /hosts\[0\]\.hostname: expected a text/],
+    [{ ...secure, hosts: [{ ...secure.hosts[0], tls: { certificates: [] } }] }, /tls\.certificates/],
+    [{ ...certificate, chain: [] }, /chain/],
     [{ ...rule, matches: [] }, /matches: expected a list of at least 1/],
     [{ ...rule, attachments: [{ socket: 's', host: '*', hostnames: [] }] }, /hostnames/],
     [{ ...rule, action: { type: 'explode' } }, /action\.type: expected one of forward/],
@@ -134,5 +187,15 @@ test('every field that the data plane relies on is checked', () => {
       const bytes = new TextEncoder().encode(JSON.stringify(without(entry, path)));
       assert.throws(() => decodeEntry(bytes), CodecError, `${entry.kind} without ${path.join('.')}`);
     }
+  }
+});
+
+test('no message quotes what was read: it may be a key', () => {
+  const text = JSON.stringify(certificate);
+  for (const bytes of [text.slice(0, 60), text.replace('"c2VjcmV0"', 'c2VjcmV0'), text.replace('"c2VjcmV0"', '[1]')]) {
+    assert.throws(
+      () => decodeEntry(new TextEncoder().encode(bytes)),
+      (error) => error instanceof CodecError && !/c2Vj|MII/.test(error.message),
+    );
   }
 });

@@ -9,6 +9,8 @@ import type {
   Attachment,
   Balancer,
   CellsEntry,
+  CertificateEntry,
+  ClientValidation,
   ClusterEntry,
   Endpoint,
   EndpointsEntry,
@@ -22,9 +24,11 @@ import type {
   Redirect,
   Retry,
   RuleEntry,
+  ServerTls,
   SocketEntry,
   SocketHost,
   Timeouts,
+  TrustEntry,
   ValueMatch,
   WeightedBackend,
 } from './ir.ts';
@@ -48,8 +52,9 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   let value: unknown;
   try {
     value = JSON.parse(decoder.decode(bytes));
-  } catch (error) {
-    throw new CodecError(`not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  } catch {
+    // The parser's own words quote what it read, which may be a key.
+    throw new CodecError('not JSON');
   }
   const kind = isFields(value) ? value['kind'] : undefined;
   if (typeof kind !== 'string' || !Object.hasOwn(ENTRIES, kind)) throw new CodecError('not an entry of a known kind');
@@ -196,6 +201,15 @@ const balancer = union<Balancer>({
   }),
 });
 
+const serverTls = record<ServerTls>({
+  certificates: listOf(string, 1),
+  minVersion: oneOf('TLSv1.2', 'TLSv1.3'),
+  ciphers: listOf(string),
+  suites: listOf(string),
+  alpn: listOf(string),
+  clients: orNull(record<ClientValidation>({ trust: string, mode: oneOf('AllowValidOnly', 'AllowInsecureFallback') })),
+});
+
 type Body<T extends Entry> = Omit<T, 'kind'>;
 
 const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
@@ -210,7 +224,8 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
         gateway: string,
         listener: string,
         port: portNumber,
-        protocol: oneOf('HTTP'),
+        protocol: oneOf('HTTP', 'HTTPS'),
+        tls: orNull(serverTls),
       }),
     ),
   }),
@@ -249,5 +264,13 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
       }),
     ),
   }),
+  certificate: record<Body<CertificateEntry>>({
+    key: string,
+    chain: listOf(string, 1),
+    privateKey: string,
+    fingerprint: string,
+    staple: string,
+  }),
+  trust: record<Body<TrustEntry>>({ key: string, authorities: listOf(string, 1), revoked: listOf(string) }),
   cells: record<Body<CellsEntry>>({ key: string, blocks: mapOf(count) }),
 };

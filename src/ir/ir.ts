@@ -7,7 +7,15 @@ import type { Key } from './keys.ts';
 
 export type { Key } from './keys.ts';
 
-export type Entry = SocketEntry | GatewayEntry | RuleEntry | ClusterEntry | EndpointsEntry | CellsEntry;
+export type Entry =
+  | SocketEntry
+  | GatewayEntry
+  | RuleEntry
+  | ClusterEntry
+  | EndpointsEntry
+  | CertificateEntry
+  | TrustEntry
+  | CellsEntry;
 
 /** One listening socket; several Gateways may share it. What acts before a host is known stands here. */
 export interface SocketEntry {
@@ -34,8 +42,33 @@ export interface SocketHost {
   readonly listener: string;
   /** As the Gateway writes it: what redirects and matches speak of. */
   readonly port: number;
-  readonly protocol: 'HTTP';
+  readonly protocol: 'HTTP' | 'HTTPS';
+  /** Of HTTPS; null for cleartext. */
+  readonly tls: ServerTls | null;
 }
+
+/** How TLS is spoken with clients of one listener. */
+export interface ServerTls {
+  /** Keys of CertificateEntries; of several with keys of one kind the first is shown. Never empty. */
+  readonly certificates: readonly Key[];
+  readonly minVersion: TlsVersion;
+  /** Names of suites of TLS 1.2 and of TLS 1.3 in order, as OpenSSL writes them; empty for the defaults. */
+  readonly ciphers: readonly string[];
+  readonly suites: readonly string[];
+  /** Protocols offered by ALPN, in order. */
+  readonly alpn: readonly string[];
+  /** Certificates that clients show; null: they are not asked for one. */
+  readonly clients: ClientValidation | null;
+}
+
+export interface ClientValidation {
+  /** Key of a TrustEntry. */
+  readonly trust: Key;
+  /** GEP-91: `AllowInsecureFallback` lets in whoever shows none, or one that is not good. */
+  readonly mode: 'AllowValidOnly' | 'AllowInsecureFallback';
+}
+
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
 /** What holds for everything that comes by one Gateway. */
 export interface GatewayEntry {
@@ -199,6 +232,32 @@ export interface Endpoint {
   readonly weight: number;
   /** `draining`: serving but terminating; used only while no endpoint is ready. */
   readonly state: 'ready' | 'draining';
+}
+
+/**
+ * A certificate with its key, from a Secret. It travels on the stream and is shown nowhere (shown.ts); Base64 of DER, for
+ * entries are text.
+ */
+export interface CertificateEntry {
+  readonly kind: 'certificate';
+  readonly key: Key;
+  /** The certificate, then those that lead to its root. Never empty. */
+  readonly chain: readonly string[];
+  /** PKCS#8. */
+  readonly privateKey: string;
+  /** SHA-256 of the certificate in hexadecimal digits. */
+  readonly fingerprint: string;
+  /** An OCSP response (RFC 6960) to show to clients that ask; '' for none. */
+  readonly staple: string;
+}
+
+/** Whose certificates are good. Base64 of DER. */
+export interface TrustEntry {
+  readonly kind: 'trust';
+  readonly key: Key;
+  readonly authorities: readonly string[];
+  /** Lists of revoked certificates (RFC 5280 section 5). */
+  readonly revoked: readonly string[];
 }
 
 /** Telemetry cells that the controller assigned to a route, or to each endpoint of a cluster. */

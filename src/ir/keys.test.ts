@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  certificateKey,
   clusterCellsKey,
   clusterKey,
   endpointsKey,
@@ -10,6 +11,7 @@ import {
   ruleKey,
   settingsDigest,
   socketKey,
+  trustKey,
 } from './keys.ts';
 
 test('what was put into a key is read out of it', () => {
@@ -29,6 +31,8 @@ test('what was put into a key is read out of it', () => {
       routeCellsKey('GRPCRoute', 'ns/app'),
       { kind: 'routeCells', objectKind: 'GRPCRoute', namespace: 'ns', name: 'app' },
     ],
+    [certificateKey('ns', 'cert'), { kind: 'certificate', namespace: 'ns', name: 'cert' }],
+    [trustKey('ns', 'ca'), { kind: 'trust', namespace: 'ns', name: 'ca' }],
     [clusterCellsKey(cluster), { kind: 'clusterCells', cluster }],
   ];
   for (const [key, parsed] of cases) assert.deepEqual(parseKey(key), parsed, key);

@@ -18,6 +18,7 @@ export type Parsed =
   | (ObjectPart & { readonly kind: 'endpoints'; readonly port: number })
   | (ObjectPart & { readonly kind: 'routeCells' })
   | { readonly kind: 'clusterCells'; readonly cluster: Key }
+  | { readonly kind: 'certificate' | 'trust'; readonly namespace: string; readonly name: string }
   | { readonly kind: 'unknown' };
 
 /** The object behind it: an HTTPRoute, a Service, a Backend. */
@@ -49,6 +50,16 @@ export function endpointsKey(kind: string, namespace: string, name: string, port
   return `endpoints/${kind}/${namespace}/${name}/${port}`;
 }
 
+/** Of a Secret. */
+export function certificateKey(namespace: string, name: string): Key {
+  return `certificate/${namespace}/${name}`;
+}
+
+/** Of what certificates are checked against. */
+export function trustKey(namespace: string, name: string): Key {
+  return `trust/${namespace}/${name}`;
+}
+
 /** Counters of a route: the kind is part, so that an HTTPRoute and a GRPCRoute of one name count apart. */
 export function routeCellsKey(kind: string, route: string): Key {
   return `cells/${kind}/${route}`;
@@ -74,6 +85,7 @@ export function parseKey(key: Key): Parsed {
   const n = parts.length;
   if (kind === 'socket' && n === 4) return { kind, address: a, port: Number(b), transport: c };
   if (kind === 'gateway' && n === 3) return { kind, namespace: a, name: b };
+  if ((kind === 'certificate' || kind === 'trust') && n === 3) return { kind, namespace: a, name: b };
   const object: ObjectPart = { objectKind: a, namespace: b, name: c };
   if (kind === 'rule' && n === 5) return { kind, ...object, index: Number(d) };
   if (kind === 'cluster' && n === 6) return { kind, ...object, port: Number(d), digest: e };

@@ -10,6 +10,8 @@ const SHOWN: { readonly [Kind in Entry['kind']]: (entry: Extract<Entry, { readon
   rule: whole,
   cluster: whole,
   endpoints: whole,
+  certificate: (entry) => ({ ...entry, privateKey: '(hidden)' }),
+  trust: whole,
   cells: whole,
 };
 

@@ -19,6 +19,7 @@ import {
   setNoNewPrivileges,
   setParentDeathSignal,
 } from '../native/index.ts';
+import { NativeTls } from '../native/tls.ts';
 import { Engine } from '../proxy/engine.ts';
 import { Channel, type ChannelEnd, type ChannelOwner } from '../stream/channel.ts';
 import { FRAME, type Frame } from '../stream/frames.ts';
@@ -129,6 +130,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.set(CELL.PID, process.pid);
     this.#engine = new Engine({
       io: this.#io,
+      tls: () => new NativeTls(this.#io),
       cells: this.#cells,
       records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }),
       settings: {

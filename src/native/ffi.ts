@@ -35,6 +35,9 @@ interface Ffi {
   view(address: bigint, bytes: number): ArrayBuffer;
   address(buffer: ArrayBuffer): bigint;
   errno(): number;
+  proto(definition: string): unknown;
+  pointer(type: unknown): unknown;
+  register(callback: (...args: number[]) => number, type: unknown): bigint;
   readonly node: {
     poll(fd: number, options: { readable: boolean }, callback: () => void): PollHandle | null;
   };
@@ -98,6 +101,14 @@ export function view(address: number, bytes: number): ArrayBuffer {
 /** Where `buffer` begins; it must never move. */
 export function addressOf(buffer: ArrayBuffer): number {
   return Number(ffi.address(buffer));
+}
+/**
+ * The address of a C function that calls `callback` with six numbers and gives its answer. It lives as long as the
+ * process. It must not throw: what is above it is C.
+ */
+export function callbackAddress(name: string, callback: (...args: number[]) => number): number {
+  const type = ffi.proto(`int ${name}(long, long, long, long, int, long)`);
+  return Number(ffi.register(callback, ffi.pointer(type)));
 }
 /** Calls back from libuv's loop while `fd` is readable. */
 export function pollReadable(fd: number, callback: () => void): PollHandle {

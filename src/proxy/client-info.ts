@@ -1,6 +1,8 @@
 // Who is at the other end of a client's connection, and what a connection goes through before it speaks its protocol.
 
 import type { SocketAddress } from '../io/io.ts';
+import type { SocketHost } from '../ir/ir.ts';
+import { type Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
 import type { Transport } from './transport/transport.ts';
 
 /** What is known of the other end. Its opening may change it: a PROXY header the client, a handshake whether it is secure. */
@@ -13,6 +15,12 @@ export class ClientInfo {
   trusted: boolean;
   /** The connection is encrypted. */
   secure = false;
+  /** The host that the client named in its handshake, the only one it may speak to; null where none was named. */
+  host: SocketHost | null = null;
+  /** The protocol agreed on by ALPN, '' for none. */
+  alpn = '';
+  /** What log lines say of the connection. */
+  json: Fragment = NO_FRAGMENT;
 
   constructor(peer: SocketAddress, trusted: boolean) {
     this.peer = peer;
@@ -32,12 +40,16 @@ function asciiOf(text: string): Uint8Array {
 export const STEP_MORE = -1;
 /** The connection is not to go on: it is reset. */
 export const STEP_REFUSED = -2;
+/** The step put a layer under the transport and used all there was: it goes on when that stands. */
+export const STEP_LAYERED = -3;
+/** The step wrote what there was to be said: the connection ends in order behind it. */
+export const STEP_ENDED = -4;
 
 /** One step of an opening, shared by all connections of its listener: it keeps nothing of them. */
 export interface OpeningStep {
   /**
    * Looks at mem[start..end), all that came and was not used yet, and may change `info`. Returns the offset up to which it used
-   * them, which may be `start`, or one of the two above.
+   * them, which may be `start`, or one of those above.
    */
   read(mem: Uint8Array, start: number, end: number, info: ClientInfo, transport: Transport): number;
 }

@@ -16,13 +16,17 @@ const [CLUSTER, ENDPOINTS] = withEndpoints('app', [endpoint(AT)]);
 const ROUTE_CELLS: Entry = { kind: 'cells', key: 'cells/HTTPRoute/default/r', blocks: { route: 4096 } };
 const CLUSTER_CELLS: Entry = { kind: 'cells', key: `cells/${CLUSTER.key}`, blocks: { '10.0.0.1:80': 8192 } };
 const ALL: readonly Entry[] = [GATEWAY, listener(), rule({}), CLUSTER, ENDPOINTS, ROUTE_CELLS, CLUSTER_CELLS];
-const NOTHING = { listeners: 0, gateways: 0, clusters: 0, endpoints: 0, cells: 0 };
+const NOTHING = { listeners: 0, gateways: 0, clusters: 0, endpoints: 0, cells: 0, tls: 0 };
 
 function setup(): { config: Config; left: Listener[] } {
   const trusted = new TrustedProxies([]);
   const options = { io: new SimIo({ seed: 1 }), cells: Cells.local(), records: { record: () => {} }, trusted };
   const left: Listener[] = [];
-  const config = new Config(new Core(options), (listener) => left.push(listener));
+  const config = new Config(
+    new Core(options),
+    () => assert.fail(),
+    (listener) => left.push(listener),
+  );
   return { config, left };
 }
 

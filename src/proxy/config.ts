@@ -1,5 +1,6 @@
 // The configuration in use: what a revision's entries were compiled to, and how the next revision replaces parts of it.
 
+import type { TlsIo } from '../io/tls.ts';
 import type {
   CellsEntry,
   ClusterEntry,
@@ -16,6 +17,8 @@ import { OTHER_ROUTE_BLOCK } from '../telemetry/layout.ts';
 import type { Core } from './exchange/core.ts';
 import { ClusterRef, CompiledRule, RouteCells } from './exchange/rule.ts';
 import { Listener } from './listener.ts';
+import { TlsOpening } from './tls/opening.ts';
+import { type Installed, TlsTable } from './tls/table.ts';
 import { Cluster } from './upstream/cluster.ts';
 
 /** A revision that cannot be applied; nothing was changed. */
@@ -42,7 +45,8 @@ interface Prepared {
   readonly rules: CompiledRule[];
   readonly clusters: Cluster[];
   readonly endpoints: ReadonlyMap<Key, readonly Endpoint[] | null>;
-  readonly sockets: SocketEntry[];
+  /** With the steps that connections go through there. */
+  readonly sockets: readonly { readonly entry: SocketEntry; readonly opening: TlsOpening | null }[];
   readonly gateways: GatewayEntry[];
   readonly cells: CellsEntry[];
 }
@@ -64,10 +68,20 @@ export class Config {
   readonly #looseCells = new Set<Key>();
   /** A listener left the configuration. */
   readonly #onRemoved: (listener: Listener) => void;
+  readonly #openTls: () => TlsIo;
+  /** null until an entry needs it. */
+  #tls: TlsTable | null = null;
+  readonly #openings = new Map<Key, TlsOpening>();
 
-  constructor(core: Core, onRemoved: (listener: Listener) => void) {
+  constructor(core: Core, openTls: () => TlsIo, onRemoved: (listener: Listener) => void) {
     this.#core = core;
+    this.#openTls = openTls;
     this.#onRemoved = onRemoved;
+  }
+
+  get #tlsTable(): TlsTable {
+    this.#tls ??= new TlsTable(this.#openTls());
+    return this.#tls;
   }
 
   get clusters(): IterableIterator<ClusterRef> {
@@ -84,6 +98,7 @@ export class Config {
       clusters: this.#clusters.size,
       endpoints: this.#endpoints.size,
       cells: this.#routeCells.size + this.#clusterBlocks.size,
+      tls: this.#tls === null ? 0 : this.#tls.kept,
     };
   }
 
@@ -105,9 +120,11 @@ export class Config {
   /** All or nothing: throws ApplyError and changes nothing when an entry cannot be used. */
   apply(delta: Delta): void {
     const undo: (() => void)[] = [];
+    const installed: Installed[] = [];
     let prepared: Prepared;
     try {
-      prepared = this.#prepare(delta);
+      this.#installTls(delta, installed, undo);
+      prepared = this.#prepare(delta, undo);
       for (const rule of prepared.rules) this.#route(rule, undo);
     } catch (error) {
       for (const step of undo.reverse()) step();
@@ -115,18 +132,66 @@ export class Config {
       throw error;
     }
     // From here on nothing refuses.
+    for (const one of installed) one.commit();
     for (const entry of prepared.cells) this.#setCells(entry.key, entry.blocks);
     for (const [key, endpoints] of prepared.endpoints) this.#endpointsOf(key).current = endpoints;
     for (const cluster of prepared.clusters) this.#setCluster(cluster);
     for (const rule of prepared.rules) this.#setRule(rule.entry.key, rule);
     for (const entry of prepared.gateways) this.#setGateway(entry);
-    for (const entry of prepared.sockets) this.#setSocket(this.listener(entry.key), entry);
+    for (const { entry, opening } of prepared.sockets) {
+      const listener = this.listener(entry.key);
+      this.#setSocket(listener, entry);
+      this.#setOpening(listener, opening);
+    }
     for (const key of delta.removals) this.#remove(key);
     this.#forget();
   }
 
+  /** Certificates and trust first, for the sockets of the same revision need them; no handshake sees it before the end. */
+  #installTls(delta: Delta, installed: Installed[], undo: (() => void)[]): void {
+    const take = (one: Installed): void => {
+      installed.push(one);
+      undo.push(() => one.undo());
+    };
+    for (const key of delta.removals) {
+      const { kind } = parseKey(key);
+      if (kind === 'certificate' || kind === 'trust') take(this.#tlsTable.remove(kind, key));
+    }
+    for (const entry of delta.upserts) {
+      if (entry.kind !== 'certificate' && entry.kind !== 'trust') continue;
+      take(guarded(entry.key, () => this.#tlsTable.install(entry)));
+    }
+  }
+
+  /** Sockets of the revision, and those whose clients are checked against what changed in it. */
+  #openSockets(entries: readonly SocketEntry[], delta: Delta, undo: (() => void)[]): Prepared['sockets'] {
+    const sockets = new Map(entries.map((entry) => [entry.key, entry]));
+    const trusts = new Set(delta.upserts.filter((entry) => entry.kind === 'trust').map((entry) => entry.key));
+    if (trusts.size > 0) {
+      for (const { entry } of this.#listeners.values()) {
+        const affected = entry?.hosts.some(
+          ({ tls }) => tls !== null && tls.clients !== null && trusts.has(tls.clients.trust),
+        );
+        if (entry !== null && affected === true && !sockets.has(entry.key)) sockets.set(entry.key, entry);
+      }
+    }
+    return [...sockets.values()].map((entry) => {
+      if (!entry.hosts.some((host) => host.tls !== null)) return { entry, opening: null };
+      const opening = guarded(entry.key, () => new TlsOpening(this.#core.shared, this.#tlsTable, entry));
+      undo.push(() => opening.dispose());
+      return { entry, opening };
+    });
+  }
+
+  #setOpening(listener: Listener, opening: TlsOpening | null): void {
+    this.#openings.get(listener.key)?.dispose();
+    if (opening === null) this.#openings.delete(listener.key);
+    else this.#openings.set(listener.key, opening);
+    listener.steps = opening === null ? [] : [opening];
+  }
+
   /** Compiles what can be compiled without touching what is in use. */
-  #prepare(delta: Delta): Prepared {
+  #prepare(delta: Delta, undo: (() => void)[]): Prepared {
     const rules: CompiledRule[] = [];
     const sockets: SocketEntry[] = [];
     const gateways: GatewayEntry[] = [];
@@ -154,6 +219,9 @@ export class Config {
         case 'cells':
           cells.push(entry);
           break;
+        case 'certificate':
+        case 'trust':
+          break;
         default:
           throw new ApplyError((entry as Entry).key, new Error(`unknown kind ${(entry as Entry).kind}`));
       }
@@ -167,7 +235,7 @@ export class Config {
     const compiled = [...clusters.values()].map((entry) =>
       guarded(entry.key, () => this.#compileCluster(entry, endpoints)),
     );
-    return { rules, clusters: compiled, endpoints, sockets, gateways, cells };
+    return { rules, clusters: compiled, endpoints, sockets: this.#openSockets(sockets, delta, undo), gateways, cells };
   }
 
   #compileRule(entry: RuleEntry): CompiledRule {
@@ -292,6 +360,8 @@ export class Config {
       case 'socket':
         this.#removeSocket(key);
         break;
+      case 'certificate':
+      case 'trust':
       case 'unknown':
         break;
     }
@@ -317,7 +387,13 @@ export class Config {
     const listener = this.#listeners.get(key);
     if (listener === undefined || listener.entry === null) return;
     this.#setSocket(listener, null);
+    this.#setOpening(listener, null);
     this.#onRemoved(listener);
+  }
+
+  /** Gives back what TLS holds; nothing may be under way. */
+  dispose(): void {
+    this.#tls?.dispose();
   }
 
   /** Drops what nothing names any more. */

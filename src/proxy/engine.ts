@@ -2,6 +2,7 @@
 
 import { LIMITS } from '../base/limits.ts';
 import type { Handle, Io, SocketAddress } from '../io/io.ts';
+import type { TlsIo } from '../io/tls.ts';
 import type { Delta, Key } from '../ir/ir.ts';
 import type { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
@@ -37,6 +38,8 @@ export interface EngineOptions {
   readonly cells: Cells;
   readonly records: RecordSink;
   readonly settings: EngineSettings;
+  /** Makes TLS ready when the first certificate or TLS listener comes; without it those are refused. */
+  readonly tls?: () => TlsIo;
 }
 
 export interface EngineStats {
@@ -66,7 +69,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     const { clientIdleMs, halfClose } = settings;
     this.#core = new Core({ io, cells, records, trusted, clientIdleMs, halfClose });
     this.#exchanges = new ExchangePool(this.#core);
-    this.#config = new Config(this.#core, (listener) => this.#leave(listener));
+    this.#config = new Config(this.#core, options.tls ?? noTls, (listener) => this.#leave(listener));
     const { shared } = this.#core;
     options.io.onTurn(() => shared.onTurn());
     shared.onEndingsOver = () => this.#checkDrained();
@@ -138,6 +141,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     while (this.#first !== null) this.#first.destroy();
     for (const ref of this.#config.clusters) ref.current?.retire();
     this.#exchanges.dispose();
+    this.#config.dispose();
     core.dispose();
   }
 
@@ -209,4 +213,8 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     this.#onDrained = null;
     done();
   }
+}
+
+function noTls(): never {
+  throw new Error('TLS is not to be had here');
 }

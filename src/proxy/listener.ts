@@ -6,20 +6,24 @@ import type { OpeningStep } from './client-info.ts';
 import type { CompiledRule } from './exchange/rule.ts';
 import { Router } from './route/router.ts';
 
+/** Whether a connection for host `a` may ask `b`: it is good for the listener that it was shown (RFC 9110 section 7.4). */
+export function isSameListener(a: SocketHost, b: SocketHost): boolean {
+  return a === b || (a.gateway === b.gateway && a.listener === b.listener);
+}
+
 export class Listener {
   readonly key: Key;
   readonly router: Router<CompiledRule>;
   /** What a connection goes through here before it speaks its protocol, in this order. */
-  readonly steps: readonly OpeningStep[];
+  steps: readonly OpeningStep[] = [];
   /** null: not (or no longer) in the configuration. */
   entry: SocketEntry | null = null;
   /** Acceptors that hand connections to it: while there are some, it is what its key stands for. */
   acceptors = 0;
   #json = new Map<SocketHost, Fragment>();
 
-  constructor(key: Key, steps: readonly OpeningStep[] = []) {
+  constructor(key: Key) {
     this.key = key;
-    this.steps = steps;
     this.router = new Router<CompiledRule>(key);
   }
 

@@ -4,7 +4,7 @@
 import { LIMITS } from '../base/limits.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
 import { limitCell } from '../telemetry/layout.ts';
-import { type ClientInfo, STEP_MORE, STEP_REFUSED } from './client-info.ts';
+import { type ClientInfo, type OpeningStep, STEP_ENDED, STEP_LAYERED, STEP_MORE, STEP_REFUSED } from './client-info.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
 import type { Core } from './exchange/core.ts';
 import { Http1Server } from './http1/server.ts';
@@ -40,6 +40,8 @@ export class Opening implements Connection, TransportUser, TimerSink {
   /** Makes the connection in its protocol, which takes the transport over. */
   readonly #speak: () => Connection;
   readonly #timer = new Timer(this, 0);
+  /** The listener's when it began: those of a later configuration are for later connections. */
+  readonly #steps: readonly OpeningStep[];
   #step = 0;
   #over = false;
   next: Connection | null = null;
@@ -59,34 +61,47 @@ export class Opening implements Connection, TransportUser, TimerSink {
     this.#transport = transport;
     this.#info = info;
     this.#speak = speak;
+    this.#steps = listener.steps;
     transport.user = this;
     // What stands in front of the first head has to come as soon as a head.
     shared.io.timers.arm(this.#timer, shared.io.nowMs, LIMITS.HEAD_MS);
   }
 
   onBytes(start: number, end: number): number {
-    const { steps } = this.listener;
     let at = start;
-    while (this.#step < steps.length) {
-      const used = (steps[this.#step] as (typeof steps)[number]).read(
-        this.#shared.mem,
-        at,
-        end,
-        this.#info,
-        this.#transport,
-      );
-      if (used === STEP_MORE) return at;
-      if (used === STEP_REFUSED) {
-        this.destroy();
-        return end;
+    while (this.#step < this.#steps.length) {
+      const step = this.#steps[this.#step] as OpeningStep;
+      const used = step.read(this.#shared.mem, at, end, this.#info, this.#transport);
+      switch (used) {
+        case STEP_MORE:
+          return at;
+        case STEP_REFUSED:
+          this.destroy();
+          return end;
+        case STEP_ENDED:
+          this.#leave();
+          this.#transport.finish(true);
+          return end;
+        case STEP_LAYERED:
+          this.#step++;
+          return end;
+        default:
+          at = used;
+          this.#step++;
       }
-      at = used;
-      this.#step++;
     }
-    this.#end();
-    const connection = this.#speak();
-    this.#owner.became(this, connection);
+    this.#hand();
     return at < end ? this.#transport.user.onBytes(at, end) : at;
+  }
+
+  /** A layer stands: what comes from now on is above it. */
+  onConnected(): void {
+    if (this.#step === this.#steps.length) this.#hand();
+  }
+
+  #hand(): void {
+    this.#end();
+    this.#owner.became(this, this.#speak());
   }
 
   /** Nothing was asked yet, so there is nothing to answer. */
@@ -118,7 +133,6 @@ export class Opening implements Connection, TransportUser, TimerSink {
   }
   onPeerClosed(): void {}
   onDrained(): void {}
-  onConnected(): void {}
   onRelayed(): void {}
 
   #leave(): void {

@@ -47,7 +47,7 @@ const socket: SocketEntry = {
   address: '0.0.0.0',
   port: 80,
   transport: 'tcp',
-  hosts: [{ hostname: '*', gateway: 'gateway/default/g', listener: 'http', port: 80, protocol: 'HTTP' }],
+  hosts: [{ hostname: '*', gateway: 'gateway/default/g', listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
 };
 
 class Sent implements Downstream {

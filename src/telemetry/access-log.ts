@@ -76,6 +76,7 @@ export class LineWriter {
       o = UPSTREAM.put(view, o);
       o = putMilliseconds(out, o, r.upstreamUs);
     }
+    o = r.connectionJson.put(view, o);
     o = r.listenerJson.put(view, o);
     o = r.routeJson.put(view, o);
     o = r.backendJson.put(view, o);

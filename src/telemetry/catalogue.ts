@@ -58,6 +58,15 @@ export const METRICS = {
     'Times a limit was reached (docs/reference/limits.md).',
     'limit',
   ),
+  tlsHandshakes: metric(
+    'rauta_tls_handshakes_total',
+    'counter',
+    'TLS handshakes by what became of them; version and resumed are empty for those that did not end well.',
+    'side',
+    'version',
+    'resumed',
+    'result',
+  ),
   logLines: metric('rauta_access_log_lines_total', 'counter', 'Access log lines written by workers.'),
   logDropped: metric(
     'rauta_access_log_dropped_total',

@@ -9,10 +9,14 @@ import {
   DURATION_BUCKETS,
   ENDPOINT,
   FAULT_CELLS,
+  handshakeCell,
   LIMIT_CELLS,
   METHODS,
   ROUTE,
   requestsOffset,
+  TLS_REFUSALS,
+  TLS_SIDES,
+  tlsRefusalCell,
 } from './layout.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -123,6 +127,7 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.upstreamConnectFailures, {}, sum(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL));
   out.add(METRICS.upstreamReused, {}, sum(CELL.UPSTREAM_REUSED_TOTAL));
   out.add(METRICS.upstreamRetries, {}, sum(CELL.UPSTREAM_RETRIES_TOTAL));
+  addHandshakes(out, sum);
   out.add(METRICS.logLines, {}, sum(CELL.LOG_LINES_TOTAL));
   out.add(METRICS.configRefused, {}, sum(CELL.REVISIONS_REFUSED_TOTAL));
   for (const [limit, cell] of LIMIT_CELLS) {
@@ -132,5 +137,21 @@ export function addFixed(out: Exposition, sum: Sum): void {
   for (const [{ kind, source, flag }, cell] of FAULT_CELLS) {
     const n = sum(cell);
     if (n > 0) out.add(METRICS.faults, { kind, source, flag }, n);
+  }
+}
+
+function addHandshakes(out: Exposition, sum: Sum): void {
+  for (const side of TLS_SIDES) {
+    for (const tls13 of [false, true]) {
+      for (const resumed of [false, true]) {
+        const n = sum(handshakeCell(side, tls13, resumed));
+        const version = tls13 ? 'TLSv1.3' : 'TLSv1.2';
+        if (n > 0) out.add(METRICS.tlsHandshakes, { side, version, resumed: String(resumed), result: 'ok' }, n);
+      }
+    }
+  }
+  for (const result of TLS_REFUSALS) {
+    const n = sum(tlsRefusalCell(result));
+    if (n > 0) out.add(METRICS.tlsHandshakes, { side: 'downstream', version: '', resumed: '', result }, n);
   }
 }

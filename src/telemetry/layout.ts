@@ -59,6 +59,34 @@ const FIRST_LIMIT_CELL = 64;
 const FIRST_FAULT_CELL = 128;
 const FIXED_CELLS = 256;
 
+/** TLS handshakes that ended well: by side, version and whether a session was taken up. */
+const HANDSHAKES = 32;
+export const TLS_SIDES = ['downstream', 'upstream'] as const;
+export type TlsSide = (typeof TLS_SIDES)[number];
+export function handshakeCell(side: TlsSide, tls13: boolean, resumed: boolean): number {
+  return HANDSHAKES + TLS_SIDES.indexOf(side) * 4 + (tls13 ? 2 : 0) + (resumed ? 1 : 0);
+}
+
+/** Why a handshake with a client came to nothing: the `result` label. */
+export const TLS_REFUSALS = [
+  'not_tls',
+  'bad_hello',
+  'no_name',
+  'certificate',
+  'version',
+  'no_cipher',
+  'no_protocol',
+  'client_certificate',
+  'client_refused',
+  'timeout',
+  'gone',
+  'other',
+] as const;
+export type TlsRefusal = (typeof TLS_REFUSALS)[number];
+export function tlsRefusalCell(why: TlsRefusal): number {
+  return HANDSHAKES + TLS_SIDES.length * 4 + TLS_REFUSALS.indexOf(why);
+}
+
 /** Limits that can be reached at run time, each with a counter `rauta_limit_reached_total{limit}`. */
 export const LIMITED = [
   'ARENA_BYTES',
@@ -86,6 +114,7 @@ export const LIMITED = [
   'CONNECTION_OPTIONS',
   'METHOD_BYTES',
   'UPSTREAM_PENDING_MS',
+  'TLS_HANDSHAKES_PER_TURN',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

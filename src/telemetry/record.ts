@@ -62,6 +62,8 @@ export class AccessRecord {
   responseBytes = 0;
   attempts = 0;
 
+  /** `,"tls":"TLSv1.3","cipher":"..."` or empty. */
+  connectionJson: Fragment = NO_FRAGMENT;
   /** `,"gateway":"ns/name","listener":"http"` or empty. */
   listenerJson: Fragment = NO_FRAGMENT;
   /** `,"route":"ns/name","rule":"0"` or empty. */
@@ -131,6 +133,7 @@ export class AccessRecord {
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.attempts = 0;
+    this.connectionJson = NO_FRAGMENT;
     this.listenerJson = NO_FRAGMENT;
     this.routeJson = NO_FRAGMENT;
     this.backendJson = NO_FRAGMENT;

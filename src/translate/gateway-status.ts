@@ -173,6 +173,8 @@ function listenerFaults(
   let programmed: Fault | null = null;
   if (draft.refused !== null) programmed = named('listenerInvalid', 'The Gateway is not accepted.');
   else if (listener.kinds.length === 0) programmed = named('listenerInvalid', 'No kind of route can attach.');
+  else if (listener.protocol === 'HTTPS' && listener.tls === null)
+    programmed = named('listenerInvalid', listener.refs?.message ?? 'No certificate can be shown.');
   else if (plan.addresses.bound.length === 0) programmed = named('listenerInvalid', 'No usable address.');
   else if (lacking.port !== null) programmed = named('listenerPortUnprogrammed', lacking.port);
   else if (lacking.address !== null) programmed = named('listenerAddress', lacking.address);

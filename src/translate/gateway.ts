@@ -145,7 +145,11 @@ function unsupportedFields(spec: Fields, problems: Problems): void {
 export function isPlaceable(draft: GatewayDraft, index: number): boolean {
   const listener = draft.listeners[index] as ListenerDraft;
   return (
-    draft.refused === null && listener.fault === null && listener.kinds.length > 0 && draft.conflicts[index] === null
+    draft.refused === null &&
+    listener.fault === null &&
+    listener.kinds.length > 0 &&
+    draft.conflicts[index] === null &&
+    (listener.protocol !== 'HTTPS' || listener.tls !== null)
   );
 }
 

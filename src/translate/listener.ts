@@ -8,9 +8,9 @@ import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
+import { type ListenerTls, listenerTls } from './listener-tls.ts';
 import { protocolOf } from './protocols.ts';
 import { anyText, list, port, shown, text } from './read.ts';
-import { certificateFault } from './secret.ts';
 
 export interface Conflict {
   readonly type: 'hostname' | 'protocol';
@@ -31,6 +31,8 @@ export interface ListenerDraft {
   /** Route kinds that may attach. */
   readonly kinds: readonly RouteGroupKind[];
   readonly namespaces: NamespacePolicy;
+  /** Of HTTPS; null for cleartext, and when there is nothing to show to clients. */
+  readonly tls: ListenerTls | null;
   /** Why the listener is not accepted, conflicts apart. */
   readonly fault: Fault | null;
   /** Why its references do not resolve. */
@@ -78,10 +80,12 @@ export function draftListener(
     refs = { name: 'listenerRouteKinds', message: `Route kinds that cannot attach here: ${refused.join(', ')}.` };
     problems.error(`${field}.allowedRoutes.kinds`, refs.message);
   }
-  const certificate = certificateFault(reader, gatewayNamespace, fields(spec['tls'])['certificateRefs']);
-  if (certificate !== null) {
-    refs ??= { name: certificate.reason, message: certificate.message };
-    problems.error(`${field}.tls.certificateRefs[${certificate.index}]`, certificate.message);
+  let tls: ListenerTls | null = null;
+  if (protocol === 'HTTPS') {
+    const secured = listenerTls(reader, gatewayNamespace, spec['tls'], `${field}.tls`, problems);
+    tls = secured.tls;
+    fault ??= secured.fault;
+    refs ??= secured.refs;
   }
 
   return {
@@ -93,6 +97,7 @@ export function draftListener(
     hostname: hostname === '' ? '*' : hostname,
     kinds,
     namespaces: namespacePolicy(allowed['namespaces'], `${field}.allowedRoutes.namespaces`, problems),
+    tls,
     fault,
     refs,
   };

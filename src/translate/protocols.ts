@@ -14,7 +14,7 @@ interface Protocol {
 
 const PROTOCOLS: Readonly<Record<string, Protocol>> = {
   HTTP: { transport: 'tcp', family: 'cleartext', byHostname: true, routeKinds: ['HTTPRoute'] },
-  HTTPS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: [] },
+  HTTPS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: ['HTTPRoute'] },
   TLS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: [] },
   TCP: { transport: 'tcp', family: 'tcp', byHostname: false, routeKinds: [] },
   UDP: { transport: 'udp', family: 'udp', byHostname: false, routeKinds: [] },
@@ -29,5 +29,5 @@ export function protocolOf(name: string): Protocol | undefined {
 export function servedProtocol(
   name: string,
 ): { readonly protocol: SocketHost['protocol']; readonly transport: SocketEntry['transport'] } | null {
-  return name === 'HTTP' ? { protocol: 'HTTP', transport: 'tcp' } : null;
+  return name === 'HTTP' || name === 'HTTPS' ? { protocol: name, transport: 'tcp' } : null;
 }

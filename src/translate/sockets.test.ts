@@ -16,6 +16,18 @@ const OPTIONS: TranslatorOptions = {
 
 type Wish = readonly [protocol: string, port: number, hostname?: string];
 
+const TLS: NonNullable<ListenerDraft['tls']> = {
+  settings: {
+    certificates: ['certificate/default/a'],
+    minVersion: 'TLSv1.2',
+    ciphers: [],
+    suites: [],
+    alpn: [],
+    clients: null,
+  },
+  certificates: [],
+};
+
 function draft(name: string, created: number, own: readonly string[], ...wishes: readonly Wish[]): GatewayDraft {
   const listeners = wishes.map(
     ([protocol, port, hostname = '*'], i): ListenerDraft => ({
@@ -27,6 +39,7 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
       hostname,
       kinds: [{ group: 'any', kind: 'AnyRoute' }],
       namespaces: { from: 'Same', selector: null },
+      tls: protocol === 'HTTPS' ? TLS : null,
       fault: null,
       refs: null,
     }),
@@ -108,6 +121,6 @@ test('another address is another socket; a conflict on one address keeps the lis
 });
 
 test('entries are of what is served, and of Gateways that have some of it', () => {
-  const plan = planSockets([draft('a', 1, [], ['HTTP', 80], ['HTTPS', 443]), draft('b', 2, [], ['HTTP', 80])], OPTIONS);
+  const plan = planSockets([draft('a', 1, [], ['HTTP', 80], ['TLS', 443]), draft('b', 2, [], ['HTTP', 80])], OPTIONS);
   assert.deepEqual([...plan.entries.keys()].sort(), ['gateway/default/a', 'socket/0.0.0.0/80/tcp']);
 });

@@ -3,7 +3,7 @@
 // that nobody can take away what already serves (docs/reference/gateway-api.md says how that stands to the API's text).
 
 import type { ObjectKey } from '../api/object.ts';
-import type { GatewayEntry, Key, SocketEntry, SocketHost } from '../ir/ir.ts';
+import type { CertificateEntry, GatewayEntry, Key, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
@@ -17,9 +17,11 @@ import { protocolOf, servedProtocol } from './protocols.ts';
 
 export interface Plan {
   readonly gateways: ReadonlyMap<ObjectKey, GatewayPlan>;
-  /** Of sockets, and of the Gateways that are on one. */
-  readonly entries: ReadonlyMap<Key, SocketEntry | GatewayEntry>;
+  /** Of sockets, and of the Gateways that are on one and the certificates that are shown there. */
+  readonly entries: ReadonlyMap<Key, PlanEntry>;
 }
+
+export type PlanEntry = SocketEntry | GatewayEntry | CertificateEntry;
 
 /** A port of an address, and who has it. */
 interface Socket {
@@ -97,8 +99,8 @@ function conflictOn(socket: Socket, family: string, host: string, listener: List
   return { type: 'hostname', message: before(holder, host === '*' ? 'every hostname' : `hostname ${host}`) };
 }
 
-function entriesOf(sockets: Iterable<Socket>): Map<Key, SocketEntry | GatewayEntry> {
-  const entries = new Map<Key, SocketEntry | GatewayEntry>();
+function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
+  const entries = new Map<Key, PlanEntry>();
   for (const { address, port, hosts: held } of sockets) {
     const hosts: SocketHost[] = [];
     let transport: SocketEntry['transport'] | null = null;
@@ -107,12 +109,14 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, SocketEntry | GatewayEnt
       if (served === null) continue;
       transport = served.transport;
       entries.set(gateway.entry.key, gateway.entry);
+      for (const certificate of listener.tls?.certificates ?? []) entries.set(certificate.key, certificate);
       hosts.push({
         hostname: listener.hostname,
         gateway: gateway.entry.key,
         listener: listener.name,
         port: listener.port,
         protocol: served.protocol,
+        tls: listener.tls === null ? null : listener.tls.settings,
       });
     }
     if (transport === null) continue;

@@ -1,19 +1,27 @@
 // Every example is served by the whole program and does what its README shows; only the ports are free ones.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { ensureExampleCertificate } from '../../tools/certificates.ts';
 import { type Answer, backend, freePort, get, Rauta } from './support.ts';
 
 const root = fileURLToPath(new URL('../../examples/', import.meta.url));
 
 type Ask = (path: string, headers?: Record<string, string>) => Promise<Answer>;
+/** The port of TLS, and the certificate of the authority. */
+interface Tls {
+  readonly port: number;
+  readonly ca: string;
+}
 const seen = (answer: Answer): { backend: string; path: string; headers: Record<string, string> } =>
   JSON.parse(answer.body);
 
-const EXAMPLES: Readonly<Record<string, (ask: Ask) => Promise<void>>> = {
+const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> = {
   quickstart: async (ask) => {
     const backends = new Set<string>();
     for (let i = 0; i < 4; i++) {
@@ -43,7 +51,22 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask) => Promise<void>>> = {
     assert.equal(moved.status, 302);
     assert.match(String(moved.headers.location), /^http:\/\/www\.example\.com(:\d+)?\/page$/);
   },
+  https: async (ask, tls) => {
+    const moved = await ask('/page', { host: 'shop.example' });
+    assert.equal(moved.status, 301);
+    assert.equal(moved.headers.location, `https://shop.example:${tls.port}/page`);
+    assert.match((await askTls(tls, 'shop.example', '/')).backend, /first|second/);
+  },
 };
+
+async function askTls({ port, ca }: Tls, servername: string, path: string): Promise<{ backend: string }> {
+  const client = connect({ host: '127.0.0.1', port, servername, ca });
+  await once(client, 'secureConnect');
+  client.write(`GET ${path} HTTP/1.1\r\nHost: ${servername}\r\nConnection: close\r\n\r\n`);
+  let text = '';
+  for await (const chunk of client) text += chunk;
+  return JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4));
+}
 
 test('every example has its test', () => {
   const folders = readdirSync(root, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : []));
@@ -52,16 +75,20 @@ test('every example has its test', () => {
 
 for (const [name, prove] of Object.entries(EXAMPLES)) {
   test(`examples/${name} is served`, async () => {
+    ensureExampleCertificate(join(root, name));
     const port = await freePort();
+    const tlsPort = await freePort();
     const [first, second] = [await backend('first'), await backend('second')];
     const files: Record<string, string> = {};
     for (const file of readdirSync(join(root, name)).filter((f) => f.endsWith('.yaml')))
       files[file] = readFileSync(join(root, name, file), 'utf8')
         .replaceAll('8080', String(port))
+        .replaceAll('8443', String(tlsPort))
         .replaceAll('9001', String(first.port))
         .replaceAll('9002', String(second.port));
     const rauta = await Rauta.start(files);
-    await prove((path, headers = {}) => get(port, path, headers));
+    const ca = (files['certificate.yaml'] ?? '').match(/^# .*$/gm)?.map((line) => line.slice(2)) ?? [];
+    await prove((path, headers = {}) => get(port, path, headers), { port: tlsPort, ca: ca.join('\n') });
     assert.equal(await rauta.stop(), 0);
   });
 }

@@ -100,7 +100,8 @@ class Server implements ConnectionOwner {
   constructor(net: TestNet, steps: readonly OpeningStep[]) {
     this.#net = net;
     this.shared = new Shared(net.io, this.cells);
-    const listener = new Listener('listener/127.0.0.1:80', steps);
+    const listener = new Listener('listener/127.0.0.1:80');
+    listener.steps = steps;
     const { handle, address } = net.listen();
     this.address = address;
     net.io.watch(handle, {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import type { SocketAddress } from '../../src/io/io.ts';
+import type { TlsIo } from '../../src/io/tls.ts';
 import type {
   Action,
   ClusterEntry,
@@ -38,6 +39,7 @@ export interface Logged {
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly attempts: number;
+  readonly connection: string;
   readonly listener: string;
   readonly route: string;
   readonly backend: string;
@@ -67,6 +69,7 @@ export class Records implements RecordSink {
       requestBytes: r.requestBytes,
       responseBytes: r.responseBytes,
       attempts: r.attempts,
+      connection: r.connectionJson.text.slice(1),
       listener: r.listenerJson.text.slice(1),
       route: r.routeJson.text.slice(1),
       backend: r.backendJson.text.slice(1),
@@ -173,7 +176,7 @@ export function listener(port = 80): SocketEntry {
     address: '127.0.0.1',
     port,
     transport: 'tcp',
-    hosts: [{ hostname: '*', gateway: GATEWAY.key, listener: 'http', port, protocol: 'HTTP' }],
+    hosts: [{ hostname: '*', gateway: GATEWAY.key, listener: 'http', port, protocol: 'HTTP', tls: null }],
   };
 }
 
@@ -185,7 +188,7 @@ export class Rig {
   readonly engine: Engine;
   readonly records = new Records();
   readonly cells = Cells.local();
-  readonly #address: Parameters<TestNet['connect']>[0];
+  readonly listening: Parameters<TestNet['connect']>[0];
 
   /** One rule '/' to the cluster 'app' of `backends`, unless `entries` say otherwise. */
   constructor(
@@ -193,6 +196,7 @@ export class Rig {
     backends: readonly SocketAddress[],
     entries: Entries = [rule({})],
     settings: Partial<EngineSettings> = {},
+    tls?: () => TlsIo,
   ) {
     this.net = net;
     this.engine = new Engine({
@@ -200,6 +204,7 @@ export class Rig {
       cells: this.cells,
       records: this.records,
       settings: { trustedProxies: [], ...settings },
+      ...(tls === undefined ? {} : { tls }),
     });
     const app = cluster(
       'app',
@@ -207,7 +212,7 @@ export class Rig {
     );
     this.apply({ upserts: [GATEWAY, listener(), app, ...entries], removals: [] });
     const { handle, address } = net.listen();
-    this.#address = address;
+    this.listening = address;
     this.engine.addSocket(LISTENER, handle);
   }
 
@@ -216,7 +221,7 @@ export class Rig {
   }
 
   connect(from?: string): Promise<Peer> {
-    return this.net.connect(this.#address, from);
+    return this.net.connect(this.listening, from);
   }
 
   get(id: number): number {

@@ -32,7 +32,7 @@ function configuration(
     address: '127.0.0.1',
     port: 80,
     transport: 'tcp',
-    hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP' }],
+    hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
   };
   const cluster: ClusterEntry = {
     kind: 'cluster',

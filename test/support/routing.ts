@@ -112,5 +112,5 @@ function valueMatch(text: string): ValueMatch {
 }
 
 export function listenerHost(hostname: string): SocketHost {
-  return { hostname, gateway: 'gateway/default/gateway', listener: hostname, port: 80, protocol: 'HTTP' };
+  return { hostname, gateway: 'gateway/default/gateway', listener: hostname, port: 80, protocol: 'HTTP', tls: null };
 }

@@ -18,7 +18,7 @@ import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, ENDPOINT, limitCell } from '../../telemetry/layout.ts';
 import { AccessRecord, RECORD_AGENT_BYTES, RECORD_HOST_BYTES, RECORD_PATH_BYTES } from '../../telemetry/record.ts';
 import { type Head, METHOD, SCHEME } from '../head.ts';
-import type { Listener } from '../listener.ts';
+import { isSameListener, type Listener } from '../listener.ts';
 import { normalizeTarget } from '../route/normalize.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
@@ -164,6 +164,7 @@ export class Exchange implements TimerSink, RequestSide, ResponseSide {
     record.startUs = down.requestUs;
     record.startWallMs = io.wallMs - (io.nowUs - down.requestUs) / 1000;
     record.client = down.client;
+    record.connectionJson = down.json;
     record.method = METHOD.OTHER;
     this.down = down;
     this.state = STATE.WAITING;
@@ -193,7 +194,14 @@ export class Exchange implements TimerSink, RequestSide, ResponseSide {
     }
     // CONNECT asks for a tunnel, which no rule offers (RFC 9110 section 9.3.6).
     const rule = head.method === METHOD.CONNECT ? null : router.find(mem, head);
-    if (router.host !== null) record.listenerJson = listener.jsonOf(router.host);
+    if (router.host !== null) {
+      record.listenerJson = listener.jsonOf(router.host);
+      const asked = (this.down as Downstream).host;
+      if (asked !== null && !isSameListener(asked, router.host)) {
+        this.fail(FAULTS.misdirected);
+        return;
+      }
+    }
     if (rule === null) {
       this.fail(FAULTS.noRoute);
       return;

@@ -2,6 +2,8 @@
 // implements each side by a connection, HTTP/2 by a stream. Nobody here knows who is behind an interface.
 
 import type { Fault } from '../../base/errors.ts';
+import type { SocketHost } from '../../ir/ir.ts';
+import type { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import type { Head } from '../head.ts';
 import type { Answer } from './answer.ts';
@@ -14,6 +16,10 @@ export interface Downstream {
   readonly trusted: boolean;
   /** The request came over TLS. */
   readonly secure: boolean;
+  /** The host that the client named in its TLS handshake, the only one that it may ask; null: any of the socket's. */
+  readonly host: SocketHost | null;
+  /** What log lines say of the connection. */
+  readonly json: Fragment;
 
   /** When the first byte of the request came, in monotonic us. */
   readonly requestUs: number;

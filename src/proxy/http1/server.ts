@@ -6,6 +6,8 @@ import { bytesOf, put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
+import type { SocketHost } from '../../ir/ir.ts';
+import type { Fragment } from '../../telemetry/fragment.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { ClientInfo } from '../client-info.ts';
 import type { Connection, ConnectionOwner } from '../connection.ts';
@@ -121,6 +123,12 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   }
   get secure(): boolean {
     return this.#info.secure;
+  }
+  get host(): SocketHost | null {
+    return this.#info.host;
+  }
+  get json(): Fragment {
+    return this.#info.json;
   }
 
   // ---- for the owner

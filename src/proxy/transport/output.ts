@@ -14,7 +14,7 @@ const FLOW_LIMIT = limitCell('FLOW_BYTES');
 
 export class Output implements CorkOwner {
   readonly #shared: Shared;
-  readonly #wire: Wire;
+  wire: Wire;
   readonly #downstream: boolean;
   /** Told by the reactor, not in the middle of a write, when sending failed. */
   readonly #owner: ReadySink;
@@ -32,7 +32,7 @@ export class Output implements CorkOwner {
 
   constructor(shared: Shared, wire: Wire, downstream: boolean, owner: ReadySink) {
     this.#shared = shared;
-    this.#wire = wire;
+    this.wire = wire;
     this.#downstream = downstream;
     this.#owner = owner;
   }
@@ -70,7 +70,7 @@ export class Output implements CorkOwner {
     let at = start;
     if (!this.congested) {
       for (;;) {
-        const n = this.#wire.send(at, end - at);
+        const n = this.wire.send(at, end - at);
         if (n > 0) {
           this.#count(n);
           at += n;
@@ -97,7 +97,7 @@ export class Output implements CorkOwner {
     const queue = this.queue;
     if (queue === null) return true;
     const before = queue.bytes;
-    const errno = queue.flush(this.#wire);
+    const errno = queue.flush(this.wire);
     this.#count(before - queue.bytes);
     if (errno !== 0) this.#fail(errno);
     if (this.failed !== 0 || queue.bytes > 0) return false;
@@ -115,7 +115,7 @@ export class Output implements CorkOwner {
 
   #sayEnd(): void {
     this.guard(false);
-    const result = this.#wire.shutdown();
+    const result = this.wire.shutdown();
     if (result < 0) this.#fail(-result);
   }
 
@@ -123,7 +123,7 @@ export class Output implements CorkOwner {
   guard(on: boolean): void {
     if (this.guarded === on) return;
     this.guarded = on;
-    this.#wire.resetOnExit(on);
+    this.wire.resetOnExit(on);
   }
 
   /** The wire is closed, or about to be: forgets all that waits. */

@@ -18,7 +18,7 @@ const ARENA_LIMIT = limitCell('ARENA_BYTES');
 
 export class Tcp implements Transport, ReadySink {
   readonly #shared: Shared;
-  readonly #wire: Wire;
+  #wire: Wire;
   readonly #downstream: boolean;
   readonly #out: Output;
   /** Set before the socket is watched. */
@@ -60,6 +60,9 @@ export class Tcp implements Transport, ReadySink {
     this.#out = new Output(shared, wire, downstream, this);
   }
 
+  get wire(): Wire {
+    return this.#wire;
+  }
   get open(): boolean {
     return !this.#closed && this.#closing === null;
   }
@@ -126,17 +129,33 @@ export class Tcp implements Transport, ReadySink {
   }
 
   #onConnectReady(events: number): void {
-    if ((events & (WRITABLE | BROKEN)) === 0) return;
-    const errno = this.#wire.connectError();
-    this.#connecting = false;
-    if (errno !== 0) {
-      this.#lose(errno);
-      return;
-    }
+    // What only concerns a wire that stands: nothing was sent on this one, and nothing of it can be read.
+    if (this.#wire.shortReadEmpties && (events & (WRITABLE | BROKEN)) === 0) return;
+    if ((events & AGAIN) !== 0) this.#againAsked = false;
     // Bytes or an end that came with the same edge are read after the user has been told.
     if ((events & (READABLE | PEER_CLOSED | BROKEN)) !== 0) this.#note(events);
+    const result = this.#wire.establish();
+    if (result === -ERRNO.EAGAIN) return;
+    this.#connecting = false;
+    if (result !== 0) {
+      // A refused handshake has told the peer why: an end in order, or a reset would destroy that.
+      if (result === -ERRNO.EPROTO) this.finish(true);
+      else this.abort();
+      this.user.onLost(-result);
+      return;
+    }
+    // A layer may have taken bytes from the socket already that are for us.
+    if (!this.#wire.shortReadEmpties) this.#readable = true;
     this.user.onConnected();
     if (this.open && this.#reading && this.#readable) this.#read();
+  }
+
+  layer(wire: Wire): void {
+    this.#wire = wire;
+    this.#out.wire = wire;
+    this.#connecting = true;
+    this.#readable = false;
+    this.#again();
   }
 
   // ---- reading
@@ -180,7 +199,7 @@ export class Tcp implements Transport, ReadySink {
       this.#present(input.start, input.end);
     }
     let budget: number = LIMITS.BYTES_PER_TURN;
-    while (this.#reading && this.#readable && !this.#yielding && this.open) {
+    while (this.#reading && this.#readable && !this.#yielding && !this.#connecting && this.open) {
       if (this.#eof) return;
       if (budget <= 0) {
         this.#again();

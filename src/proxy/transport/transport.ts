@@ -1,6 +1,8 @@
 // What a codec sees of the connection below it: ordered bytes both ways, pausing, half-close. `Tcp` is the plain one; a
 // TLS transport offers the same. Bytes are ranges of the arena, valid only during the call.
 
+import type { Wire } from './wire.ts';
+
 /** The codec above a transport. The transport calls it from the reactor only, never from within its own methods. */
 export interface TransportUser {
   /**
@@ -21,7 +23,7 @@ export interface TransportUser {
   onPeerClosed(): void;
   /** All that was waiting to be sent has been sent. */
   onDrained(): void;
-  /** An outgoing connection stands. */
+  /** An outgoing connection, or a layer that was put under one that stood, stands. */
   onConnected(): void;
   /** As many bytes as `relayTo` was to pass on have gone; those behind them come by `onBytes`. */
   onRelayed(): void;
@@ -30,6 +32,8 @@ export interface TransportUser {
 export interface Transport {
   user: TransportUser;
   readonly open: boolean;
+  /** Below it. */
+  readonly wire: Wire;
   readonly reading: boolean;
   /** Bytes that the peer has taken so far. */
   readonly sentBytes: number;
@@ -51,6 +55,12 @@ export interface Transport {
    * the end, and of all other events, as ever; a half-close is passed on by calling `to.end()` in `onEnd`.
    */
   relayTo(to: Transport, limit: number): void;
+
+  /**
+   * Goes on over `wire`, a layer above the one before, of which everything that arrived was used and everything written
+   * is sent. The user is told (`onConnected`) when it stands, and nothing before.
+   */
+  layer(wire: Wire): void;
 
   /** Sends mem[start..end). `free` bytes in front of start may be overwritten. Never calls back. */
   write(start: number, end: number, free: number): void;

@@ -23,8 +23,8 @@ export interface Wire {
   reset(): void;
   /** While `on`, the death of the process is no end in order either. */
   resetOnExit(on: boolean): void;
-  /** How an outgoing connection ended: 0 when it stands, else the errno. */
-  connectError(): number;
+  /** Asked when something became ready, until it stands: 0 when it does, -EAGAIN for not yet, -errno when it never will. */
+  establish(): number;
 }
 
 /** A socket as it is. */
@@ -56,7 +56,7 @@ export class PlainWire implements Wire {
   resetOnExit(on: boolean): void {
     this.#io.resetOnExit(this.plain, on);
   }
-  connectError(): number {
-    return this.#io.connectError(this.plain);
+  establish(): number {
+    return -this.#io.connectError(this.plain);
   }
 }

@@ -1,0 +1,225 @@
+// Certificates with their keys, and trust. What a certificate was given as (DER) lies in the arena; what OpenSSL makes of
+// it is made when a handshake first needs it, and only the most recently used stay made: 10,000 certificates of which a
+// few hundred are asked for cost their bytes and no more.
+
+import { hash } from 'node:crypto';
+import { LIMITS } from '../base/limits.ts';
+import {
+  CRL_CHECK,
+  d2iAutoPrivateKey,
+  d2iX509,
+  d2iX509Crl,
+  pkeyFree,
+  stackFree,
+  stackNew,
+  stackPush,
+  storeAddCert,
+  storeAddCrl,
+  storeFree,
+  storeNew,
+  storeSetFlags,
+  x509CrlFree,
+  x509Free,
+} from './openssl.ts';
+import { errorText, TlsError, type TlsMemory, takeError } from './tls-memory.ts';
+
+/** The certificates that lead to a root, shared by all whose chain has the same bytes. */
+interface Chain {
+  readonly digest: string;
+  /** STACK_OF(X509). */
+  readonly stack: number;
+  readonly x509s: readonly number[];
+  uses: number;
+}
+
+interface Held {
+  /** Of the DER of certificate and key in the arena. */
+  readonly at: number;
+  readonly certificateBytes: number;
+  readonly keyBytes: number;
+  readonly chain: Chain | null;
+  /** What it costs while it is made, about (measured: 2 x DER and 8 KB). */
+  readonly madeBytes: number;
+  x509: number;
+  pkey: number;
+}
+
+export class TlsStore {
+  readonly #memory: TlsMemory;
+  readonly #certificates = new Map<number, Held>();
+  readonly #chains = new Map<string, Chain>();
+  readonly #trusts = new Map<number, number>();
+  /** Those that are made, the least recently used first. */
+  readonly #made = new Set<Held>();
+  #madeBytes = 0;
+  #next = 1;
+
+  constructor(memory: TlsMemory) {
+    this.#memory = memory;
+  }
+
+  get certificates(): number {
+    return this.#certificates.size;
+  }
+  get parsed(): number {
+    return this.#made.size;
+  }
+
+  add(chain: readonly Uint8Array[], key: Uint8Array): number {
+    const [certificate, ...rest] = chain;
+    if (certificate === undefined) throw new TlsError('certificate', 'no certificate');
+    const { io } = this.#memory;
+    const at = io.alloc(certificate.length + key.length);
+    if (at < 0) throw new TlsError('certificate', 'no memory');
+    io.mem.set(certificate, at);
+    io.mem.set(key, at + certificate.length);
+    let shared: Chain | null = null;
+    try {
+      shared = rest.length === 0 ? null : this.#chain(rest);
+    } catch (error) {
+      io.mem.fill(0, at, at + certificate.length + key.length);
+      io.free(at);
+      throw error;
+    }
+    const id = this.#next++;
+    this.#certificates.set(id, {
+      at,
+      certificateBytes: certificate.length,
+      keyBytes: key.length,
+      chain: shared,
+      madeBytes: 2 * certificate.length + 8192,
+      x509: 0,
+      pkey: 0,
+    });
+    return id;
+  }
+
+  drop(id: number): void {
+    const held = this.#certificates.get(id);
+    if (held === undefined) return;
+    this.#certificates.delete(id);
+    this.#unmake(held);
+    const { io } = this.#memory;
+    io.mem.fill(0, held.at, held.at + held.certificateBytes + held.keyBytes);
+    io.free(held.at);
+    if (held.chain !== null) this.#releaseChain(held.chain);
+  }
+
+  /** X509, EVP_PKEY and STACK_OF(X509) of a certificate, good until the next call here; null when they cannot be made. */
+  get(id: number): { readonly x509: number; readonly pkey: number; readonly stack: number } | null {
+    const held = this.#certificates.get(id);
+    if (held === undefined || !this.#make(held)) return null;
+    return { x509: held.x509, pkey: held.pkey, stack: held.chain === null ? 0 : held.chain.stack };
+  }
+
+  #make(held: Held): boolean {
+    if (held.x509 !== 0) {
+      this.#made.delete(held);
+      this.#made.add(held);
+      return true;
+    }
+    const address = this.#memory.io.arena.base + held.at;
+    held.x509 = this.#memory.decode(d2iX509, address, held.certificateBytes);
+    held.pkey = this.#memory.decode(d2iAutoPrivateKey, address + held.certificateBytes, held.keyBytes);
+    this.#made.add(held);
+    this.#madeBytes += held.madeBytes;
+    if (held.x509 === 0 || held.pkey === 0) {
+      this.#unmake(held);
+      return false;
+    }
+    for (const oldest of this.#made) {
+      if (this.#madeBytes <= LIMITS.TLS_PARSED_BYTES || oldest === held) break;
+      this.#unmake(oldest);
+    }
+    return true;
+  }
+
+  #unmake(held: Held): void {
+    if (!this.#made.delete(held)) return;
+    this.#madeBytes -= held.madeBytes;
+    if (held.x509 !== 0) x509Free(held.x509);
+    if (held.pkey !== 0) pkeyFree(held.pkey);
+    held.x509 = 0;
+    held.pkey = 0;
+  }
+
+  #chain(ders: readonly Uint8Array[]): Chain {
+    const digest = hash('sha256', Buffer.concat([...ders]), 'hex');
+    const known = this.#chains.get(digest);
+    if (known !== undefined) {
+      known.uses++;
+      return known;
+    }
+    const x509s: number[] = [];
+    const stack = stackNew();
+    const chain: Chain = { digest, stack, x509s, uses: 1 };
+    for (const der of ders) {
+      const x509 = this.#memory.decode(d2iX509, this.#memory.put(der), der.length);
+      if (x509 === 0) {
+        this.#freeChain(chain);
+        throw new TlsError('d2i_X509', errorText(takeError()));
+      }
+      x509s.push(x509);
+      stackPush(stack, x509);
+    }
+    this.#chains.set(digest, chain);
+    return chain;
+  }
+
+  #releaseChain(chain: Chain): void {
+    if (--chain.uses > 0) return;
+    this.#chains.delete(chain.digest);
+    this.#freeChain(chain);
+  }
+
+  #freeChain(chain: Chain): void {
+    for (const x509 of chain.x509s) x509Free(x509);
+    stackFree(chain.stack);
+  }
+
+  // ---- trust
+
+  addTrust(authorities: readonly Uint8Array[], revoked: readonly Uint8Array[]): number {
+    const store = storeNew();
+    const add = (
+      ders: readonly Uint8Array[],
+      d2i: typeof d2iX509,
+      put: (store: number, object: number) => number,
+      free: (object: number) => number,
+    ): void => {
+      for (const der of ders) {
+        const object = this.#memory.decode(d2i, this.#memory.put(der), der.length);
+        const taken = object !== 0 && put(store, object) === 1;
+        if (object !== 0) free(object);
+        if (taken) continue;
+        storeFree(store);
+        throw new TlsError('trust', errorText(takeError()));
+      }
+    };
+    add(authorities, d2iX509, storeAddCert, x509Free);
+    add(revoked, d2iX509Crl, storeAddCrl, x509CrlFree);
+    if (revoked.length > 0) storeSetFlags(store, CRL_CHECK);
+    const id = this.#next++;
+    this.#trusts.set(id, store);
+    return id;
+  }
+
+  /** X509_STORE, which contexts that use it hold on to by themselves. */
+  trust(id: number): number {
+    const store = this.#trusts.get(id);
+    if (store === undefined) throw new TlsError('trust', `${id} is not known`);
+    return store;
+  }
+
+  dropTrust(id: number): void {
+    const store = this.#trusts.get(id);
+    if (store === undefined) return;
+    this.#trusts.delete(id);
+    storeFree(store);
+  }
+
+  dispose(): void {
+    for (const id of [...this.#certificates.keys()]) this.drop(id);
+    for (const id of [...this.#trusts.keys()]) this.dropTrust(id);
+  }
+}

@@ -1,0 +1,298 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { authority, leaf } from '../../tools/certificates.ts';
+import { ERRNO, type Handle } from '../io/io.ts';
+import { TICKET_KEY_BYTES, TLS_FAILED, type Tls, type TlsSettings } from '../io/tls.ts';
+import { openNative, socketPair } from './index.ts';
+import { NativeTls } from './tls.ts';
+
+const io = openNative({ arenaBytes: 32 * 2 ** 20 });
+const tls = new NativeTls(io);
+const at = io.alloc(256 * 1024);
+after(() => {
+  tls.dispose();
+  io.free(at);
+  assert.equal(io.arena.inUse, 0, 'everything was given back');
+  io.dispose();
+});
+
+const root = authority('Test Root');
+const middle = authority('Test Intermediate', root);
+const site = leaf(middle, ['site.example', '*.wild.example', '127.0.0.1']);
+const chain = [site.der, middle.der];
+const PLAIN: TlsSettings = {
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  ciphers: '',
+  suites: '',
+  alpn: [],
+  verify: null,
+};
+const trust = tls.trust([root.der], []);
+const certificate = tls.certificate(chain, site.keyDer);
+const server = tls.serverContext({ ...PLAIN, alpn: ['h2', 'http/1.1'] });
+const client = tls.clientContext({ ...PLAIN, alpn: ['http/1.1'], verify: { trust, mode: 'require' } });
+
+interface Pair {
+  readonly server: Tls;
+  readonly client: Tls;
+  readonly sockets: readonly [Handle, Handle];
+}
+
+function pair(
+  options: { server?: number; client?: number; name?: string; certificates?: readonly number[] } = {},
+): Pair {
+  const sockets = socketPair(io);
+  const s = tls.accept(options.server ?? server, sockets[0]);
+  const c = tls.connect(options.client ?? client, sockets[1], options.name ?? 'site.example');
+  assert.ok(s > 0 && c > 0, `${s} ${c}`);
+  for (const one of options.certificates ?? [certificate]) assert.equal(tls.use(s, one), 0);
+  tls.bind(s, new Uint8Array(32).fill(7));
+  return { server: s, client: c, sockets };
+}
+
+/** Both sides in turns, until neither has anything to do: what each said last. */
+function shake(p: Pair): [server: number, client: number] {
+  let s = -ERRNO.EAGAIN;
+  let c = -ERRNO.EAGAIN;
+  for (let i = 0; i < 8; i++) {
+    if (c === -ERRNO.EAGAIN) c = tls.handshake(p.client);
+    if (s === -ERRNO.EAGAIN) s = tls.handshake(p.server);
+  }
+  return [s, c];
+}
+
+function close(p: Pair): void {
+  tls.close(p.server);
+  tls.close(p.client);
+  for (const socket of p.sockets) io.close(socket);
+}
+
+function write(one: Tls, text: string): void {
+  const bytes = Buffer.from(text);
+  io.mem.set(bytes, at);
+  assert.equal(tls.send(one, at, bytes.length), bytes.length);
+}
+function read(one: Tls): string {
+  const n = tls.recv(one, at, 65_536);
+  assert.ok(n >= 0, String(n));
+  return Buffer.from(io.mem.buffer, io.mem.byteOffset + at, n).toString();
+}
+
+test('a connection stands, and bytes go both ways', () => {
+  const p = pair();
+  assert.deepEqual(shake(p), [1, 1]);
+  write(p.client, 'question');
+  assert.equal(read(p.server), 'question');
+  write(p.server, 'answer');
+  assert.equal(read(p.client), 'answer');
+  assert.equal(tls.version(p.server), 'TLSv1.3');
+  assert.match(tls.cipher(p.server), /^TLS_AES_\d+_GCM_SHA\d+$/);
+  assert.equal(tls.alpn(p.server), 'http/1.1');
+  assert.equal(tls.alpn(p.client), 'http/1.1');
+  assert.equal(tls.verifyResult(p.client), 0);
+  assert.match(tls.peerFingerprint(p.client), /^[0-9a-f]{64}$/);
+  assert.equal(tls.peerFingerprint(p.server), '');
+  assert.equal(tls.shutdown(p.server), 0);
+  assert.equal(tls.recv(p.client, at, 100), 0, 'the end in order');
+  assert.equal(tls.recv(p.server, at, 100), -ERRNO.EAGAIN);
+  close(p);
+});
+
+test('the end of the socket without close_notify is no end in order', () => {
+  const p = pair();
+  assert.deepEqual(shake(p), [1, 1]);
+  tls.close(p.server);
+  io.close(p.sockets[0]);
+  const said = tls.recv(p.client, at, 100);
+  assert.ok(said === TLS_FAILED || said === -ERRNO.ECONNRESET, String(said));
+  close(p);
+});
+
+test('names: exact, wildcard of one label, address; any other is refused on both sides', () => {
+  for (const [name, good] of [
+    ['site.example', true],
+    ['a.wild.example', true],
+    ['127.0.0.1', true],
+    ['a.b.wild.example', false],
+    ['other.example', false],
+    ['127.0.0.2', false],
+  ] as const) {
+    const p = pair({ name });
+    const [s, c] = shake(p);
+    assert.equal(c, good ? 1 : TLS_FAILED, name);
+    if (!good) {
+      assert.equal(s, TLS_FAILED);
+      assert.equal(tls.failure.alert, 42, 'bad_certificate: the client said why');
+    }
+    close(p);
+  }
+});
+
+test('without overlap in ALPN the client is told: alert 120', () => {
+  const other = tls.clientContext({ ...PLAIN, alpn: ['foo/1'] });
+  const p = pair({ client: other });
+  const [s, c] = shake(p);
+  assert.equal(s, TLS_FAILED);
+  assert.equal(c, TLS_FAILED);
+  assert.equal(tls.failure.alert, 120);
+  close(p);
+  tls.dropContext(other);
+});
+
+test('versions and ciphers of the settings, and what OpenSSL does not know is an error', () => {
+  const old = tls.serverContext({ ...PLAIN, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' });
+  const new13 = tls.clientContext({ ...PLAIN, minVersion: 'TLSv1.3' });
+  const p = pair({ server: old, client: new13 });
+  assert.deepEqual(shake(p), [1, 1]);
+  assert.equal(tls.version(p.client), 'TLSv1.3');
+  close(p);
+  for (const wrong of [
+    { ...PLAIN, ciphers: 'NO-SUCH-CIPHER' },
+    { ...PLAIN, suites: 'TLS_NO_SUCH' },
+  ]) {
+    assert.throws(() => tls.serverContext(wrong), /ciphers|suites/);
+  }
+  tls.dropContext(old);
+  tls.dropContext(new13);
+});
+
+test('client certificates: required, requested, missing, of another authority', () => {
+  const clients = authority('Clients');
+  const ours = tls.trust([clients.der], []);
+  const good = leaf(clients, [], { client: true });
+  const foreign = leaf(authority('Others'), [], { client: true });
+  for (const mode of ['require', 'request'] as const) {
+    const strict = tls.serverContext({ ...PLAIN, verify: { trust: ours, mode } });
+    for (const [own, fine] of [
+      [good, true],
+      [foreign, false],
+      [null, false],
+    ] as const) {
+      const p = pair({ server: strict });
+      const shown = own === null ? null : tls.certificate([own.der], own.keyDer);
+      if (shown !== null) assert.equal(tls.use(p.client, shown), 0);
+      const [s] = shake(p);
+      const what = `${mode} ${own === null ? 'none' : fine ? 'good' : 'foreign'}`;
+      assert.equal(s, fine || mode === 'request' ? 1 : TLS_FAILED, what);
+      if (s === 1 && own === good) assert.equal(tls.verifyResult(p.server), 0, what);
+      if (s === 1 && own === foreign) assert.notEqual(tls.verifyResult(p.server), 0, what);
+      if (s === 1) assert.equal(tls.peerFingerprint(p.server) !== '', own !== null, what);
+      close(p);
+      if (shown !== null) tls.dropCertificate(shown);
+    }
+    tls.dropContext(strict);
+  }
+  tls.dropTrust(ours);
+});
+
+test('an expired certificate is refused, and which it was is known', () => {
+  const now = Date.now();
+  const late = leaf(middle, ['site.example'], { notBefore: now - 2e9, notAfter: now - 1e9 });
+  const expired = tls.certificate([late.der, middle.der], late.keyDer);
+  const p = pair({ certificates: [expired] });
+  assert.equal(tls.handshake(p.client), -ERRNO.EAGAIN);
+  assert.equal(tls.handshake(p.server), -ERRNO.EAGAIN);
+  assert.equal(tls.handshake(p.client), TLS_FAILED);
+  assert.deepEqual(tls.failure, { reason: 'certificate verify failed', verify: 10, alert: 0 });
+  close(p);
+  tls.dropCertificate(expired);
+});
+
+test('a key that belongs to another certificate, and bytes that are none, are refused when used', () => {
+  const other = leaf(middle, ['site.example']);
+  const p = pair({ certificates: [] });
+  for (const wrong of [
+    tls.certificate(chain, other.keyDer),
+    tls.certificate(chain, Buffer.from('no key')),
+    tls.certificate([Buffer.from('no certificate')], site.keyDer),
+  ]) {
+    assert.equal(tls.use(p.server, wrong), TLS_FAILED);
+    tls.dropCertificate(wrong);
+  }
+  assert.equal(tls.use(p.server, certificate), 0, 'and the next one is not harmed');
+  assert.deepEqual(shake(p), [1, 1]);
+  close(p);
+});
+
+test('a replaced certificate is not kept alive by idle connections; the one under way stays good', () => {
+  const before = tls.counts.certificates;
+  const fresh = leaf(middle, ['site.example']);
+  const second = tls.certificate([fresh.der, middle.der], fresh.keyDer);
+  const p = pair({ certificates: [second] });
+  assert.equal(tls.handshake(p.client), -ERRNO.EAGAIN);
+  tls.dropCertificate(second);
+  assert.equal(tls.counts.certificates, before);
+  assert.deepEqual(shake(p), [1, 1]);
+  close(p);
+});
+
+test('stale handles reach nobody', () => {
+  const p = pair();
+  close(p);
+  const q = pair();
+  for (const call of [
+    () => tls.handshake(p.server),
+    () => tls.recv(p.server, at, 10),
+    () => tls.send(p.server, at, 10),
+    () => tls.shutdown(p.server),
+    () => tls.use(p.server, certificate),
+  ]) {
+    assert.equal(call(), -ERRNO.EBADF);
+  }
+  assert.throws(() => tls.version(p.server), RangeError);
+  assert.throws(() => tls.recv(q.server, io.mem.length - 1, 10), RangeError);
+  assert.deepEqual(shake(q), [1, 1]);
+  close(q);
+});
+
+test('ticket keys have one length and a limited number', () => {
+  assert.throws(() => tls.setTicketKeys([new Uint8Array(79)]), RangeError);
+  assert.throws(() => tls.setTicketKeys(Array.from({ length: 9 }, () => new Uint8Array(TICKET_KEY_BYTES))), RangeError);
+});
+
+// ---- sessions: what a ticket may and may not take up again
+
+const newKey = (name: number): Uint8Array => new Uint8Array(TICKET_KEY_BYTES).fill(name, 0, 16).fill(name + 100, 16);
+const nameOf = (key: Uint8Array): string => Buffer.from(key.subarray(0, 16)).toString('hex');
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  const server12 = tls.serverContext({ ...PLAIN, maxVersion: version });
+  const client12 = tls.clientContext({ ...PLAIN, maxVersion: version, verify: { trust, mode: 'require' } });
+  const connect = (session: number, context: number, offered: string): { resumed: boolean; session: number } => {
+    const p = pair({ server: server12, client: client12 });
+    tls.bind(p.server, new Uint8Array(32).fill(context));
+    tls.offered(p.server, offered);
+    if (session !== 0) tls.resume(p.client, session);
+    assert.deepEqual(shake(p), [1, 1]);
+    write(p.server, 'x');
+    assert.equal(read(p.client), 'x');
+    const resumed = tls.resumed(p.server);
+    assert.equal(tls.resumed(p.client), resumed);
+    const next = tls.session(p.client);
+    tls.shutdown(p.client);
+    close(p);
+    return { resumed, session: next };
+  };
+
+  test(`${version}: a ticket is taken by keys that are accepted, in its own context only`, () => {
+    const [first, second, third] = [newKey(1), newKey(2), newKey(3)];
+    tls.setTicketKeys([first]);
+    const one = connect(0, 1, '');
+    assert.equal(one.resumed, false);
+    assert.equal(connect(one.session, 1, nameOf(first)).resumed, true);
+    assert.equal(connect(one.session, 2, nameOf(first)).resumed, false, 'another listener, name or validation');
+    tls.setTicketKeys([second, first]);
+    const rotated = connect(one.session, 1, nameOf(first));
+    assert.equal(rotated.resumed, true, 'the key before is still accepted');
+    tls.setTicketKeys([second, third]);
+    assert.equal(connect(one.session, 1, nameOf(first)).resumed, false, 'its time is over');
+    if (version === 'TLSv1.3') {
+      assert.equal(connect(rotated.session, 1, nameOf(second)).resumed, true, 'issued under the newer one');
+    }
+    const all = [one.session, rotated.session];
+    tls.setTicketKeys([]);
+    assert.equal(connect(one.session, 1, '').resumed, false, 'no keys, no tickets');
+    for (const session of all) tls.dropSession(session);
+  });
+}

@@ -1,0 +1,410 @@
+// TLS by the OpenSSL inside Node. The law of this room: an error queue is cleared before every call that may fill it
+// (node:crypto shares the thread's), a connection is a handle with a generation, no callback decides anything, and
+// what a caller hands over is copied or counted.
+
+import { LIMITS } from '../base/limits.ts';
+import { ERRNO, type Handle } from '../io/io.ts';
+import {
+  SESSION_CONTEXT_BYTES,
+  TICKET_KEY_BYTES,
+  TICKET_NAME_BYTES,
+  TLS_FAILED,
+  TLS_VERSION,
+  type Tls,
+  type TlsCounts,
+  type TlsFailure,
+  type TlsIo,
+  type TlsSettings,
+  type TlsVersion,
+} from '../io/tls.ts';
+import { errno } from './ffi.ts';
+import type { NativeIo } from './io.ts';
+import * as ssl from './openssl.ts';
+import { TlsContexts } from './tls-context.ts';
+import { errorText, TlsMemory, takeError, textAt } from './tls-memory.ts';
+import { TlsStore } from './tls-store.ts';
+
+const INDEX_BITS = 20;
+const INDEX_MASK = (1 << INDEX_BITS) - 1;
+const GENERATIONS = 1 << (31 - INDEX_BITS);
+/** TLS 1.3 tells by its key share that a ClientHello was enough (RFC 8446 section 4.1.4). */
+const TLS13 = TLS_VERSION['TLSv1.3'];
+
+export class NativeTls implements TlsIo {
+  readonly #io: NativeIo;
+  readonly #memory: TlsMemory;
+  readonly #store: TlsStore;
+  readonly #contexts: TlsContexts;
+  readonly #base: number;
+  readonly #bytes: number;
+
+  // ---- by index of a connection
+  readonly #ssl: number[] = [];
+  readonly #handles: number[] = [];
+  readonly #contextOf: number[] = [];
+  readonly #sockets: Handle[] = [];
+  /** Which ticket key the next call of the handshake is made with, 0 for the first. */
+  readonly #ticketKey: number[] = [];
+  readonly #free: number[] = [];
+  #open = 0;
+
+  /** SSL_SESSION by number. */
+  readonly #sessions = new Map<number, number>();
+  #nextSession = 1;
+
+  readonly #failure = { reason: '', verify: 0, alert: 0 };
+  readonly #ciphers = new Map<number, string>();
+
+  constructor(io: NativeIo) {
+    ssl.checkOpenSsl(ssl.OpenSslVersion());
+    this.#io = io;
+    this.#memory = new TlsMemory(io);
+    this.#store = new TlsStore(this.#memory);
+    this.#contexts = new TlsContexts(this.#memory, this.#store);
+    this.#base = io.arena.base;
+    this.#bytes = io.arena.bytes;
+  }
+
+  get failure(): TlsFailure {
+    return this.#failure;
+  }
+  get counts(): TlsCounts {
+    return {
+      connections: this.#open,
+      contexts: this.#contexts.size,
+      sessions: this.#sessions.size,
+      certificates: this.#store.certificates,
+      parsed: this.#store.parsed,
+    };
+  }
+
+  // ---- contexts, certificates, trust
+
+  serverContext(settings: TlsSettings): number {
+    ssl.clearErrors();
+    return this.#contexts.add(settings, true);
+  }
+  clientContext(settings: TlsSettings): number {
+    ssl.clearErrors();
+    return this.#contexts.add(settings, false);
+  }
+  dropContext(context: number): void {
+    this.#contexts.drop(context);
+  }
+  certificate(chain: readonly Uint8Array[], key: Uint8Array): number {
+    ssl.clearErrors();
+    return this.#store.add(chain, key);
+  }
+  dropCertificate(certificate: number): void {
+    this.#store.drop(certificate);
+  }
+  trust(authorities: readonly Uint8Array[], revoked: readonly Uint8Array[]): number {
+    ssl.clearErrors();
+    return this.#store.addTrust(authorities, revoked);
+  }
+  dropTrust(trust: number): void {
+    this.#store.dropTrust(trust);
+  }
+  setTicketKeys(keys: readonly Uint8Array[]): void {
+    if (keys.length > LIMITS.TLS_TICKET_KEYS || keys.some((key) => key.length !== TICKET_KEY_BYTES)) {
+      throw new RangeError(`ticket keys: at most ${LIMITS.TLS_TICKET_KEYS} of ${TICKET_KEY_BYTES} bytes each`);
+    }
+    this.#contexts.setTicketKeys(keys);
+  }
+
+  // ---- connections
+
+  accept(context: number, socket: Handle): Tls {
+    const tls = this.#new(context, socket);
+    if (tls >= 0) ssl.sslSetAcceptState(this.#ssl[tls & INDEX_MASK] as number);
+    return tls;
+  }
+
+  connect(context: number, socket: Handle, name: string): Tls {
+    const tls = this.#new(context, socket);
+    if (tls < 0) return tls;
+    const s = this.#ssl[tls & INDEX_MASK] as number;
+    ssl.sslSetConnectState(s);
+    if (name === '') return tls;
+    const text = this.#memory.putText(name);
+    // Names and addresses are looked for in different places of a certificate; only names go into SNI (RFC 6066 section 3).
+    if (/^[0-9.]+$|:/.test(name)) {
+      if (ssl.paramSet1IpAsc(ssl.sslGet0Param(s), text) === 1) return tls;
+    } else {
+      ssl.sslSetHostflags(s, ssl.NO_PARTIAL_WILDCARDS);
+      const set = ssl.sslSet1Host(s, text) === 1;
+      if (set && ssl.sslCtrl(s, ssl.CTRL.SET_TLSEXT_HOSTNAME, 0, text) === 1) return tls;
+    }
+    this.close(tls);
+    return -ERRNO.EINVAL;
+  }
+
+  #new(context: number, socket: Handle): Tls {
+    const fd = this.#io.fdOf(socket);
+    if (fd < 0) return fd;
+    const ctx = this.#contexts.pointer(context);
+    if (ctx === 0) return -ERRNO.EINVAL;
+    ssl.clearErrors();
+    const s = ssl.sslNew(ctx);
+    if (s === 0) return -ERRNO.ENOMEM;
+    if (ssl.sslSetFd(s, fd) !== 1) {
+      ssl.sslFree(s);
+      return -ERRNO.ENOMEM;
+    }
+    const index = this.#free.pop() ?? this.#ssl.length;
+    if (index > INDEX_MASK) {
+      ssl.sslFree(s);
+      return -ERRNO.EMFILE;
+    }
+    let generation = (Math.abs(this.#handles[index] ?? 0) >> INDEX_BITS) + 1;
+    if (generation === GENERATIONS) generation = 1;
+    const tls = (generation << INDEX_BITS) | index;
+    this.#ssl[index] = s;
+    this.#handles[index] = tls;
+    this.#contextOf[index] = context;
+    this.#sockets[index] = socket;
+    this.#ticketKey[index] = 0;
+    this.#open++;
+    return tls;
+  }
+
+  /** The SSL of an open connection, 0 for a stale handle. */
+  #of(tls: Tls): number {
+    const index = tls & INDEX_MASK;
+    return tls > INDEX_MASK && this.#handles[index] === tls ? (this.#ssl[index] as number) : 0;
+  }
+
+  use(tls: Tls, certificate: number): number {
+    const s = this.#of(tls);
+    if (s === 0) return -ERRNO.EBADF;
+    ssl.clearErrors();
+    const made = this.#store.get(certificate);
+    if (made !== null && ssl.sslUseCertAndKey(s, made.x509, made.pkey, made.stack, 1) === 1) return 0;
+    return this.#fail(s);
+  }
+
+  bind(tls: Tls, context: Uint8Array): void {
+    if (context.length !== SESSION_CONTEXT_BYTES) throw new RangeError(`a session context of ${context.length} bytes`);
+    const s = this.#of(tls);
+    if (s !== 0) ssl.sslSetSessionIdContext(s, this.#memory.put(context), context.length);
+  }
+
+  staple(tls: Tls, response: Uint8Array): void {
+    const s = this.#of(tls);
+    if (s === 0) return;
+    // OpenSSL frees it.
+    const copy = ssl.memdup(this.#memory.put(response), response.length, 0, 0);
+    if (copy !== 0) ssl.sslCtrl(s, ssl.CTRL.SET_OCSP_RESPONSE, response.length, copy);
+  }
+
+  offered(tls: Tls, ticketName: string): void {
+    if (this.#of(tls) === 0 || ticketName.length !== 2 * TICKET_NAME_BYTES) return;
+    this.#ticketKey[tls & INDEX_MASK] = Math.max(0, this.#contexts.ticketNames.indexOf(ticketName));
+  }
+
+  handshake(tls: Tls): number {
+    const s = this.#of(tls);
+    if (s === 0) return -ERRNO.EBADF;
+    const index = tls & INDEX_MASK;
+    ssl.clearErrors();
+    const key = this.#ticketKey[index] as number;
+    let done: number;
+    if (key === 0) done = ssl.sslDoHandshake(s);
+    else {
+      // A context holds one key. The client's is put there for as long as this call takes: what is issued later, in
+      // another call, is under the first again.
+      const ctx = this.#contexts.pointer(this.#contextOf[index] as number);
+      this.#contexts.putTicketKey(ctx, key);
+      done = ssl.sslDoHandshake(s);
+      this.#contexts.putTicketKey(ctx, 0);
+      if (!this.#asksAgain(s)) this.#ticketKey[index] = 0;
+    }
+    if (done !== 1) return this.#outcome(s, done);
+    // An idle connection does not keep a certificate alive that was replaced.
+    ssl.sslCertsClear(s);
+    return 1;
+  }
+
+  handshakeWith(tls: Tls, offset: number, length: number): number {
+    const s = this.#of(tls);
+    if (s === 0) return -ERRNO.EBADF;
+    if (!(offset >= 0 && length > 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
+    const socket = this.#sockets[tls & INDEX_MASK] as Handle;
+    const bio = ssl.bioNewMemBuf(this.#base + offset, length);
+    if (bio === 0) return -ERRNO.ENOMEM;
+    ssl.bioCtrl(bio, ssl.BIO.SET_MEM_EOF_RETURN, -1, 0);
+    ssl.sslSet0Rbio(s, bio);
+    const said = this.handshake(tls);
+    // It points into memory that is the caller's: whatever is not read now is lost.
+    const left = ssl.bioCtrl(bio, ssl.BIO.PENDING, 0, 0);
+    const fd = this.#io.fdOf(socket);
+    if (fd < 0 || ssl.sslSetRfd(s, fd) !== 1) return -ERRNO.EBADF;
+    if (left === 0 || said === TLS_FAILED) return said;
+    this.#failure.reason = 'more than a ClientHello came at once';
+    this.#failure.alert = 0;
+    this.#failure.verify = 0;
+    return TLS_FAILED;
+  }
+
+  /** Whether the client was asked for another key share: then its ticket comes again. */
+  #asksAgain(s: number): boolean {
+    if (ssl.sslVersion(s) !== TLS13) return false;
+    if (ssl.sslCtrl(s, ssl.CTRL.GET_PEER_TMP_KEY, 0, this.#memory.cell(0)) !== 1) return true;
+    ssl.pkeyFree(this.#memory.getCell(0));
+    return false;
+  }
+
+  recv(tls: Tls, offset: number, length: number): number {
+    const index = tls & INDEX_MASK;
+    if (tls <= INDEX_MASK || this.#handles[index] !== tls) return -ERRNO.EBADF;
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
+    const s = this.#ssl[index] as number;
+    ssl.clearErrors();
+    const n = ssl.sslRead(s, this.#base + offset, length);
+    return n > 0 ? n : this.#outcome(s, n);
+  }
+
+  send(tls: Tls, offset: number, length: number): number {
+    const index = tls & INDEX_MASK;
+    if (tls <= INDEX_MASK || this.#handles[index] !== tls) return -ERRNO.EBADF;
+    if (!(offset >= 0 && length > 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
+    const s = this.#ssl[index] as number;
+    ssl.clearErrors();
+    const n = ssl.sslWrite(s, this.#base + offset, length);
+    return n > 0 ? n : this.#outcome(s, n);
+  }
+
+  shutdown(tls: Tls): number {
+    const s = this.#of(tls);
+    if (s === 0) return -ERRNO.EBADF;
+    ssl.clearErrors();
+    const said = ssl.sslShutdown(s);
+    return said >= 0 ? 0 : this.#outcome(s, said);
+  }
+
+  close(tls: Tls): void {
+    const s = this.#of(tls);
+    if (s === 0) return;
+    const index = tls & INDEX_MASK;
+    this.#handles[index] = -tls;
+    this.#ssl[index] = 0;
+    this.#free.push(index);
+    this.#open--;
+    ssl.sslFree(s);
+  }
+
+  /** What a call means that gave no bytes. */
+  #outcome(s: number, result: number): number {
+    const error = errno();
+    switch (ssl.sslGetError(s, result)) {
+      case ssl.SSL_ERROR.WANT_READ:
+      case ssl.SSL_ERROR.WANT_WRITE:
+        return -ERRNO.EAGAIN;
+      case ssl.SSL_ERROR.ZERO_RETURN:
+        return 0;
+      case ssl.SSL_ERROR.SYSCALL:
+        // The end of the socket without close_notify is an end that anybody could have made (RFC 8446 section 6.1).
+        return error === 0 || error === ERRNO.EAGAIN ? -ERRNO.ECONNRESET : -error;
+      default:
+        return this.#fail(s);
+    }
+  }
+
+  #fail(s: number): number {
+    const error = takeError();
+    const reason = error % (ssl.REASON_MASK + 1);
+    const alert = reason - ssl.ALERT_OFFSET;
+    this.#failure.reason = errorText(error);
+    this.#failure.alert = alert >= 0 && alert < 256 ? alert : 0;
+    this.#failure.verify = ssl.sslGetVerifyResult(s);
+    ssl.clearErrors();
+    return TLS_FAILED;
+  }
+
+  // ---- sessions
+
+  session(tls: Tls): number {
+    const s = this.#of(tls);
+    if (s === 0) return 0;
+    const pointer = ssl.sslGet1Session(s);
+    if (pointer === 0) return 0;
+    if (ssl.sessionIsResumable(pointer) !== 1) {
+      ssl.sessionFree(pointer);
+      return 0;
+    }
+    const id = this.#nextSession++;
+    this.#sessions.set(id, pointer);
+    return id;
+  }
+
+  resume(tls: Tls, session: number): void {
+    const s = this.#of(tls);
+    const pointer = this.#sessions.get(session);
+    if (s !== 0 && pointer !== undefined) ssl.sslSetSession(s, pointer);
+  }
+
+  dropSession(session: number): void {
+    const pointer = this.#sessions.get(session);
+    if (pointer === undefined) return;
+    this.#sessions.delete(session);
+    ssl.sessionFree(pointer);
+  }
+
+  // ---- facts
+
+  version(tls: Tls): TlsVersion {
+    return ssl.sslVersion(this.#live(tls)) === TLS13 ? 'TLSv1.3' : 'TLSv1.2';
+  }
+
+  cipher(tls: Tls): string {
+    const cipher = ssl.sslGetCurrentCipher(this.#live(tls));
+    if (cipher === 0) return '';
+    let name = this.#ciphers.get(cipher);
+    if (name === undefined) {
+      name = textAt(ssl.sslCipherStandardName(cipher));
+      this.#ciphers.set(cipher, name);
+    }
+    return name;
+  }
+
+  resumed(tls: Tls): boolean {
+    return ssl.sslSessionReused(this.#live(tls)) === 1;
+  }
+
+  alpn(tls: Tls): string {
+    const memory = this.#memory;
+    ssl.sslGet0AlpnSelected(this.#live(tls), memory.setCell(0, 0), memory.setCell(1, 0));
+    return this.#contexts.protocolAt(memory.getCell(0), memory.getCellInt(1));
+  }
+
+  verifyResult(tls: Tls): number {
+    return ssl.sslGetVerifyResult(this.#live(tls));
+  }
+
+  peerFingerprint(tls: Tls): string {
+    const x509 = ssl.sslGet0PeerCertificate(this.#live(tls));
+    if (x509 === 0) return '';
+    const at = this.#memory.put(new Uint8Array(32));
+    ssl.x509Digest(x509, ssl.evpSha256(), at, this.#memory.cell(0));
+    return Buffer.from(this.#memory.bytes(32)).toString('hex');
+  }
+
+  #live(tls: Tls): number {
+    const s = this.#of(tls);
+    if (s === 0) throw new RangeError(`TLS connection ${tls} is not open`);
+    return s;
+  }
+
+  /** Frees everything; for what lives shorter than its process (tests). */
+  dispose(): void {
+    for (const tls of this.#handles) if (tls > 0) this.close(tls);
+    for (const session of [...this.#sessions.keys()]) this.dropSession(session);
+    this.#contexts.dispose();
+    this.#store.dispose();
+    this.#memory.dispose();
+  }
+}
+
+function outOfRange(offset: number, length: number): RangeError {
+  return new RangeError(`mem[${offset}..+${length}) is outside the arena`);
+}

@@ -1,0 +1,216 @@
+// The first thing a TLS client says (RFC 8446 section 4.1.2, RFC 5246 section 7.4.1.2), read before OpenSSL sees it: which
+// listener and certificate it is for has to be known first. What is wrong with it beyond that, OpenSSL says.
+
+import { LIMITS } from '../../base/limits.ts';
+import { TICKET_NAME_BYTES } from '../../io/tls.ts';
+
+/** What `readClientHello` gives beside the number of bytes. */
+export const HELLO_MORE = 0;
+export const HELLO_BAD = -1;
+
+const RECORD_HEAD = 5;
+const HANDSHAKE = 22;
+const CLIENT_HELLO = 1;
+const MESSAGE_HEAD = 4;
+/** Largest fragment of a record (RFC 8446 section 5.1). */
+const FRAGMENT_BYTES = 16_384;
+
+/** Extensions by number (IANA, TLS ExtensionType Values). */
+const EXTENSION = {
+  SERVER_NAME: 0,
+  STATUS_REQUEST: 5,
+  SIGNATURE_ALGORITHMS: 13,
+  ALPN: 16,
+  SESSION_TICKET: 35,
+  PRE_SHARED_KEY: 41,
+  SUPPORTED_VERSIONS: 43,
+} as const;
+const HOST_NAME = 0;
+const OCSP = 1;
+
+export class ClientHello {
+  /** Lower case, without a dot at the end; '' when the client named nobody. */
+  serverName = '';
+  /** It speaks TLS 1.3. */
+  tls13 = false;
+  /** It can verify certificates with keys of these kinds. */
+  ecdsa = false;
+  rsa = false;
+  /** It asks for an OCSP response (RFC 6066 section 8). */
+  wantsStaple = false;
+  /** Name of the key of the ticket it offers, in hexadecimal digits; '' for none. */
+  ticketName = '';
+  /** Protocols it offers, in its order (RFC 7301). */
+  readonly alpn: string[] = [];
+
+  reset(): void {
+    this.serverName = '';
+    this.tls13 = false;
+    this.ecdsa = false;
+    this.rsa = false;
+    this.wantsStaple = false;
+    this.ticketName = '';
+    this.alpn.length = 0;
+  }
+}
+
+/** Gathers a message that comes in several records; only one is read at a time. */
+const gathered = new Uint8Array(LIMITS.TLS_HELLO_BYTES);
+
+/**
+ * Reads the ClientHello at mem[start..end) into `hello`. Returns the bytes of the records it came in, HELLO_MORE when it
+ * is not whole, HELLO_BAD when it is none or longer than LIMITS.TLS_HELLO_BYTES.
+ */
+export function readClientHello(mem: Uint8Array, start: number, end: number, hello: ClientHello): number {
+  hello.reset();
+  let at = start;
+  let size = 0;
+  let wanted = MESSAGE_HEAD;
+  while (size < wanted) {
+    if (end - at < RECORD_HEAD) return startsRight(mem, at, end) ? HELLO_MORE : HELLO_BAD;
+    if (!startsRight(mem, at, end)) return HELLO_BAD;
+    const length = uint16(mem, at + 3);
+    // An empty fragment of a handshake is forbidden (RFC 8446 section 5.1).
+    if (length === 0 || length > FRAGMENT_BYTES || size + length > gathered.length) return HELLO_BAD;
+    const available = Math.min(length, end - at - RECORD_HEAD);
+    if (size === 0 && available > 0 && mem[at + RECORD_HEAD] !== CLIENT_HELLO) return HELLO_BAD;
+    if (available < length) return HELLO_MORE;
+    gathered.set(mem.subarray(at + RECORD_HEAD, at + RECORD_HEAD + length), size);
+    size += length;
+    at += RECORD_HEAD + length;
+    if (size < MESSAGE_HEAD) continue;
+    wanted = MESSAGE_HEAD + uint24(gathered, 1);
+    if (wanted > gathered.length) return HELLO_BAD;
+  }
+  return readMessage(gathered, MESSAGE_HEAD, wanted, hello) ? at - start : HELLO_BAD;
+}
+
+/** Whether what is here of a record may be a handshake's, of any version that writes 3 in front. */
+function startsRight(mem: Uint8Array, at: number, end: number): boolean {
+  return (at >= end || mem[at] === HANDSHAKE) && (at + 1 >= end || mem[at + 1] === 3);
+}
+
+function uint16(mem: Uint8Array, at: number): number {
+  return ((mem[at] as number) << 8) | (mem[at + 1] as number);
+}
+function uint24(mem: Uint8Array, at: number): number {
+  return ((mem[at] as number) << 16) | uint16(mem, at + 1);
+}
+
+/** legacy_version, random, legacy_session_id, cipher_suites, legacy_compression_methods, extensions. */
+function readMessage(m: Uint8Array, start: number, end: number, hello: ClientHello): boolean {
+  let at = start + 2 + 32;
+  if (at >= end) return false;
+  at += 1 + (m[at] as number);
+  if (at + 2 > end) return false;
+  at += 2 + uint16(m, at);
+  if (at >= end) return false;
+  at += 1 + (m[at] as number);
+  // TLS 1.2 allows a ClientHello without extensions.
+  if (at === end) return true;
+  if (at + 2 > end || at + 2 + uint16(m, at) !== end) return false;
+  return readExtensions(m, at + 2, end, hello);
+}
+
+function readExtensions(m: Uint8Array, start: number, end: number, hello: ClientHello): boolean {
+  const seen = new Set<number>();
+  let at = start;
+  while (at < end) {
+    if (at + 4 > end) return false;
+    const type = uint16(m, at);
+    const from = at + 4;
+    const to = from + uint16(m, at + 2);
+    // There must not be more than one of a type (RFC 8446 section 4.2).
+    if (to > end || seen.has(type)) return false;
+    seen.add(type);
+    if (!readExtension(type, m, from, to, hello)) return false;
+    at = to;
+  }
+  return true;
+}
+
+function readExtension(type: number, m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
+  switch (type) {
+    case EXTENSION.SERVER_NAME:
+      return readServerName(m, from, to, hello);
+    case EXTENSION.STATUS_REQUEST:
+      hello.wantsStaple = to > from && m[from] === OCSP;
+      return true;
+    case EXTENSION.SIGNATURE_ALGORITHMS:
+      return readSignatureAlgorithms(m, from, to, hello);
+    case EXTENSION.ALPN:
+      return readAlpn(m, from, to, hello);
+    case EXTENSION.SESSION_TICKET:
+      if (to - from >= TICKET_NAME_BYTES && hello.ticketName === '') hello.ticketName = hex(m, from);
+      return true;
+    case EXTENSION.PRE_SHARED_KEY: {
+      // The first identity: its length, then the ticket (RFC 8446 section 4.2.11).
+      if (to - from < 4) return false;
+      const length = uint16(m, from + 2);
+      if (from + 4 + length > to) return false;
+      hello.ticketName = length >= TICKET_NAME_BYTES ? hex(m, from + 4) : '';
+      return true;
+    }
+    case EXTENSION.SUPPORTED_VERSIONS:
+      for (let i = from + 1; i + 1 < to; i += 2) if (uint16(m, i) === 0x0304) hello.tls13 = true;
+      return true;
+    default:
+      return true;
+  }
+}
+
+/** RFC 6066 section 3: one name of type host_name, ASCII. */
+function readServerName(m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
+  if (to - from < 5 || from + 2 + uint16(m, from) !== to || m[from + 2] !== HOST_NAME) return false;
+  const length = uint16(m, from + 3);
+  const start = from + 5;
+  if (length === 0 || length > 255 || start + length !== to) return false;
+  let name = '';
+  for (let i = start; i < to; i++) {
+    const c = m[i] as number;
+    const letter = (c | 32) >= 0x61 && (c | 32) <= 0x7a;
+    // Letters, digits, hyphen, dot; underscore and colon, which occur in the field.
+    if (!(letter || (c >= 0x2d && c <= 0x3a && c !== 0x2f) || c === 0x5f)) return false;
+    name += String.fromCharCode(letter ? c | 32 : c);
+  }
+  hello.serverName = name.endsWith('.') ? name.slice(0, -1) : name;
+  return true;
+}
+
+/** ecdsa_*_sha* of 256 bits and more, eddsa; rsa_pkcs1_sha256 and up, rsa_pss_rsae_* (RFC 8446 section 4.2.3). */
+function readSignatureAlgorithms(m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
+  if (to - from < 2 || from + 2 + uint16(m, from) !== to) return false;
+  for (let i = from + 2; i + 1 < to; i += 2) {
+    const hash = m[i] as number;
+    const signature = m[i + 1] as number;
+    if (signature === 3 && hash >= 4 && hash <= 6) hello.ecdsa = true;
+    else if (hash === 8 && (signature === 7 || signature === 8)) hello.ecdsa = true;
+    else if ((signature === 1 && hash >= 4 && hash <= 6) || (hash === 8 && signature >= 4 && signature <= 6)) {
+      hello.rsa = true;
+    }
+  }
+  return true;
+}
+
+/** RFC 7301 section 3.1: names of 1 to 255 bytes. */
+function readAlpn(m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
+  if (to - from < 2 || from + 2 + uint16(m, from) !== to) return false;
+  let at = from + 2;
+  while (at < to) {
+    const length = m[at] as number;
+    if (length === 0 || at + 1 + length > to) return false;
+    if (hello.alpn.length === LIMITS.TLS_ALPN_PROTOCOLS) return false;
+    hello.alpn.push(String.fromCharCode(...m.subarray(at + 1, at + 1 + length)));
+    at += 1 + length;
+  }
+  return true;
+}
+
+const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
+
+/** The first TICKET_NAME_BYTES of a ticket name its key (RFC 5077 section 4). */
+function hex(m: Uint8Array, at: number): string {
+  let text = '';
+  for (let i = 0; i < TICKET_NAME_BYTES; i++) text += HEX[m[at + i] as number];
+  return text;
+}

@@ -1,0 +1,233 @@
+// The opening of a TLS connection of a client: its ClientHello is read, the host it means is found, a certificate is
+// chosen, and the handshake is put under the transport. What a listener's connections share stands here.
+
+import { hash } from 'node:crypto';
+import { LIMITS } from '../../base/limits.ts';
+import { ERRNO, type Handle } from '../../io/io.ts';
+import { TLS_VERSION, type Tls } from '../../io/tls.ts';
+import type { Key, ServerTls, SocketEntry, SocketHost } from '../../ir/ir.ts';
+import { Fragment } from '../../telemetry/fragment.ts';
+import { handshakeCell, limitCell, type TlsRefusal, tlsRefusalCell } from '../../telemetry/layout.ts';
+import { type ClientInfo, type OpeningStep, STEP_ENDED, STEP_LAYERED, STEP_MORE } from '../client-info.ts';
+import type { Shared } from '../transport/shared.ts';
+import type { Transport } from '../transport/transport.ts';
+import { ClientHello, HELLO_BAD, HELLO_MORE, readClientHello } from './client-hello.ts';
+import { ServerNames } from './names.ts';
+import type { TlsRef, TlsTable } from './table.ts';
+import { TlsWire, type TlsWireOwner } from './wire.ts';
+
+/** Alerts that are said before there is a handshake to say them (RFC 8446 section 6.2). */
+const ALERT = { DECODE_ERROR: 50, INTERNAL_ERROR: 80, UNRECOGNIZED_NAME: 112 } as const;
+/** A record of one fatal alert, but for its number, which is the last byte. */
+const ALERT_RECORD = Uint8Array.of(21, 3, 1, 0, 2, 2);
+const HANDSHAKE_RECORD = 22;
+const NO_OVERLAP = 120;
+/** What somebody gets who speaks HTTP where TLS is spoken. */
+const NOT_TLS_TEXT = 'this port speaks TLS\n';
+const NOT_TLS = Buffer.from(
+  `HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${NOT_TLS_TEXT.length}\r\n` +
+    `Connection: close\r\n\r\n${NOT_TLS_TEXT}`,
+);
+const TURN_LIMIT = limitCell('TLS_HANDSHAKES_PER_TURN');
+
+/** A host as handshakes need it. */
+interface HostTls {
+  readonly host: SocketHost;
+  readonly tls: ServerTls;
+  readonly certificates: readonly TlsRef[];
+  /** Name of the context in the table. */
+  readonly context: string;
+}
+
+/** What a log line says of a connection: few texts for many connections, so they are kept. */
+const facts = new Map<string, Fragment>();
+
+function factsOf(members: Readonly<Record<string, string>>): Fragment {
+  const text = JSON.stringify(members);
+  let fragment = facts.get(text);
+  if (fragment === undefined) {
+    fragment = Fragment.members(members);
+    if (facts.size >= LIMITS.TLS_FACTS) facts.clear();
+    facts.set(text, fragment);
+  }
+  return fragment;
+}
+
+export class TlsOpening implements OpeningStep {
+  readonly #shared: Shared;
+  readonly #table: TlsTable;
+  readonly #socket: Key;
+  readonly #hello = new ClientHello();
+  readonly #hosts: HostTls[] = [];
+  readonly #names = new ServerNames<HostTls>();
+  /** Handshakes begun in the turn that is under way. */
+  #turn = -1;
+  #begun = 0;
+
+  /** Throws when TLS refuses the settings of a host; nothing is held then. */
+  constructor(shared: Shared, table: TlsTable, entry: SocketEntry) {
+    this.#shared = shared;
+    this.#table = table;
+    this.#socket = entry.key;
+    try {
+      for (const host of entry.hosts) if (host.tls !== null) this.#add(host, host.tls);
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  #add(host: SocketHost, tls: ServerTls): void {
+    const context = this.#table.acquireContext(tls);
+    const one = { host, tls, certificates: tls.certificates.map((key) => this.#table.acquire(key)), context };
+    this.#hosts.push(one);
+    this.#names.add(host.hostname, one);
+  }
+
+  /** The listener has other hosts now. Connections under way go on with what they have. */
+  dispose(): void {
+    for (const { context, certificates } of this.#hosts) {
+      this.#table.releaseContext(context);
+      for (const ref of certificates) this.#table.release(ref);
+    }
+    this.#hosts.length = 0;
+  }
+
+  read(mem: Uint8Array, start: number, end: number, info: ClientInfo, transport: Transport): number {
+    const used = readClientHello(mem, start, end, this.#hello);
+    if (used === HELLO_MORE) return STEP_MORE;
+    if (used === HELLO_BAD) {
+      if (mem[start] === HANDSHAKE_RECORD) return this.#refuse(transport, ALERT.DECODE_ERROR, 'bad_hello');
+      return this.#answerPlain(transport);
+    }
+    if (!this.#mayBegin()) {
+      transport.yield();
+      return STEP_MORE;
+    }
+    const host = this.#names.find(this.#hello.serverName);
+    if (host === null) return this.#refuse(transport, ALERT.UNRECOGNIZED_NAME, 'no_name');
+    return this.#begin(host, start, used, info, transport);
+  }
+
+  /** A handshake costs as much as fifty requests: those of others must not wait for many of them. */
+  #mayBegin(): boolean {
+    const { turn, cells } = this.#shared;
+    if (turn !== this.#turn) {
+      this.#turn = turn;
+      this.#begun = 0;
+    }
+    if (this.#begun++ < LIMITS.TLS_HANDSHAKES_PER_TURN) return true;
+    cells.add(TURN_LIMIT, 1);
+    return false;
+  }
+
+  #begin(host: HostTls, start: number, length: number, info: ClientInfo, transport: Transport): number {
+    const { io } = this.#table;
+    const hello = this.#hello;
+    const socket = transport.wire.plain;
+    const tls = io.accept(this.#table.contextId(host.context), socket);
+    if (tls < 0) return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'other');
+    if (!this.#present(tls, host)) {
+      io.close(tls);
+      return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'certificate');
+    }
+    io.bind(tls, this.#sessionContext(host));
+    if (hello.ticketName !== '') io.offered(tls, hello.ticketName);
+    const handshake = new ServerHandshake(this.#shared, this.#table, host.host, hello.serverName, info);
+    const wire = new TlsWire(this.#shared.io, io, tls, socket as Handle, handshake, false);
+    // The socket was read up to here: what OpenSSL gets by itself comes behind.
+    const said = io.handshakeWith(tls, start, length);
+    wire.began(said);
+    transport.layer(wire);
+    return STEP_LAYERED;
+  }
+
+  /** Puts the host's certificates on the connection, the first of each kind of key that the client can check. */
+  #present(tls: Tls, host: HostTls): boolean {
+    const { io } = this.#table;
+    let shown = false;
+    for (const { id, staple } of host.certificates) {
+      if (id === 0 || io.use(tls, id) !== 0) continue;
+      if (!shown && staple !== null && this.#hello.wantsStaple) io.staple(tls, staple);
+      shown = true;
+    }
+    return shown;
+  }
+
+  /** A session is good for one listener, one name, one way of asking for certificates. */
+  #sessionContext(host: HostTls): Uint8Array {
+    const { gateway, listener } = host.host;
+    const parts = [this.#socket, gateway, listener, this.#hello.serverName, host.tls.clients];
+    return hash('sha256', JSON.stringify(parts), 'buffer');
+  }
+
+  #refuse(transport: Transport, alert: number, why: TlsRefusal): number {
+    this.#shared.cells.add(tlsRefusalCell(why), 1);
+    const { mem } = this.#shared;
+    const at = transport.reserve(ALERT_RECORD.length + 1);
+    mem.set(ALERT_RECORD, at);
+    mem[at + ALERT_RECORD.length] = alert;
+    transport.commit(at + ALERT_RECORD.length + 1);
+    return STEP_ENDED;
+  }
+
+  #answerPlain(transport: Transport): number {
+    this.#shared.cells.add(tlsRefusalCell('not_tls'), 1);
+    const at = transport.reserve(NOT_TLS.length);
+    this.#shared.mem.set(NOT_TLS, at);
+    transport.commit(at + NOT_TLS.length);
+    return STEP_ENDED;
+  }
+}
+
+/** The handshake of one connection: what becomes of it is counted, and what it agreed on told to the connection. */
+class ServerHandshake implements TlsWireOwner {
+  readonly #shared: Shared;
+  readonly #table: TlsTable;
+  readonly #host: SocketHost;
+  readonly #name: string;
+  readonly #info: ClientInfo;
+
+  constructor(shared: Shared, table: TlsTable, host: SocketHost, name: string, info: ClientInfo) {
+    this.#shared = shared;
+    this.#table = table;
+    this.#host = host;
+    this.#name = name;
+    this.#info = info;
+  }
+
+  established({ tls }: TlsWire): void {
+    const { io } = this.#table;
+    const version = io.version(tls);
+    const resumed = io.resumed(tls);
+    this.#shared.cells.add(handshakeCell('downstream', TLS_VERSION[version] === TLS_VERSION['TLSv1.3'], resumed), 1);
+    const fingerprint = io.peerFingerprint(tls);
+    const alpn = io.alpn(tls);
+    const info = this.#info;
+    info.secure = true;
+    info.host = this.#host;
+    info.alpn = alpn;
+    info.json = factsOf({
+      tls: version,
+      cipher: io.cipher(tls),
+      ...(alpn === '' ? {} : { alpn }),
+      ...(this.#name === '' ? {} : { sni: this.#name }),
+      resumed: String(resumed),
+      ...(fingerprint === '' ? {} : { client_cert_sha256: fingerprint }),
+    });
+  }
+
+  failed(_wire: TlsWire, errno: number): void {
+    const { failure } = this.#table.io;
+    let why: TlsRefusal = 'other';
+    if (errno !== 0) why = errno === ERRNO.ETIMEDOUT ? 'timeout' : 'gone';
+    else if (failure.verify !== 0) why = 'client_certificate';
+    else if (failure.reason.includes('peer did not return a certificate')) why = 'client_certificate';
+    else if (failure.reason.includes('no application protocol')) why = 'no_protocol';
+    else if (failure.reason.includes('no shared cipher')) why = 'no_cipher';
+    else if (failure.reason.includes('unsupported protocol')) why = 'version';
+    else if (failure.alert === NO_OVERLAP) why = 'no_protocol';
+    else if (failure.alert !== 0) why = 'client_refused';
+    this.#shared.cells.add(tlsRefusalCell(why), 1);
+  }
+}

@@ -1,0 +1,155 @@
+// Certificates, trust and contexts as one worker has them: numbers of TlsIo under the keys of the IR. Entries change by
+// themselves; listeners hold references, so that a replaced certificate is shown by the next handshake and by no earlier.
+
+import type { TlsIo, TlsSettings } from '../../io/tls.ts';
+import type { CertificateEntry, Key, ServerTls, TrustEntry } from '../../ir/ir.ts';
+
+/** What a key stands for now; 0 for nothing. */
+export class TlsRef {
+  readonly key: Key;
+  id = 0;
+  /** Listeners that name it. */
+  uses = 0;
+  /** OCSP response of a certificate, DER; null for none. */
+  staple: Uint8Array | null = null;
+
+  constructor(key: Key) {
+    this.key = key;
+  }
+}
+
+interface Context {
+  readonly id: number;
+  uses: number;
+}
+
+/** An entry that took the place of the one before: for good with `commit`, or not at all with `undo`. */
+export interface Installed {
+  commit(): void;
+  undo(): void;
+}
+
+export class TlsTable {
+  readonly io: TlsIo;
+  readonly #certificates = new Map<Key, TlsRef>();
+  readonly #trusts = new Map<Key, TlsRef>();
+  /** By settings. */
+  readonly #contexts = new Map<string, Context>();
+
+  constructor(io: TlsIo) {
+    this.io = io;
+  }
+
+  /** Certificates, trusts and contexts that are kept: nothing that nobody names is among them. */
+  get kept(): number {
+    return this.#certificates.size + this.#trusts.size + this.#contexts.size;
+  }
+
+  /** The certificate of the key, whether it is there yet or not; to be given back by `release`. */
+  acquire(key: Key): TlsRef {
+    const ref = refOf(this.#certificates, key);
+    ref.uses++;
+    return ref;
+  }
+  release(ref: TlsRef): void {
+    ref.uses--;
+    forget(this.#certificates, ref);
+  }
+
+  /** Makes the entry what its key stands for. Throws when TLS cannot make anything of it. */
+  install(entry: CertificateEntry | TrustEntry): Installed {
+    const { io } = this;
+    if (entry.kind === 'trust') {
+      const id = io.trust(entry.authorities.map(bytesOf64), entry.revoked.map(bytesOf64));
+      return this.#put(this.#trusts, entry.key, id, null, (old) => io.dropTrust(old));
+    }
+    const id = io.certificate(entry.chain.map(bytesOf64), bytesOf64(entry.privateKey));
+    const staple = entry.staple === '' ? null : bytesOf64(entry.staple);
+    return this.#put(this.#certificates, entry.key, id, staple, (old) => io.dropCertificate(old));
+  }
+
+  /** Nothing stands under the key any more. */
+  remove(kind: 'certificate' | 'trust', key: Key): Installed {
+    const { io } = this;
+    if (kind === 'trust') return this.#put(this.#trusts, key, 0, null, (old) => io.dropTrust(old));
+    return this.#put(this.#certificates, key, 0, null, (old) => io.dropCertificate(old));
+  }
+
+  #put(refs: Map<Key, TlsRef>, key: Key, id: number, staple: Uint8Array | null, drop: (id: number) => void): Installed {
+    const ref = refOf(refs, key);
+    const before = { id: ref.id, staple: ref.staple };
+    ref.id = id;
+    ref.staple = staple;
+    const leave = (old: number): void => {
+      if (old !== 0) drop(old);
+      forget(refs, ref);
+    };
+    return {
+      commit: () => leave(before.id),
+      undo: () => {
+        ref.id = before.id;
+        ref.staple = before.staple;
+        leave(id);
+      },
+    };
+  }
+
+  /** The context for a listener's settings, to be given back by `releaseContext`. Throws for settings TLS refuses. */
+  acquireContext(tls: ServerTls): string {
+    const settings = this.#settingsOf(tls);
+    const name = JSON.stringify(settings);
+    const known = this.#contexts.get(name);
+    if (known !== undefined) known.uses++;
+    else this.#contexts.set(name, { id: this.io.serverContext(settings), uses: 1 });
+    return name;
+  }
+
+  /** Gives everything back to TLS. */
+  dispose(): void {
+    for (const { id } of this.#certificates.values()) if (id !== 0) this.io.dropCertificate(id);
+    for (const { id } of this.#trusts.values()) if (id !== 0) this.io.dropTrust(id);
+    for (const { id } of this.#contexts.values()) this.io.dropContext(id);
+  }
+
+  contextId(name: string): number {
+    return this.#contexts.get(name)?.id ?? 0;
+  }
+
+  releaseContext(name: string): void {
+    const context = this.#contexts.get(name);
+    if (context === undefined || --context.uses > 0) return;
+    this.#contexts.delete(name);
+    this.io.dropContext(context.id);
+  }
+
+  #settingsOf(tls: ServerTls): TlsSettings {
+    const { clients } = tls;
+    const trust = clients === null ? 0 : (this.#trusts.get(clients.trust)?.id ?? 0);
+    if (clients !== null && trust === 0) throw new Error(`${clients.trust} is not there`);
+    return {
+      minVersion: tls.minVersion,
+      maxVersion: 'TLSv1.3',
+      ciphers: tls.ciphers.join(':'),
+      suites: tls.suites.join(':'),
+      alpn: tls.alpn,
+      verify: clients === null ? null : { trust, mode: clients.mode === 'AllowValidOnly' ? 'require' : 'request' },
+    };
+  }
+}
+
+function refOf(refs: Map<Key, TlsRef>, key: Key): TlsRef {
+  let ref = refs.get(key);
+  if (ref === undefined) {
+    ref = new TlsRef(key);
+    refs.set(key, ref);
+  }
+  return ref;
+}
+
+function forget(refs: Map<Key, TlsRef>, ref: TlsRef): void {
+  if (ref.id === 0 && ref.uses === 0 && refs.get(ref.key) === ref) refs.delete(ref.key);
+}
+
+function bytesOf64(text: string): Uint8Array {
+  return Buffer.from(text, 'base64');
+}

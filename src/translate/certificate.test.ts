@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { test } from 'node:test';
+import { authority, leaf, pem } from '../../tools/certificates.ts';
+import { readCertificate, type ServerCertificate } from './certificate.ts';
+
+const root = authority('Root');
+const middle = authority('Middle', root);
+const site = leaf(middle, ['Site.example', '*.site.example', '127.0.0.1']);
+const crt = pem('CERTIFICATE', site.der) + pem('CERTIFICATE', middle.der);
+const key = pem('PRIVATE KEY', site.keyDer);
+
+function good(result: ServerCertificate | string): ServerCertificate {
+  assert.ok(typeof result !== 'string', String(result));
+  return result;
+}
+
+test('what a listener needs of a certificate', () => {
+  const read = good(readCertificate(`# a comment\n${crt}`, key));
+  assert.deepEqual(
+    read.chain.map((der) => Buffer.from(der)),
+    [site.der, middle.der],
+  );
+  assert.deepEqual(Buffer.from(read.key), site.keyDer);
+  assert.deepEqual(read.names, ['site.example', '*.site.example', '127.0.0.1']);
+  assert.match(read.fingerprint, /^[0-9a-f]{64}$/);
+  assert.ok(read.notBefore < Date.now() && read.notAfter > Date.now());
+  assert.deepEqual(read.warnings, []);
+});
+
+test('keys in each of their forms', () => {
+  const sec1 = pem('EC PRIVATE KEY', site.key.export({ type: 'sec1', format: 'der' }));
+  assert.deepEqual(Buffer.from(good(readCertificate(crt, sec1)).key), site.keyDer);
+  for (const kind of ['p384', 'rsa2048', 'ed25519'] as const) {
+    const other = leaf(middle, ['a.example'], { kind });
+    const text =
+      kind === 'rsa2048'
+        ? pem('RSA PRIVATE KEY', other.key.export({ type: 'pkcs1', format: 'der' }))
+        : pem('PRIVATE KEY', other.keyDer);
+    assert.deepEqual(good(readCertificate(pem('CERTIFICATE', other.der), text)).names, ['a.example'], kind);
+  }
+});
+
+test('what is wrong is said, and nothing of the key with it', () => {
+  const other = leaf(middle, ['a.example']);
+  const weak = leaf(middle, ['a.example'], { kind: 'rsa1024' });
+  const strange = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey;
+  const encrypted = site.key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }) as string;
+  const cases: [string, string, RegExp][] = [
+    ['', key, /tls\.crt holds no certificate/],
+    ['-----BEGIN CERTIFICATE-----\nabc', key, /has no "-----END CERTIFICATE-----"/],
+    [pem('CERTIFICATE', Buffer.from('abc')), key, /certificate 1 cannot be read/],
+    [pem('CERTIFICATE', site.der) + pem('CERTIFICATE', Buffer.from('abc')), key, /certificate 2 cannot be read/],
+    [crt + key, key, /tls\.crt holds a private key/],
+    [crt, '', /tls\.key holds no private key/],
+    [crt, crt, /tls\.key holds no private key/],
+    [crt, encrypted, /encrypted/],
+    [crt, pem('PRIVATE KEY', Buffer.from('abc')), /tls\.key: the PRIVATE KEY cannot be read/],
+    [crt, key.slice(0, 80), /tls\.key is no PEM/],
+    [crt, pem('PRIVATE KEY', other.keyDer), /does not belong to the certificate/],
+    [crt, pem('PRIVATE KEY', strange.export({ type: 'pkcs8', format: 'der' })), /does not belong/],
+    [pem('CERTIFICATE', weak.der), pem('PRIVATE KEY', weak.keyDer), /RSA key of 1024 bits is too weak/],
+  ];
+  const secret = site.keyDer.toString('base64');
+  for (const [certificate, own, message] of cases) {
+    const said = readCertificate(certificate, own);
+    assert.ok(typeof said === 'string');
+    assert.match(said, message);
+    assert.ok(!said.includes(secret.slice(40, 60)));
+  }
+});
+
+test('what only clients will mind is a warning', () => {
+  const warnings = (...ders: readonly Uint8Array[]): string =>
+    good(readCertificate(ders.map((der) => pem('CERTIFICATE', der)).join(''), key)).warnings.join(' ');
+  assert.match(warnings(site.der), /alone, without the one that issued it/);
+  assert.match(warnings(site.der, root.der), /Certificate 2 in tls\.crt did not issue certificate 1/);
+  const client = leaf(middle, [], { client: true });
+  const said = good(readCertificate(pem('CERTIFICATE', client.der), pem('PRIVATE KEY', client.keyDer))).warnings.join(
+    ' ',
+  );
+  assert.match(said, /not for servers/);
+  assert.match(said, /names no host/);
+});

@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { authority, leaf, pem } from '../../tools/certificates.ts';
+import type { KubeObject } from '../api/object.ts';
+import type { CertificateEntry, SocketEntry } from '../ir/ir.ts';
+import { Store } from '../store/store.ts';
+import { Translator } from './translator.ts';
+
+const root = authority('Root');
+const middle = authority('Middle', root);
+
+function secret(name: string, namespace = 'default', names: readonly string[] = ['a.example']): KubeObject {
+  const own = leaf(middle, names);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name, namespace },
+    type: 'kubernetes.io/tls',
+    data: {
+      'tls.crt': Buffer.from(pem('CERTIFICATE', own.der) + pem('CERTIFICATE', middle.der)).toString('base64'),
+      'tls.key': Buffer.from(pem('PRIVATE KEY', own.keyDer)).toString('base64'),
+    },
+  };
+}
+
+function gateway(listeners: readonly Record<string, unknown>[], name = 'edge'): KubeObject {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'Gateway',
+    metadata: { name, namespace: 'default' },
+    spec: { gatewayClassName: 'rauta', listeners },
+  };
+}
+
+function https(
+  name: string,
+  hostname: string,
+  secrets: readonly string[],
+  more: Record<string, unknown> = {},
+): Record<string, unknown> {
+  const tls = { certificateRefs: secrets.map((one) => ({ name: one })), ...more };
+  return { name, hostname, port: 443, protocol: 'HTTPS', tls };
+}
+
+class World {
+  readonly store = new Store();
+  readonly translator = new Translator({
+    controllerName: 'rauta.io/gateway-controller',
+    implicitClass: 'rauta',
+    defaultAddresses: ['0.0.0.0'],
+    portMap: new Map(),
+  });
+
+  apply(...objects: readonly KubeObject[]): ReturnType<Translator['update']> {
+    return this.translator.update(this.store, { keys: this.store.apply(objects, []) });
+  }
+
+  get socket(): SocketEntry | undefined {
+    return [...this.translator.ir.values()].find((entry) => entry.kind === 'socket');
+  }
+  get certificates(): readonly CertificateEntry[] {
+    return [...this.translator.ir.values()].filter((entry) => entry.kind === 'certificate');
+  }
+  /** Conditions of a listener, as `Type=Status Reason`. */
+  conditions(listener: number): string[] {
+    const status = this.translator.statuses.get('Gateway/default/edge') as {
+      listeners: readonly { conditions: readonly { type: string; status: string; reason: string }[] }[];
+    };
+    return (status.listeners[listener]?.conditions ?? []).map((c) => `${c.type}=${c.status} ${c.reason}`);
+  }
+  problems(): string[] {
+    return [...this.translator.diagnostics.values()].flat().map((p) => `${p.severity} ${p.place.field}: ${p.message}`);
+  }
+}
+
+test('an HTTPS listener is a host with its certificates, and modern ciphers', () => {
+  const world = new World();
+  world.apply(secret('cert'), gateway([https('https', 'a.example', ['cert'])]));
+  const [host] = world.socket?.hosts ?? [];
+  assert.equal(host?.protocol, 'HTTPS');
+  assert.deepEqual(host?.tls?.certificates, ['certificate/default/cert']);
+  assert.equal(host?.tls?.minVersion, 'TLSv1.2');
+  assert.ok(host?.tls?.ciphers.every((name) => /^ECDHE-.*(GCM|CHACHA20)/.test(name)));
+  assert.equal(world.certificates[0]?.chain.length, 2);
+  assert.match(world.certificates[0]?.fingerprint ?? '', /^[0-9a-f]{64}$/);
+  assert.deepEqual(world.problems(), []);
+  assert.ok(world.conditions(0).includes('ResolvedRefs=True ResolvedRefs'));
+});
+
+test('a new certificate in the Secret is one entry, nothing else', () => {
+  const world = new World();
+  world.apply(
+    secret('cert'),
+    secret('other'),
+    gateway([https('a', 'a.example', ['cert']), https('b', 'b.example', ['other'])]),
+  );
+  const before = world.certificates.map(({ fingerprint }) => fingerprint);
+  const { delta, statuses } = world.apply(secret('cert'));
+  assert.deepEqual(
+    delta.upserts.map(({ key }) => key),
+    ['certificate/default/cert'],
+  );
+  assert.deepEqual(delta.removals, []);
+  assert.equal(statuses.size, 0);
+  assert.notDeepEqual(
+    world.certificates.map(({ fingerprint }) => fingerprint),
+    before,
+  );
+});
+
+test('a bad Secret costs its own listener, and its neighbours serve', () => {
+  const world = new World();
+  const bad = {
+    ...secret('bad'),
+    data: {
+      ...(secret('bad')['data'] as object),
+      'tls.key': (secret('x')['data'] as Record<string, string>)['tls.key'],
+    },
+  };
+  world.apply(
+    secret('good'),
+    bad,
+    gateway([
+      https('good', 'a.example', ['good']),
+      https('bad', 'b.example', ['bad']),
+      https('gone', 'c.example', ['gone']),
+    ]),
+  );
+  assert.deepEqual(
+    world.socket?.hosts.map(({ listener }) => listener),
+    ['good'],
+  );
+  assert.deepEqual(
+    world.certificates.map(({ key }) => key),
+    ['certificate/default/good'],
+  );
+  assert.ok(world.conditions(0).includes('Programmed=True Programmed'));
+  for (const listener of [1, 2]) {
+    assert.ok(world.conditions(listener).includes('ResolvedRefs=False InvalidCertificateRef'));
+    assert.ok(world.conditions(listener).includes('Programmed=False Invalid'));
+  }
+  assert.match(
+    world.problems().join('\n'),
+    /listeners\[1\]\.tls\.certificateRefs\[0\]: Secret default\/bad: tls\.key does not belong/,
+  );
+  const { delta } = world.apply(secret('bad'));
+  assert.deepEqual(delta.upserts.map(({ kind }) => kind).sort(), ['certificate', 'socket'], 'mended, it serves');
+});
+
+test('of several certificates the good ones are shown', () => {
+  const world = new World();
+  world.apply(secret('good'), gateway([https('https', 'a.example', ['gone', 'good', 'good'])]));
+  assert.deepEqual(world.socket?.hosts[0]?.tls?.certificates, ['certificate/default/good']);
+  assert.ok(world.conditions(0).includes('ResolvedRefs=False InvalidCertificateRef'));
+  assert.ok(world.conditions(0).includes('Programmed=True Programmed'));
+});
+
+test('stringData as files have it, and an OCSP response', () => {
+  const world = new World();
+  const own = leaf(middle, ['a.example']);
+  world.apply(
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'cert', namespace: 'default' },
+      data: { 'tls.crt': 'AAAA', 'tls.ocsp-staple': 'MAMKAQE=' },
+      stringData: { 'tls.crt': pem('CERTIFICATE', own.der), 'tls.key': pem('PRIVATE KEY', own.keyDer) },
+    },
+    gateway([https('https', 'a.example', ['cert'])]),
+  );
+  assert.equal(world.certificates[0]?.staple, 'MAMKAQE=');
+  assert.match(world.problems().join(), /warning .*alone, without the one that issued it/);
+});
+
+test('options: versions and ciphers by name, anything else is an error of the listener', () => {
+  const settings = (
+    options: Record<string, string>,
+  ): [tls: SocketEntry['hosts'][number]['tls'] | undefined, said: string] => {
+    const world = new World();
+    world.apply(secret('cert'), gateway([https('https', 'a.example', ['cert'], { options })]));
+    return [world.socket?.hosts[0]?.tls, world.problems().join('\n')];
+  };
+  assert.equal(settings({ 'rauta.io/tls-min-version': '1.3' })[0]?.minVersion, 'TLSv1.3');
+  const [chosen] = settings({ 'rauta.io/tls-ciphers': 'TLS_AES_256_GCM_SHA384, ECDHE-RSA-AES128-GCM-SHA256' });
+  assert.deepEqual(chosen?.suites, ['TLS_AES_256_GCM_SHA384']);
+  assert.deepEqual(chosen?.ciphers, ['ECDHE-RSA-AES128-GCM-SHA256']);
+  for (const [options, message] of [
+    [{ 'rauta.io/tls-min-version': '1.1' }, /TLS version "1\.1" is not one of 1\.2, 1\.3/],
+    [{ 'rauta.io/tls-ciphers': 'RC4-SHA' }, /Cipher "RC4-SHA" is not one of/],
+    [{ 'rauta.io/tls-ciphers': '' }, /No cipher is named/],
+    [{ 'example.com/x': 'y' }, /Option "example\.com\/x" is not known/],
+  ] as const) {
+    const [tls, said] = settings(options);
+    assert.equal(tls, undefined);
+    assert.match(said, message);
+  }
+  const world = new World();
+  world.apply(secret('cert'), gateway([https('https', 'a.example', ['cert'], { mode: 'Passthrough' })]));
+  assert.ok(world.conditions(0).includes('Accepted=False UnsupportedValue'));
+});
+
+test('HTTP and HTTPS do not share a port, and hosts of one port may differ in their settings', () => {
+  const world = new World();
+  const http = { name: 'http', port: 443, protocol: 'HTTP' };
+  world.apply(secret('cert'), gateway([https('https', 'a.example', ['cert']), http]));
+  assert.ok(world.conditions(0).includes('Conflicted=True ProtocolConflict'));
+  assert.equal(world.socket, undefined);
+});

@@ -1,0 +1,211 @@
+// TLS of one listener: which certificates it shows, which versions and ciphers it speaks (apis/v1 ListenerTLSConfig).
+
+import type { KubeObject } from '../api/object.ts';
+import type { Problems } from '../api/problem.ts';
+import { type Fields, fields } from '../base/fields.ts';
+import type { CertificateEntry, ServerTls, TlsVersion } from '../ir/ir.ts';
+import { certificateKey } from '../ir/keys.ts';
+import { readCertificate } from './certificate.ts';
+import type { Fault } from './conditions.ts';
+import { GATEWAY_GROUP } from './context.ts';
+import type { Reader } from './dependencies.ts';
+import { anyText, list, shown, text } from './read.ts';
+import { permitted } from './reference-grant.ts';
+
+export interface ListenerTls {
+  readonly settings: ServerTls;
+  readonly certificates: readonly CertificateEntry[];
+}
+
+export interface TlsResult {
+  /** Null when there is nothing to show to clients. */
+  readonly tls: ListenerTls | null;
+  /** Why the listener is not accepted. */
+  readonly fault: Fault | null;
+  /** Why its references do not resolve. */
+  readonly refs: Fault | null;
+}
+
+/** Suites of TLS 1.2 with forward secrecy and authenticated encryption (RFC 9325 section 4.2), in order. */
+const CIPHERS: readonly string[] = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+];
+/** Suites of TLS 1.3 (RFC 8446 appendix B.4), in order. */
+const SUITES: readonly string[] = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'];
+const VERSIONS: Readonly<Record<string, TlsVersion>> = { '1.2': 'TLSv1.2', '1.3': 'TLSv1.3' };
+const MIN_VERSION = 'rauta.io/tls-min-version';
+const CIPHER_OPTION = 'rauta.io/tls-ciphers';
+/** Protocols that clients are offered by ALPN. */
+const ALPN: readonly string[] = ['http/1.1'];
+
+/** `value`: spec.listeners[].tls, at `field`. */
+export function listenerTls(
+  reader: Reader,
+  gatewayNamespace: string,
+  value: unknown,
+  field: string,
+  problems: Problems,
+): TlsResult {
+  const spec = fields(value);
+  const { certificates, refs } = certificatesOf(reader, gatewayNamespace, spec['certificateRefs'], field, problems);
+  const options = optionsOf(fields(spec['options']), `${field}.options`, problems);
+  if ((spec['mode'] ?? 'Terminate') !== 'Terminate') {
+    const message = `An HTTPS listener terminates TLS; mode ${shown(spec['mode'])} is for protocol TLS.`;
+    problems.error(`${field}.mode`, message);
+    return { tls: null, fault: { name: 'listenerValue', message }, refs };
+  }
+  if (typeof options === 'string') return { tls: null, fault: { name: 'listenerValue', message: options }, refs };
+  if (certificates.length === 0) return { tls: null, fault: null, refs };
+  const settings = { ...options, certificates: certificates.map(({ key }) => key), alpn: ALPN, clients: null };
+  return { tls: { settings, certificates }, fault: null, refs };
+}
+
+function certificatesOf(
+  reader: Reader,
+  gatewayNamespace: string,
+  refs: unknown,
+  field: string,
+  problems: Problems,
+): { readonly certificates: readonly CertificateEntry[]; readonly refs: Fault | null } {
+  const certificates: CertificateEntry[] = [];
+  let fault: Fault | null = null;
+  for (const [index, item] of list(refs).entries()) {
+    const at = `${field}.certificateRefs[${index}]`;
+    const found = certificateOf(reader, gatewayNamespace, fields(item), index, (message) =>
+      problems.warning(at, message),
+    );
+    if ('kind' in found) {
+      // Named twice it is still one.
+      if (!certificates.some(({ key }) => key === found.key)) certificates.push(found);
+      continue;
+    }
+    problems.error(at, found.message);
+    fault ??= found;
+  }
+  if (list(refs).length === 0) {
+    const message = 'The listener names no certificate.';
+    problems.error(`${field}.certificateRefs`, message);
+    fault = { name: 'listenerCertificate', message };
+  }
+  return { certificates, refs: fault };
+}
+
+/** The entry of one reference, or why there is none. */
+function certificateOf(
+  reader: Reader,
+  gatewayNamespace: string,
+  ref: Fields,
+  index: number,
+  warn: (message: string) => void,
+): CertificateEntry | Fault {
+  const invalid = (message: string): Fault => ({ name: 'listenerCertificate', message });
+  const group = ref['group'] ?? '';
+  const kind = ref['kind'] ?? 'Secret';
+  const name = text(ref['name']) ?? '';
+  const namespace = text(ref['namespace']) ?? gatewayNamespace;
+  if (group !== '' || kind !== 'Secret') {
+    return invalid(
+      `certificateRefs[${index}] is of kind ${shown(kind)} in group ${shown(group)}; only Secret is supported.`,
+    );
+  }
+  const reference = {
+    fromGroup: GATEWAY_GROUP,
+    fromKind: 'Gateway',
+    fromNamespace: gatewayNamespace,
+    toGroup: '',
+    toKind: 'Secret',
+    toNamespace: namespace,
+    toName: name,
+  };
+  if (!permitted(reader, reference)) {
+    const message = `No ReferenceGrant in namespace ${namespace} lets Gateways of ${gatewayNamespace} refer to Secret ${name}.`;
+    return { name: 'listenerNotPermitted', message };
+  }
+  const secret = reader.get('Secret', namespace, name);
+  if (secret === undefined) return invalid(`Secret ${namespace}/${name} does not exist.`);
+  const read = entryOf(secret, namespace, name);
+  for (const warning of read.warnings) warn(`Secret ${namespace}/${name}: ${warning}`);
+  return read.entry ?? invalid(`Secret ${namespace}/${name}: ${read.fault}`);
+}
+
+interface SecretResult {
+  readonly entry: CertificateEntry | null;
+  readonly fault: string;
+  readonly warnings: readonly string[];
+}
+
+/** Reading a Secret costs as much as translating three routes, and a Gateway has many: each is read once as it stands. */
+const READ = new WeakMap<KubeObject, SecretResult>();
+
+function entryOf(secret: KubeObject, namespace: string, name: string): SecretResult {
+  let result = READ.get(secret);
+  if (result === undefined) {
+    result = readSecret(secret, namespace, name);
+    READ.set(secret, result);
+  }
+  return result;
+}
+
+function readSecret(secret: KubeObject, namespace: string, name: string): SecretResult {
+  const read = readCertificate(secretText(secret, 'tls.crt'), secretText(secret, 'tls.key'));
+  if (typeof read === 'string') return { entry: null, fault: read, warnings: [] };
+  const entry: CertificateEntry = {
+    kind: 'certificate',
+    key: certificateKey(namespace, name),
+    chain: read.chain.map((der) => Buffer.from(der).toString('base64')),
+    privateKey: Buffer.from(read.key).toString('base64'),
+    fingerprint: read.fingerprint,
+    staple: anyText(fields(secret['data'])['tls.ocsp-staple']) ?? '',
+  };
+  return { entry, fault: '', warnings: read.warnings };
+}
+
+/** A value of a Secret: `stringData` as it stands wins over `data`, which is Base64 (core/v1 Secret). */
+function secretText(secret: KubeObject, name: string): string {
+  const plain = anyText(fields(secret['stringData'])[name]);
+  return plain ?? Buffer.from(anyText(fields(secret['data'])[name]) ?? '', 'base64').toString('latin1');
+}
+
+/** What the listener's options ask for; a text that says why they cannot be had. */
+function optionsOf(
+  options: Fields,
+  field: string,
+  problems: Problems,
+): Pick<ServerTls, 'minVersion' | 'ciphers' | 'suites'> | string {
+  let wrong: string | null = null;
+  const refuse = (name: string, message: string): void => {
+    problems.error(`${field}[${shown(name)}]`, message);
+    wrong ??= message;
+  };
+  let minVersion: TlsVersion = 'TLSv1.2';
+  let ciphers = CIPHERS;
+  let suites = SUITES;
+  for (const [name, value] of Object.entries(options)) {
+    const given = anyText(value) ?? '';
+    if (name === MIN_VERSION) {
+      const version = VERSIONS[given];
+      if (version === undefined) refuse(name, `TLS version ${shown(value)} is not one of 1.2, 1.3.`);
+      else minVersion = version;
+    } else if (name === CIPHER_OPTION) {
+      const wanted = given.split(/[\s,:]+/).filter((one) => one !== '');
+      const unknown = wanted.filter((one) => !CIPHERS.includes(one) && !SUITES.includes(one));
+      for (const one of unknown)
+        refuse(name, `Cipher ${shown(one)} is not one of ${[...CIPHERS, ...SUITES].join(', ')}.`);
+      if (wanted.length === 0) refuse(name, 'No cipher is named.');
+      // Of a version that none is named for, all stay.
+      ciphers = chosen(CIPHERS, wanted);
+      suites = chosen(SUITES, wanted);
+    } else refuse(name, `Option ${shown(name)} is not known; ${MIN_VERSION} and ${CIPHER_OPTION} are.`);
+  }
+  return wrong ?? { minVersion, ciphers, suites };
+}
+
+function chosen(all: readonly string[], wanted: readonly string[]): readonly string[] {
+  const named = wanted.filter((one) => all.includes(one));
+  return named.length === 0 ? all : named;
+}

@@ -1,0 +1,157 @@
+// HTTPS as a user has it: a Secret and a listener in files, replaced while it serves, wrong beside right, and its key nowhere.
+
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connect } from 'node:tls';
+import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
+import { backend, backendYaml, freePort, Rauta, routeYaml } from './support.ts';
+
+const root = authority('Root');
+const CA = pem('CERTIFICATE', root.der);
+
+const indented = (text: string): string => text.trimEnd().replace(/^/gm, '    ');
+
+function secretYaml(name: string, own: Leaf, key = own): string {
+  return `apiVersion: v1
+kind: Secret
+metadata: { name: ${name} }
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+${indented(pem('CERTIFICATE', own.der) + CA)}
+  tls.key: |
+${indented(pem('PRIVATE KEY', key.keyDer))}
+---
+`;
+}
+
+function gatewayYaml(port: number, hosts: Readonly<Record<string, string>>): string {
+  const listeners = Object.entries(hosts).map(
+    ([hostname, secret], i) =>
+      `    - { name: l${i}, port: ${port}, protocol: HTTPS, hostname: ${hostname}, tls: { certificateRefs: [{ name: ${secret} }] } }\n`,
+  );
+  return `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: web }
+spec:
+  gatewayClassName: rauta
+  listeners:
+${listeners.join('')}---
+`;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  readonly fingerprint: string;
+}
+
+async function getTls(port: number, servername: string, path = '/'): Promise<Answer> {
+  const client = connect({ host: '127.0.0.1', port, servername, ca: CA });
+  await once(client, 'secureConnect');
+  const { fingerprint256 } = client.getPeerCertificate();
+  client.write(`GET ${path} HTTP/1.1\r\nHost: ${servername}\r\nConnection: close\r\n\r\n`);
+  let text = '';
+  for await (const chunk of client) text += chunk;
+  return {
+    status: Number(text.slice(9, 12)),
+    body: text.slice(text.indexOf('\r\n\r\n') + 4),
+    fingerprint: fingerprint256,
+  };
+}
+
+const fingerprintOf = (own: Leaf): string => new X509Certificate(own.der).fingerprint256;
+
+test('HTTPS from files: served, replaced under way, a bad Secret harms nobody else', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const first = leaf(root, ['a.example']);
+  const other = leaf(root, ['b.example']);
+  const rauta = await Rauta.start({
+    'app.yaml':
+      gatewayYaml(port, { 'a.example': 'a', 'b.example': 'b' }) +
+      routeYaml('app', '/', 'app') +
+      backendYaml('app', app.port),
+    'a.yaml': secretYaml('a', first),
+    'b.yaml': secretYaml('b', other),
+  });
+  const answer = await getTls(port, 'a.example', '/hello');
+  assert.equal(answer.status, 200);
+  assert.equal(JSON.parse(answer.body).headers['x-forwarded-proto'], 'https');
+  assert.equal(answer.fingerprint, fingerprintOf(first));
+
+  const second = leaf(root, ['a.example']);
+  writeFileSync(join(rauta.folder, 'a.yaml'), secretYaml('a', second));
+  const shown = async (): Promise<string> => (await getTls(port, 'a.example')).fingerprint;
+  for (let i = 0; (await shown()) !== fingerprintOf(second); i++) assert.ok(i < 1000, 'the new one is never shown');
+
+  writeFileSync(join(rauta.folder, 'b.yaml'), secretYaml('b', other, first));
+  await rauta.said('Secret default/b: tls.key does not belong to the certificate in tls.crt.');
+  const refused = (): Promise<string> =>
+    getTls(port, 'b.example').then(
+      () => 'served',
+      (error) => String(error),
+    );
+  for (let i = 0; !/unrecognized name/.test(await refused()); i++) assert.ok(i < 1000, 'still served');
+  assert.equal((await getTls(port, 'a.example')).status, 200);
+  assert.equal(await rauta.stop(), 0);
+  const line = JSON.parse(rauta.access.split('\n')[0] as string);
+  assert.equal(line.tls, 'TLSv1.3');
+  assert.equal(line.sni, 'a.example');
+});
+
+test('a private key is nowhere to be found', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const own = leaf(root, ['a.example']);
+  const rauta = await Rauta.start(
+    {
+      'app.yaml': gatewayYaml(port, { 'a.example': 'a' }) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
+      'a.yaml': secretYaml('a', own),
+    },
+    ['--log-level', 'debug'],
+  );
+  assert.equal((await getTls(port, 'a.example')).status, 200);
+  // A file that is cut off within the key, and one whose key is no key.
+  writeFileSync(join(rauta.folder, 'a.yaml'), secretYaml('a', own).slice(0, -120));
+  writeFileSync(join(rauta.folder, 'b.yaml'), secretYaml('b', own).replace('BEGIN PRIVATE', 'BEGIN FOREIGN'));
+  const pages = ['/config', '/config/ir', '/config/problems', '/metrics', '/requests', '/workers', '/clusters'];
+  const texts = await Promise.all(pages.map(async (page) => (await rauta.ask(page)).body));
+  assert.match(texts[1] as string, /"kind":\s*"certificate"/);
+  const processes = readdirSync('/proc')
+    .filter((pid) => /^\d+$/.test(pid))
+    .filter((pid) => statOf(pid)[3] === String(rauta.process.pid) || pid === String(rauta.process.pid));
+  assert.ok(processes.length >= 3);
+  for (const pid of processes) {
+    texts.push(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), readFileSync(`/proc/${pid}/environ`, 'latin1'));
+  }
+  assert.equal(await rauta.stop(), 0);
+  texts.push(JSON.stringify(rauta.log), rauta.access);
+  const scalar = own.key.export({ format: 'jwk' }).d as string;
+  const body = own.keyDer.toString('base64');
+  const secrets = [
+    Buffer.from(scalar, 'base64url').toString('hex'),
+    Buffer.from(scalar, 'base64url').toString('base64').slice(0, 40),
+    ...[0, 1, 2].map((shift) => body.slice(shift + 60, shift + 90)),
+    own.keyDer.toString('hex').slice(60, 120),
+    own.keyDer.toString('latin1').slice(36, 60),
+  ];
+  for (const [i, text] of texts.entries()) {
+    for (const secret of secrets) assert.ok(!text.includes(secret), `a piece of the key in ${pages[i] ?? `text ${i}`}`);
+  }
+});
+
+/** Fields of /proc/PID/stat, without the name. */
+function statOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1')
+      .replace(/\(.*\)/, 'name')
+      .split(' ');
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,271 @@
+// TLS with clients, by Node's own TLS client over real sockets: names, certificates, refusals, replacement, floods.
+
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import type { IpAddress } from '../../src/io/io.ts';
+import type { CertificateEntry, Entry, ServerTls, SocketEntry, TrustEntry } from '../../src/ir/ir.ts';
+import { NativeTls } from '../../src/native/tls.ts';
+import { handshakeCell, tlsRefusalCell } from '../../src/telemetry/layout.ts';
+import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
+import type { NativeNet } from '../support/native-net.ts';
+import { nativeOnly, type TestNet } from '../support/net.ts';
+import { answering, GATEWAY, LISTENER, ok, Rig, type RuleOptions, rule } from './rig.ts';
+
+const root = authority('Root');
+const middle = authority('Middle', root);
+const CA = pem('CERTIFICATE', root.der);
+const certificates = {
+  a: leaf(middle, ['a.example']),
+  wild: leaf(middle, ['*.wild.example']),
+  any: leaf(middle, ['any.example', 'localhost']),
+  rsa: leaf(middle, ['a.example'], { kind: 'rsa2048' }),
+};
+
+function certificate(name: string, own: Leaf, staple = ''): CertificateEntry {
+  return {
+    kind: 'certificate',
+    key: `certificate/default/${name}`,
+    chain: [own.der.toString('base64'), middle.der.toString('base64')],
+    privateKey: own.keyDer.toString('base64'),
+    fingerprint: createHash('sha256').update(own.der).digest('hex'),
+    staple,
+  };
+}
+
+function tls(names: readonly string[], more: Partial<ServerTls> = {}): ServerTls {
+  return {
+    certificates: names.map((name) => `certificate/default/${name}`),
+    minVersion: 'TLSv1.2',
+    ciphers: [],
+    suites: [],
+    alpn: ['http/1.1'],
+    clients: null,
+    ...more,
+  };
+}
+
+/** A socket with one host for each name. */
+function socket(hosts: Readonly<Record<string, ServerTls>>): SocketEntry {
+  return {
+    kind: 'socket',
+    key: LISTENER,
+    address: '127.0.0.1',
+    port: 443,
+    transport: 'tcp',
+    hosts: Object.entries(hosts).map(([hostname, settings]) => ({
+      hostname,
+      gateway: GATEWAY.key,
+      listener: `https-${hostname}`,
+      port: 443,
+      protocol: 'HTTPS' as const,
+      tls: settings,
+    })),
+  };
+}
+
+const HOSTS = { 'a.example': tls(['a', 'rsa']), '*.wild.example': tls(['wild']) };
+const ENTRIES: readonly Entry[] = [
+  certificate('a', certificates.a),
+  certificate('wild', certificates.wild),
+  certificate('rsa', certificates.rsa),
+  socket(HOSTS),
+];
+
+class TlsRig extends Rig {
+  readonly address: IpAddress;
+  readonly #tls: NativeTls;
+
+  constructor(net: TestNet, entries: readonly Entry[] = ENTRIES, options: RuleOptions = {}) {
+    const backend = answering(net, ({ head, body }) =>
+      ok(`${/x-forwarded-proto: (\w+)/i.exec(head)?.[1]} ${body.length}`),
+    );
+    let opened: NativeTls | null = null;
+    const hosts = entries.flatMap((entry) => (entry.kind === 'socket' ? entry.hosts : []));
+    const rules = hosts.map(({ hostname }, i) => ({
+      ...rule({ name: `r${i}`, ...options }),
+      attachments: [{ socket: LISTENER, host: hostname, hostnames: [hostname] }],
+    }));
+    super(net, [backend], [...rules, ...entries], {}, () => {
+      opened = new NativeTls((net as NativeNet).io);
+      return opened;
+    });
+    this.#tls = opened as unknown as NativeTls;
+    this.address = this.listening as IpAddress;
+  }
+
+  override async end(): Promise<void> {
+    await this.net.settle();
+    this.engine.stop();
+    assert.deepEqual(this.#tls.counts, { connections: 0, contexts: 0, sessions: 0, certificates: 0, parsed: 0 });
+    this.#tls.dispose();
+    await super.end();
+  }
+
+  client(servername: string, options: ConnectionOptions = {}): TLSSocket {
+    const { port } = this.address;
+    return connect({ host: '127.0.0.1', port, servername, ca: CA, checkServerIdentity: () => undefined, ...options });
+  }
+
+  /** The answer to one request, and what the handshake agreed on. */
+  async ask(
+    servername: string,
+    options: Omit<ConnectionOptions, 'host'> & { host?: string; body?: string } = {},
+  ): Promise<Answer> {
+    const { host: asked, body = '', ...rest } = options;
+    const client = this.client(servername, rest);
+    await once(client, 'secureConnect');
+    const peer = client.getPeerCertificate();
+    const found = { protocol: client.getProtocol(), alpn: client.alpnProtocol, subject: String(peer.subject?.CN) };
+    const length = body === '' ? '' : `Content-Length: ${body.length}\r\n`;
+    client.write(`POST / HTTP/1.1\r\nHost: ${asked ?? servername}\r\n${length}Connection: close\r\n\r\n${body}`);
+    let text = '';
+    for await (const chunk of client) text += chunk;
+    return { ...found, status: Number(text.slice(9, 12)), body: text.slice(text.indexOf('\r\n\r\n') + 4) };
+  }
+}
+
+interface Answer {
+  readonly protocol: string | null;
+  readonly alpn: string | false | null;
+  readonly subject: string;
+  readonly status: number;
+  readonly body: string;
+}
+
+async function refusal(client: TLSSocket): Promise<string> {
+  const [error] = (await once(client, 'error')) as [NodeJS.ErrnoException];
+  return `${error.code} ${error.message}`;
+}
+
+nativeOnly('a request over TLS: the certificate of its name, the backend told so, the log too', async (net) => {
+  const rig = new TlsRig(net);
+  const answer = await rig.ask('a.example', { ALPNProtocols: ['http/1.1'], body: 'x'.repeat(100_000) });
+  assert.deepEqual(answer, {
+    protocol: 'TLSv1.3',
+    alpn: 'http/1.1',
+    subject: 'a.example',
+    status: 200,
+    body: 'https 100000',
+  });
+  assert.equal((await rig.ask('shop.wild.example')).subject, '*.wild.example');
+  assert.match(rig.records.last.connection, /"tls":"TLSv1.3","cipher":"TLS_AES_\w+","sni":"shop.wild.example"/);
+  assert.match(rig.records.last.listener, /https-\*\.wild\.example/);
+  assert.equal(rig.get(handshakeCell('downstream', true, false)), 2);
+  await rig.end();
+});
+
+nativeOnly('TLS 1.2 clients, with ECDSA or with RSA, each gets a certificate it can check', async (net) => {
+  const rig = new TlsRig(net);
+  for (const [options, key] of [
+    [{}, 'EC'],
+    [{ sigalgs: 'RSA-PSS+SHA256:RSA+SHA256' }, 'RSA'],
+  ] as const) {
+    const client = rig.client('a.example', { maxVersion: 'TLSv1.2', ...options });
+    await once(client, 'secureConnect');
+    assert.equal(client.getProtocol(), 'TLSv1.2');
+    assert.equal(client.getPeerX509Certificate()?.publicKey.asymmetricKeyType, key.toLowerCase());
+    client.destroy();
+  }
+  assert.equal(rig.get(handshakeCell('downstream', false, false)), 2);
+  await rig.end();
+});
+
+nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: each told in its way', async (net) => {
+  const rig = new TlsRig(net);
+  assert.match(await refusal(rig.client('other.example')), /unrecognized name/);
+  assert.match(await refusal(rig.client('')), /unrecognized name/);
+  assert.match(await refusal(rig.client('wild.example')), /unrecognized name/);
+  assert.match(await refusal(rig.client('a.example', { ALPNProtocols: ['h3'] })), /no application protocol/);
+  const plain = connectTcp(rig.address.port, '127.0.0.1');
+  plain.write('GET / HTTP/1.1\r\nHost: a.example\r\n\r\n');
+  let text = '';
+  for await (const chunk of plain) text += chunk;
+  assert.match(text, /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*this port speaks TLS\n$/);
+  assert.equal(rig.get(tlsRefusalCell('no_name')), 3);
+  assert.equal(rig.get(tlsRefusalCell('no_protocol')), 1);
+  assert.equal(rig.get(tlsRefusalCell('not_tls')), 1);
+  assert.equal((await rig.ask('a.example')).status, 200, 'and nobody else is harmed');
+  await rig.end();
+});
+
+nativeOnly('a connection is good for its own listener only: another host is misdirected', async (net) => {
+  const rig = new TlsRig(net);
+  assert.equal((await rig.ask('x.wild.example', { host: 'y.wild.example' })).status, 200, 'the same listener');
+  assert.equal((await rig.ask('x.wild.example', { host: 'a.example' })).status, 421);
+  assert.equal((await rig.ask('a.example', { host: 'x.wild.example' })).status, 421);
+  await rig.end();
+});
+
+nativeOnly('a replaced certificate is shown by the next handshake; connections that stand go on', async (net) => {
+  const rig = new TlsRig(net);
+  const kept = rig.client('a.example');
+  await once(kept, 'secureConnect');
+  const other = leaf(middle, ['a.example', 'new.example']);
+  rig.apply({ upserts: [certificate('a', other)], removals: [] });
+  const fresh = rig.client('a.example');
+  await once(fresh, 'secureConnect');
+  assert.match(fresh.getPeerCertificate().subjectaltname ?? '', /new\.example/);
+  for (const client of [kept, fresh]) {
+    client.write('GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n');
+    const [chunk] = (await once(client, 'data')) as [Buffer];
+    assert.match(chunk.toString(), /^HTTP\/1\.1 200/);
+    client.destroy();
+  }
+  await rig.end();
+});
+
+nativeOnly('client certificates: required, and let through where that is wished', async (net) => {
+  const clients = authority('Clients');
+  const good = leaf(clients, [], { client: true });
+  const foreign = leaf(authority('Others'), [], { client: true });
+  const trust: TrustEntry = {
+    kind: 'trust',
+    key: 'trust/default/clients',
+    authorities: [clients.der.toString('base64')],
+    revoked: [],
+  };
+  const shown = (own: Leaf): { cert: string; key: string } => ({
+    cert: pem('CERTIFICATE', own.der),
+    key: pem('PRIVATE KEY', own.keyDer),
+  });
+  for (const mode of ['AllowValidOnly', 'AllowInsecureFallback'] as const) {
+    const hosts = { 'a.example': tls(['a'], { clients: { trust: trust.key, mode } }) };
+    const rig = new TlsRig(net, [trust, certificate('a', certificates.a), socket(hosts)]);
+    assert.equal((await rig.ask('a.example', shown(good))).status, 200);
+    assert.match(rig.records.last.connection, /"client_cert_sha256":"[0-9a-f]{64}"/);
+    for (const options of [{}, shown(foreign)]) {
+      if (mode === 'AllowInsecureFallback') assert.equal((await rig.ask('a.example', options)).status, 200);
+      else await assert.rejects(rig.ask('a.example', options), /certificate required|unknown ca|alert|ECONNRESET/);
+    }
+    if (mode === 'AllowValidOnly') assert.equal(rig.get(tlsRefusalCell('client_certificate')), 2);
+    await rig.end();
+  }
+});
+
+nativeOnly('a revision whose certificate or settings cannot be used is refused whole', async (net) => {
+  const rig = new TlsRig(net);
+  const broken = { ...certificate('a', certificates.a), chain: [certificates.a.der.toString('base64'), 'AAAA'] };
+  const wrong = socket({ ...HOSTS, 'b.example': tls(['a'], { ciphers: ['NO-SUCH'] }) });
+  for (const entry of [broken, wrong]) {
+    assert.throws(
+      () => rig.apply({ upserts: [certificate('wild', certificates.any), entry], removals: [] }),
+      /certificate|ciphers/,
+    );
+    assert.equal((await rig.ask('x.wild.example')).subject, '*.wild.example', 'what came with it neither');
+    assert.equal((await rig.ask('a.example')).status, 200);
+  }
+  await rig.end();
+});
+
+nativeOnly('a ClientHello that comes in pieces, and one that stops', async (net) => {
+  const rig = new TlsRig(net);
+  const half = connectTcp(rig.address.port, '127.0.0.1');
+  half.write(Buffer.from([22, 3, 1, 1, 0, 1]));
+  assert.equal((await rig.ask('a.example')).status, 200);
+  half.end();
+  await once(half, 'close');
+  await rig.end();
+});

@@ -1,0 +1,216 @@
+// Certificates for examples and tests, written as DER (RFC 5280, X.690): an authority of one's own, and leaves of any
+// shape. Not for anything that others are to trust. As a command: `bin/node tools/certificates.ts SECRET NAME...` prints
+// a Secret with a certificate for the names; the certificate of its authority stands in front as a comment.
+
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const DAY_MS = 86_400_000;
+const OID = {
+  commonName: '2.5.4.3',
+  keyUsage: '2.5.29.15',
+  subjectKeyId: '2.5.29.14',
+  authorityKeyId: '2.5.29.35',
+  basicConstraints: '2.5.29.19',
+  subjectAltName: '2.5.29.17',
+  extendedKeyUsage: '2.5.29.37',
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
+  ecdsaSha256: '1.2.840.10045.4.3.2',
+  rsaSha256: '1.2.840.113549.1.1.11',
+} as const;
+const NULL = Uint8Array.of(5, 0);
+const TRUE = Uint8Array.of(1, 1, 255);
+
+function tlv(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  const body = Buffer.concat(parts);
+  const n = body.length;
+  const length = n < 128 ? [n] : n < 256 ? [0x81, n] : n < 65_536 ? [0x82, n >> 8, n & 255] : null;
+  if (length === null) throw new RangeError(`${n} bytes in one element`);
+  return Buffer.concat([Uint8Array.of(tag, ...length), body]);
+}
+const sequence = (...parts: readonly Uint8Array[]): Buffer => tlv(0x30, ...parts);
+const octets = (...parts: readonly Uint8Array[]): Buffer => tlv(4, ...parts);
+const text = (tag: number, value: string): Buffer => tlv(tag, Buffer.from(value));
+
+function oid(dotted: string): Buffer {
+  const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number);
+  const out = [first * 40 + second];
+  for (const value of rest) {
+    const digits = [value & 127];
+    for (let left = Math.floor(value / 128); left > 0; left = Math.floor(left / 128))
+      digits.unshift((left & 127) | 128);
+    out.push(...digits);
+  }
+  return tlv(6, Uint8Array.from(out));
+}
+
+const nameOf = (commonName: string): Buffer => sequence(tlv(0x31, sequence(oid(OID.commonName), text(12, commonName))));
+const time = (ms: number): Buffer => text(0x17, `${new Date(ms).toISOString().replace(/[-:T]/g, '').slice(2, 14)}Z`);
+const extension = (id: string, critical: boolean, value: Uint8Array): Buffer =>
+  sequence(oid(id), ...(critical ? [TRUE] : []), octets(value));
+
+/** Who signs. */
+export interface Authority {
+  readonly commonName: string;
+  readonly key: KeyObject;
+  /** The certificate. */
+  readonly der: Buffer;
+  readonly keyId: Buffer;
+}
+
+export interface Leaf {
+  readonly der: Buffer;
+  /** PKCS#8. */
+  readonly keyDer: Buffer;
+  readonly key: KeyObject;
+}
+
+export interface LeafOptions {
+  /** Dates in Unix milliseconds; a day ago and in 90 days. */
+  readonly notBefore?: number;
+  readonly notAfter?: number;
+  /** For clients rather than servers. */
+  readonly client?: boolean;
+  /** P-256 if not given. */
+  readonly kind?: 'p256' | 'p384' | 'rsa2048' | 'rsa1024' | 'ed25519';
+}
+
+function newKey(kind: NonNullable<LeafOptions['kind']>): { publicKey: KeyObject; privateKey: KeyObject } {
+  switch (kind) {
+    case 'p256':
+      return generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    case 'p384':
+      return generateKeyPairSync('ec', { namedCurve: 'secp384r1' });
+    case 'rsa2048':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 });
+    case 'rsa1024':
+      return generateKeyPairSync('rsa', { modulusLength: 1024 });
+    case 'ed25519':
+      return generateKeyPairSync('ed25519');
+  }
+}
+
+interface Parts {
+  readonly commonName: string;
+  readonly publicKey: KeyObject;
+  readonly issuer: { readonly commonName: string; readonly key: KeyObject; readonly keyId: Buffer | null };
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly extensions: readonly Uint8Array[];
+}
+
+/** The certificate (RFC 5280 section 4.1) and the identifier of its key. */
+function issue(parts: Parts): { der: Buffer; keyId: Buffer } {
+  const { issuer } = parts;
+  const spki = parts.publicKey.export({ type: 'spki', format: 'der' });
+  const keyId = createHash('sha1').update(spki).digest();
+  const serial = randomBytes(16);
+  serial[0] = ((serial[0] as number) & 0x7f) | 1;
+  const algorithm =
+    issuer.key.asymmetricKeyType === 'rsa' ? sequence(oid(OID.rsaSha256), NULL) : sequence(oid(OID.ecdsaSha256));
+  const extensions = [
+    ...parts.extensions,
+    extension(OID.subjectKeyId, false, octets(keyId)),
+    ...(issuer.keyId === null ? [] : [extension(OID.authorityKeyId, false, sequence(tlv(0x80, issuer.keyId)))]),
+  ];
+  const body = sequence(
+    tlv(0xa0, Uint8Array.of(2, 1, 2)),
+    tlv(2, serial),
+    algorithm,
+    nameOf(issuer.commonName),
+    sequence(time(parts.notBefore), time(parts.notAfter)),
+    nameOf(parts.commonName),
+    spki,
+    tlv(0xa3, sequence(...extensions)),
+  );
+  const signature = sign('sha256', body, issuer.key);
+  return { der: sequence(body, algorithm, tlv(3, Uint8Array.of(0), signature)), keyId };
+}
+
+/** An authority; one without `parent` signs itself. */
+export function authority(commonName: string, parent: Authority | null = null): Authority {
+  const { publicKey, privateKey } = newKey('p256');
+  const now = Date.now();
+  const { der, keyId } = issue({
+    commonName,
+    publicKey,
+    issuer: parent ?? { commonName, key: privateKey, keyId: null },
+    notBefore: now - DAY_MS,
+    notAfter: now + 3650 * DAY_MS,
+    extensions: [
+      extension(OID.basicConstraints, true, sequence(TRUE)),
+      // keyCertSign and cRLSign.
+      extension(OID.keyUsage, true, Uint8Array.of(3, 2, 1, 6)),
+    ],
+  });
+  return { commonName, key: privateKey, der, keyId };
+}
+
+/** A certificate for `names`, host names or addresses in their text form. */
+export function leaf(issuer: Authority, names: readonly string[], options: LeafOptions = {}): Leaf {
+  const { publicKey, privateKey } = newKey(options.kind ?? 'p256');
+  const now = Date.now();
+  const alternatives = names.map((name) =>
+    /^\d+\.\d+\.\d+\.\d+$/.test(name) ? tlv(0x87, Uint8Array.from(name.split('.').map(Number))) : text(0x82, name),
+  );
+  const { der } = issue({
+    commonName: (names[0] ?? 'nobody').slice(0, 60),
+    publicKey,
+    issuer,
+    notBefore: options.notBefore ?? now - DAY_MS,
+    notAfter: options.notAfter ?? now + 90 * DAY_MS,
+    extensions: [
+      extension(OID.basicConstraints, true, sequence()),
+      extension(OID.keyUsage, true, Uint8Array.of(3, 2, 7, 128)),
+      extension(OID.extendedKeyUsage, false, sequence(oid(options.client === true ? OID.clientAuth : OID.serverAuth))),
+      ...(names.length === 0 ? [] : [extension(OID.subjectAltName, false, sequence(...alternatives))]),
+    ],
+  });
+  return { der, keyDer: privateKey.export({ type: 'pkcs8', format: 'der' }), key: privateKey };
+}
+
+/** `label`: CERTIFICATE, PRIVATE KEY (RFC 7468). */
+export function pem(label: string, der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+/** YAML of a Secret of type kubernetes.io/tls; lines of the authority's certificate stand in front, behind `# `. */
+export function secretYaml(name: string, names: readonly string[]): string {
+  const issuer = authority(`${name} authority`);
+  const own = leaf(issuer, names);
+  const indented = (text: string): string => text.trimEnd().replace(/^/gm, '    ');
+  return `${pem('CERTIFICATE', issuer.der).trimEnd().replace(/^/gm, '# ')}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: ${name}
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+${indented(pem('CERTIFICATE', own.der) + pem('CERTIFICATE', issuer.der))}
+  tls.key: |
+${indented(pem('PRIVATE KEY', own.keyDer))}
+`;
+}
+
+/** Makes the certificate of the example that needs one, if it is not there. Returns whether it did. */
+export function ensureExampleCertificate(folder: string): boolean {
+  const path = join(folder, 'certificate.yaml');
+  if (!folder.replace(/\/+$/, '').endsWith('examples/https') || existsSync(path)) return false;
+  writeFileSync(path, secretYaml('shop-tls', ['shop.example']), { mode: 0o600 });
+  return true;
+}
+
+if (import.meta.main) {
+  const [name, ...names] = process.argv.slice(2);
+  if (name === undefined || names.length === 0) {
+    process.stderr.write('usage: bin/node tools/certificates.ts SECRET NAME...\n');
+    process.exitCode = 2;
+  } else process.stdout.write(secretYaml(name, names));
+}
