@@ -32,6 +32,11 @@ export const LIMITS = {
   EVENTS_PER_TURN: 128,
   /** Bytes one connection may move in one turn before it waits for the next. */
   BYTES_PER_TURN: 256 * KB,
+  /**
+   * Pieces of work that one connection may cause in one turn, about a microsecond each: a chunk is one, a head 32 and one more for
+   * each field, long chunk lines and trailers count by their bytes. What is left waits for the next turn.
+   */
+  WORK_PER_TURN: 512,
   /** Connections accepted from one listening socket in one turn. */
   ACCEPTS_PER_TURN: 32,
 
@@ -70,8 +75,6 @@ export const LIMITS = {
   EXCHANGE_BYTES: 8 * KB,
   /** Ended exchanges kept for reuse. */
   EXCHANGES_POOLED: 1_024,
-  /** Pipelined requests of one connection answered in one turn. */
-  REQUESTS_PER_TURN: 16,
   /** Connections above DOWNSTREAM_CONNECTIONS that are still taken, to be answered 503. */
   OVERLOAD_CONNECTIONS: 1_024,
   UPSTREAM_CONNECTIONS_PER_ENDPOINT: 1_024,

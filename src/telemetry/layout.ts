@@ -115,6 +115,7 @@ export const LIMITED = [
   'METHOD_BYTES',
   'UPSTREAM_PENDING_MS',
   'TLS_HANDSHAKES_PER_TURN',
+  'WORK_PER_TURN',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -276,7 +276,8 @@ export class Target {
           routeYaml('app', '/', 'app', options.ruleMore ?? '') +
           (options.routes?.() ?? ''),
       },
-      options.args,
+      // Most tests end what they send by FIN and read what comes back.
+      ['--half-close', 'on', ...(options.args ?? [])],
       {},
       options.descriptors,
     );

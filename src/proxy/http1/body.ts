@@ -48,6 +48,8 @@ const scratch = new Head();
 export class BodyReader {
   dataStart = 0;
   dataEnd = 0;
+  /** Bytes of content that the last call handed out; what else it consumed is framing. */
+  dataBytes = 0;
   /** First byte not consumed by the last call. */
   next = 0;
   trailersStart = 0;
@@ -79,6 +81,7 @@ export class BodyReader {
 
   /** Reads on in mem[start, end). */
   read(mem: Uint8Array, start: number, end: number): BodyState {
+    this.dataBytes = 0;
     if (this.kind === BODY.CHUNKED) return this.#chunked(mem, start, end);
     if (this.kind === BODY.UNTIL_CLOSE) return this.#content(start, end, end - start);
     if (this.remaining > 0) return this.#content(start, end, this.remaining);
@@ -100,6 +103,7 @@ export class BodyReader {
     }
     this.dataStart = start;
     this.dataEnd = start + n;
+    this.dataBytes = n;
     this.next = start + n;
     this.total += n;
     if (this.kind !== BODY.UNTIL_CLOSE) this.remaining -= n;

@@ -11,6 +11,7 @@ import type { Core } from '../exchange/core.ts';
 import { BACKEND_ERROR, countLimit } from '../exchange/counts.ts';
 import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
 import { BODY } from '../head.ts';
+import { framingWork } from '../transport/shared.ts';
 import { Tcp } from '../transport/tcp.ts';
 import type { TransportUser } from '../transport/transport.ts';
 import { PlainWire } from '../transport/wire.ts';
@@ -264,17 +265,20 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   }
 
   #readBody(start: number, end: number, free: number): number {
-    const { mem } = this.#core;
+    const { mem, shared } = this.#core;
     const reader = this.#reader;
     const exchange = this.#exchange as ResponseSide;
     let at = start;
     for (;;) {
       const state = reader.read(mem, at, end);
+      shared.work -= framingWork(reader.next - at - reader.dataBytes);
       at = reader.next;
       switch (state) {
         case BODY_STATE.DATA:
           exchange.responseBody(reader.dataStart, reader.dataEnd, reader.dataStart === start ? free : 0);
-          break;
+          if (shared.work > 0 || at === end) break;
+          this.#transport.yield();
+          return at;
         case BODY_STATE.TRAILERS:
           exchange.responseTrailers(reader.trailersStart, reader.trailersEnd);
           break;

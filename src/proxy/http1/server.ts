@@ -19,6 +19,7 @@ import type { FieldLines } from '../filter/field-lines.ts';
 import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
 import { CRLF, copyFields } from '../lines.ts';
 import type { Listener } from '../listener.ts';
+import { framingWork, HEAD_WORK } from '../transport/shared.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { answerBound, putAnswer } from './answer.ts';
 import { BODY_STATE, BodyReader } from './body.ts';
@@ -195,15 +196,15 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   }
 
   #use(start: number, end: number): number {
+    const { shared } = this.#core;
     let at = start;
-    for (let requests = 0; at < end; requests++) {
+    while (at < end) {
       if (this.#state === BODY_) {
         at = this.#readBody(at, end);
         if ((this.#state as number) !== IDLE) return at;
       } else if (this.#state <= HEAD) {
-        if (requests === LIMITS.REQUESTS_PER_TURN) {
-          this.#transport.pause();
-          this.#transport.resume();
+        if (shared.work <= 0) {
+          this.#transport.yield();
           return at;
         }
         const next = this.#readHead(at, end);
@@ -245,6 +246,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
       this.#refuse(head.fault as Fault);
       return end;
     }
+    this.#core.shared.work -= HEAD_WORK + head.count;
     return this.#begin(head, end);
   }
 
@@ -289,7 +291,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   }
 
   #readBody(start: number, end: number): number {
-    const { io, mem } = this.#core;
+    const { io, mem, shared } = this.#core;
     const exchange = this.#exchange as RequestSide;
     const reader = this.#reader as BodyReader;
     if (!exchange.takesBody) {
@@ -299,11 +301,16 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     let at = start;
     for (;;) {
       const state = reader.read(mem, at, end);
+      shared.work -= framingWork(reader.next - at - reader.dataBytes);
       at = reader.next;
       switch (state) {
         case BODY_STATE.DATA:
           exchange.requestBody(reader.dataStart, reader.dataEnd);
-          break;
+          if (shared.work > 0 || at === end) break;
+          io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
+          if (exchange.flushRequest()) this.#transport.yield();
+          else this.#transport.pause();
+          return at;
         case BODY_STATE.TRAILERS:
           this.#complete();
           exchange.requestEnded(reader.trailersStart, reader.trailersEnd);

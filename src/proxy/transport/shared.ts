@@ -7,6 +7,14 @@ import type { Cells } from '../../telemetry/cells.ts';
 import { Cork } from './cork.ts';
 import { Tally } from './tally.ts';
 
+/** A message's head costs so much of LIMITS.WORK_PER_TURN, and its fields one each. */
+export const HEAD_WORK = 32;
+
+/** What `bytes` of framing (a chunk's line, a trailer section) cost. */
+export function framingWork(bytes: number): number {
+  return 1 + (bytes >> 6);
+}
+
 /** A connection whose codec is done with it and that still has to send or to drain. */
 export interface Ending {
   /** Ends it now. */
@@ -20,6 +28,8 @@ export class Shared {
   /** LIMITS.READ_BYTES for reads, with READ_HEADROOM_BYTES in front that a rewritten head may grow into. */
   readonly readAt: number;
   readonly cork: Cork;
+  /** Work that the connection that is being read may still cause in this turn; its codec takes from it, and yields at 0. */
+  work = 0;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;
   readonly tally = new Tally();

@@ -15,6 +15,7 @@ import type { Wire } from './wire.ts';
 /** Beside the bits of `ReadySink.onReady`: our own call, which says nothing about the socket. */
 const AGAIN = 16;
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
+const WORK_LIMIT = limitCell('WORK_PER_TURN');
 
 export class Tcp implements Transport, ReadySink {
   readonly #shared: Shared;
@@ -172,6 +173,7 @@ export class Tcp implements Transport, ReadySink {
   }
 
   yield(): void {
+    this.#shared.cells.add(WORK_LIMIT, 1);
     this.#yielding = true;
     this.#keptFresh = true;
     this.#again();
@@ -194,6 +196,7 @@ export class Tcp implements Transport, ReadySink {
   #read(): void {
     const shared = this.#shared;
     const input = this.#input;
+    shared.work = LIMITS.WORK_PER_TURN;
     if (this.#keptFresh && input?.held) {
       this.#keptFresh = false;
       this.#present(input.start, input.end);
