@@ -32,6 +32,9 @@ export function shapeOf(apiVersion: string, kind: string): Shape | undefined {
   return info !== undefined && Object.hasOwn(info.versions, apiVersion) ? info.versions[apiVersion] : undefined;
 }
 
+/** Kinds of which only what something refers to is fetched: RAUTA reads no Secret that is none of its business. */
+export const BY_REFERENCE: readonly string[] = ['Secret', 'ConfigMap'];
+
 export function isServed(kind: string): boolean {
   return !UNSERVED.has(kind);
 }

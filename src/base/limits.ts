@@ -197,12 +197,25 @@ export const LIMITS = {
   CONFIG_FILE_PROBLEMS: 1_000,
 
   // --- names of Backends
+  /** A TTL of 0 is taken for this. */
   DNS_TTL_MIN_S: 1,
   DNS_TTL_MAX_S: 300,
-  /** How long an answer without a TTL (the hosts file) is believed. */
+  /** How long an answer without a TTL (the hosts file, no such address) is believed. */
   DNS_NO_TTL_S: 30,
   /** A name that failed is tried again after 1 s, 2 s ... */
   DNS_RETRY_MAX_S: 30,
+  /** One try at one name server, and tries at all of them. */
+  DNS_TRY_MS: 1_000,
+  DNS_TRIES: 2,
+  /** One question, whatever the servers do; a name has one for IPv4 and one for IPv6. */
+  DNS_QUESTION_MS: 5_000,
+  /** Questions at once; names that failed last may have half of them, so that they never hold the others up. */
+  DNS_QUESTIONS: 512,
+  /** Search domains of resolv.conf. */
+  DNS_SEARCH: 16,
+  /** /etc/hosts and /etc/resolv.conf; larger ones count as empty. */
+  HOSTS_FILE_BYTES: 16 * MB,
+  RESOLV_CONF_BYTES: 64 * KB,
   DNS_ADDRESSES: 256,
   /** The first configuration waits this long for its names. */
   DNS_FIRST_WAIT_MS: 2_000,

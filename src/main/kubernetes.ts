@@ -1,7 +1,7 @@
 // The API server as this program uses it: access, client and source put together. Loaded only with --kubernetes.
 
 import { readFileSync } from 'node:fs';
-import { isServed, kindInfo, knownKinds } from '../api/kinds.ts';
+import { BY_REFERENCE, isServed, kindInfo, knownKinds } from '../api/kinds.ts';
 import type { KindInfo } from '../api/shape.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { Client } from '../source/kubernetes/client.ts';
@@ -13,9 +13,6 @@ import { SYSTEM_TIMERS } from '../source/timers.ts';
 import type { ClusterNumbers } from '../telemetry/numbers.ts';
 import type { KubernetesFlags } from './options.ts';
 import { versionInfo } from './version.ts';
-
-/** Fetched by name, and only what is referred to. */
-const BY_NAME = ['Secret', 'ConfigMap'];
 
 export interface Cluster {
   readonly source: KubernetesSource;
@@ -40,9 +37,10 @@ export function openCluster(flags: KubernetesFlags): Cluster {
   const source = new KubernetesSource(
     {
       kinds: knownKinds().filter(
-        ({ kind }) => isServed(kind) && !BY_NAME.includes(kind) && (kind !== 'Backend' || flags.backends !== 'off'),
+        ({ kind }) =>
+          isServed(kind) && !BY_REFERENCE.includes(kind) && (kind !== 'Backend' || flags.backends !== 'off'),
       ),
-      named: BY_NAME.map((kind) => kindInfo(kind) as KindInfo),
+      named: BY_REFERENCE.map((kind) => kindInfo(kind) as KindInfo),
       namespaces: flags.namespaces,
       gatewayClass: flags.gatewayClass,
     },

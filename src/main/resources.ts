@@ -121,6 +121,7 @@ export class Resources implements SourceSink {
   #revise(changes: Changes): void {
     const { delta, diagnostics } = this.#translator.update(this.#store, changes);
     for (const problems of diagnostics.values()) this.#tell(problems);
+    for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
     if (!this.#published) return;
     this.#publisher.publish(delta);
   }

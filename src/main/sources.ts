@@ -1,10 +1,12 @@
-// Which sources the options ask for: files or the environment, with the hostnames of Backends resolved around them.
+// Which sources the options ask for, in the order of their precedence, with the hostnames of Backends resolved around them.
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
-import { DnsSource, SystemResolver } from '../source/dns.ts';
+import { SystemResolver } from '../source/dns/resolver.ts';
+import { DnsStage } from '../source/dns/stage.ts';
 import { EnvironmentSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
+import { Merge, type NamedSource } from '../source/merge.ts';
 import type { Source } from '../source/source.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
 import type { Options } from './options.ts';
@@ -19,11 +21,15 @@ export interface Sources {
 export function createSources(options: Options, cluster: Source | null): Sources {
   const files =
     options.config.length > 0 ? new FileSource(options.config, { check: { lenient: options.lenient } }) : null;
-  const inner: Source[] = files === null ? [] : [files];
-  if (cluster !== null) inner.push(cluster);
-  if (options.backendAddresses.length > 0) inner.push(new EnvironmentSource(environmentOf(options)));
+  // What a person has written counts more than what variables stand for.
+  const sources: NamedSource[] = [];
+  if (files !== null) sources.push({ name: 'the files', source: files });
+  if (cluster !== null) sources.push({ name: 'the API server', source: cluster });
+  if (options.backendAddresses.length > 0) {
+    sources.push({ name: 'the environment', source: new EnvironmentSource(environmentOf(options)) });
+  }
   return {
-    source: new DnsSource(inner, new SystemResolver(), SYSTEM_TIMERS),
+    source: new DnsStage(new Merge(sources), new SystemResolver(), SYSTEM_TIMERS),
     placeOf: (object, field) => files?.placeOf(object, field ?? '') ?? null,
   };
 }

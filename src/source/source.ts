@@ -18,4 +18,9 @@ export interface Source {
   stop(): Promise<void>;
   /** Rereads everything (SIGHUP). */
   rescan(): void;
+  /**
+   * Of `kind` (one of BY_REFERENCE in api/kinds.ts) exactly these are referred to from now on. A source that can fetch by
+   * name delivers no others; one that has everything at hand has no need of it.
+   */
+  want?(kind: string, keys: ReadonlySet<ObjectKey>): void;
 }

@@ -2,7 +2,8 @@
 // class, Gateway, route or cluster; reading goes through a Reader, which notes every key and index bucket it is asked
 // for, found or not. Thus no unit declares what it depends on, and none can forget to.
 
-import { type KubeObject, objectKey } from '../api/object.ts';
+import { BY_REFERENCE } from '../api/kinds.ts';
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import { bucketName } from '../store/index.ts';
 import type { World } from '../store/world.ts';
 
@@ -15,14 +16,36 @@ export class Dependencies {
   /** Mostly one. */
   readonly #readers = new Map<Fact, Unit | Set<Unit>>();
 
+  /** Of kinds that are fetched by reference, the keys that some unit reads. */
+  readonly #wanted = new Map<string, Set<Fact>>(BY_REFERENCE.map((kind) => [kind, new Set()]));
+  #changed = new Set<string>();
+
+  /** By kind, what is read of it now, where that has changed since this was last asked. */
+  takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return new Map([...changed].map((kind) => [kind, this.#wanted.get(kind) as Set<Fact>]));
+  }
+
+  #note(fact: Fact, read: boolean): void {
+    const kind = fact.slice(0, Math.max(fact.indexOf('/'), 0));
+    const wanted = this.#wanted.get(kind);
+    if (wanted === undefined) return;
+    if (read) wanted.add(fact);
+    else wanted.delete(fact);
+    this.#changed.add(kind);
+  }
+
   /** Replaces what `unit` depends on. */
   set(unit: Unit, facts: ReadonlySet<Fact>): void {
     const before = this.#reads.get(unit);
     if (before !== undefined) for (const fact of before) if (!facts.has(fact)) this.#drop(fact, unit);
     for (const fact of facts) {
       const readers = this.#readers.get(fact);
-      if (readers === undefined) this.#readers.set(fact, unit);
-      else if (typeof readers !== 'string') readers.add(unit);
+      if (readers === undefined) {
+        this.#readers.set(fact, unit);
+        this.#note(fact, true);
+      } else if (typeof readers !== 'string') readers.add(unit);
       else if (readers !== unit) this.#readers.set(fact, new Set([readers, unit]));
     }
     // A list of ten takes a quarter of what a set of ten does.
@@ -44,7 +67,9 @@ export class Dependencies {
     const readers = this.#readers.get(fact);
     if (readers === undefined) return;
     if (typeof readers !== 'string') readers.delete(unit);
-    if (readers === unit || (typeof readers !== 'string' && readers.size === 0)) this.#readers.delete(fact);
+    if (readers !== unit && (typeof readers === 'string' || readers.size > 0)) return;
+    this.#readers.delete(fact);
+    this.#note(fact, false);
   }
 }
 

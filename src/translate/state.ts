@@ -67,6 +67,11 @@ export class State {
     return result;
   }
 
+  /** By kind that is fetched by reference, the keys that are read now, where that has changed. */
+  takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
+    return this.#dependencies.takeWanted();
+  }
+
   /** `unit` is no more, and depends on nothing. */
   forget(unit: Unit): void {
     this.#dependencies.forget(unit);

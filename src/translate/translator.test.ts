@@ -224,3 +224,22 @@ test('a fault of ours costs one object, says so, and is forgotten when it is ove
     diagnostics: ['Service/default/one'],
   });
 });
+
+test('what is fetched by reference is told when it is referred to, and when it no longer is', () => {
+  const secure = (...names: string[]): KubeObject => {
+    const tls = { mode: 'Terminate', certificateRefs: names.map((name) => ({ group: '', kind: 'Secret', name })) };
+    const listeners = [{ name: 'https', port: 443, protocol: 'HTTPS', tls }];
+    return make('Gateway', 'secure', { gatewayClassName: 'rauta', listeners });
+  };
+  const bench = new Bench(gateway('plain'), route('app', 'plain', ['/'], 'one'));
+  const wanted = (): unknown => [...bench.translator.takeWanted()].map(([kind, keys]) => [kind, ...keys].sort());
+  assert.deepEqual(wanted(), []);
+  bench.change([secure('a', 'b')]);
+  assert.deepEqual(wanted(), [['Secret', 'Secret/default/a', 'Secret/default/b']]);
+  bench.change([gateway('plain', 'other.example')]);
+  assert.deepEqual(wanted(), []);
+  bench.change([secure('b')]);
+  assert.deepEqual(wanted(), [['Secret', 'Secret/default/b']]);
+  bench.change([], ['Gateway/default/secure']);
+  assert.deepEqual(wanted(), [['Secret']]);
+});

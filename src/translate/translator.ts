@@ -45,6 +45,11 @@ export class Translator {
     return this.#state.out.diagnostics;
   }
 
+  /** By kind that is fetched by reference, the keys that are read now, where that has changed since this was last asked. */
+  takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
+    return this.#state.takeWanted();
+  }
+
   /** Takes in what changed in `world`. Never throws: what cannot be translated is a diagnostic of its object. */
   update(world: World, changes: Changes): Update {
     for (const key of changes.keys) this.#touch(world, key);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type KubeObject, keyOf, type ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import type { Timers } from '../../base/timers.ts';
-import type { SourceSink } from '../source.ts';
+import type { Source, SourceSink } from '../source.ts';
 
 export class MemorySink implements SourceSink {
   readonly objects = new Map<ObjectKey, KubeObject>();
@@ -58,6 +58,16 @@ export class MemorySink implements SourceSink {
   }
 }
 
+/** A source that a test speaks for. */
+export class HandSource implements Source {
+  sink: SourceSink | null = null;
+  start(sink: SourceSink): void {
+    this.sink = sink;
+  }
+  async stop(): Promise<void> {}
+  rescan(): void {}
+}
+
 /** Timers that a test fires. */
 export class HandTimers implements Timers {
   readonly armed: { ms: number; fire: () => void }[] = [];
@@ -75,6 +85,13 @@ export class HandTimers implements Timers {
   /** Waits until something has been armed. */
   async some(): Promise<void> {
     while (this.armed.length === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+  /** Fires all timers of this length. */
+  async fireAll(ms: number): Promise<void> {
+    const due = this.armed.filter((t) => t.ms === ms);
+    for (const timer of due) this.armed.splice(this.armed.indexOf(timer), 1);
+    for (const timer of due) timer.fire();
+    await answered();
   }
   /** Fires the only timer of this length. */
   async fire(ms: number): Promise<void> {
