@@ -63,10 +63,10 @@ async function start(
   renderings = new Renderings(),
 ): Promise<{ view: Fake; port: number }> {
   const view = new Fake();
-  const settings = { host: '127.0.0.1', port: 0, allowedHosts: [], token: () => null, readOnly: false, ...options };
+  const settings = { host: '127.0.0.1', allowedHosts: [], token: () => null, readOnly: false, ...options };
   const server = new AdminServer(view, settings, renderings);
   open.push(server);
-  return { view, port: await server.listen() };
+  return { view, port: await server.listen({ host: settings.host, port: 0 }) };
 }
 
 function ask(

@@ -11,8 +11,8 @@ import type { Renderings } from './renderings.ts';
 import type { View } from './view.ts';
 
 export interface AdminOptions {
+  /** What it is bound to: whether that is loopback decides who may see what. */
   readonly host: string;
-  readonly port: number;
   /** Names besides localhost and IP addresses that the Host field may carry (against DNS rebinding). */
   readonly allowedHosts: readonly string[];
   /** What opens everything on a bind that is not loopback; null: only metrics and probes there. Never ''. */
@@ -64,13 +64,11 @@ export class AdminServer {
     }
   }
 
-  /** Resolves with the port it listens on; rejects with the system's error. */
-  listen(): Promise<number> {
+  /** `fd`: a socket that listens already. Resolves with the port; rejects with the system's error. */
+  listen(where: { readonly fd: number } | { readonly host: string; readonly port: number }): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen(this.#options.port, this.#options.host, () =>
-        resolve((this.#server.address() as AddressInfo).port),
-      );
+      this.#server.listen(where, () => resolve((this.#server.address() as AddressInfo).port));
     });
   }
 

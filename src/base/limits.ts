@@ -173,6 +173,8 @@ export const LIMITS = {
   SPARE_DELAY_MS: 1_000,
   /** The controller may take this long to write what is left in the log rings. */
   FLUSH_MS: 2_000,
+  /** The access log, the token file or an admin port that could not be opened is tried again after this long. */
+  OPEN_RETRY_MS: 2_000,
   /** Opening a socket that could not be opened is tried again after this long. */
   SOCKET_RETRY_MS: 2_000,
   /** A listening socket that is to go takes no new handshake for this long, so that those under way end first. */
@@ -292,6 +294,8 @@ export const LIMITS = {
   ADMIN_SMALL_BYTES: 64 * KB,
   /** Answers still being read are given to others who ask for the same, up to this age. */
   ADMIN_SHARED_MS: 1_000,
+  /** File of --admin-token-file. */
+  ADMIN_TOKEN_BYTES: 4 * KB,
   /** Body of a PUT, and how much is read and thrown away of one that is larger. */
   ADMIN_BODY_BYTES: 64,
   ADMIN_DISCARDED_BYTES: 64 * KB,
@@ -308,8 +312,6 @@ export const LIMITS = {
   LOG_BATCH_BYTES: 128 * KB,
   /** Lines that wait in one ring because nobody takes them; past it the oldest are dropped. */
   LOG_WAITING_BYTES: 6 * MB,
-  /** An access log that cannot be opened is tried again after this long. */
-  LOG_REOPEN_MS: 2_000,
   /** Outcomes (protocol, status, flags) whose text a worker keeps for its next log line. */
   LOG_OUTCOMES: 1_024,
   /** How often rings are looked at while lines come, and while none do. */

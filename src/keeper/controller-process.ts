@@ -52,7 +52,6 @@ export class ControllerProcess<Options> {
   #patienceMs: number = LIMITS.CONTROLLER_STALL_MS;
   #condemned: RestartCause | null = null;
   #reason: string | null = null;
-  #retiring = false;
   /** The program ends: called when it is gone, or has said its last word. */
   #onStopped: (() => void) | null = null;
 
@@ -74,7 +73,6 @@ export class ControllerProcess<Options> {
     this.#begun = null;
     this.#condemned = null;
     this.#reason = null;
-    this.#retiring = false;
     this.#welcomed = false;
     this.#child = this.#system.spawn('controller', {
       onFrame: (frame) => this.#onFrame(frame),
@@ -89,14 +87,6 @@ export class ControllerProcess<Options> {
   }
   send(frame: Buffer): void {
     if (this.#welcomed) this.#child?.link.send(frame);
-  }
-
-  /** Replaces it by another one, in order. */
-  retire(): void {
-    if (this.#child === null) return;
-    this.#retiring = true;
-    if (this.#welcomed) this.tell({ type: 'retire' });
-    else this.#child.kill();
   }
 
   /** The program ends: it writes what is left in the log rings, then `done` is called, after FLUSH_MS at the latest. */
@@ -198,9 +188,6 @@ export class ControllerProcess<Options> {
       case 'flushed':
         this.#onStopped?.();
         break;
-      case 'retired':
-        if (this.#retiring) this.#child?.kill();
-        break;
     }
   }
 
@@ -233,10 +220,6 @@ export class ControllerProcess<Options> {
     this.#begun = null;
     if (this.#onStopped !== null) {
       this.#onStopped();
-      return;
-    }
-    if (this.#retiring) {
-      this.start();
       return;
     }
     this.#restarts[this.#condemned ?? 'exit']++;

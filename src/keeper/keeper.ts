@@ -10,6 +10,7 @@ import type { ToController } from '../stream/messages.ts';
 import { ControllerProcess } from './controller-process.ts';
 import { Departures } from './departures.ts';
 import { Distribution } from './distribution.ts';
+import { Grants } from './grants.ts';
 import type { KeeperOptions } from './options.ts';
 import type { Slot } from './slot.ts';
 import { Slots } from './slots.ts';
@@ -30,13 +31,12 @@ export class Keeper<Options extends KeeperOptions> {
   readonly #distribution: Distribution;
   readonly #controller: ControllerProcess<Options>;
   readonly #takeover: Takeover | null;
+  readonly #grants: Grants;
 
   #phase: Phase = 'starting';
   #draining = false;
   /** Drains because a successor serves, not because somebody asked it to stop. */
   #succeeded = false;
-  /** The controller has no admin server, since its port is still the predecessor's. */
-  #adminHidden = false;
   #crashed = false;
   #exitCode: number = EXIT.ok;
   readonly #done: (code: number) => void;
@@ -74,6 +74,7 @@ export class Keeper<Options extends KeeperOptions> {
       onFatal: (code, message) => this.#onFatal(code, message),
       onDeath: (failures, why) => this.#onControllerDeath(failures, why),
     });
+    this.#grants = new Grants(system.io, log, options, (grant, fds) => this.#tell(grant, fds));
     this.#takeover = options.takeover === null ? null : this.#prepareTakeover(options.takeover);
   }
 
@@ -87,6 +88,11 @@ export class Keeper<Options extends KeeperOptions> {
 
   #begin(): void {
     if (this.#phase !== 'starting') return;
+    const problem = this.#grants.open(this.#takeover?.hasPredecessor === true);
+    if (problem !== null) {
+      this.#fail(EXIT.cannotRun, problem);
+      return;
+    }
     this.#controller.start();
     this.#slots.start();
     this.#tickedMs = this.#system.nowMs();
@@ -116,10 +122,11 @@ export class Keeper<Options extends KeeperOptions> {
   }
 
   reread(): void {
+    this.#grants.reread();
     this.#tell({ type: 'reread' });
   }
   reopenLogs(): void {
-    this.#tell({ type: 'reopenLogs' });
+    this.#grants.reopenLog();
   }
 
   /** A signal asks it to stop: in order, then at once. */
@@ -231,6 +238,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#slots.watch(now);
     this.#controller.watch(now);
     this.#distribution.tick(now);
+    this.#grants.tick(now);
     this.#takeover?.onTick();
     if (now - this.#retriedMs >= LIMITS.SOCKET_RETRY_MS) {
       this.#retriedMs = now;
@@ -251,9 +259,8 @@ export class Keeper<Options extends KeeperOptions> {
 
   /** Gives a controller that just started everything that outlived the one before. */
   #welcome(): void {
-    this.#adminHidden = this.#takeover?.hasPredecessor === true;
-    const options = this.#adminHidden ? { ...this.#options, admin: null, requests: null } : this.#options;
-    this.#tell({ type: 'options', options });
+    this.#tell({ type: 'options', options: this.#options });
+    this.#grants.give();
     for (const slot of this.#slots.all) this.#tell({ type: 'slot', slot: slot.index }, [slot.cellsFd, slot.ringFd]);
     const { revisions, acked } = this.#distribution;
     for (const [key, value] of revisions.memory()) this.#controller.send(encodePut(key, value));
@@ -263,11 +270,6 @@ export class Keeper<Options extends KeeperOptions> {
     this.#tell({ type: 'held', held: revisions.held });
     if (acked > 0) this.#tell({ type: 'acked', revision: acked });
     if (this.#phase === 'draining' && !this.#succeeded) this.#tell({ type: 'draining' });
-  }
-
-  /** The predecessor is gone: a controller that is started now can have its ports. */
-  #showAdmin(): void {
-    if (this.#adminHidden) this.#controller.retire();
   }
 
   #setLogLevel(level: Level): void {
@@ -336,7 +338,7 @@ export class Keeper<Options extends KeeperOptions> {
       onInherited: (address, port, handle) => this.#sockets.inherit(address, port, handle),
       onSucceeded: () => this.#succeed(),
       onForsaken: () => this.#sockets.admit(),
-      onGone: () => this.#showAdmin(),
+      onGone: () => this.#grants.retry(),
       onRefused: (reason) => this.#fail(EXIT.cannotRun, reason),
     });
   }

@@ -1,12 +1,11 @@
 // What the keeper itself reads of the program's options; the controller is given all of them.
 
 import type { Level } from '../base/log.ts';
+import type { GrantOptions } from './grants.ts';
 
-export interface KeeperOptions {
+export interface KeeperOptions extends GrantOptions {
   readonly workers: number;
   readonly takeover: string | null;
-  readonly admin: { readonly host: string; readonly port: number } | null;
-  readonly requests: { readonly host: string; readonly port: number } | null;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
   readonly trustedProxies: readonly string[];

@@ -1,87 +1,57 @@
-// The access log of the program: from the workers' rings to the place that the flags name, opened again when that is asked for
-// and, where it cannot be, every two seconds until it can.
+// The access log of the program: from the workers' rings to the place that the flags name.
 
-import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { errnoName } from '../native/index.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
-import { openLog } from './log-place.ts';
+import { placeOf, placeOfItsOwn } from './log-place.ts';
 import { LogWriter } from './log-writer.ts';
-
-const NO_READER = 'ENXIO';
 
 export class AccessLog {
   readonly #target: string;
   readonly #log: Logger;
   readonly #writer: LogWriter;
-  #retry: NodeJS.Timeout | null = null;
-  #cannotOpen = '';
-  #cannotWrite = '';
+  #problem = '';
 
+  /** To be made before privileges go. `rings` may still grow until `start`. */
   constructor(target: string, format: 'json' | 'combined', rings: readonly RingReader[], log: Logger) {
     this.#target = target;
     this.#log = log;
+    const own = placeOfItsOwn(target);
     this.#writer = new LogWriter(rings, {
       format,
       log,
       trouble: (errno) => this.#trouble(errno),
+      replaced: () => {
+        if (own === null) log.info('access log opened', { path: target });
+      },
       after: (ms, fire) => void (ms === 0 ? setImmediate(fire) : setTimeout(fire, ms)),
     });
+    if (own !== null) this.#writer.use(own);
   }
 
-  /** What is wrong with it now, '' for nothing. */
+  /** Why lines wait, '' for nothing. */
   get problem(): string {
-    return this.#cannotOpen || this.#cannotWrite;
+    return this.#problem;
   }
 
-  /** `first`: nothing was served before; then a place that cannot be opened is the caller's error, but for a FIFO without a reader. */
-  start(first: boolean): void {
-    try {
-      this.#writer.use(openLog(this.#target));
-    } catch (error) {
-      if (first && codeOf(error) !== NO_READER) throw error;
-      this.#failed(error);
-    }
+  start(): void {
     this.#writer.start();
   }
 
-  /** After a rotation moved the file away. Until the new one can be opened lines go on into the old one. */
-  reopen(): void {
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#retry = null;
-    try {
-      this.#writer.use(openLog(this.#target));
-    } catch (error) {
-      this.#failed(error);
-      return;
-    }
-    this.#cannotOpen = '';
-    this.#log.info('access log opened', { path: this.#target });
+  /** The file that the keeper opened, or opened again after a rotation. */
+  use(fd: number, torn: boolean): void {
+    this.#writer.use(placeOf(fd, torn));
   }
 
-  /** Writes what is left in the rings, if it can be written, and stops. `leave`: another writer goes on with what could not. */
-  flush(done: () => void, leave: boolean): void {
-    if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#writer.flush(done, leave);
-  }
-
-  #failed(error: unknown): void {
-    const code = codeOf(error);
-    const why = code === NO_READER ? 'nobody reads from it (ENXIO)' : code;
-    const text = `--access-log ${this.#target}: cannot be opened: ${why}`;
-    if (text !== this.#cannotOpen) this.#log.error(text, { retry_in_ms: LIMITS.LOG_REOPEN_MS });
-    this.#cannotOpen = text;
-    this.#retry = setTimeout(() => this.reopen(), LIMITS.LOG_REOPEN_MS);
+  /** Writes what is left in the rings, if it can be written, and stops. */
+  flush(done: () => void): void {
+    this.#writer.flush(done);
   }
 
   #trouble(errno: number): void {
-    const before = this.#cannotWrite;
-    this.#cannotWrite = errno === 0 ? '' : `--access-log ${this.#target}: cannot be written: ${errnoName(errno)}`;
-    if (this.#cannotWrite !== '') this.#log.error(this.#cannotWrite);
+    const before = this.#problem;
+    this.#problem = errno === 0 ? '' : `--access-log ${this.#target}: cannot be written: ${errnoName(errno)}`;
+    if (this.#problem !== '') this.#log.error(this.#problem);
     else if (before !== '') this.#log.info('the access log is written again', { path: this.#target });
   }
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
 }

@@ -1,9 +1,6 @@
 // The controller: from resources to revisions. It may crash: workers serve on, and the next one takes up where the keeper
 // remembers this one left off.
 
-import { readFileSync } from 'node:fs';
-import { Renderings } from '../admin/renderings.ts';
-import { AdminServer } from '../admin/server.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -21,20 +18,23 @@ import { CellBook } from '../publish/cells.ts';
 import { type Downstream, Publisher } from '../publish/publisher.ts';
 import { Channel, type ChannelOwner } from '../stream/channel.ts';
 import { decodePut, encodeBegin, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from '../stream/frames.ts';
-import { type FromController, NO_RESTARTS, PROTOCOL, type ToController } from '../stream/messages.ts';
+import { type FromController, type Grant, NO_RESTARTS, PROTOCOL, type ToController } from '../stream/messages.ts';
 import { mapSegment } from '../stream/segments.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
 import { Numbers } from '../telemetry/numbers.ts';
 import { AccessLog } from './access-log.ts';
 import { GiveBack } from './give-back.ts';
+import { Granted } from './granted.ts';
 import { stderrLogger } from './logger.ts';
 import type { Options } from './options.ts';
+import { becomeReader } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
 import { Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
 import { ControllerView } from './view.ts';
 
+const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 const ARENA_BYTES = 64 * 1024 * 1024;
 
 class Controller implements ChannelOwner, Downstream {
@@ -56,7 +56,7 @@ class Controller implements ChannelOwner, Downstream {
   #resources: Resources | null = null;
   #book: CellBook | null = null;
   #accessLog: AccessLog | null = null;
-  readonly #admin: AdminServer[] = [];
+  #granted: Granted | null = null;
   readonly #giveBack = new GiveBack();
   /** Of the revision being sent. */
   #entries = 0;
@@ -80,15 +80,17 @@ class Controller implements ChannelOwner, Downstream {
   onEnded(): void {
     const end = (): void => process.exit(EXIT.ok);
     if (this.#accessLog === null) end();
-    this.#accessLog?.flush(end, false);
+    this.#accessLog?.flush(end);
   }
 
   #onMessage(message: ToController<Options>): void {
     const state = this.#state;
     switch (message.type) {
       case 'options':
-        this.#options = message.options;
-        this.#log = stderrLogger(this.#options.logLevel, this.#options.logFormat === 'json');
+        this.#configure(message.options);
+        break;
+      case 'grant':
+        this.#take(message, message.given ? this.#channel.takeFd() : null);
         break;
       case 'slot':
         this.#addSlot(this.#channel.takeFd(), this.#channel.takeFd());
@@ -113,10 +115,6 @@ class Controller implements ChannelOwner, Downstream {
         break;
       case 'reread':
         this.#resources?.rescan();
-        this.#accessLog?.reopen();
-        break;
-      case 'reopenLogs':
-        this.#accessLog?.reopen();
         break;
       case 'draining':
         state.draining = true;
@@ -124,15 +122,32 @@ class Controller implements ChannelOwner, Downstream {
       case 'stop':
         this.#flush(() => this.#say({ type: 'flushed' }));
         break;
-      case 'retire':
-        this.#flush(() => this.#say({ type: 'retired' }), true);
-        break;
     }
   }
 
-  #flush(done: () => void, leave = false): void {
+  /** Everything that needs privileges is done here, then they go; only then anything from outside is read. */
+  #configure(options: Options): void {
+    this.#options = options;
+    this.#log = stderrLogger(options.logLevel, options.logFormat === 'json');
+    this.#accessLog = new AccessLog(options.accessLog, options.accessLogFormat, this.#rings, this.#log);
+    this.#granted = new Granted(options, this.#log, this.#accessLog);
+    for (const path of becomeReader(options.user, pathsOf(options))) {
+      const text = `${path}: ${options.user} may not read it: the controller keeps the capability to read any file`;
+      this.#log.warn(text, { remedy: `make it readable by ${options.user}, or give --user` });
+    }
+  }
+
+  #take(grant: Grant, fd: number | null): void {
+    try {
+      this.#granted?.take(grant, fd);
+    } catch (error) {
+      this.#fatal(error);
+    }
+  }
+
+  #flush(done: () => void): void {
     if (this.#accessLog === null) done();
-    this.#accessLog?.flush(done, leave);
+    this.#accessLog?.flush(done);
   }
 
   #addSlot(cellsFd: number, ringFd: number): void {
@@ -142,9 +157,7 @@ class Controller implements ChannelOwner, Downstream {
 
   async #start(revision: number): Promise<void> {
     const options = this.#options as Options;
-    this.#accessLog = new AccessLog(options.accessLog, options.accessLogFormat, this.#rings, this.#log);
-    this.#accessLog.start(revision === 0);
-
+    this.#accessLog?.start();
     const book = new CellBook(this.#numbers.read, {
       route: options.metricsMaxRoutes,
       endpoint: options.metricsMaxBackends,
@@ -171,28 +184,13 @@ class Controller implements ChannelOwner, Downstream {
       book,
       numbers: this.#numbers,
       rings: this.#rings,
-      ownProblems: () => [this.#accessLog?.problem ?? ''].filter((text) => text !== ''),
+      ownProblems: () => this.#granted?.problems ?? [],
       setLogLevel: (level) => {
         this.#log.level = level;
         this.#say({ type: 'logLevel', level });
       },
     });
-    const token = options.adminTokenFile === null ? null : readToken(options.adminTokenFile);
-    const renderings = new Renderings();
-    for (const bind of [options.admin, options.requests]) {
-      if (bind === null) continue;
-      const readOnly = bind !== options.admin;
-      const settings = {
-        ...bind,
-        allowedHosts: options.adminAllowedHosts,
-        token: (): string | null => token,
-        readOnly,
-      };
-      const server = new AdminServer(view, settings, renderings);
-      const port = await server.listen();
-      this.#admin.push(server);
-      this.#log.info('admin server', { address: bind.host, port });
-    }
+    this.#granted?.show(view);
     resources.start();
   }
 
@@ -228,15 +226,13 @@ class Controller implements ChannelOwner, Downstream {
   }
 }
 
-/** Throws ExitError: a token that everybody has is worse than none. */
-function readToken(path: string): string {
-  const token = readFileSync(path, 'utf8').trim();
-  if (!/^[\x21-\x7e]+$/.test(token))
-    throw new ExitError(
-      EXIT.configuration,
-      `--admin-token-file ${path}: ${token === '' ? 'is empty' : 'holds more than one word of printable ASCII'}`,
-    );
-  return token;
+/** What the flags tell it to read. */
+function pathsOf({ config, kubernetes }: Options): string[] {
+  if (kubernetes === null) return [...config];
+  const { KUBECONFIG, KUBERNETES_SERVICE_HOST, HOME } = process.env;
+  if (kubernetes.kubeconfig !== null) return [...config, kubernetes.kubeconfig];
+  if (KUBECONFIG) return [...config, ...KUBECONFIG.split(':')];
+  return [...config, KUBERNETES_SERVICE_HOST ? SERVICE_ACCOUNT_TOKEN : `${HOME}/.kube/config`];
 }
 
 export function runController(): void {

@@ -27,6 +27,8 @@ export interface LogWriterOptions {
   readonly log: Logger;
   /** Why nothing is written, '' when it is again. */
   readonly trouble: (errno: number) => void;
+  /** From now on lines go to the place that was named last; the one before is closed. */
+  readonly replaced: () => void;
   /** Calls `fire` after `ms`. */
   readonly after: (ms: number, fire: () => void) => void;
 }
@@ -49,7 +51,6 @@ export class LogWriter {
   #wrote = false;
   #errno = 0;
   #flushed: (() => void) | null = null;
-  #leaves = false;
   #ended = false;
 
   constructor(rings: readonly RingReader[], options: LogWriterOptions) {
@@ -68,12 +69,11 @@ export class LogWriter {
   }
 
   /**
-   * Writes what is left in the rings if the place takes it, and stops; `done` is called once, at the latest after FLUSH_MS / 2. What could
-   * not be written is lost, or with `leave` stays in the rings for whoever reads them next.
+   * Writes what is left in the rings if the place takes it, and stops; what it does not take is lost. `done` is called once, at the latest
+   * after FLUSH_MS / 2.
    */
-  flush(done: () => void, leave = false): void {
+  flush(done: () => void): void {
     this.#flushed = done;
-    this.#leaves = leave;
     this.#options.after(LIMITS.FLUSH_MS / 2, () => this.#end());
   }
 
@@ -195,6 +195,7 @@ export class LogWriter {
     this.#next = undefined;
     this.#torn = next?.torn ?? false;
     if (this.#batch !== null && this.#done > 0) this.#done = this.#batch.lastIndexOf(NEWLINE, this.#done - 1) + 1;
+    this.#options.replaced();
   }
 
   #trouble(errno: number): void {
@@ -206,7 +207,7 @@ export class LogWriter {
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    if (!this.#leaves) this.#giveUp();
+    this.#giveUp();
     this.#flushed?.();
   }
 

@@ -69,6 +69,7 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails([...CONFIG, '--workers', '0'], {}, 2, /--workers: '0' is not a whole number from 1 to 256/);
   fails([...CONFIG, '--workers'], {}, 2, /--workers needs a value/);
   fails([...CONFIG, '--admin', 'x'], {}, 2, /--admin: 'x' is not HOST:PORT/);
+  fails([...CONFIG, '--admin', 'a.example:90'], {}, 2, /--admin: 'a\.example' is neither an IP address nor localhost/);
   fails([...CONFIG, '--trusted-proxies', '10.0.0.0/33'], {}, 2, /10\.0\.0\.0\/33/);
   fails([...CONFIG, '--listen', 'example.com'], {}, 2, /not an IP address/);
   fails([...CONFIG, '--client-idle-timeout', '0s'], {}, 2, /--client-idle-timeout: '0s' is no time at all/);

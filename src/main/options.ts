@@ -187,7 +187,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'fields and kinds that are not known are warnings, not errors',
     bare: true,
   },
-  { name: 'user', value: 'NAME', default: 'nobody', help: 'what workers run as when started by root' },
+  {
+    name: 'user',
+    value: 'NAME',
+    default: 'nobody',
+    help: 'what workers and the controller run as when started by root',
+  },
   {
     name: 'trusted-proxies',
     value: 'CIDR[,CIDR]',
@@ -403,6 +408,9 @@ function bindOf(from: string, text: string): { host: string; port: number } {
   const parts = splitHostPort(text);
   if (parts === null || parts.port > 65_535 || (parts.bracketed && isIP(parts.host) !== 6))
     throw usage(`${from}: '${text}' is not HOST:PORT`);
+  // The keeper binds it, and asks no name server.
+  if (parts.host !== '' && parts.host !== 'localhost' && isIP(parts.host) === 0)
+    throw usage(`${from}: '${parts.host}' is neither an IP address nor localhost`);
   return { host: parts.host === '' ? '0.0.0.0' : parts.host, port: parts.port };
 }
 

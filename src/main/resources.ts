@@ -18,6 +18,7 @@ import type { TranslatorOptions } from '../translate/context.ts';
 import { Translator } from '../translate/translator.ts';
 import type { Options } from './options.ts';
 import { createSources, type Sources } from './sources.ts';
+import type { Readiness } from './state.ts';
 
 /** How resources are understood when no flag says otherwise. */
 export const DEFAULT_TRANSLATION: TranslatorOptions = {
@@ -53,9 +54,15 @@ export class Resources implements SourceSink {
     this.#sources = createSources(options, cluster);
   }
 
-  /** Everything there was at the start has been read and published. */
-  get read(): boolean {
-    return this.#published;
+  get readiness(): Readiness {
+    if (this.#published) return { waitingFor: null, nothingToServe: this.#publisher.idle ? this.#whyIdle() : null };
+    const [origin] = [...this.#sourceProblems.entries()];
+    return { waitingFor: origin === undefined ? '' : `${origin[0]}: ${origin[1][0]?.message}`, nothingToServe: null };
+  }
+
+  #whyIdle(): string {
+    const gateways = this.counts().get('Gateway') ?? 0;
+    return gateways === 0 ? 'there is no Gateway' : 'no listener of a Gateway is ours and valid (/config/problems)';
   }
 
   start(): void {

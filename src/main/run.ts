@@ -70,6 +70,8 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
     if (why !== null) throw new ExitError(EXIT.configuration, `--config ${path}: ${why}`);
   }
   if (options.backendAddresses.length > 0) environmentObjects(environmentOf(options));
+  const { isRoot, lookUpUser } = await import('./privileges.ts');
+  if (isRoot()) lookUpUser(options.user);
   if (notCached !== null) log.warn(notCached);
   process.exit(await (await import('./keeper.ts')).runKeeper(options, log));
 }

@@ -44,14 +44,13 @@ export class ControllerView implements View {
 
   ready(): { ready: boolean; reason: string } {
     const { state, resources, cluster } = this.#parts;
+    const { waitingFor, nothingToServe } = resources.readiness;
+    const waiting = waitingFor === null ? null : (cluster?.source.waiting() ?? waitingFor);
     if (state.draining) return { ready: false, reason: 'draining' };
-    if (!resources.read) {
-      const waiting = cluster?.source.waiting() ?? null;
-      return { ready: false, reason: waiting === null ? 'resources not read yet' : `waiting for ${waiting}` };
-    }
-    if (state.acked === 0) return { ready: false, reason: 'no configuration served by every worker yet' };
+    if (waiting) return { ready: false, reason: `waiting for ${waiting}` };
+    if (waiting !== null || state.acked === 0) return { ready: false, reason: 'no configuration yet' };
     if (state.storm) return { ready: false, reason: 'workers keep dying' };
-    return { ready: true, reason: '' };
+    return { ready: true, reason: nothingToServe === null ? '' : `nothing to serve: ${nothingToServe}` };
   }
 
   metrics(): string {

@@ -9,16 +9,7 @@ import type { Handle } from '../io/io.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
 import { decodeEntry } from '../ir/codec.ts';
 import type { Entry, Key } from '../ir/ir.ts';
-import {
-  cpuSeconds,
-  forbidCoreDumps,
-  mapShared,
-  type NativeIo,
-  openNative,
-  Reactor,
-  setNoNewPrivileges,
-  setParentDeathSignal,
-} from '../native/index.ts';
+import { cpuSeconds, mapShared, type NativeIo, openNative, Reactor } from '../native/index.ts';
 import { NativeTls } from '../native/tls.ts';
 import { Engine } from '../proxy/engine.ts';
 import { Channel, type ChannelEnd, type ChannelOwner } from '../stream/channel.ts';
@@ -32,6 +23,7 @@ import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
 import { GiveBack } from './give-back.ts';
 import { stderrLogger } from './logger.ts';
+import { becomeUnprivileged } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
 
 const HEARTBEAT = 0;
@@ -126,7 +118,8 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.zeroGauges();
     const ring = new RingWriter(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES)));
     closeSync(ringFd);
-    becomeUnprivileged(settings.user, this.#log);
+    becomeUnprivileged(settings.user);
+    this.#log.debug('privileges dropped', { uid: process.getuid?.() ?? -1 });
     this.#cells.set(CELL.PID, process.pid);
     this.#engine = new Engine({
       io: this.#io,
@@ -259,30 +252,6 @@ function clientConnections(): number {
   const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
   if (limit === undefined) return LIMITS.DOWNSTREAM_CONNECTIONS;
   return Math.min(LIMITS.DOWNSTREAM_CONNECTIONS, Number(limit) >> 1);
-}
-
-/** Root becomes `user`; everybody loses the way back, core dumps and outliving the keeper. */
-function becomeUnprivileged(user: string | null, log: Logger): void {
-  if (user !== null && process.getuid?.() === 0) {
-    const found = lookUpUser(user);
-    process.setgroups?.([found.gid]);
-    process.setgid?.(found.gid);
-    process.setuid?.(found.uid);
-  }
-  setNoNewPrivileges();
-  forbidCoreDumps();
-  // After setuid, which clears it.
-  setParentDeathSignal('SIGTERM');
-  log.debug('privileges dropped', { uid: process.getuid?.() ?? -1 });
-}
-
-function lookUpUser(name: string): { uid: number; gid: number } {
-  if (/^\d+$/.test(name)) return { uid: Number(name), gid: Number(name) };
-  for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
-    const [user, , uid, gid] = line.split(':');
-    if (user === name) return { uid: Number(uid), gid: Number(gid) };
-  }
-  throw new Error(`user ${name} is not in /etc/passwd`);
 }
 
 export function runWorker(): void {

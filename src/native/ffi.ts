@@ -158,6 +158,7 @@ export const memfdCreate = symbol('memfd_create', ['bytes', 'int']);
 export const ftruncate = symbol('ftruncate', ['int', 'long']);
 export const prctl = symbol('prctl', ['int', 'long', 'long', 'long', 'long']);
 export const prctlName = symbol('prctl', ['int', 'bytes']);
+export const capset = symbol('capset', ['bytes', 'bytes']);
 export const setrlimit = symbol('setrlimit', ['int', 'bytes']);
 
 /** The descriptor by which libuv's default loop waits. libuv's functions are part of Node's own ABI. */

@@ -13,6 +13,8 @@ export { Outlet } from './outlet.ts';
 export {
   cpuSeconds,
   forbidCoreDumps,
+  keepCapabilities,
+  mayReadAnything,
   setNoNewPrivileges,
   setParentDeathSignal,
   setProcessTitle,

@@ -316,10 +316,13 @@ export class NativeIo implements Io {
   }
 
   /**
-   * A listening socket (IPv6 takes IPv6 only; an existing unix path is EADDRINUSE), or -errno. `reusePort` lets others of
+   * A listening socket (IPv6 takes IPv6 only, but `dual`; an existing unix path is EADDRINUSE), or -errno. `reusePort` lets others of
    * the same user share the port; `first`: but is EADDRINUSE when anybody listens there already, who would share or not.
    */
-  listen(address: SocketAddress, options: { reusePort: boolean; first?: boolean; backlog: number }): Handle {
+  listen(
+    address: SocketAddress,
+    options: { reusePort: boolean; first?: boolean; dual?: boolean; backlog: number },
+  ): Handle {
     const length = encodeAddress(this.scratch, NAME_AT, address);
     if (length === 0) return -ERRNO.EINVAL;
     const fd = c.socket(familyOf(address), STREAM, 0);
@@ -329,7 +332,7 @@ export class NativeIo implements Io {
     if (address.family !== 'unix') {
       this.#setOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
       if (options.reusePort && options.first !== true) this.#setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
-      if (address.family === 'ipv6') this.#setOption(fd, SOL.IPV6, IPV6_V6ONLY, 1);
+      if (address.family === 'ipv6') this.#setOption(fd, SOL.IPV6, IPV6_V6ONLY, options.dual === true ? 0 : 1);
       this.#tuneTcp(fd);
     }
     const bound = c.bind(fd, this.scratchAddress + NAME_AT, length) >= 0;

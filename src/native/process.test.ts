@@ -57,3 +57,27 @@ test('CPU time goes up', () => {
   while (performance.now() < end);
   assert.ok(cpuSeconds() > before);
 });
+
+const root = process.getuid?.() === 0;
+test('of all that root may do, what is kept is to read, or nothing', { skip: !root }, () => {
+  for (const [may, caps, reads] of [
+    [true, '0000000000000004', true],
+    [false, '0000000000000000', false],
+  ] as const) {
+    const output = run(`
+      import { accessSync, readFileSync } from 'node:fs';
+      const native = await import(${index});
+      native.keepCapabilities(true);
+      process.setgroups([65534]);
+      process.setgid(65534);
+      process.setuid(65534);
+      native.mayReadAnything(${may});
+      const status = readFileSync('/proc/self/status', 'latin1');
+      const set = (name) => status.split(name + ':')[1].trim().slice(0, 16);
+      let reads = true;
+      try { readFileSync('/etc/shadow'); } catch { reads = false; }
+      process.stdout.write(JSON.stringify([set('CapEff'), set('CapPrm'), set('CapInh'), reads]));
+    `);
+    assert.deepEqual(JSON.parse(output), [caps, caps, '0000000000000000', reads]);
+  }
+});

@@ -3,7 +3,7 @@
 import { constants } from 'node:os';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
-import { PR, RLIMIT_CORE } from './layout.ts';
+import { CAP, PR, RLIMIT_CORE } from './layout.ts';
 
 function control(option: number, value: number, about: string): void {
   if (c.prctl(option, value, 0, 0, 0) < 0) throw new NativeError('prctl', c.errno(), about);
@@ -20,6 +20,19 @@ export function setParentDeathSignal(signal: NodeJS.Signals): void {
 /** Neither this process nor its children can gain privileges by exec any more. */
 export function setNoNewPrivileges(): void {
   control(PR.SET_NO_NEW_PRIVS, 1, 'no new privileges');
+}
+
+/** Whether what this thread may use stays permitted (though not in force) when the user changes (capabilities(7)). */
+export function keepCapabilities(keep: boolean): void {
+  control(PR.SET_KEEPCAPS, keep ? 1 : 0, 'keep capabilities');
+}
+
+/** Of all capabilities this thread keeps the one to read any file, or none. */
+export function mayReadAnything(may: boolean): void {
+  const kept = may ? 1 << CAP.DAC_READ_SEARCH : 0;
+  // struct __user_cap_header_struct, and two of __user_cap_data_struct: effective, permitted, inheritable.
+  const data = Uint32Array.of(kept, kept, 0, 0, 0, 0);
+  if (c.capset(Uint32Array.of(CAP.VERSION_3, 0), data) < 0) throw new NativeError('capset', c.errno(), '');
 }
 
 /** No core file, and no other process of the same user can look into this one's memory. */

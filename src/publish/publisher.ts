@@ -65,6 +65,11 @@ export class Publisher {
     return this.#revision;
   }
 
+  /** No socket is asked for: nothing is served. */
+  get idle(): boolean {
+    return this.#sockets.size === 0;
+  }
+
   /** Takes over what the keeper has; to be called before the first `publish`, which then must be given everything. */
   adopt(entries: ReadonlyMap<Key, Buffer>, revision: number): void {
     this.#revision = revision;
@@ -144,7 +149,8 @@ export class Publisher {
   #send(revision: number, change: ReadonlyMap<Key, Buffer | null>, sockets: boolean): number {
     const news: (readonly [Key, Buffer | null])[] = [];
     for (const [key, value] of change) if (this.#note(key, value)) news.push([key, value]);
-    if (news.length === 0 && !sockets) return this.#revision;
+    // The first one goes out even when it says nothing: that there is nothing is news then.
+    if (news.length === 0 && !sockets && this.#revision > 0) return this.#revision;
     this.#out.begin(revision);
     if (sockets) this.#out.sockets([...this.#sockets.values()]);
     for (const [key, value] of news) {

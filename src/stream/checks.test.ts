@@ -25,7 +25,6 @@ test('what the protocol knows is taken as it is', () => {
     { type: 'logLevel', level: 'warn' },
     { type: 'fatal', code: 3, message: 'no' },
     { type: 'flushed' },
-    { type: 'retired' },
   ];
   for (const message of controller) assert.deepEqual(fromController(body(message)), message);
   const inherit: FromPredecessor = { type: 'inherit', address: '::', port: 80 };

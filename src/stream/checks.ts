@@ -51,7 +51,6 @@ const FROM_CONTROLLER: Checks<FromController> = {
   logLevel: ({ level }) => LEVELS.includes(level as Level),
   fatal: ({ code, message }) => Number.isInteger(code) && typeof message === 'string',
   flushed: nothing,
-  retired: nothing,
 };
 
 const FROM_SUCCESSOR: Checks<FromSuccessor> = { take: nothing, ready: nothing };

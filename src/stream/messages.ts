@@ -66,13 +66,25 @@ export type FromController =
   /** Cannot go on: a program that never served ends with this code, one that serves starts another controller. */
   | { readonly type: 'fatal'; readonly code: number; readonly message: string }
   /** The answer to `stop`: everything in the log rings was written. */
-  | { readonly type: 'flushed' }
-  /** The answer to `retire`: what was read of the log rings was written, the next one may go on there. */
-  | { readonly type: 'retired' };
+  | { readonly type: 'flushed' };
+
+/** What flags name and the keeper opens for the controller: --access-log, --admin-token-file, --admin, --requests. */
+export type GrantName = 'accessLog' | 'adminToken' | 'admin' | 'requests';
+
+export interface Grant {
+  readonly type: 'grant';
+  readonly name: GrantName;
+  /** Descriptor: the open file, or the listening socket. */
+  readonly given: boolean;
+  /** A log that ends within a line. */
+  readonly torn: boolean;
+  /** Why it could not be opened, or not again, in which case the one given earlier stays in use; '' for nothing. */
+  readonly problem: string;
+}
 
 /** Keeper -> controller. `Options`: what the program was started with, which the stream only carries. */
 export type ToController<Options> =
-  /** Options, then one `slot` per worker slot (descriptors: cells, ring), then the snapshot as entries, then `welcome`. */
+  /** Options, then grants and one `slot` per worker slot (descriptors: cells, ring), then the snapshot as entries, then `welcome`. */
   | { readonly type: 'options'; readonly options: Options }
   | { readonly type: 'slot'; readonly slot: number }
   | { readonly type: 'welcome'; readonly revision: number }
@@ -91,13 +103,11 @@ export type ToController<Options> =
       readonly revision: number;
       readonly failed: readonly { readonly key: string; readonly reason: string }[];
     }
+  | Grant
   | { readonly type: 'reread' }
-  | { readonly type: 'reopenLogs' }
   | { readonly type: 'draining' }
   /** The program ends: write what is left in the log rings. */
-  | { readonly type: 'stop' }
-  /** Make way for another controller of the same program. */
-  | { readonly type: 'retire' };
+  | { readonly type: 'stop' };
 
 /** Keeper -> worker. */
 export type ToWorker =

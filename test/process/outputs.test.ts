@@ -95,7 +95,7 @@ test('a FIFO that nobody reads as access log holds nobody up, and gets its lines
   const fifo = join(folder, 'access');
   execFileSync('mkfifo', [fifo]);
   const rauta = await Rauta.start(await files(port), ['--access-log', fifo]);
-  assert.match((await rauta.ask('/config/problems')).body, /--access-log .*nobody reads from it \(ENXIO\)/);
+  assert.match((await rauta.ask('/config/problems')).body, /--access-log .*: ENXIO \(nobody reads from it\)/);
   await get(port, '/early');
   for (const signal of ['SIGUSR1', 'SIGHUP'] as const) rauta.process.kill(signal);
   await serves(rauta, port);

@@ -25,6 +25,8 @@ import { CELL } from '../../src/telemetry/layout.ts';
 export const OPTIONS: KeeperOptions = {
   workers: 1,
   takeover: null,
+  accessLog: 'off',
+  adminTokenFile: null,
   admin: null,
   requests: null,
   drainDelayMs: 0,
@@ -297,7 +299,6 @@ export class ModelController {
     else if (message['type'] === 'workers') this.restarts = message['restarts'] as typeof this.restarts;
     else if (message['type'] === 'options') this.options = message['options'] as KeeperOptions;
     else if (message['type'] === 'stop') this.child.says({ type: 'flushed' });
-    else if (message['type'] === 'retire') this.child.says({ type: 'retired' });
   }
 
   /** Sends a revision: null removes. Its number. */

@@ -1,0 +1,81 @@
+// How a process of ours leaves root: it becomes --user, and everybody loses the way back, core dumps and outliving the keeper.
+
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { EXIT, ExitError } from '../base/errors.ts';
+import {
+  forbidCoreDumps,
+  keepCapabilities,
+  mayReadAnything,
+  setNoNewPrivileges,
+  setParentDeathSignal,
+} from '../native/index.ts';
+
+interface User {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Throws ExitError when there is no such user. */
+export function lookUpUser(name: string): User {
+  if (/^\d+$/.test(name)) return { uid: Number(name), gid: Number(name) };
+  for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
+    const [user, , uid, gid] = line.split(':');
+    if (user === name) return { uid: Number(uid), gid: Number(gid) };
+  }
+  throw new ExitError(EXIT.cannotRun, `--user ${name}: is not in /etc/passwd`);
+}
+
+export function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}
+
+/** For a worker: nothing is left. */
+export function becomeUnprivileged(user: string | null): void {
+  if (user !== null && isRoot()) become(lookUpUser(user), null);
+  settle('SIGTERM');
+}
+
+/**
+ * For the controller: nothing is left, but where `paths` (of the configuration) hold something that only root may read, the one capability
+ * to read (CAP_DAC_READ_SEARCH). Returns those paths.
+ */
+export function becomeReader(user: string, paths: readonly string[]): string[] {
+  let closed: string[] = [];
+  if (isRoot()) {
+    keepCapabilities(true);
+    become(lookUpUser(user), user);
+    // access(2) asks for the real user, as if no capability were there.
+    closed = paths.filter((path) => !readable(path));
+    mayReadAnything(closed.length > 0);
+    keepCapabilities(false);
+  }
+  settle('SIGKILL');
+  return closed;
+}
+
+/** `named`: whose further groups are taken too. */
+function become({ uid, gid }: User, named: string | null): void {
+  if (named === null || /^\d+$/.test(named)) process.setgroups?.([gid]);
+  else (process as Partial<{ initgroups(user: string, group: number): void }>).initgroups?.(named, gid);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
+function settle(signal: NodeJS.Signals): void {
+  setNoNewPrivileges();
+  forbidCoreDumps();
+  // After setuid, which clears it.
+  setParentDeathSignal(signal);
+}
+
+/** A path that is not there is for whoever reads it to tell. */
+function readable(path: string): boolean {
+  const { R_OK, X_OK } = constants;
+  try {
+    accessSync(path, R_OK);
+    if (statSync(path).isDirectory()) accessSync(path, R_OK | X_OK);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'EACCES';
+  }
+}
