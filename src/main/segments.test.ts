@@ -4,12 +4,16 @@ import { test } from 'node:test';
 import { createShared } from '../native/index.ts';
 import { CellBook } from '../publish/cells.ts';
 import { CELLS_BYTES, mapSegment } from '../stream/segments.ts';
-import { countRequest } from '../telemetry/blocks.ts';
+import { type Counted, countRequest } from '../telemetry/blocks.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { METHOD, requestsOffset } from '../telemetry/layout.ts';
 import { Numbers } from '../telemetry/numbers.ts';
 
 const ROUTES = 10_000;
+
+function counted(method: number, status: number, bytes = 0): Counted {
+  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes };
+}
 
 /** Memory of a slot, its worker's and the controller's cells over it, and a book with ROUTES routes. */
 function setup(): { pages: () => number; worker: Cells; book: CellBook; routes: number[]; close: () => void } {
@@ -40,15 +44,15 @@ test('looking at ten thousand unused routes makes memory of their marks only', (
 
 test('ten thousand used routes are 2.7 MB, and looking at them adds nothing; what is unusual is paid for by who does it', () => {
   const { pages, worker, book, routes, close } = setup();
-  for (const block of routes) countRequest(worker, block, METHOD.GET, 200, 1000);
+  for (const block of routes) countRequest(worker, block, counted(METHOD.GET, 200), 1000);
   const used = pages();
   assert.ok(used * 4096 < 2.7e6, `${used} pages`);
   assert.equal(book.other('route')[requestsOffset(METHOD.GET, 200)], ROUTES - 20);
   assert.ok(pages() - used <= 1, `${pages() - used} pages more`);
-  countRequest(worker, routes[5000] as number, METHOD.PATCH, 409, 1000);
+  countRequest(worker, routes[5000] as number, counted(METHOD.PATCH, 409), 1000);
   assert.equal(book.other('route')[requestsOffset(METHOD.PATCH, 409)], 1);
   assert.ok(pages() - used <= 2, `${pages() - used} pages more`);
-  for (const block of routes) countRequest(worker, block, METHOD.GET, 502, 1000);
+  for (const block of routes) countRequest(worker, block, counted(METHOD.GET, 502), 1000);
   assert.ok((pages() - used) * 4096 < 2.7e6, `${pages() - used} pages more`);
   close();
 });

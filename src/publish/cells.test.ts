@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addBlock, COUNTS, countRequest } from '../telemetry/blocks.ts';
+import { addBlock, COUNTS, type Counted, countRequest } from '../telemetry/blocks.ts';
 import { Cells } from '../telemetry/cells.ts';
 import {
   BLOCK_CELLS,
@@ -20,6 +20,10 @@ const limits = { route: 2, endpoint: 2 };
 const GET_200 = requestsOffset(METHOD.GET, 200);
 const NONE: Read = () => {};
 
+function counted(method: number, status: number, bytes = 0): Counted {
+  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes };
+}
+
 function reading(slots: readonly Cells[]): Read {
   return (kind, base, out) => {
     for (const cells of slots) addBlock(cells, kind, base, out);
@@ -30,7 +34,7 @@ test('a block is assigned once and used again only after all acked its release',
   const cells = Cells.local();
   const book = new CellBook(reading([cells]), limits);
   const count = (block: number, times: number): void => {
-    for (let i = 0; i < times; i++) countRequest(cells, block, METHOD.GET, 200, 7);
+    for (let i = 0; i < times; i++) countRequest(cells, block, counted(METHOD.GET, 200), 7);
   };
   const a = book.assign('route', 'a');
   assert.equal(a, FIRST_FREE_CELL);
@@ -99,7 +103,7 @@ class World {
     const route = `r${s.route}`;
     if (s.do === 'count') {
       const block = this.#told.get(route) ?? OTHER_ROUTE_BLOCK;
-      countRequest(this.#slots[s.slot] as Cells, block, s.method, s.code || 599, 1000);
+      countRequest(this.#slots[s.slot] as Cells, block, counted(s.method, s.code || 599), 1000);
       this.#total[requestsOffset(s.method, s.code)]! += 1;
       this.#total[durationOffset(1000)]! += 1;
       this.#total[ROUTE.DURATION_SUM_US]! += 1000;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addBlock, COUNTS, countBytes, countRequest } from './blocks.ts';
+import { addBlock, COUNTS, type Counted, countRequest } from './blocks.ts';
 import { Cells } from './cells.ts';
 import {
   BLOCK_CELLS,
@@ -30,14 +30,17 @@ const request = fc.record({
   bytes: fc.nat(1 << 20),
 });
 
+function counted(method: number, status: number, bytes = 0): Counted {
+  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes };
+}
+
 test('what was counted for a route is what is read for it, usual or not, and for no other', () => {
   fc.assert(
     fc.property(fc.array(request, { maxLength: 60 }), (requests) => {
       const cells = Cells.local();
       const model = new Map<number, Float64Array>();
       for (const { block, method, status, us, bytes } of requests) {
-        countRequest(cells, block, method, status, us);
-        countBytes(cells, block, bytes, 2 * bytes);
+        countRequest(cells, block, counted(method, status, bytes), us);
         const table = model.get(block) ?? new Float64Array(COUNTS.route);
         model.set(block, table);
         const code = CODES.find((c) => c === status) ?? 0;
@@ -74,11 +77,11 @@ test('an unused block is not read, nor are the rows of methods that counted noth
   const out = new Float64Array(COUNTS.route);
   addBlock(cells, 'route', FIRST_FREE_CELL, out);
   assert.deepEqual(read, []);
-  countRequest(cells, FIRST_FREE_CELL, METHOD.GET, 200, 1);
+  countRequest(cells, FIRST_FREE_CELL, counted(METHOD.GET, 200), 1);
   assert.equal(cells.get(markCell(FIRST_FREE_CELL)), BLOCK_USED);
   addBlock(cells, 'route', FIRST_FREE_CELL, out);
   assert.deepEqual(read.splice(0), [ROUTE.SIZE]);
-  countRequest(cells, FIRST_FREE_CELL, METHOD.PATCH, 409, 1);
+  countRequest(cells, FIRST_FREE_CELL, counted(METHOD.PATCH, 409), 1);
   addBlock(cells, 'route', FIRST_FREE_CELL, out);
   assert.deepEqual(read.splice(0), [ROUTE.SIZE, CODES.length]);
   addBlock(cells, 'route', FIRST_FREE_CELL + ROUTE.SIZE, out);
@@ -94,8 +97,8 @@ test('a mark is set before the first count: a worker that dies between leaves no
     }
   }
   const cells = new Watched(() => new Float64Array(131_072));
-  countRequest(cells, FIRST_FREE_CELL, METHOD.GET, 200, 1);
-  countRequest(cells, FIRST_FREE_CELL, METHOD.GET, 200, 1);
+  countRequest(cells, FIRST_FREE_CELL, counted(METHOD.GET, 200), 1);
+  countRequest(cells, FIRST_FREE_CELL, counted(METHOD.GET, 200), 1);
   assert.deepEqual(order, [0]);
 });
 

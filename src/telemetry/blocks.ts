@@ -2,7 +2,7 @@
 // looked at only when their mark says that there is something: reading a page that was never written makes it memory, and
 // ten thousand routes with their rows would be 27 MB of it.
 
-import type { Cells } from './cells.ts';
+import { type Cells, placeOf } from './cells.ts';
 import {
   BLOCK_USED,
   CODES,
@@ -22,19 +22,39 @@ export type BlockKind = 'route' | 'endpoint';
 /** Length of the table of numbers of each. */
 export const COUNTS: Readonly<Record<BlockKind, number>> = { route: ROUTE.COUNTS, endpoint: ENDPOINT.SIZE };
 
-/** One request of the route whose block is at `block`: METHOD, status (0..999), microseconds it took. */
-export function countRequest(cells: Cells, block: number, method: number, status: number, us: number): void {
-  const usual = usualOffset(method, status);
-  if (usual !== 0) cells.count(block + usual, markCell(block), BLOCK_USED);
-  else cells.count(rowCell(block, method) + codeOffset(status), markCell(block), BLOCK_USED | rowUsed(method));
-  cells.add(block + durationOffset(us), 1);
-  cells.add(block + ROUTE.DURATION_SUM_US, us);
+/** What is counted of a request. */
+export interface Counted {
+  /** METHOD. */
+  readonly method: number;
+  /** 0..999. */
+  readonly status: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
 }
 
-/** Bytes of its bodies; after `countRequest`, which says that the block is used. */
-export function countBytes(cells: Cells, block: number, request: number, response: number): void {
-  cells.add(block + ROUTE.REQUEST_BYTES, request);
-  cells.add(block + ROUTE.RESPONSE_BYTES, response);
+/**
+ * Counts a request of the route whose block is at `block`; it took `us` microseconds, a whole number. A block is marked before
+ * its first count: a worker that dies between the two leaves a mark without a count, never a count that nobody looks at.
+ */
+export function countRequest(cells: Cells, block: number, r: Counted, us: number): void {
+  const segment = cells.segmentOf(block);
+  const at = placeOf(block);
+  const usual = usualOffset(r.method, r.status);
+  if (usual !== 0) {
+    const n = segment[at + usual] as number;
+    if (n === 0) cells.mark(block, BLOCK_USED);
+    segment[at + usual] = n + 1;
+  } else countUnusual(cells, block, r.method, r.status);
+  segment[at + durationOffset(us)]! += 1;
+  segment[at + ROUTE.DURATION_SUM_US]! += us;
+  segment[at + ROUTE.REQUEST_BYTES]! += r.requestBytes;
+  segment[at + ROUTE.RESPONSE_BYTES]! += r.responseBytes;
+}
+
+function countUnusual(cells: Cells, block: number, method: number, status: number): void {
+  const cell = rowCell(block, method) + codeOffset(status);
+  if (cells.get(cell) === 0) cells.mark(block, BLOCK_USED | rowUsed(method));
+  cells.add(cell, 1);
 }
 
 /** Adds what one worker slot counted in the block at `base` to `out`, which is COUNTS[kind] long. */

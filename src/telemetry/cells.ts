@@ -3,10 +3,15 @@
 // that nobody wrote to makes it memory: what was never used is not read (telemetry/blocks.ts).
 
 import { LIMITS } from '../base/limits.ts';
-import { GAUGES } from './layout.ts';
+import { GAUGES, markCell } from './layout.ts';
 
 const SHIFT = Math.log2(LIMITS.CELLS_PER_SEGMENT);
 const MASK = LIMITS.CELLS_PER_SEGMENT - 1;
+
+/** Where the cell `id` is within its segment. */
+export function placeOf(id: number): number {
+  return id & MASK;
+}
 
 /** The segments of one worker slot, each mapped when a cell in it is first asked for. */
 export class Cells {
@@ -15,7 +20,9 @@ export class Cells {
 
   /** `map(index)` maps a segment; asked for each at most once. */
   constructor(map: (index: number) => Float64Array) {
-    this.#segments = new Array<Float64Array | null>(LIMITS.SEGMENTS).fill(null);
+    // Not `new Array(n)`: such a list may have holes, and every access would have to look for one.
+    this.#segments = [];
+    for (let i = 0; i < LIMITS.SEGMENTS; i++) this.#segments.push(null);
     this.#map = map;
   }
 
@@ -25,20 +32,20 @@ export class Cells {
   }
 
   add(id: number, n: number): void {
-    const s = this.#segments[id >>> SHIFT] ?? this.#mapped(id);
-    s[id & MASK]! += n;
+    const s = this.#segments[id >>> SHIFT] as Float64Array | null;
+    if (s !== null) s[id & MASK]! += n;
+    else this.#mapped(id)[id & MASK]! += n;
   }
 
-  /**
-   * Adds 1 to the counter `id`. When it was 0, `bits` are set in the cell `mark` before: a worker that dies between the two
-   * leaves a mark without a count, never a count that nobody looks at.
-   */
-  count(id: number, mark: number, bits: number): void {
-    const s = this.#segments[id >>> SHIFT] ?? this.#mapped(id);
-    const i = id & MASK;
-    const n = s[i] as number;
-    if (n === 0) this.set(mark, this.get(mark) | bits);
-    s[i] = n + 1;
+  /** The segment of the cell `id`, which is at `placeOf(id)` there: for who writes several cells of a block. */
+  segmentOf(id: number): Float64Array {
+    return this.#segments[id >>> SHIFT] ?? this.#mapped(id);
+  }
+
+  /** Says of the route block at `block` what is used of it (telemetry/layout.ts). */
+  mark(block: number, marks: number): void {
+    const cell = markCell(block);
+    this.set(cell, this.get(cell) | marks);
   }
 
   set(id: number, value: number): void {

@@ -192,6 +192,7 @@ const PAGE = 512;
 /** Blocks lie below this cell; for each page of blocks there is a page of rows for each method. Whole segments. */
 export const BLOCK_CELLS = Math.floor((LIMITS.SEGMENTS - 1) / (1 + METHODS.length)) * LIMITS.CELLS_PER_SEGMENT;
 const FIRST_MARK = BLOCK_CELLS;
+const BLOCK_SHIFT = Math.log2(ROUTE.SIZE);
 const FIRST_ROW = FIRST_MARK + LIMITS.CELLS_PER_SEGMENT;
 
 /** Route block of what no route took. */
@@ -210,7 +211,7 @@ export function rowUsed(method: number): number {
 
 /** The cell with the marks of the route block at `block`. Blocks whose marks are 0 need not be read. */
 export function markCell(block: number): number {
-  return FIRST_MARK + block / ROUTE.SIZE;
+  return FIRST_MARK + (block >>> BLOCK_SHIFT);
 }
 
 /** First cell of the row of `method` (METHOD) that belongs to the route block at `block`. */
@@ -245,11 +246,12 @@ export function requestsOffset(method: number, code: (typeof CODES)[number]): nu
   return usualOffset(method, code) || ROUTE.ROWS + method * CODES.length + CODES.indexOf(code);
 }
 
+const BUCKETS_US = Float64Array.from(DURATION_BUCKETS, (seconds) => Math.round(seconds * 1e6));
+
 /** Offset of the duration bucket for `us` microseconds. */
 export function durationOffset(us: number): number {
-  const seconds = us / 1e6;
   let i = 0;
-  while (i < DURATION_BUCKETS.length && seconds > (DURATION_BUCKETS[i] as number)) i++;
+  while (i < BUCKETS_US.length && us > (BUCKETS_US[i] as number)) i++;
   return ROUTE.DURATION + i;
 }
 

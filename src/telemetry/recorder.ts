@@ -1,7 +1,7 @@
 // Where every finished request ends: counted in the worker's cells, written to its log ring.
 
 import { LINE_BYTES, LineWriter } from './access-log.ts';
-import { countBytes, countRequest } from './blocks.ts';
+import { countRequest } from './blocks.ts';
 import type { Cells } from './cells.ts';
 import { CELL, limitCell, NO_ROUTE_BLOCK } from './layout.ts';
 import type { RingWriter } from './log-ring.ts';
@@ -24,9 +24,8 @@ export class Recorder implements RecordSink {
 
   record(r: AccessRecord): void {
     const block = r.routeBlock === 0 ? NO_ROUTE_BLOCK : r.routeBlock;
-    const us = Math.max(0, r.endUs - r.startUs);
-    countRequest(this.#cells, block, r.method, r.status, us);
-    countBytes(this.#cells, block, r.requestBytes, r.responseBytes);
+    const us = Math.floor(Math.max(0, r.endUs - r.startUs));
+    countRequest(this.#cells, block, r, us);
     this.#log(r);
   }
 
