@@ -43,7 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   store: ['api'],
   source: ['api'],
   translate: ['api', 'ir', 'store'],
-  publish: ['ir', 'telemetry'],
+  publish: ['api', 'ir', 'telemetry', 'translate'],
   proxy: ['io', 'ir', 'telemetry'],
   telemetry: ['io'],
   admin: ['api', 'telemetry'],

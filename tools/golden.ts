@@ -120,7 +120,7 @@ function compactConditions(value: unknown): unknown {
 }
 
 function conditionLine(c: Condition): string {
-  const pends = c.pendsOnAck === true ? ', once acked' : '';
+  const pends = c.pendsOn !== undefined ? ', once acked' : '';
   return `${c.type}=${c.status} ${c.reason} (generation ${c.observedGeneration}${pends}): ${c.message}`;
 }
 

@@ -6,7 +6,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
 import { admitNew, errnoName, holdNew, type NativeIo } from '../native/index.ts';
-import type { SocketWish } from '../stream/messages.ts';
+import type { FailedSocket, SocketWish } from '../stream/messages.ts';
 import { describeHolder, holdersOf, type Listening, othersOn } from './ports.ts';
 
 /** The machine has no such address family. */
@@ -22,6 +22,7 @@ interface Failed {
   readonly wish: SocketWish;
   /** errno and who has it: the reason is found anew only when one of them changed. */
   readonly cause: string;
+  readonly code: string;
   readonly reason: string;
 }
 
@@ -43,8 +44,8 @@ export class Sockets {
   get open(): ReadonlyMap<string, OpenSocket> {
     return this.#open;
   }
-  get failed(): { key: string; reason: string }[] {
-    return [...this.#failed].map(([key, { reason }]) => ({ key, reason }));
+  get failed(): FailedSocket[] {
+    return [...this.#failed].map(([key, { code, reason }]) => ({ key, code, reason }));
   }
 
   /** A socket of a predecessor: the next slot of this address and port has it. */
@@ -152,7 +153,7 @@ export class Sockets {
     const cause = [errno, ...others.map((l) => l.inode)].join(' ');
     if (this.#failed.get(wish.key)?.cause === cause) return;
     const reason = reasonOf(wish, errno, others);
-    this.#failed.set(wish.key, { wish, cause, reason });
+    this.#failed.set(wish.key, { wish, cause, code: errnoName(errno), reason });
     const fields = { address: wish.address, port: wish.port, reason };
     if (errno === EAFNOSUPPORT) this.#log.warn('this machine has no IPv6', fields);
     else this.#log.error('cannot listen', fields);

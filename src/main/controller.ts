@@ -101,9 +101,11 @@ class Controller implements ChannelOwner, Downstream {
       case 'acked':
         state.acked = message.revision;
         this.#book?.acked(message.revision);
+        this.#resources?.statuses.acked(message.revision);
         break;
       case 'held':
         state.held = message.held;
+        this.#resources?.statuses.held(message.held);
         break;
       case 'workers':
         state.workers = message.workers;
@@ -112,6 +114,7 @@ class Controller implements ChannelOwner, Downstream {
         break;
       case 'sockets':
         state.failedSockets = message.failed;
+        this.#resources?.socketsFailed(message.failed);
         break;
       case 'reread':
         this.#resources?.rescan();
@@ -176,6 +179,9 @@ class Controller implements ChannelOwner, Downstream {
       options.kubernetes === null ? null : (await import('./kubernetes.ts')).openCluster(options.kubernetes);
     const resources = new Resources(options, this.#log, publisher, cluster?.source ?? null);
     this.#resources = resources;
+    resources.socketsFailed(this.#state.failedSockets);
+    resources.statuses.acked(this.#state.acked);
+    resources.statuses.held(this.#state.held);
     const view = new ControllerView({
       state: this.#state,
       resources,

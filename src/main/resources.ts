@@ -7,14 +7,16 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
+import { StatusStream } from '../publish/status.ts';
 import type { Source, SourceSink } from '../source/source.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
 import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
-import type { Changes } from '../store/world.ts';
+import type { FailedSocket } from '../stream/messages.ts';
 import { AddressPool } from '../translate/addresses.ts';
-import { type Condition, type Status, settled } from '../translate/conditions.ts';
+import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
+import type { Update } from '../translate/output.ts';
 import { Translator } from '../translate/translator.ts';
 import type { Options } from './options.ts';
 import { createSources, type Sources } from './sources.ts';
@@ -37,6 +39,14 @@ export class Resources implements SourceSink {
   readonly #sources: Sources;
   /** Problems that sources have, by origin. */
   readonly #sourceProblems = new Map<string, readonly Problem[]>();
+  /** As they are written: the sink of files is what /config shows. */
+  readonly #written = new Map<ObjectKey, Status>();
+  readonly statuses = new StatusStream({
+    write: (key, status) => {
+      if (status === null) this.#written.delete(key);
+      else this.#written.set(key, status);
+    },
+  });
   #published = false;
 
   constructor(options: Options, log: Logger, publisher: Publisher, cluster: Source | null) {
@@ -50,7 +60,7 @@ export class Resources implements SourceSink {
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
-    this.#batch = new Batch(SYSTEM_TIMERS, (changes) => this.#revise(changes));
+    this.#batch = new Batch(SYSTEM_TIMERS, (changes) => this.#revise(this.#translator.update(this.#store, changes)));
     this.#sources = createSources(options, cluster);
   }
 
@@ -91,7 +101,8 @@ export class Resources implements SourceSink {
     if (this.#published) return;
     this.#batch.flush();
     this.#published = true;
-    this.#publisher.publishAll([...this.#translator.ir.values()]);
+    const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
+    this.statuses.note(revision, this.#translator.statuses);
   }
 
   // ---- what the admin server shows
@@ -103,19 +114,33 @@ export class Resources implements SourceSink {
       .map((p) => this.#located(p));
   }
 
+  /** Whether there is a socket open where there should be one, and which listeners have none. */
+  listening(): { readonly ready: boolean; readonly reason: string } {
+    const { sockets, open, unopened } = this.#translator.openness();
+    const more = unopened.length > 1 ? ` (and ${unopened.length - 1} more at /config/problems)` : '';
+    const reason = unopened[0] === undefined ? '' : `${unopened[0]}${more}`;
+    return { ready: sockets === 0 || open > 0, reason };
+  }
+
   counts(): Map<string, number> {
     const counts = new Map<string, number>();
     for (const { kind } of this.#store.all()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
     return new Map([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
   }
 
-  /** Objects with the status computed for them; `acked`: whether every worker serves the newest revision. */
-  objects(acked: boolean): unknown[] {
+  /** Which sockets could not be opened, all of them. */
+  socketsFailed(failed: readonly FailedSocket[]): void {
+    const faults = new Map(failed.map(({ key, code, reason }) => [key, { code, reason }]));
+    this.#revise(this.#translator.sockets(this.#store, faults));
+  }
+
+  /** Objects with the status written for them. */
+  objects(): unknown[] {
     return [...this.#store.all()]
       .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
       .map((object) => {
-        const status = this.#translator.statuses.get(keyOf(object));
-        return { ...withoutSecrets(object), ...(status === undefined ? {} : { status: settledStatus(status, acked) }) };
+        const status = this.#written.get(keyOf(object));
+        return { ...withoutSecrets(object), ...(status === undefined ? {} : { status }) };
       });
   }
 
@@ -125,12 +150,11 @@ export class Resources implements SourceSink {
 
   // ---- revisions
 
-  #revise(changes: Changes): void {
-    const { delta, diagnostics } = this.#translator.update(this.#store, changes);
+  #revise({ delta, statuses, diagnostics }: Update): void {
     for (const problems of diagnostics.values()) this.#tell(problems);
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
     if (!this.#published) return;
-    this.#publisher.publish(delta);
+    this.statuses.note(this.#publisher.publish(delta), statuses);
   }
 
   #tell(problems: readonly Problem[]): void {
@@ -165,18 +189,4 @@ function withoutSecrets(object: KubeObject): KubeObject {
     data: hide(object['data']),
     ...(object['stringData'] === undefined ? {} : { stringData: hide(object['stringData']) }),
   };
-}
-
-function settledStatus(status: Status, acked: boolean): unknown {
-  const settle = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(settle);
-    if (typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(
-      Object.entries(value).map(([name, inner]) => [
-        name,
-        name === 'conditions' ? settled(inner as readonly Condition[], acked) : settle(inner),
-      ]),
-    );
-  };
-  return settle(status);
 }

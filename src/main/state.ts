@@ -1,6 +1,6 @@
 // What the keeper tells the controller while it runs.
 
-import type { Held, Restarts, WorkerState } from '../stream/messages.ts';
+import type { FailedSocket, Held, Restarts, WorkerState } from '../stream/messages.ts';
 
 export interface ControllerState {
   acked: number;
@@ -9,7 +9,7 @@ export interface ControllerState {
   draining: boolean;
   storm: boolean;
   workers: readonly WorkerState[];
-  failedSockets: readonly { readonly key: string; readonly reason: string }[];
+  failedSockets: readonly FailedSocket[];
   restarts: { readonly worker: Restarts; readonly controller: Restarts };
 }
 

@@ -2,9 +2,7 @@
 
 import type { View } from '../admin/view.ts';
 import type { Problem } from '../api/problem.ts';
-import { addressText } from '../base/ip.ts';
 import type { Level } from '../base/log.ts';
-import { type Key, parseKey } from '../ir/keys.ts';
 import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
@@ -50,7 +48,8 @@ export class ControllerView implements View {
     if (waiting) return { ready: false, reason: `waiting for ${waiting}` };
     if (waiting !== null || state.acked === 0) return { ready: false, reason: 'no configuration yet' };
     if (state.storm) return { ready: false, reason: 'workers keep dying' };
-    return { ready: true, reason: nothingToServe === null ? '' : `nothing to serve: ${nothingToServe}` };
+    if (nothingToServe !== null) return { ready: true, reason: `nothing to serve: ${nothingToServe}` };
+    return resources.listening();
   }
 
   metrics(): string {
@@ -87,25 +86,13 @@ export class ControllerView implements View {
       revision: publisher.revision,
       acked: state.acked,
       quarantined: state.held?.cause === 'deaths' ? state.held.revision : null,
-      objects: resources.objects(state.acked >= publisher.revision && state.held === null),
+      objects: resources.objects(),
     };
   }
 
   problems(): readonly Problem[] {
     const { state, resources } = this.#parts;
-    const sockets = state.failedSockets.map(
-      ({ key, reason }): Problem => ({
-        severity: 'error',
-        message: `cannot listen on ${addressOf(key)}: ${reason}`,
-        place: {},
-      }),
-    );
-    return [
-      ...resources.allProblems(),
-      ...heldProblems(state),
-      ...sockets,
-      ...this.#parts.ownProblems().map(problemOf),
-    ];
+    return [...resources.allProblems(), ...heldProblems(state), ...this.#parts.ownProblems().map(problemOf)];
   }
 
   ir(): unknown {
@@ -131,12 +118,6 @@ export class ControllerView implements View {
   setLogLevel(level: Level): void {
     this.#parts.setLogLevel(level);
   }
-}
-
-/** `address:port` of a socket, from its key. */
-function addressOf(key: Key): string {
-  const parsed = parseKey(key);
-  return parsed.kind === 'socket' ? addressText(parsed.address, parsed.port) : key;
 }
 
 /** The newest revision is not what is served. */

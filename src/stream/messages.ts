@@ -19,6 +19,15 @@ export interface SocketWish {
   readonly port: number;
 }
 
+/** One that could not be opened. */
+export interface FailedSocket {
+  readonly key: string;
+  /** The system's name of the error: EADDRINUSE. */
+  readonly code: string;
+  /** For people; begins with the code. */
+  readonly reason: string;
+}
+
 export interface WorkerSettings {
   readonly trustedProxies: readonly string[];
   readonly accessLogQuery: boolean;
@@ -101,7 +110,7 @@ export type ToController<Options> =
   | {
       readonly type: 'sockets';
       readonly revision: number;
-      readonly failed: readonly { readonly key: string; readonly reason: string }[];
+      readonly failed: readonly FailedSocket[];
     }
   | Grant
   | { readonly type: 'reread' }

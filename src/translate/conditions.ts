@@ -7,8 +7,11 @@ export interface Condition {
   readonly reason: string;
   readonly message: string;
   readonly observedGeneration: number;
-  /** True only once every worker has acknowledged the revision; `settled` takes this field away. */
-  readonly pendsOnAck?: true;
+  /**
+   * True only once every worker serves the revision, or one before it with the same text: it tells what has to be served.
+   * publish/status.ts decides, and takes this field away.
+   */
+  readonly pendsOn?: string;
 }
 
 export interface ParentReference {
@@ -57,13 +60,7 @@ export interface GatewayClassStatus {
 /** What `status` of an object should say, our part of it only: for a route, the parents that are ours. */
 export type Status = RouteStatus | GatewayStatus | GatewayClassStatus;
 
-type Row = readonly [
-  type: string,
-  status: Condition['status'],
-  reason: string,
-  message: string,
-  pendsOnAck?: 'pendsOnAck',
-];
+type Row = readonly [type: string, status: Condition['status'], reason: string, message: string];
 
 const TABLE = {
   // GatewayClass
@@ -83,7 +80,7 @@ const TABLE = {
   gatewayInvalid: ['Accepted', 'False', 'Invalid', ''],
   gatewayParameters: ['Accepted', 'False', 'InvalidParameters', ''],
   gatewayAddressType: ['Accepted', 'False', 'UnsupportedAddress', ''],
-  gatewayProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.', 'pendsOnAck'],
+  gatewayProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.'],
   gatewayNotAccepted: ['Programmed', 'False', 'Invalid', 'The Gateway is not accepted.'],
   gatewayUnprogrammed: ['Programmed', 'False', 'Invalid', 'No listener can be programmed.'],
   gatewayAddress: ['Programmed', 'False', 'AddressNotUsable', ''],
@@ -91,6 +88,8 @@ const TABLE = {
   gatewayUnresolved: ['ResolvedRefs', 'False', 'ListenersNotResolved', ''],
   gatewayUnassigned: ['Programmed', 'False', 'AddressNotAssigned', ''],
   programmedPending: ['Programmed', 'False', 'Pending', 'Waiting for the data plane.'],
+  programmedRefused: ['Programmed', 'False', 'Refused', ''],
+  programmedQuarantined: ['Programmed', 'False', 'Quarantined', ''],
   // Listener
   listenerAccepted: ['Accepted', 'True', 'Accepted', 'The listener is valid.'],
   listenerProtocol: ['Accepted', 'False', 'UnsupportedProtocol', ''],
@@ -98,7 +97,7 @@ const TABLE = {
   listenerPort: ['Accepted', 'False', 'PortUnavailable', ''],
   listenerHostnameTaken: ['Accepted', 'False', 'HostnameConflict', ''],
   listenerProtocolTaken: ['Accepted', 'False', 'ProtocolConflict', ''],
-  listenerProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.', 'pendsOnAck'],
+  listenerProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.'],
   listenerInvalid: ['Programmed', 'False', 'Invalid', ''],
   listenerHostnameUnprogrammed: ['Programmed', 'False', 'HostnameConflict', ''],
   listenerProtocolUnprogrammed: ['Programmed', 'False', 'ProtocolConflict', ''],
@@ -139,15 +138,19 @@ const MESSAGE_LENGTH = 32_768;
 
 /** The condition of that name for an object of that generation; rows without a message need one. */
 export function condition(name: ConditionName, generation: number, message?: string): Condition {
-  const [type, status, reason, standard, pends]: Row = TABLE[name];
-  const made = {
+  const [type, status, reason, standard]: Row = TABLE[name];
+  return {
     type,
     status,
     reason,
     message: (message ?? standard).slice(0, MESSAGE_LENGTH),
     observedGeneration: generation,
   };
-  return pends === undefined ? made : { ...made, pendsOnAck: true };
+}
+
+/** The same, true once what `what` tells is served by every worker. */
+export function onceServed(name: ConditionName, generation: number, what: string): Condition {
+  return { ...condition(name, generation), pendsOn: what };
 }
 
 /** Every pair of type and reason, for the reference pages and their test. */
@@ -157,11 +160,4 @@ export function conditionTable(): readonly {
   readonly reason: string;
 }[] {
   return Object.values(TABLE).map(([type, status, reason]) => ({ type, status, reason }));
-}
-
-/** Conditions as they may be written: before the workers' acks, what pends on them (Programmed) is False for now. */
-export function settled(conditions: readonly Condition[], acked: boolean): Condition[] {
-  return conditions.map(({ pendsOnAck, ...written }) =>
-    pendsOnAck === undefined || acked ? written : condition('programmedPending', written.observedGeneration),
-  );
 }

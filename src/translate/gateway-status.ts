@@ -7,7 +7,7 @@ import { addressText } from '../base/ip.ts';
 import type { Key } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { Condition, ConditionName, Fault, GatewayStatus, ListenerStatus } from './conditions.ts';
-import { condition } from './conditions.ts';
+import { condition, onceServed } from './conditions.ts';
 import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
 import type { Conflict, ListenerDraft } from './listener.ts';
 
@@ -65,16 +65,27 @@ export function placeProblems(draft: GatewayDraft, plan: GatewayPlan, faults: So
   // An address that cannot be had was named with the draft.
   if (fault !== null && draft.addresses.unusable === null) problems.error('spec.addresses', fault.message);
   for (const [i, { conflict, sockets }] of plan.placements.entries()) {
-    const { name, field } = draft.listeners[i] as ListenerDraft;
+    const listener = draft.listeners[i] as ListenerDraft;
+    const { field } = listener;
     if (conflict !== null) problems.error(field, conflict.message);
     const { port, address } = unopened(draft, sockets, faults);
-    if (port !== null)
-      problems.error(`${field}.port`, `Listener ${name} of Gateway ${draft.name} is not served: ${port}`);
-    if (address !== null) {
-      problems.error(field, `Listener ${name} of Gateway ${draft.name} is not served on every address: ${address}`);
-    }
+    if (port !== null) problems.error(`${field}.port`, notOpen(draft, listener, port));
+    if (address !== null) problems.error(field, notOpen(draft, listener, address));
   }
   return problems.found;
+}
+
+function notOpen(draft: GatewayDraft, listener: ListenerDraft, message: string): string {
+  return `Gateway ${draft.name}, listener ${listener.name}: ${message}`;
+}
+
+/** What is said of listeners that lack a socket. */
+export function unopenedListeners(draft: GatewayDraft, plan: GatewayPlan, faults: SocketFaults): string[] {
+  return plan.placements.flatMap(({ sockets }, i) => {
+    const { port, address } = unopened(draft, sockets, faults);
+    const message = port ?? address;
+    return message === null ? [] : [notOpen(draft, draft.listeners[i] as ListenerDraft, message)];
+  });
 }
 
 /** `attached`: accepted routes by listener name. */
@@ -88,7 +99,8 @@ export function gatewayStatus(
   const listeners = draft.listeners.map((listener, i) => {
     const conflict = draft.conflicts[i] ?? (plan.placements[i] as Placement).conflict;
     const faults = listenerFaults(draft, plan, listener, conflict, lacking[i] as Unopened);
-    return listenerStatus(draft.generation, listener, faults, attached.get(listener.name) ?? 0);
+    const served = servedAs(plan.placements[i] as Placement);
+    return listenerStatus(draft.generation, listener, faults, served, attached.get(listener.name) ?? 0);
   });
   const unusable = new Set(lacking.flatMap(({ addresses }) => addresses));
   const missing = lacking.find(({ address }) => address !== null)?.address ?? null;
@@ -97,7 +109,7 @@ export function gatewayStatus(
     addresses: plan.addresses.status
       .filter((value) => !unusable.has(value))
       .map((value) => ({ type: 'IPAddress', value })),
-    conditions: gatewayConditions(draft, plan.addresses.fault ?? fault, listeners),
+    conditions: gatewayConditions(draft, plan, plan.addresses.fault ?? fault, listeners),
     listeners,
   };
 }
@@ -109,6 +121,7 @@ function isTrue(status: ListenerStatus, type: string): boolean {
 /** `fault`: of its addresses. */
 function gatewayConditions(
   draft: GatewayDraft,
+  plan: GatewayPlan,
   fault: Fault | null,
   listeners: readonly ListenerStatus[],
 ): Condition[] {
@@ -126,7 +139,10 @@ function gatewayConditions(
   else if (fault !== null) programmed = condition(fault.name, generation, fault.message);
   else if (!listeners.some((listener) => isTrue(listener, 'Programmed'))) {
     programmed = condition('gatewayUnprogrammed', generation);
-  } else programmed = condition('gatewayProgrammed', generation);
+  } else {
+    const served = JSON.stringify([draft.entry, plan.placements.map(servedAs)]);
+    programmed = onceServed('gatewayProgrammed', generation, served);
+  }
 
   const unresolved = naming(listeners, (listener) => !isTrue(listener, 'ResolvedRefs'));
   const resolved =
@@ -185,10 +201,16 @@ function listenerFaults(
   };
 }
 
+/** What workers have to serve for a listener: while that is the same, nothing is pending. */
+function servedAs({ sockets, host }: Placement): string {
+  return JSON.stringify([sockets, host]);
+}
+
 function listenerStatus(
   generation: number,
   listener: ListenerDraft,
   faults: ListenerFaults,
+  served: string,
   attachedRoutes: number,
 ): ListenerStatus {
   const either = (fault: Fault | null, good: ConditionName): Condition =>
@@ -199,7 +221,9 @@ function listenerStatus(
     attachedRoutes,
     conditions: [
       either(faults.accepted, 'listenerAccepted'),
-      either(faults.programmed, 'listenerProgrammed'),
+      faults.programmed === null
+        ? onceServed('listenerProgrammed', generation, served)
+        : either(faults.programmed, 'listenerProgrammed'),
       either(listener.refs, 'listenerResolved'),
       either(faults.conflicted, 'listenerDistinct'),
     ],

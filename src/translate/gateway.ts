@@ -3,7 +3,7 @@
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields, isFields } from '../base/fields.ts';
-import type { GatewayEntry, Key } from '../ir/ir.ts';
+import type { GatewayEntry, Key, SocketHost } from '../ir/ir.ts';
 import { gatewayKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { claimAddresses } from './addresses.ts';
@@ -43,6 +43,8 @@ export interface GatewayPlan {
 /** Where one listener ended up: its sockets, or the conflict with another Gateway that keeps it off them. */
 export interface Placement {
   readonly sockets: readonly Key[];
+  /** What it is there; null when it is on none. */
+  readonly host: SocketHost | null;
   readonly conflict: Conflict | null;
 }
 

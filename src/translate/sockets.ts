@@ -35,10 +35,12 @@ interface Socket {
 interface Held {
   readonly gateway: GatewayDraft;
   readonly listener: ListenerDraft;
+  /** What it is in the entries; null for a protocol that is not served. */
+  readonly host: SocketHost | null;
 }
 
 const NO_ADDRESSES: Addresses = { bound: [], status: [], fault: null };
-const NOWHERE: Placement = { sockets: [], conflict: null };
+const NOWHERE: Placement = { sockets: [], host: null, conflict: null };
 
 export function planSockets(drafts: Iterable<GatewayDraft>, options: TranslatorOptions): Plan {
   const sorted = [...drafts].sort(olderFirst);
@@ -52,11 +54,20 @@ export function planSockets(drafts: Iterable<GatewayDraft>, options: TranslatorO
   for (const draft of sorted) {
     const addresses = assigned.get(draft.name) ?? NO_ADDRESSES;
     const placements = draft.listeners.map((listener, index) =>
-      isPlaceable(draft, index) ? place(sockets, { gateway: draft, listener }, addresses.bound) : NOWHERE,
+      isPlaceable(draft, index) ? place(sockets, held(draft, listener), addresses.bound) : NOWHERE,
     );
     gateways.set(draft.key, { addresses, placements });
   }
   return { gateways, entries: entriesOf(sockets.values()) };
+}
+
+function held(gateway: GatewayDraft, listener: ListenerDraft): Held {
+  const served = servedProtocol(listener.protocol);
+  if (served === null) return { gateway, listener, host: null };
+  const { hostname, name, port } = listener;
+  const tls = listener.tls === null ? null : listener.tls.settings;
+  const host = { hostname, gateway: gateway.entry.key, listener: name, port, protocol: served.protocol, tls };
+  return { gateway, listener, host };
 }
 
 /** On every address of the Gateway or on none: a listener is available on all assigned addresses. */
@@ -69,7 +80,7 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
   for (const address of addresses) {
     const socket = sockets.get(nameOf(address));
     const conflict = socket === undefined ? null : conflictOn(socket, protocol.family, host, wish.listener);
-    if (conflict !== null) return { sockets: [], conflict };
+    if (conflict !== null) return { ...NOWHERE, conflict };
   }
   for (const address of addresses) {
     let socket = sockets.get(nameOf(address));
@@ -81,7 +92,8 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
   }
   const served = servedProtocol(name);
   if (served === null) return NOWHERE;
-  return { sockets: addresses.map((address) => socketKey(address, port, served.transport)), conflict: null };
+  const keys = addresses.map((address) => socketKey(address, port, served.transport));
+  return { sockets: keys, host: wish.host, conflict: null };
 }
 
 function conflictOn(socket: Socket, family: string, host: string, listener: ListenerDraft): Conflict | null {
@@ -104,20 +116,12 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
   for (const { address, port, hosts: held } of sockets) {
     const hosts: SocketHost[] = [];
     let transport: SocketEntry['transport'] | null = null;
-    for (const { gateway, listener } of held.values()) {
-      const served = servedProtocol(listener.protocol);
-      if (served === null) continue;
-      transport = served.transport;
+    for (const { gateway, listener, host } of held.values()) {
+      if (host === null) continue;
+      hosts.push(host);
       entries.set(gateway.entry.key, gateway.entry);
       for (const certificate of listener.tls?.certificates ?? []) entries.set(certificate.key, certificate);
-      hosts.push({
-        hostname: listener.hostname,
-        gateway: gateway.entry.key,
-        listener: listener.name,
-        port: listener.port,
-        protocol: served.protocol,
-        tls: listener.tls === null ? null : listener.tls.settings,
-      });
+      transport = servedProtocol(listener.protocol)?.transport ?? null;
     }
     if (transport === null) continue;
     hosts.sort((a, b) => compare(a.hostname, b.hostname));

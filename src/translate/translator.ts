@@ -12,7 +12,7 @@ import type { Changes, World } from '../store/world.ts';
 import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Unit } from './dependencies.ts';
-import type { SocketFaults } from './gateway-status.ts';
+import { type SocketFaults, unopenedListeners } from './gateway-status.ts';
 import type { Update } from './output.ts';
 import { State } from './state.ts';
 import { objectOf, statusUnit, UNITS } from './units.ts';
@@ -66,6 +66,17 @@ export class Translator {
       if (keys.some((socket) => !equal(before.get(socket), faults.get(socket)))) state.mark(statusUnit(key));
     }
     return this.#compute(world);
+  }
+
+  /** Of the last update's sockets: how many there are, how many are open, and what is said of listeners that lack some. */
+  openness(): { readonly sockets: number; readonly open: number; readonly unopened: readonly string[] } {
+    const { plan, socketFaults, gateways } = this.#state;
+    const sockets = [...plan.entries.values()].filter(({ kind }) => kind === 'socket');
+    return {
+      sockets: sockets.length,
+      open: sockets.filter(({ key }) => !socketFaults.has(key)).length,
+      unopened: [...gateways.values()].flatMap(({ draft, plan }) => unopenedListeners(draft, plan, socketFaults)),
+    };
   }
 
   #compute(world: World): Update {

@@ -157,15 +157,62 @@ test('a port that is taken is a problem of that listener only, and is retried', 
   const both = gateway(port).replace('---\n', `    - { name: other, port: ${taken}, protocol: HTTP }\n---\n`);
   const rauta = await Rauta.start({ 'a.yaml': both + routeYaml('app', '/', 'app') + backendYaml('app', app.port) });
   assert.equal((await get(port, '/')).status, 200);
-  assert.match((await rauta.ask('/config/problems')).body, /EADDRINUSE/);
+  const [problem, ...others] = JSON.parse((await rauta.ask('/config/problems')).body);
+  assert.deepEqual(others, []);
+  assert.match(problem.message, /Gateway default\/web, listener other: .*EADDRINUSE/);
+  assert.equal(problem.place.object, 'Gateway/default/web');
+  assert.equal(problem.place.field, 'spec.listeners[1].port');
+  assert.ok(problem.place.file.endsWith('a.yaml') && problem.place.line === 8, JSON.stringify(problem.place));
+  assert.match((await rauta.ask('/readyz')).body, /Gateway default\/web, listener other: /);
+  assert.equal((await rauta.ask('/readyz')).status, 200, 'a neighbour serves');
+  assert.deepEqual(await programmed(rauta), {
+    http: 'True Accepted, True Programmed',
+    other: 'False PortUnavailable, False PortUnavailable',
+  });
   await new Promise<void>((resolve) => blocker.close(() => resolve()));
   const { answer } = await until(
     () => get(taken, '/').catch(() => ({ status: 0, body: '', headers: {} })),
     (a) => a.status === 200,
   );
   assert.equal(answer.status, 200);
+  await until(
+    async () => (await rauta.ask('/config/problems')) as never,
+    (a) => a.body.trim() === '[]',
+  );
+  const good = 'True Accepted, True Programmed';
+  assert.deepEqual(await programmed(rauta), { http: good, other: good });
+  assert.equal((await rauta.ask('/readyz')).body, 'ok\n');
   assert.equal(await rauta.stop(), 0);
 });
+
+test('an address that is not of this machine is not usable, and the others serve', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const there = gateway(port).replace(
+    '  listeners',
+    '  addresses: [{ value: 192.0.2.77 }, { value: 127.0.0.1 }]\n  listeners',
+  );
+  const rauta = await Rauta.start({ 'a.yaml': there + routeYaml('app', '/', 'app') + backendYaml('app', app.port) });
+  assert.equal((await get(port, '/')).status, 200);
+  assert.deepEqual(await programmed(rauta), { http: 'True Accepted, False AddressNotUsable' });
+  assert.match((await rauta.ask('/readyz')).body, /listener http: Cannot listen on 192\.0\.2\.77:\d+: EADDRNOTAVAIL/);
+  assert.equal(await rauta.stop(), 0);
+});
+
+/** Accepted and Programmed of each listener of Gateway web. */
+async function programmed(rauta: Rauta): Promise<Record<string, string>> {
+  type Conditions = { readonly type: string; readonly status: string; readonly reason: string }[];
+  const { objects } = JSON.parse((await rauta.ask('/config')).body);
+  const { status } = objects.find((o: { kind: string }) => o.kind === 'Gateway');
+  const said = (conditions: Conditions): string =>
+    ['Accepted', 'Programmed']
+      .map((type) => conditions.find((c) => c.type === type))
+      .map((c) => `${c?.status} ${c?.reason}`)
+      .join(', ');
+  return Object.fromEntries(
+    status.listeners.map((l: { name: string; conditions: Conditions }) => [l.name, said(l.conditions)]),
+  );
+}
 
 test('stops with exit code 3 when nothing can be bound, 2 on usage, 1 on configuration', async () => {
   const taken = await freePort();
