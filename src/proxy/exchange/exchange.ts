@@ -505,7 +505,7 @@ export class Exchange implements TimerSink, RequestSide, ResponseSide {
     this.#letGoOfUpstream();
     const record = this.record;
     const down = this.down;
-    if (down !== null && this.state === STATE.ANSWERING) {
+    if (down !== null && this.state === STATE.ANSWERING && !down.retract()) {
       down.abort();
       this.#forgetUnsent();
     } else if (down !== null) {

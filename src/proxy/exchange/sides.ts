@@ -53,6 +53,8 @@ export interface Downstream {
    * Returns the bytes of content that the client gets.
    */
   answer(answer: Answer, start: number, end: number, uuidAt: number): number;
+  /** Takes the response back, as if `respond` had not been called; false when something of it has gone already. */
+  retract(): boolean;
   /** The response cannot be completed: ends it in the way that nobody takes for its end (RFC 9112 section 8). */
   abort(): void;
   /** The exchange is over: the connection (or stream) is the codec's again. */

@@ -63,14 +63,21 @@ export class BodyReader {
   /** Content bytes handed out so far. */
   total = 0;
   #state = OVER;
+  /** White space may end a chunk's line. */
+  #padded = false;
   /** Bytes of the chunk size line so far. */
   #line = 0;
   /** Bytes of the trailer section that were searched for its end. */
   #scanned = 0;
 
-  /** Begins a body as its head says: kind head.body, length head.contentLength. */
-  reset(kind: number, length: number): void {
+  /**
+   * Begins a body as its head says: kind head.body, length head.contentLength. `padded`: white space at the end of a chunk's line is
+   * skipped, as some servers send it (they write sizes of a fixed width); RFC 9112 section 7.1 has no place for it, and in a request
+   * others may read it otherwise.
+   */
+  reset(kind: number, length: number, padded = false): void {
     this.kind = kind;
+    this.#padded = padded;
     this.remaining = kind === BODY.LENGTH ? length : 0;
     this.total = 0;
     this.limit = null;
@@ -158,7 +165,8 @@ export class BodyReader {
         }
         if (state === SIZE_FIRST) return this.#bad(null);
       }
-      state = afterSize(state, c);
+      state =
+        this.#padded && c === CR && (state === BEFORE_EXT || state === AFTER_EXT_NAME) ? SIZE_LF : afterSize(state, c);
       if (state < 0) return this.#bad(null);
       i++;
     }

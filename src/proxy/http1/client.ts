@@ -259,7 +259,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
     }
     this.#state = BODY_;
     this.#keepAlive = head.keepAlive;
-    this.#reader.reset(head.body, head.contentLength);
+    this.#reader.reset(head.body, head.contentLength, true);
     exchange.onResponse(head);
     return this.#exchange === exchange ? at : -1;
   }

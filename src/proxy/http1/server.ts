@@ -91,7 +91,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   #scanned = 0;
   /** When the first byte of the request that comes next was here, in monotonic us; below 0 while none is. */
   #headUs = -0.5;
-  /** Bytes the client had taken when last looked at, while flushing. */
+  /** Bytes the client had taken when last looked at, while flushing; bytes written to it before the response that is under way. */
   #sentBefore = 0;
   // ---- the owner's list
   next: Connection | null = null;
@@ -415,6 +415,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
       head.dropAll(CODING);
     }
     this.#framing = framing;
+    this.#sentBefore = transport.sentBytes + transport.unsentBytes;
     if (framing === BODY.UNTIL_CLOSE) transport.endsByClosing();
     const keep =
       this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !leaving && this.listener.entry !== null;
@@ -510,9 +511,20 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     return this.#closing;
   }
 
+  retract(): boolean {
+    const transport = this.#transport;
+    // All of it that was written is still gathered.
+    if (transport.sentBytes + transport.unsentBytes !== this.#sentBefore) return false;
+    transport.discard();
+    this.#framing = BODY.NONE;
+    return true;
+  }
+
   abort(): void {
     this.#exchange = null;
     this.#close();
+    // What came before the fault is the client's.
+    this.#transport.uncork();
     this.#transport.abort();
   }
 

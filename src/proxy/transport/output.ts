@@ -126,6 +126,12 @@ export class Output implements CorkOwner {
     this.wire.resetOnExit(on);
   }
 
+  /** Forgets what is gathered, as if it had not been written. */
+  discard(): void {
+    this.#shared.cork.drop(this);
+    this.guard(false);
+  }
+
   /** The wire is closed, or about to be: forgets all that waits. */
   close(): void {
     if (this.failed === 0) this.failed = ERRNO.EBADF;

@@ -324,6 +324,10 @@ export class Tcp implements Transport, ReadySink {
     this.#out.uncork();
   }
 
+  discard(): void {
+    this.#out.discard();
+  }
+
   // ---- ends
 
   end(): void {

@@ -74,6 +74,8 @@ export interface Transport {
   hold(start: number, end: number): void;
   /** Sends what `write`, `reserve` and `hold` gathered. */
   uncork(): void;
+  /** Forgets what they gathered, and `endsByClosing`. */
+  discard(): void;
 
   /** Ends our direction (FIN) once everything is sent; reading goes on. Nothing may be written any more. */
   end(): void;
