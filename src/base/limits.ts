@@ -101,6 +101,8 @@ export const LIMITS = {
   TLS_FACTS: 4_096,
   /** Keys of tickets that are accepted at once. */
   TLS_TICKET_KEYS: 8,
+  /** How long a key issues tickets; it is accepted for as long again. */
+  TLS_TICKET_ROTATION_MS: 12 * 3_600_000,
 
   // --- waits (milliseconds)
   HEAD_MS: 10_000,

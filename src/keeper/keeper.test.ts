@@ -52,6 +52,19 @@ function newest(it: Stage, role: 'controller' | 'worker'): ReturnType<FakeSystem
   return it.system.alive(role).at(-1) as never;
 }
 
+test('every worker has the keys of session tickets, and new ones when it is time', (t) => {
+  const { system, workers } = serving(t, { workers: 2 });
+  const [first, second] = workers.map((worker) => worker.tickets[0]);
+  assert.ok(first !== undefined && first.length > 0);
+  assert.deepEqual(second, first);
+  system.freeze(LIMITS.TLS_TICKET_ROTATION_MS);
+  system.pass(LIMITS.HEARTBEAT_MS);
+  for (const worker of workers) worker.read();
+  const next = workers[1]?.tickets.at(-1) as Buffer;
+  assert.deepEqual(workers[0]?.tickets.at(-1), next);
+  assert.deepEqual(next.subarray(first.length), first, 'the one before is still accepted');
+});
+
 test('an entry that cannot be used is a refused revision, not a dead worker; the next good revision heals', (t) => {
   const it = serving(t, { workers: 2 });
   const { controller, workers } = it;

@@ -17,6 +17,7 @@ import { Slots } from './slots.ts';
 import { Sockets } from './sockets.ts';
 import type { System } from './system.ts';
 import { Takeover } from './takeover.ts';
+import { Tickets } from './tickets.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 type Phase = 'starting' | 'serving' | 'draining' | 'stopping' | 'stopped';
@@ -27,6 +28,7 @@ export class Keeper<Options extends KeeperOptions> {
   readonly #log: Logger;
   readonly #slots: Slots;
   readonly #sockets: Sockets;
+  readonly #tickets: Tickets;
   readonly #departures: Departures<WorkerProcess>;
   readonly #distribution: Distribution;
   readonly #controller: ControllerProcess<Options>;
@@ -51,7 +53,8 @@ export class Keeper<Options extends KeeperOptions> {
     this.#log = log;
     this.#done = done;
     this.#sockets = new Sockets(system.io, log, options.workers);
-    this.#slots = new Slots(system, log, options.workers, workerSettings(options), {
+    this.#tickets = new Tickets(system.nowMs());
+    this.#slots = new Slots(system, log, options.workers, workerSettings(options), this.#tickets, {
       onAssigned: (worker) => this.#distribution.synchronise(worker),
       onAcked: () => this.#onAnswer(),
       onRefused: (worker, revision, reason) => this.#onRefused(worker, revision, reason),
@@ -335,6 +338,7 @@ export class Keeper<Options extends KeeperOptions> {
   #prepareTakeover(path: string): Takeover {
     return new Takeover(this.#system, this.#log, path, {
       listening: () => [...this.#sockets.open.values()],
+      tickets: this.#tickets,
       onInherited: (address, port, handle) => this.#sockets.inherit(address, port, handle),
       onSucceeded: () => this.#succeed(),
       onForsaken: () => this.#sockets.admit(),

@@ -2,6 +2,7 @@
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { encodeFrame, FRAME } from '../stream/frames.ts';
 import {
   NO_RESTARTS,
   type RestartCause,
@@ -12,6 +13,7 @@ import {
 import { Backoff } from './backoff.ts';
 import { Slot } from './slot.ts';
 import type { System } from './system.ts';
+import type { Tickets } from './tickets.ts';
 import { type WorkerEnd, type WorkerOwner, WorkerProcess } from './worker-process.ts';
 
 export interface SlotsOwner {
@@ -32,6 +34,7 @@ export class Slots implements WorkerOwner {
   readonly #log: Logger;
   readonly #settings: WorkerSettings;
   readonly #owner: SlotsOwner;
+  readonly #tickets: Tickets;
   #spare: WorkerProcess | null = null;
   readonly #spareBackoff = new Backoff();
   /** There is none because of a storm. */
@@ -42,10 +45,18 @@ export class Slots implements WorkerOwner {
   readonly #restarts: Record<RestartCause, number> = { ...NO_RESTARTS };
 
   /** Throws NativeError when the system has no memory or no descriptors for so many. */
-  constructor(system: System, log: Logger, count: number, settings: WorkerSettings, owner: SlotsOwner) {
+  constructor(
+    system: System,
+    log: Logger,
+    count: number,
+    settings: WorkerSettings,
+    tickets: Tickets,
+    owner: SlotsOwner,
+  ) {
     this.#system = system;
     this.#log = log;
     this.#settings = settings;
+    this.#tickets = tickets;
     this.#owner = owner;
     this.all = Array.from({ length: count }, (_, i) => new Slot(i));
   }
@@ -85,8 +96,11 @@ export class Slots implements WorkerOwner {
     return this.all.some((slot) => slot.backoff.storm(nowMs));
   }
 
-  /** Kills workers that make no progress; makes up for what a storm forbade. */
+  /** Kills workers that make no progress; makes up for what a storm forbade; gives out new keys of tickets. */
   watch(nowMs: number): void {
+    if (this.#tickets.rotate(nowMs)) {
+      for (const worker of this.loaded) worker.send(encodeFrame(FRAME.TICKETS, this.#tickets.keys));
+    }
     if (this.#spareOwed) this.keepSpare();
     const waiting = this.#spare === null ? this.workers : [...this.workers, this.#spare];
     for (const worker of waiting) {
@@ -154,6 +168,7 @@ export class Slots implements WorkerOwner {
     slot.backoff.started(now);
     slot.forgive(now);
     worker.say({ type: 'assign', slot: slot.index, settings: this.#settings }, [slot.cellsFd, slot.ringFd]);
+    worker.send(encodeFrame(FRAME.TICKETS, this.#tickets.keys));
     if (this.#leaving) worker.say({ type: 'leaveSoon' });
     this.#owner.onAssigned(worker);
   }

@@ -10,10 +10,12 @@ import { LIMITS } from '../base/limits.ts';
 import { Channel } from '../stream/channel.ts';
 import type { FromPredecessor } from '../stream/messages.ts';
 import { Takeover, type TakeoverOwner } from './takeover.ts';
+import { Tickets } from './tickets.ts';
 
 interface End {
   readonly takeover: Takeover;
   readonly events: string[];
+  readonly tickets: Tickets;
 }
 
 class Stage {
@@ -23,7 +25,9 @@ class Stage {
 
   end(name = 'e', listening: TakeoverOwner['listening'] = () => []): End {
     const events: string[] = [];
+    const tickets = new Tickets(0);
     const takeover = new Takeover(this.system, this.system.log.with({ end: name }), this.path, {
+      tickets,
       listening,
       onInherited: (address, port, handle) => {
         assert.ok(handle >= 0);
@@ -34,7 +38,7 @@ class Stage {
       onGone: () => events.push('gone'),
       onRefused: (reason) => events.push(`refused ${reason}`),
     });
-    return { takeover, events };
+    return { takeover, events, tickets };
   }
   /** A program that serves and can be taken over. */
   running(listening?: TakeoverOwner['listening']): End {
@@ -61,6 +65,16 @@ function stage(t: { after(fn: () => void): void }): Stage {
   t.after(() => it.dispose());
   return it;
 }
+
+test('keys of session tickets are handed over with the sockets', (t) => {
+  const it = stage(t);
+  const running = it.running();
+  const next = it.end('next');
+  assert.notDeepEqual(next.tickets.keys, running.tickets.keys);
+  next.takeover.take(() => {});
+  it.turns();
+  assert.deepEqual(next.tickets.keys, running.tickets.keys);
+});
 
 test('sockets are handed over, the path changes hands, the predecessor leaves', (t) => {
   const it = stage(t);

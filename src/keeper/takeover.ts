@@ -11,11 +11,12 @@ import { ERRNO, type Handle, NO_HANDLE, type ReadySink } from '../io/io.ts';
 import { errnoName, type NativeIo, peerCredentials } from '../native/index.ts';
 import { Channel, type ChannelEnd } from '../stream/channel.ts';
 import { fromPredecessor, fromSuccessor } from '../stream/checks.ts';
-import { FRAME, type Frame } from '../stream/frames.ts';
+import { encodeFrame, FRAME, type Frame } from '../stream/frames.ts';
 import { type FromPredecessor, type FromSuccessor, TAKEOVER_PROTOCOL } from '../stream/messages.ts';
 import { ProtocolError } from '../stream/protocol-error.ts';
 import type { OpenSocket } from './sockets.ts';
 import type { System } from './system.ts';
+import type { Tickets } from './tickets.ts';
 
 const ENOENT = 2;
 const PRIVATE = 0o177;
@@ -23,6 +24,8 @@ const PRIVATE = 0o177;
 export interface TakeoverOwner {
   /** Every listening socket there is, its handles in the order of the slots. */
   listening(): Iterable<OpenSocket>;
+  /** Handed on, and taken over. */
+  readonly tickets: Tickets;
   onInherited(address: string, port: number, handle: Handle): void;
   /** The successor serves: time to drain and end. */
   onSucceeded(): void;
@@ -183,6 +186,7 @@ export class Takeover implements ReadySink {
         count++;
       }
     }
+    channel.send(encodeFrame(FRAME.TICKETS, this.#owner.tickets.keys));
     channel.message({ type: 'inherited' });
     this.#log.info('a successor takes the listening sockets over', { sockets: count });
   }
@@ -195,6 +199,10 @@ export class Takeover implements ReadySink {
   }
 
   #fromPredecessor(channel: Channel<FromSuccessor>, frame: Frame): void {
+    if (frame.type === FRAME.TICKETS) {
+      if (!this.#owner.tickets.adopt(frame.body)) throw new ProtocolError('keys of tickets that are none');
+      return;
+    }
     const message = fromPredecessor(bodyOf(frame));
     switch (message.type) {
       case 'inherit':

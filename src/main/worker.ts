@@ -6,6 +6,7 @@ import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
+import { TICKET_KEY_BYTES } from '../io/tls.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
 import { decodeEntry } from '../ir/codec.ts';
 import type { Entry, Key } from '../ir/ir.ts';
@@ -53,6 +54,7 @@ class Worker implements ChannelOwner, TimerSink {
 
   onFrame(frame: Frame): void {
     if (frame.type === FRAME.MESSAGE) this.#onMessage(JSON.parse(frame.body.toString()) as ToWorker);
+    else if (frame.type === FRAME.TICKETS) this.#engine?.setTicketKeys(keysOf(frame.body));
     else {
       const received = this.#inbox.take(frame);
       if (received !== null) this.#commit(received);
@@ -252,6 +254,14 @@ function clientConnections(): number {
   const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
   if (limit === undefined) return LIMITS.DOWNSTREAM_CONNECTIONS;
   return Math.min(LIMITS.DOWNSTREAM_CONNECTIONS, Number(limit) >> 1);
+}
+
+/** Copies: the frame's bytes are good for this call only. */
+function keysOf(body: Buffer): Uint8Array[] {
+  const count = Math.floor(body.length / TICKET_KEY_BYTES);
+  return Array.from({ length: count }, (_, i) =>
+    Uint8Array.from(body.subarray(i * TICKET_KEY_BYTES, (i + 1) * TICKET_KEY_BYTES)),
+  );
 }
 
 export function runWorker(): void {

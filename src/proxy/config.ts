@@ -71,6 +71,7 @@ export class Config {
   readonly #openTls: () => TlsIo;
   /** null until an entry needs it. */
   #tls: TlsTable | null = null;
+  #ticketKeys: readonly Uint8Array[] = [];
   readonly #openings = new Map<Key, TlsOpening>();
 
   constructor(core: Core, openTls: () => TlsIo, onRemoved: (listener: Listener) => void) {
@@ -80,8 +81,16 @@ export class Config {
   }
 
   get #tlsTable(): TlsTable {
-    this.#tls ??= new TlsTable(this.#openTls());
+    if (this.#tls === null) {
+      this.#tls = new TlsTable(this.#openTls());
+      this.#tls.io.setTicketKeys(this.#ticketKeys);
+    }
     return this.#tls;
+  }
+
+  setTicketKeys(keys: readonly Uint8Array[]): void {
+    this.#ticketKeys = keys;
+    this.#tls?.io.setTicketKeys(keys);
   }
 
   get clusters(): IterableIterator<ClusterRef> {

@@ -82,6 +82,11 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     this.#config.apply(delta);
   }
 
+  /** Keys of TLS session tickets, TICKET_KEY_BYTES each: the first issues, all are accepted. */
+  setTicketKeys(keys: readonly Uint8Array[]): void {
+    this.#config.setTicketKeys(keys);
+  }
+
   /**
    * Begins to accept on the listening socket of `listener` (a key of the configuration). The socket stays its owner's.
    */

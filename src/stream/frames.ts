@@ -15,6 +15,8 @@ export const FRAME = {
   DELETE: 4,
   /** Ends a revision: JSON { revision }. */
   COMMIT: 5,
+  /** Keys of TLS session tickets, one behind the other: never an entry, never shown. */
+  TICKETS: 6,
 } as const;
 export type FrameType = (typeof FRAME)[keyof typeof FRAME];
 

@@ -9,7 +9,7 @@ import type { Level } from '../base/log.ts';
  */
 export const PROTOCOL = 1;
 /** Version of what a program and its successor say to each other (--takeover), which are of different versions by nature. */
-export const TAKEOVER_PROTOCOL = 1;
+export const TAKEOVER_PROTOCOL = 2;
 
 /** A listening socket that a revision asks for. */
 export interface SocketWish {

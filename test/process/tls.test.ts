@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
@@ -143,6 +144,61 @@ test('a private key is nowhere to be found', async () => {
   for (const [i, text] of texts.entries()) {
     for (const secret of secrets) assert.ok(!text.includes(secret), `a piece of the key in ${pages[i] ?? `text ${i}`}`);
   }
+});
+
+/** One request over a connection that offers `session`: whether that was taken up, and the session to offer next. */
+async function again(
+  port: number,
+  session: Buffer | undefined,
+): Promise<{ reused: boolean; session: Buffer | undefined }> {
+  const client = connect({
+    host: '127.0.0.1',
+    port,
+    servername: 'a.example',
+    ca: CA,
+    ...(session === undefined ? {} : { session }),
+  });
+  let next: Buffer | undefined;
+  client.on('session', (given) => {
+    next = given;
+  });
+  await once(client, 'secureConnect');
+  client.write('GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n');
+  const reused = client.isSessionReused();
+  for await (const _ of client);
+  return { reused, session: next };
+}
+
+test('a session is taken up by every worker, by those that replace one, and by a successor', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const files = {
+    'app.yaml': gatewayYaml(port, { 'a.example': 'a' }) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
+    'a.yaml': secretYaml('a', leaf(root, ['a.example'])),
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-tls-'));
+  const flags = ['--workers', '2', '--takeover', join(folder, 'socket')];
+  const rauta = await Rauta.start(files, flags);
+  let { reused, session } = await again(port, undefined);
+  assert.equal(reused, false);
+  for (let i = 0; i < 8; i++) {
+    const next = await again(port, session);
+    assert.equal(next.reused, true, `connection ${i}`);
+    session = next.session ?? session;
+  }
+  for (const { pid } of await rauta.workers()) process.kill(pid, 'SIGKILL');
+  const resumed = async (): Promise<boolean> =>
+    again(port, session).then(
+      (next) => next.reused,
+      () => false,
+    );
+  for (let i = 0; !(await resumed()); i++) assert.ok(i < 1000, 'not taken up by those that came after');
+  const successor = Rauta.spawn(files, flags);
+  await successor.said('serving');
+  assert.equal(await rauta.exited, 0);
+  assert.equal(await resumed(), true, 'the successor knows the keys');
+  assert.equal(await successor.stop(), 0);
+  rmSync(folder, { recursive: true, force: true });
 });
 
 /** Fields of /proc/PID/stat, without the name. */

@@ -212,6 +212,8 @@ export class ModelWorker {
   readonly child: FakeChild;
   readonly content = new Map<string, string>();
   readonly sockets = new Set<string>();
+  /** Keys of session tickets, as they came. */
+  readonly tickets: Buffer[] = [];
   readonly #inbox = new Inbox();
   #cells: Float64Array | null = null;
 
@@ -237,6 +239,7 @@ export class ModelWorker {
     for (const frame of this.child.take()) {
       if (this.child.killed) return;
       if (frame.type === FRAME.MESSAGE) this.#hear(decodeJson(frame.body));
+      else if (frame.type === FRAME.TICKETS) this.tickets.push(Buffer.from(frame.body));
       else this.#receive(frame);
     }
   }
