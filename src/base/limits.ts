@@ -264,6 +264,25 @@ export const LIMITS = {
   KUBERNETES_RETRY_MIN_MS: 200,
   KUBERNETES_RETRY_MAX_MS: 30_000,
 
+  // --- leadership and statuses
+  /** After the last renewal that others have seen the lease may be taken (client-go's timings, these three). */
+  LEASE_MS: 15_000,
+  /** Who leads writes no longer than this after the start of its last renewal. */
+  LEASE_RENEW_MS: 10_000,
+  LEASE_RETRY_MS: 2_000,
+  /** Statuses of one object are written at most this often; what changes in between is written together. */
+  STATUS_INTERVAL_MS: 250,
+  STATUS_WRITES_AT_ONCE: 8,
+  /** Conflicts of one write that are solved on fresh copies before it waits. */
+  STATUS_CONFLICTS: 5,
+  /** How often what others took away of one status is put back before it is left to them. */
+  STATUS_REASSERTIONS: 3,
+  /** After this long that count begins anew. */
+  STATUS_FORGET_MS: 600_000,
+  /** Events of one kind about one object are told once in this time, and so many in all. */
+  EVENT_REPEAT_MS: 600_000,
+  EVENTS: 200,
+
   // --- config stream
   /** One message of a worker, or of a program that wants to take over. */
   WORKER_FRAME_BYTES: 64 * KB,

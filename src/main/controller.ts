@@ -16,6 +16,7 @@ import {
 } from '../native/index.ts';
 import { CellBook } from '../publish/cells.ts';
 import { type Downstream, Publisher } from '../publish/publisher.ts';
+import { SYSTEM_TIMERS } from '../source/timers.ts';
 import { Channel, type ChannelOwner } from '../stream/channel.ts';
 import { decodePut, encodeBegin, encodeFrame, encodeJson, encodePut, FRAME, type Frame } from '../stream/frames.ts';
 import { type FromController, type Grant, NO_RESTARTS, PROTOCOL, type ToController } from '../stream/messages.ts';
@@ -26,6 +27,7 @@ import { Numbers } from '../telemetry/numbers.ts';
 import { AccessLog } from './access-log.ts';
 import { GiveBack } from './give-back.ts';
 import { Granted } from './granted.ts';
+import type { Cluster } from './kubernetes.ts';
 import { stderrLogger } from './logger.ts';
 import type { Options } from './options.ts';
 import { becomeReader } from './privileges.ts';
@@ -54,6 +56,7 @@ class Controller implements ChannelOwner, Downstream {
   #log: Logger = stderrLogger('info', true);
   #options: Options | null = null;
   #resources: Resources | null = null;
+  #cluster: Cluster | null = null;
   #book: CellBook | null = null;
   #accessLog: AccessLog | null = null;
   #granted: Granted | null = null;
@@ -149,8 +152,18 @@ class Controller implements ChannelOwner, Downstream {
   }
 
   #flush(done: () => void): void {
-    if (this.#accessLog === null) done();
-    this.#accessLog?.flush(done);
+    const log = (): void => {
+      if (this.#accessLog === null) done();
+      this.#accessLog?.flush(done);
+    };
+    if (this.#cluster === null) return void log();
+    // Others may write as soon as this one will no more; a server that does not answer is not waited for.
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = SYSTEM_TIMERS.after(LIMITS.FLUSH_MS / 4, resolve);
+    void Promise.race([this.#cluster.stop(), promise]).then(() => {
+      cancel();
+      log();
+    });
   }
 
   #addSlot(cellsFd: number, ringFd: number): void {
@@ -176,8 +189,11 @@ class Controller implements ChannelOwner, Downstream {
     this.#snapshot.clear();
 
     const cluster =
-      options.kubernetes === null ? null : (await import('./kubernetes.ts')).openCluster(options.kubernetes);
-    const resources = new Resources(options, this.#log, publisher, cluster?.source ?? null);
+      options.kubernetes === null
+        ? null
+        : new (await import('./kubernetes.ts')).Cluster(options.kubernetes, options.controllerName, this.#log);
+    this.#cluster = cluster;
+    const resources = new Resources(options, this.#log, publisher, cluster);
     this.#resources = resources;
     resources.socketsFailed(this.#state.failedSockets);
     resources.statuses.acked(this.#state.acked);

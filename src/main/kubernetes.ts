@@ -1,62 +1,147 @@
-// The API server as this program uses it: access, client and source put together. Loaded only with --kubernetes.
+// The API server as this program uses it: access, client, source, leadership, statuses and events put together. Loaded
+// only with --kubernetes.
 
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { BY_REFERENCE, isServed, kindInfo, knownKinds } from '../api/kinds.ts';
+import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { KindInfo } from '../api/shape.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { Events } from '../publish/kubernetes/events.ts';
+import { Lease } from '../publish/kubernetes/lease.ts';
+import { StatusWriter } from '../publish/kubernetes/status-writer.ts';
 import { Client } from '../source/kubernetes/client.ts';
 import { Credentials, runPlugin } from '../source/kubernetes/credentials.ts';
-import { AccessError, findAccess } from '../source/kubernetes/kubeconfig.ts';
+import { type Access, AccessError, findAccess } from '../source/kubernetes/kubeconfig.ts';
 import { type KindHealth, KubernetesSource } from '../source/kubernetes/kubernetes-source.ts';
 import { Transport } from '../source/kubernetes/transport.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
 import type { ClusterNumbers } from '../telemetry/numbers.ts';
+import type { Status } from '../translate/conditions.ts';
 import type { KubernetesFlags } from './options.ts';
 import { versionInfo } from './version.ts';
 
-export interface Cluster {
+const LEASE_NAME = 'rauta';
+
+export type FindObject = (key: ObjectKey) => KubeObject | undefined;
+
+export class Cluster {
   readonly source: KubernetesSource;
-  /** Of the admin server: `/kubernetes`. */
-  page(): unknown;
-  numbers(): ClusterNumbers;
+  readonly #access: Access;
+  readonly #client: Client;
+  readonly #writer: StatusWriter;
+  readonly #events: Events;
+  /** Null: there is no other, and this one always writes. */
+  readonly #lease: Lease | null;
+  #find: FindObject = () => undefined;
+
+  /** Throws ExitError when there is no usable configuration; whether a server is there shows later. */
+  constructor(flags: KubernetesFlags, controllerName: string, log: Logger) {
+    const read = (path: string): string => readFileSync(path, 'utf8');
+    const now = (): number => performance.now();
+    const wall = (): Date => new Date();
+    const timers = SYSTEM_TIMERS;
+    const random = Math.random;
+    this.#access = accessOf(flags, read);
+    const credentials = new Credentials(this.#access, { read, run: runPlugin, now, wall: () => Date.now() });
+    const client = new Client(new Transport(this.#access), credentials, {
+      userAgent: `rauta/${versionInfo().version} (${process.platform}/${process.arch})`,
+      qps: flags.qps,
+      burst: flags.burst,
+      now,
+      timers,
+    });
+    this.#client = client;
+    this.source = new KubernetesSource(
+      {
+        kinds: knownKinds().filter(
+          ({ kind }) =>
+            isServed(kind) && !BY_REFERENCE.includes(kind) && (kind !== 'Backend' || flags.backends !== 'off'),
+        ),
+        named: BY_REFERENCE.map((kind) => kindInfo(kind) as KindInfo),
+        namespaces: flags.namespaces,
+        gatewayClass: flags.gatewayClass,
+      },
+      { client, timers, now, random, server: { streams: true } },
+    );
+    const instance = hostname();
+    const leads = (): boolean => this.#lease?.leads() ?? true;
+    this.#events = new Events({ api: client, now, wall, random, leads, controllerName, instance });
+    this.#writer = new StatusWriter(controllerName, {
+      api: client,
+      timers,
+      now,
+      wall,
+      leads,
+      find: (key) => this.#find(key),
+      pathOf: (object) => this.source.pathOf(object),
+      onWritten: (object, before, after) => this.#events.written(object, before, after),
+      onTrouble: (object, message) => log.warn(message, { object }),
+    });
+    if (!flags.leaderElection) {
+      this.#lease = null;
+      return;
+    }
+    const [namespace, name] = flags.lease?.split('/') ?? [this.#access.namespace ?? 'default', LEASE_NAME];
+    const place = { namespace: namespace as string, name: name as string, identity: `${instance}_${flags.instance}` };
+    this.#lease = new Lease(place, { api: client, timers, now, wall, random }, (leading) => {
+      log.info(leading ? 'leads: statuses are written by this program' : 'does not lead any more', {
+        lease: `${place.namespace}/${place.name}`,
+      });
+      if (leading) this.#writer.lead();
+    });
+  }
+
+  /** `find`: the newest copy of an object. */
+  start(find: FindObject): void {
+    this.#find = find;
+    this.#lease?.start();
+  }
+
+  /** Gives the lease back, so that another need not wait for its end. */
+  async stop(): Promise<void> {
+    this.#writer.stop();
+    await this.#lease?.stop();
+  }
+
+  // ---- StatusSink, and what it has to hear of objects
+
+  write(key: ObjectKey, status: Status | null): void {
+    this.#writer.write(key, status);
+  }
+  seen(keys: Iterable<ObjectKey>): void {
+    this.#writer.seen(keys);
+  }
+
+  // ---- what is shown
+
+  /** `/kubernetes`. */
+  page(): unknown {
+    const { source } = this;
+    return {
+      server: this.#access.server,
+      waiting: source.waiting(),
+      leader:
+        this.#lease === null
+          ? null
+          : { leads: this.#lease.leads(), holder: this.#lease.holder, reason: this.#lease.reason },
+      kinds: source.health().map(pageOf),
+    };
+  }
+
+  numbers(): ClusterNumbers {
+    return {
+      requests: this.#client.counts(),
+      kinds: this.source.health().map(({ kind, synced, relists }) => ({ kind, synced, relists })),
+      leads: this.#lease?.leads() ?? true,
+      statusWrites: this.#writer.counts(),
+      eventsDropped: this.#events.dropped,
+    };
+  }
 }
 
-/** Throws ExitError when there is no usable configuration; whether a server is there shows later. */
-export function openCluster(flags: KubernetesFlags): Cluster {
-  const read = (path: string): string => readFileSync(path, 'utf8');
-  const now = (): number => performance.now();
-  const access = accessOf(flags, read);
-  const credentials = new Credentials(access, { read, run: runPlugin, now, wall: () => Date.now() });
-  const client = new Client(new Transport(access), credentials, {
-    userAgent: `rauta/${versionInfo().version} (${process.platform}/${process.arch})`,
-    qps: flags.qps,
-    burst: flags.burst,
-    now,
-    timers: SYSTEM_TIMERS,
-  });
-  const source = new KubernetesSource(
-    {
-      kinds: knownKinds().filter(
-        ({ kind }) =>
-          isServed(kind) && !BY_REFERENCE.includes(kind) && (kind !== 'Backend' || flags.backends !== 'off'),
-      ),
-      named: BY_REFERENCE.map((kind) => kindInfo(kind) as KindInfo),
-      namespaces: flags.namespaces,
-      gatewayClass: flags.gatewayClass,
-    },
-    { client, timers: SYSTEM_TIMERS, now, random: Math.random, server: { streams: true } },
-  );
-  return {
-    source,
-    page: () => ({ server: access.server, waiting: source.waiting(), kinds: source.health().map(pageOf) }),
-    numbers: () => ({
-      requests: client.counts(),
-      kinds: source.health().map(({ kind, synced, relists }) => ({ kind, synced, relists })),
-    }),
-  };
-}
-
-function accessOf(flags: KubernetesFlags, read: (path: string) => string): ReturnType<typeof findAccess> {
+function accessOf(flags: KubernetesFlags, read: (path: string) => string): Access {
   try {
     return findAccess(flags, process.env, read);
   } catch (error) {

@@ -81,6 +81,7 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 2, /^RAUTA_K8S_MODE: resources come from one place; leave out --config/);
   fails(['--kubernetes'], { RAUTA_BACKEND_ADDR: '127.0.0.1:1' }, 2, /--kubernetes: resources come from one place/);
   fails([...CONFIG, '--context', 'x'], {}, 2, /--context is for --kubernetes/);
+  fails(['--kubernetes', '--lease', 'x'], {}, 2, /--lease: 'x' is not NAMESPACE\/NAME/);
   fails(['--kubernetes', '--backends', 'on'], {}, 2, /--backends: 'on' is not one of off, local/);
   assert.match(
     parseOptions(CONFIG, { RAUTA_WORKRS: '2' }, false).warnings[0] ?? '',
@@ -99,6 +100,9 @@ test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only o
     backends: 'off',
     qps: 50,
     burst: 100,
+    leaderElection: true,
+    lease: null,
+    instance: '',
   });
   const { options } = parseOptions(
     ['--kubernetes', '--watch-namespaces', 'a, b', '--backends', 'local'],

@@ -55,6 +55,11 @@ export interface KubernetesFlags {
   readonly backends: 'off' | 'local';
   readonly qps: number;
   readonly burst: number;
+  readonly leaderElection: boolean;
+  /** `NAMESPACE/NAME`; null: `rauta` where this program is at home. */
+  readonly lease: string | null;
+  /** Of this program and no other; kept when its controller is replaced. */
+  readonly instance: string;
 }
 
 interface Flag {
@@ -105,6 +110,18 @@ export const FLAGS: readonly Flag[] = [
   },
   { name: 'api-qps', value: 'N', default: '50', help: 'questions a second to the API server' },
   { name: 'api-burst', value: 'N', default: '100', help: 'questions at once before --api-qps holds' },
+  {
+    name: 'leader-election',
+    value: 'on|off',
+    default: 'on',
+    help: 'of several replicas only the holder of a lease writes; off: this one always does, and has to be alone',
+  },
+  {
+    name: 'lease',
+    value: 'NS/NAME',
+    default: '',
+    help: 'the lease; rauta in the namespace of the pod or of the context (else default) when none is named',
+  },
   {
     name: 'admin',
     value: 'HOST:PORT|off',
@@ -222,7 +239,10 @@ const VARIABLES = [
 ];
 
 /** Without --kubernetes these say nothing, and whoever gives one thinks otherwise. */
-const KUBERNETES_FLAGS = ['kubeconfig', 'context', 'watch-namespaces', 'backends', 'api-qps', 'api-burst'];
+const KUBERNETES_FLAGS = [
+  ...['kubeconfig', 'context', 'watch-namespaces', 'backends'],
+  ...['api-qps', 'api-burst', 'leader-election', 'lease'],
+];
 
 function usage(message: string): ExitError {
   return new ExitError(EXIT.usage, message);
@@ -322,6 +342,9 @@ export function parseOptions(
             backends: oneOf('backends', ['off', 'local']),
             qps: count('api-qps', 1, 10_000),
             burst: count('api-burst', 1, 100_000),
+            leaderElection: oneOf('leader-election', ['on', 'off']) === 'on',
+            lease: text('lease') === '' ? null : lease(from('lease'), text('lease')),
+            instance: '',
           }
         : null,
     },
@@ -412,6 +435,11 @@ function bindOf(from: string, text: string): { host: string; port: number } {
   if (parts.host !== '' && parts.host !== 'localhost' && isIP(parts.host) === 0)
     throw usage(`${from}: '${parts.host}' is neither an IP address nor localhost`);
   return { host: parts.host === '' ? '0.0.0.0' : parts.host, port: parts.port };
+}
+
+function lease(from: string, text: string): string {
+  if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(text)) throw usage(`${from}: '${text}' is not NAMESPACE/NAME`);
+  return text;
 }
 
 function portMap(from: string, pairs: readonly string[]): Record<string, number> {

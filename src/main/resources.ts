@@ -8,7 +8,7 @@ import type { Logger } from '../base/log.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { StatusStream } from '../publish/status.ts';
-import type { Source, SourceSink } from '../source/source.ts';
+import type { SourceSink } from '../source/source.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
 import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
@@ -18,6 +18,8 @@ import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
 import { Translator } from '../translate/translator.ts';
+import { reachableAddresses } from './addresses.ts';
+import type { Cluster } from './kubernetes.ts';
 import type { Options } from './options.ts';
 import { createSources, type Sources } from './sources.ts';
 import type { Readiness } from './state.ts';
@@ -45,23 +47,28 @@ export class Resources implements SourceSink {
     write: (key, status) => {
       if (status === null) this.#written.delete(key);
       else this.#written.set(key, status);
+      this.#cluster?.write(key, status);
     },
   });
+  /** With --kubernetes: where statuses go besides. */
+  readonly #cluster: Cluster | null;
   #published = false;
 
-  constructor(options: Options, log: Logger, publisher: Publisher, cluster: Source | null) {
+  constructor(options: Options, log: Logger, publisher: Publisher, cluster: Cluster | null) {
     this.#log = log;
+    this.#cluster = cluster;
     this.#publisher = publisher;
     this.#translator = new Translator({
       controllerName: options.controllerName,
       // In a cluster a class has to exist.
       implicitClass: options.kubernetes === null ? options.gatewayClass : null,
       defaultAddresses: options.listen,
+      ...(cluster === null ? {} : { statusAddresses: reachableAddresses(options.listen) }),
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
     this.#batch = new Batch(SYSTEM_TIMERS, (changes) => this.#revise(this.#translator.update(this.#store, changes)));
-    this.#sources = createSources(options, cluster);
+    this.#sources = createSources(options, cluster?.source ?? null);
   }
 
   get readiness(): Readiness {
@@ -76,6 +83,10 @@ export class Resources implements SourceSink {
   }
 
   start(): void {
+    this.#cluster?.start((key) => {
+      const [kind = '', namespace = '', name = ''] = key.split('/');
+      return this.#store.get(kind, namespace, name);
+    });
     this.#sources.source.start(this);
   }
 
@@ -86,7 +97,9 @@ export class Resources implements SourceSink {
   // ---- SourceSink
 
   apply(upserts: readonly KubeObject[], removals: readonly ObjectKey[]): void {
-    this.#batch.add(this.#store.apply(upserts, removals));
+    const changed = this.#store.apply(upserts, removals);
+    this.#batch.add(changed);
+    this.#cluster?.seen(changed);
   }
 
   problems(origin: string, problems: readonly Problem[]): void {

@@ -1,5 +1,6 @@
 // From the command line to a role. Everything a user can do wrong ends here, with a word and an exit code.
 
+import { randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { EXIT, ExitError } from '../base/errors.ts';
@@ -73,7 +74,10 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
   const { isRoot, lookUpUser } = await import('./privileges.ts');
   if (isRoot()) lookUpUser(options.user);
   if (notCached !== null) log.warn(notCached);
-  process.exit(await (await import('./keeper.ts')).runKeeper(options, log));
+  const { kubernetes } = options;
+  // Whoever leads is known by it, also after its controller was replaced.
+  const own = kubernetes === null ? null : { ...kubernetes, instance: randomUUID() };
+  process.exit(await (await import('./keeper.ts')).runKeeper({ ...options, kubernetes: own }, log));
 }
 
 function print(text: string): number {

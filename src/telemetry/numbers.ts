@@ -40,6 +40,9 @@ export interface ClusterNumbers {
     readonly synced: boolean;
     readonly relists: ReadonlyMap<string, number>;
   }[];
+  readonly leads: boolean;
+  readonly statusWrites: Iterable<{ readonly kind: string; readonly result: string; readonly count: number }>;
+  readonly eventsDropped: number;
 }
 
 /** What the controller knows besides the cells. */
@@ -121,12 +124,16 @@ function addBackends(out: Exposition, { backends, otherEndpoints }: Owners): voi
   addBackendErrors(out, OTHER, otherEndpoints);
 }
 
-function addCluster(out: Exposition, { requests, kinds }: ClusterNumbers): void {
+function addCluster(out: Exposition, cluster: ClusterNumbers): void {
+  const { requests, kinds, statusWrites } = cluster;
   for (const { verb, kind, code, count } of requests) out.add(METRICS.kubernetesRequests, { verb, kind, code }, count);
   for (const { kind, synced, relists } of kinds) {
     out.add(METRICS.kubernetesSynced, { kind }, synced ? 1 : 0);
     for (const [cause, n] of relists) out.add(METRICS.kubernetesRelists, { kind, cause }, n);
   }
+  out.add(METRICS.leader, {}, cluster.leads ? 1 : 0);
+  for (const { kind, result, count } of statusWrites) out.add(METRICS.statusWrites, { kind, result }, count);
+  out.add(METRICS.eventsDropped, {}, cluster.eventsDropped);
 }
 
 function addController(out: Exposition, c: ControllerNumbers): void {

@@ -137,6 +137,20 @@ test('a watch: each line an event, silence and half an event are failures, an en
   assert.deepEqual(await run(() => {}), ['Silent', 1]);
 });
 
+test('what is no longer to be sent when its turn comes is not sent', async (t) => {
+  const { api, url } = await server(t);
+  const { client } = rig(t, url);
+  let may = true;
+  const asking = client.ask({ ...LIST, mayStart: () => may });
+  // There is no connection yet, so nothing is written before the next turn.
+  may = false;
+  assert.equal(reason(await asking), 'NotSent');
+  assert.equal(api.requests.length, 0);
+  may = true;
+  assert.equal(reason(await client.ask({ ...LIST, mayStart: () => may })), 'ok');
+  assert.equal(api.requests.length, 1);
+});
+
 test('no more questions at once than the gate lets in', async (t) => {
   const { api, url } = await server(t);
   const { client } = rig(t, url, 1_000);

@@ -286,11 +286,14 @@ export class FakeApi {
       this.delete(kind.kind, namespace, name);
       return void json(response, 200, status(200, '', ''));
     }
-    if (seen.method !== 'PUT' || body === null) return void this.#status(response, 405, 'MethodNotAllowed', 'only PUT');
+    const patch = seen.method === 'PATCH' && seen.headers['content-type'] === 'application/merge-patch+json';
+    if ((seen.method !== 'PUT' && !patch) || body === null)
+      return void this.#status(response, 405, 'MethodNotAllowed', 'no such method');
     const asked = body.metadata.resourceVersion;
     if (asked !== undefined && asked !== old.metadata.resourceVersion)
       return void this.#status(response, 409, 'Conflict', 'the object has been modified');
-    json(response, 200, this.#store(kind, sub === 'status' ? { ...old, status: body['status'] } : body, sub));
+    const next = patch ? (mergePatch(old, body) as ApiObject) : body;
+    json(response, 200, this.#store(kind, sub === 'status' ? { ...old, status: next['status'] } : next, sub));
   }
 
   #create(kind: Kind, namespace: string, body: ApiObject, response: ServerResponse): void {
@@ -364,6 +367,8 @@ export function defineKinds(api: FakeApi, gatewayApi = true): void {
   api.define('v1', 'Secret', 'secrets');
   api.define('v1', 'ConfigMap', 'configmaps');
   api.define('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices');
+  api.define('coordination.k8s.io/v1', 'Lease', 'leases');
+  api.define('events.k8s.io/v1', 'Event', 'events');
   api.define('apiextensions.k8s.io/v1', 'CustomResourceDefinition', 'customresourcedefinitions', false);
   if (gatewayApi) defineGatewayApi(api);
 }
@@ -372,6 +377,18 @@ export function defineGatewayApi(api: FakeApi): void {
   api.define(GATEWAY_API, 'Gateway', 'gateways');
   api.define(GATEWAY_API, 'HTTPRoute', 'httproutes');
   api.define('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant', 'referencegrants');
+}
+
+/** RFC 7396. */
+function mergePatch(target: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  const out: Record<string, unknown> =
+    typeof target === 'object' && target !== null && !Array.isArray(target) ? { ...target } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (value === null) delete out[name];
+    else out[name] = mergePatch(out[name], value);
+  }
+  return out;
 }
 
 function resourceList(groupVersion: string, kinds: readonly Kind[]): unknown {

@@ -204,6 +204,25 @@ test('Secrets are asked for by name, one watch each, by namespace when they are 
   assert.deepEqual(sink.keys(), []);
 });
 
+test('what is referred to belongs to the whole; what may not be read does not hold it up', async (t) => {
+  const { api, sink, source } = await setup(t);
+  api.put('HTTPRoute', route('a', 'r'));
+  for (const name of ['s1', 's2']) api.put('Secret', secret(name));
+  api.fault = (seen) =>
+    seen.query.get('fieldSelector') === 'metadata.name=s2' ? { status: 403, reason: 'Forbidden' } : null;
+  const apply = sink.apply.bind(sink);
+  sink.apply = (upserts, removals) => {
+    apply(upserts, removals);
+    // As the translator does it: it refers to Secrets as soon as it has seen the route.
+    if (upserts.some((o) => o.kind === 'HTTPRoute')) source.want('Secret', ['Secret/a/s1', 'Secret/a/s2']);
+  };
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.ok(sink.objects.has('Secret/a/s1'));
+  assert.equal(sink.objects.has('Secret/a/s2'), false);
+  assert.match(source.health().find((k) => k.kind === 'Secret')?.reason ?? '', /^Forbidden/);
+});
+
 test("the Gateway API's version is delivered with the definition's metadata alone", async (t) => {
   const { api, sink, source } = await setup(t);
   const name = 'gatewayclasses.gateway.networking.k8s.io';
@@ -232,7 +251,10 @@ test('an object that is wrong is named and left out; its neighbours come', async
   assert.deepEqual(sink.keys(), ['HTTPRoute/a/good']);
   assert.deepEqual(
     sink.told.get('kubernetes HTTPRoute/a/bad')?.map((p) => [p.severity, p.place.field]),
-    [['error', 'spec.hostnames']],
+    [
+      ['error', 'spec.hostnames'],
+      ['warning', 'spec.futureField'],
+    ],
   );
   api.put('HTTPRoute', route('a', 'bad'));
   await sink.until(() => sink.objects.has('HTTPRoute/a/bad'));

@@ -2,59 +2,13 @@
 // that goes away takes nothing with it.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
+import { connect } from 'node:tls';
 import { defineKinds, FakeApi, GATEWAY_API } from '../kubernetes/fake-api.ts';
+import { kubeconfig, route, site, when } from '../kubernetes/site.ts';
+import { authority } from '../support/certificates.ts';
 import { backend, freePort, get, Rauta, until } from './support.ts';
-
-function kubeconfig(t: { after(done: () => void): void }, server: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'rauta-kube-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const file = join(folder, 'config');
-  writeFileSync(
-    file,
-    `apiVersion: v1
-kind: Config
-current-context: test
-clusters: [{ name: fake, cluster: { server: '${server}' } }]
-users: [{ name: me, user: { token: secret-token } }]
-contexts: [{ name: test, context: { cluster: fake, user: me } }]
-`,
-  );
-  return file;
-}
-
-function site(api: FakeApi, port: number, backendPort: number): void {
-  api.put('Namespace', { metadata: { name: 'web' } });
-  api.put('GatewayClass', { metadata: { name: 'rauta' }, spec: { controllerName: 'rauta.io/gateway-controller' } });
-  api.put('Gateway', {
-    metadata: { name: 'gw', namespace: 'web' },
-    spec: { gatewayClassName: 'rauta', listeners: [{ name: 'http', port, protocol: 'HTTP' }] },
-  });
-  api.put('Service', {
-    metadata: { name: 'app', namespace: 'web' },
-    spec: { ports: [{ name: 'http', port: 80, targetPort: backendPort }] },
-  });
-  api.put('EndpointSlice', {
-    metadata: { name: 'app-1', namespace: 'web', labels: { 'kubernetes.io/service-name': 'app' } },
-    addressType: 'IPv4',
-    ports: [{ name: 'http', port: backendPort, protocol: 'TCP' }],
-    endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
-  });
-  route(api, '/one');
-}
-
-function route(api: FakeApi, path: string): void {
-  api.put('HTTPRoute', {
-    metadata: { name: 'r', namespace: 'web' },
-    spec: {
-      parentRefs: [{ name: 'gw' }],
-      rules: [{ matches: [{ path: { type: 'PathPrefix', value: path } }], backendRefs: [{ name: 'app', port: 80 }] }],
-    },
-  });
-}
 
 /** With its place, where it may stand again after it was gone. */
 async function fakeApi(): Promise<{ api: FakeApi; url: string; port: number }> {
@@ -112,6 +66,113 @@ test('serves what the API server holds, follows it, and goes on without it', asy
     60_000,
   );
   assert.equal((await get(port, '/two')).status, 404);
+});
+
+const parents = (api: FakeApi): { conditions: Record<string, unknown>[] }[] =>
+  ((api.get('HTTPRoute', 'web', 'r')?.['status'] as { parents?: never } | undefined)?.parents ?? []) as never;
+const conditions = (list: unknown): Record<string, string> =>
+  Object.fromEntries(
+    ((list ?? []) as Record<string, string>[]).map((c) => [c['type'] as string, `${c['status']} ${c['reason']}`]),
+  );
+const holder = (api: FakeApi): string =>
+  String(
+    (api.get('Lease', 'team', 'gateway')?.['spec'] as Record<string, unknown> | undefined)?.['holderIdentity'] ?? '',
+  );
+
+test('statuses and Events are written by one of two, and by the other when the first has ended', async (t) => {
+  const app = await backend('app');
+  const port = await freePort();
+  const { api, url } = await fakeApi();
+  t.after(() => api.close());
+  site(api, port, app.port);
+  const args = ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'team/gateway'];
+  const first = await Rauta.start({}, args);
+  t.after(() => first.stop());
+  await when(api, () => parents(api).length === 1);
+  const gateway = (): Record<string, unknown> => (api.get('Gateway', 'web', 'gw')?.['status'] ?? {}) as never;
+  await when(api, () => conditions(gateway()['conditions'])['Programmed'] === 'True Programmed');
+  assert.deepEqual(gateway()['addresses'], [{ type: 'IPAddress', value: '127.0.0.1' }]);
+  assert.deepEqual(conditions(parents(api)[0]?.conditions), {
+    Accepted: 'True Accepted',
+    ResolvedRefs: 'True ResolvedRefs',
+  });
+  const classStatus = api.get('GatewayClass', '', 'rauta')?.['status'] as Record<string, unknown>;
+  assert.equal(conditions(classStatus['conditions'])['Accepted'], 'True Accepted');
+
+  const second = await Rauta.start({}, [...args, '--listen', '127.0.0.2']);
+  t.after(() => second.stop());
+  await until(
+    () => get(port, '/one'),
+    (answer) => answer.status === 200,
+  );
+  const led = holder(api);
+  const page = async (rauta: Rauta): Promise<{ leads: boolean }> =>
+    JSON.parse((await rauta.ask('/kubernetes')).body).leader;
+  assert.deepEqual([(await page(first)).leads, (await page(second)).leads], [true, false]);
+  assert.equal(await first.metric('rauta_leader'), 1);
+
+  api.delete('Service', 'web', 'app');
+  await when(api, () => conditions(parents(api)[0]?.conditions)['ResolvedRefs'] === 'False BackendNotFound');
+  await when(api, () => api.all('Event').some((e) => e['reason'] === 'BackendNotFound'));
+  assert.deepEqual(
+    api
+      .all('Event')
+      .filter((e) => e['type'] === 'Warning')
+      .map((e) => (e['regarding'] as { name: string }).name),
+    ['r'],
+  );
+
+  await first.stop();
+  await when(api, () => holder(api) !== '' && holder(api) !== led);
+  api.put('Service', { metadata: { name: 'app', namespace: 'web' }, spec: { ports: [{ name: 'http', port: 80 }] } });
+  await when(api, () => conditions(parents(api)[0]?.conditions)['ResolvedRefs'] === 'True ResolvedRefs');
+});
+
+test('HTTPS with a certificate from a Secret: there from the first revision, and renewed', async (t) => {
+  const app = await backend('app');
+  const port = await freePort();
+  const ca = authority('test');
+  const { api, url } = await fakeApi();
+  t.after(() => api.close());
+  site(api, port, app.port);
+  const put = (): string => {
+    const { cert, key } = ca.issue('a.example');
+    const data = { 'tls.crt': Buffer.from(cert).toString('base64'), 'tls.key': Buffer.from(key).toString('base64') };
+    api.put('Secret', { metadata: { name: 'cert', namespace: 'web' }, type: 'kubernetes.io/tls', data });
+    return new X509Certificate(cert).serialNumber;
+  };
+  const first = put();
+  api.put('Secret', { metadata: { name: 'other', namespace: 'web' }, type: 'Opaque', data: {} });
+  api.put('Gateway', {
+    metadata: { name: 'gw', namespace: 'web' },
+    spec: {
+      gatewayClassName: 'rauta',
+      listeners: [
+        { name: 'https', port, protocol: 'HTTPS', hostname: 'a.example', tls: { certificateRefs: [{ name: 'cert' }] } },
+      ],
+    },
+  });
+  const rauta = await Rauta.start({}, ['--kubernetes', '--kubeconfig', kubeconfig(t, url)]);
+  t.after(() => rauta.stop());
+  await until(
+    () => rauta.ask('/readyz') as ReturnType<typeof get>,
+    (answer) => answer.status === 200,
+  );
+  const serial = (): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', servername: 'a.example', ca: ca.cert }, () => {
+        resolve(socket.getPeerX509Certificate()?.serialNumber ?? '');
+        socket.destroy();
+      });
+      socket.on('error', reject);
+    });
+  assert.equal(await serial(), first);
+  const second = put();
+  while ((await serial()) !== second);
+  const asked = api.requests
+    .filter((r) => r.path.includes('/secrets'))
+    .map((r) => `${r.path} ${r.query.get('fieldSelector')}`);
+  assert.deepEqual([...new Set(asked)], ['/api/v1/namespaces/web/secrets metadata.name=cert']);
 });
 
 test('without an API server it starts, says what it waits for, and serves when there is one', async (t) => {

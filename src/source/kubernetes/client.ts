@@ -8,7 +8,7 @@ import { type Failure, failure, failureOf, type Reply } from './failure.ts';
 import { AccessError } from './kubeconfig.ts';
 import { Lines } from './lines.ts';
 import { type Clock, Gate, TokenBucket } from './token-bucket.ts';
-import type { Incoming, Outgoing, Transport } from './transport.ts';
+import { type Incoming, NotSent, type Outgoing, type Transport } from './transport.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete';
 
@@ -26,6 +26,8 @@ export interface Question {
   /** Does not wait behind others: what keeps a lease. */
   readonly urgent?: boolean;
   readonly timeoutMs?: number;
+  /** Asked when the first byte is about to be written; false: it is not sent (`NotSent`). */
+  readonly mayStart?: () => boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -169,7 +171,7 @@ export class Client {
         : controller.signal.aborted
           ? failure('Stopped', 'stopped')
           : asFailure(error, guard.answered);
-      if (said.reason !== 'Stopped' && !guard.answered) this.#count(question, 0);
+      if (said.reason !== 'Stopped' && said.reason !== 'NotSent' && !guard.answered) this.#count(question, 0);
       return { ok: false, failure: said };
     } finally {
       cancel();
@@ -213,6 +215,7 @@ export class Client {
       },
       body: hasBody ? JSON.stringify(question.body) : null,
       signal,
+      ...(question.mayStart === undefined ? {} : { mayStart: question.mayStart }),
     };
   }
 
@@ -254,6 +257,7 @@ function parseJson(text: string): unknown {
 /** `answered`: it broke off; before that there is no server, or none that talks to us. */
 function asFailure(error: unknown, answered: boolean): Failure {
   if (typeof error === 'object' && error !== null && 'retryAfterMs' in error) return error as Failure;
+  if (error instanceof NotSent) return failure('NotSent', error.message);
   if (error instanceof AccessError) return failure('Credentials', error.message);
   const said = error instanceof Error ? error : new Error(String(error));
   const { code } = said as NodeJS.ErrnoException;

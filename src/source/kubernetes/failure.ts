@@ -8,7 +8,7 @@ export interface Failure {
   readonly code: number;
   /**
    * The server's (`NotFound`, `Conflict`, `Expired` ...); ours where there was none: `Unreachable`, `Timeout`, `Silent`
-   * (no byte for too long), `Broken` (no or half an answer), `Credentials`, `Stopped`.
+   * (no byte for too long), `Broken` (no or half an answer), `Credentials`, `Stopped`, `NotSent`.
    */
   readonly reason: string;
   /** One line for people. */

@@ -1,6 +1,7 @@
 // Resources from an API server: every kind that is served, followed by reflectors; kinds that are not installed are
 // waited for; of Secrets and ConfigMaps only those that something refers to.
 
+import { groupOf, isOwnGroup } from '../../api/kinds.ts';
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import { objectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
@@ -64,6 +65,9 @@ export class KubernetesSource implements Source {
   readonly #definition: Reflector;
   #sink: SourceSink | null = null;
   #synced = false;
+  /** All kinds that are followed as a whole have been delivered, and what they refer to is known. */
+  #settled = false;
+  #cancelSettling: (() => void) | null = null;
   #stopped = false;
   #discovered = false;
   #discovering = false;
@@ -114,6 +118,7 @@ export class KubernetesSource implements Source {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#cancelDiscovery?.();
+    this.#cancelSettling?.();
     for (const reflector of this.#reflectors()) reflector.stop();
   }
 
@@ -126,6 +131,13 @@ export class KubernetesSource implements Source {
   want(kind: string, keys: Iterable<ObjectKey>): void {
     const named = this.#named.find((n) => n.kind === kind);
     for (const key of named?.want(keys) ?? []) this.#sink?.apply([], [key]);
+  }
+
+  /** Path of an object in the API server; null: its kind is not served (any more). */
+  pathOf({ kind, metadata }: KubeObject): string | null {
+    const served = this.#followed.find((f) => f.info.kind === kind)?.served ?? null;
+    if (served === null) return null;
+    return `${collectionPath(served, served.namespaced ? (metadata.namespace ?? null) : null)}/${metadata.name}`;
   }
 
   health(): KindHealth[] {
@@ -272,11 +284,13 @@ export class KubernetesSource implements Source {
     for (const key of removals) this.#complain(key, []);
     for (const raw of objects) {
       const key = objectKey(info.kind, raw.metadata.namespace, raw.metadata.name);
-      // The server has pruned what it does not know; a field that only we do not know is not its author's fault.
+      // The server has pruned what it does not know. What only we do not know may narrow what a route matches: it is
+      // told, for the Gateway API's own kinds; of the others we know only what we need.
+      const own = isOwnGroup(groupOf(info.apiVersion));
       const checked = checkObject({ ...raw, apiVersion: served.apiVersion, kind: info.kind }, { lenient: true });
       this.#complain(
         key,
-        checked.problems.filter((p) => p.severity === 'error'),
+        checked.problems.filter((p) => p.severity === 'error' || own),
       );
       if (checked.object !== null) upserts.push(checked.object);
       else removals.push(key);
@@ -315,6 +329,14 @@ export class KubernetesSource implements Source {
   #maybeSynced(): void {
     if (this.#synced || !this.#discovered) return;
     if (this.#followed.some((f) => f.reflectors.some((r) => !r.health.synced))) return;
+    if (!this.#settled) {
+      // What is delivered becomes a revision after REVISION_MAX_MS at the latest, and only then is known what it refers to.
+      this.#cancelSettling ??= this.#tools.timers.after(LIMITS.REVISION_MAX_MS, () => {
+        this.#settled = true;
+        this.#maybeSynced();
+      });
+      return;
+    }
     // A Secret that may not be read is like one that is not there: whoever refers to it is told so.
     const refused = ({ health }: Reflector): boolean => health.reason?.startsWith('Forbidden') === true;
     if (this.#named.some((n) => n.reflectors.some((r) => !r.health.synced && !refused(r)))) return;

@@ -13,7 +13,12 @@ export interface Outgoing {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | null;
   readonly signal: AbortSignal;
+  /** Asked when the first byte is about to be written; false: it is not sent, and fails with NotSent. */
+  readonly mayStart?: () => boolean;
 }
+
+/** What was waiting to be sent was no longer to be. */
+export class NotSent extends Error {}
 
 export interface Incoming {
   readonly status: number;
@@ -48,7 +53,8 @@ export class Transport {
           : { ...request.headers, authorization: credential.authorization },
       body: request.body,
       signal: request.signal,
-    });
+      ...(request.mayStart === undefined ? {} : { mayStart: request.mayStart }),
+    } as Dispatcher.RequestOptions);
     const retryAfter = answer.headers['retry-after'];
     return {
       status: answer.statusCode,
@@ -91,7 +97,28 @@ export class Transport {
       bodyTimeout: 0,
       keepAliveTimeout: LIMITS.KUBERNETES_KEEPALIVE_MS,
     };
-    if (proxyUrl !== null) return new ProxyAgent({ ...options, uri: proxyUrl, requestTls: tls });
-    return new Agent({ ...options, connect: tls });
+    const agent =
+      proxyUrl === null
+        ? new Agent({ ...options, connect: tls })
+        : new ProxyAgent({ ...options, uri: proxyUrl, requestTls: tls });
+    return agent.compose((dispatch) => (request, handler) => {
+      const { mayStart } = request as Pick<Outgoing, 'mayStart'>;
+      return dispatch(request, mayStart === undefined ? handler : guarded(handler, mayStart));
+    });
   }
+}
+
+/** Between a decision to write and the write a process may stand still for minutes: it is asked at the very last. */
+function guarded(handler: Dispatcher.DispatchHandler, mayStart: () => boolean): Dispatcher.DispatchHandler {
+  return {
+    onRequestStart: (controller, context) => {
+      if (mayStart()) handler.onRequestStart?.(controller, context);
+      else controller.abort(new NotSent('it is no longer to be sent'));
+    },
+    onRequestUpgrade: (...said) => handler.onRequestUpgrade?.(...said),
+    onResponseStart: (...said) => handler.onResponseStart?.(...said),
+    onResponseData: (...said) => handler.onResponseData?.(...said),
+    onResponseEnd: (...said) => handler.onResponseEnd?.(...said),
+    onResponseError: (...said) => handler.onResponseError?.(...said),
+  };
 }

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KubeObject } from '../../api/object.ts';
+import { Events, transitions } from './events.ts';
+
+const c = (type: string, status: string, reason: string, message = 'why') => ({ type, status, reason, message });
+const route = (...conditions: unknown[]) => ({
+  parents: [
+    { controllerName: 'us', parentRef: { kind: 'Gateway', name: 'gw', sectionName: 'http' }, conditions },
+    { controllerName: 'them', parentRef: { name: 'gw' }, conditions: [c('Accepted', 'False', 'Theirs')] },
+  ],
+});
+const lines = (kind: string, before: unknown, after: unknown): string[] =>
+  transitions(kind, before, after, 'us').map(({ type, reason, note }) => `${type} ${reason}: ${note}`);
+
+test('a route: what is wrong, and that it is well again; not that it was well from the start', () => {
+  const good = route(c('Accepted', 'True', 'Accepted'), c('ResolvedRefs', 'True', 'ResolvedRefs'));
+  const bad = route(c('Accepted', 'True', 'Accepted'), c('ResolvedRefs', 'False', 'BackendNotFound', 'no Service a'));
+  const worse = route(c('Accepted', 'True', 'Accepted'), c('ResolvedRefs', 'False', 'RefNotPermitted'));
+  assert.deepEqual(lines('HTTPRoute', undefined, good), []);
+  assert.deepEqual(lines('HTTPRoute', undefined, bad), [
+    'Warning BackendNotFound: ResolvedRefs is False (Gateway gw http): no Service a',
+  ]);
+  assert.deepEqual(lines('HTTPRoute', bad, bad), []);
+  assert.deepEqual(lines('HTTPRoute', bad, worse), [
+    'Warning RefNotPermitted: ResolvedRefs is False (Gateway gw http): why',
+  ]);
+  assert.deepEqual(lines('HTTPRoute', bad, good), ['Normal ResolvedRefs: ResolvedRefs is True (Gateway gw http): why']);
+});
+
+test('a Gateway: its listeners too; waiting for the data plane is no news', () => {
+  const gateway = (programmed: unknown, conflicted: string) => ({
+    conditions: [c('Accepted', 'True', 'Accepted'), programmed],
+    listeners: [{ name: 'a', conditions: [c('Conflicted', conflicted, 'HostnameConflict')] }],
+  });
+  const pending = gateway(c('Programmed', 'False', 'Pending'), 'False');
+  const done = gateway(c('Programmed', 'True', 'Programmed'), 'False');
+  assert.deepEqual(lines('Gateway', undefined, pending), ['Normal Accepted: Accepted is True: why']);
+  assert.deepEqual(lines('Gateway', pending, done), ['Normal Programmed: Programmed is True: why']);
+  assert.deepEqual(lines('Gateway', done, pending), []);
+  assert.deepEqual(lines('Gateway', done, gateway(c('Programmed', 'False', 'Invalid'), 'True')), [
+    'Warning Invalid: Programmed is False: why',
+    'Warning HostnameConflict: Conflicted is True (listener a): why',
+  ]);
+});
+
+test('the same is told once in a while, a flood is cut off, and the whole stands in the object', () => {
+  let ms = 0;
+  const bodies: Record<string, unknown>[] = [];
+  const events = new Events({
+    api: {
+      ask: async (q) => {
+        bodies.push(q.body as Record<string, unknown>);
+        return { ok: true, body: {} };
+      },
+    },
+    now: () => ms,
+    wall: () => new Date(0),
+    random: () => 0.5,
+    leads: () => true,
+    controllerName: 'us',
+    instance: 'pod-1',
+  });
+  const object = (name: string): KubeObject => ({
+    apiVersion: 'g/v1',
+    kind: 'HTTPRoute',
+    metadata: { name, namespace: 'a', uid: `uid-${name}`, resourceVersion: '7' },
+  });
+  const bad = route(c('Accepted', 'False', 'NoMatchingParent', 'x'.repeat(2_000)));
+  for (let i = 0; i < 3; i++) events.written(object('r'), undefined, bad);
+  assert.equal(bodies.length, 1);
+  const { note, ...body } = bodies[0] as { note: string };
+  assert.equal(note.length, 1_024);
+  assert.deepEqual(body, {
+    apiVersion: 'events.k8s.io/v1',
+    kind: 'Event',
+    metadata: { name: 'r.800000000000', namespace: 'a' },
+    eventTime: '1970-01-01T00:00:00.000000Z',
+    type: 'Warning',
+    reason: 'NoMatchingParent',
+    action: 'Translate',
+    reportingController: 'us',
+    reportingInstance: 'pod-1',
+    regarding: { apiVersion: 'g/v1', kind: 'HTTPRoute', name: 'r', uid: 'uid-r', resourceVersion: '7', namespace: 'a' },
+  });
+  ms = 600_000;
+  events.written(object('r'), undefined, bad);
+  assert.equal(bodies.length, 2);
+  for (let i = 0; i < 300; i++) events.written(object(`r${i}`), undefined, bad);
+  assert.equal(bodies.length, 201);
+  assert.equal(events.dropped, 101);
+});

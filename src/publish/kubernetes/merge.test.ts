@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Condition, GatewayStatus, RouteStatus } from '../../translate/conditions.ts';
+import { mergeStatus } from './merge.ts';
+
+const OPTIONS = { controllerName: 'us', types: new Set(['Accepted', 'ResolvedRefs', 'Programmed']), time: 'now' };
+const condition = (type: string, status: Condition['status'] = 'True', generation = 1): Condition => ({
+  type,
+  status,
+  reason: `${type}${status}`,
+  message: '',
+  observedGeneration: generation,
+});
+const ref = (name: string) => ({ group: 'gateway.networking.k8s.io', kind: 'Gateway', name });
+const route = (...names: string[]): RouteStatus => ({
+  parents: names.map((name) => ({ parentRef: ref(name), controllerName: 'us', conditions: [condition('Accepted')] })),
+});
+const written = (name: string, controllerName: string, since = 'now') => ({
+  parentRef: ref(name),
+  controllerName,
+  conditions: [{ ...condition('Accepted'), lastTransitionTime: since }],
+});
+
+test('entries of other controllers stay as they are and where they are; ours that are no longer said go', () => {
+  const current = { parents: [written('a', 'them', 'old'), written('a', 'us', 'old'), written('b', 'us'), { odd: 1 }] };
+  assert.deepEqual(mergeStatus(current, route('c', 'a'), OPTIONS), {
+    parents: [written('a', 'them', 'old'), written('a', 'us', 'old'), { odd: 1 }, written('c', 'us')],
+  });
+  assert.deepEqual(mergeStatus(current, null, OPTIONS), { parents: [written('a', 'them', 'old'), { odd: 1 }] });
+});
+
+test('what stands there already is not written, whatever the server filled in and in whatever order', () => {
+  const after = mergeStatus(undefined, route('a', 'b'), OPTIONS);
+  assert.deepEqual(after, { parents: [written('a', 'us'), written('b', 'us')] });
+  assert.equal(mergeStatus(after, route('b', 'a'), { ...OPTIONS, time: 'later' }), null);
+  const short: RouteStatus = { parents: route('a').parents.map((p) => ({ ...p, parentRef: { name: 'a' } as never })) };
+  assert.equal(mergeStatus({ parents: [written('a', 'us')] }, short, OPTIONS), null);
+});
+
+test('a condition keeps its time while its status stays, and types that are not ours stay', () => {
+  const foreign = { type: 'example.com/Seen', status: 'True', lastTransitionTime: 'x' };
+  const stale = { ...condition('Programmed'), lastTransitionTime: 'x' };
+  const current = {
+    parents: [
+      {
+        ...written('a', 'us', 'old'),
+        conditions: [{ ...condition('Accepted'), lastTransitionTime: 'old' }, foreign, stale],
+      },
+    ],
+  };
+  const say = (c: Condition): RouteStatus => ({
+    parents: [{ parentRef: ref('a'), controllerName: 'us', conditions: [c, condition('ResolvedRefs')] }],
+  });
+  const conditionsOf = (status: unknown): unknown =>
+    (status as { parents: { conditions: unknown }[] }).parents[0]?.conditions;
+  assert.deepEqual(conditionsOf(mergeStatus(current, say(condition('Accepted', 'True', 2)), OPTIONS)), [
+    { ...condition('Accepted', 'True', 2), lastTransitionTime: 'old' },
+    foreign,
+    { ...condition('ResolvedRefs'), lastTransitionTime: 'now' },
+  ]);
+  assert.deepEqual((conditionsOf(mergeStatus(current, say(condition('Accepted', 'False')), OPTIONS)) as unknown[])[0], {
+    ...condition('Accepted', 'False'),
+    lastTransitionTime: 'now',
+  });
+});
+
+test('a Gateway: listeners are ours as a whole, with the times of those of the same name; other fields stay', () => {
+  const gateway = (routes: number, ...names: string[]): GatewayStatus => ({
+    addresses: [{ type: 'IPAddress', value: '10.0.0.1' }],
+    conditions: [condition('Accepted')],
+    listeners: names.map((name) => ({
+      name,
+      supportedKinds: [],
+      attachedRoutes: routes,
+      conditions: [condition('Programmed')],
+    })),
+  });
+  const first = mergeStatus({ attachedListenerSets: 2 }, gateway(0, 'a', 'b'), { ...OPTIONS, time: 'old' });
+  const second = mergeStatus(first, gateway(1, 'c', 'b'), OPTIONS) as unknown as {
+    attachedListenerSets: number;
+    conditions: { lastTransitionTime: string }[];
+    listeners: { name: string; attachedRoutes: number; conditions: { lastTransitionTime: string }[] }[];
+  };
+  assert.equal(second.attachedListenerSets, 2);
+  assert.equal(second.conditions[0]?.lastTransitionTime, 'old');
+  assert.deepEqual(
+    second.listeners.map((l) => [l.name, l.attachedRoutes, l.conditions[0]?.lastTransitionTime]),
+    [
+      ['c', 1, 'now'],
+      ['b', 1, 'old'],
+    ],
+  );
+  assert.equal(mergeStatus(second, gateway(1, 'c', 'b'), { ...OPTIONS, time: 'later' }), null);
+  assert.equal(mergeStatus(second, null, OPTIONS), null, 'whose Gateway it is now, speaks of it');
+});

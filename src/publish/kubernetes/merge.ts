@@ -1,0 +1,103 @@
+// What an object's status is to become: what it says now with our part of it replaced. Entries of other controllers
+// (parents[] and ancestors[] of another controllerName), conditions of types that are not ours and fields that we do not
+// write stay as they are. Pure.
+
+import { equal } from '../../base/equal.ts';
+import { type Fields, fields } from '../../base/fields.ts';
+import type { Condition, Status } from '../../translate/conditions.ts';
+
+export interface MergeOptions {
+  readonly controllerName: string;
+  /** Types of conditions that we write: one of these that we no longer say goes. */
+  readonly types: ReadonlySet<string>;
+  /** RFC 3339, for conditions whose status changes. */
+  readonly time: string;
+}
+
+/** The status to write, or null when nothing is to change. `wanted` null: nothing is said of it any more. */
+export function mergeStatus(current: unknown, wanted: Status | null, options: MergeOptions): Fields | null {
+  const before = fields(current);
+  const next = merged(before, wanted, options);
+  return equal(before, next) ? null : next;
+}
+
+function merged(before: Fields, wanted: Status | null, options: MergeOptions): Fields {
+  if (wanted === null) {
+    // A Gateway that is no longer ours is somebody else's to speak of; of a route only our entries are ours.
+    return Array.isArray(before['parents']) ? { ...before, parents: entries(before['parents'], [], options) } : before;
+  }
+  if ('parents' in wanted) return { ...before, parents: entries(before['parents'], wanted.parents, options) };
+  const conditions = mergeConditions(before['conditions'], wanted.conditions, options);
+  if (!('listeners' in wanted)) return { ...before, ...wanted, conditions };
+  const old = new Map(list(before['listeners']).map((l) => [fields(l)['name'], fields(l)]));
+  const listeners = wanted.listeners.map((listener) => ({
+    ...listener,
+    conditions: mergeConditions(old.get(listener.name)?.['conditions'], listener.conditions, options),
+  }));
+  return { ...before, ...wanted, conditions, listeners };
+}
+
+interface Entry {
+  readonly parentRef: Fields | object;
+  readonly controllerName: string;
+  readonly conditions: readonly Condition[];
+}
+
+/** Ours are found by what they refer to; where they stand among the others does not change. */
+function entries(current: unknown, wanted: readonly Entry[], options: MergeOptions): unknown[] {
+  const left = new Map(wanted.map((entry) => [refKey(entry.parentRef), entry]));
+  const out: unknown[] = [];
+  for (const item of list(current)) {
+    const entry = fields(item);
+    if (entry['controllerName'] !== options.controllerName) {
+      out.push(item);
+      continue;
+    }
+    const key = refKey(entry['parentRef']);
+    const ours = left.get(key);
+    if (ours === undefined) continue;
+    left.delete(key);
+    // The server may have filled in what the reference left out.
+    const { parentRef, conditions } = entry;
+    out.push({ ...entry, ...ours, parentRef, conditions: mergeConditions(conditions, ours.conditions, options) });
+  }
+  for (const ours of left.values()) out.push({ ...ours, conditions: mergeConditions([], ours.conditions, options) });
+  return out;
+}
+
+/** A condition keeps its time as long as its status does. */
+function mergeConditions(current: unknown, wanted: readonly Condition[], { types, time }: MergeOptions): unknown[] {
+  const left = new Map(wanted.map((c) => [c.type, c]));
+  const out: unknown[] = [];
+  for (const item of list(current)) {
+    const before = fields(item);
+    const type = String(before['type']);
+    const ours = left.get(type);
+    if (ours === undefined) {
+      if (!types.has(type)) out.push(item);
+      continue;
+    }
+    left.delete(type);
+    const since = before['status'] === ours.status ? (before['lastTransitionTime'] ?? time) : time;
+    out.push({ ...ours, lastTransitionTime: since });
+  }
+  for (const ours of left.values()) out.push({ ...ours, lastTransitionTime: time });
+  return out;
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** Defaults of a ParentReference are filled in by the server; ours may have been written without. */
+function refKey(value: unknown): string {
+  const { group, kind, namespace, name, sectionName, port } = fields(value);
+  return JSON.stringify([
+    group ?? 'gateway.networking.k8s.io',
+    kind ?? 'Gateway',
+    namespace ?? null,
+    name,
+    sectionName ?? null,
+    port ?? null,
+  ]);
+}

@@ -1,0 +1,125 @@
+// The whole program with exactly the rights of deploy/rbac.yaml: it works, and it needs every one of them.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import { defineKinds, FakeApi, type Seen } from '../kubernetes/fake-api.ts';
+import { kubeconfig, site, when } from '../kubernetes/site.ts';
+import { backend, freePort, get, Rauta, until } from './support.ts';
+
+interface Rule {
+  readonly apiGroups: readonly string[];
+  readonly resources: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
+/** One right each: `verb group/resource NAME` and where it holds (the Role's namespace, or everywhere). */
+interface Right {
+  readonly text: string;
+  readonly namespace: string | null;
+  used: boolean;
+}
+
+function rights(): Right[] {
+  const text = readFileSync(new URL('../../deploy/rbac.yaml', import.meta.url), 'utf8');
+  const out: Right[] = [];
+  for (const document of parseAllDocuments(text)) {
+    const object = document.toJS() as { kind: string; metadata: { namespace?: string }; rules?: Rule[] };
+    for (const rule of object.rules ?? [])
+      for (const group of rule.apiGroups)
+        for (const resource of rule.resources)
+          for (const verb of rule.verbs)
+            for (const name of rule.resourceNames ?? ['*'])
+              out.push({
+                text: `${verb} ${group}/${resource} ${name}`,
+                namespace: object.kind === 'Role' ? (object.metadata.namespace ?? null) : null,
+                used: false,
+              });
+  }
+  return out;
+}
+
+const VERBS: Readonly<Record<string, string>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' };
+
+/** As the API server's authorizer takes a request apart; null: discovery, which everybody may. */
+function asked({
+  method,
+  path,
+  query,
+  watch,
+}: Seen): { verb: string; resource: string; name: string; namespace: string | null } | null {
+  const found =
+    /^\/(?:api\/v1|apis\/([^/]+)\/[^/]+)\/(?:namespaces\/([^/]+)\/)?([^/]+)(?:\/([^/]+))?(?:\/(status))?$/.exec(path);
+  if (found === null) return null;
+  const [, group = '', namespace, resource, name, sub] = found;
+  const selected = /^metadata\.name=(.+)$/.exec(query.get('fieldSelector') ?? '')?.[1];
+  const verb = method !== 'GET' ? (VERBS[method] ?? method) : watch ? 'watch' : name === undefined ? 'list' : 'get';
+  return {
+    verb,
+    resource: `${group}/${resource}${sub === undefined ? '' : `/${sub}`}`,
+    name: name ?? selected ?? '',
+    namespace: namespace ?? null,
+  };
+}
+
+test('the rights of deploy/rbac.yaml are enough, and none is idle', async (t) => {
+  const app = await backend('app');
+  const port = await freePort();
+  const api = new FakeApi();
+  defineKinds(api);
+  const url = await api.listen();
+  t.after(() => api.close());
+  site(api, port, app.port);
+  api.put('Secret', { metadata: { name: 'cert', namespace: 'web' }, type: 'kubernetes.io/tls', data: {} });
+  const all = rights();
+  const refused: string[] = [];
+  const conflicts = new Set<string>();
+  // First a server that does not stream, so that lists are needed; later one that does.
+  api.streams = false;
+  api.fault = (seen) => {
+    const wanted = asked(seen);
+    if (wanted === null) return null;
+    const fits = ({ text, namespace }: Right): boolean => {
+      const [verb, resource, name] = text.split(' ');
+      if (verb !== wanted.verb || resource !== wanted.resource) return false;
+      return (name === '*' || name === wanted.name) && (namespace === null || namespace === wanted.namespace);
+    };
+    const granted = all.filter(fits);
+    for (const right of granted) right.used = true;
+    if (granted.length === 0) {
+      refused.push(`${wanted.verb} ${wanted.resource} ${wanted.namespace} ${wanted.name}`);
+      return { status: 403, reason: 'Forbidden' };
+    }
+    // Of each kind one write meets another's.
+    if (wanted.verb !== 'patch' || conflicts.has(wanted.resource)) return null;
+    conflicts.add(wanted.resource);
+    return { status: 409, reason: 'Conflict' };
+  };
+  const args = ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'rauta-system/rauta'];
+  const rauta = await Rauta.start({}, args);
+  t.after(() => rauta.stop());
+  await until(
+    () => get(port, '/one'),
+    (answer) => answer.status === 200,
+  );
+  const idle = (): string[] => all.filter((right) => !right.used).map((right) => right.text);
+  // Nothing refers to a ConfigMap yet: what would (trust of backends) is not served.
+  const expected = ['list /configmaps *', 'watch /configmaps *'];
+  const route = api.get('HTTPRoute', 'web', 'r');
+  assert.ok(route);
+  await when(api, () => idle().every((text) => !text.includes('status') && !text.startsWith('get ')));
+  api.put('Gateway', {
+    metadata: { name: 'secure', namespace: 'web' },
+    spec: {
+      gatewayClassName: 'rauta',
+      listeners: [
+        { name: 'https', port: await freePort(), protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'cert' }] } },
+      ],
+    },
+  });
+  await when(api, () => idle().length <= expected.length);
+  assert.deepEqual(idle(), expected);
+  assert.deepEqual(refused, []);
+});
