@@ -43,8 +43,3 @@ export function stderrLogger(level: Level, asJson: boolean): Logger {
   json = asJson;
   return Logger.to({ write: (line) => sink.write(line), now: () => new Date() }, { level, json });
 }
-
-/** Lines of this process that nobody took. */
-export function linesLost(): number {
-  return sink.dropped;
-}

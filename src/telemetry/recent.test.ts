@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { RingReader, RingWriter, ringBytes } from './log-ring.ts';
 import { combined, describe, recent } from './recent.ts';
 
@@ -55,4 +56,29 @@ test('the combined format, with quotes and controls escaped', () => {
   );
   const nasty = combined(JSON.parse(line(1, { user_agent: 'a"b\n\u001b[1m\u009b' })));
   assert.ok(nasty.endsWith('"a\\"b\\n\\u001b[1m\\u009b"\n'));
+});
+
+test('whatever stands in a ring, what is shown of it is lines, and nothing is thrown', () => {
+  const good = line(1, { time: '2026-01-02T03:04:10.000Z' });
+  const part = fc.oneof(
+    fc.uint8Array({ maxLength: 80 }),
+    fc
+      .constantFrom(good, 'null\n', '[]\n', '{}\n', '{"time":1}\n', '{"time":"x","path":{}}\n', '\n')
+      .map((t) => Buffer.from(t)),
+  );
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 30 }), fc.integer(), fc.integer(), (parts, written, read) => {
+      const memory = new ArrayBuffer(ringBytes(1024));
+      const bytes = Buffer.concat(parts).subarray(0, 1024);
+      new Uint8Array(memory, ringBytes(0)).set(bytes);
+      new Int32Array(memory)[0] = written;
+      new Int32Array(memory)[16] = read;
+      for (const seen of recent([new RingReader(memory)], { limit: 1000 })) {
+        assert.match(String(seen['time']), /^\d{4}-/);
+        assert.ok(!describe(seen).includes('undefined') || seen['method'] === undefined);
+        combined(seen);
+      }
+    }),
+    { numRuns: 500 },
+  );
 });

@@ -2,8 +2,19 @@
 // started again has them again, whatever became of them meanwhile, and needs no privilege for it.
 
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
@@ -35,7 +46,7 @@ async function number(n: () => number): Promise<Answer> {
 
 /** A folder of the program's own that no source watches. */
 function aside(): { path: string; done: () => void } {
-  const { folder } = Rauta.spawn({});
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-aside-'));
   return { path: folder, done: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
@@ -221,17 +232,17 @@ test('the controller leaves root, and still writes and reopens a log in a folder
 });
 
 test('where only root may read the configuration, to read is all that is kept, and it is said', asRoot, async () => {
-  const port = await freePort();
-  const rauta = await Rauta.start(await files(port));
-  assert.equal(statSync(rauta.folder).mode & 0o777, 0o700);
-  await rauta.said(
-    (line) => line.level === 'warn' && line.message.startsWith(`${rauta.folder}: nobody may not read it`),
-  );
+  const [port, closed] = [await freePort(), aside()];
+  writeFileSync(join(closed.path, 'a.yaml'), (await files(port))['a.yaml'] as string, { mode: 0o600 });
+  const rauta = await Rauta.start({}, ['--config', closed.path]);
+  const said = `${closed.path}: nobody may not read it`;
+  await rauta.said((line) => line.level === 'warn' && line.message.startsWith(said));
   const read = '0000000000000004';
   const expected = { uid: '65534', caps: read, permitted: read, noNewPrivileges: '1' };
   assert.deepEqual(statusOf(controllerOf(rauta)), expected);
   assert.equal((await get(port, '/x')).status, 200);
   assert.equal(await rauta.stop(), 0);
+  closed.done();
 });
 
 test('an unknown --user is said at the start', asRoot, async () => {

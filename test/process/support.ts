@@ -1,7 +1,7 @@
 // Runs the whole program as a user would, on loopback, with free ports and a folder of its own.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -80,6 +80,8 @@ export class Rauta {
     descriptors: number | null = null,
   ): Rauta {
     const folder = mkdtempSync(join(tmpdir(), 'rauta-test-'));
+    // What is to read it has left root.
+    chmodSync(folder, 0o755);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
     const config = Object.keys(files).length > 0 ? ['--config', folder] : [];
     // The limit of open files can only be set by whoever starts it.

@@ -1,8 +1,11 @@
 // Files and folders as the file source sees them: what counts as a configuration file, what identifies a file's state.
 
-import { lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { constants, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { LIMITS } from '../../base/limits.ts';
+
+/** Should a FIFO have taken the file's place since it was looked at, nobody waits for its writer. */
+const WITHOUT_WAITING = constants.O_RDONLY | constants.O_NONBLOCK;
 
 /** Identity and state of a file or folder. */
 export interface Stamp {
@@ -65,7 +68,7 @@ export function readContents(path: string, stamp: Stamp): Contents {
     return { kind: 'error', message: `larger than ${LIMITS.CONFIG_FILE_BYTES} bytes` };
   }
   try {
-    return { kind: 'found', bytes: readFileSync(path) };
+    return { kind: 'found', bytes: readFileSync(path, { flag: WITHOUT_WAITING }) };
   } catch (error) {
     const code = codeOf(error);
     return code === 'ENOENT' ? { kind: 'missing' } : { kind: 'error', message: `cannot be read: ${reason(code)}` };
