@@ -19,6 +19,19 @@ export interface Problem {
   readonly place: Place;
 }
 
+/** `file:line:column: error: HTTPRoute default/app: spec.rules: message`, as far as its place is known. */
+export function problemText({ severity, message, place }: Problem): string {
+  const where = [place.file, place.line, place.column].filter((part) => part !== undefined).join(':');
+  const what = [place.object === undefined ? '' : objectText(place.object), place.field ?? ''];
+  return [where, severity, ...what, message].filter((part) => part !== '').join(': ');
+}
+
+/** `HTTPRoute/default/app` -> `HTTPRoute default/app`. */
+export function objectText(key: ObjectKey): string {
+  const [kind, namespace, name] = key.split('/');
+  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+}
+
 export interface ProblemOptions {
   /** Values of the object never get into a message. */
   readonly secret?: boolean;

@@ -1,7 +1,7 @@
 // `rauta check PATH...`: what is wrong with configuration files, without serving them.
 
 import type { KubeObject } from '../api/object.ts';
-import type { Problem } from '../api/problem.ts';
+import { type Problem, problemText } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
 import { visible } from '../base/steering.ts';
 import { type Reading, readAll } from '../source/file/read-all.ts';
@@ -46,17 +46,8 @@ function located(problem: Problem, reading: Reading): Problem {
   return place === null ? problem : { ...problem, place: { ...problem.place, ...place } };
 }
 
-function line({ severity, message, place }: Problem): string {
-  const where = [place.file, place.line, place.column].filter((part) => part !== undefined).join(':');
-  const what = [objectName(place.object), place.field].filter((part) => part !== undefined && part !== '');
-  return visible([where, severity, ...what, message].filter((part) => part !== '').join(': '));
-}
-
-/** `HTTPRoute/default/app` -> `HTTPRoute default/app`. */
-function objectName(key: string | undefined): string | undefined {
-  if (key === undefined) return undefined;
-  const [kind, namespace, name] = key.split('/');
-  return namespace === '' ? `${kind} ${name}` : `${kind} ${namespace}/${name}`;
+function line(problem: Problem): string {
+  return visible(problemText(problem));
 }
 
 function byPlace({ place: a }: Problem, { place: b }: Problem): number {

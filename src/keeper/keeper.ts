@@ -267,7 +267,8 @@ export class Keeper<Options extends KeeperOptions> {
     for (const slot of this.#slots.all) this.#tell({ type: 'slot', slot: slot.index }, [slot.cellsFd, slot.ringFd]);
     const { revisions, acked } = this.#distribution;
     for (const [key, value] of revisions.memory()) this.#controller.send(encodePut(key, value));
-    this.#tell({ type: 'welcome', revision: revisions.wanted });
+    const succeeds = this.#phase === 'starting' && this.#takeover?.hasPredecessor === true;
+    this.#tell({ type: 'welcome', revision: revisions.wanted, succeeds });
     this.#tellSockets();
     this.#tellWorkers();
     this.#tell({ type: 'held', held: revisions.held });

@@ -99,7 +99,7 @@ class Controller implements ChannelOwner, Downstream {
         this.#addSlot(this.#channel.takeFd(), this.#channel.takeFd());
         break;
       case 'welcome':
-        this.#start(message.revision).catch((error) => this.#fatal(error));
+        this.#start(message.revision, message.succeeds).catch((error) => this.#fatal(error));
         break;
       case 'acked':
         state.acked = message.revision;
@@ -171,7 +171,7 @@ class Controller implements ChannelOwner, Downstream {
     this.#rings.push(new RingReader(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES))));
   }
 
-  async #start(revision: number): Promise<void> {
+  async #start(revision: number, succeeds: boolean): Promise<void> {
     const options = this.#options as Options;
     this.#accessLog?.start();
     const book = new CellBook(this.#numbers.read, {
@@ -193,7 +193,10 @@ class Controller implements ChannelOwner, Downstream {
         ? null
         : new (await import('./kubernetes.ts')).Cluster(options.kubernetes, options.controllerName, this.#log);
     this.#cluster = cluster;
-    const resources = new Resources(options, this.#log, publisher, cluster);
+    const resources = new Resources(options, this.#log, publisher, cluster, {
+      origin: revision > 0 ? 'again' : succeeds ? 'takeover' : 'first',
+      refuse: (message) => this.#fatal(new ExitError(EXIT.configuration, message)),
+    });
     this.#resources = resources;
     resources.socketsFailed(this.#state.failedSockets);
     resources.statuses.acked(this.#state.acked);

@@ -2,7 +2,7 @@
 // what it means, the publisher sends it.
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
-import type { Problem } from '../api/problem.ts';
+import { type Problem, problemText } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { shownEntry } from '../ir/shown.ts';
@@ -32,8 +32,18 @@ export const DEFAULT_TRANSLATION: TranslatorOptions = {
   portMap: new Map(),
 };
 
+/** What there was before this controller. */
+export interface Beginning {
+  /** `first`: nothing; `takeover`: another program serves; `again`: this program serves, its controller ended. */
+  readonly origin: 'first' | 'takeover' | 'again';
+  /** The program is not to serve this configuration, and why. */
+  refuse(message: string): void;
+}
+
 export class Resources implements SourceSink {
   readonly #log: Logger;
+  readonly #beginning: Beginning;
+  readonly #lenient: boolean;
   readonly #publisher: Publisher;
   readonly #store = new Store();
   readonly #translator: Translator;
@@ -53,10 +63,14 @@ export class Resources implements SourceSink {
   /** With --kubernetes: where statuses go besides. */
   readonly #cluster: Cluster | null;
   #published = false;
+  /** Everything has been read, but is not published: its files have errors, and what is served does not follow from them. */
+  #holding = false;
 
-  constructor(options: Options, log: Logger, publisher: Publisher, cluster: Cluster | null) {
+  constructor(options: Options, log: Logger, publisher: Publisher, cluster: Cluster | null, beginning: Beginning) {
     this.#log = log;
     this.#cluster = cluster;
+    this.#beginning = beginning;
+    this.#lenient = options.lenient;
     this.#publisher = publisher;
     this.#translator = new Translator({
       controllerName: options.controllerName,
@@ -107,15 +121,56 @@ export class Resources implements SourceSink {
     if (problems.length === 0) this.#sourceProblems.delete(origin);
     else this.#sourceProblems.set(origin, problems);
     this.#tell(problems.filter((p) => !before.has(describe(p))));
+    if (this.#holding && this.#fileErrors().length === 0) {
+      this.#holding = false;
+      this.#publishFirst();
+    }
   }
 
   /** Everything there is has been delivered: the first revision goes out, whole. */
   synced(): void {
-    if (this.#published) return;
+    if (this.#published || this.#holding) return;
+    const errors = this.#fileErrors();
+    if (errors.length > 0 && !this.#lenient && !this.#begin(errors)) return;
+    this.#publishFirst();
+  }
+
+  #publishFirst(): void {
     this.#batch.flush();
     this.#published = true;
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
+  }
+
+  /**
+   * Whether a configuration whose files have errors is published at a start. What they last said is not known here, so it
+   * would be taken away: not from a program that serves it.
+   */
+  #begin(errors: readonly Problem[]): boolean {
+    const more = errors.length === 1 ? '' : ` (and ${errors.length - 1} errors more)`;
+    const first = `${problemText(errors[0] as Problem)}${more}`;
+    switch (this.#beginning.origin) {
+      case 'first':
+        this.#log.error('the configuration has errors: what they stand in is not served', { errors: errors.length });
+        return true;
+      case 'takeover':
+        this.#beginning.refuse(`not taking over with errors in the configuration (--lenient does): ${first}`);
+        return false;
+      case 'again':
+        this.#holding = true;
+        this.#log.error('the configuration has errors: what was served goes on until they are mended', {
+          errors: errors.length,
+          first,
+        });
+        return false;
+    }
+  }
+
+  /** Errors of files as such: not of what their objects mean together, which is the same for everybody who reads them. */
+  #fileErrors(): Problem[] {
+    return [...this.#sourceProblems.values()]
+      .flat()
+      .filter((p) => p.severity === 'error' && p.place.file !== undefined);
   }
 
   // ---- what the admin server shows

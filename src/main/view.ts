@@ -43,7 +43,9 @@ export class ControllerView implements View {
   ready(): { ready: boolean; reason: string } {
     const { state, resources, cluster } = this.#parts;
     const { waitingFor, nothingToServe } = resources.readiness;
-    const waiting = waitingFor === null ? null : (cluster?.source.waiting() ?? waitingFor);
+    // A controller that was started again finds a configuration being served.
+    const waits = waitingFor !== null && state.acked === 0;
+    const waiting = waits ? (cluster?.source.waiting() ?? waitingFor) : null;
     if (state.draining) return { ready: false, reason: 'draining' };
     if (waiting) return { ready: false, reason: `waiting for ${waiting}` };
     if (waiting !== null || state.acked === 0) return { ready: false, reason: 'no configuration yet' };

@@ -26,10 +26,11 @@ export class Merge implements Source {
 
   start(sink: SourceSink): void {
     this.#sink = sink;
-    this.#sources.forEach(({ source }, i) => {
+    this.#sources.forEach(({ name, source }, i) => {
       source.start({
         apply: (upserts, removals) => this.#apply(i, upserts, removals),
-        problems: (origin, problems) => sink.problems(`${i} ${origin}`, problems),
+        // Origins of two sources may be called the same.
+        problems: (origin, problems) => sink.problems(i === 0 ? origin : `${name}: ${origin}`, problems),
         synced: () => {
           if (--this.#waitingFor === 0) sink.synced();
         },

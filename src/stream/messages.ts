@@ -96,7 +96,8 @@ export type ToController<Options> =
   /** Options, then grants and one `slot` per worker slot (descriptors: cells, ring), then the snapshot as entries, then `welcome`. */
   | { readonly type: 'options'; readonly options: Options }
   | { readonly type: 'slot'; readonly slot: number }
-  | { readonly type: 'welcome'; readonly revision: number }
+  /** `succeeds`: another program serves and would hand over to this one, which has served nothing yet. */
+  | { readonly type: 'welcome'; readonly revision: number; readonly succeeds: boolean }
   /** What every live worker serves; less than before when a revision is held back. */
   | { readonly type: 'acked'; readonly revision: number }
   | { readonly type: 'held'; readonly held: Held | null }

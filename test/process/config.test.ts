@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
+import { backend, backendYaml, childrenOf, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
 
 test('a configuration folder that goes away is an error, and what it said goes on being served', async () => {
   const port = await freePort();
@@ -88,6 +88,45 @@ test('an unknown field serves what the object last was, and nobody else notices'
   assert.equal((await lenient.said('unknown field; did you mean method? (ignored)')).level, 'warn');
   assert.deepEqual(await statuses(port, '/a', '/b'), [200, 200]);
   assert.equal(await lenient.stop(), 0);
+});
+
+test('a controller that is started again while a file is broken takes nothing away', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start({
+    'gateway.yaml': gateway(port) + backendYaml('app', app.port),
+    'a.yaml': routeYaml('a', '/a', 'app'),
+    'b.yaml': routeYaml('b', '/b', 'app'),
+  });
+  rauta.write('a.yaml', 'kind: [\n');
+  await rauta.said((line) => line.level === 'error' && String(line['file']).endsWith('a.yaml'));
+  const controller = childrenOf(rauta.process.pid as number).find((c) => c.command.includes('controller'));
+  process.kill((controller as { pid: number }).pid, 'SIGKILL');
+  const held = await rauta.said('the configuration has errors: what was served goes on until they are mended');
+  assert.match(String(held['first']), /a\.yaml:\d+:\d+: error: /);
+  assert.deepEqual(await statuses(port, '/a', '/b', '/c'), [200, 200, 404]);
+  assert.equal((await rauta.ask('/readyz')).status, 200);
+  rauta.write('b.yaml', routeYaml('b', '/c', 'app'));
+  rauta.write('a.yaml', routeYaml('a', '/a', 'app'));
+  await until(
+    () => get(port, '/c'),
+    (a) => a.status === 200,
+  );
+  assert.deepEqual(await statuses(port, '/a', '/b', '/c'), [200, 404, 200]);
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a start with broken files serves what parses, and says loudly that it is not all', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start({
+    'gateway.yaml': gateway(port) + backendYaml('app', app.port) + routeYaml('b', '/b', 'app'),
+    'a.yaml': 'kind: [\n',
+  });
+  const said = await rauta.said('the configuration has errors: what they stand in is not served');
+  assert.deepEqual([said.level, Number(said['errors']) > 0], ['error', true]);
+  assert.deepEqual(await statuses(port, '/a', '/b'), [404, 200]);
+  assert.equal(await rauta.stop(), 0);
 });
 
 async function statuses(port: number, ...paths: string[]): Promise<number[]> {

@@ -118,3 +118,28 @@ test('a path that cannot be used is said', async () => {
   await rauta.stop();
   clean();
 });
+
+test('a successor whose files have errors is refused, and the one that runs goes on with what they last said', async () => {
+  const { port, path, files, clean } = await stage();
+  const flags = ['--takeover', path];
+  const current = await Rauta.start(files, flags);
+  const broken = (files['a.yaml'] as string).replace('rules:', 'rules: [');
+  current.write('a.yaml', broken);
+  await current.said((line) => line.level === 'error' && line['file'] !== undefined);
+  const next = Rauta.spawn({ 'a.yaml': broken }, flags);
+  assert.equal(await next.exited, 1, next.text());
+  const why = next.log.find((line) => line.message.startsWith('not taking over'))?.message ?? next.text();
+  assert.match(
+    why,
+    /^not taking over with errors in the configuration \(--lenient does\): \S+a\.yaml:\d+:\d+: error: /,
+  );
+  assert.equal((await get(port, '/x')).status, 200);
+  assert.ok(!messages(current).includes('handed over, draining'));
+  // Whoever wants it all the same says so.
+  const lenient = Rauta.spawn({ 'a.yaml': broken, 'b.yaml': gateway(port) }, [...flags, '--lenient']);
+  await lenient.said('serving');
+  assert.equal(await current.exited, 0);
+  assert.equal((await get(port, '/x')).status, 404);
+  assert.equal(await lenient.stop(), 0);
+  clean();
+});
