@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { FakeApi } from './fake-api.ts';
 
 /** A file that names the server, removed when the test ends. */
-export function kubeconfig(t: { after(done: () => void): void }, server: string): string {
+export function kubeconfig(t: { after(done: () => void): void }, server: string, token = 'secret-token'): string {
   const folder = mkdtempSync(join(tmpdir(), 'rauta-kube-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'config');
@@ -16,7 +16,7 @@ export function kubeconfig(t: { after(done: () => void): void }, server: string)
 kind: Config
 current-context: test
 clusters: [{ name: fake, cluster: { server: '${server}' } }]
-users: [{ name: me, user: { token: secret-token } }]
+users: [{ name: me, user: { token: ${token} } }]
 contexts: [{ name: test, context: { cluster: fake, user: me } }]
 `,
   );

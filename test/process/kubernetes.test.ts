@@ -8,7 +8,7 @@ import { connect } from 'node:tls';
 import { defineKinds, FakeApi, GATEWAY_API } from '../kubernetes/fake-api.ts';
 import { kubeconfig, route, site, when } from '../kubernetes/site.ts';
 import { authority } from '../support/certificates.ts';
-import { backend, freePort, get, Rauta, until } from './support.ts';
+import { backend, childrenOf, freePort, get, Load, Rauta, until } from './support.ts';
 
 /** With its place, where it may stand again after it was gone. */
 async function fakeApi(): Promise<{ api: FakeApi; url: string; port: number }> {
@@ -126,6 +126,81 @@ test('statuses and Events are written by one of two, and by the other when the f
   await when(api, () => holder(api) !== '' && holder(api) !== led);
   api.put('Service', { metadata: { name: 'app', namespace: 'web' }, spec: { ports: [{ name: 'http', port: 80 }] } });
   await when(api, () => conditions(parents(api)[0]?.conditions)['ResolvedRefs'] === 'True ResolvedRefs');
+});
+
+test('a controller that dies while the API server is away takes nothing with it, and its program still leads', async (t) => {
+  const app = await backend('app');
+  const port = await freePort();
+  const { api, url, port: apiPort } = await fakeApi();
+  t.after(() => api.close());
+  site(api, port, app.port);
+  const rauta = await Rauta.start({}, ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'team/gateway']);
+  t.after(() => rauta.stop());
+  await until(
+    () => get(port, '/one'),
+    (answer) => answer.status === 200,
+  );
+  await when(api, () => parents(api).length === 1);
+  const led = holder(api);
+  await api.close();
+  const load = new Load(port, '/one', 2);
+  const child = childrenOf(rauta.process.pid as number).find((c) => c.command.includes('controller'));
+  process.kill(child?.pid as number, 'SIGKILL');
+  await until(
+    () => rauta.ask('/readyz').catch(() => ({ status: 0, body: '' })) as ReturnType<typeof get>,
+    (answer) => answer.status === 503 && answer.body.startsWith('waiting for GatewayClass: Unreachable'),
+  );
+  route(api, '/two');
+  await api.listen(apiPort);
+  await until(
+    () => get(port, '/two'),
+    (answer) => answer.status === 200,
+    60_000,
+  );
+  const { 200: good, 404: gone, ...lost } = await load.stop();
+  assert.ok((good ?? 0) > 0);
+  assert.deepEqual(lost, {}, `besides ${good} good ones and ${gone} after the route had changed`);
+  await when(api, () => parents(api).length === 1 && api.requests.some((r) => r.method === 'PATCH'));
+  assert.equal(holder(api), led);
+});
+
+test('a leader that stood still writes nothing when it goes on', async (t) => {
+  const app = await backend('app');
+  const port = await freePort();
+  const { api, url } = await fakeApi();
+  t.after(() => api.close());
+  site(api, port, app.port);
+  const start = async (token: string, listen: string): Promise<Rauta> => {
+    const config = kubeconfig(t, url, token);
+    const args = ['--kubernetes', '--kubeconfig', config, '--lease', 'team/gateway', '--listen', listen];
+    const rauta = await Rauta.start({}, args);
+    t.after(() => rauta.stop());
+    return rauta;
+  };
+  const writesOf = (token: string): number =>
+    api.requests.filter(
+      (r) => r.headers.authorization === `Bearer ${token}` && (r.method === 'PATCH' || /events$/.test(r.path)),
+    ).length;
+  const resolved = (): string => conditions(parents(api)[0]?.conditions)['ResolvedRefs'] ?? '';
+  const first = await start('first', '127.0.0.1');
+  await when(api, () => resolved() === 'True ResolvedRefs');
+  const led = holder(api);
+  await start('second', '127.0.0.2');
+  const controller = childrenOf(first.process.pid as number).find((c) => c.command.includes('controller'))
+    ?.pid as number;
+  process.kill(controller, 'SIGSTOP');
+  api.delete('Service', 'web', 'app');
+  // Nobody may write before the lease has run out; then the other one does.
+  await when(api, () => resolved() === 'False BackendNotFound');
+  assert.notEqual(holder(api), led);
+  const [before, others] = [writesOf('first'), writesOf('second')];
+  assert.ok(others > 0);
+  process.kill(controller, 'SIGCONT');
+  await first.said('does not lead any more');
+  api.put('Service', { metadata: { name: 'app', namespace: 'web' }, spec: { ports: [{ name: 'http', port: 80 }] } });
+  await when(api, () => resolved() === 'True ResolvedRefs');
+  assert.equal(writesOf('first'), before);
+  assert.ok(writesOf('second') > others);
 });
 
 test('HTTPS with a certificate from a Secret: there from the first revision, and renewed', async (t) => {

@@ -26,7 +26,7 @@ interface Told {
 
 /** Types whose True is bad. */
 const BAD_WHEN_TRUE: ReadonlySet<string> = new Set(['Conflicted', 'PartiallyInvalid']);
-/** Longest note the API takes. */
+/** Longest note the API takes, in bytes. */
 const NOTE_LENGTH = 1_024;
 
 export class Events {
@@ -72,7 +72,7 @@ export class Events {
         eventTime: time,
         type,
         reason,
-        note: note.length > NOTE_LENGTH ? `${note.slice(0, NOTE_LENGTH - 3)}...` : note,
+        note: shortened(note),
         action: 'Translate',
         reportingController: this.#tools.controllerName,
         reportingInstance: this.#tools.instance.slice(0, 128),
@@ -88,6 +88,15 @@ export class Events {
       mayStart: this.#tools.leads,
     });
   }
+}
+
+function shortened(note: string): string {
+  const bytes = Buffer.from(note);
+  if (bytes.length <= NOTE_LENGTH) return note;
+  // Not in the midst of a character.
+  let end = NOTE_LENGTH - 3;
+  while (((bytes[end] as number) & 0xc0) === 0x80) end--;
+  return `${bytes.toString('utf8', 0, end)}...`;
 }
 
 /** What is worth telling of a change of a status. */

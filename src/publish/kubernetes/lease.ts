@@ -75,7 +75,9 @@ export class Lease {
     const led = this.leads();
     this.#lose();
     if (!led || this.#seen === null) return;
-    const spec = { ...this.#spec(this.#seen.object), holderIdentity: '', leaseDurationSeconds: 1 };
+    // As client-go has it: nobody's, and not for long.
+    const { holderIdentity: _, ...rest } = this.#spec(this.#seen.object);
+    const spec = { ...rest, leaseDurationSeconds: 1 };
     await this.#write('update', { ...this.#seen.object, spec });
   }
 
@@ -177,7 +179,7 @@ export class Lease {
     const time = microTime(this.#tools.wall());
     const ours = before['holderIdentity'] === identity;
     const transitions = typeof before['leaseTransitions'] === 'number' ? before['leaseTransitions'] : 0;
-    const first = before['holderIdentity'] === undefined;
+    const first = before['acquireTime'] === undefined;
     return {
       ...before,
       holderIdentity: identity,
