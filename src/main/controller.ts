@@ -86,6 +86,12 @@ class Controller implements ChannelOwner, Downstream {
     this.#accessLog?.flush(end);
   }
 
+  /** An exception that nobody expected: said by way of the log, since whoever reads standard error may stand still. */
+  crash(error: Error): void {
+    this.#log.error('a bug in the controller, ending', { stack: error.stack ?? String(error) });
+    process.exit(EXIT.bug);
+  }
+
   #onMessage(message: ToController<Options>): void {
     const state = this.#state;
     switch (message.type) {
@@ -264,7 +270,8 @@ export function runController(): void {
   setParentDeathSignal('SIGKILL');
   forbidCoreDumps();
   const io = openNative({ arenaBytes: ARENA_BYTES });
-  new Controller(io);
+  const controller = new Controller(io);
+  process.on('uncaughtException', (error) => controller.crash(error));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
   new Reactor(io).run();
 }
