@@ -137,6 +137,8 @@ export const LIMITS = {
   KEEPER_DESCRIPTORS_PER_WORKER: 6,
   /** A worker that makes no turn for so long is killed and replaced. */
   HEARTBEAT_STALL_MS: 5_000,
+  /** CPU seconds without a heartbeat after which the kernel ends a worker, also when nobody watches it any more. */
+  WORKER_CPU_STALL_S: 10,
   /** A controller that says nothing for so long is: many times what the largest translation keeps it from its heartbeat. */
   CONTROLLER_STALL_MS: 30_000,
   /** It is given twice as long after each time, up to this: what is only slow gets done in the end. */

@@ -10,6 +10,12 @@ import {
   setParentDeathSignal,
 } from '../native/index.ts';
 
+/**
+ * Sent to a worker by the kernel when the keeper dies. One that runs sees the end of its channel and drains, whatever the
+ * signal; one that is stopped is made to run by this one, and by no other that leaves it time to drain (ADR 12).
+ */
+export const WORKER_FOLLOWS = 'SIGCONT';
+
 interface User {
   readonly uid: number;
   readonly gid: number;
@@ -32,7 +38,7 @@ export function isRoot(): boolean {
 /** For a worker: nothing is left. */
 export function becomeUnprivileged(user: string | null): void {
   if (user !== null && isRoot()) become(lookUpUser(user), null);
-  settle('SIGTERM');
+  settle(WORKER_FOLLOWS);
 }
 
 /**

@@ -10,7 +10,15 @@ import { TICKET_KEY_BYTES } from '../io/tls.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
 import { decodeEntry } from '../ir/codec.ts';
 import type { Entry, Key } from '../ir/ir.ts';
-import { cpuSeconds, mapShared, type NativeIo, openNative, Reactor } from '../native/index.ts';
+import {
+  cpuSeconds,
+  limitCpu,
+  mapShared,
+  type NativeIo,
+  openNative,
+  Reactor,
+  setParentDeathSignal,
+} from '../native/index.ts';
 import { NativeTls } from '../native/tls.ts';
 import { Engine } from '../proxy/engine.ts';
 import { Channel, type ChannelEnd, type ChannelOwner } from '../stream/channel.ts';
@@ -24,7 +32,7 @@ import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
 import { GiveBack } from './give-back.ts';
 import { stderrLogger } from './logger.ts';
-import { becomeUnprivileged } from './privileges.ts';
+import { becomeUnprivileged, WORKER_FOLLOWS } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
 
 const HEARTBEAT = 0;
@@ -76,6 +84,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cpuSeconds = cpu;
     this.#cells.set(CELL.ARENA_BYTES, this.#io.arena.inUse);
     this.#beat();
+    limitCpu(LIMITS.WORKER_CPU_STALL_S);
     this.#io.timers.arm(timer, this.#io.nowMs, LIMITS.HEARTBEAT_MS);
   }
 
@@ -265,6 +274,7 @@ function keysOf(body: Buffer): Uint8Array[] {
 }
 
 export function runWorker(): void {
+  setParentDeathSignal(WORKER_FOLLOWS);
   const io = openNative();
   const worker = new Worker(io);
   process.on('uncaughtException', (error) => worker.crash(error));

@@ -14,6 +14,7 @@ export {
   cpuSeconds,
   forbidCoreDumps,
   keepCapabilities,
+  limitCpu,
   mayReadAnything,
   setNoNewPrivileges,
   setParentDeathSignal,

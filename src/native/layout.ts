@@ -101,4 +101,4 @@ export const SPLICE = { MOVE: 1, NONBLOCK: 2 } as const;
 export const PR = { SET_PDEATHSIG: 1, SET_DUMPABLE: 4, SET_KEEPCAPS: 8, SET_NAME: 15, SET_NO_NEW_PRIVS: 38 } as const;
 /** include/uapi/linux/capability.h. */
 export const CAP = { VERSION_3: 0x20080522, DAC_READ_SEARCH: 2 } as const;
-export const RLIMIT_CORE = 4;
+export const RLIMIT = { CPU: 0, CORE: 4 } as const;

@@ -51,6 +51,17 @@ test('the death of the parent is signalled', async () => {
   await ended;
 });
 
+test('a process that uses its CPU time up without a sign of life is ended by the kernel', () => {
+  const script = `
+    const native = await import(${index});
+    native.limitCpu(60);
+    native.limitCpu(1);
+    for (;;);
+  `;
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  assert.equal(child.signal, 'SIGXCPU');
+});
+
 test('CPU time goes up', () => {
   const before = cpuSeconds();
   const end = performance.now() + 20;

@@ -1,9 +1,20 @@
 // What a process of RAUTA tells the kernel about itself (prctl(2), setrlimit(2)).
 
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
-import { CAP, PR, RLIMIT_CORE } from './layout.ts';
+import { CAP, PR, RLIMIT } from './layout.ts';
+
+/** RLIM_INFINITY */
+const UNLIMITED = 0xffff_ffff_ffff_ffffn;
+/** Asked once: later there may be no descriptor left to ask with. */
+let mostCpu: bigint | null = null;
+
+function hardCpuLimit(): bigint {
+  const hard = /^Max cpu time\s+\S+\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'latin1'))?.[1];
+  return hard === undefined ? UNLIMITED : BigInt(hard);
+}
 
 function control(option: number, value: number, about: string): void {
   if (c.prctl(option, value, 0, 0, 0) < 0) throw new NativeError('prctl', c.errno(), about);
@@ -37,8 +48,19 @@ export function mayReadAnything(may: boolean): void {
 
 /** No core file, and no other process of the same user can look into this one's memory. */
 export function forbidCoreDumps(): void {
-  if (c.setrlimit(RLIMIT_CORE, new BigUint64Array(2)) < 0) throw new NativeError('setrlimit', c.errno(), 'core');
+  if (c.setrlimit(RLIMIT.CORE, new BigUint64Array(2)) < 0) throw new NativeError('setrlimit', c.errno(), 'core');
   control(PR.SET_DUMPABLE, 0, 'dumpable');
+}
+
+/**
+ * The kernel ends this process (SIGXCPU) when it has used `seconds` of CPU more, whether it still runs its own code or not;
+ * to be called again before. RLIMIT_CPU counts whole seconds.
+ */
+export function limitCpu(seconds: number): void {
+  mostCpu ??= hardCpuLimit();
+  const soft = BigInt(Math.ceil(cpuSeconds()) + seconds);
+  const limits = new BigUint64Array([soft < mostCpu ? soft : mostCpu, mostCpu]);
+  if (c.setrlimit(RLIMIT.CPU, limits) < 0) throw new NativeError('setrlimit', c.errno(), 'CPU');
 }
 
 /** The name that `ps` and `top` show for this thread; at most 15 bytes count. */
