@@ -4,8 +4,9 @@
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { encodeEntry } from '../ir/codec.ts';
-import type { SocketEntry } from '../ir/ir.ts';
+import { decodeEntry, encodeEntry } from '../ir/codec.ts';
+import type { Entry, SocketEntry } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
 import {
   forbidCoreDumps,
   mapShared,
@@ -192,6 +193,7 @@ class Controller implements ChannelOwner, Downstream {
       (key, bytes) => this.#log.error('too large to be served', { entry: key, bytes, limit: LIMITS.FRAME_BYTES }),
     );
     publisher.adopt(this.#snapshot, revision);
+    const served = servedSockets(this.#snapshot);
     this.#snapshot.clear();
 
     const cluster =
@@ -204,6 +206,7 @@ class Controller implements ChannelOwner, Downstream {
       refuse: (message) => this.#fatal(new ExitError(EXIT.configuration, message)),
     });
     this.#resources = resources;
+    resources.succeed(served);
     resources.socketsFailed(this.#state.failedSockets);
     resources.statuses.acked(this.#state.acked);
     resources.statuses.held(this.#state.held);
@@ -264,6 +267,15 @@ function pathsOf({ config, kubernetes }: Options): string[] {
   if (kubernetes.kubeconfig !== null) return [...config, kubernetes.kubeconfig];
   if (KUBECONFIG) return [...config, ...KUBECONFIG.split(':')];
   return [...config, KUBERNETES_SERVICE_HOST ? SERVICE_ACCOUNT_TOKEN : `${HOME}/.kube/config`];
+}
+
+/** The sockets of a snapshot, as far as they can be read: another version may have written it. */
+function servedSockets(snapshot: ReadonlyMap<string, Uint8Array>): Entry[] {
+  try {
+    return [...snapshot].filter(([key]) => parseKey(key).kind === 'socket').map(([, value]) => decodeEntry(value));
+  } catch {
+    return [];
+  }
 }
 
 export function runController(): void {

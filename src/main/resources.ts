@@ -5,6 +5,7 @@ import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import type { Entry } from '../ir/ir.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { StatusStream } from '../publish/status.ts';
@@ -96,6 +97,11 @@ export class Resources implements SourceSink {
     return gateways === 0 ? 'there is no Gateway' : 'no listener of a Gateway is ours and valid (/config/problems)';
   }
 
+  /** To be called before `start`: what workers serve already. */
+  succeed(served: Iterable<Entry>): void {
+    this.#translator.succeed(served);
+  }
+
   start(): void {
     this.#cluster?.start((key) => {
       const [kind = '', namespace = '', name = ''] = key.split('/');
@@ -138,6 +144,7 @@ export class Resources implements SourceSink {
   #publishFirst(): void {
     this.#batch.flush();
     this.#published = true;
+    this.#translator.settle();
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
   }

@@ -183,6 +183,9 @@ function listenerFaults(
   if (listener.fault !== null) {
     return { accepted: listener.fault, programmed: named('listenerInvalid', listener.fault.message), conflicted };
   }
+  if (conflict === null && listener.closed !== null) {
+    return { accepted: listener.closed, programmed: named('listenerInvalid', listener.closed.message), conflicted };
+  }
   if (conflict !== null) {
     return { accepted: named(taken, conflict.message), programmed: named(unprogrammed, conflict.message), conflicted };
   }

@@ -53,6 +53,9 @@ const FIELD_VALUE = /^(?:\t|[^\p{Cc}])*$/u;
 const TARGET_PATH = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*$/;
 const STATUSES: ReadonlySet<unknown> = new Set([301, 302, 303, 307, 308]);
 
+/** "May be specified multiple times": each is a filter of its own (apis/v1 HTTPRouteRule.Filters). */
+const REPEATABLE: ReadonlySet<string> = new Set(['RequestMirror', 'ExtensionRef']);
+
 export function filtersOf(value: unknown, field: string, reports: FilterReports): Filters {
   const filters: Filter[] = [];
   let redirect: Redirect | null = null;
@@ -62,7 +65,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
     const spec = fields(item);
     const at = `${field}[${i}]`;
     const type = text(spec['type']) ?? '';
-    if (seen.has(type)) {
+    if (seen.has(type) && !REPEATABLE.has(type)) {
       reports.incompatible(at, `Filter ${type} is there more than once.`);
       continue;
     }

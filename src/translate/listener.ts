@@ -11,6 +11,7 @@ import { isHostname } from './hostname.ts';
 import { type ListenerTls, listenerTls } from './listener-tls.ts';
 import { protocolOf } from './protocols.ts';
 import { anyText, list, port, shown, text } from './read.ts';
+import { parseSelector, type Selector } from './selector.ts';
 
 export interface Conflict {
   readonly type: 'hostname' | 'protocol';
@@ -35,15 +36,19 @@ export interface ListenerDraft {
   readonly tls: ListenerTls | null;
   /** Why the listener is not accepted, conflicts apart. */
   readonly fault: Fault | null;
+  /**
+   * Why it lets nobody in. It is not accepted, but keeps its place: what it would have taken goes to no listener of a
+   * wider hostname.
+   */
+  readonly closed: Fault | null;
   /** Why its references do not resolve. */
   readonly refs: Fault | null;
 }
 
-export interface NamespacePolicy {
-  readonly from: 'Same' | 'All' | 'Selector' | 'None';
-  /** A LabelSelector when `from` is Selector. */
-  readonly selector: unknown;
-}
+/** Namespaces whose routes may attach. */
+export type NamespacePolicy =
+  | { readonly from: 'Same' | 'All' | 'None' }
+  | { readonly from: 'Selector'; readonly selector: Selector };
 
 export function draftListener(
   reader: Reader,
@@ -88,6 +93,7 @@ export function draftListener(
     refs ??= secured.refs;
   }
 
+  const namespaces = namespacePolicy(allowed['namespaces'], `${field}.allowedRoutes.namespaces`, problems);
   return {
     name,
     field,
@@ -96,9 +102,10 @@ export function draftListener(
     protocol,
     hostname: hostname === '' ? '*' : hostname,
     kinds,
-    namespaces: namespacePolicy(allowed['namespaces'], `${field}.allowedRoutes.namespaces`, problems),
+    namespaces: namespaces ?? { from: 'None' },
     tls,
     fault,
+    closed: namespaces === null ? NOBODY : null,
     refs,
   };
 }
@@ -120,16 +127,29 @@ function routeKinds(protocol: string, asked: unknown): { kinds: RouteGroupKind[]
   return { kinds, refused };
 }
 
-function namespacePolicy(value: unknown, field: string, problems: Problems): NamespacePolicy {
+const NOBODY: Fault = {
+  name: 'listenerValue',
+  message: 'allowedRoutes.namespaces cannot be read: no namespace is let in.',
+};
+
+/** Null when it cannot be read: nobody is let in then. */
+function namespacePolicy(value: unknown, field: string, problems: Problems): NamespacePolicy | null {
   const spec = fields(value);
   const from = spec['from'] ?? 'Same';
-  if (from === 'Same' || from === 'All' || from === 'None') return { from, selector: null };
-  if (from === 'Selector') {
-    if (spec['selector'] !== undefined && spec['selector'] !== null) return { from, selector: spec['selector'] };
-    problems.error(`${field}.selector`, 'from: Selector needs a selector; no namespace is let in.');
-  } else
+  if (from === 'Same' || from === 'All' || from === 'None') return { from };
+  if (from !== 'Selector') {
     problems.error(`${field}.from`, `${shown(from)} is not one of All, Same, Selector, None; no namespace is let in.`);
-  return { from: 'None', selector: null };
+    return null;
+  }
+  const at = `${field}.selector`;
+  if (spec['selector'] === undefined || spec['selector'] === null) {
+    problems.error(at, 'from: Selector needs a selector; no namespace is let in.');
+    return null;
+  }
+  const selector = parseSelector(spec['selector'], at, (where, message) =>
+    problems.error(where, `${message} No namespace is let in.`),
+  );
+  return selector === null ? null : { from, selector };
 }
 
 /**

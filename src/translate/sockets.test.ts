@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { AddressPool } from './addresses.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { GatewayDraft } from './gateway.ts';
 import type { ListenerDraft } from './listener.ts';
 import { planSockets } from './sockets.ts';
+import { socketsOf } from './units.ts';
 
 const OPTIONS: TranslatorOptions = {
   controllerName: 'rauta.io/gateway-controller',
@@ -38,7 +40,8 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
       protocol,
       hostname,
       kinds: [{ group: 'any', kind: 'AnyRoute' }],
-      namespaces: { from: 'Same', selector: null },
+      namespaces: { from: 'Same' },
+      closed: null,
       tls: protocol === 'HTTPS' ? TLS : null,
       fault: null,
       refs: null,
@@ -62,7 +65,7 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
 function conflicts(...drafts: readonly GatewayDraft[]): Record<string, (string | null)[]> {
   const found: Record<string, (string | null)[]> = {};
   for (const order of [drafts, [...drafts].reverse()]) {
-    for (const [key, { placements }] of planSockets(order, OPTIONS).gateways) {
+    for (const [key, { placements }] of planSockets(order, OPTIONS, []).gateways) {
       const said = placements.map(({ conflict }) =>
         conflict === null ? null : `${conflict.type} ${/Gateway default\/(\w+)/.exec(conflict.message)?.[1]}`,
       );
@@ -121,6 +124,34 @@ test('another address is another socket; a conflict on one address keeps the lis
 });
 
 test('entries are of what is served, and of Gateways that have some of it', () => {
-  const plan = planSockets([draft('a', 1, [], ['HTTP', 80], ['TLS', 443]), draft('b', 2, [], ['HTTP', 80])], OPTIONS);
+  const plan = planSockets(
+    [draft('a', 1, [], ['HTTP', 80], ['TLS', 443]), draft('b', 2, [], ['HTTP', 80])],
+    OPTIONS,
+    [],
+  );
   assert.deepEqual([...plan.entries.keys()].sort(), ['gateway/default/a', 'socket/0.0.0.0/80/tcp']);
+});
+
+test('of Gateways of one age the one that serves stays, whatever they are called', () => {
+  const serving = draft('zebra', 0, [], ['HTTP', 80, 'a.example'], ['HTTP', 81]);
+  const before = socketsOf(planSockets([serving], OPTIONS, []).entries.values());
+  const newcomer = draft('ant', 0, [], ['HTTP', 80, 'a.example'], ['HTTP', 80, 'b.example']);
+  const plan = planSockets([newcomer, serving], OPTIONS, before);
+  const conflictsOf = (name: string): (string | undefined)[] =>
+    plan.gateways.get(`Gateway/default/${name}`)?.placements.map(({ conflict }) => conflict?.type) ?? [];
+  assert.deepEqual(conflictsOf('zebra'), [undefined, undefined]);
+  assert.deepEqual(conflictsOf('ant'), ['hostname', undefined]);
+  const again = planSockets([serving, newcomer], OPTIONS, socketsOf(plan.entries.values()));
+  assert.deepEqual(again, plan, 'and it stays so');
+  const older = { ...newcomer, created: -1 };
+  const taken = planSockets([older, serving], OPTIONS, before).gateways.get('Gateway/default/zebra');
+  assert.equal(taken?.placements[0]?.conflict?.type, 'hostname', 'an older one takes it all the same');
+});
+
+test('an address of the pool stays with the Gateway that has it', () => {
+  const options = { ...OPTIONS, addressPool: new AddressPool(['10.0.0.1']) };
+  const before = socketsOf(planSockets([draft('zebra', 0, [], ['HTTP', 80])], options, []).entries.values());
+  const plan = planSockets([draft('ant', 0, [], ['HTTP', 80]), draft('zebra', 0, [], ['HTTP', 80])], options, before);
+  assert.deepEqual(plan.gateways.get('Gateway/default/zebra')?.addresses.bound, ['10.0.0.1']);
+  assert.equal(plan.gateways.get('Gateway/default/ant')?.addresses.fault?.name, 'gatewayUnassigned');
 });

@@ -7,7 +7,7 @@ import type { CertificateEntry, GatewayEntry, Key, SocketEntry, SocketHost } fro
 import { socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
-import type { TranslatorOptions } from './context.ts';
+import type { Claimant, TranslatorOptions } from './context.ts';
 import { olderFirst } from './context.ts';
 import { compare } from './dependencies.ts';
 import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
@@ -42,23 +42,93 @@ interface Held {
 const NO_ADDRESSES: Addresses = { bound: [], status: [], fault: null };
 const NOWHERE: Placement = { sockets: [], host: null, conflict: null };
 
-export function planSockets(drafts: Iterable<GatewayDraft>, options: TranslatorOptions): Plan {
+/** Who has what already: of Gateways of one age it keeps it, so that a new one takes nothing away by its name. */
+class Incumbents {
+  readonly #hosts = new Map<string, Key>();
+  readonly #addresses = new Map<Key, Set<string>>();
+
+  constructor(sockets: Iterable<SocketEntry>) {
+    for (const { key, address, hosts } of sockets) {
+      for (const { hostname, gateway } of hosts) {
+        this.#hosts.set(`${key} ${hostname}`, gateway);
+        const addresses = this.#addresses.get(gateway);
+        if (addresses === undefined) this.#addresses.set(gateway, new Set([address]));
+        else addresses.add(address);
+      }
+    }
+  }
+
+  has({ gateway, listener }: Held, addresses: readonly string[]): boolean {
+    const served = servedProtocol(listener.protocol);
+    if (served === null) return false;
+    return addresses.some((address) => {
+      const key = socketKey(address, listener.boundPort, served.transport);
+      return this.#hosts.get(`${key} ${listener.hostname}`) === gateway.entry.key;
+    });
+  }
+
+  /** What a Gateway claims, with the addresses it has among those that it prefers. */
+  claimant(draft: GatewayDraft): Claimant {
+    const { name, addresses: claim } = draft;
+    const has = this.#addresses.get(draft.entry.key);
+    // One that has nothing to serve any more has nothing to keep.
+    const serves = draft.listeners.some(
+      (listener, i) => isPlaceable(draft, i) && servedProtocol(listener.protocol) !== null,
+    );
+    return { name, addresses: has === undefined || !serves ? claim : { ...claim, held: [...claim.held, ...has] } };
+  }
+}
+
+/** `before`: sockets as they are served now. */
+export function planSockets(
+  drafts: Iterable<GatewayDraft>,
+  options: TranslatorOptions,
+  before: Iterable<SocketEntry>,
+): Plan {
   const sorted = [...drafts].sort(olderFirst);
-  const assigned = assignAddresses(
-    sorted.filter((draft) => draft.refused === null),
-    options,
+  const incumbents = new Incumbents(before);
+  const claimants = sorted.filter((draft) => draft.refused === null).map((draft) => incumbents.claimant(draft));
+  const assigned = assignAddresses(claimants, options);
+  const placements = placeAll(sorted, assigned, incumbents);
+  const gateways = new Map<ObjectKey, GatewayPlan>();
+  for (const draft of sorted) {
+    gateways.set(draft.key, {
+      addresses: assigned.get(draft.name) ?? NO_ADDRESSES,
+      placements: draft.listeners.map((listener) => placements.placed.get(listener) ?? NOWHERE),
+    });
+  }
+  return { gateways, entries: entriesOf(placements.sockets) };
+}
+
+interface Placements {
+  readonly placed: ReadonlyMap<ListenerDraft, Placement>;
+  readonly sockets: Iterable<Socket>;
+}
+
+/** Older Gateways first, of one age those that serve, then by name. */
+function placeAll(
+  drafts: readonly GatewayDraft[],
+  assigned: ReadonlyMap<string, Addresses>,
+  incumbents: Incumbents,
+): Placements {
+  const wishes = drafts.flatMap((draft) => {
+    const { bound } = assigned.get(draft.name) ?? NO_ADDRESSES;
+    return draft.listeners
+      .filter((_, index) => isPlaceable(draft, index))
+      .map((listener) => {
+        const wish = held(draft, listener);
+        return { wish, addresses: bound, rank: incumbents.has(wish, bound) ? 0 : 1 };
+      });
+  });
+  wishes.sort(
+    (a, b) =>
+      a.wish.gateway.created - b.wish.gateway.created || a.rank - b.rank || olderFirst(a.wish.gateway, b.wish.gateway),
   );
   /** By transport, address and port. */
   const sockets = new Map<string, Socket>();
-  const gateways = new Map<ObjectKey, GatewayPlan>();
-  for (const draft of sorted) {
-    const addresses = assigned.get(draft.name) ?? NO_ADDRESSES;
-    const placements = draft.listeners.map((listener, index) =>
-      isPlaceable(draft, index) ? place(sockets, held(draft, listener), addresses.bound) : NOWHERE,
-    );
-    gateways.set(draft.key, { addresses, placements });
-  }
-  return { gateways, entries: entriesOf(sockets.values()) };
+  const placed = new Map<ListenerDraft, Placement>();
+  for (const { wish, addresses } of wishes) placed.set(wish.listener, place(sockets, wish, addresses));
+  return { placed, sockets: sockets.values() };
 }
 
 function held(gateway: GatewayDraft, listener: ListenerDraft): Held {

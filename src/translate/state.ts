@@ -3,7 +3,7 @@
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
-import type { ClusterEntry, Key } from '../ir/ir.ts';
+import type { ClusterEntry, Key, SocketEntry } from '../ir/ir.ts';
 import type { World } from '../store/world.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Fact, Unit } from './dependencies.ts';
@@ -40,6 +40,8 @@ export class State {
   readonly endpointsUsers = new Map<Key, number>();
   readonly endpointsProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
   plan: Plan = { gateways: new Map(), entries: new Map() };
+  /** Sockets whose holders keep them against Gateways of their age; null: those of the plan. */
+  incumbents: readonly SocketEntry[] | null = [];
   socketFaults: SocketFaults = new Map();
   readonly #dependencies = new Dependencies();
   readonly #mark: (unit: Unit) => void;

@@ -6,7 +6,7 @@
 import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
-import type { Ir } from '../ir/ir.ts';
+import type { Entry, Ir } from '../ir/ir.ts';
 import { bucketsOf } from '../store/index.ts';
 import type { Changes, World } from '../store/world.ts';
 import type { Status } from './conditions.ts';
@@ -15,7 +15,7 @@ import type { Unit } from './dependencies.ts';
 import { type SocketFaults, unopenedListeners } from './gateway-status.ts';
 import type { Update } from './output.ts';
 import { State } from './state.ts';
-import { objectOf, statusUnit, UNITS } from './units.ts';
+import { objectOf, socketsOf, statusUnit, UNITS } from './units.ts';
 
 const KINDS = new Map(UNITS.map((kind) => [kind.kind, kind]));
 const PHASES = Math.max(...UNITS.map(({ phase }) => phase)) + 1;
@@ -48,6 +48,19 @@ export class Translator {
   /** By kind that is fetched by reference, the keys that are read now, where that has changed since this was last asked. */
   takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
     return this.#state.takeWanted();
+  }
+
+  /** To be called before the first update, by who comes after another: what that one handed out, and is served. */
+  succeed(served: Iterable<Entry>): void {
+    this.#state.incumbents = socketsOf(served);
+  }
+
+  /**
+   * Everything there was at the start is taken in and goes out. From now on whoever has a hostname keeps it against
+   * Gateways of its age; before, the order in which objects come means nothing.
+   */
+  settle(): void {
+    this.#state.incumbents = null;
   }
 
   /** Takes in what changed in `world`. Never throws: what cannot be translated is a diagnostic of its object. */

@@ -3,7 +3,7 @@
 import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
-import type { Key } from '../ir/ir.ts';
+import type { Entry, Key, SocketEntry } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
 import type { ViewOf } from './attachment.ts';
@@ -116,7 +116,7 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
 /** Plans the sockets anew and passes on what came out differently. */
 function updateSockets(state: State): void {
   const drafts = [...state.gateways.values()].map(({ draft }) => draft);
-  const plan = planSockets(drafts, state.options);
+  const plan = planSockets(drafts, state.options, state.incumbents ?? socketsOf(state.plan.entries.values()));
   state.out.replace([...state.plan.entries.values()], [...plan.entries.values()]);
   state.plan = plan;
   for (const [key, gateway] of state.gateways) {
@@ -131,6 +131,10 @@ function updateSockets(state: State): void {
     state.changed(viewFact(key));
   }
   state.out.diagnose(SOCKETS, []);
+}
+
+export function socketsOf(entries: Iterable<Entry>): SocketEntry[] {
+  return [...entries].filter((entry) => entry.kind === 'socket');
 }
 
 /** Units of a kind of route: HTTPRoute, and whatever else becomes rules with a status. */

@@ -98,6 +98,38 @@ test('the spare takes the slot of a worker that dies, and another spare is made'
   assert.equal(await rauta.stop(), 0);
 });
 
+test('a Gateway in a new file takes nothing away from one that serves, also after the controller came again', async () => {
+  const port = await freePort();
+  const [one, two] = [await backend('one'), await backend('two')];
+  const rauta = await Rauta.start({
+    'web.yaml': gateway(port) + routeYaml('app', '/', 'one') + backendYaml('one', one.port),
+  });
+  assert.equal((await get(port, '/x')).headers['x-backend'], 'one');
+  // Before the other by file and by name, and neither has an age.
+  rauta.write(
+    'ant.yaml',
+    gateway(port).replace('web', 'ant') +
+      routeYaml('ant', '/', 'two').replace('name: web', 'name: ant') +
+      backendYaml('two', two.port),
+  );
+  const told = async (): Promise<string> => {
+    const { answer } = await until(
+      async () => (await rauta.ask('/config/problems').catch(() => ({ status: 0, body: '' }))) as Answer,
+      (a) => a.status === 200 && a.body.includes('default/web, which comes first'),
+    );
+    return answer.body;
+  };
+  assert.match(await told(), /Gateway\/default\/ant/);
+  assert.equal((await get(port, '/x')).headers['x-backend'], 'one');
+  const first = rauta.log.find((line) => line.message === 'admin server');
+  const controller = childrenOf(rauta.process.pid as number).find((c) => c.command.includes('controller'));
+  process.kill((controller as { pid: number }).pid, 'SIGKILL');
+  await rauta.said((line) => line.message === 'admin server' && line !== first);
+  assert.match(await told(), /Gateway\/default\/ant/);
+  assert.equal((await get(port, '/x')).headers['x-backend'], 'one');
+  assert.equal(await rauta.stop(), 0);
+});
+
 test('a killed controller costs no request, and the next one takes up where it was', async () => {
   const port = await freePort();
   const [one, two] = [await backend('one'), await backend('two')];
