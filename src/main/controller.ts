@@ -30,7 +30,7 @@ import { GiveBack } from './give-back.ts';
 import { Granted } from './granted.ts';
 import type { Cluster } from './kubernetes.ts';
 import { stderrLogger } from './logger.ts';
-import type { Options } from './options.ts';
+import type { KubernetesFlags, Options } from './options.ts';
 import { becomeReader } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
 import { Resources } from './resources.ts';
@@ -196,10 +196,7 @@ class Controller implements ChannelOwner, Downstream {
     const served = servedSockets(this.#snapshot);
     this.#snapshot.clear();
 
-    const cluster =
-      options.kubernetes === null
-        ? null
-        : new (await import('./kubernetes.ts')).Cluster(options.kubernetes, options.controllerName, this.#log);
+    const cluster = options.kubernetes === null ? null : await this.#open(options, revision > 0);
     this.#cluster = cluster;
     const resources = new Resources(options, this.#log, publisher, cluster, {
       origin: revision > 0 ? 'again' : succeeds ? 'takeover' : 'first',
@@ -226,6 +223,20 @@ class Controller implements ChannelOwner, Downstream {
     });
     this.#granted?.show(view);
     resources.start();
+  }
+
+  /** `again`: workers serve, so a kubeconfig that cannot be used now is waited for; at the first start it ends it. */
+  async #open(options: Options, again: boolean): Promise<Cluster> {
+    const { Cluster } = await import('./kubernetes.ts');
+    for (;;) {
+      try {
+        return new Cluster(options.kubernetes as KubernetesFlags, options.controllerName, this.#log);
+      } catch (error) {
+        if (!again || !(error instanceof ExitError)) throw error;
+        this.#log.error(error.message);
+        await new Promise<void>((resolve) => void SYSTEM_TIMERS.after(LIMITS.OPEN_RETRY_MS, resolve));
+      }
+    }
   }
 
   #fatal(error: unknown): void {

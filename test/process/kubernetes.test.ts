@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { renameSync } from 'node:fs';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { defineKinds, FakeApi, GATEWAY_API } from '../kubernetes/fake-api.ts';
@@ -134,7 +135,8 @@ test('a controller that dies while the API server is away takes nothing with it,
   const { api, url, port: apiPort } = await fakeApi();
   t.after(() => api.close());
   site(api, port, app.port);
-  const rauta = await Rauta.start({}, ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'team/gateway']);
+  const config = kubeconfig(t, url);
+  const rauta = await Rauta.start({}, ['--kubernetes', '--kubeconfig', config, '--lease', 'team/gateway']);
   t.after(() => rauta.stop());
   await until(
     () => get(port, '/one'),
@@ -145,11 +147,16 @@ test('a controller that dies while the API server is away takes nothing with it,
   await api.close();
   const load = new Load(port, '/one', 2);
   const child = childrenOf(rauta.process.pid as number).find((c) => c.command.includes('controller'));
+  // Its successor finds no kubeconfig either: it says so, and waits for one.
+  renameSync(config, `${config}.away`);
   process.kill(child?.pid as number, 'SIGKILL');
+  await rauta.said((line) => /^--kubernetes: .*ENOENT/.test(line.message));
+  renameSync(`${config}.away`, config);
   await until(
-    () => rauta.ask('/readyz').catch(() => ({ status: 0, body: '' })) as ReturnType<typeof get>,
-    (answer) => answer.status === 503 && answer.body.startsWith('waiting for GatewayClass: Unreachable'),
+    () => rauta.ask('/kubernetes').catch(() => ({ status: 0, body: '' })) as ReturnType<typeof get>,
+    (answer) => /"waiting": ?"GatewayClass: Unreachable/.test(answer.body),
   );
+  assert.equal((await rauta.ask('/readyz')).status, 200, 'workers serve');
   route(api, '/two');
   await api.listen(apiPort);
   await until(
