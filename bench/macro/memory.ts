@@ -4,7 +4,7 @@
 // `bin/node bench/macro/memory.ts [--routes 10000] [--wait 60] [--program DIR] [--out memory]`
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -112,7 +112,7 @@ function hostOf(route: number): string {
 }
 
 function writeConfig(folder: string, port: number, backendPort: number, routes: number): void {
-  mkdirSync(folder);
+  mkdirSync(folder, { mode: 0o755 });
   writeFileSync(
     join(folder, 'base.yaml'),
     `apiVersion: gateway.networking.k8s.io/v1
@@ -312,6 +312,8 @@ ${bars}`;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'rauta-memory-'));
+// For those who serve, who are nobody when this runs as root.
+chmodSync(folder, 0o755);
 const backend = createServer((_request, response) => response.end('hello'));
 backend.keepAliveTimeout = 70_000;
 await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve));
