@@ -152,6 +152,8 @@ interface Run {
   readonly workers: number;
   /** Nothing of the program had been compiled before. */
   readonly firstStart: boolean;
+  /** Requests went on all the time, so that the worker could never stop to collect garbage. */
+  readonly busy: boolean;
   readonly requests: number;
   /** As soon as the last route serves. */
   readonly loaded: Program;
@@ -234,7 +236,7 @@ async function useAll(port: number, routes: number, requests: number): Promise<v
 async function measure(
   backend: Server,
   folder: string,
-  run: { routes: number; workers: number; firstStart: boolean; waitMs: number },
+  run: { routes: number; workers: number; firstStart: boolean; busy: boolean; waitMs: number },
 ): Promise<Run> {
   const { routes, workers } = run;
   const requests = Number(args.routes);
@@ -258,11 +260,13 @@ async function measure(
     await useAll(port, routes, requests);
     const scrapes = [await program.scrape()];
     const first = scrapes[0] as number;
-    if (run.waitMs > 0) await sleep(run.waitMs);
+    const end = performance.now() + run.waitMs;
+    while (run.busy && performance.now() < end) await useAll(port, routes, requests);
+    await sleep(Math.max(0, end - performance.now()));
     const used = await program.memory();
     while (scrapes.length < SCRAPES) scrapes.push(await program.scrape());
     const result = {
-      ...{ routes, workers, firstStart: run.firstStart, requests, loaded, used },
+      ...{ routes, workers, firstStart: run.firstStart, busy: run.busy, requests, loaded, used },
       scrapeMs: { first, median: median(scrapes), max: Math.max(...scrapes) },
     };
     process.stdout.write(`${line(result)}\n`);
@@ -275,8 +279,13 @@ async function measure(
 const ROLES = ['keeper', 'controller', 'worker', 'spare'] as const;
 const shown = (mb: number): string => mb.toFixed(1);
 
-function line({ routes, workers, firstStart, loaded, used, scrapeMs }: Run): string {
-  const name = `${routes} routes${workers > 1 ? `, ${workers} workers` : ''}${firstStart ? ', first start' : ''}`;
+function line({ routes, workers, firstStart, busy, loaded, used, scrapeMs }: Run): string {
+  const more = [
+    workers > 1 ? `, ${workers} workers` : '',
+    firstStart ? ', first start' : '',
+    busy ? ', never at rest' : '',
+  ];
+  const name = `${routes} routes${more.join('')}`;
   const cells = ROLES.map((role) => `${shown(own(loaded[role]))} -> ${shown(own(used[role]))}`);
   const all = `${shown(together(loaded))} -> ${shown(together(used))}`;
   const file = shown(ROLES.reduce((sum, role) => sum + used[role].file, 0));
@@ -284,7 +293,7 @@ function line({ routes, workers, firstStart, loaded, used, scrapeMs }: Run): str
 }
 
 function page(about: ReturnType<typeof circumstances>, runs: readonly Run[]): string {
-  const [none, full] = [runs.find((r) => r.routes === 0), runs.find((r) => r.routes > 0 && r.workers === 1)];
+  const [none, full] = [runs.find((r) => r.routes === 0), runs.find((r) => r.routes > 0 && r.workers === 1 && !r.busy)];
   const bars =
     none === undefined || full === undefined
       ? ''
@@ -295,7 +304,7 @@ function page(about: ReturnType<typeof circumstances>, runs: readonly Run[]): st
 | what they add to a worker | 30 | ${shown(own(full.used.worker) - own(none.used.worker))} |
 | the whole program with all routes | 350 | ${shown(together(full.used))} |
 | the whole program without | 150 | ${shown(together(none.used))} |
-| a scrape, all routes used, two workers, ms | 100 | ${shown(runs.find((r) => r.workers === 2)?.scrapeMs.max ?? Number.NaN)} |
+| a scrape, all routes used, two workers, ms | 100 | ${shown(runs.find((r) => r.workers === 2)?.scrapeMs.first ?? Number.NaN)} |
 `;
   return `# Memory
 
@@ -303,7 +312,8 @@ ${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`b
 
 MB of Pss_Anon + Pss_Shmem (smaps_rollup), once the last route serves -> ${args.wait} s after ${args.routes} requests (every route once; without
 routes as many 404s) and one scrape. One worker and its spare where nothing else is said. Files: Pss_File of all processes (program and
-libraries, which the system can drop and read again). Scrape: ms, the first and the median of ${SCRAPES}.
+libraries, which the system can drop and read again). Scrape: ms, the first and the median of ${SCRAPES}. Never at rest: requests went on
+until the end, so that the worker never collected garbage of its own accord.
 
 | | keeper | controller | worker | spare | together | files | scrape |
 |---|---|---|---|---|---|---|---|
@@ -325,13 +335,17 @@ try {
     routes: 0,
     workers: 1,
     firstStart: true,
+    busy: false,
     waitMs: args.quick ? 0 : waitMs,
   });
   if (!args.quick) {
-    runs.push(await measure(backend, folder, { routes: 0, workers: 1, firstStart: false, waitMs }), first);
+    runs.push(await measure(backend, folder, { routes: 0, workers: 1, firstStart: false, busy: false, waitMs }), first);
   }
-  runs.push(await measure(backend, folder, { routes, workers: 1, firstStart: false, waitMs }));
-  if (!args.quick) runs.push(await measure(backend, folder, { routes, workers: 2, firstStart: false, waitMs: 0 }));
+  runs.push(await measure(backend, folder, { routes, workers: 1, firstStart: false, busy: false, waitMs }));
+  if (!args.quick) {
+    runs.push(await measure(backend, folder, { routes, workers: 1, firstStart: false, busy: true, waitMs }));
+    runs.push(await measure(backend, folder, { routes, workers: 2, firstStart: false, busy: false, waitMs }));
+  }
 } finally {
   backend.closeAllConnections();
   backend.close();

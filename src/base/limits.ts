@@ -345,6 +345,8 @@ export const LIMITS = {
   KEEPER_YOUNG_MB: 2,
   CONTROLLER_YOUNG_MB: 4,
   WORKER_YOUNG_MB: 2,
+  /** An allocation so large is pages of its own; so much may stay free at the end of a heap. */
+  ALLOCATOR_PAGES_BYTES: 128 * KB,
   /** Texts of a configuration that equal ones are replaced by (base/tight.ts), and the longest of them. */
   SHARED_TEXTS: 4_096,
   SHARED_TEXT_CHARS: 128,
@@ -353,7 +355,7 @@ export const LIMITS = {
   /** A revision of so many entries is followed by giving memory back, once nothing was revised for this long. */
   LARGE_REVISION_ENTRIES: 500,
   GIVE_BACK_QUIET_MS: 1_500,
-  /** Until a worker that served somebody is asked again. */
+  /** Until a worker that served somebody is asked again whether it did meanwhile. */
   GIVE_BACK_RETRY_MS: 10_000,
 
   /** Cells mapped at a time. */

@@ -50,7 +50,9 @@ class Worker implements ChannelOwner, TimerSink {
   /** Listening sockets: our duplicates of the keeper's. */
   readonly #sockets = new Map<Key, Handle>();
   #cpuSeconds = 0;
-  readonly #giveBack = new GiveBack(() => this.#cells.get(CELL.REQUESTS_ACTIVE) === 0);
+  readonly #giveBack = new GiveBack(() => this.#rested());
+  /** Requests so far, when that was last looked at. */
+  #requests = 0;
   #drainTimeoutMs = 0;
 
   constructor(io: NativeIo) {
@@ -150,6 +152,13 @@ class Worker implements ChannelOwner, TimerSink {
     this.onTimer(this.#heartbeat);
   }
 
+  /** No request came since this was last asked, and none is in flight. */
+  #rested(): boolean {
+    const before = this.#requests;
+    this.#requests = this.#cells.get(CELL.REQUESTS_TOTAL);
+    return this.#requests === before && this.#cells.get(CELL.REQUESTS_ACTIVE) === 0;
+  }
+
   /** It is read from a file: with no descriptor left the last figure stands. */
   #measureMemory(): void {
     try {
@@ -192,6 +201,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.set(CELL.REVISION, revision);
     this.#cells.add(CELL.REVISIONS_APPLIED_TOTAL, 1);
     this.#say({ type: 'ack', revision });
+    this.#rested();
     this.#giveBack.revised(received.puts.size + removals.size);
   }
 

@@ -152,7 +152,8 @@ export const fcntl = symbol('fcntl', ['int', 'int', 'int']);
 export const mmap = symbol('mmap', ['long', 'long', 'int', 'int', 'int', 'long'], 'long');
 export const munmap = symbol('munmap', ['long', 'long']);
 export const madvise = symbol('madvise', ['address', 'long', 'int']);
-/** null with musl, which has none. */
+/** null with musl, which has neither. */
+export const mallopt = libc === 'musl' ? null : symbol('mallopt', ['int', 'int']);
 export const mallocTrim = libc === 'musl' ? null : symbol('malloc_trim', ['long']);
 export const memfdCreate = symbol('memfd_create', ['bytes', 'int']);
 export const ftruncate = symbol('ftruncate', ['int', 'long']);

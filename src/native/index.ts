@@ -3,6 +3,7 @@
 
 import { LIMITS } from '../base/limits.ts';
 import { NativeIo } from './io.ts';
+import { limitAllocator } from './process.ts';
 
 export { errnoName, NativeError } from './errors.ts';
 export { NativeIo } from './io.ts';
@@ -36,5 +37,6 @@ export {
 
 /** The process's one `Io`. `arenaBytes`: a multiple of 64 KB up to 1 GB; address space only, pages come when touched. */
 export function openNative(options: { arenaBytes?: number } = {}): NativeIo {
+  limitAllocator();
   return new NativeIo(options.arenaBytes ?? LIMITS.ARENA_BYTES);
 }

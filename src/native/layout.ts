@@ -97,6 +97,7 @@ export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4 } as const;
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2 } as const;
 export const MMAP = { READ_WRITE: 3, SHARED: 1 } as const;
 export const MADV_DONTNEED = 4;
+export const M = { TRIM_THRESHOLD: -1, MMAP_THRESHOLD: -3, ARENA_MAX: -8 } as const;
 export const SPLICE = { MOVE: 1, NONBLOCK: 2 } as const;
 export const PR = { SET_PDEATHSIG: 1, SET_DUMPABLE: 4, SET_KEEPCAPS: 8, SET_NAME: 15, SET_NO_NEW_PRIVS: 38 } as const;
 /** include/uapi/linux/capability.h. */

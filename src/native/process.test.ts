@@ -92,3 +92,25 @@ test('of all that root may do, what is kept is to read, or nothing', { skip: !ro
     assert.deepEqual(JSON.parse(output), [caps, caps, '0000000000000000', reads]);
   }
 });
+
+test('free pages of the C library are returned', () => {
+  const output = run(`
+    import { readFileSync } from 'node:fs';
+    import { setFlagsFromString } from 'node:v8';
+    import { runInNewContext } from 'node:vm';
+    const native = await import(${index});
+    setFlagsFromString('--expose-gc');
+    const gc = runInNewContext('gc');
+    const mb = () => Number(/^RssAnon:\\s*(\\d+)/m.exec(readFileSync('/proc/self/status', 'latin1'))[1]) / 1024;
+    // 64 MB in pieces that are no pages of their own, and a last one that stays: what is free lies below it.
+    let pieces = Array.from({ length: 2048 }, () => Buffer.allocUnsafeSlow(32 * 1024).fill(1));
+    globalThis.last = pieces.at(-1);
+    pieces = null;
+    gc();
+    gc();
+    const before = mb();
+    native.trimAllocator();
+    process.stdout.write(String(before - mb()));
+  `);
+  assert.ok(Number(output) > 32, `${output} MB`);
+});
