@@ -73,6 +73,12 @@ export const LIMITS = {
    * sent again.
    */
   EXCHANGE_BYTES: 8 * KB,
+  /** Bytes in one pipe, through which long content passes from socket to socket within the kernel. */
+  PIPE_BYTES: 64 * KB,
+  /** Pipes of one worker, each lent while it has bytes in it; without one bytes are copied. All of a user's share 64 MB (pipe(7)). */
+  PIPES: 128,
+  /** Content is passed through a pipe once so much came at a time, and while so much is still to come. */
+  SPLICE_FROM_BYTES: 16 * KB,
   /** Ended exchanges kept for reuse. */
   EXCHANGES_POOLED: 1_024,
   /** Connections above DOWNSTREAM_CONNECTIONS that are still taken, to be answered 503. */

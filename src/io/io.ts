@@ -117,6 +117,18 @@ export interface Io {
   /** The other side's address, as the kernel knows it. */
   peer(handle: Handle): SocketAddress;
 
+  // ---- pipes: bytes that go from one socket to another without coming into `mem` (splice(2))
+  /** An empty pipe of LIMITS.PIPE_BYTES, closed by `close`; or -errno. */
+  openPipe(): Handle;
+  /**
+   * Moves up to `length` > 0 bytes from `socket` into `pipe`: 0 at the end of the stream; -EAGAIN when there is nothing, and also
+   * when `pipe` is full, so fill only one that is empty. A short move says nothing of what is left (each of the pipe's places holds
+   * one piece of a segment).
+   */
+  spliceIn(socket: Handle, pipe: Handle, length: number): number;
+  /** Moves up to `length` > 0 bytes from `pipe`, which has some, into `socket`. */
+  spliceOut(pipe: Handle, socket: Handle, length: number): number;
+
   // ---- readiness
   /**
    * Registers once for all events (edge-triggered). Close unregisters. Returns 0 or -errno. Of the events of one turn those of

@@ -28,10 +28,6 @@ export {
   drain,
   mapShared,
   notify,
-  openPipe,
-  type Pipe,
-  spliceIn,
-  spliceOut,
   unmap,
 } from './shared.ts';
 

@@ -9,7 +9,7 @@ import { ADDRESS_BYTES, decodeAddress, encodeAddress } from './address.ts';
 import { Arena } from './arena.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
-import { AF, EPOLL, F, IPV6_V6ONLY, LAYOUT, MSG, SHUT_WR, SO, SOCK, SOL, TCP } from './layout.ts';
+import { AF, EPOLL, F, IPV6_V6ONLY, LAYOUT, MSG, SHUT_WR, SO, SOCK, SOL, SPLICE, TCP } from './layout.ts';
 
 const FD_LIMIT = 1 << HANDLE_FD_BITS;
 const FD_MASK = FD_LIMIT - 1;
@@ -32,6 +32,10 @@ const WATCHED = 1;
 const SHARED = 2;
 /** Its events come before others of the same turn. */
 const FIRST = 4;
+/** The reading end of a pipe. */
+const PIPE = 8;
+/** One move of splice(2) is no longer. */
+const MOST_SPLICED = 2 ** 30;
 
 export class NativeIo implements Io {
   readonly kind = 'native';
@@ -54,6 +58,8 @@ export class NativeIo implements Io {
   readonly #handles = new Int32Array(FD_LIMIT);
   readonly #flags = new Uint8Array(FD_LIMIT);
   readonly #sinks: ReadySink[] = [];
+  /** By the descriptor of a pipe's reading end: its writing end. */
+  readonly #writingEnds = new Map<number, Handle>();
 
   readonly #epoll: number;
   readonly #events: Int32Array;
@@ -276,6 +282,10 @@ export class NativeIo implements Io {
     const flags = this.#flags[fd] as number;
     if ((flags & (WATCHED | SHARED)) === (WATCHED | SHARED)) this.#control(EPOLL.CTL_DEL, fd, 0, 0);
     if ((flags & WATCHED) !== 0) this.#sinks[fd] = NO_SINK;
+    if ((flags & PIPE) !== 0) {
+      this.close(this.#writingEnds.get(fd) as Handle);
+      this.#writingEnds.delete(fd);
+    }
     this.#handles[fd] = -handle;
     this.#flags[fd] = 0;
     // Never repeated: Linux has released the descriptor even when close(2) reports EINTR.
@@ -366,6 +376,48 @@ export class NativeIo implements Io {
     this.#args[1] = 4;
     const at = this.scratchAddress;
     return c.getsockopt(fd, level, option, at, at + 4) < 0 ? -c.errno() : (this.#args[0] as number);
+  }
+
+  // ---- pipes
+
+  openPipe(): Handle {
+    if (c.pipe2(this.scratchAddress, SOCK.NONBLOCK | SOCK.CLOEXEC) < 0) return -c.errno();
+    const [readFd, writeFd] = [this.#args[0] as number, this.#args[1] as number];
+    // A user who has many pipes is given small ones (pipe(7), pipe-user-pages-soft): of no use.
+    const capacity = c.fcntl(writeFd, F.SETPIPE_SZ, LIMITS.PIPE_BYTES);
+    const read = this.opened(readFd);
+    const write = this.opened(writeFd);
+    if (capacity < LIMITS.PIPE_BYTES || read < 0 || write < 0) {
+      this.close(read);
+      this.close(write);
+      return -ERRNO.ENFILE;
+    }
+    this.#flags[readFd] = PIPE;
+    this.#writingEnds.set(readFd, write);
+    return read;
+  }
+
+  spliceIn(socket: Handle, pipe: Handle, length: number): number {
+    const read = this.fdOf(pipe);
+    if (read < 0 || ((this.#flags[read] as number) & PIPE) === 0) return -ERRNO.EBADF;
+    return this.#splice(this.fdOf(socket), this.fdOf(this.#writingEnds.get(read) as Handle), length);
+  }
+
+  spliceOut(pipe: Handle, socket: Handle, length: number): number {
+    const read = this.fdOf(pipe);
+    if (read < 0 || ((this.#flags[read] as number) & PIPE) === 0) return -ERRNO.EBADF;
+    return this.#splice(read, this.fdOf(socket), length);
+  }
+
+  #splice(from: number, to: number, length: number): number {
+    if (from < 0 || to < 0) return -ERRNO.EBADF;
+    if (!(length > 0)) return -ERRNO.EINVAL;
+    for (;;) {
+      const n = c.splice(from, 0, to, 0, Math.min(length, MOST_SPLICED), SPLICE.MOVE | SPLICE.NONBLOCK);
+      if (n >= 0) return n;
+      const error = c.errno();
+      if (error !== ERRNO.EINTR) return -error;
+    }
   }
 
   // ---- readiness

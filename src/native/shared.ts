@@ -1,10 +1,10 @@
-// Memory shared between processes (memfd_create(2)), wake-ups between them (eventfd(2)), and pipes for splice(2).
+// Memory shared between processes (memfd_create(2)), and wake-ups between them (eventfd(2)).
 
 import { ERRNO, type Handle } from '../io/io.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
 import type { NativeIo } from './io.ts';
-import { F, MFD, MMAP, SEAL, SOCK, SPLICE } from './layout.ts';
+import { F, MFD, MMAP, SEAL, SOCK } from './layout.ts';
 
 /**
  * Descriptor of `bytes` of zeroed memory that other processes can map; a page is memory once it is touched. Sealed: it
@@ -64,51 +64,6 @@ export function drain(io: NativeIo, event: Handle): number {
   for (;;) {
     if (c.read(fd, io.scratchAddress, 8) === 8)
       return Number(new BigUint64Array(io.scratch.buffer, io.scratch.byteOffset, 1)[0]);
-    const error = c.errno();
-    if (error !== ERRNO.EINTR) return -error;
-  }
-}
-
-/** A pipe whose bytes never enter this process: filled by `spliceIn`, emptied by `spliceOut`. */
-export interface Pipe {
-  readonly read: Handle;
-  readonly write: Handle;
-  /** What the kernel granted. */
-  readonly capacity: number;
-}
-
-/** A nonblocking pipe of about `bytes`, or -errno. Unprivileged, more than /proc/sys/fs/pipe-max-size is refused. */
-export function openPipe(io: NativeIo, bytes: number): Pipe | number {
-  if (c.pipe2(io.scratchAddress, SOCK.NONBLOCK | SOCK.CLOEXEC) < 0) return -c.errno();
-  const pair = new Int32Array(io.scratch.buffer, io.scratch.byteOffset, 2);
-  const [r, w] = [pair[0] as number, pair[1] as number];
-  const capacity = c.fcntl(w, F.SETPIPE_SZ, bytes);
-  if (capacity < 0) {
-    const error = c.errno();
-    c.closeFd(r);
-    c.closeFd(w);
-    return -error;
-  }
-  return { read: io.opened(r), write: io.opened(w), capacity };
-}
-
-/** Moves up to `length` bytes from a socket into a pipe; 0 at the end of the stream, or -errno. */
-export function spliceIn(io: NativeIo, socket: Handle, pipe: Pipe, length: number): number {
-  return move(io, socket, pipe.write, length);
-}
-
-/** Moves up to `length` bytes from a pipe into a socket, or -errno (-EAGAIN also when the pipe is empty). */
-export function spliceOut(io: NativeIo, pipe: Pipe, socket: Handle, length: number): number {
-  return move(io, pipe.read, socket, length);
-}
-
-function move(io: NativeIo, from: Handle, to: Handle, length: number): number {
-  const source = io.fdOf(from);
-  const target = io.fdOf(to);
-  if (source < 0 || target < 0 || !(length > 0)) return source < 0 || target < 0 ? -ERRNO.EBADF : -ERRNO.EINVAL;
-  for (;;) {
-    const n = c.splice(source, 0, target, 0, length, SPLICE.MOVE | SPLICE.NONBLOCK);
-    if (n >= 0) return n;
     const error = c.errno();
     if (error !== ERRNO.EINTR) return -error;
   }

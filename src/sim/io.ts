@@ -9,6 +9,7 @@ import { SimArena } from './arena.ts';
 import { type NetworkOptions, SimListener, SimNetwork } from './network.ts';
 import type { Random } from './random.ts';
 import { SimSocket } from './socket.ts';
+import { SimPipe } from './splice.ts';
 
 export interface SimOptions extends NetworkOptions {
   readonly arenaBytes?: number;
@@ -25,7 +26,7 @@ const FIRST_FD = 3;
 const WALL_START_MS = 1_767_225_600_000; // 2026-01-01T00:00:00Z
 
 class Slot {
-  socket: SimSocket | SimListener | null = null;
+  socket: SimSocket | SimListener | SimPipe | null = null;
   generation = 0;
   sink: ReadySink | null = null;
   /** In the ready list. */
@@ -252,14 +253,15 @@ export class SimIo implements Io {
 
   close(handle: Handle): void {
     this.#note('close', handle, 0, 0);
-    this.#release(handle)?.close();
+    const socket = this.#release(handle);
+    if (!(socket instanceof SimPipe)) socket?.close();
   }
 
   reset(handle: Handle): void {
     this.#note('reset', handle, 0, 0);
     const socket = this.#release(handle);
     if (socket instanceof SimListener) socket.close();
-    else socket?.abort();
+    else if (socket instanceof SimSocket) socket.abort();
   }
 
   /** The simulated process never ends before its sockets do. */
@@ -273,11 +275,50 @@ export class SimIo implements Io {
     return socket.remote;
   }
 
+  // ---- pipes
+
+  openPipe(): Handle {
+    // Two descriptors in truth; how many there may be is what counts here.
+    const full = this.#open + 1 >= this.#maxHandles || this.#faultRandom.chance(this.network.faults.allocFail);
+    const result = full ? -ERRNO.EMFILE : this.#handleOf(new SimPipe(LIMITS.PIPE_BYTES));
+    this.#note('openPipe', 0, 0, result);
+    return result;
+  }
+
+  spliceIn(socket: Handle, pipe: Handle, length: number): number {
+    this.network.interlude();
+    const result = this.#spliced(pipe, socket, length, (p, s, most) => p.fill(s, length, most));
+    this.#note('spliceIn', socket, length, result);
+    return result;
+  }
+
+  spliceOut(pipe: Handle, socket: Handle, length: number): number {
+    this.network.interlude();
+    const result = this.#spliced(pipe, socket, length, (p, s, most) => p.empty(s, length, most));
+    this.#note('spliceOut', socket, length, result);
+    return result;
+  }
+
+  /** A move takes less than there is, as on a pipe whose places hold small pieces. */
+  #spliced(
+    pipe: Handle,
+    socket: Handle,
+    length: number,
+    move: (pipe: SimPipe, socket: SimSocket, most: number) => number,
+  ): number {
+    const from = this.#slot(pipe)?.socket;
+    const to = this.#stream(socket);
+    if (!(from instanceof SimPipe) || to === null) return -ERRNO.EBADF;
+    if (!(length > 0)) return -ERRNO.EINVAL;
+    const cut = length > 1 && this.#faultRandom.chance(this.network.faults.shortWrites);
+    return move(from, to, cut ? this.#faultRandom.between(1, length) : length);
+  }
+
   // ---- readiness
 
   watch(handle: Handle, sink: ReadySink, first = false): number {
     const slot = this.#slot(handle);
-    if (slot === null) return -ERRNO.EBADF;
+    if (slot === null || slot.socket instanceof SimPipe) return -ERRNO.EBADF;
     slot.sink = sink;
     slot.first = first;
     const socket = slot.socket as SimSocket | SimListener;
@@ -326,7 +367,7 @@ export class SimIo implements Io {
     for (const slot of batch) {
       slot.queued = false;
       const socket = slot.socket;
-      if (socket === null || slot.sink === null) continue;
+      if (socket === null || socket instanceof SimPipe || slot.sink === null) continue;
       const events = socket instanceof SimListener ? (socket.waiting > 0 ? 1 : 0) : socket.ready();
       if (events !== 0) reported.push({ slot, handle: slot.handle, events });
     }
@@ -347,7 +388,7 @@ export class SimIo implements Io {
     return again;
   }
 
-  #handleOf(socket: SimSocket | SimListener): Handle {
+  #handleOf(socket: SimSocket | SimListener | SimPipe): Handle {
     let fd = FIRST_FD;
     while (fd < this.#slots.length && this.#slots[fd]?.socket !== null) fd++;
     while (this.#slots.length <= fd) this.#slots.push(new Slot());
@@ -370,7 +411,7 @@ export class SimIo implements Io {
     return socket instanceof SimSocket ? socket : null;
   }
 
-  #release(handle: Handle): SimSocket | SimListener | null {
+  #release(handle: Handle): SimSocket | SimListener | SimPipe | null {
     const slot = this.#slot(handle);
     if (slot === null) return null;
     const socket = slot.socket;
@@ -391,7 +432,8 @@ export class SimIo implements Io {
   }
 }
 
-function describe(socket: SimSocket | SimListener): string {
+function describe(socket: SimSocket | SimListener | SimPipe): string {
+  if (socket instanceof SimPipe) return `pipe with ${socket.held} bytes`;
   if (socket instanceof SimListener) return `listener at ${socketText(socket.address)}`;
   return `connection ${socket.id} with ${socketText(socket.remote)}`;
 }

@@ -40,11 +40,14 @@ class Stage {
   a!: End;
   b!: End;
   readonly #buffer: number;
+  readonly #pipe: Handle;
 
   constructor(net: TestNet) {
     this.net = net;
     this.io = net.io;
     this.#buffer = net.io.alloc(BUFFER_BYTES);
+    this.#pipe = net.io.openPipe();
+    assert.ok(this.#pipe >= 0, shown(this.#pipe));
   }
 
   /** Connects `a` to a listener and accepts it as `b`. */
@@ -68,6 +71,15 @@ class Stage {
   }
   async send(end: End, length: number): Promise<void> {
     await this.look(`${this.#name(end)} send ${length} = ${shown(this.io.send(end.handle, this.#buffer, length))}`);
+  }
+  /** Into the pipe, and out of it. */
+  async spliceIn(end: End, length: number): Promise<void> {
+    const result = shown(this.io.spliceIn(end.handle, this.#pipe, length));
+    await this.look(`${this.#name(end)} splice in ${length} = ${result}`);
+  }
+  async spliceOut(end: End, length: number): Promise<void> {
+    const result = shown(this.io.spliceOut(this.#pipe, end.handle, length));
+    await this.look(`${this.#name(end)} splice out ${length} = ${result}`);
   }
   async shutdown(end: End): Promise<void> {
     await this.look(`${this.#name(end)} shutdown = ${shown(this.io.shutdown(end.handle))}`);
@@ -114,6 +126,7 @@ class Stage {
   finish(): void {
     this.io.close(this.a.handle);
     this.io.close(this.b.handle);
+    this.io.close(this.#pipe);
     this.io.free(this.#buffer);
   }
 
@@ -253,10 +266,49 @@ same('a full way: no edge while full, one when a third is free, a reset wakes', 
   await s.send(s.a, 1);
 });
 
+same('a pipe: what arrived goes through it, the rest of it too when asked again; FIN is 0', async (s) => {
+  await s.spliceIn(s.a, 100);
+  await s.spliceOut(s.a, 100);
+  await s.send(s.b, 5);
+  await s.spliceIn(s.a, 3);
+  await s.recv(s.a, 100);
+  await s.spliceOut(s.a, 1);
+  await s.recv(s.b, 100);
+  await s.send(s.b, 4);
+  await s.spliceIn(s.a, 100);
+  await s.spliceOut(s.a, 100);
+  await s.recv(s.b, 100);
+  await s.spliceOut(s.a, 100);
+  await s.send(s.b, 2);
+  await s.shutdown(s.b);
+  await s.spliceIn(s.a, 100);
+  await s.spliceIn(s.a, 100);
+  await s.spliceIn(s.a, 100);
+  await s.spliceOut(s.a, 100);
+  await s.recv(s.b, 100);
+});
+
+same(
+  'a pipe and a reset: what had arrived, the error once, then the end; what is in the pipe goes nowhere',
+  async (s) => {
+    await s.send(s.a, 5);
+    await s.send(s.b, 3);
+    await s.spliceIn(s.a, 100);
+    await s.reset(s.a);
+    await s.spliceOut(s.b, 100);
+    await s.spliceIn(s.b, 100);
+    await s.spliceIn(s.b, 100);
+    await s.spliceIn(s.b, 100);
+    await s.spliceOut(s.b, 100);
+  },
+);
+
 same('stale handles', async (s) => {
   await s.close(s.a);
   await s.recv(s.a, 1);
   await s.send(s.a, 1);
+  await s.spliceIn(s.a, 1);
+  await s.spliceOut(s.a, 1);
   await s.shutdown(s.a);
   await s.close(s.a);
   await s.reset(s.a);
@@ -321,8 +373,10 @@ test('kernel and simulation agree on random scripts', async () => {
       for (let i = 0; i < 14; i++) {
         const end = random.chance(0.5) ? s.a : s.b;
         const pick = random.below(100);
-        if (pick < 45) await s.send(end, random.between(1, 3000));
-        else if (pick < 80) await s.recv(end, random.between(1, 5000));
+        if (pick < 40) await s.send(end, random.between(1, 3000));
+        else if (pick < 60) await s.recv(end, random.between(1, 5000));
+        else if (pick < 70) await s.spliceIn(end, random.between(1, 5000));
+        else if (pick < 80) await s.spliceOut(end, random.between(1, 5000));
         else if (pick < 90) await s.shutdown(end);
         else if (pick < 95) await s.close(end);
         else await s.reset(end);

@@ -2,7 +2,7 @@
 // direction behind it.
 
 import { LIMITS } from '../../base/limits.ts';
-import { BROKEN, ERRNO, type ReadySink } from '../../io/io.ts';
+import { BROKEN, ERRNO, type Handle, type ReadySink } from '../../io/io.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { CorkOwner } from './cork.ts';
 import { ChunkQueue } from './queue.ts';
@@ -90,6 +90,19 @@ export class Output implements CorkOwner {
       this.#dropped += end - at;
       this.#fail(ERRNO.ENOBUFS);
     }
+  }
+
+  /** Sends the `n` bytes in `pipe`, which goes back to the pool behind them. Only while nothing waits. */
+  writePipe(pipe: Handle, n: number): void {
+    const { io, pipes } = this.#shared;
+    if (this.failed !== 0) {
+      this.#dropped += n;
+      pipes.discard(pipe);
+      return;
+    }
+    this.queue ??= new ChunkQueue(io);
+    this.queue.pushPipe(pipe, n, pipes);
+    this.flush();
   }
 
   /** The wire takes more: true when nothing waits any more. */

@@ -1,8 +1,10 @@
-// Bytes that a socket did not take yet: a bounded queue of chunks. A chunk is a range of the arena that the queue owns.
+// Bytes that a socket did not take yet: a bounded queue of chunks. A chunk is a range of the arena that the queue owns, or what
+// waits in a pipe; that one is the first, as a pipe is filled only for a queue that is empty.
 
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
-import { ERRNO, type Io } from '../../io/io.ts';
+import { ERRNO, type Handle, type Io, NO_HANDLE } from '../../io/io.ts';
+import type { PipePool } from './pipes.ts';
 import type { Wire } from './wire.ts';
 
 const SMALLEST = 4096;
@@ -19,9 +21,22 @@ export class ChunkQueue {
   /** End of what the first block holds, unless it is also the last. */
   readonly #ends: number[] = [];
   bytes = 0;
+  /** The pipe, and how much of `bytes` is in it. */
+  #pipe: Handle = NO_HANDLE;
+  #piped = 0;
+  #pipes: PipePool | null = null;
 
   constructor(io: Io) {
     this.#io = io;
+  }
+
+  /** The `n` bytes in `pipe`, one of `pipes`, to which it goes back when they are gone. Only while the queue is empty. */
+  pushPipe(pipe: Handle, n: number, pipes: PipePool): void {
+    if (this.bytes > 0) throw new Error('bytes in a pipe behind bytes that wait');
+    this.#pipe = pipe;
+    this.#piped = n;
+    this.#pipes = pipes;
+    this.bytes = n;
   }
 
   /** Copies mem[start..end) to the end; false when the limit or the arena is exhausted (the connection is then lost). */
@@ -72,6 +87,13 @@ export class ChunkQueue {
 
   /** Sends what `wire` takes of it. Returns 0, or the errno of the send that failed. */
   flush(wire: Wire): number {
+    while (this.#piped > 0) {
+      const n = this.#io.spliceOut(this.#pipe, wire.plain, this.#piped);
+      if (n <= 0) return n === -ERRNO.EAGAIN ? 0 : -n;
+      this.#piped -= n;
+      this.bytes -= n;
+      if (this.#piped === 0) this.#pipes?.give(this.#pipe);
+    }
     while (this.bytes > 0) {
       const n = wire.send(this.front, this.frontEnd - this.front);
       if (n > 0) this.took(n);
@@ -81,6 +103,8 @@ export class ChunkQueue {
   }
 
   clear(): void {
+    if (this.#piped > 0) this.#pipes?.discard(this.#pipe);
+    this.#piped = 0;
     for (const block of this.#blocks) this.#io.free(block);
     this.#blocks.length = 0;
     this.#ends.length = 0;

@@ -1,15 +1,28 @@
-// Bytes of one transport that go to another as they are.
+// Bytes of one transport that go to another as they are: copied, or within the kernel once they come in large pieces.
 
+import { LIMITS } from '../../base/limits.ts';
+import { ERRNO, NO_HANDLE } from '../../io/io.ts';
+import type { Shared } from './shared.ts';
 import type { Transport } from './transport.ts';
+import type { Wire } from './wire.ts';
 
 export class Relay {
+  readonly #shared: Shared;
+  readonly #from: Wire;
   readonly to: Transport;
   /** Bytes that are still to go. */
   left: number;
+  /** What comes next goes through a pipe. */
+  splices = false;
+  /** Both ends are sockets as they are, and pipes were to be had. */
+  #spliceable: boolean;
 
-  constructor(to: Transport, limit: number) {
+  constructor(shared: Shared, from: Wire, to: Transport, limit: number) {
+    this.#shared = shared;
+    this.#from = from;
     this.to = to;
     this.left = limit;
+    this.#spliceable = from.plain !== NO_HANDLE && to.wire.plain !== NO_HANDLE;
   }
 
   /** Passes on what it may of mem[start..end); returns how far that is. */
@@ -18,6 +31,27 @@ export class Relay {
     this.left -= at - start;
     this.to.write(start, at, 0);
     this.to.uncork();
+    // A pipe costs three calls where copying costs two: small pieces, as of an interactive session, are copied.
+    this.splices = this.#spliceable && at - start >= LIMITS.SPLICE_FROM_BYTES && this.left >= LIMITS.SPLICE_FROM_BYTES;
     return at;
+  }
+
+  /** Passes on through a pipe what arrived. As Wire.recv; -ENOBUFS: there is no pipe, it is copied from now on. */
+  splice(): number {
+    const { io, pipes } = this.#shared;
+    const pipe = pipes.take();
+    if (pipe === NO_HANDLE) {
+      this.#spliceable = false;
+      this.splices = false;
+      return -ERRNO.ENOBUFS;
+    }
+    const n = io.spliceIn(this.#from.plain, pipe, Math.min(this.left, LIMITS.PIPE_BYTES));
+    if (n <= 0) {
+      pipes.give(pipe);
+      return n;
+    }
+    this.left -= n;
+    this.to.writePipe(pipe, n);
+    return n;
   }
 }

@@ -5,6 +5,7 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 import type { Cells } from '../../telemetry/cells.ts';
 import { Cork } from './cork.ts';
+import { PipePool } from './pipes.ts';
 import { Tally } from './tally.ts';
 
 /** A message's head costs so much of LIMITS.WORK_PER_TURN, and its fields one each. */
@@ -28,6 +29,7 @@ export class Shared {
   /** LIMITS.READ_BYTES for reads, with READ_HEADROOM_BYTES in front that a rewritten head may grow into. */
   readonly readAt: number;
   readonly cork: Cork;
+  readonly pipes: PipePool;
   /** Work that the connection that is being read may still cause in this turn; its codec takes from it, and yields at 0. */
   work = 0;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
@@ -45,6 +47,7 @@ export class Shared {
     if (read < 0) throw new Error('no memory for the block that all connections read into');
     this.readAt = read + LIMITS.READ_HEADROOM_BYTES;
     this.cork = new Cork(io);
+    this.pipes = new PipePool(io);
   }
 
   ended(ending: Ending): void {
@@ -62,6 +65,7 @@ export class Shared {
     for (const ending of this.endings) ending.destroy();
     this.io.free(this.readAt - LIMITS.READ_HEADROOM_BYTES);
     this.cork.dispose(this.io);
+    this.pipes.dispose();
     this.tally.flush(this.cells);
   }
 }

@@ -2,7 +2,7 @@
 // paused before that.
 
 import { LIMITS } from '../../base/limits.ts';
-import { BROKEN, ERRNO, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../../io/io.ts';
+import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../../io/io.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { Closing } from './closing.ts';
 import { InputBuffer } from './input.ts';
@@ -180,7 +180,7 @@ export class Tcp implements Transport, ReadySink {
   }
 
   relayTo(to: Transport, limit: number): void {
-    this.#relay = new Relay(to, limit);
+    this.#relay = new Relay(this.#shared, this.#wire, to, limit);
     if (!this.#kept && !this.#presenting) return;
     this.#keptFresh = true;
     if (this.#reading) this.#again();
@@ -208,7 +208,7 @@ export class Tcp implements Transport, ReadySink {
         this.#again();
         return;
       }
-      const n = this.#kept ? this.#readMore(this.#input as InputBuffer) : this.#readFresh(shared.readAt);
+      const n = this.#readOn(shared.readAt);
       if (n > 0) {
         budget -= n;
       } else if (n === -ERRNO.EAGAIN) {
@@ -225,6 +225,21 @@ export class Tcp implements Transport, ReadySink {
         this.#lose(n === 0 ? this.#out.failed : -n);
       }
     }
+  }
+
+  /** Reads once, to where what comes belongs. Returns what the wire said. */
+  #readOn(at: number): number {
+    if (this.#kept) return this.#readMore(this.#input as InputBuffer);
+    const relay = this.#relay;
+    if (relay === null || !relay.splices) return this.#readFresh(at);
+    const n = relay.splice();
+    if (n === -ERRNO.ENOBUFS) return this.#readFresh(at);
+    if (n > 0) {
+      // Of a pipe's move a short one says nothing: `readable` stays.
+      this.#tallyRead(n);
+      this.#afterRelay(relay);
+    }
+    return n;
   }
 
   /** Reads into the block that all share, and presents it. Returns what the wire said. */
@@ -257,9 +272,13 @@ export class Tcp implements Transport, ReadySink {
     return n;
   }
 
-  #arrived(n: number, room: number): void {
+  #tallyRead(n: number): void {
     if (this.#downstream) this.#shared.tally.downstreamRead += n;
     else this.#shared.tally.upstreamRead += n;
+  }
+
+  #arrived(n: number, room: number): void {
+    this.#tallyRead(n);
     // A short read has emptied the wire, unless the end is behind it.
     if (n < room && !this.#endSeen && this.#wire.shortReadEmpties) this.#readable = false;
   }
@@ -293,13 +312,19 @@ export class Tcp implements Transport, ReadySink {
   /** What arrived goes on to where it is relayed, up to the limit; returns how far. */
   #pass(relay: Relay, start: number, end: number): number {
     const at = relay.pass(start, end);
-    if (relay.left > 0) {
-      if (relay.to.congested) this.#reading = false;
-      return at;
-    }
-    this.#relay = null;
-    this.user.onRelayed();
+    if (!this.#afterRelay(relay)) return at;
     return at < end && this.open && this.#reading && this.#relay === null ? this.user.onBytes(at, end) : at;
+  }
+
+  /** Whether it was the last of it: then the user goes on. */
+  #afterRelay(relay: Relay): boolean {
+    if (relay.left === 0) {
+      this.#relay = null;
+      this.user.onRelayed();
+      return true;
+    }
+    if (relay.to.congested) this.#reading = false;
+    return false;
   }
 
   // ---- writing
@@ -326,6 +351,11 @@ export class Tcp implements Transport, ReadySink {
 
   discard(): void {
     this.#out.discard();
+  }
+
+  writePipe(pipe: Handle, n: number): void {
+    this.#out.uncork();
+    this.#out.writePipe(pipe, n);
   }
 
   // ---- ends

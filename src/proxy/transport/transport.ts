@@ -1,6 +1,7 @@
 // What a codec sees of the connection below it: ordered bytes both ways, pausing, half-close. `Tcp` is the plain one; a
 // TLS transport offers the same. Bytes are ranges of the arena, valid only during the call.
 
+import type { Handle } from '../../io/io.ts';
 import type { Wire } from './wire.ts';
 
 /** The codec above a transport. The transport calls it from the reactor only, never from within its own methods. */
@@ -76,6 +77,9 @@ export interface Transport {
   uncork(): void;
   /** Forgets what they gathered, and `endsByClosing`. */
   discard(): void;
+
+  /** Sends the `n` bytes that wait in `pipe`, one of the worker's, which is the transport's from now on. Only while not congested. */
+  writePipe(pipe: Handle, n: number): void;
 
   /** Ends our direction (FIN) once everything is sent; reading goes on. Nothing may be written any more. */
   end(): void;
