@@ -55,7 +55,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#sockets = new Sockets(system.io, log, options.workers);
     this.#tickets = new Tickets(system.nowMs());
     this.#slots = new Slots(system, log, options.workers, workerSettings(options), this.#tickets, {
-      onAssigned: (worker) => this.#distribution.synchronise(worker),
+      onAssigned: (worker) => this.#onAssigned(worker),
       onAcked: () => this.#onAnswer(),
       onRefused: (worker, revision, reason) => this.#onRefused(worker, revision, reason),
       onUnsocketed: (worker, key) => this.#departures.letGo(worker, key),
@@ -311,6 +311,11 @@ export class Keeper<Options extends KeeperOptions> {
   #onServed(revision: number): void {
     if (this.#phase === 'starting') this.#started();
     this.#tell({ type: 'acked', revision });
+  }
+
+  #onAssigned(worker: WorkerProcess): void {
+    this.#distribution.synchronise(worker);
+    this.#tellWorkers();
   }
 
   #onAnswer(): void {

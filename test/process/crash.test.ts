@@ -84,7 +84,15 @@ test('the spare takes the slot of a worker that dies, and another spare is made'
   assert.notEqual(spare, worker?.pid);
   process.kill((worker as { pid: number }).pid, 'SIGKILL');
   assert.equal((await get(port, '/x')).status, 200);
-  const [next] = await rauta.workers();
+  // What the controller knows of workers is a moment old.
+  let next: { pid: number } | undefined;
+  await until(
+    async () => {
+      [next] = await rauta.workers();
+      return { status: next?.pid ?? 0, body: '', headers: {} };
+    },
+    (a) => a.status !== 0,
+  );
   assert.equal(next?.pid, spare);
   const another = await rauta.said((line) => line.message === 'a spare worker waits' && line['pid'] !== spare);
   assert.notEqual(another['pid'], next?.pid);
@@ -162,6 +170,28 @@ test('a killed controller costs no request, and the next one takes up where it w
   const counts = await load.stop();
   assert.deepEqual(Object.keys(counts), ['200'], JSON.stringify(counts));
   assertNotBackwards(before, await counters(rauta));
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('restarts are counted by the program, whichever controller tells of them', async () => {
+  const port = await freePort();
+  const rauta = await Rauta.start({ 'a.yaml': gateway(port) });
+  const [worker] = await rauta.workers();
+  process.kill((worker as { pid: number }).pid, 'SIGKILL');
+  await rauta.said('worker died');
+  const controller = childrenOf(rauta.process.pid as number).find((c) => c.command.includes('controller'));
+  process.kill((controller as { pid: number }).pid, 'SIGKILL');
+  await rauta.said((line) => line.message.startsWith('controller died'));
+  const { answer } = await until(
+    () =>
+      rauta.ask('/metrics').then(
+        (a) => ({ ...a, headers: {} }),
+        () => ({ status: 0, body: '', headers: {} }),
+      ),
+    (a) => a.status === 200,
+  );
+  assert.match(answer.body, /rauta_worker_restarts_total\{cause="exit"\} 1\n/);
+  assert.match(answer.body, /rauta_controller_restarts_total\{cause="exit"\} 1\n/);
   assert.equal(await rauta.stop(), 0);
 });
 
@@ -267,7 +297,28 @@ test('a revision that two workers die of is quarantined until the next one', asy
     headers: {},
   });
   await until(quarantined, (a) => a.status === 1);
-  assert.equal(JSON.parse((await rauta.ask('/config')).body).quarantined, 2);
+  const { quarantined: held, acked } = JSON.parse((await rauta.ask('/config')).body);
+  assert.deepEqual([held, acked], [2, 1], 'what is called served is served');
+  assert.equal(await rauta.metric('rauta_config_revision_acked'), 1);
+  assert.deepEqual(
+    (await rauta.workers()).map((w) => w.revision),
+    [1],
+  );
+  assert.match((await rauta.ask('/config/problems')).body, /revision 2 is held back: 2 workers died/);
+  // A controller that comes anew knows, and does not bring it back by saying what the one before said.
+  const controller = childrenOf(rauta.process.pid as number).find((c) => c.command.includes('controller'));
+  process.kill((controller as { pid: number }).pid, 'SIGKILL');
+  await rauta.said((line) => line.message.startsWith('controller died'));
+  await until(
+    () =>
+      rauta.ask('/config').then(
+        (a) => ({ ...a, headers: {} }),
+        () => ({ status: 0, body: '', headers: {} }),
+      ),
+    (a) => a.status === 200 && JSON.parse(a.body).quarantined > 2,
+  );
+  await until(quarantined, (a) => a.status === 1);
+  assert.equal((await ask()).headers['x-backend'], 'one');
   rauta.write('route.yaml', routeYaml('app', '/', 'two', '      timeouts: { request: 5s }\n'));
   await until(ask, (a) => a.headers['x-backend'] === 'two');
   await until(quarantined, (a) => a.status === 0);

@@ -1,7 +1,7 @@
 // `--takeover`: a program is replaced by another one while everybody goes on asking.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -141,5 +141,44 @@ test('a successor whose files have errors is refused, and the one that runs goes
   assert.equal(await current.exited, 0);
   assert.equal((await get(port, '/x')).status, 404);
   assert.equal(await lenient.stop(), 0);
+  clean();
+});
+
+test('of two successors at once one takes over, the other one is told to go, and no request fails', async () => {
+  const { port, path, files, clean } = await stage();
+  const first = await Rauta.start(files, ['--takeover', path]);
+  const churn = new Churn(port, '/x', 4);
+  await churn.until(() => churn.total >= 50);
+  const both = [Rauta.spawn(files, ['--takeover', path]), Rauta.spawn(files, ['--takeover', path])];
+  const loser = await Promise.race(
+    both.map(async (one) => {
+      await one.said((line) => line.message.includes('is taking over already'));
+      return one;
+    }),
+  );
+  const winner = both.find((one) => one !== loser) as Rauta;
+  assert.equal(await loser.exited, 3);
+  assert.match(loser.text(), new RegExp(`--takeover .*: the program that runs .*pid ${winner.process.pid} `));
+  await winner.said('serving');
+  assert.equal(await first.exited, 0);
+  const before = churn.total;
+  await churn.until(() => churn.total >= before + 50);
+  assert.deepEqual(Object.keys(await churn.stop()), ['200'], JSON.stringify([...churn.counts]));
+  assert.ok(statSync(path).isSocket(), 'neither of those that ended took it away');
+  await loser.stop();
+  await first.stop();
+  assert.equal(await winner.stop(), 0);
+  clean();
+});
+
+test('a file at the path is refused, and stays', async () => {
+  const { path, files, clean } = await stage();
+  writeFileSync(path, 'precious');
+  const rauta = Rauta.spawn(files, ['--takeover', path]);
+  const said = await rauta.said((line) => line.message.includes('--takeover'));
+  assert.match(said.message, /there is something there that is no socket, and it stays/);
+  assert.equal(await rauta.exited, 3);
+  assert.equal(readFileSync(path, 'utf8'), 'precious');
+  await rauta.stop();
   clean();
 });
