@@ -1,7 +1,8 @@
 // `make bench`: the proxies side by side on one core, client and backend on the other, in paired interleaved rounds until
 // the 95 % interval of every ratio to nginx is within 5 % (--precision) or 30 rounds are done. Every three rounds all proxies are started
 // anew: where a process happens to lie in memory, and what its compilers made of it, is part of what is averaged.
-// `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--seconds 3] [--rounds 30] [--precision 0.05] [--out NAME]`
+// `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--base nginx] [--seconds 3] [--rounds 30]
+// [--precision 0.05] [--out NAME]`; RAUTA_BENCH_BEFORE=CHECKOUT makes a peer `before` of another checkout.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -19,7 +20,6 @@ const PROXY_CORE = 0;
 const CLIENT_CORE = 1;
 const BACKEND_PORT = 19_000;
 const FIRST_PORT = 19_001;
-const BASE = 'nginx';
 const ROUNDS_PER_START = 3;
 const MIN_STARTS = 4;
 /** Short runs of each proxy that are not counted: compilers and allocators settle only after connections came and went a few times. */
@@ -37,6 +37,7 @@ const { values: args } = parseArgs({
     seconds: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '30' },
     precision: { type: 'string', default: '0.05' },
+    base: { type: 'string', default: 'nginx' },
     out: { type: 'string', default: 'macro' },
   },
 });
@@ -48,7 +49,7 @@ interface Row {
   readonly p99Us: number;
   readonly requestsPerSecond: number;
   readonly errors: number;
-  /** CPU of nginx over CPU of this peer: how many times cheaper it is. */
+  /** CPU of the base over CPU of this peer: how many times cheaper it is. */
   readonly cheaper: Ratio | null;
 }
 
@@ -61,12 +62,14 @@ function column(samples: Samples, name: string, f: (s: Sample) => number): numbe
 
 function cheaper(samples: Samples, name: string): Ratio {
   const cpu = (s: Sample): number => s.cpuUs;
-  return ratio(column(samples, BASE, cpu), column(samples, name, cpu));
+  return ratio(column(samples, args.base, cpu), column(samples, name, cpu));
 }
 
 /** Whether the interval of each ratio is narrow enough. */
 function resolved(samples: Samples): boolean {
-  return [...samples.keys()].every((name) => name === BASE || cheaper(samples, name).half <= Number(args.precision));
+  return [...samples.keys()].every(
+    (name) => name === args.base || cheaper(samples, name).half <= Number(args.precision),
+  );
 }
 
 /** Three rounds of one work after some that are not counted. */
@@ -102,7 +105,7 @@ function rowsOf(work: Work, samples: Samples): Row[] {
     p99Us: median(column(samples, name, (s) => s.p99Us)),
     requestsPerSecond: median(column(samples, name, (s) => s.requests)) / Number(args.seconds),
     errors: column(samples, name, (s) => s.errors).reduce((a, b) => a + b, 0),
-    cheaper: name === BASE ? null : cheaper(samples, name),
+    cheaper: name === args.base ? null : cheaper(samples, name),
   }));
 }
 
@@ -182,7 +185,7 @@ try {
   const text = table(rows, result.peers);
   writeFileSync(
     `${out}.md`,
-    `# CPU per request, side by side\n\n${result.date}, commit ${result.commit}, ${result.machine}, Node ${result.node}. \`make bench\`\n\nxN: how many times less CPU than nginx (95 % interval, rounds; all proxies started anew every three). Access log, timeouts, limits, X-Forwarded-* and X-Request-ID on everywhere; logs go to files, emptied before each sample.\n\n${text}`,
+    `# CPU per request, side by side\n\n${result.date}, commit ${result.commit}, ${result.machine}, Node ${result.node}. \`make bench\`\n\nxN: how many times less CPU than ${args.base} (95 % interval, rounds; all proxies started anew every three). Access log, timeouts, limits, X-Forwarded-* and X-Request-ID on everywhere; logs go to files, emptied before each sample.\n\n${text}`,
   );
   process.stdout.write(`\n${text}`);
 } finally {

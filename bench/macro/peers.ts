@@ -41,13 +41,15 @@ function match(text: string | null, pattern: RegExp): string | null {
 /** Where the Envoy binary is: RAUTA_BENCH_ENVOY, or in PATH. */
 const ENVOY = process.env['RAUTA_BENCH_ENVOY'] ?? 'envoy';
 
-const KINDS: readonly Kind[] = [
-  {
-    name: 'rauta',
-    version: () => match(output([join(root, 'bin/rauta'), 'version']), /rauta (\S+)/),
+/** A checkout of RAUTA under a name of its own. */
+function rauta(name: string, root: string | undefined): Kind {
+  const bin = join(root ?? '', 'bin/rauta');
+  return {
+    name,
+    version: () => (root === undefined ? null : match(output([bin, 'version']), /rauta (\S+)/)),
     conf: 'rauta.yaml',
     argv: (conf, run) => [
-      join(root, 'bin/rauta'),
+      bin,
       'serve',
       '--config',
       conf,
@@ -58,13 +60,19 @@ const KINDS: readonly Kind[] = [
       '--listen',
       '127.0.0.1',
       '--access-log',
-      join(run, 'rauta.log'),
+      join(run, `${name}.log`),
       '--log-level',
       'warn',
       '--user',
       'root',
     ],
-  },
+  };
+}
+
+const KINDS: readonly Kind[] = [
+  rauta('rauta', root),
+  // The build before: another checkout, to be compared with `--base before`.
+  rauta('before', process.env['RAUTA_BENCH_BEFORE']),
   {
     name: 'nginx',
     version: () => match(output(['nginx', '-v']), /nginx\/(\S+)/),
