@@ -149,7 +149,12 @@ function gatewayConditions(
     unresolved === 'none'
       ? condition('gatewayResolved', generation)
       : condition('gatewayUnresolved', generation, `Listeners with references that do not resolve: ${unresolved}.`);
-  return [accepted, programmed, resolved];
+  // Taken back with the mode (apis/v1 GatewayConditionInsecureFrontendValidationMode).
+  const insecure = draft.listeners.filter(({ tls }) => tls?.settings.clients?.mode === 'AllowInsecureFallback');
+  if (insecure.length === 0) return [accepted, programmed, resolved];
+  const ports = [...new Set(insecure.map(({ port }) => port))].join(', ');
+  const text = `Clients need no good certificate on port ${ports}: backends have to decide.`;
+  return [accepted, programmed, resolved, condition('gatewayInsecureClients', generation, text)];
 }
 
 function naming(listeners: readonly ListenerStatus[], which: (listener: ListenerStatus) => boolean): string {

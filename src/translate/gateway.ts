@@ -11,6 +11,7 @@ import type { Fault } from './conditions.ts';
 import type { AddressClaim, TranslatorOptions } from './context.ts';
 import { createdOf, generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import { frontendOf } from './frontend-tls.ts';
 import { claimOf, parametersFault } from './gateway-class.ts';
 import type { Conflict, ListenerDraft, NamespacePolicy } from './listener.ts';
 import { conflictsWithin, draftListener } from './listener.ts';
@@ -87,8 +88,9 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
 
   const namespace = object.metadata.namespace ?? '';
   const listeners: ListenerDraft[] = [];
+  const frontend = frontendOf(reader, object, problems);
   for (const [index, value] of list(spec['listeners']).entries()) {
-    const draft = draftListener(reader, namespace, index, value, options, problems);
+    const draft = draftListener(reader, namespace, index, value, options, frontend, problems);
     if (listeners.some((other) => other.name === draft.name)) {
       problems.error(`${draft.field}.name`, `Another listener is named ${shown(draft.name)}; this one is ignored.`);
     } else listeners.push(draft);
@@ -137,8 +139,8 @@ function refusal(
 }
 
 function unsupportedFields(spec: Fields, problems: Problems): void {
-  if (isFields(spec['tls']))
-    problems.warning('spec.tls', 'Gateway-wide TLS settings are not supported and have no effect.');
+  if (isFields(fields(spec['tls'])['backend']))
+    problems.warning('spec.tls.backend', 'TLS to backends is not supported; the setting has no effect.');
   const from = fields(fields(spec['allowedListeners'])['namespaces'])['from'] ?? 'None';
   if (from !== 'None') problems.warning('spec.allowedListeners', 'ListenerSets are not supported and none attaches.');
 }

@@ -206,3 +206,77 @@ test('HTTP and HTTPS do not share a port, and hosts of one port may differ in th
   assert.ok(world.conditions(0).includes('Conflicted=True ProtocolConflict'));
   assert.equal(world.socket, undefined);
 });
+
+// ---- certificates of clients (GEP-91); reasons as the official suite demands them
+
+function authorities(name: string, data: Record<string, string>, namespace = 'default'): KubeObject {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data };
+}
+const ca = { 'ca.crt': pem('CERTIFICATE', root.der) };
+const ref = (name: string, more: Record<string, string> = {}): Record<string, string> => ({
+  group: '',
+  kind: 'ConfigMap',
+  name,
+  ...more,
+});
+
+/** A Gateway whose listeners, one a port, are all of HTTPS with the certificate `cert`. */
+function checking(frontend: Record<string, unknown>, ...ports: readonly number[]): KubeObject {
+  const listeners = ports.map((port) => ({ ...https(`p${port}`, `h${port}.example`, ['cert']), port }));
+  return { ...gateway(listeners), spec: { gatewayClassName: 'rauta', tls: { frontend }, listeners } };
+}
+
+test('clients are asked for certificates as the Gateway says, by port where it says so', () => {
+  const world = new World();
+  const perPort = [
+    { port: 7443, tls: { validation: { caCertificateRefs: [ref('other')], mode: 'AllowInsecureFallback' } } },
+    { port: 8443, tls: {} },
+  ];
+  const frontend = { default: { validation: { caCertificateRefs: [ref('ca')] } }, perPort };
+  world.apply(secret('cert'), authorities('ca', ca), authorities('other', ca), checking(frontend, 443, 7443, 8443));
+  const clients = new Map(
+    [...world.translator.ir.values()].flatMap((entry) =>
+      entry.kind === 'socket' ? entry.hosts.map((host) => [host.port, host.tls?.clients] as const) : [],
+    ),
+  );
+  assert.deepEqual(clients.get(443), { trust: 'trust/default/edge:default', mode: 'AllowValidOnly' });
+  assert.deepEqual(clients.get(7443), { trust: 'trust/default/edge:7443', mode: 'AllowInsecureFallback' });
+  assert.equal(clients.get(8443), null);
+  const trust = world.translator.ir.get('trust/default/edge:default');
+  assert.ok(trust?.kind === 'trust');
+  assert.deepEqual(trust.authorities, [root.der.toString('base64')]);
+  const status = world.translator.statuses.get('Gateway/default/edge') as { conditions: readonly { type: string }[] };
+  assert.ok(status.conditions.some(({ type }) => type === 'InsecureFrontendValidationMode'));
+  const { delta } = world.apply(authorities('ca', { 'ca.crt': pem('CERTIFICATE', middle.der) }));
+  assert.deepEqual(
+    delta.upserts.map(({ key }) => key),
+    ['trust/default/edge:default'],
+  );
+});
+
+test('a reference to authorities that is not good: its reason, and nothing is served without the check', () => {
+  const cases: [Record<string, string>, string][] = [
+    [ref('gone'), 'InvalidCACertificateRef'],
+    [ref('empty'), 'InvalidCACertificateRef'],
+    [ref('broken'), 'InvalidCACertificateRef'],
+    [ref('ca', { kind: 'Service' }), 'InvalidCACertificateKind'],
+    [ref('ca', { namespace: 'vault' }), 'RefNotPermitted'],
+  ];
+  for (const [one, reason] of cases) {
+    const world = new World();
+    const frontend = { default: { validation: { caCertificateRefs: [one] } } };
+    const plain = { name: 'http', port: 80, protocol: 'HTTP' };
+    const checked = checking(frontend, 443);
+    const spec = checked.spec as { listeners: unknown[] };
+    spec.listeners.push(plain);
+    const maps = [authorities('empty', {}), authorities('broken', { 'ca.crt': pem('CERTIFICATE', Buffer.from('x')) })];
+    world.apply(secret('cert'), authorities('ca', ca, 'vault'), ...maps, checked);
+    assert.ok(world.conditions(0).includes(`ResolvedRefs=False ${reason}`), `${reason}: ${world.conditions(0)}`);
+    assert.ok(world.conditions(0).includes('Accepted=False NoValidCACertificate'), reason);
+    assert.ok(world.conditions(1).includes('Programmed=True Programmed'), 'cleartext is not concerned');
+    assert.deepEqual(
+      world.socket?.hosts.map(({ listener }) => listener),
+      ['http'],
+    );
+  }
+});

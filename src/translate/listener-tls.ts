@@ -3,18 +3,21 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { CertificateEntry, ServerTls, TlsVersion } from '../ir/ir.ts';
+import type { CertificateEntry, ServerTls, TlsVersion, TrustEntry } from '../ir/ir.ts';
 import { certificateKey } from '../ir/keys.ts';
 import { readCertificate } from './certificate.ts';
 import type { Fault } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import type { FrontendTls } from './frontend-tls.ts';
 import { anyText, list, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
 export interface ListenerTls {
   readonly settings: ServerTls;
   readonly certificates: readonly CertificateEntry[];
+  /** What certificates of clients are checked against; null when none is asked for. */
+  readonly trust: TrustEntry | null;
 }
 
 export interface TlsResult {
@@ -49,10 +52,13 @@ export function listenerTls(
   gatewayNamespace: string,
   value: unknown,
   field: string,
+  frontend: FrontendTls,
   problems: Problems,
 ): TlsResult {
   const spec = fields(value);
-  const { certificates, refs } = certificatesOf(reader, gatewayNamespace, spec['certificateRefs'], field, problems);
+  const found = certificatesOf(reader, gatewayNamespace, spec['certificateRefs'], field, problems);
+  const { certificates } = found;
+  const refs = found.refs ?? frontend.refs;
   const options = optionsOf(fields(spec['options']), `${field}.options`, problems);
   if ((spec['mode'] ?? 'Terminate') !== 'Terminate') {
     const message = `An HTTPS listener terminates TLS; mode ${shown(spec['mode'])} is for protocol TLS.`;
@@ -60,9 +66,16 @@ export function listenerTls(
     return { tls: null, fault: { name: 'listenerValue', message }, refs };
   }
   if (typeof options === 'string') return { tls: null, fault: { name: 'listenerValue', message: options }, refs };
+  if (frontend.fault !== null) return { tls: null, fault: frontend.fault, refs };
   if (certificates.length === 0) return { tls: null, fault: null, refs };
-  const settings = { ...options, certificates: certificates.map(({ key }) => key), alpn: ALPN, clients: null };
-  return { tls: { settings, certificates }, fault: null, refs };
+  const { clients } = frontend;
+  const settings = {
+    ...options,
+    certificates: certificates.map(({ key }) => key),
+    alpn: ALPN,
+    clients: clients?.validation ?? null,
+  };
+  return { tls: { settings, certificates, trust: clients?.trust ?? null }, fault: null, refs };
 }
 
 function certificatesOf(

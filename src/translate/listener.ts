@@ -7,6 +7,7 @@ import type { Fault, RouteGroupKind } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import type { FrontendTls } from './frontend-tls.ts';
 import { isHostname } from './hostname.ts';
 import { type ListenerTls, listenerTls } from './listener-tls.ts';
 import { protocolOf } from './protocols.ts';
@@ -56,6 +57,7 @@ export function draftListener(
   index: number,
   value: unknown,
   options: TranslatorOptions,
+  frontend: (number: number) => FrontendTls,
   problems: Problems,
 ): ListenerDraft {
   const spec = fields(value);
@@ -87,7 +89,7 @@ export function draftListener(
   }
   let tls: ListenerTls | null = null;
   if (protocol === 'HTTPS') {
-    const secured = listenerTls(reader, gatewayNamespace, spec['tls'], `${field}.tls`, problems);
+    const secured = listenerTls(reader, gatewayNamespace, spec['tls'], `${field}.tls`, frontend(number ?? 0), problems);
     tls = secured.tls;
     fault ??= secured.fault;
     refs ??= secured.refs;

@@ -28,6 +28,7 @@ const TLS: NonNullable<ListenerDraft['tls']> = {
     clients: null,
   },
   certificates: [],
+  trust: null,
 };
 
 function draft(name: string, created: number, own: readonly string[], ...wishes: readonly Wish[]): GatewayDraft {

@@ -3,7 +3,7 @@
 // that nobody can take away what already serves (docs/reference/gateway-api.md says how that stands to the API's text).
 
 import type { ObjectKey } from '../api/object.ts';
-import type { CertificateEntry, GatewayEntry, Key, SocketEntry, SocketHost } from '../ir/ir.ts';
+import type { CertificateEntry, GatewayEntry, Key, SocketEntry, SocketHost, TrustEntry } from '../ir/ir.ts';
 import { socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
@@ -17,11 +17,11 @@ import { protocolOf, servedProtocol } from './protocols.ts';
 
 export interface Plan {
   readonly gateways: ReadonlyMap<ObjectKey, GatewayPlan>;
-  /** Of sockets, and of the Gateways that are on one and the certificates that are shown there. */
+  /** Of sockets, and of the Gateways that are on one and the certificates that are shown there or checked. */
   readonly entries: ReadonlyMap<Key, PlanEntry>;
 }
 
-export type PlanEntry = SocketEntry | GatewayEntry | CertificateEntry;
+export type PlanEntry = SocketEntry | GatewayEntry | CertificateEntry | TrustEntry;
 
 /** A port of an address, and who has it. */
 interface Socket {
@@ -191,6 +191,8 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
       hosts.push(host);
       entries.set(gateway.entry.key, gateway.entry);
       for (const certificate of listener.tls?.certificates ?? []) entries.set(certificate.key, certificate);
+      const trust = listener.tls?.trust ?? null;
+      if (trust !== null) entries.set(trust.key, trust);
       transport = servedProtocol(listener.protocol)?.transport ?? null;
     }
     if (transport === null) continue;

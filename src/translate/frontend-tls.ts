@@ -1,0 +1,159 @@
+// Certificates of clients: whose are good on which port of a Gateway (apis/v1 GatewayTLSConfig.frontend, GEP-91).
+
+import { X509Certificate } from 'node:crypto';
+import type { KubeObject } from '../api/object.ts';
+import type { Problems } from '../api/problem.ts';
+import { type Fields, fields, isFields } from '../base/fields.ts';
+import { readPem } from '../base/pem.ts';
+import type { ClientValidation, TrustEntry } from '../ir/ir.ts';
+import { trustKey } from '../ir/keys.ts';
+import type { Fault } from './conditions.ts';
+import { GATEWAY_GROUP } from './context.ts';
+import type { Reader } from './dependencies.ts';
+import { anyText, list, port, shown, text } from './read.ts';
+import { permitted } from './reference-grant.ts';
+
+export interface Clients {
+  readonly validation: ClientValidation;
+  readonly trust: TrustEntry;
+}
+
+export interface FrontendTls {
+  /** Null: clients are not asked for a certificate. */
+  readonly clients: Clients | null;
+  /** No reference is good: whoever must show a certificate cannot be served. */
+  readonly fault: Fault | null;
+  /** The first reference that is not. */
+  readonly refs: Fault | null;
+}
+
+const UNASKED: FrontendTls = { clients: null, fault: null, refs: null };
+
+/** What holds on `number`, a port as listeners write it; each setting is looked at once, however many listeners it is for. */
+export function frontendOf(reader: Reader, gateway: KubeObject, problems: Problems): (number: number) => FrontendTls {
+  const frontend = fields(fields(fields(gateway.spec)['tls'])['frontend']);
+  const known = new Map<string, FrontendTls>();
+  const once = (name: string, config: unknown, field: string): FrontendTls => {
+    let found = known.get(name);
+    if (found === undefined) {
+      found = validationOf(reader, gateway, name, fields(config)['validation'], `${field}.validation`, problems);
+      known.set(name, found);
+    }
+    return found;
+  };
+  const ports = list(frontend['perPort']).map(fields);
+  return (number) => {
+    const at = ports.findIndex((item) => port(item['port']) === number);
+    if (at >= 0) return once(String(number), ports[at]?.['tls'], `spec.tls.frontend.perPort[${at}].tls`);
+    return once('default', frontend['default'], 'spec.tls.frontend.default');
+  };
+}
+
+function validationOf(
+  reader: Reader,
+  gateway: KubeObject,
+  name: string,
+  value: unknown,
+  field: string,
+  problems: Problems,
+): FrontendTls {
+  if (!isFields(value)) return UNASKED;
+  const namespace = gateway.metadata.namespace ?? '';
+  const authorities: string[] = [];
+  const revoked: string[] = [];
+  let refs: Fault | null = null;
+  for (const [index, item] of list(value['caCertificateRefs']).entries()) {
+    const found = authoritiesOf(reader, namespace, fields(item));
+    if ('name' in found) {
+      problems.error(`${field}.caCertificateRefs[${index}]`, found.message);
+      refs ??= found;
+    } else {
+      authorities.push(...found.authorities);
+      revoked.push(...found.revoked);
+    }
+  }
+  if (authorities.length === 0) {
+    const message = refs?.message ?? 'No authority is named whose certificates clients may show.';
+    return {
+      clients: null,
+      fault: { name: 'listenerNoAuthority', message },
+      refs: refs ?? { name: 'listenerAuthority', message },
+    };
+  }
+  const mode = value['mode'] === 'AllowInsecureFallback' ? 'AllowInsecureFallback' : 'AllowValidOnly';
+  const key = trustKey(namespace, `${gateway.metadata.name}:${name}`);
+  const trust: TrustEntry = {
+    kind: 'trust',
+    key,
+    authorities: [...new Set(authorities)],
+    revoked: [...new Set(revoked)],
+  };
+  return { clients: { validation: { trust: key, mode }, trust }, fault: null, refs };
+}
+
+interface Authorities {
+  /** Base64 of DER. */
+  readonly authorities: readonly string[];
+  readonly revoked: readonly string[];
+}
+
+/** The certificates of one ConfigMap, or why there are none. */
+function authoritiesOf(reader: Reader, gatewayNamespace: string, ref: Fields): Authorities | Fault {
+  const group = anyText(ref['group']) ?? '';
+  const kind = text(ref['kind']) ?? '';
+  const name = text(ref['name']) ?? '';
+  const namespace = text(ref['namespace']) ?? gatewayNamespace;
+  if (group !== '' || kind !== 'ConfigMap') {
+    const message = `Authorities of kind ${shown(kind)} in group ${shown(group)} are not supported; ConfigMaps are.`;
+    return { name: 'listenerAuthorityKind', message };
+  }
+  const reference = {
+    fromGroup: GATEWAY_GROUP,
+    fromKind: 'Gateway',
+    fromNamespace: gatewayNamespace,
+    toGroup: '',
+    toKind: 'ConfigMap',
+    toNamespace: namespace,
+    toName: name,
+  };
+  if (!permitted(reader, reference)) {
+    const message = `No ReferenceGrant in namespace ${namespace} lets Gateways of ${gatewayNamespace} refer to ConfigMap ${name}.`;
+    return { name: 'listenerNotPermitted', message };
+  }
+  const object = reader.get('ConfigMap', namespace, name);
+  const invalid = (what: string): Fault => ({
+    name: 'listenerAuthority',
+    message: `ConfigMap ${namespace}/${name} ${what}`,
+  });
+  if (object === undefined) return invalid('does not exist.');
+  const data = fields(object['data']);
+  const certificates = readAuthorities(anyText(data['ca.crt']));
+  if (typeof certificates === 'string') return invalid(certificates);
+  const lists = readPem(anyText(data['ca.crl']) ?? '');
+  if (typeof lists === 'string') return invalid(`: ca.crl: ${lists}.`);
+  return {
+    authorities: certificates,
+    revoked: lists.filter(({ label }) => label === 'X509 CRL').map(({ der }) => base64(der)),
+  };
+}
+
+/** At least one certificate, Base64 of DER; a text that says what is missing. */
+export function readAuthorities(pem: string | undefined): string[] | string {
+  if (pem === undefined) return 'has no key "ca.crt".';
+  const blocks = readPem(pem);
+  if (typeof blocks === 'string') return `has a key "ca.crt" that is no PEM: ${blocks}.`;
+  const found: string[] = [];
+  for (const { label, der } of blocks) {
+    if (label !== 'CERTIFICATE') continue;
+    try {
+      found.push(base64(new X509Certificate(der).raw));
+    } catch {
+      return `: certificate ${found.length + 1} in "ca.crt" cannot be read.`;
+    }
+  }
+  return found.length > 0 ? found : 'holds no certificate in "ca.crt" ("-----BEGIN CERTIFICATE-----").';
+}
+
+function base64(der: Uint8Array): string {
+  return Buffer.from(der).toString('base64');
+}
