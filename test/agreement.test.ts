@@ -5,10 +5,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { KubeObject } from '../src/api/object.ts';
+import { decodeEntry, encodeEntry } from '../src/ir/codec.ts';
 import type { Entry } from '../src/ir/ir.ts';
-import { ClusterRef, CompiledRule, RouteCells } from '../src/proxy/exchange/rule.ts';
-import { Router } from '../src/proxy/route/router.ts';
+import { Config } from '../src/proxy/config.ts';
+import { Core } from '../src/proxy/exchange/core.ts';
+import { TrustedProxies } from '../src/proxy/exchange/trusted.ts';
+import { SimIo } from '../src/sim/io.ts';
 import { Store } from '../src/store/store.ts';
+import { Cells } from '../src/telemetry/cells.ts';
 import { Translator } from '../src/translate/translator.ts';
 import { goldenNames, readGolden } from '../tools/golden.ts';
 
@@ -19,35 +23,51 @@ const OPTIONS = {
   portMap: new Map(),
 };
 
-function takes(entries: Iterable<Entry>): number {
-  const routers = new Map<string, Router<CompiledRule>>();
-  let rules = 0;
-  for (const entry of entries) {
-    if (entry.kind !== 'rule') continue;
-    const rule = new CompiledRule(entry, new RouteCells(), (key) => new ClusterRef(key));
-    for (const { socket } of entry.attachments) {
-      let router = routers.get(socket);
-      if (router === undefined) {
-        router = new Router<CompiledRule>(socket);
-        routers.set(socket, router);
-      }
-      router.set(entry, rule);
-    }
-    rules++;
+/** A worker's configuration, into which everything goes as it would come: as bytes, whole, and out again. */
+class Worker {
+  readonly #config: Config;
+  readonly kinds = new Map<string, number>();
+
+  constructor() {
+    const trusted = new TrustedProxies([]);
+    const core = new Core({ io: new SimIo({ seed: 1 }), cells: Cells.local(), records: { record: () => {} }, trusted });
+    this.#config = new Config(
+      core,
+      () => assert.fail('nothing here has a certificate'),
+      () => {},
+    );
   }
-  return rules;
+
+  takes(entries: Iterable<Entry>): void {
+    const upserts = [...entries].map((entry) => decodeEntry(encodeEntry(entry)));
+    this.#config.apply({ upserts, removals: [] });
+    const sizes = upserts.filter(({ kind }) => kind === 'rule').length;
+    assert.equal(this.#config.rules, sizes);
+    for (const entry of upserts) {
+      this.kinds.set(entry.kind, (this.kinds.get(entry.kind) ?? 0) + 1);
+      if (entry.kind !== 'cluster') continue;
+      const made = [...this.#config.clusters].find(({ key }) => key === entry.key)?.current;
+      const endpoints = upserts.find(({ key }) => key === entry.endpoints);
+      assert.ok(endpoints?.kind === 'endpoints', entry.key);
+      assert.equal(made?.pools.length, endpoints.endpoints.length);
+    }
+    this.#config.apply({ upserts: [], removals: upserts.map(({ key }) => key) });
+    for (const [what, count] of Object.entries(this.#config.kept)) assert.equal(count, 0, what);
+  }
 }
 
 test('every golden configuration', () => {
-  let rules = 0;
+  const worker = new Worker();
   for (const name of goldenNames()) {
     const { objects, options } = readGolden(name);
     const store = new Store();
     const translator = new Translator(options);
     translator.update(store, { keys: store.apply(objects, []) });
-    rules += takes(translator.ir.values());
+    worker.takes(translator.ir.values());
   }
-  assert.ok(rules > 80);
+  for (const kind of ['socket', 'gateway', 'rule', 'cluster', 'endpoints']) {
+    assert.ok((worker.kinds.get(kind) ?? 0) > 50, `${kind}: ${worker.kinds.get(kind)}`);
+  }
 });
 
 // Texts near what is allowed, and far from it.
@@ -152,25 +172,51 @@ const rule = fc.record(
     matches: fc.array(fc.oneof(match, expressionMatch), { maxLength: 1 }),
     filters: fc.array(filter, { maxLength: 2 }),
     backendRefs: fc.array(
-      fc.record({
-        name: fc.constantFrom('app', 'nobody'),
-        port: fc.constant(80),
-        weight: fc.constantFrom(undefined, 0, 1, 1_000_000),
-        filters: fc.array(filter, { maxLength: 1 }),
-      }),
+      fc
+        .record({
+          to: fc.constantFrom(
+            { name: 'app', port: 80 },
+            { name: 'app', group: 'rauta.io', kind: 'Backend' },
+            { name: 'nobody', port: 80 },
+          ),
+          weight: fc.constantFrom(undefined, 0, 1, 1_000_000),
+          filters: fc.array(filter, { maxLength: 1 }),
+        })
+        .map(({ to, ...rest }) => ({ ...to, ...rest })),
       { maxLength: 3 },
     ),
   },
   { requiredKeys: [] },
 );
 
-test('whatever a rule says', () => {
+const port = fc.constantFrom<unknown>(80, 65_535, 0, 65_536, -1, '80', 1.5);
+const backendEndpoint = fc.record(
+  {
+    address: fc.oneof(fc.constantFrom('10.0.0.1', '::1', 'fe80::1%lo', '10.0.0.256'), nasty),
+    unix: fc.oneof({ arbitrary: fc.constant(undefined), weight: 4 }, fc.constant('/run/app.sock'), nasty),
+    port,
+    zone: nasty,
+    weight: fc.constantFrom<unknown>(undefined, 1, 7, 0, -1, 1e9),
+  },
+  { requiredKeys: [] },
+);
+const listener = fc.record({
+  name: nasty,
+  port,
+  protocol: fc.constantFrom('HTTP', 'HTTP', 'HTTPS', 'TCP', 'http'),
+  hostname,
+});
+
+test('whatever a rule, a Backend or a listener says', () => {
+  const worker = new Worker();
   let served = 0;
   fc.assert(
     fc.property(
       fc.array(rule, { minLength: 1, maxLength: 4 }),
       fc.array(hostname, { maxLength: 2 }),
-      (rules, hostnames) => {
+      fc.array(backendEndpoint, { maxLength: 3 }),
+      fc.array(listener, { maxLength: 2 }),
+      (rules, hostnames, endpoints, listeners) => {
         const object = (kind: string, name: string, spec: unknown): KubeObject => ({
           apiVersion: 'any/v1',
           kind,
@@ -182,16 +228,17 @@ test('whatever a rule says', () => {
           [
             object('Gateway', 'edge', {
               gatewayClassName: 'rauta',
-              listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }],
+              listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }, ...listeners],
             }),
             object('Service', 'app', { ports: [{ port: 80 }] }),
+            object('Backend', 'app', { endpoints }),
             object('HTTPRoute', 'app', { parentRefs: [{ name: 'edge' }], hostnames, rules }),
           ],
           [],
         );
         const translator = new Translator(OPTIONS);
         translator.update(store, { keys });
-        takes(translator.ir.values());
+        worker.takes(translator.ir.values());
         for (const entry of translator.ir.values()) {
           if (entry.kind === 'rule' && entry.action.type !== 'respond') served++;
         }

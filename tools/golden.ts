@@ -69,6 +69,7 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
   return {
     controllerName: 'rauta.io/gateway-controller',
     implicitClass: given.cluster === true ? null : 'rauta',
+    fromFiles: given.cluster !== true,
     defaultAddresses: given.defaultAddresses ?? ['0.0.0.0'],
     ...(given.statusAddresses === undefined ? {} : { statusAddresses: given.statusAddresses }),
     ...(given.addressPool === undefined ? {} : { addressPool: new AddressPool(given.addressPool) }),

@@ -29,6 +29,7 @@ import type { Readiness } from './state.ts';
 export const DEFAULT_TRANSLATION: TranslatorOptions = {
   controllerName: 'rauta.io/gateway-controller',
   implicitClass: 'rauta',
+  fromFiles: true,
   defaultAddresses: ['0.0.0.0', '::'],
   portMap: new Map(),
 };
@@ -77,6 +78,7 @@ export class Resources implements SourceSink {
       controllerName: options.controllerName,
       // In a cluster a class has to exist.
       implicitClass: options.kubernetes === null ? options.gatewayClass : null,
+      fromFiles: options.kubernetes === null,
       defaultAddresses: options.listen,
       ...(cluster === null ? {} : { statusAddresses: reachableAddresses(options.listen) }),
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),

@@ -37,6 +37,9 @@ export function parentsOf(
 ): Parent[] {
   const parents: Parent[] = [];
   const seen = new Set<string>();
+  if (list(fields(route.spec)['parentRefs']).length === 0) {
+    problems.warning('spec.parentRefs', 'It names no parent: the route attaches to no Gateway and serves nothing.');
+  }
   for (const [index, value] of list(fields(route.spec)['parentRefs']).entries()) {
     const field = `spec.parentRefs[${index}]`;
     const ref = referenceOf(value);

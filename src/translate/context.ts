@@ -40,6 +40,8 @@ export interface TranslatorOptions {
    * For configuration from files (`--gateway-class`, rauta); null in a cluster, where a class has to exist.
    */
   readonly implicitClass: string | null;
+  /** Objects come from files: nobody makes EndpointSlices but who writes the files. */
+  readonly fromFiles?: boolean;
   /** Where Gateways without addresses of their own listen: IP literals, '0.0.0.0' and '::' included. */
   readonly defaultAddresses: readonly string[];
   /** What status.addresses says for those Gateways; default: defaultAddresses. */

@@ -15,6 +15,7 @@ import { Store } from '../store/store.ts';
 import { AddressPool } from './addresses.ts';
 import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
+import type { SocketFaults } from './gateway-status.ts';
 import { Translator } from './translator.ts';
 
 const OPTIONS: TranslatorOptions = {
@@ -23,6 +24,7 @@ const OPTIONS: TranslatorOptions = {
   defaultAddresses: ['0.0.0.0', '::'],
   portMap: new Map([[80, 8080]]),
   isUsableAddress: (address) => address !== '192.0.2.99',
+  fromFiles: true,
 };
 
 /** The same with an address for each Gateway, too few for all. */
@@ -257,10 +259,14 @@ interface Step {
   readonly upserts: readonly KubeObject[];
   /** Which of the objects there are to remove, as a share of their number. */
   readonly removals: readonly number[];
+  /** Which of the sockets cannot be opened, likewise. */
+  readonly taken: readonly number[];
 }
+const share = fc.double({ min: 0, max: 0.999, noNaN: true });
 const step: fc.Arbitrary<Step> = fc.record({
   upserts: fc.array(anything, { maxLength: 6 }),
-  removals: fc.array(fc.double({ min: 0, max: 0.999, noNaN: true }), { maxLength: 2 }),
+  removals: fc.array(share, { maxLength: 2 }),
+  taken: fc.array(share, { maxLength: 1 }),
 });
 
 function fold<V>(state: Map<string, V>, changes: ReadonlyMap<string, V | null>): void {
@@ -282,7 +288,8 @@ test('a chain of updates equals one translation of the final world', () => {
         let ir: Map<string, Entry> = new Map();
         const statuses = new Map<ObjectKey, Status>();
         const diagnostics = new Map<ObjectKey, readonly Problem[]>();
-        for (const { upserts, removals } of [{ upserts: first, removals: [] }, ...steps]) {
+        let faults: SocketFaults = new Map();
+        for (const { upserts, removals, taken: shares } of [{ upserts: first, removals: [], taken: [] }, ...steps]) {
           const present = [...store.keys()].sort();
           const gone = removals.map((share) => present[Math.floor(share * present.length)] as string);
           const update = translator.update(store, { keys: store.apply(upserts, gone) });
@@ -297,9 +304,18 @@ test('a chain of updates equals one translation of the final world', () => {
           ir = applied(ir, update.delta);
           fold(statuses, update.statuses);
           fold(diagnostics, update.diagnostics);
+
+          const sockets = [...ir.keys()].filter((key) => parseKey(key).kind === 'socket').sort();
+          const failed = shares.flatMap((one) => sockets[Math.floor(one * sockets.length)] ?? []);
+          faults = new Map(failed.map((key) => [key, { code: 'EADDRINUSE', reason: 'taken' }]));
+          const opened = translator.sockets(store, faults);
+          assert.deepEqual(opened.delta, { upserts: [], removals: [] }, 'what serves goes on serving');
+          fold(statuses, opened.statuses);
+          fold(diagnostics, opened.diagnostics);
         }
         const fresh = new Translator(options);
         fresh.succeed(translator.ir.values());
+        fresh.sockets(store, faults);
         fresh.update(store, { keys: new Set(store.keys()) });
         assert.deepEqual(new Map([...translator.statuses].sort()), new Map([...fresh.statuses].sort()));
         assert.deepEqual(new Map([...translator.diagnostics].sort()), new Map([...fresh.diagnostics].sort()));

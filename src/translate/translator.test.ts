@@ -103,7 +103,7 @@ test('a slice that moves to another Service changes both', () => {
   const bench = world();
   const update = bench.change([slice('one-1', 'two', ['10.0.0.1'])]);
   const upserts = [ENDPOINTS.one, ENDPOINTS.two];
-  assert.deepEqual(touched(update), { ...NOTHING, upserts });
+  assert.deepEqual(touched(update), { ...NOTHING, upserts, diagnostics: ['Service/default/one'] });
 });
 
 test('one changed rule is one upsert', () => {
@@ -151,6 +151,7 @@ test('an older Gateway takes a hostname over, a removed one gives it back', () =
     gateway('young', 'www.example.com', '2026-02-01T00:00:00Z'),
     route('a', 'young', ['/'], 'one'),
     service('one'),
+    slice('one-1', 'one', ['10.0.0.1']),
   );
   const taken = bench.change([gateway('old', 'www.example.com', '2026-01-01T00:00:00Z')]);
   assert.deepEqual(touched(taken), {

@@ -7,10 +7,10 @@ import type { Entry, Key, SocketEntry } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
 import type { ViewOf } from './attachment.ts';
-import { translateEndpoints } from './backend.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Reader, Unit } from './dependencies.ts';
 import { compare } from './dependencies.ts';
+import { strayProblem, translateEndpoints } from './endpoints.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { draftGateway, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
@@ -42,6 +42,7 @@ export const UNITS: readonly UnitKind[] = [
   routes('HTTPRoute', HTTP_ROUTE),
   { kind: 'cluster', phase: PHASE.CLUSTER, update: updateCluster, objectOf: backendOf },
   { kind: 'endpoints', phase: PHASE.ENDPOINTS, update: updateEndpoints, objectOf: backendOf },
+  { kind: 'EndpointSlice', phase: PHASE.ENDPOINTS, update: updateSlice },
   { kind: 'gatewayStatus', phase: PHASE.GATEWAY_STATUS, update: updateGatewayStatus, objectOf: gatewayOf },
 ];
 
@@ -213,7 +214,7 @@ function useEndpoints(state: State, key: Key, by: number): void {
 
 function updateEndpoints(state: State, world: World, key: Key): void {
   const used = state.endpointsUsers.has(key);
-  const result = used ? state.read(world, key, (reader) => translateEndpoints(reader, key)) : null;
+  const result = used ? state.read(world, key, (reader) => translateEndpoints(reader, key, state.options)) : null;
   if (result === null) {
     state.forget(key);
     state.out.remove(key);
@@ -237,6 +238,15 @@ function tellOfEndpoints(state: State, key: Key, problems: readonly Problem[]): 
     object,
     sorted.filter((problem, i) => !sorted.slice(0, i).some((earlier) => equal(earlier, problem))),
   );
+}
+
+/** Only what is wrong with it: its endpoints are read by those of its Service. */
+function updateSlice(state: State, world: World, key: ObjectKey): void {
+  if (state.options.fromFiles !== true) return;
+  const object = objectOf(world, key);
+  const problem = object === undefined ? null : state.read(world, key, (reader) => strayProblem(reader, object));
+  if (object === undefined) state.forget(key);
+  state.out.diagnose(key, problem === null ? [] : [problem]);
 }
 
 function updateGatewayStatus(state: State, _world: World, unit: Unit): void {
