@@ -5,6 +5,7 @@ import { addBlock, COUNTS, type Counted, countRequest } from '../telemetry/block
 import { Cells } from '../telemetry/cells.ts';
 import {
   BLOCK_CELLS,
+  BLOCK_USED,
   durationOffset,
   ENDPOINT,
   FIRST_FREE_CELL,
@@ -66,6 +67,21 @@ test('when routes and endpoints have met, who comes late shares a block, and a c
   assert.equal(next.assign('route', 'late'), OTHER_ROUTE_BLOCK);
   assert.equal(next.assign('endpoint', 'b'), BLOCK_CELLS - 2 * ENDPOINT.SIZE);
   assert.equal(next.assign('endpoint', 'late'), OTHER_ENDPOINT_BLOCK);
+});
+
+test('what is in flight at an endpoint is no part of what its block counted before', () => {
+  const cells = Cells.local();
+  const book = new CellBook(reading([cells]), limits);
+  const block = book.assign('endpoint', 'a');
+  cells.mark(block, BLOCK_USED);
+  cells.add(block + ENDPOINT.REQUESTS, 3);
+  cells.set(block + ENDPOINT.CONNECTIONS, 2);
+  book.release('endpoint', 'a', 1);
+  book.acked(1);
+  assert.equal(book.assign('endpoint', 'b'), block);
+  cells.set(block + ENDPOINT.CONNECTIONS, 1);
+  const counts = book.counts('endpoint', 'b');
+  assert.deepEqual([counts[ENDPOINT.REQUESTS], counts[ENDPOINT.CONNECTIONS]], [0, 1]);
 });
 
 test('after a restart of the controller a released block waits for the same ack', () => {

@@ -172,6 +172,8 @@ export class CellBook {
     const [{ base, baseline }] = book.freed.splice(index, 1) as [Freed];
     const counted = new Float64Array(COUNTS[kind]);
     this.#read(kind, base, counted);
+    // What is in flight is nobody's past.
+    if (kind === 'endpoint') counted.fill(0, ENDPOINT.ACTIVE, ENDPOINT.CONNECTIONS + 1);
     counted.forEach((n, i) => {
       book.folded[i]! += n - (baseline[i] ?? 0);
     });

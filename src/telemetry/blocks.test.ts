@@ -104,8 +104,12 @@ test('a mark is set before the first count: a worker that dies between leaves no
 
 test('an endpoint is its block', () => {
   const cells = Cells.local();
-  cells.add(BLOCK_CELLS - ENDPOINT.SIZE + ENDPOINT.REQUESTS, 3);
+  const block = BLOCK_CELLS - ENDPOINT.SIZE;
   const out = new Float64Array(COUNTS.endpoint);
-  addBlock(cells, 'endpoint', BLOCK_CELLS - ENDPOINT.SIZE, out);
+  assert.ok(!cells.isUsed(block));
+  cells.mark(block, BLOCK_USED);
+  cells.add(block + ENDPOINT.REQUESTS, 3);
+  assert.ok(cells.isUsed(block));
+  addBlock(cells, 'endpoint', block, out);
   assert.equal(out[ENDPOINT.REQUESTS], 3);
 });

@@ -59,12 +59,12 @@ function countUnusual(cells: Cells, block: number, method: number, status: numbe
 
 /** Adds what one worker slot counted in the block at `base` to `out`, which is COUNTS[kind] long. */
 export function addBlock(cells: Cells, kind: BlockKind, base: number, out: Float64Array): void {
+  const marks = cells.get(markCell(base));
+  if (marks === 0) return;
   if (kind === 'endpoint') {
     cells.addTo(base, ENDPOINT.SIZE, out, 0);
     return;
   }
-  const marks = cells.get(markCell(base));
-  if (marks === 0) return;
   if ((marks & BLOCK_USED) !== 0) cells.addTo(base, ROUTE.SIZE, out, 0);
   if (marks === BLOCK_USED) return;
   for (let method = 0; method < METHODS.length; method++) {

@@ -42,7 +42,12 @@ export class Cells {
     return this.#segments[id >>> SHIFT] ?? this.#mapped(id);
   }
 
-  /** Says of the route block at `block` what is used of it (telemetry/layout.ts). */
+  /** Whether anything was counted in the block at `block`. */
+  isUsed(block: number): boolean {
+    return this.get(markCell(block)) !== 0;
+  }
+
+  /** Says of the block at `block` what is used of it (telemetry/layout.ts). */
   mark(block: number, marks: number): void {
     const cell = markCell(block);
     this.set(cell, this.get(cell) | marks);

@@ -203,13 +203,16 @@ export const OTHER_ENDPOINT_BLOCK = FIXED_CELLS + 2 * ROUTE.SIZE;
 /** First cell that the controller may assign. */
 export const FIRST_FREE_CELL = PAGE;
 
-/** What the mark of a route's block says: BLOCK_USED, and for each method whether its row is. Bits, never taken back. */
+/** What a mark says: BLOCK_USED, and of a route's for each method whether its row is. Bits, never taken back. */
 export const BLOCK_USED = 1;
 export function rowUsed(method: number): number {
   return 2 << method;
 }
 
-/** The cell with the marks of the route block at `block`. Blocks whose marks are 0 need not be read. */
+/**
+ * The cell with the marks of the block at `block`, if it is a route's; two endpoints share one. Blocks whose marks are 0 need
+ * not be read.
+ */
 export function markCell(block: number): number {
   return FIRST_MARK + (block >>> BLOCK_SHIFT);
 }

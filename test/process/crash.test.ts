@@ -213,6 +213,32 @@ test('a worker that makes no turn is killed and replaced', async () => {
   assert.equal(await rauta.stop(), 0);
 });
 
+test('what a killed worker had in flight is not in flight any more', async () => {
+  const port = await freePort();
+  const silent = await backend('silent', () => {});
+  const rauta = await Rauta.start({
+    'a.yaml': gateway(port) + routeYaml('app', '/', 'silent') + backendYaml('silent', silent.port),
+  });
+  type Shown = { endpoints: { active: number; connections: number; requests: number }[] }[];
+  const shown = async (): Promise<Shown[0]['endpoints'][0] | undefined> =>
+    (JSON.parse((await rauta.ask('/clusters')).body) as Shown)[0]?.endpoints[0];
+  const flight = get(port, '/').catch(() => null);
+  const is = (active: number): Promise<unknown> =>
+    until(
+      async () => ({ status: (await shown())?.active ?? -1, body: '', headers: {} }),
+      ({ status }) => status === active,
+    );
+  await is(1);
+  process.kill((await rauta.workers())[0]?.pid as number, 'SIGKILL');
+  await flight;
+  await is(0);
+  const { active, connections, requests } = (await shown()) as Shown[0]['endpoints'][0];
+  assert.deepEqual({ active, connections, requests }, { active: 0, connections: 0, requests: 1 });
+  await rauta.stop();
+  silent.server.closeAllConnections();
+  silent.server.close();
+});
+
 test('a dead keeper takes everybody with it', async () => {
   const port = await freePort();
   // One request never gets its answer, and holds its worker no longer than --drain-timeout.

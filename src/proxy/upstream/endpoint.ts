@@ -8,7 +8,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
-import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
+import { BLOCK_USED, CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';
 import { BACKEND_ERROR } from '../exchange/counts.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -48,12 +48,19 @@ export class EndpointPool {
     this.endpoint = endpoint;
     this.address = addressOf(endpoint);
     this.json = Fragment.members({ endpoint: nameOf(endpoint) });
-    this.block = block === 0 ? OTHER_ENDPOINT_BLOCK : block;
+    this.block = OTHER_ENDPOINT_BLOCK;
+    this.setBlock(block);
   }
 
   /** 0: counted together with others that have none of their own. */
   setBlock(block: number): void {
     this.block = block === 0 ? OTHER_ENDPOINT_BLOCK : block;
+    const { cells } = this.#core;
+    if (this.#connections > 0) cells.mark(this.block, BLOCK_USED);
+    if (!cells.isUsed(this.block)) return;
+    // Whoever counted here before, a worker that died or another endpoint, may have left something in the gauges.
+    cells.set(this.block + ENDPOINT.ACTIVE, this.active);
+    cells.set(this.block + ENDPOINT.CONNECTIONS, this.#connections);
   }
 
   isAt(endpoint: Endpoint): boolean {
@@ -210,8 +217,11 @@ export class EndpointPool {
   }
 
   #count(n: number): void {
-    this.#core.cells.add(CELL.UPSTREAM_CONNECTIONS, n);
-    this.#core.cells.set(this.block + ENDPOINT.CONNECTIONS, this.#connections);
+    const { cells } = this.#core;
+    cells.add(CELL.UPSTREAM_CONNECTIONS, n);
+    // Nothing else is counted for an endpoint without a connection.
+    if (n > 0) cells.mark(this.block, BLOCK_USED);
+    cells.set(this.block + ENDPOINT.CONNECTIONS, this.#connections);
   }
 }
 
