@@ -87,6 +87,7 @@ if (mode === 'all') {
       .sort(),
   );
   counted('cluster', ['make', '-s', 'test-cluster']);
+  counted('conformance', ['make', '-s', 'test-conformance']);
 }
 say(total.failed === 0 ? 'all checks passed' : 'some checks FAILED');
 process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
