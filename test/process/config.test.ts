@@ -1,7 +1,7 @@
 // What happens to what is served when its configuration goes wrong, and what is said of it.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -16,30 +16,27 @@ test('a configuration folder that goes away is an error, and what it said goes o
   });
   const aside = `${rauta.folder}.aside`;
   const words = 'what was last read of it goes on';
-  rmSync(rauta.folder, { recursive: true });
+  renameSync(rauta.folder, aside);
   const gone = await rauta.said(`no such file or folder; ${words}`);
   assert.deepEqual([gone.level, gone['file']], ['error', rauta.folder]);
   assert.equal((await get(port, '/')).status, 200);
   const { body } = await rauta.ask('/config/problems');
   assert.match(body, /no such file or folder; what was last read of it goes on/);
-  symlinkSync(aside, rauta.folder);
+  symlinkSync('nowhere', rauta.folder);
   await rauta.said(`a symbolic link to nothing; ${words}`);
   assert.equal((await get(port, '/')).status, 200);
   rmSync(rauta.folder);
-  mkdirSync(aside);
-  renameSync(aside, rauta.folder);
+  mkdirSync(rauta.folder);
   await rauta.said(`was replaced by an empty folder; ${words}`);
   assert.equal((await get(port, '/')).status, 200);
-  rauta.write('gateway.yaml', gateway(port));
-  rauta.write('route.yaml', routeYaml('app', '/back', 'app') + backendYaml('app', app.port));
-  await until(
-    () => get(port, '/back'),
-    (a) => a.status === 200,
-  );
+  writeFileSync(join(aside, 'route.yaml'), routeYaml('app', '/back', 'app') + backendYaml('app', app.port));
+  rmSync(rauta.folder, { recursive: true });
+  renameSync(aside, rauta.folder);
   await until(
     () => get(port, '/'),
     (a) => a.status === 404,
   );
+  assert.equal((await get(port, '/back')).status, 200);
   assert.doesNotMatch((await rauta.ask('/config/problems')).body, new RegExp(words));
   assert.equal(await rauta.stop(), 0);
 });

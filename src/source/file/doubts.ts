@@ -3,8 +3,8 @@
 
 import type { Timers } from '../../base/timers.ts';
 
-/** Time for the rest of a change to come. */
-const DOUBT_MS = 50;
+/** Time for the rest of a change to come: removing a large folder file by file takes that long. */
+const DOUBT_MS = 200;
 
 export class Doubts {
   readonly #timers: Timers;

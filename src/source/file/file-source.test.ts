@@ -332,7 +332,7 @@ test('a file that is made anew in a moment never leaves', TIMEOUT, async (t) => 
   unlinkSync(join(r.dir, 'b.yaml'));
   await timers.some();
   assert.ok(r.sink.objects.has(key('b')));
-  await timers.fire(50);
+  await timers.fire(200);
   await r.sink.until(() => !r.sink.objects.has(key('b')));
 });
 

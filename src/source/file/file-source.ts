@@ -270,7 +270,9 @@ export class FileSource implements Source {
   /** Whether a file or folder that is no longer there has left: its root is there, and it does not come back. */
   #givenUp(path: string): boolean {
     const root = this.#roots.find((r) => path.startsWith(`${r}/`));
-    return (root === undefined || look(root).kind === 'found') && this.#leaving.believed(path);
+    if (root === undefined || look(root).kind === 'found') return this.#leaving.believed(path);
+    this.#leaving.clear(path);
+    return false;
   }
 
   #trouble(path: string, message: string | null): void {
