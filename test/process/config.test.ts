@@ -126,6 +126,27 @@ test('a start with broken files serves what parses, and says loudly that it is n
   assert.equal(await rauta.stop(), 0);
 });
 
+test('a second Gateway in a new file does not switch off the one that serves', async () => {
+  const port = await freePort();
+  const [one, two] = [await backend('one'), await backend('two')];
+  const backends = backendYaml('one', one.port) + backendYaml('two', two.port);
+  const rauta = await Rauta.start({ 'z.yaml': gateway(port) + backends + routeYaml('z', '/', 'one') });
+  const second = (gateway(port) + routeYaml('a', '/', 'two') + routeYaml('b', '/b', 'two')).replaceAll(
+    'name: web',
+    'name: aaa',
+  );
+  rauta.write('a.yaml', second);
+  await rauta.said((line) => line['object'] === 'Gateway/default/aaa' && line.level !== 'info');
+  for (const path of ['/', '/b']) assert.equal((await get(port, path)).headers['x-backend'], 'one');
+  // The older one's place is free when it goes.
+  rauta.write('z.yaml', backends);
+  await until(
+    () => get(port, '/b'),
+    (a) => a.headers['x-backend'] === 'two',
+  );
+  assert.equal(await rauta.stop(), 0);
+});
+
 async function statuses(port: number, ...paths: string[]): Promise<number[]> {
   return Promise.all(paths.map(async (path) => (await get(port, path)).status));
 }

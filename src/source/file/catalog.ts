@@ -38,8 +38,11 @@ export class Catalog {
   readonly #foreignIn = new Set<string>();
   readonly #delivered = new Map<ObjectKey, Delivered>();
 
-  /** Replaces files by path (null removes one) and returns what that changes. */
-  update(changed: ReadonlyMap<string, ConfigFile | null>): CatalogChange {
+  /**
+   * Replaces files by path (null removes one) and returns what that changes. Objects that appear are as old as their files
+   * say, or of the age `born` (RFC 3339) when that is given.
+   */
+  update(changed: ReadonlyMap<string, ConfigFile | null>, born: string | null = null): CatalogChange {
     const touched = new Set<ObjectKey>();
     const files = new Set(changed.keys());
     this.#addRivals(changed.keys(), files);
@@ -65,7 +68,7 @@ export class Catalog {
     const upserts: KubeObject[] = [];
     const removals: ObjectKey[] = [];
     for (const key of touched) {
-      const change = this.#settle(key);
+      const change = this.#settle(key, born);
       if (change === 'gone') removals.push(key);
       else if (change !== null) upserts.push(change);
     }
@@ -164,7 +167,7 @@ export class Catalog {
   }
 
   /** What is to be delivered for a key now: its object when that changed, `gone`, or null when nothing did. */
-  #settle(key: ObjectKey): KubeObject | 'gone' | null {
+  #settle(key: ObjectKey, born: string | null): KubeObject | 'gone' | null {
     const first = this.#first(key);
     const said = first === undefined ? undefined : this.files.get(first)?.objects.get(key);
     const before = this.#delivered.get(key);
@@ -174,8 +177,11 @@ export class Catalog {
     const grown = before !== undefined && !sameSpec(before.said, said) ? generation + 1 : generation;
     // Status and resourceVersion of a dump are another cluster's.
     const { status: _, ...rest } = said;
-    const { resourceVersion: _version, generation: _generation, ...metadata } = said.metadata;
-    const object: KubeObject = { ...rest, metadata: { ...metadata, generation: grown } };
+    const { resourceVersion: _v, generation: _g, creationTimestamp: given, ...metadata } = said.metadata;
+    // Once delivered an object keeps its age, whatever its file says.
+    const age = before === undefined ? (born ?? given) : before.object.metadata.creationTimestamp;
+    const aged = age === undefined ? {} : { creationTimestamp: age };
+    const object: KubeObject = { ...rest, metadata: { ...metadata, ...aged, generation: grown } };
     this.#delivered.set(key, { said, object });
     return object;
   }

@@ -336,6 +336,35 @@ test('a file that is made anew in a moment never leaves', TIMEOUT, async (t) => 
   await r.sink.until(() => !r.sink.objects.has(key('b')));
 });
 
+test('who was there first stays older: files have no creation time', TIMEOUT, async (t) => {
+  const old = routeYaml('z').replace('name: z', 'name: z\n  creationTimestamp: "2020-01-01T00:00:00Z"');
+  const r = await rig(t, { 'm.yaml': routeYaml('m'), 'z.yaml': old });
+  const born = (name: string): string | undefined => r.sink.objects.get(key(name))?.metadata.creationTimestamp;
+  assert.deepEqual([born('m'), born('z')], [undefined, '2020-01-01T00:00:00Z']);
+  for (const name of ['b', 'a']) {
+    r.write(
+      `${name}.yaml`,
+      routeYaml(name).replace(`name: ${name}`, `name: ${name}\n  creationTimestamp: "2019-01-01T00:00:00Z"`),
+    );
+    await r.sink.until(() => r.sink.objects.has(key(name)));
+  }
+  const [b, a] = [born('b') as string, born('a') as string];
+  assert.ok(b > '2020-01-01T00:00:00Z' && a > b, `${b} ${a}`);
+  // A change is no birth, nor is another file; to go and come back is.
+  r.write('b.yaml', routeYaml('b', 'changed.example.com'));
+  await r.sink.until(() => host(r, 'b') === 'changed.example.com');
+  assert.equal(born('b'), b);
+  renameSync(join(r.dir, 'b.yaml'), join(r.dir, 'n.yaml'));
+  r.write('n.yaml', routeYaml('b', 'moved.example.com'));
+  await r.sink.until(() => host(r, 'b') === 'moved.example.com');
+  assert.equal(born('b'), b);
+  unlinkSync(join(r.dir, 'n.yaml'));
+  await r.sink.until(() => !r.sink.objects.has(key('b')));
+  r.write('b.yaml', routeYaml('b'));
+  await r.sink.until(() => r.sink.objects.has(key('b')));
+  assert.ok((born('b') as string) > a);
+});
+
 test('a ConfigMap mount whose swap went half-way keeps what was last read', TIMEOUT, async (t) => {
   const dir = testFolder(t);
   for (const n of [1, 2]) mkdirSync(join(dir, `..${n}`));

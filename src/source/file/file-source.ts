@@ -47,12 +47,17 @@ export interface FileSourceOptions {
   readonly timers?: Timers;
   /** How objects are checked. */
   readonly check?: CheckOptions;
+  /** Unix time in milliseconds. */
+  readonly nowMs?: () => number;
 }
 
 export class FileSource implements Source {
   readonly #roots: readonly string[];
   readonly #rescanMs: number;
   readonly #check: CheckOptions;
+  readonly #nowMs: () => number;
+  /** Of what appeared last, unix seconds. */
+  #bornS = 0;
   readonly #catalog = new Catalog();
   readonly #tree: Tree;
   readonly #watches: Watches;
@@ -81,6 +86,7 @@ export class FileSource implements Source {
     this.#roots = [...new Set(paths.map((p) => normalize(p).replace(/(.)\/+$/, '$1')))];
     this.#rescanMs = options.rescanMs ?? RESCAN_MS;
     this.#check = options.check ?? {};
+    this.#nowMs = options.nowMs ?? Date.now;
     const timers = options.timers ?? SYSTEM_TIMERS;
     this.#leaving = new Doubts(timers, (path) => this.#again(path));
     this.#doubted = new Doubts(timers, (path) => this.#again(path));
@@ -290,7 +296,7 @@ export class FileSource implements Source {
 
   #deliver(): void {
     const sink = this.#sink as SourceSink;
-    const { upserts, removals, files } = this.#catalog.update(this.#changed);
+    const { upserts, removals, files } = this.#catalog.update(this.#changed, this.#born());
     if (upserts.length > 0 || removals.length > 0) sink.apply(upserts, removals);
     for (const origin of new Set([...files, ...this.#retell])) {
       const trouble = this.#troubles.get(origin);
@@ -302,6 +308,16 @@ export class FileSource implements Source {
     if (this.#synced || !this.#roots.every((root) => this.#isRead(root))) return;
     this.#synced = true;
     sink.synced();
+  }
+
+  /**
+   * The age of what appears now: younger than all there is, so that whatever serves goes on when a newcomer wants its place
+   * (older objects win). At the start all are as old as each other, and names decide.
+   */
+  #born(): string | null {
+    if (!this.#synced || this.#changed.size === 0) return null;
+    this.#bornS = Math.max(Math.floor(this.#nowMs() / 1000), this.#bornS + 1);
+    return new Date(this.#bornS * 1000).toISOString();
   }
 
   /** Nothing is said to be whole while a root has never been read. */
