@@ -17,6 +17,8 @@ export interface Problem {
   readonly severity: 'error' | 'warning';
   readonly message: string;
   readonly place: Place;
+  /** What it means for the object that is configured now. */
+  readonly effect?: 'goes on as before' | 'is not served';
 }
 
 /** `file:line:column: error: HTTPRoute default/app: spec.rules: message`, as far as its place is known. */

@@ -306,6 +306,10 @@ export const LIMITS = {
 
   /** Names that one message lists. */
   NAMES_LISTED: 8,
+  /** Revisions that wait to be served before they are told of. */
+  REVISIONS_PENDING: 16,
+  /** Changes are told of once in this time. */
+  CHANGES_LOGGED_MS: 1_000,
   /** Problems of one change that are logged one by one; the rest stand at /config/problems. */
   PROBLEMS_LOGGED: 20,
 

@@ -6,6 +6,7 @@ import { EXIT } from '../base/errors.ts';
 import { check } from '../cli/check.ts';
 import { Store } from '../store/store.ts';
 import { Translator } from '../translate/translator.ts';
+import { classesOfOthers, whyIdle } from './idle.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
 
 /** As for `rauta serve`. */
@@ -30,5 +31,8 @@ function translate(objects: readonly KubeObject[]): Problem[] {
   const keys = store.apply(objects, []);
   const translator = new Translator(DEFAULT_TRANSLATION);
   translator.update(store, { keys });
-  return [...translator.diagnostics.values()].flat();
+  const found = [...translator.diagnostics.values()].flat();
+  if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return found;
+  const idle: Problem = { severity: 'warning', message: `nothing of this is served: ${whyIdle(objects)}`, place: {} };
+  return [...found, ...classesOfOthers(objects, DEFAULT_TRANSLATION.controllerName), idle];
 }

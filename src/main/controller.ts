@@ -111,7 +111,7 @@ class Controller implements ChannelOwner, Downstream {
       case 'acked':
         state.acked = message.revision;
         this.#book?.acked(message.revision);
-        this.#resources?.statuses.acked(message.revision);
+        this.#resources?.acked(message.revision);
         break;
       case 'held':
         state.held = message.held;

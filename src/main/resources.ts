@@ -3,7 +3,6 @@
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
-import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Entry } from '../ir/ir.ts';
 import { shownEntry } from '../ir/shown.ts';
@@ -20,6 +19,8 @@ import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
 import { Translator } from '../translate/translator.ts';
 import { reachableAddresses } from './addresses.ts';
+import { classesOfOthers, whyIdle } from './idle.ts';
+import { Journal } from './journal.ts';
 import type { Cluster } from './kubernetes.ts';
 import type { Options } from './options.ts';
 import { createSources, type Sources } from './sources.ts';
@@ -42,15 +43,20 @@ export interface Beginning {
   refuse(message: string): void;
 }
 
+const NO_KEYS: ReadonlySet<ObjectKey> = new Set();
+
 export class Resources implements SourceSink {
   readonly #log: Logger;
   readonly #beginning: Beginning;
   readonly #lenient: boolean;
+  /** Name of this controller. */
+  readonly #ours: string;
   readonly #publisher: Publisher;
   readonly #store = new Store();
   readonly #translator: Translator;
   readonly #batch: Batch;
   readonly #sources: Sources;
+  readonly #journal: Journal;
   /** Problems that sources have, by origin. */
   readonly #sourceProblems = new Map<string, readonly Problem[]>();
   /** As they are written: the sink of files is what /config shows. */
@@ -65,6 +71,8 @@ export class Resources implements SourceSink {
   /** With --kubernetes: where statuses go besides. */
   readonly #cluster: Cluster | null;
   #published = false;
+  /** Why nothing is served, as it was last said. */
+  #idle: string | null = null;
   /** Everything has been read, but is not published: its files have errors, and what is served does not follow from them. */
   #holding = false;
 
@@ -73,6 +81,7 @@ export class Resources implements SourceSink {
     this.#cluster = cluster;
     this.#beginning = beginning;
     this.#lenient = options.lenient;
+    this.#ours = options.controllerName;
     this.#publisher = publisher;
     this.#translator = new Translator({
       controllerName: options.controllerName,
@@ -84,19 +93,18 @@ export class Resources implements SourceSink {
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
-    this.#batch = new Batch(SYSTEM_TIMERS, (changes) => this.#revise(this.#translator.update(this.#store, changes)));
+    this.#journal = new Journal(log, SYSTEM_TIMERS, (problem) => this.#located(problem));
+    this.#batch = new Batch(SYSTEM_TIMERS, ({ keys }) =>
+      this.#revise(this.#translator.update(this.#store, { keys }), keys),
+    );
     this.#sources = createSources(options, cluster?.source ?? null);
   }
 
   get readiness(): Readiness {
-    if (this.#published) return { waitingFor: null, nothingToServe: this.#publisher.idle ? this.#whyIdle() : null };
+    if (this.#published)
+      return { waitingFor: null, nothingToServe: this.#publisher.idle ? whyIdle(this.#store.all()) : null };
     const [origin] = [...this.#sourceProblems.entries()];
     return { waitingFor: origin === undefined ? '' : `${origin[0]}: ${origin[1][0]?.message}`, nothingToServe: null };
-  }
-
-  #whyIdle(): string {
-    const gateways = this.counts().get('Gateway') ?? 0;
-    return gateways === 0 ? 'there is no Gateway' : 'no listener of a Gateway is ours and valid (/config/problems)';
   }
 
   /** To be called before `start`: what workers serve already. */
@@ -113,6 +121,7 @@ export class Resources implements SourceSink {
   }
 
   rescan(): void {
+    this.#log.info('everything is read again');
     this.#sources.source.rescan();
   }
 
@@ -125,10 +134,9 @@ export class Resources implements SourceSink {
   }
 
   problems(origin: string, problems: readonly Problem[]): void {
-    const before = new Set((this.#sourceProblems.get(origin) ?? []).map(describe));
     if (problems.length === 0) this.#sourceProblems.delete(origin);
     else this.#sourceProblems.set(origin, problems);
-    this.#tell(problems.filter((p) => !before.has(describe(p))));
+    this.#journal.problems(origin, problems);
     if (this.#holding && this.#fileErrors().length === 0) {
       this.#holding = false;
       this.#publishFirst();
@@ -149,6 +157,31 @@ export class Resources implements SourceSink {
     this.#translator.settle();
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
+    this.#tellIdle();
+  }
+
+  /** Every worker serves this revision. */
+  acked(revision: number): void {
+    this.statuses.acked(revision);
+    this.#journal.served(revision);
+  }
+
+  /** That nothing is served is said when it begins and when it ends. */
+  #tellIdle(): void {
+    const { nothingToServe } = this.readiness;
+    // In a cluster others' classes are the rule.
+    const others =
+      nothingToServe === null || this.#cluster !== null ? [] : classesOfOthers(this.#store.all(), this.#ours);
+    this.problems('nothing to serve', others);
+    if (nothingToServe === this.#idle) return;
+    if (nothingToServe !== null) this.#log.warn('nothing to serve', { reason: nothingToServe });
+    else this.#log.info('there is something to serve');
+    this.#idle = nothingToServe;
+  }
+
+  #has(key: ObjectKey): boolean {
+    const [kind = '', namespace, name = ''] = key.split('/');
+    return this.#store.get(kind, namespace, name) !== undefined;
   }
 
   /**
@@ -208,7 +241,7 @@ export class Resources implements SourceSink {
   /** Which sockets could not be opened, all of them. */
   socketsFailed(failed: readonly FailedSocket[]): void {
     const faults = new Map(failed.map(({ key, code, reason }) => [key, { code, reason }]));
-    this.#revise(this.#translator.sockets(this.#store, faults));
+    this.#revise(this.#translator.sockets(this.#store, faults), NO_KEYS);
   }
 
   /** Objects with the status written for them. */
@@ -217,7 +250,8 @@ export class Resources implements SourceSink {
       .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
       .map((object) => {
         const status = this.#written.get(keyOf(object));
-        return { ...withoutSecrets(object), ...(status === undefined ? {} : { status }) };
+        const kept = this.#sources.keeps(keyOf(object)) ? { kept: 'goes on as before' } : {};
+        return { ...kept, ...withoutSecrets(object), ...(status === undefined ? {} : { status }) };
       });
   }
 
@@ -227,20 +261,18 @@ export class Resources implements SourceSink {
 
   // ---- revisions
 
-  #revise({ delta, statuses, diagnostics }: Update): void {
-    for (const problems of diagnostics.values()) this.#tell(problems);
+  /** `keys`: of the objects that changed. */
+  #revise({ delta, statuses, diagnostics }: Update, keys: ReadonlySet<ObjectKey>): void {
+    for (const [key, problems] of diagnostics) this.#journal.problems(`meaning of ${key}`, problems);
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
     if (!this.#published) return;
-    this.statuses.note(this.#publisher.publish(delta), statuses);
-  }
-
-  #tell(problems: readonly Problem[]): void {
-    for (const problem of problems.slice(0, LIMITS.PROBLEMS_LOGGED)) {
-      const { severity, message, place } = this.#located(problem);
-      this.#log[severity === 'error' ? 'error' : 'warn'](message, { ...place });
-    }
-    if (problems.length > LIMITS.PROBLEMS_LOGGED)
-      this.#log.warn('more problems at /config/problems', { more: problems.length - LIMITS.PROBLEMS_LOGGED });
+    const before = this.#publisher.revision;
+    const revision = this.#publisher.publish(delta);
+    this.statuses.note(revision, statuses);
+    const [removed, changed] = [[...keys].filter((key) => !this.#has(key)), [...keys].filter((key) => this.#has(key))];
+    if (revision > before) this.#journal.revised({ revision, changed, removed });
+    else this.#journal.unchanged({ revision, changed, removed });
+    this.#tellIdle();
   }
 
   /** With file, line and column where the object came from a file. */
@@ -250,10 +282,6 @@ export class Resources implements SourceSink {
     const place = this.#sources.placeOf(object, field);
     return place === null ? problem : { ...problem, place: { ...place, ...problem.place } };
   }
-}
-
-function describe(problem: Problem): string {
-  return JSON.stringify([problem.severity, problem.message, problem.place]);
 }
 
 /** Names of a Secret's keys stay, their values do not. */

@@ -13,6 +13,8 @@ import type { Options } from './options.ts';
 
 export interface Sources {
   readonly source: Source;
+  /** Whether an object goes on as it was, for what its file says now cannot be read or is wrong. */
+  keeps(object: ObjectKey): boolean;
   /** Where in which file an object (or a field of it) stands; null when it came from elsewhere. */
   placeOf(object: ObjectKey, field: string | undefined): Place | null;
 }
@@ -30,6 +32,7 @@ export function createSources(options: Options, cluster: Source | null): Sources
   }
   return {
     source: new DnsStage(new Merge(sources), new SystemResolver(), SYSTEM_TIMERS),
+    keeps: (object) => files?.keeps(object) ?? false,
     placeOf: (object, field) => files?.placeOf(object, field ?? '') ?? null,
   };
 }

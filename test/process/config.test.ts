@@ -5,7 +5,18 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { backend, backendYaml, childrenOf, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
+import {
+  backend,
+  backendYaml,
+  childrenOf,
+  freePort,
+  gateway,
+  get,
+  type LogLine,
+  Rauta,
+  routeYaml,
+  until,
+} from './support.ts';
 
 test('a configuration folder that goes away is an error, and what it said goes on being served', async () => {
   const port = await freePort();
@@ -144,6 +155,78 @@ test('a second Gateway in a new file does not switch off the one that serves', a
     () => get(port, '/b'),
     (a) => a.headers['x-backend'] === 'two',
   );
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('accepted changes are told of with the revision that serves, problems when they are over, and what is kept', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const rauta = await Rauta.start({
+    'gateway.yaml': gateway(port) + backendYaml('app', app.port),
+    'a.yaml': routeYaml('a', '/a', 'app'),
+    'b.yaml': routeYaml('b', '/b', 'app'),
+  });
+  const changed = (object: string): Promise<LogLine> =>
+    rauta.said((line) => line.message === 'configuration changed' && line['changed'] === object);
+  rauta.write('a.yaml', routeYaml('a', '/new', 'app'));
+  const line = await changed('HTTPRoute default/a');
+  assert.deepEqual(
+    [line.level, line['revision'], line['files']],
+    ['info', await rauta.metric('rauta_config_revision_acked'), `${rauta.folder}/a.yaml`],
+  );
+  assert.equal((await get(port, '/new')).status, 200);
+  rmSync(join(rauta.folder, 'b.yaml'));
+  await rauta.said((l) => l.message === 'configuration changed' && l['removed'] === 'HTTPRoute default/b');
+  rauta.write('a.yaml', routeYaml('a', '/other', 'app').replace('matches:', 'match:'));
+  rauta.write('c.yaml', routeYaml('c', '/c', 'app').replace('matches:', 'match:'));
+  const effect = async (object: string): Promise<unknown> =>
+    (await rauta.said((l) => l.level === 'error' && l['object'] === object))['effect'];
+  assert.equal(await effect('HTTPRoute/default/a'), 'goes on as before');
+  assert.equal(await effect('HTTPRoute/default/c'), 'is not served');
+  const problems = JSON.parse((await rauta.ask('/config/problems')).body) as { effect?: string }[];
+  assert.deepEqual(problems.map((p) => p.effect).sort(), ['goes on as before', 'is not served']);
+  type Shown = { kind: string; kept?: string };
+  const shown = (JSON.parse((await rauta.ask('/config')).body) as { objects: Shown[] }).objects;
+  assert.deepEqual(
+    shown.map((o) => [o.kind, o.kept]),
+    [
+      ['Backend', undefined],
+      ['Gateway', undefined],
+      ['HTTPRoute', 'goes on as before'],
+    ],
+  );
+  rauta.write('a.yaml', routeYaml('a', '/new', 'app'));
+  const over = await rauta.said('a problem is over');
+  assert.deepEqual([over.level, over['object']], ['info', 'HTTPRoute/default/a']);
+  rauta.process.kill('SIGHUP');
+  await rauta.said('everything is read again');
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a folder in which nothing is ours is ready, and says at the class why nothing is served', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const gatewayClass = (controller: string): string =>
+    'apiVersion: gateway.networking.k8s.io/v1\nkind: GatewayClass\nmetadata: { name: rauta }\n' +
+    `spec: { controllerName: ${controller} }\n---\n`;
+  const rest = gateway(port) + routeYaml('a', '/a', 'app') + backendYaml('app', app.port);
+  const rauta = await Rauta.start({ 'a.yaml': gatewayClass('example.com/other') + rest });
+  await rauta.said((l) => l.message === 'nothing to serve' && l.level === 'warn');
+  const said = await rauta.said((l) => l['object'] === 'GatewayClass//rauta');
+  assert.match(said.message, /^controllerName "example\.com\/other" is not ours \("rauta\.io\/gateway-controller"\)/);
+  assert.deepEqual([said.level, said['field'], said['line']], ['warn', 'spec.controllerName', 4]);
+  const ready = await rauta.ask('/readyz');
+  assert.deepEqual(
+    [ready.status, ready.body.startsWith('nothing to serve: no listener of a Gateway is ours')],
+    [200, true],
+  );
+  rauta.write('a.yaml', gatewayClass('rauta.io/gateway-controller') + rest);
+  await rauta.said('there is something to serve');
+  await until(
+    () => get(port, '/a').catch(() => ({ status: 0, body: '', headers: {} })),
+    (a) => a.status === 200,
+  );
+  assert.deepEqual(JSON.parse((await rauta.ask('/config/problems')).body), []);
   assert.equal(await rauta.stop(), 0);
 });
 

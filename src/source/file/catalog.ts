@@ -108,6 +108,12 @@ export class Catalog {
     else if (sign === -1) this.#foreignIn.delete(path);
   }
 
+  /** Whether an object goes on as it was because its file cannot be read or says it wrongly. */
+  keeps(key: ObjectKey): boolean {
+    const first = this.#first(key);
+    return first !== undefined && this.files.get(first)?.keeps(key) === true;
+  }
+
   placeOf(key: ObjectKey, field: string): Place | null {
     const first = this.#first(key);
     return first === undefined ? null : (this.files.get(first)?.placeOf(key, field) ?? null);

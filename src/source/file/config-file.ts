@@ -152,14 +152,16 @@ export class ConfigFile {
   /** What is wrong; `first`: where objects of this file stand already, in other files. */
   problems(first: ReadonlyMap<ObjectKey, Place>): Problem[] {
     const file = this.path;
-    if (this.failure !== null) return [{ severity: 'error', message: this.failure, place: { file } }];
-    const found: Problem[] = [...this.#whole];
+    const effect = this.objects.size > 0 ? AS_BEFORE : NOT_SERVED;
+    if (this.failure !== null) return [{ severity: 'error', message: this.failure, place: { file }, ...effect }];
+    const found: Problem[] = this.#whole.map((problem) => ({ ...problem, ...effect }));
     this.#layout.chunks.forEach((chunk, i) => {
       for (const { severity, message, place, offset } of chunk.problems) {
         found.push({
           severity,
           message,
           place: { ...place, ...this.#position((this.#layout.starts[i] as number) + offset) },
+          ...(severity === 'error' ? this.#effect(place.object) : {}),
         });
       }
     });
@@ -177,6 +179,18 @@ export class ConfigFile {
       place: { file, line: 1, column: 1 },
     };
     return [...found.slice(0, LIMITS.CONFIG_FILE_PROBLEMS), more];
+  }
+
+  /** What an error means: for the object that it is about, or for whatever a broken document defines. */
+  #effect(object: ObjectKey | undefined): Pick<Problem, 'effect'> {
+    if (object === undefined) return this.#kept.size > 0 ? AS_BEFORE : NOT_SERVED;
+    if (this.#kept.has(object)) return AS_BEFORE;
+    return this.objects.has(object) ? {} : NOT_SERVED;
+  }
+
+  /** Whether it no longer says the object, but keeps it as it last was. */
+  keeps(key: ObjectKey): boolean {
+    return this.objects.has(key) && (this.#kept.has(key) || this.#whole.length > 0 || this.failure !== null);
   }
 
   /** Where a field of an object stands; of the object when the field is not written. */
@@ -199,6 +213,9 @@ export class ConfigFile {
     return this.#layout.text === '' || this.#layout.text.endsWith('\n');
   }
 }
+
+const AS_BEFORE = { effect: 'goes on as before' } as const;
+const NOT_SERVED = { effect: 'is not served' } as const;
 
 function doubled(key: ObjectKey, place: Place, first: Place): Problem {
   const where = `${first.file}${first.line === undefined ? '' : `:${first.line}:${first.column}`}`;

@@ -127,6 +127,15 @@ export class FileSource implements Source {
     await this.#running;
   }
 
+  /** Whether an object goes on as it was, for what its file says now cannot be read or is wrong. */
+  keeps(key: ObjectKey): boolean {
+    if (this.#catalog.keeps(key)) return true;
+    const file = this.#troubles.size === 0 ? undefined : this.#catalog.placeOf(key, '')?.file;
+    return (
+      file !== undefined && this.#roots.some((r) => this.#troubles.has(r) && (file === r || file.startsWith(`${r}/`)))
+    );
+  }
+
   /** File, line and column of a field of an object; null when no file defines it. */
   placeOf(key: ObjectKey, field: string): Place | null {
     return this.#catalog.placeOf(key, field);
