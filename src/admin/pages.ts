@@ -1,7 +1,7 @@
 // What the admin server has pages for: who may see each, which parameters it takes, and what it answers.
 
 import { visible, visibleJson } from '../base/steering.ts';
-import { describe } from '../telemetry/recent.ts';
+import { describe, type RequestFilter } from '../telemetry/recent.ts';
 import type { View } from './view.ts';
 
 export interface Answer {
@@ -46,7 +46,7 @@ export const PAGES: ReadonlyMap<string, Page> = new Map([
     openPage((view) => ({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: view.metrics() })),
   ],
   ['/', { open: false, parameters: [], answer: index }],
-  ['/requests', { open: false, parameters: ['limit', 'route', 'status'], answer: requests }],
+  ['/requests', { open: false, parameters: ['follow', 'limit', 'route', 'status'], answer: requests }],
   ['/config', guarded((view) => view.config())],
   ['/config/problems', guarded((view) => view.problems())],
   ['/config/ir', guarded((view) => view.ir())],
@@ -79,17 +79,26 @@ function readiness(view: View): Answer {
 }
 
 function requests(view: View, query: URLSearchParams, asJson: boolean): Answer {
+  const filter = filterOf(query);
+  if (typeof filter === 'string') return text(filter, 400);
+  const lines = view.requests(filter);
+  if (asJson) return json(lines);
+  return text(lines.map((line) => `${visible(describe(line))}\n`).join(''));
+}
+
+/** Which requests are asked for, or what is wrong with the question. */
+export function filterOf(query: URLSearchParams): RequestFilter | string {
   const limit = query.get('limit') ?? '100';
-  if (!/^\d{1,5}$/.test(limit)) return text(`limit: '${visible(limit)}' is not a number up to 99999\n`, 400);
+  if (!/^\d{1,5}$/.test(limit)) return `limit: '${visible(limit)}' is not a number up to 99999\n`;
   const route = query.get('route');
   const status = query.get('status');
   if (status !== null && !/^([1-5]xx|\d{3})$/i.test(status))
-    return text(`status: '${visible(status)}' is neither a status nor a class like 5xx\n`, 400);
-  const lines = view.requests({
+    return `status: '${visible(status)}' is neither a status nor a class like 5xx\n`;
+  const follow = query.get('follow') ?? '';
+  if (!['', 'true', 'false'].includes(follow)) return `follow: '${visible(follow)}' is neither true nor false\n`;
+  return {
     limit: Number(limit),
     ...(route === null ? {} : { route }),
     ...(status === null ? {} : { status }),
-  });
-  if (asJson) return json(lines);
-  return text(lines.map((line) => `${visible(describe(line))}\n`).join(''));
+  };
 }

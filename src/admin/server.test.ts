@@ -4,7 +4,8 @@ import { connect, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { LIMITS } from '../base/limits.ts';
 import type { Level } from '../base/log.ts';
-import type { RequestFilter } from '../telemetry/recent.ts';
+import { RingReader, RingWriter, ringBytes } from '../telemetry/log-ring.ts';
+import { Following, type RequestFilter } from '../telemetry/recent.ts';
 import { Renderings } from './renderings.ts';
 import { type AdminOptions, AdminServer } from './server.ts';
 import type { View } from './view.ts';
@@ -25,6 +26,12 @@ class Fake implements View {
   requests(filter: RequestFilter): Record<string, string | number>[] {
     this.filter = filter;
     return [{ method: 'GET', path: '/\u001b[1m', status: 200, duration_ms: 12, flags: '', endpoint: '10.0.1.42:8080' }];
+  }
+  readonly memory = new ArrayBuffer(ringBytes(1 << 20));
+  readonly ring = new RingWriter(this.memory);
+  follow(filter: RequestFilter): Following {
+    this.filter = filter;
+    return new Following([new RingReader(this.memory)], filter);
   }
   config(): unknown {
     this.configs++;
@@ -171,7 +178,7 @@ test('a token is compared only with one that was given, and an empty one opens n
 test('parameters that a page does not take are refused by name', async () => {
   const { port } = await start();
   const cases = [
-    ['/requests?rout=a', /unknown parameter 'rout': this page takes limit, route, status/],
+    ['/requests?rout=a', /unknown parameter 'rout': this page takes follow, limit, route, status/],
     ['/requests?status=200&status=500', /'status' is there more than once/],
     ['/config?limit=1', /unknown parameter 'limit': this page takes no parameters/],
     ['/readyz?verbose', /unknown parameter 'verbose'/],
@@ -277,4 +284,61 @@ test('a probe without a Host field (HTTP/1.0) is served', async () => {
     assert.match(text, /^HTTP\/1\.1 200 OK/, path);
   }
   assert.match(await rest(await silent(port, 'GET /livez HTTP/1.0\r\nHost: evil.example\r\n\r\n')), /^HTTP\/1\.1 403/);
+});
+
+/** Puts requests into the ring of the view. */
+function end(view: Fake, from: number, count: number, status = 200): void {
+  for (let i = from; i < from + count; i++) {
+    const line = `{"time":"2026-01-02T03:04:05.678Z","method":"GET","path":"/${i}","status":${status},"duration_ms":1.0,"flags":""}\n`;
+    const bytes = Buffer.from(line);
+    assert.ok(view.ring.write(bytes, 0, bytes.length));
+  }
+  view.ring.publish();
+}
+
+/** What comes, until `enough`. */
+function until(socket: Socket, enough: (text: string) => boolean): Promise<string> {
+  return new Promise((resolve) => {
+    let text = '';
+    const take = (part: Buffer): void => {
+      text += part.toString('utf8');
+      if (!enough(text)) return;
+      socket.off('data', take);
+      resolve(text);
+    };
+    socket.on('data', take);
+    socket.resume();
+  });
+}
+
+test('requests are followed as they end, filtered, as text and as JSON lines', async () => {
+  const { view, port } = await start();
+  end(view, 0, 3);
+  const ask = 'GET /requests?follow&status=5xx HTTP/1.1\r\nHost: localhost\r\n';
+  const text = await silent(port, `${ask}\r\n`);
+  const json = await silent(port, `${ask}Accept: application/json\r\n\r\n`);
+  await Promise.all([text, json].map((socket) => until(socket, (t) => t.includes('\r\n\r\n'))));
+  end(view, 3, 2);
+  end(view, 5, 1, 503);
+  end(view, 6, 1, 500);
+  const shown = await until(text, (t) => t.includes('/6'));
+  assert.deepEqual(shown.match(/GET \/\d+ \d+/g), ['GET /5 503', 'GET /6 500']);
+  const objects = (await until(json, (t) => t.includes('/6'))).match(/\{.*\}/g)?.map((l) => JSON.parse(l).path);
+  assert.deepEqual(objects, ['/5', '/6']);
+  for (const socket of [text, json]) socket.destroy();
+});
+
+test('so many may follow, and one more is told to come later', async () => {
+  const { port } = await start();
+  const one = 'GET /requests?follow HTTP/1.1\r\nHost: localhost\r\n\r\n';
+  const sockets: Socket[] = [];
+  for (let i = 0; i < LIMITS.ADMIN_FOLLOWERS; i++) {
+    const socket = await silent(port, one);
+    sockets.push(socket);
+    assert.match(await until(socket, (t) => t.includes('\r\n\r\n')), /^HTTP\/1\.1 200/);
+  }
+  assert.equal((await ask(port, '/requests?follow')).status, 503);
+  assert.equal((await ask(port, '/requests?follow=maybe')).status, 400);
+  assert.equal((await ask(port, '/requests?follow=false')).status, 200);
+  for (const socket of sockets) socket.destroy();
 });

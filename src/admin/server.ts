@@ -6,7 +6,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, isIP, type Socket } from 'node:net';
 import { LIMITS } from '../base/limits.ts';
 import { LEVELS, type Level } from '../base/log.ts';
-import { type Answer, PAGES, type Page, queryFault, text } from './pages.ts';
+import { follow } from './follow.ts';
+import { type Answer, filterOf, PAGES, type Page, queryFault, text } from './pages.ts';
 import type { Renderings } from './renderings.ts';
 import type { View } from './view.ts';
 
@@ -38,6 +39,7 @@ export class AdminServer {
   readonly #sockets = new Set<Socket>();
   /** Of connections with a request that is being answered. */
   readonly #turns = new Map<Socket, Turns>();
+  #followers = 0;
 
   /** `renderings` may be shared by several servers. */
   constructor(view: View, options: AdminOptions, renderings: Renderings) {
@@ -102,22 +104,24 @@ export class AdminServer {
       else this.#serve(...next);
     });
     try {
-      this.#route(request, response);
+      // One that follows is not answered in the end.
+      if (this.#route(request, response)) clearTimeout(slow);
     } catch (error) {
       respond(response, text(`${error instanceof Error ? error.message : String(error)}\n`, 500));
     }
   }
 
-  #route(request: IncomingMessage, response: ServerResponse): void {
+  /** Whether the answer goes on for as long as its reader stays. */
+  #route(request: IncomingMessage, response: ServerResponse): boolean {
     if (!this.#hostAllowed(request.headers.host)) {
       const names = 'the Host field must be an IP address, localhost or a name of --admin-allowed-hosts\n';
       respond(response, text(names, 403));
-      return;
+      return false;
     }
     const url = URL.parse(request.url ?? '/', 'http://admin');
     if (url === null) {
       respond(response, text('malformed target\n', 400));
-      return;
+      return false;
     }
     const page = PAGES.get(url.pathname);
     const isLevel = url.pathname === '/log-level';
@@ -129,17 +133,36 @@ export class AdminServer {
     } else if (isLevel) this.#logLevel(request, response);
     else if (request.method !== 'GET' && request.method !== 'HEAD') {
       respond(response, text('GET or HEAD only\n', 405), { allow: 'GET, HEAD' });
-    } else this.#show(page as Page, url, request, response);
+    } else return this.#show(page as Page, url, request, response);
+    return false;
   }
 
-  #show(page: Page, url: URL, request: IncomingMessage, response: ServerResponse): void {
+  #show(page: Page, url: URL, request: IncomingMessage, response: ServerResponse): boolean {
     const query = url.searchParams;
-    const fault = queryFault(page, query);
-    if (fault !== null) {
-      respond(response, text(fault, 400));
-      return;
-    }
     const json = (request.headers.accept ?? '').includes('application/json');
+    const fault = queryFault(page, query);
+    if (fault !== null) respond(response, text(fault, 400));
+    else if ((query.get('follow') ?? 'false') !== 'false') return this.#follow(query, json, request, response);
+    else this.#render(page, url, json, request, response);
+    return false;
+  }
+
+  #follow(query: URLSearchParams, json: boolean, request: IncomingMessage, response: ServerResponse): boolean {
+    const filter = filterOf(query);
+    if (typeof filter === 'string') respond(response, text(filter, 400));
+    else if (this.#followers >= LIMITS.ADMIN_FOLLOWERS) respond(response, text(BUSY, 503), { 'retry-after': '1' });
+    else if (request.method === 'HEAD') response.end();
+    else {
+      this.#followers++;
+      response.once('close', () => this.#followers--);
+      follow(this.#view.follow(filter), response, json);
+      return true;
+    }
+    return false;
+  }
+
+  #render(page: Page, url: URL, json: boolean, request: IncomingMessage, response: ServerResponse): void {
+    const query = url.searchParams;
     const key = `${json ? 'json' : ''} ${url.pathname}?${query}`;
     const rendering = this.#renderings.take(key, performance.now(), () => page.answer(this.#view, query, json));
     if (rendering === null) {

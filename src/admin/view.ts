@@ -2,12 +2,13 @@
 
 import type { Problem } from '../api/problem.ts';
 import type { Level } from '../base/log.ts';
-import type { RequestFilter, RequestLine } from '../telemetry/recent.ts';
+import type { Following, RequestFilter, RequestLine } from '../telemetry/recent.ts';
 
 export interface View {
   ready(): { readonly ready: boolean; readonly reason: string };
   metrics(): string;
   requests(filter: RequestFilter): RequestLine[];
+  follow(filter: RequestFilter): Following;
   /** Objects with the status computed for them. */
   config(): unknown;
   problems(): readonly Problem[];

@@ -327,6 +327,11 @@ export const LIMITS = {
   ADMIN_SMALL_BYTES: 64 * KB,
   /** Answers still being read are given to others who ask for the same, up to this age. */
   ADMIN_SHARED_MS: 1_000,
+  /** How often those who follow /requests are sent what is new, and how many may. */
+  ADMIN_FOLLOW_MS: 250,
+  ADMIN_FOLLOWERS: 8,
+  /** Of each worker's lines, what is looked at for one of them at a time; of more only the newest. */
+  ADMIN_FOLLOW_BYTES: 256 * KB,
   /** File of --admin-token-file. */
   ADMIN_TOKEN_BYTES: 4 * KB,
   /** Body of a PUT, and how much is read and thrown away of one that is larger. */

@@ -7,7 +7,7 @@ import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
 import type { Numbers } from '../telemetry/numbers.ts';
-import { type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
+import { Following, type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
 import type { Cluster } from './kubernetes.ts';
 import { clustersPage, ownersOf, workersPage } from './metrics.ts';
 import type { Resources } from './resources.ts';
@@ -80,6 +80,10 @@ export class ControllerView implements View {
 
   requests(filter: RequestFilter): RequestLine[] {
     return recent(this.#parts.rings, filter);
+  }
+
+  follow(filter: RequestFilter): Following {
+    return new Following(this.#parts.rings, filter);
   }
 
   config(): unknown {

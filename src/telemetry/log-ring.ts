@@ -172,6 +172,22 @@ export class RingReader extends Ring {
     Atomics.store(this.positions, READ, this.#at);
   }
 
+  /** Where the newest line ends. */
+  get end(): number {
+    return Atomics.load(this.positions, WRITTEN);
+  }
+
+  /** A copy of the lines between the positions `from` and `to`, read or not; null when that is more than `most` bytes or half the ring. */
+  between(from: number, to: number, most: number): Buffer | null {
+    const n = (to - from) >>> 0;
+    if (n > Math.min(most, this.size >> 1)) return null;
+    const out = Buffer.alloc(n);
+    const first = Math.min(n, this.size - (from & this.mask));
+    out.set(this.data.subarray(from & this.mask, (from & this.mask) + first));
+    out.set(this.data.subarray(0, n - first), first);
+    return out;
+  }
+
   /** A copy of the newest whole lines, read or not: about `bytes`, at most half the ring (the worker writes at the other end). */
   newest(bytes: number): Buffer {
     const end = Atomics.load(this.positions, WRITTEN);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { RingReader, RingWriter, ringBytes } from './log-ring.ts';
-import { combined, describe, recent } from './recent.ts';
+import { combined, describe, Following, recent } from './recent.ts';
 
 const line = (n: number, more: object = {}): string =>
   `${JSON.stringify({ time: '2026-01-02T03:04:05.678Z', client: '203.0.113.9', method: 'GET', path: `/${n}`, protocol: 'HTTP/1.1', status: 200, flags: '', response_bytes: 5, duration_ms: 12.4, route: 'default/a', endpoint: '10.0.1.42:8080', user_agent: 'curl/8', ...more })}\n`;
@@ -33,6 +33,28 @@ test('the newest requests of all workers come first, and the oldest fall out', (
     Array.from({ length: paths.length }, (_, i) => 19 - i),
   );
   assert.equal(recent(readers, { limit: 3 }).length, 3);
+});
+
+test('whoever follows sees each request once, in order, and whether there were more', () => {
+  const { writers, readers } = rings(2, 4096);
+  write(writers[0], line(0));
+  const following = new Following(readers, { limit: 3 });
+  const paths = (): unknown[] => following.next().map((r) => r['path']);
+  assert.deepEqual(paths(), []);
+  write(writers[1], line(1, { time: '2026-01-02T03:04:11.000Z' }));
+  write(writers[0], line(2, { time: '2026-01-02T03:04:10.000Z' }));
+  assert.deepEqual(paths(), ['/2', '/1']);
+  assert.deepEqual(paths(), []);
+  for (let i = 3; i < 8; i++) write(writers[0], line(i));
+  for (const reader of readers) reader.consume(reader.waiting);
+  assert.deepEqual([paths(), following.more], [['/5', '/6', '/7'], true]);
+  // Around the ring's end, and more than it holds at once.
+  for (let i = 8; i < 40; i++) {
+    write(writers[0], line(i));
+    for (const reader of readers) reader.consume(reader.waiting);
+    if (i % 2 === 0) assert.equal(paths().at(-1), `/${i}`);
+  }
+  assert.deepEqual([paths(), following.more], [['/39'], false]);
 });
 
 test('filters by route and status', () => {

@@ -28,12 +28,50 @@ export function recent(rings: readonly RingReader[], filter: RequestFilter): Req
       if (lines.length > 0 && (newest === null || timeOf(lines) > timeOf(newest))) newest = lines;
     if (newest === null) break;
     const line = parseLine(newest.pop() as string);
-    if (line === null) continue;
-    if (filter.route !== undefined && line['route'] !== filter.route) continue;
-    if (filter.status !== undefined && !statusMatches(filter.status, Number(line['status']))) continue;
-    out.push(line);
+    if (line !== null && passes(line, filter)) out.push(line);
   }
   return out;
+}
+
+/** Requests as they end, of all workers; one reader's place among them. */
+export class Following {
+  readonly #rings: readonly RingReader[];
+  readonly #filter: RequestFilter;
+  readonly #at: number[];
+  /** More ended than the last `next` told of. */
+  more = false;
+
+  constructor(rings: readonly RingReader[], filter: RequestFilter) {
+    this.#rings = rings;
+    this.#filter = filter;
+    this.#at = rings.map((ring) => ring.end);
+  }
+
+  /** What ended since the last time, oldest first, the newest of it. */
+  next(): RequestLine[] {
+    const out: RequestLine[] = [];
+    const most = LIMITS.ADMIN_FOLLOW_BYTES;
+    this.more = false;
+    this.#rings.forEach((ring, i) => {
+      const end = ring.end;
+      const bytes = ring.between(this.#at[i] as number, end, most);
+      if (bytes === null) this.more = true;
+      for (const text of (bytes ?? ring.newest(most)).toString('utf8').split('\n')) {
+        const line = text === '' ? null : parseLine(text);
+        if (line !== null && passes(line, this.#filter)) out.push(line);
+      }
+      this.#at[i] = end;
+    });
+    out.sort((a, b) => (String(a['time']) < String(b['time']) ? -1 : 1));
+    const kept = out.slice(Math.max(0, out.length - this.#filter.limit));
+    this.more ||= kept.length < out.length;
+    return kept;
+  }
+}
+
+function passes(line: RequestLine, { route, status }: RequestFilter): boolean {
+  if (route !== undefined && line['route'] !== route) return false;
+  return status === undefined || statusMatches(status, Number(line['status']));
 }
 
 /** null: no line of the access log. What a worker left in its ring is not believed to be one. */
