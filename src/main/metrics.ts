@@ -6,7 +6,7 @@ import { type Backend, endpointOwner, routeOfOwner } from '../publish/publisher.
 import type { WorkerState } from '../stream/messages.ts';
 import { backendErrors } from '../telemetry/exposition.ts';
 import { CELL, ENDPOINT } from '../telemetry/layout.ts';
-import type { BackendNumbers, Numbers, Owners } from '../telemetry/numbers.ts';
+import type { BackendNumbers, EndpointNumbers, Numbers, Owners } from '../telemetry/numbers.ts';
 
 /** Who has labels of his own in /metrics, with his numbers, and the numbers of all others. */
 export function ownersOf(book: CellBook, backends: Iterable<Backend>): Owners {
@@ -19,15 +19,23 @@ export function ownersOf(book: CellBook, backends: Iterable<Backend>): Owners {
   };
 }
 
-function* backendsOf(book: CellBook, backends: Iterable<Backend>): Iterable<BackendNumbers> {
+/** A pod that several clusters lead to (two ports of a Service) is one line: labels are told apart by nothing else. */
+function backendsOf(book: CellBook, backends: Iterable<Backend>): Iterable<BackendNumbers> {
   const exposed = new Set([...book.owners('endpoint')].filter((o) => o.exposed).map((o) => o.owner));
+  const byBackend = new Map<string, Map<string, EndpointNumbers>>();
   for (const { cluster, endpoints } of backends) {
-    const named = endpoints
-      .map(({ id, zone }) => ({ pod: id, zone, owner: endpointOwner(cluster, id) }))
-      .filter(({ owner }) => exposed.has(owner))
-      .map(({ pod, zone, owner }) => ({ pod, zone, counts: book.counts('endpoint', owner) }));
-    if (named.length > 0) yield { backend: cluster.backend, endpoints: named };
+    for (const { id: pod, zone } of endpoints) {
+      const owner = endpointOwner(cluster, pod);
+      if (!exposed.has(owner)) continue;
+      const counts = book.counts('endpoint', owner);
+      const byPod = byBackend.get(cluster.backend) ?? new Map<string, EndpointNumbers>();
+      byBackend.set(cluster.backend, byPod);
+      const known = byPod.get(`${pod} ${zone}`);
+      if (known === undefined) byPod.set(`${pod} ${zone}`, { pod, zone, counts: Float64Array.from(counts) });
+      else for (let i = 0; i < counts.length; i++) known.counts[i]! += counts[i] as number;
+    }
   }
+  return [...byBackend].map(([backend, byPod]) => ({ backend, endpoints: [...byPod.values()] }));
 }
 
 /** One object per backend with its endpoints: requests so far, in flight, errors by kind. */

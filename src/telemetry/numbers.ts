@@ -11,9 +11,16 @@ import { CELL, ENDPOINT, NO_ROUTE_BLOCK } from './layout.ts';
 export const NO_ROUTE = 'none';
 export const OTHER = 'other';
 
+export interface EndpointNumbers {
+  readonly pod: string;
+  readonly zone: string;
+  readonly counts: Float64Array;
+}
+
+/** Distinct by pod and zone. */
 export interface BackendNumbers {
   readonly backend: string;
-  readonly endpoints: readonly { readonly pod: string; readonly zone: string; readonly counts: Float64Array }[];
+  readonly endpoints: readonly EndpointNumbers[];
 }
 
 /** Tables of numbers by owner, as telemetry/layout.ts ROUTE and ENDPOINT have them. */
