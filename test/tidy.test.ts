@@ -2,33 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize, relative } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { PAGES } from '../tools/docs.ts';
+import { all, functions, imports, product, read, room, root } from './tidy/source.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const MAX_LINES = 600;
 const MEAN_LINES = 220;
-
-interface File {
-  readonly path: string;
-  readonly text: string;
-  readonly lines: number;
-}
-
-function read(pattern: string): File[] {
-  return globSync(pattern, { cwd: root })
-    .filter((path) => !path.includes('node_modules'))
-    .sort()
-    .map((path) => {
-      const text = readFileSync(join(root, path), 'utf8');
-      return { path, text, lines: text.split('\n').length - 1 };
-    });
-}
-
-const all = read('src/**/*.ts').filter((f) => !f.path.includes('/generated/'));
-const product = all.filter((f) => !f.path.endsWith('.test.ts'));
+const FUNCTION_LINES = 70;
 
 /** Which rooms a room may import, besides itself and base. Rooms not listed (main) may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -50,18 +31,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ['api', 'source'],
 };
 
-function room(path: string): string {
-  return path.split('/')[1] as string;
-}
-
-function imports(file: File): string[] {
-  return [
-    ...file.text.matchAll(
-      /^\s*(?:import|export)\b[^'";]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'|import\('([^']+)'\)/gm,
-    ),
-  ].map((m) => (m[1] ?? m[2] ?? m[3]) as string);
-}
-
 test('TypeScript everywhere but the entry', () => {
   assert.deepEqual(
     globSync(['src/**/*.{js,mjs,cjs}', 'test/**/*.{js,mjs,cjs}', 'tools/**/*.{js,mjs,cjs}'], { cwd: root }),
@@ -75,10 +44,8 @@ test('rooms import only downwards', () => {
     const from = room(file.path);
     const allowed = MAY_IMPORT[from];
     if (allowed === undefined) continue;
-    for (const target of imports(file)) {
-      if (!target.startsWith('.')) continue;
-      const to = relative(root, normalize(join(root, dirname(file.path), target)));
-      if (!to.startsWith('src/')) continue;
+    for (const { path: to } of imports(file)) {
+      if (to === null || !to.startsWith('src/')) continue;
       const other = room(to);
       if (other !== from && other !== 'base' && !allowed.includes(other)) wrong.push(`${file.path} imports ${to}`);
     }
@@ -105,9 +72,9 @@ test('packages are imported only where they belong', () => {
   };
   const wrong: string[] = [];
   for (const file of product)
-    for (const target of imports(file)) {
-      if (target.startsWith('.') || target.startsWith('node:')) continue;
-      if (!(homes[target] ?? []).includes(room(file.path))) wrong.push(`${file.path} imports ${target}`);
+    for (const { path, from } of imports(file)) {
+      if (path !== null || from.startsWith('node:')) continue;
+      if (!(homes[from] ?? []).includes(room(file.path))) wrong.push(`${file.path} imports ${from}`);
     }
   assert.deepEqual(wrong, []);
 });
@@ -146,6 +113,15 @@ test('files are small', () => {
   );
   const mean = product.reduce((sum, f) => sum + f.lines, 0) / product.length;
   assert.ok(mean <= MEAN_LINES, `mean ${mean.toFixed(0)} lines a file`);
+});
+
+test('functions are short', () => {
+  const long = product.flatMap((file) =>
+    functions(file)
+      .filter((fn) => fn.lines > FUNCTION_LINES)
+      .map((fn) => `${file.path}:${fn.line}: ${fn.name} has ${fn.lines} lines`),
+  );
+  assert.deepEqual(long, []);
 });
 
 test('nothing names a registry, a path of one machine, or a secret place', () => {

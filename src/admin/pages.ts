@@ -19,7 +19,7 @@ export interface Page {
   answer(view: View, query: URLSearchParams, json: boolean): Answer;
 }
 
-export const TEXT = 'text/plain; charset=utf-8';
+const TEXT = 'text/plain; charset=utf-8';
 
 export function text(body: string, status = 200): Answer {
   return { status, type: TEXT, body };

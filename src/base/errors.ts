@@ -56,8 +56,6 @@ export const FAULTS = {
   misdirected: fault('misdirected', 'downstream', 421, 'NR', 'misdirected request'),
 } as const satisfies Record<string, Fault>;
 
-export type FaultName = keyof typeof FAULTS;
-
 /** Something is wrong with how the program was called or set up: message and exit code, no stack for the user. */
 export class ExitError extends Error {
   readonly code: number;

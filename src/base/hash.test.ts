@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bytesOf } from './bytes.ts';
-import { fnv1a, hash32, mix32 } from './hash.ts';
+import { hash32, mix32 } from './hash.ts';
 
 const over = (text: string, seed = 0): number => hash32(bytesOf(text), 0, bytesOf(text).length, seed);
 
@@ -17,18 +17,9 @@ test('hash32 is MurmurHash3_x86_32 (its published vectors)', () => {
   assert.equal(over('The quick brown fox jumps over the lazy dog', 0x9747b28c), 0x2fa826cd);
 });
 
-test('fnv1a is FNV-1a, 32 bits (its published vectors)', () => {
-  const of = (text: string): number => fnv1a(bytesOf(text), 0, bytesOf(text).length) >>> 0;
-  assert.equal(of(''), 0x811c9dc5);
-  assert.equal(of('a'), 0xe40c292c);
-  assert.equal(of('foobar'), 0xbf9cf968);
-  assert.notEqual(of('a'), fnv1a(bytesOf('a'), 0, 1, 1) >>> 0);
-});
-
 test('a hash is of its range alone', () => {
   const bytes = bytesOf('xxhello, rangeyy');
   assert.equal(hash32(bytes, 2, 14), over('hello, range'));
-  assert.equal(fnv1a(bytes, 2, 14), fnv1a(bytesOf('hello, range'), 0, 12));
 });
 
 test('hash32 spreads similar keys evenly, in its low bits and in its high bits', () => {

@@ -1,15 +1,5 @@
 // Hashes over bytes, 32 bits. None is meant to withstand an adversary who knows the seed.
 
-const FNV_OFFSET = 0x811c9dc5;
-const FNV_PRIME = 0x01000193;
-
-/** FNV-1a (draft-eastlake-fnv), its offset basis changed by `seed` (0 for the standard one). Signed 32 bits. */
-export function fnv1a(bytes: Uint8Array, start: number, end: number, seed = 0): number {
-  let hash = FNV_OFFSET ^ seed;
-  for (let i = start; i < end; i++) hash = Math.imul(hash ^ (bytes[i] as number), FNV_PRIME);
-  return hash | 0;
-}
-
 /** The finaliser of MurmurHash3 (32 bits): every input bit changes every output bit with a chance near one half. Signed. */
 export function mix32(value: number): number {
   let h = value | 0;

@@ -4,7 +4,7 @@ import { assemble, type Code, i32, Local, moveBytes } from './wasm.ts';
 
 const PAGE = 65_536;
 /** How far behind the end of such memory code may read: vectors are loaded whole. */
-export const MEMORY_SLACK = 64;
+const MEMORY_SLACK = 64;
 
 const MEMORIES = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
 

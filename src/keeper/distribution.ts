@@ -1,6 +1,7 @@
 // The way of a revision to the workers: sockets are opened, each worker is told what it lacks, sockets are closed, answers are
 // counted. What every live worker serves is known here, and nowhere guessed.
 
+import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Held, SocketWish } from '../stream/messages.ts';
 import type { Departures } from './departures.ts';
@@ -35,6 +36,8 @@ export class Distribution {
   readonly #parts: DistributionParts;
   readonly #owner: DistributionOwner;
   #acked = 0;
+  /** Of the last attempt at sockets that could not be opened. */
+  #retriedMs = 0;
   #leaving = false;
 
   constructor(parts: DistributionParts, owner: DistributionOwner) {
@@ -78,6 +81,9 @@ export class Distribution {
   tick(nowMs: number): void {
     this.revisions.forget(this.#acked, nowMs);
     this.#catchUp();
+    if (nowMs - this.#retriedMs < LIMITS.SOCKET_RETRY_MS) return;
+    this.#retriedMs = nowMs;
+    this.retrySockets();
   }
 
   /** Tries again what could not be opened. */

@@ -11,7 +11,7 @@ import { ControllerProcess } from './controller-process.ts';
 import { Departures } from './departures.ts';
 import { Distribution } from './distribution.ts';
 import { Grants } from './grants.ts';
-import type { KeeperOptions } from './options.ts';
+import { type KeeperOptions, workerSettings } from './options.ts';
 import type { Slot } from './slot.ts';
 import { Slots } from './slots.ts';
 import { Sockets } from './sockets.ts';
@@ -42,9 +42,8 @@ export class Keeper<Options extends KeeperOptions> {
   #crashed = false;
   #exitCode: number = EXIT.ok;
   readonly #done: (code: number) => void;
-  /** Of the last tick, and of the last attempt at sockets that could not be opened. */
+  /** Of the last tick. */
   #tickedMs = 0;
-  #retriedMs = 0;
 
   /** `done` is called once, with the exit code. Throws NativeError when the system has not what so many workers need. */
   constructor(options: Options, system: System, log: Logger, done: (code: number) => void) {
@@ -243,10 +242,6 @@ export class Keeper<Options extends KeeperOptions> {
     this.#distribution.tick(now);
     this.#grants.tick(now);
     this.#takeover?.onTick();
-    if (now - this.#retriedMs >= LIMITS.SOCKET_RETRY_MS) {
-      this.#retriedMs = now;
-      this.#distribution.retrySockets();
-    }
     this.#system.after(LIMITS.HEARTBEAT_MS, () => this.#tick());
   }
 
@@ -328,7 +323,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#tellWorkers();
   }
 
-  #onDeath(worker: WorkerProcess, slot: Slot, why: string): void {
+  #onDeath(worker: WorkerProcess, slot: Slot<WorkerProcess>, why: string): void {
     this.#log.debug('slot is empty', { worker: slot.index });
     if (this.#phase === 'starting' && slot.backoff.failures >= LIMITS.START_ATTEMPTS) {
       this.#fail(EXIT.cannotRun, `workers cannot start: ${why}`);
@@ -352,17 +347,4 @@ export class Keeper<Options extends KeeperOptions> {
       onRefused: (reason) => this.#fail(EXIT.cannotRun, reason),
     });
   }
-}
-
-function workerSettings(options: KeeperOptions): ConstructorParameters<typeof Slots>[3] {
-  return {
-    trustedProxies: options.trustedProxies,
-    accessLogQuery: options.accessLogQuery,
-    user: options.user,
-    logLevel: options.logLevel,
-    logJson: options.logFormat === 'json',
-    drainTimeoutMs: options.drainTimeoutMs,
-    clientIdleMs: options.clientIdleMs,
-    halfClose: options.halfClose,
-  };
 }

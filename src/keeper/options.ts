@@ -1,6 +1,7 @@
 // What the keeper itself reads of the program's options; the controller is given all of them.
 
 import type { Level } from '../base/log.ts';
+import type { WorkerSettings } from '../stream/messages.ts';
 import type { GrantOptions } from './grants.ts';
 
 export interface KeeperOptions extends GrantOptions {
@@ -15,4 +16,18 @@ export interface KeeperOptions extends GrantOptions {
   readonly halfClose: boolean;
   readonly logLevel: Level;
   readonly logFormat: 'json' | 'text';
+}
+
+/** What of them workers are told. */
+export function workerSettings(options: KeeperOptions): WorkerSettings {
+  return {
+    trustedProxies: options.trustedProxies,
+    accessLogQuery: options.accessLogQuery,
+    user: options.user,
+    logLevel: options.logLevel,
+    logJson: options.logFormat === 'json',
+    drainTimeoutMs: options.drainTimeoutMs,
+    clientIdleMs: options.clientIdleMs,
+    halfClose: options.halfClose,
+  };
 }

@@ -7,14 +7,13 @@ import { CELLS_BYTES, mapSegment } from '../stream/segments.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { ringBytes } from '../telemetry/log-ring.ts';
 import { Backoff } from './backoff.ts';
-import type { WorkerProcess } from './worker-process.ts';
 
-export class Slot {
+export class Slot<Worker> {
   readonly index: number;
   readonly cellsFd: number;
   readonly ringFd: number;
   readonly backoff = new Backoff();
-  worker: WorkerProcess | null = null;
+  worker: Worker | null = null;
   restarts = 0;
   readonly #cells: Float64Array;
   /** The heartbeat last seen, and when it was first seen with that value. */

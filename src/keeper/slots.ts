@@ -25,11 +25,11 @@ export interface SlotsOwner {
   /** A worker drained, or died while it should have. */
   onDrained(): void;
   /** A worker of a slot died; it is replaced unless the program is stopping. `why`: what is known of it. */
-  onDeath(worker: WorkerProcess, slot: Slot, why: string): void;
+  onDeath(worker: WorkerProcess, slot: Slot<WorkerProcess>, why: string): void;
 }
 
 export class Slots implements WorkerOwner {
-  readonly all: readonly Slot[];
+  readonly all: readonly Slot<WorkerProcess>[];
   readonly #system: System;
   readonly #log: Logger;
   readonly #settings: WorkerSettings;
@@ -58,7 +58,7 @@ export class Slots implements WorkerOwner {
     this.#settings = settings;
     this.#tickets = tickets;
     this.#owner = owner;
-    this.all = Array.from({ length: count }, (_, i) => new Slot(i));
+    this.all = Array.from({ length: count }, (_, i) => new Slot<WorkerProcess>(i));
   }
 
   start(): void {
@@ -148,7 +148,7 @@ export class Slots implements WorkerOwner {
     for (const worker of this.workers) worker.kill();
   }
 
-  #fill(slot: Slot): void {
+  #fill(slot: Slot<WorkerProcess>): void {
     const spare = this.#spare;
     slot.backoff.started(this.#system.nowMs());
     if (spare?.loaded) {
@@ -161,7 +161,7 @@ export class Slots implements WorkerOwner {
     slot.worker = worker;
   }
 
-  #assign(worker: WorkerProcess, slot: Slot): void {
+  #assign(worker: WorkerProcess, slot: Slot<WorkerProcess>): void {
     worker.slot = slot;
     slot.worker = worker;
     const now = this.#system.nowMs();
@@ -207,7 +207,7 @@ export class Slots implements WorkerOwner {
     this.#system.after(wait, () => this.keepSpare());
   }
 
-  #onSlotExit(worker: WorkerProcess, slot: Slot, end: WorkerEnd): void {
+  #onSlotExit(worker: WorkerProcess, slot: Slot<WorkerProcess>, end: WorkerEnd): void {
     slot.worker = null;
     if (this.#stopping) {
       if (!worker.drained) this.#owner.onDrained();
@@ -234,7 +234,7 @@ export class Slots implements WorkerOwner {
     else this.#system.after(wait, () => this.#refill(slot));
   }
 
-  #refill(slot: Slot): void {
+  #refill(slot: Slot<WorkerProcess>): void {
     if (!this.#stopping && slot.worker === null) this.#fill(slot);
   }
 }

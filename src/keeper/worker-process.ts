@@ -30,7 +30,7 @@ export interface WorkerEnd extends ChildEnd {
 export class WorkerProcess {
   readonly outbox: Outbox;
   readonly startedMs: number;
-  slot: Slot | null = null;
+  slot: Slot<WorkerProcess> | null = null;
   #loaded = false;
   #drained = false;
   readonly #log: Logger;

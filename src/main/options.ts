@@ -263,42 +263,18 @@ export function parseOptions(
   env: Readonly<Record<string, string | undefined>>,
   isTerminal: boolean,
 ): Parsed {
-  const given = new Map<string, { values: string[]; from: string }>();
+  const given: GivenFlags = new Map();
   const warnings = readEnvironment(env, given);
   readArguments(argv, given);
 
-  const text = (name: string): string =>
-    given.get(name)?.values.at(-1) ?? (FLAGS.find((f) => f.name === name) as Flag).default;
-  const from = (name: string): string => given.get(name)?.from ?? `--${name}`;
-  const list = (name: string): string[] => splitList(text(name));
-  const oneOf = <T extends string>(name: string, allowed: readonly T[]): T => {
-    const value = text(name);
-    if (!(allowed as readonly string[]).includes(value))
-      throw usage(`${from(name)}: '${value}' is not one of ${allowed.join(', ')}${suggestion(value, allowed)}`);
-    return value as T;
-  };
-  const count = (name: string, low: number, high: number): number => {
-    const value = text(name);
-    const n = Number(value);
-    if (!/^\d+$/.test(value) || n < low || n > high)
-      throw usage(`${from(name)}: '${value}' is not a whole number from ${low} to ${high}`);
-    return n;
-  };
+  const values = valuesOf(given);
+  const { text, from, list, oneOf, count } = values;
 
   const backendAddresses = splitList(env['RAUTA_BACKEND_ADDR'] ?? '');
   const bindAddress = env['RAUTA_BIND_ADDR'] ?? (backendAddresses.length > 0 ? '0.0.0.0:8080' : null);
   const config = given.get('config')?.values ?? [];
   const kubernetes = bool(from('kubernetes'), text('kubernetes'));
-  if (kubernetes && (config.length > 0 || backendAddresses.length > 0))
-    throw usage(`${from('kubernetes')}: resources come from one place; leave out --config and RAUTA_BACKEND_ADDR`);
-  for (const name of KUBERNETES_FLAGS)
-    if (!kubernetes && given.has(name)) throw usage(`${from(name)} is for --kubernetes`);
-  if (!kubernetes && config.length === 0 && backendAddresses.length === 0)
-    throw usage(
-      bindAddress === null
-        ? 'nothing to serve: give --config PATH, --kubernetes, or RAUTA_BACKEND_ADDR (and RAUTA_BIND_ADDR)'
-        : 'RAUTA_BIND_ADDR needs RAUTA_BACKEND_ADDR',
-    );
+  checkSources(given, values, kubernetes, { config, backendAddresses, bindAddress });
   for (const address of list('listen'))
     if (isIP(address) === 0) throw usage(`${from('listen')}: '${address}' is not an IP address`);
 
@@ -333,28 +309,86 @@ export function parseOptions(
       metricsMaxBackends: count('metrics-max-backends', 0, 100_000),
       bindAddress,
       backendAddresses,
-      kubernetes: kubernetes
-        ? {
-            kubeconfig: text('kubeconfig') || null,
-            context: text('context') || null,
-            namespaces: list('watch-namespaces'),
-            gatewayClass: given.has('gateway-class') ? text('gateway-class') : null,
-            backends: oneOf('backends', ['off', 'local']),
-            qps: count('api-qps', 1, 10_000),
-            burst: count('api-burst', 1, 100_000),
-            leaderElection: oneOf('leader-election', ['on', 'off']) === 'on',
-            lease: text('lease') === '' ? null : lease(from('lease'), text('lease')),
-            instance: '',
-          }
-        : null,
+      kubernetes: kubernetes ? kubernetesOptions(values, given.has('gateway-class')) : null,
     },
   };
 }
 
-function readEnvironment(
-  env: Readonly<Record<string, string | undefined>>,
-  given: Map<string, { values: string[]; from: string }>,
-): string[] {
+/** What was given, by the name of its flag, and the word by which it was given. */
+type GivenFlags = Map<string, { values: string[]; from: string }>;
+
+/** Values of flags as they are asked for: what is wrong with one is said with the name under which it was given. */
+interface Values {
+  readonly text: (name: string) => string;
+  readonly from: (name: string) => string;
+  readonly list: (name: string) => string[];
+  readonly oneOf: <T extends string>(name: string, allowed: readonly T[]) => T;
+  readonly count: (name: string, low: number, high: number) => number;
+}
+
+function valuesOf(given: GivenFlags): Values {
+  const text = (name: string): string =>
+    given.get(name)?.values.at(-1) ?? (FLAGS.find((f) => f.name === name) as Flag).default;
+  const from = (name: string): string => given.get(name)?.from ?? `--${name}`;
+  return {
+    text,
+    from,
+    list: (name) => splitList(text(name)),
+    oneOf: <T extends string>(name: string, allowed: readonly T[]): T => {
+      const value = text(name);
+      if (!(allowed as readonly string[]).includes(value))
+        throw usage(`${from(name)}: '${value}' is not one of ${allowed.join(', ')}${suggestion(value, allowed)}`);
+      return value as T;
+    },
+    count: (name, low, high) => {
+      const value = text(name);
+      const n = Number(value);
+      if (!/^\d+$/.test(value) || n < low || n > high)
+        throw usage(`${from(name)}: '${value}' is not a whole number from ${low} to ${high}`);
+      return n;
+    },
+  };
+}
+
+/** Resources come from one place, and there is one. */
+function checkSources(
+  given: GivenFlags,
+  { from }: Values,
+  kubernetes: boolean,
+  other: { config: readonly string[]; backendAddresses: readonly string[]; bindAddress: string | null },
+): void {
+  const { config, backendAddresses, bindAddress } = other;
+  if (kubernetes && (config.length > 0 || backendAddresses.length > 0))
+    throw usage(`${from('kubernetes')}: resources come from one place; leave out --config and RAUTA_BACKEND_ADDR`);
+  for (const name of KUBERNETES_FLAGS)
+    if (!kubernetes && given.has(name)) throw usage(`${from(name)} is for --kubernetes`);
+  if (!kubernetes && config.length === 0 && backendAddresses.length === 0)
+    throw usage(
+      bindAddress === null
+        ? 'nothing to serve: give --config PATH, --kubernetes, or RAUTA_BACKEND_ADDR (and RAUTA_BIND_ADDR)'
+        : 'RAUTA_BIND_ADDR needs RAUTA_BACKEND_ADDR',
+    );
+}
+
+function kubernetesOptions(
+  { text, from, list, oneOf, count }: Values,
+  classGiven: boolean,
+): NonNullable<Options['kubernetes']> {
+  return {
+    kubeconfig: text('kubeconfig') || null,
+    context: text('context') || null,
+    namespaces: list('watch-namespaces'),
+    gatewayClass: classGiven ? text('gateway-class') : null,
+    backends: oneOf('backends', ['off', 'local']),
+    qps: count('api-qps', 1, 10_000),
+    burst: count('api-burst', 1, 100_000),
+    leaderElection: oneOf('leader-election', ['on', 'off']) === 'on',
+    lease: text('lease') === '' ? null : lease(from('lease'), text('lease')),
+    instance: '',
+  };
+}
+
+function readEnvironment(env: Readonly<Record<string, string | undefined>>, given: GivenFlags): string[] {
   const warnings: string[] = [];
   if (env['RAUTA_TLS_CERT'] !== undefined || env['RAUTA_TLS_KEY'] !== undefined)
     throw new ExitError(

@@ -100,7 +100,7 @@ function help(): string {
   return `rauta: Gateway API and Ingress controller with a proxy of its own\n\n${lines.join('\n')}\n\nrauta serve --help lists its flags.\n`;
 }
 
-export function serveHelp(): string {
+function serveHelp(): string {
   const rows = FLAGS.map((f) => [`--${f.name}${f.value === '' ? '' : ` ${f.value}`}`, f] as const);
   const width = Math.max(...rows.map(([left]) => left.length)) + 2;
   const lines = rows.map(([left, f]) => `  ${left.padEnd(width)}${f.help}${f.default === '' ? '' : ` (${f.default})`}`);

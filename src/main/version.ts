@@ -9,7 +9,7 @@ export interface VersionInfo {
   readonly arch: string;
 }
 
-export const GATEWAY_API_VERSION = 'v1.6.1';
+const GATEWAY_API_VERSION = 'v1.6.1';
 
 export function versionInfo(): VersionInfo {
   const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

@@ -2,9 +2,6 @@
 
 import { bytesOf } from '../base/bytes.ts';
 
-/** How far a store may reach behind the text; what is written next covers it. */
-export const FRAGMENT_SLACK = 8;
-
 export class Fragment {
   readonly length: number;
   /** The bytes as doubles, padded with zeros. No text has the bit pattern of a NaN (0x7f and 0xff end no word of UTF-8 text
@@ -34,7 +31,7 @@ export class Fragment {
     return Buffer.from(this.#words.buffer, 0, this.length).toString('utf8');
   }
 
-  /** Writes the text at `at`; returns the offset behind it. Up to FRAGMENT_SLACK bytes behind that are overwritten too. */
+  /** Writes the text at `at`; returns the offset behind it. Up to eight bytes behind that are overwritten too. */
   put(out: DataView, at: number): number {
     const words = this.#words;
     for (let i = 0; i < words.length; i++) out.setFloat64(at + i * 8, words[i] as number, true);

@@ -2,7 +2,7 @@
 // lines and says so; nothing ever waits for a reader.
 
 /** Bytes before the data: positions, each on a cache line of its own. */
-export const RING_HEADER_BYTES = 4096;
+const RING_HEADER_BYTES = 4096;
 const WRITTEN = 0;
 const READ = 16;
 /** Lines that the readers dropped, a double. */

@@ -8,8 +8,8 @@ import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition, type Rou
 import { CELL, ENDPOINT, NO_ROUTE_BLOCK } from './layout.ts';
 
 /** The `route` of requests that no route took, and of those whose route has no label of its own. No route is called so. */
-export const NO_ROUTE = 'none';
-export const OTHER = 'other';
+const NO_ROUTE = 'none';
+const OTHER = 'other';
 
 export interface EndpointNumbers {
   readonly pod: string;

@@ -138,7 +138,7 @@ function authoritiesOf(reader: Reader, gatewayNamespace: string, ref: Fields): A
 }
 
 /** At least one certificate, Base64 of DER; a text that says what is missing. */
-export function readAuthorities(pem: string | undefined): string[] | string {
+function readAuthorities(pem: string | undefined): string[] | string {
   if (pem === undefined) return 'has no key "ca.crt".';
   const blocks = readPem(pem);
   if (typeof blocks === 'string') return `has a key "ca.crt" that is no PEM: ${blocks}.`;

@@ -5,12 +5,6 @@ import { Regex } from '../base/regex.ts';
 import type { Match, ValueMatch } from '../ir/ir.ts';
 import { anyText, list, shown, text } from './read.ts';
 
-/** Something that a rule says and that cannot be served. */
-export interface Invalid {
-  readonly field: string;
-  readonly message: string;
-}
-
 export type Report = (field: string, message: string) => void;
 
 const EVERYTHING: Match = { path: { type: 'PathPrefix', value: '/' }, method: '', headers: [], query: [] };

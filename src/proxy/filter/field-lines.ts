@@ -12,7 +12,7 @@ export interface FieldLine {
 }
 
 /** The bytes of one wire, always as many; a UUID has the same length whenever it is written, so its places are known. */
-export class PreparedLines {
+class PreparedLines {
   readonly #bytes: Uint8Array;
   /** Where in them UUIDs stand. */
   readonly #holes: Int32Array;

@@ -99,7 +99,7 @@ export const CODING_CHUNKED = 0;
 /** Ends in chunked, but other codings come before it. */
 export const CODING_UNKNOWN = 1;
 /** chunked is not the last coding, comes twice or has parameters, or the list is malformed. */
-export const CODING_INVALID = 2;
+const CODING_INVALID = 2;
 
 /**
  * What the value of a Transfer-Encoding field says (RFC 9112 sections 6.1 and 7.1). A plain `chunked` is normalised in

@@ -48,7 +48,7 @@ export const SCAN_BAD = -1;
 /** More fields than a table has room for. */
 export const SCAN_FULL = -2;
 /** Neither a colon nor part of a name stands at the table's SCANNED.STOP, behind a name. */
-export const SCAN_STOP = -3;
+const SCAN_STOP = -3;
 
 /** Sets for `span`: where each stands in the memory of tables. */
 const SETS = [TOKEN, TARGET, QUERY, REG_NAME] as const;

@@ -3,7 +3,7 @@
 
 const FIRST_BYTES = 64 * 1024;
 
-export class Labels {
+class Labels {
   /** Replaced by a larger one as it fills: to be read anew for each lookup. */
   bytes = new Uint8Array(FIRST_BYTES);
   /** The same. */

@@ -380,6 +380,6 @@ function isObject(value: unknown): value is RawObject {
   return typeof name === 'string' && name !== '' && (namespace === undefined || typeof namespace === 'string');
 }
 
-export function nameOf({ metadata }: RawObject): RawName {
+function nameOf({ metadata }: RawObject): RawName {
   return `${metadata.namespace ?? ''}/${metadata.name}`;
 }

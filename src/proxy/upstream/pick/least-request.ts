@@ -2,7 +2,7 @@
 // for its weight. Close to the true least one, without looking at all and without a herd running to it. The two are drawn in
 // proportion to their weights and the first one wins a tie, so that idle endpoints get exactly their shares.
 
-import type { Picker, Random } from './picker.ts';
+import type { Picker, Random } from './types.ts';
 
 export class LeastRequest implements Picker {
   readonly #choices: Int32Array;

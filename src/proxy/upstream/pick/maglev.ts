@@ -4,7 +4,7 @@
 import { bytesOf } from '../../../base/bytes.ts';
 import { hash32 } from '../../../base/hash.ts';
 import { LIMITS } from '../../../base/limits.ts';
-import type { Picker } from './picker.ts';
+import type { Picker } from './types.ts';
 
 /** Each about twice the one before, so that a changing number of backends rarely changes the size (which moves everything). */
 const PRIMES = [503, 1009, 2003, 4099, 8209, 16_411, 32_771, LIMITS.MAGLEV_ENTRIES] as const;

@@ -4,23 +4,12 @@
 import type { Balancer, Endpoint } from '../../../ir/ir.ts';
 import { LeastRequest } from './least-request.ts';
 import { Maglev } from './maglev.ts';
+import type { Picker, Random } from './types.ts';
 import { RoundRobin, Weighted } from './weighted.ts';
 
-export interface Picker {
-  /**
-   * Index of the choice, -1 when there is none. `hash` (unsigned 32 bits) is used by the hashing pickers: equal hashes go to the
-   * same choice.
-   */
-  pick(hash: number): number;
-}
+export type { Picker, Random } from './types.ts';
 
-/** Where randomness comes from (Io). */
-export interface Random {
-  /** 32 unsigned bits. */
-  random32(): number;
-}
-
-export const NO_CHOICE: Picker = { pick: () => -1 };
+const NO_CHOICE: Picker = { pick: () => -1 };
 
 /** The share of each of a rule's backends by weight; weight 0 gets nothing. */
 export function splitPicker(weights: readonly number[]): Picker {

@@ -1,6 +1,6 @@
 // Picking in turn: equal shares, and shares by weight.
 
-import type { Picker } from './picker.ts';
+import type { Picker } from './types.ts';
 
 /** One after the other; `start` sets who is first, so that workers do not all begin with the same. */
 export class RoundRobin implements Picker {
