@@ -170,6 +170,79 @@ test('other routes and policies', () => {
   ]);
 });
 
+test('policies: targets and intervals', () => {
+  const tls = (...targetRefs: object[]): string[] =>
+    complaints(GATEWAY_API, 'BackendTLSPolicy', {
+      spec: {
+        targetRefs: targetRefs.map((ref) => ({ group: '', kind: 'Service', name: 's', ...ref })),
+        validation: { hostname: 'a.example', wellKnownCACertificates: 'System' },
+      },
+    });
+  assert.deepEqual(tls({ sectionName: 'a' }, { sectionName: 'b' }, { name: 't' }), []);
+  same(tls({}, {}), ['spec.targetRefs[1].sectionName: sectionName must be unique when targetRefs']);
+  same(tls({ sectionName: 'a' }, { sectionName: 'a' }), ['spec.targetRefs[1].sectionName: sectionName must be unique']);
+  same(tls({ sectionName: 'a' }, {}), ['spec.targetRefs[1].sectionName: sectionName must be specified when']);
+  const retry = (budget: string, rate: string): string[] =>
+    complaints('gateway.networking.x-k8s.io/v1alpha1', 'XBackendTrafficPolicy', {
+      spec: {
+        targetRefs: [{ group: '', kind: 'Service', name: 's' }],
+        retryConstraint: { budget: { interval: budget }, minRetryRate: { interval: rate } },
+      },
+    });
+  assert.deepEqual(retry('1s', '1ms'), []);
+  assert.deepEqual(retry('1h', '1h'), []);
+  for (const wrong of ['1ms', '999ms', '2h', '1h1ms']) {
+    same(retry(wrong, '1s'), [/budget\.interval: interval cannot be greater than one hour or less than one second/]);
+  }
+  for (const wrong of ['0s', '1h1ms']) same(retry('1s', wrong), [/minRetryRate\.interval: interval cannot be greater/]);
+});
+
+test('keys of what a Gateway labels', () => {
+  const keys = (labels: object, annotations: object = {}): string[] =>
+    gateway({ infrastructure: { labels, annotations } });
+  const dns = 'a.'.repeat(125);
+  assert.deepEqual(keys({ a: 'b', 'example.com/a_b.c': '', [`${dns}b/k`]: 'x' }, { 'example.com/a': '{}' }), []);
+  const form = 'keys must be in the form of an optional DNS subdomain prefix';
+  same(keys({ 'key~@@@': 'v' }), [`spec.infrastructure.labels[key~@@@]: Label ${form}`]);
+  same(keys({ [`${'a'.repeat(64)}`]: 'v' }), [new RegExp(`Label ${form}`)]);
+  same(keys({ '@@/k': 'v' }), [new RegExp(`Label ${form}`)]);
+  same(keys({ [`${'a'.repeat(254)}/k`]: 'v' }), [/the label key's prefix must be a DNS subdomain not longer than 253/]);
+  same(keys({}, { '-a': 'v' }), [`spec.infrastructure.annotations.-a: Annotation ${form}`]);
+  same(keys({}, { [`${'a'.repeat(254)}/k`]: 'v' }), [/the annotation key's prefix must be a DNS subdomain/]);
+});
+
+test('paths that are right and can never match what was meant are warned of, with the right form', () => {
+  const warned = (apiVersion: string, kind: string, spec: object): string[] =>
+    checkObject({ apiVersion, kind, metadata: { name: 'x' }, spec })
+      .problems.filter((p) => p.severity === 'warning' && p.place.field !== 'kind')
+      .map((p) => `${p.place.field}: ${p.message}`);
+  const path = (type: string, value: string): string[] =>
+    warned(GATEWAY_API, 'HTTPRoute', { rules: [{ matches: [{ path: { type, value } }] }] });
+  const star =
+    'spec.rules[0].matches[0].path.value: "*" stands for itself here: for everything below it write type PathPrefix';
+  same(path('PathPrefix', '/api/*'), [`${star}, value /api`]);
+  same(path('Exact', '/api/**'), [`${star}, value /api`]);
+  same(path('PathPrefix', '/*'), [`${star}, value /`]);
+  same(path('PathPrefix', '/api/.*'), [`${star}, value /api`]);
+  same(path('PathPrefix', '/a/*/b'), [/for patterns write type RegularExpression/]);
+  same(path('RegularExpression', 'api/.*'), [/never matches, for no path begins with "a": write \/api\/\.\*/]);
+  same(path('RegularExpression', '^api'), [/write \/api/]);
+  for (const fine of ['/api/.*', '^/api', '.*foo', '(/a|/b)', '[/]a', '\\/a', '(?i)/x']) {
+    assert.deepEqual(path('RegularExpression', fine), [], fine);
+  }
+  for (const fine of ['/', '/api', '/a.b']) assert.deepEqual(path('PathPrefix', fine), [], fine);
+  const ingress = {
+    rules: [
+      {
+        http: {
+          paths: [{ pathType: 'Prefix', path: '/a/*', backend: { service: { name: 's', port: { number: 1 } } } }],
+        },
+      },
+    ],
+  };
+  assert.match(warned('networking.k8s.io/v1', 'Ingress', ingress).join(), /"\*" stands for itself here/);
+});
+
 test('core kinds', () => {
   same(complaints('v1', 'Service', { spec: { type: 'ExternalName' } }), ['spec.externalName: required']);
   same(complaints('v1', 'Service', { spec: { ports: [{ port: 1 }, { port: 2, name: 'b' }] } }), [

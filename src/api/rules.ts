@@ -7,7 +7,6 @@ import type { BackendEndpoint } from './backend.ts';
 import type { EndpointSlice, HTTPIngressPath, IngressBackend, Secret, ServiceSpec } from './core.ts';
 import { durationMs } from './duration.ts';
 import type {
-  BackendTLSPolicyValidation,
   Fraction,
   GatewaySpecAddress,
   GRPCMethodMatch,
@@ -22,23 +21,11 @@ import type {
   Listener,
   ListenerTLSConfig,
   ParentReference,
-  SessionPersistence,
-  SubjectAltName,
   TLSPortConfig,
 } from './generated/index.ts';
+import { BACKEND_TLS_POLICY, BACKEND_TRAFFIC_POLICY, INFRASTRUCTURE, sessionPersistence } from './policy-rules.ts';
 import type { Problems } from './problem.ts';
-
-type Check<T> = (value: T, path: string, problems: Problems) => void;
-interface Rule {
-  /** `spec.rules[].filters[]`: `[]` stands for every item; empty: the whole object. */
-  readonly path: string;
-  readonly check: Check<unknown>;
-}
-
-/** Values have the type of their field here, for the shape has been checked. */
-function rule<T>(path: string, check: Check<T>): Rule {
-  return { path, check: check as Check<unknown> };
-}
+import { type Check, firstRepeated, type Rule, rule } from './rule.ts';
 
 export function checkRules(kind: string, body: Fields, problems: Problems): void {
   for (const { path, check } of RULES[kind] ?? [])
@@ -67,18 +54,6 @@ function visit(
   else if (Array.isArray(child)) {
     for (let n = 0; n < child.length; n++) visit(child[n], steps, i + 1, `${childPath}[${n}]`, check, problems);
   }
-}
-
-/** Index of the first item that has the same key as an earlier one; -1 if none. */
-function firstRepeated(keys: readonly (string | null)[]): number {
-  const seen = new Set<string>();
-  for (let i = 0; i < keys.length; i++) {
-    const key = keys[i];
-    if (key === null || key === undefined) continue;
-    if (seen.has(key)) return i;
-    seen.add(key);
-  }
-  return -1;
 }
 
 const FILTER_FIELDS: Readonly<Record<string, string>> = {
@@ -193,6 +168,7 @@ const PATH_NO_END = ['/..', '/.'];
 const PATH_CHARACTERS = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+$/;
 
 function pathMatch(match: HTTPPathMatch, path: string, problems: Problems): void {
+  pathMeaning(match, `${path}.value`, problems);
   if (match.type === 'RegularExpression') return;
   const when = "when type one of ['Exact', 'PathPrefix']";
   const { value } = match;
@@ -202,6 +178,24 @@ function pathMatch(match: HTTPPathMatch, path: string, problems: Problems): void
   for (const end of PATH_NO_END) if (value.endsWith(end)) problems.error(at, `must not end with '${end}' ${when}`);
   if (!PATH_CHARACTERS.test(value) && !value.includes('#')) {
     problems.error(at, `must only contain valid characters for types ['Exact', 'PathPrefix']${problems.not(value)}`);
+  }
+}
+
+/** Values that are right and yet never match what was meant. */
+function pathMeaning({ type, value }: HTTPPathMatch, at: string, problems: Problems): void {
+  if (type === 'RegularExpression') {
+    // It has to match a whole path, and those begin with a slash.
+    const first = /^\^?([A-Za-z0-9_-])/.exec(value)?.[1];
+    if (first === undefined) return;
+    problems.warning(at, `never matches, for no path begins with "${first}": write /${value.replace(/^\^/, '')}`);
+    return;
+  }
+  const star = /\/?\.?\*+$/.exec(value);
+  if (star !== null) {
+    const prefix = value.slice(0, star.index) || '/';
+    problems.warning(at, `"*" stands for itself here: for everything below it write type PathPrefix, value ${prefix}`);
+  } else if (value.includes('*')) {
+    problems.warning(at, '"*" stands for itself here: for patterns write type RegularExpression');
   }
 }
 
@@ -250,18 +244,6 @@ function matchCount(
   const total = rules.reduce((sum, r) => sum + (r.matches ?? []).length, 0);
   if (total > 128) {
     problems.error(path, `the total number of matches across all rules in a route must be at most 128, not ${total}`);
-  }
-}
-
-function sessionPersistence(value: SessionPersistence, path: string, problems: Problems): void {
-  if (value.cookieConfig !== undefined && value.type !== 'Cookie') {
-    problems.error(`${path}.cookieConfig`, 'cookieConfig can only be set with type Cookie');
-  }
-  if (value.cookieConfig?.lifetimeType === 'Permanent' && value.absoluteTimeout === undefined) {
-    problems.error(
-      `${path}.absoluteTimeout`,
-      'AbsoluteTimeout must be specified when cookie lifetimeType is Permanent',
-    );
   }
 }
 
@@ -365,27 +347,6 @@ function grpcMethod(match: GRPCMethodMatch, path: string, problems: Problems): v
   }
 }
 
-function tlsValidation(value: BackendTLSPolicyValidation, path: string, problems: Problems): void {
-  const refs = (value.caCertificateRefs ?? []).length > 0;
-  const known = (value.wellKnownCACertificates ?? '') !== '';
-  if (refs && known) problems.error(path, 'must not contain both CACertificateRefs and WellKnownCACertificates');
-  if (!refs && !known) problems.error(path, 'must specify either CACertificateRefs or WellKnownCACertificates');
-}
-
-function subjectAltName(name: SubjectAltName, path: string, problems: Problems): void {
-  for (const [type, value] of [
-    ['Hostname', name.hostname],
-    ['URI', name.uri],
-  ] as const) {
-    const given = (value ?? '') !== '';
-    if (given && name.type !== type) {
-      problems.error(path, `SubjectAltName element must not contain ${type}, if Type is not set to ${type}`);
-    } else if (!given && name.type === type) {
-      problems.error(path, `SubjectAltName element must contain ${type}, if Type is set to ${type}`);
-    }
-  }
-}
-
 /** k8s.io/kubernetes pkg/apis/core/validation ValidateService, as far as traffic depends on it. */
 function service(spec: ServiceSpec, path: string, problems: Problems): void {
   if (spec.type === 'ExternalName') {
@@ -435,6 +396,7 @@ function ingressPath(path: HTTPIngressPath, at: string, problems: Problems): voi
   if (value === '' && path.pathType === 'ImplementationSpecific') return;
   if (!value.startsWith('/')) problems.error(`${at}.path`, `must be an absolute path${problems.not(value)}`);
   if (path.pathType === 'ImplementationSpecific') return;
+  if (value.endsWith('*')) problems.warning(`${at}.path`, '"*" stands for itself here: leave it out, pathType Prefix');
   for (const part of ['//', '/./', '/../', '%2f', '%2F']) {
     if (value.includes(part)) problems.error(`${at}.path`, `must not contain '${part}'`);
   }
@@ -483,10 +445,15 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
   TLSRoute: [...ROUTE, BACKEND_REFS, rule('spec.hostnames', tlsHostnames)],
   TCPRoute: [...ROUTE, BACKEND_REFS],
   UDPRoute: [...ROUTE, BACKEND_REFS],
-  Gateway: [...LISTENERS, rule('spec.addresses', addresses), rule('spec.tls.frontend.perPort', perPort)],
+  Gateway: [
+    ...LISTENERS,
+    rule('spec.addresses', addresses),
+    rule('spec.tls.frontend.perPort', perPort),
+    ...INFRASTRUCTURE,
+  ],
   ListenerSet: LISTENERS,
-  BackendTLSPolicy: [rule('spec.validation', tlsValidation), rule('spec.validation.subjectAltNames[]', subjectAltName)],
-  XBackendTrafficPolicy: [rule('spec.sessionPersistence', sessionPersistence)],
+  BackendTLSPolicy: BACKEND_TLS_POLICY,
+  XBackendTrafficPolicy: BACKEND_TRAFFIC_POLICY,
   Service: [rule('spec', service)],
   EndpointSlice: [rule('', endpointAddresses)],
   Secret: [rule('', tlsSecret)],
