@@ -87,6 +87,7 @@ if (mode === 'all') {
       .sort(),
   );
   counted('cluster', ['make', '-s', 'test-cluster']);
+  counted('real cluster', ['sh', 'test/kubernetes/real-cluster.sh']);
   counted('conformance', ['make', '-s', 'test-conformance']);
 }
 say(total.failed === 0 ? 'all checks passed' : 'some checks FAILED');

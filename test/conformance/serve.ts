@@ -69,7 +69,7 @@ writeFileSync(
 const child = spawn(RAUTA, ['serve', '--kubernetes', '--kubeconfig', config, ...process.argv.slice(2)], {
   stdio: 'inherit',
 });
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => child.kill(signal));
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {
   rmSync(folder, { recursive: true, force: true });
   process.exitCode = code ?? (signal === null ? 1 : 0);

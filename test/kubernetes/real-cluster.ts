@@ -1,0 +1,203 @@
+// Against a real API server (test/kubernetes/real-cluster.sh starts it and this inside): 1,000 routes on one Gateway, then
+// churn while watches are cut and answers fail; in the end RAUTA holds what the server holds, and every status is right.
+
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Client } from '../../src/source/kubernetes/client.ts';
+import { Credentials } from '../../src/source/kubernetes/credentials.ts';
+import { readKubeconfig } from '../../src/source/kubernetes/kubeconfig.ts';
+import { Transport } from '../../src/source/kubernetes/transport.ts';
+import { SYSTEM_TIMERS } from '../../src/source/timers.ts';
+import { seeded } from './support.ts';
+
+const ROUTES = 1_000;
+const EDITS = 3_000;
+const WRITERS = 16;
+const WAIT_MS = 120_000;
+const ADMIN = 'http://127.0.0.1:9090';
+const API = '/apis/gateway.networking.k8s.io/v1/namespaces/default';
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const environment = (name: string): string => process.env[name] as string;
+
+const read = (path: string): string => readFileSync(path, 'utf8');
+const now = (): number => performance.now();
+const access = readKubeconfig([environment('RAUTA_CLUSTER_DIRECT_KUBECONFIG')], null, read);
+const credentials = new Credentials(access, { read, run: () => Promise.reject(new Error('none')), now, wall: now });
+const options = { userAgent: 'churn', qps: 10_000, burst: 10_000, now, timers: SYSTEM_TIMERS };
+const client = new Client(new Transport(access), credentials, options);
+
+const rauta = spawn(
+  'sh',
+  [
+    'bin/node',
+    'test/conformance/serve.ts',
+    '--address-pool',
+    '10.250.0.0/17',
+    '--access-log',
+    'off',
+    '--api-qps',
+    '200',
+  ],
+  { cwd: root, stdio: ['ignore', 'inherit', 'ignore'] },
+);
+after(async () => {
+  rauta.kill('SIGTERM');
+  await client.stop();
+});
+
+interface Route {
+  readonly metadata: { readonly name: string; readonly resourceVersion: string; readonly generation: number };
+  readonly status?: {
+    readonly parents?: readonly {
+      readonly conditions: readonly {
+        readonly type: string;
+        readonly status: string;
+        readonly observedGeneration: number;
+      }[];
+    }[];
+  };
+}
+
+async function ask(question: Parameters<Client['ask']>[0]): Promise<unknown> {
+  const reply = await client.ask(question);
+  if (!reply.ok) assert.fail(`${question.verb} ${question.path}: ${reply.failure.reason}: ${reply.failure.message}`);
+  return reply.body;
+}
+const routes = async (): Promise<readonly Route[]> =>
+  ((await ask({ verb: 'list', kind: 'HTTPRoute', path: `${API}/httproutes` })) as { items: Route[] }).items;
+const create = (name: string): Promise<unknown> =>
+  ask({
+    verb: 'create',
+    kind: 'HTTPRoute',
+    path: `${API}/httproutes`,
+    body: {
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'HTTPRoute',
+      metadata: { name },
+      spec: { parentRefs: [{ name: 'gw' }], hostnames: [`${name}.example`] },
+    },
+  });
+const change = (name: string, note: number): Promise<unknown> =>
+  ask({
+    verb: 'patch',
+    kind: 'HTTPRoute',
+    path: `${API}/httproutes/${name}`,
+    contentType: 'application/merge-patch+json',
+    body: { spec: { hostnames: [`${name}-${note}.example`] } },
+  });
+const accepted = ({ metadata, status }: Route): boolean =>
+  status?.parents?.[0]?.conditions.some(
+    (c) => c.type === 'Accepted' && c.status === 'True' && c.observedGeneration === metadata.generation,
+  ) === true;
+
+/** Looks again and again, without haste, until it is so. */
+async function until(what: string, is: () => Promise<boolean>): Promise<number> {
+  const started = now();
+  while (!(await is().catch(() => false))) {
+    assert.ok(now() - started < WAIT_MS, `not in ${WAIT_MS} ms: ${what}`);
+    await new Promise<void>((resolve) => void SYSTEM_TIMERS.after(100, resolve));
+  }
+  return Math.round(now() - started);
+}
+async function many<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  const queue = [...items];
+  const one = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: WRITERS }, one));
+}
+async function metric(name: string): Promise<number> {
+  const text = await (await fetch(`${ADMIN}/metrics`)).text();
+  const line = text.split('\n').find((l) => l.startsWith(name));
+  return line === undefined ? 0 : Number(line.slice(line.lastIndexOf(' ') + 1));
+}
+const faults = (...args: string[]): unknown => execFileSync(environment('RAUTA_CLUSTER_BIN'), ['faults', ...args]);
+
+test(`${ROUTES} routes on one Gateway: under 50 writes of it, one of each route`, async (t) => {
+  await until('ready', async () => (await fetch(`${ADMIN}/readyz`)).status === 200);
+  await ask({
+    verb: 'create',
+    kind: 'Gateway',
+    path: `${API}/gateways`,
+    body: {
+      apiVersion: 'gateway.networking.k8s.io/v1',
+      kind: 'Gateway',
+      metadata: { name: 'gw' },
+      spec: { gatewayClassName: 'rauta', listeners: [{ name: 'http', port: 80, protocol: 'HTTP' }] },
+    },
+  });
+  const started = now();
+  await many(
+    Array.from({ length: ROUTES }, (_, i) => `r${i}`),
+    create,
+  );
+  t.diagnostic(`created in ${Math.round(now() - started)} ms`);
+  const attached = await until('attachedRoutes', async () => {
+    const gateway = await ask({ verb: 'get', kind: 'Gateway', path: `${API}/gateways/gw` });
+    return (
+      (gateway as { status: { listeners: { attachedRoutes: number }[] } }).status.listeners[0]?.attachedRoutes ===
+      ROUTES
+    );
+  });
+  const all = await until('all Accepted', async () => (await routes()).every(accepted));
+  t.diagnostic(`attachedRoutes right ${attached} ms, all Accepted ${attached + all} ms after the last create`);
+  const gateways = await metric('rauta_status_writes_total{kind="Gateway",result="ok"}');
+  const written = await metric('rauta_status_writes_total{kind="HTTPRoute",result="ok"}');
+  t.diagnostic(`${gateways} writes of the Gateway, ${written} of routes`);
+  assert.ok(gateways < 50);
+  assert.equal(written, ROUTES);
+});
+
+test(`${EDITS} edits while watches are cut and answers fail: in the end everything is as the server has it`, async (t) => {
+  const ours = { userAgent: 'rauta/' };
+  faults(
+    'set',
+    JSON.stringify({
+      rules: [
+        { match: { ...ours, verbs: ['watch'] }, share: 0.05, expired: 'event' },
+        { match: { ...ours, verbs: ['watch'] }, share: 0.2, cut: { bytes: 3_000 } },
+        { match: { ...ours, verbs: ['watch'] }, cut: { events: 5 } },
+        { match: { ...ours, verbs: ['list'] }, share: 0.3, cut: { bytes: 1_000 } },
+        { match: { ...ours, verbs: ['list', 'patch', 'get'] }, share: 0.2, status: 500 },
+        { match: { ...ours, verbs: ['patch'] }, share: 0.2, status: 429, retryAfter: 1 },
+      ],
+    }),
+  );
+  // Rules count for questions that begin now: everything is asked anew.
+  rauta.kill('SIGHUP');
+  const random = seeded(7);
+  const there = new Set(Array.from({ length: ROUTES }, (_, i) => `r${i}`));
+  for (let i = 0; i < EDITS; i += WRITERS) {
+    const names = new Set(Array.from({ length: WRITERS }, () => `r${Math.floor(random() * ROUTES * 1.1)}`));
+    await many([...names], async (name) => {
+      if (!there.has(name)) {
+        there.add(name);
+        await create(name);
+      } else if (random() < 0.3) {
+        there.delete(name);
+        await ask({ verb: 'delete', kind: 'HTTPRoute', path: `${API}/httproutes/${name}` });
+      } else await change(name, i);
+    });
+  }
+  faults('clear');
+  const took = await until('the same on both sides', async () => {
+    const [theirs, config] = await Promise.all([routes(), fetch(`${ADMIN}/config`).then((r) => r.json())]);
+    const mine = (config as { objects: (Route & { kind: string })[] }).objects.filter((o) => o.kind === 'HTTPRoute');
+    const versions = (list: readonly Route[]): string =>
+      list
+        .map(({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`)
+        .sort()
+        .join('\n');
+    return theirs.every(accepted) && versions(theirs) === versions(mine);
+  });
+  const page = (await (await fetch(`${ADMIN}/kubernetes`)).json()) as { kinds: { kind: string; relists: unknown }[] };
+  const relists = page.kinds.find((k) => k.kind === 'HTTPRoute')?.relists;
+  t.diagnostic(`the same ${took} ms after the faults ended; relists of HTTPRoute: ${JSON.stringify(relists)}`);
+  assert.equal((await routes()).length, there.size);
+  const watches = await metric('rauta_kubernetes_requests_total{verb="watch",kind="HTTPRoute",code="200"}');
+  t.diagnostic(`${watches} watches of HTTPRoute`);
+  assert.ok(watches > 20, 'they were cut');
+});
