@@ -127,7 +127,8 @@ function gatewayConditions(
 ): Condition[] {
   const { generation } = draft;
   const valid = listeners.filter((listener) => isTrue(listener, 'Accepted'));
-  const message = `Not valid: ${naming(listeners, (l) => !isTrue(l, 'Accepted'))}. Valid: ${naming(listeners, (l) => isTrue(l, 'Accepted'))}.`;
+  const good = naming(listeners, (l) => isTrue(l, 'Accepted'));
+  const message = `Not valid: ${naming(listeners, (l) => !isTrue(l, 'Accepted'))}. Valid: ${good}.`;
   let accepted: Condition;
   if (draft.refused !== null) accepted = condition(draft.refused.name, generation, draft.refused.message);
   else if (listeners.length > 0 && valid.length === listeners.length)

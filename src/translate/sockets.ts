@@ -167,8 +167,10 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
 }
 
 function conflictOn(socket: Socket, family: string, host: string, listener: ListenerDraft): Conflict | null {
-  const before = (holder: Held, what: string): string =>
-    `Gateway ${holder.gateway.name}, which comes first, has ${what} on port ${listener.boundPort} (listener ${holder.listener.name}).`;
+  const before = ({ gateway, listener: first }: Held, what: string): string => {
+    const where = `on port ${listener.boundPort} (listener ${first.name})`;
+    return `Gateway ${gateway.name}, which comes first, has ${what} ${where}.`;
+  };
   if (socket.family !== family) {
     const holder = socket.hosts.values().next().value as Held;
     return { type: 'protocol', message: before(holder, `protocol ${holder.listener.protocol}`) };
