@@ -33,6 +33,7 @@ class Worker {
     const core = new Core({ io: new SimIo({ seed: 1 }), cells: Cells.local(), records: { record: () => {} }, trusted });
     this.#config = new Config(
       core,
+      { http1: { connect: () => null } },
       () => assert.fail('nothing here has a certificate'),
       () => {},
     );

@@ -89,6 +89,12 @@ export const LIMITS = {
   UPSTREAM_PENDING_PER_ENDPOINT: 1_024,
   /** Attempts for one request: the first and its retries. */
   UPSTREAM_ATTEMPTS: 3,
+  /** Endpoints that one request may try, while they refuse its connection. */
+  UPSTREAM_TRIED: 16,
+  /** Requests of one worker that wait for a decision of somebody else; more are answered 503. */
+  DECISIONS_PENDING: 1_024,
+  /** Bytes on their way to a second reader of bodies (a mirror, say); one that is slower is left behind. */
+  TAP_BYTES: 64 * KB,
 
   // --- TLS of one worker
   /** One certificate, key, list or name handed to OpenSSL. */
@@ -118,8 +124,17 @@ export const LIMITS = {
   UPSTREAM_CONNECT_MS: 5_000,
   /** Waiting for one of an endpoint's connections to become free; also what ends a route that leads to itself. */
   UPSTREAM_PENDING_MS: 10_000,
+  /**
+   * For so long after a backend closed a connection right behind a response, without having said so, what must not be sent
+   * twice goes to it by new connections only.
+   */
+  UPSTREAM_ABRUPT_MS: 10_000,
   /** Shorter than the 60 s after which most servers close an idle connection. */
   UPSTREAM_IDLE_MS: 55_000,
+  /** Longest pause before a request is sent again. */
+  RETRY_BACKOFF_MAX_MS: 10_000,
+  /** Whoever decides about a request may take this long. */
+  DECISION_MS: 5_000,
   /** A request and its response in which no byte moves either way. */
   STREAM_IDLE_MS: 300_000,
   /** How long idle connections may still send a request when the worker leaves. */

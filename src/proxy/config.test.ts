@@ -24,6 +24,7 @@ function setup(): { config: Config; left: Listener[] } {
   const left: Listener[] = [];
   const config = new Config(
     new Core(options),
+    { http1: { connect: () => null } },
     () => assert.fail(),
     (listener) => left.push(listener),
   );

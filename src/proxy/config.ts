@@ -20,6 +20,7 @@ import { Listener } from './listener.ts';
 import { TlsOpening } from './tls/opening.ts';
 import { type Installed, TlsTable } from './tls/table.ts';
 import { Cluster } from './upstream/cluster.ts';
+import type { Connector } from './upstream/connection.ts';
 
 /** A revision that cannot be applied; nothing was changed. */
 export class ApplyError extends Error {
@@ -51,8 +52,12 @@ interface Prepared {
   readonly cells: CellsEntry[];
 }
 
+/** What makes connections of a transport, by the protocol of a cluster. */
+export type Connectors = Readonly<Record<ClusterEntry['protocol'], Connector>>;
+
 export class Config {
   readonly #core: Core;
+  readonly #connectors: Connectors;
   readonly #listeners = new Map<Key, Listener>();
   readonly #gateways = new Map<Key, GatewayEntry>();
   readonly #rules = new Map<Key, CompiledRule>();
@@ -74,8 +79,9 @@ export class Config {
   #ticketKeys: readonly Uint8Array[] = [];
   readonly #openings = new Map<Key, TlsOpening>();
 
-  constructor(core: Core, openTls: () => TlsIo, onRemoved: (listener: Listener) => void) {
+  constructor(core: Core, connectors: Connectors, openTls: () => TlsIo, onRemoved: (listener: Listener) => void) {
     this.#core = core;
+    this.#connectors = connectors;
     this.#openTls = openTls;
     this.#onRemoved = onRemoved;
   }
@@ -258,7 +264,14 @@ export class Config {
     const news = changed.get(entry.endpoints);
     const endpoints = news === undefined ? this.#endpoints.get(entry.endpoints)?.current : news;
     const blocks = this.#clusterBlocks.get(entry.key) ?? NO_BLOCKS;
-    return new Cluster(this.#core, entry, endpoints ?? NO_ENDPOINTS, previous, blocks);
+    return new Cluster(
+      this.#core,
+      this.#connectors[entry.protocol],
+      entry,
+      endpoints ?? NO_ENDPOINTS,
+      previous,
+      blocks,
+    );
   }
 
   /** Puts the rule into the routers of its listeners, and takes the one it replaces out of those it leaves. */

@@ -15,6 +15,7 @@ import { Core } from './exchange/core.ts';
 import { ExchangePool } from './exchange/pool.ts';
 import type { RequestSide } from './exchange/sides.ts';
 import { TrustedProxies } from './exchange/trusted.ts';
+import { Http1Connector } from './http1/client.ts';
 import type { Listener } from './listener.ts';
 import { open } from './opening.ts';
 import { Tcp } from './transport/tcp.ts';
@@ -31,6 +32,10 @@ export interface EngineSettings {
   readonly clientIdleMs?: number;
   /** A client that has sent FIN still gets its answers (docs/adr/0011-half-close.md); off if not given. */
   readonly halfClose?: boolean;
+  /** A request in which no byte moves for so long is ended; LIMITS.STREAM_IDLE_MS if not given. */
+  readonly streamIdleMs?: number;
+  /** Content of a request comes at least so often; LIMITS.BODY_PROGRESS_MS if not given. */
+  readonly bodyProgressMs?: number;
 }
 
 export interface EngineOptions {
@@ -66,10 +71,20 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     const { settings, io, cells, records } = options;
     this.maxConnections = settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
     const trusted = new TrustedProxies(settings.trustedProxies);
-    const { clientIdleMs, halfClose } = settings;
-    this.#core = new Core({ io, cells, records, trusted, clientIdleMs, halfClose });
+    const { clientIdleMs, halfClose, streamIdleMs, bodyProgressMs } = settings;
+    this.#core = new Core({
+      io,
+      cells,
+      records,
+      trusted,
+      clientIdleMs,
+      halfClose,
+      streamIdleMs,
+      bodyProgressMs,
+    });
     this.#exchanges = new ExchangePool(this.#core);
-    this.#config = new Config(this.#core, options.tls ?? noTls, (listener) => this.#leave(listener));
+    const connectors = { http1: new Http1Connector(this.#core) };
+    this.#config = new Config(this.#core, connectors, options.tls ?? noTls, (listener) => this.#leave(listener));
     const { shared } = this.#core;
     options.io.onTurn(() => shared.onTurn());
     shared.onEndingsOver = () => this.#checkDrained();

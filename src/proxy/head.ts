@@ -143,7 +143,10 @@ export class Head {
   keepAlive = true;
   /** Request: Expect: 100-continue. */
   expectContinue = false;
-  /** Connection names `upgrade` and there is an Upgrade field. */
+  /**
+   * Connection names `upgrade` and there is an Upgrade field. Of a request: one that goes on (one field, no content behind the
+   * head, not to HTTP/2 in the clear).
+   */
   upgrade = false;
   /** TE lists `trailers`: the client takes trailers. */
   teTrailers = false;
@@ -152,6 +155,48 @@ export class Head {
   fault: Fault | null = null;
   /** Which limit it was, if it was one. */
   limit: LimitName | null = null;
+
+  /** Becomes the table of `from`, whose bytes were copied to stand `delta` further behind. What has no place (0) gets none. */
+  rebase(from: Head, delta: number): void {
+    const moved = (at: number): number => (at === 0 ? 0 : at + delta);
+    this.raw = from.raw;
+    this.start = moved(from.start);
+    this.end = moved(from.end);
+    this.fieldsStart = moved(from.fieldsStart);
+    this.version = from.version;
+    this.method = from.method;
+    this.methodStart = moved(from.methodStart);
+    this.methodEnd = moved(from.methodEnd);
+    this.targetStart = moved(from.targetStart);
+    this.targetEnd = moved(from.targetEnd);
+    this.pathStart = moved(from.pathStart);
+    this.pathEnd = moved(from.pathEnd);
+    this.queryStart = moved(from.queryStart);
+    this.queryEnd = moved(from.queryEnd);
+    this.hasQuery = from.hasQuery;
+    this.scheme = from.scheme;
+    this.authorityStart = moved(from.authorityStart);
+    this.authorityEnd = moved(from.authorityEnd);
+    this.hostStart = moved(from.hostStart);
+    this.hostEnd = moved(from.hostEnd);
+    this.hostField = from.hostField;
+    this.count = from.count;
+    const words = this.fields;
+    words.set(from.fields.subarray(0, from.count * FIELD.WORDS));
+    for (let k = 0; k < from.count; k++) {
+      for (let w = FIELD.NAME_START; w <= FIELD.LINE_END; w++)
+        words[k * FIELD.WORDS + w] = (words[k * FIELD.WORDS + w] as number) + delta;
+    }
+    this.seen = from.seen;
+    this.twice = from.twice;
+    this.drops = from.drops;
+    this.body = from.body;
+    this.contentLength = from.contentLength;
+    this.keepAlive = from.keepAlive;
+    this.expectContinue = from.expectContinue;
+    this.upgrade = from.upgrade;
+    this.teTrailers = from.teTrailers;
+  }
 
   // ---- field `k`, where a few nanoseconds do not matter
 

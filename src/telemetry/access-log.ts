@@ -23,6 +23,9 @@ const UPSTREAM = new Fragment(',"upstream_ms":');
 const ATTEMPTS = new Fragment(',"attempts":');
 const AGENT = new Fragment(',"user_agent":"');
 const ONE_ATTEMPT_AGENT = new Fragment(',"attempts":1,"user_agent":"');
+const UPGRADE = new Fragment('","upgrade":"');
+/** The status of a tunnel. */
+const SWITCHED = 101;
 const END = new Fragment('"}\n');
 const VERSIONS: Readonly<Record<number, string>> = { 10: '1.0', 11: '1.1', 20: '2.0' };
 
@@ -89,7 +92,8 @@ export class LineWriter {
       o = AGENT.put(view, o);
     }
     o = putText(out, view, o, r, r.agentStart, r.agentEnd);
-    return END.put(view, o);
+    if (r.limit === '' && r.upgradeStart === r.upgradeEnd) return END.put(view, o);
+    return putRare(out, view, o, r);
   }
 
   /** Nearly every request ends like the one before. */
@@ -132,6 +136,18 @@ export class LineWriter {
     stamp[STAMP_AT + 22] = 0x30 + (ms % 10);
     this.#stampMs = wallMs;
   }
+}
+
+/** What few lines have: the limit that was reached, and what became of a switch of protocols. */
+function putRare(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
+  let o = at;
+  if (r.limit !== '') o = put(out, o, bytesOf(`","limit":"${r.limit}`));
+  if (r.upgradeStart < r.upgradeEnd) {
+    o = UPGRADE.put(view, o);
+    o = putText(out, view, o, r, r.upgradeStart, r.upgradeEnd);
+    if (r.status === SWITCHED && r.end !== '') o = put(out, o, bytesOf(`","end":"${r.end}`));
+  }
+  return END.put(view, o);
 }
 
 /** What a client sent: as it is, when it is known to be plain. */

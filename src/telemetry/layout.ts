@@ -116,6 +116,8 @@ export const LIMITED = [
   'UPSTREAM_PENDING_MS',
   'TLS_HANDSHAKES_PER_TURN',
   'WORK_PER_TURN',
+  'DECISION_MS',
+  'DECISIONS_PENDING',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

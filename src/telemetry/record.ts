@@ -58,6 +58,13 @@ export class AccessRecord {
   status = 0;
   /** Response flags ('' for none), e.g. 'UF'. */
   flags = '';
+  /** Name of the limit that was reached, '' for none. */
+  limit = '';
+  /** Of a tunnel: who ended it, or what ('client', 'backend', 'idle'); '' while nobody has. */
+  end = '';
+  /** The protocol that the request asked to be switched to; start === end for none. */
+  upgradeStart = 0;
+  upgradeEnd = 0;
   requestBytes = 0;
   responseBytes = 0;
   attempts = 0;
@@ -130,6 +137,9 @@ export class AccessRecord {
     this.version = 11;
     this.status = 0;
     this.flags = '';
+    this.limit = '';
+    this.end = '';
+    this.upgradeStart = this.upgradeEnd = 0;
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.attempts = 0;

@@ -142,7 +142,7 @@ simOnly('a client that takes nothing of its answer for minutes is cut off', asyn
   await assert.rejects(client.readExactly(3_000_000));
   client.close();
   await rig.end();
-  assert.equal(rig.records.last.flags, 'UT');
+  assert.equal(rig.records.last.flags, 'SI');
 });
 
 onBoth('a head too large, too many fields, a target too long', async (net) => {

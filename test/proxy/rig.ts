@@ -36,6 +36,9 @@ export interface Logged {
   readonly client: string;
   readonly status: number;
   readonly flags: string;
+  readonly limit: string;
+  readonly end: string;
+  readonly upgrade: string;
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly attempts: number;
@@ -66,6 +69,9 @@ export class Records implements RecordSink {
       client: Buffer.from(r.client).toString('latin1'),
       status: r.status,
       flags: r.flags,
+      limit: r.limit,
+      end: r.end,
+      upgrade: text(r.upgradeStart, r.upgradeEnd),
       requestBytes: r.requestBytes,
       responseBytes: r.responseBytes,
       attempts: r.attempts,

@@ -1,294 +1,155 @@
-// Transports joined by relayTo, on loopback and on the simulation: order, back-pressure, half-close, resets, idle ends.
+// Switching protocols (RFC 9110 section 7.8): a request's Upgrade goes on, a backend's 101 opens a tunnel of bytes.
 
 import assert from 'node:assert/strict';
-import { type Handle, READABLE, type ReadySink, type SocketAddress } from '../../src/io/io.ts';
-import { Shared } from '../../src/proxy/transport/shared.ts';
-import { Tcp } from '../../src/proxy/transport/tcp.ts';
-import type { TransportUser } from '../../src/proxy/transport/transport.ts';
-import { Tunnel, type TunnelEnd } from '../../src/proxy/transport/tunnel.ts';
-import { PlainWire } from '../../src/proxy/transport/wire.ts';
-import { GENTLE, HARSH } from '../../src/sim/faults.ts';
-import { Random } from '../../src/sim/random.ts';
-import { Cells } from '../../src/telemetry/cells.ts';
-import { onBoth, simOnly, type TestNet } from '../support/net.ts';
-import { isGone, type Peer } from '../support/peer.ts';
+import { LIMITS } from '../../src/base/limits.ts';
+import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
+import { answering, bodyText, get, ok, Rig, rule } from './rig.ts';
 
-const IDLE_MS = 10_000;
-const PREFIX = 'to the backend\r\n';
+const UPGRADE =
+  'Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n';
+const SWITCHED =
+  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n';
 
-/** Accepts, reads a line as a codec would, connects, and joins the two: what is behind the line is relayed. */
-class Program implements ReadySink {
-  readonly net: TestNet;
-  readonly shared: Shared;
-  readonly ends: TunnelEnd[] = [];
-  readonly #tunnels = new Set<Tunnel>();
-  readonly #listener: Handle;
-  readonly #target: SocketAddress;
-  readonly address: Parameters<TestNet['connect']>[0];
-
-  constructor(net: TestNet, target: SocketAddress) {
-    this.net = net;
-    this.shared = new Shared(net.io, Cells.local());
-    this.#target = target;
-    const { handle, address } = net.listen();
-    this.#listener = handle;
-    this.address = address;
-    net.io.watch(handle, this);
-    net.io.onTurn(() => this.shared.onTurn());
-  }
-
-  onReady(events: number): void {
-    if ((events & READABLE) === 0) return;
-    for (let handle = this.net.io.accept(this.#listener); handle >= 0; handle = this.net.io.accept(this.#listener)) {
-      const client = new Tcp(this.shared, new PlainWire(this.net.io, handle), true, false);
-      client.user = user({
-        onBytes: (start, end) => {
-          const line = Buffer.from(this.shared.mem.subarray(start, end)).indexOf('\n');
-          if (line < 0) return start;
-          client.pause();
-          this.#dial(client);
-          return start + line + 1;
-        },
-        onEnd: () => client.abort(),
-      });
-      this.net.io.watch(handle, client);
+/** A backend that switches, says `hello` in the same segment, and returns every byte until the other side ends. */
+function echoing(net: TestNet, seen: { head: string; ended: boolean }) {
+  return net.serve(async (peer) => {
+    seen.head = (await peer.readHead()).head;
+    await peer.send(`${SWITCHED}hello`);
+    for (;;) {
+      const bytes = await peer.read().catch(() => null);
+      if (bytes === null) break;
+      await peer.send(bytes);
     }
-  }
-
-  #dial(client: Tcp): void {
-    const handle = this.net.io.connect(this.#target);
-    if (handle < 0) {
-      client.abort();
-      return;
-    }
-    const backend = new Tcp(this.shared, new PlainWire(this.net.io, handle), false, true);
-    backend.user = user({ onConnected: () => this.#join(client, backend), onLost: () => client.abort() });
-    const leave = (): void => {
-      client.abort();
-      backend.abort();
-    };
-    client.user = user({ onLost: leave, onHangup: leave });
-    this.net.io.watch(handle, backend, true);
-  }
-
-  #join(client: Tcp, backend: Tcp): void {
-    const tunnel: Tunnel = new Tunnel(this.shared, client, backend, IDLE_MS, {
-      onTunnelEnd: (end) => {
-        this.ends.push(end);
-        this.#tunnels.delete(tunnel);
-      },
-    });
-    this.#tunnels.add(tunnel);
-  }
-
-  async connect(): Promise<Peer> {
-    const peer = await this.net.connect(this.address);
-    await peer.send(PREFIX);
-    return peer;
-  }
-
-  /** Ends what is left and checks that nothing is held. */
-  async stop(): Promise<void> {
-    await this.net.settle();
-    for (const tunnel of this.#tunnels) tunnel.destroy();
-    this.shared.dispose();
-    assert.deepEqual(this.net.leaks(), []);
-  }
-}
-
-function user(wanted: Partial<TransportUser>): TransportUser {
-  return {
-    onBytes: (start) => start,
-    onEnd() {},
-    onLost() {},
-    onHangup() {},
-    onPeerClosed() {},
-    onDrained() {},
-    onConnected() {},
-    onRelayed() {},
-    ...wanted,
-  };
-}
-
-/** Bytes that tell their place. */
-function pattern(length: number, seed = 1): Buffer {
-  const random = new Random(seed);
-  const words = new Uint32Array(Math.ceil(length / 4));
-  for (let i = 0; i < words.length; i++) words[i] = random.u32();
-  return Buffer.from(words.buffer, 0, length);
-}
-
-onBoth('bytes pass both ways, also those that came with the head, and each direction ends by itself', async (net) => {
-  const backend = net.serve(async (peer) => {
-    assert.equal(await peer.readUntil('\n'), 'ping\n');
-    await peer.send('pong\n');
-    assert.equal(await peer.read(), null);
-    await peer.send('bye');
+    seen.ended = true;
     peer.end();
-    assert.equal(await peer.closed, 'fin');
   });
-  const program = new Program(net, backend);
-  const client = await net.connect(program.address);
-  await client.send(`${PREFIX}ping\n`);
-  assert.equal(await client.readUntil('\n'), 'pong\n');
+}
+
+async function opened(rig: Rig): Promise<Peer> {
+  const client = await rig.connect();
+  await client.send(get('/chat', UPGRADE));
+  const head = await client.readHead();
+  assert.equal(head.status, 101);
+  assert.deepEqual(head.headers.get('upgrade'), ['websocket']);
+  assert.deepEqual(head.headers.get('connection'), ['upgrade']);
+  assert.deepEqual(head.headers.get('sec-websocket-accept'), ['s3pPLMBiTxaQ9kYGzzhZRbK+xOo=']);
+  return client;
+}
+
+onBoth('a WebSocket goes through: bytes both ways, each side ends for itself', async (net) => {
+  const seen = { head: '', ended: false };
+  const rig = new Rig(net, [echoing(net, seen)]);
+  const client = await opened(rig);
+  assert.equal(Buffer.from(await client.readExactly(5)).toString(), 'hello');
+  // A masked text frame (RFC 6455 section 5.7), then more than any buffer holds.
+  const frame = Uint8Array.of(0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58);
+  await client.send(frame);
+  assert.deepEqual(new Uint8Array(await client.readExactly(frame.length)), frame);
+  const large = Buffer.alloc(1_000_000, 'GET /smuggled HTTP/1.1\\r\\n');
+  const [back] = await Promise.all([client.readExactly(large.length), client.send(large)]);
+  assert.ok(large.equals(back));
   client.end();
+  assert.equal(await client.read(), null);
+  client.close();
+  await rig.end();
+  assert.ok(seen.ended);
+  assert.match(seen.head, /\r\nConnection: upgrade\r\nUpgrade: websocket\r\n/);
+  assert.match(seen.head, /\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n/);
+  assert.equal(rig.records.all.length, 1);
+  const { status, flags, requestBytes, responseBytes, end, upgrade } = rig.records.last;
+  assert.deepEqual([status, flags, end, upgrade], [101, '', 'client', 'websocket']);
+  assert.deepEqual([requestBytes, responseBytes], [frame.length + 1_000_000, 5 + frame.length + 1_000_000]);
+});
+
+onBoth('the backend ends first, and the client still speaks', async (net) => {
+  let heard = '';
+  const backend = net.serve(async (peer) => {
+    await peer.readHead();
+    await peer.send(`${SWITCHED}bye`);
+    peer.end();
+    heard = Buffer.from(await peer.readAll()).toString();
+  });
+  const rig = new Rig(net, [backend]);
+  const client = await opened(rig);
   assert.equal(Buffer.from(await client.readAll()).toString(), 'bye');
-  assert.equal(await client.closed, 'fin');
-  await program.stop();
-  assert.deepEqual(program.ends, ['closed']);
+  await client.send('last words');
+  client.end();
+  await client.closed;
+  await rig.end();
+  assert.equal(heard, 'last words');
+  assert.deepEqual([rig.records.last.status, rig.records.last.flags, rig.records.last.end], [101, '', 'backend']);
 });
 
-onBoth('a direction that the backend ends leaves the other one open', async (net) => {
-  let got = '';
-  const backend = net.serve(async (peer) => {
-    await peer.send('all of mine');
-    peer.end();
-    got = Buffer.from(await peer.readAll()).toString();
+for (const who of ['client', 'backend'] as const) {
+  onBoth(`a tunnel that its ${who} breaks off is broken off on the other side`, async (net) => {
+    let broken = false;
+    const backend = net.serve(async (peer) => {
+      await peer.readHead();
+      await peer.send(SWITCHED);
+      await peer.send(await peer.readExactly(1));
+      if (who === 'backend') {
+        await peer.readExactly(1);
+        peer.reset();
+      } else {
+        await peer.readAll().catch(() => (broken = true));
+      }
+    });
+    const rig = new Rig(net, [backend]);
+    const client = await opened(rig);
+    await client.send('x');
+    await client.readExactly(1);
+    if (who === 'client') {
+      client.reset();
+    } else {
+      await client.send('y');
+      await assert.rejects(client.readAll());
+    }
+    await rig.end();
+    if (who === 'client') assert.ok(broken);
+    const { status, flags, end } = rig.records.last;
+    assert.deepEqual([status, flags, end], [101, who === 'client' ? 'DC' : 'UC', who]);
   });
-  const program = new Program(net, backend);
-  const client = await program.connect();
-  assert.equal(Buffer.from(await client.readAll()).toString(), 'all of mine');
-  await client.send('still here, ');
-  await net.settle();
-  await client.send('and again');
-  client.end();
-  while (program.ends.length === 0) await net.advance(1);
-  await program.stop();
-  assert.equal(got, 'still here, and again');
-  assert.deepEqual(program.ends, ['closed']);
-});
+}
 
 onBoth(
-  'megabytes both ways at once, with readers slower than writers, arrive whole and in order',
+  'what stands behind a request for another protocol is a request when that is refused, and the tunnel’s when not',
   async (net) => {
-    const up = pattern(1_500_003, 1);
-    const down = pattern(2_000_001, 2);
-    const backend = net.serve(async (peer) => {
-      const sending = peer.send(down).then(() => peer.end());
-      const got: Uint8Array[] = [];
-      for (let more = await peer.read(1000); more !== null; more = await peer.read(50_000)) {
-        if (got.length < 5) await net.settle();
-        got.push(more);
-      }
-      await sending;
-      assert.ok(up.equals(Buffer.concat(got)), 'what the client sent');
-    });
-    const program = new Program(net, backend);
-    const client = await program.connect();
-    const sending = client.send(up).then(() => client.end());
-    const got: Uint8Array[] = [];
-    for (let more = await client.read(1000); more !== null; more = await client.read(50_000)) {
-      if (got.length < 5) await net.settle();
-      got.push(more);
-    }
-    await sending;
-    assert.ok(down.equals(Buffer.concat(got)), 'what the backend sent');
-    while (program.ends.length === 0) await net.advance(1);
-    await program.stop();
-    assert.deepEqual(program.ends, ['closed']);
+    const refusing = answering(net, (r) => ok(r.target));
+    const rig = new Rig(net, [refusing]);
+    const client = await rig.connect();
+    await client.send(get('/one', UPGRADE) + get('/two'));
+    assert.equal(bodyText(await client.readMessage()), '/one');
+    assert.equal(bodyText(await client.readMessage()), '/two');
+    client.close();
+    await rig.end();
+
+    const seen = { head: '', ended: false };
+    const other = new Rig(net, [echoing(net, seen)]);
+    const tunnel = await other.connect();
+    await tunnel.send(get('/one', UPGRADE) + get('/two'));
+    assert.equal((await tunnel.readHead()).status, 101);
+    assert.equal(Buffer.from(await tunnel.readExactly(5 + get('/two').length)).toString(), `hello${get('/two')}`);
+    tunnel.close();
+    await other.end();
+    assert.equal(other.records.all.length, 1);
   },
-  { seeds: 8 },
 );
 
-onBoth('who does not read stops the writer: little is held', async (net) => {
-  const program = new Program(
-    net,
-    net.serve(() => {}),
-  );
-  const client = await program.connect();
-  await net.settle();
-  const piece = Buffer.alloc(65_536);
-  let sent = 0;
-  for (let still = 0; still < 3; ) {
-    const n = client.trySend(piece);
-    sent += n;
-    still = n === 0 ? still + 1 : 0;
-    if (n === 0) await net.settle();
-    assert.ok(sent < 100_000_000, 'it is never full');
+simOnly('a tunnel lives for as long as anything moves, whatever the times of its rule, and no longer', async (net) => {
+  const seen = { head: '', ended: false };
+  const entries = [rule({ requestTimeoutMs: 1000, backendTimeoutMs: 1000 })];
+  const rig = new Rig(net, [echoing(net, seen)], entries, { streamIdleMs: 60_000 });
+  const client = await opened(rig);
+  await client.readExactly(5);
+  for (let i = 0; i < 4; i++) {
+    await net.advance(50_000);
+    await client.send('ping');
+    await client.readExactly(4);
   }
-  if (net.sim !== null) assert.ok(net.sim.arena.bytes < 1024 * 1024, `${net.sim.arena.bytes} bytes`);
-  client.reset();
-  while (program.ends.length === 0) await net.advance(1);
-  await program.stop();
-  assert.deepEqual(program.ends, ['client']);
+  await net.advance(61_000);
+  await assert.rejects(client.readAll());
+  await rig.end();
+  const { status, flags, end, limit } = rig.records.last;
+  assert.deepEqual([status, flags, end, limit], [101, 'SI', 'idle', 'STREAM_IDLE_MS']);
+  assert.equal(LIMITS.STREAM_IDLE_MS, 300_000);
 });
-
-for (const side of ['client', 'backend'] as const) {
-  onBoth(`a reset by the ${side} reaches the other side as one`, async (net) => {
-    let other: Peer | null = null;
-    const backend = net.serve(async (peer) => {
-      other = peer;
-      await peer.readUntil('go');
-      if (side === 'backend') peer.reset();
-      else await peer.readAll();
-    });
-    const program = new Program(net, backend);
-    const client = await program.connect();
-    await client.send('go');
-    while (other === null) await net.advance(1);
-    await net.settle();
-    if (side === 'client') client.reset();
-    const left: Peer = side === 'client' ? other : client;
-    if (side === 'backend') await assert.rejects(client.readAll(), isGone);
-    assert.equal(await left.closed, 'reset');
-    while (program.ends.length === 0) await net.advance(1);
-    await program.stop();
-    assert.deepEqual(program.ends, [side]);
-  });
-}
-
-simOnly('a tunnel in which nothing moves ends; a slow one does not', async (net) => {
-  const program = new Program(
-    net,
-    net.serve(async (peer) => {
-      await peer.readAll().catch(() => {});
-    }),
-  );
-  const client = await program.connect();
-  for (let i = 0; i < 5; i++) {
-    await net.advance(IDLE_MS - 1000);
-    await client.send('x');
-  }
-  assert.deepEqual(program.ends, []);
-  const ended = assert.rejects(client.readAll(), isGone);
-  await net.advance(2 * IDLE_MS + 1000);
-  await ended;
-  await program.stop();
-  assert.deepEqual(program.ends, ['idle']);
-});
-
-simOnly(
-  'under resets at any byte and without memory nothing is a false end and nothing is left',
-  async (net) => {
-    net.patient = true;
-    const body = pattern(300_000, net.sim.network.seed);
-    const backend = net.serve(async (peer) => {
-      await peer.send(await peer.readAll());
-      peer.end();
-    });
-    const faults = net.sim.network.faults;
-    net.sim.network.faults = GENTLE;
-    const program = new Program(net, backend);
-    net.sim.network.faults = faults;
-    await Promise.all(
-      Array.from({ length: 6 }, async (_, i) => {
-        const mine = body.subarray(0, 50_000 * i);
-        try {
-          const client = await program.connect();
-          const reading = client.readAll();
-          reading.catch(() => {});
-          await client.send(mine);
-          client.end();
-          assert.ok(mine.equals(Buffer.from(await reading)), 'an end that was none');
-        } catch (error) {
-          if (!isGone(error)) throw error;
-        }
-      }),
-    );
-    net.sim.network.faults = GENTLE;
-    // Connects that time out take two minutes.
-    await net.advance(200_000);
-    await program.stop();
-  },
-  { seeds: 25, faults: { ...HARSH, resetPerByte: 2e-6, allocFail: 0.02 } },
-);

@@ -6,6 +6,7 @@ import type { Cells } from '../../telemetry/cells.ts';
 import type { RecordSink } from '../../telemetry/record.ts';
 import { Head } from '../head.ts';
 import { Shared } from '../transport/shared.ts';
+import { KeptHeads } from './kept-heads.ts';
 import { RequestIds } from './request-id.ts';
 import type { TrustedProxies } from './trusted.ts';
 
@@ -18,6 +19,10 @@ export interface CoreOptions {
   readonly clientIdleMs?: number | undefined;
   /** A client that has sent FIN still gets its answers (docs/adr/0011-half-close.md); it does not if not given. */
   readonly halfClose?: boolean | undefined;
+  /** A request in which no byte moves for so long is ended; LIMITS.STREAM_IDLE_MS if not given. */
+  readonly streamIdleMs?: number | undefined;
+  /** Content of a request comes at least so often; LIMITS.BODY_PROGRESS_MS if not given. */
+  readonly bodyProgressMs?: number | undefined;
 }
 
 export class Core {
@@ -30,6 +35,9 @@ export class Core {
   readonly trusted: TrustedProxies;
   readonly clientIdleMs: number;
   readonly halfClose: boolean;
+  readonly streamIdleMs: number;
+  readonly bodyProgressMs: number;
+  readonly heads = new KeptHeads();
   readonly shared: Shared;
   readonly ids: RequestIds;
   /** The head of the request, and of the response, being handled right now. */
@@ -51,6 +59,8 @@ export class Core {
     this.trusted = options.trusted;
     this.clientIdleMs = options.clientIdleMs ?? LIMITS.IDLE_MS;
     this.halfClose = options.halfClose ?? false;
+    this.streamIdleMs = options.streamIdleMs ?? LIMITS.STREAM_IDLE_MS;
+    this.bodyProgressMs = options.bodyProgressMs ?? LIMITS.BODY_PROGRESS_MS;
     this.shared = new Shared(options.io, options.cells);
     this.ids = new RequestIds(options.io);
   }

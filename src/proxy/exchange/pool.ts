@@ -3,7 +3,8 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { Listener } from '../listener.ts';
 import type { Core } from './core.ts';
-import { Exchange, type ExchangeOwner } from './exchange.ts';
+import { Exchange } from './exchange.ts';
+import type { ExchangeOwner } from './life.ts';
 import type { RequestSide } from './sides.ts';
 
 export class ExchangePool implements ExchangeOwner {

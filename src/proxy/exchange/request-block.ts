@@ -15,7 +15,7 @@ import type { Io } from '../../io/io.ts';
 import { type AccessRecord, RECORD_ROOM } from '../../telemetry/record.ts';
 import type { Edits } from '../filter/edits.ts';
 import { putRequestLine, requestLineBound } from '../filter/path-edit.ts';
-import { BODY, type Head } from '../head.ts';
+import { BODY, type Head, NAME } from '../head.ts';
 import { CRLF, copyFields, copyLineAndFields, keepsRequestLine, putHost } from '../lines.ts';
 import type { Core } from './core.ts';
 import { FORWARDED_BYTES, putForwarded } from './forwarded.ts';
@@ -29,6 +29,8 @@ const NO_VIEW = new DataView(NO_BYTES.buffer);
 
 /** RFC 9110 section 10.1.4: TE is named in Connection. */
 const TE_TRAILERS = bytesOf('TE: trailers\r\nConnection: TE\r\n');
+const UPGRADE = bytesOf('Connection: upgrade\r\nUpgrade: ');
+const TE_UPGRADE = bytesOf('TE: trailers\r\nConnection: TE, upgrade\r\nUpgrade: ');
 const CHUNKED = bytesOf('Transfer-Encoding: chunked\r\n');
 
 export class RequestBlock implements PreparedRequest {
@@ -51,6 +53,12 @@ export class RequestBlock implements PreparedRequest {
   trailersEnd = 0;
   length = 0;
   done = false;
+  upgrade = false;
+  upgradeStart = 0;
+  upgradeEnd = 0;
+
+  /** The head as it came, while somebody decides about it; -1 for none. */
+  #kept = -1;
 
   constructor(io: Io) {
     this.#io = io;
@@ -63,6 +71,23 @@ export class RequestBlock implements PreparedRequest {
     if (this.at === -1) return false;
     record.use(core.mem, core.view, this.at + RECORD_AT);
     return true;
+  }
+
+  /** Keeps the bytes of `head`, and in `kept` their table; false when there is no memory. Until `dropKept`. */
+  keep(mem: Uint8Array, head: Head, kept: Head): boolean {
+    const at = this.#io.alloc(head.end - head.start);
+    if (at < 0) return false;
+    this.#kept = at;
+    move(mem, at, head.start, head.end);
+    kept.rebase(head, at - head.start);
+    this.done = false;
+    return true;
+  }
+
+  dropKept(): void {
+    if (this.#kept === -1) return;
+    this.#io.free(this.#kept);
+    this.#kept = -1;
   }
 
   /** Room for `bytes`, valid until `close`; -1 when there is no memory. */
@@ -103,7 +128,9 @@ export class RequestBlock implements PreparedRequest {
     if (edits !== null) out = edits.putRequestLines(mem, out, this.at);
     this.linesEnd = out;
     this.length = head.body === BODY.NONE ? 0 : head.body === BODY.LENGTH ? head.contentLength : -1;
-    if (head.teTrailers) out = put(mem, out, TE_TRAILERS);
+    this.upgrade = head.upgrade;
+    if (head.upgrade) out = this.#putUpgrade(mem, out, head);
+    else if (head.teTrailers) out = put(mem, out, TE_TRAILERS);
     if (this.length < 0) out = put(mem, out, CHUNKED);
     out = put(mem, out, CRLF);
     this.bodyStart = out;
@@ -112,6 +139,13 @@ export class RequestBlock implements PreparedRequest {
     this.done = false;
     this.whole = true;
     return true;
+  }
+
+  #putUpgrade(mem: Uint8Array, at: number, head: Head): number {
+    const field = head.find(NAME.UPGRADE);
+    this.upgradeStart = put(mem, at, head.teTrailers ? TE_UPGRADE : UPGRADE);
+    this.upgradeEnd = move(mem, this.upgradeStart, head.valueStart(field), head.valueEnd(field));
+    return put(mem, this.upgradeEnd, CRLF);
   }
 
   /** Keeps content; false (and nothing is kept) when it does not fit. */
@@ -134,6 +168,7 @@ export class RequestBlock implements PreparedRequest {
   /** The request is over. */
   close(): void {
     this.whole = false;
+    this.done = false;
     if (this.#large === -1) return;
     this.#io.free(this.#large);
     this.#large = -1;
@@ -160,7 +195,7 @@ function headBound(head: Head, edits: Edits | null, client: number): number {
     client +
     2 * head.count +
     (edits === null ? 0 : edits.requestSize) +
-    TE_TRAILERS.length +
+    TE_UPGRADE.length +
     CHUNKED.length +
     CRLF.length
   );

@@ -8,8 +8,52 @@ import { CompiledRedirect } from '../filter/redirect.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { type Picker, splitPicker } from '../upstream/pick/picker.ts';
 import { ANSWER_BYTES, Answer, NO_BODY } from './answer.ts';
+import type { Decision } from './decision.ts';
+import type { TapSource } from './tap.ts';
 
-export const ACTION = { FORWARD: 0, REDIRECT: 1, RESPOND: 2 } as const;
+/** The steps of a rule's chain, in the order in which they may stand. */
+export const STEP = {
+  /** Somebody else has a say. */
+  DECIDE: 0,
+  /** Somebody else reads what passes. */
+  TAP: 1,
+  // ---- and one that ends it
+  /** To a backend, with the edits of the rule and of the backend. */
+  FORWARD: 2,
+  REDIRECT: 3,
+  RESPOND: 4,
+} as const;
+
+export type Step =
+  | { readonly kind: typeof STEP.DECIDE; readonly decision: Decision }
+  | { readonly kind: typeof STEP.TAP; readonly source: TapSource }
+  | { readonly kind: typeof STEP.FORWARD }
+  | { readonly kind: typeof STEP.REDIRECT }
+  | { readonly kind: typeof STEP.RESPOND; readonly answer: Answer };
+
+/** What a rule's chain has besides its end, made of its entry by who knows how. */
+export interface Extras {
+  readonly decisions: readonly Decision[];
+  readonly taps: readonly TapSource[];
+}
+export const NO_EXTRAS: Extras = { decisions: [], taps: [] };
+
+// Most rules have one of these, and share it.
+const FORWARD: readonly Step[] = [{ kind: STEP.FORWARD }];
+const REDIRECT: readonly Step[] = [{ kind: STEP.REDIRECT }];
+
+/** The way of a request through its rule, as one list. */
+function chainOf(entry: RuleEntry, answer: Answer | null, { decisions, taps }: Extras): readonly Step[] {
+  const { type } = entry.action;
+  const end: readonly Step[] =
+    type === 'forward' ? FORWARD : type === 'redirect' || answer === null ? REDIRECT : [{ kind: STEP.RESPOND, answer }];
+  if (decisions.length + taps.length === 0) return end;
+  return [
+    ...decisions.map((decision): Step => ({ kind: STEP.DECIDE, decision })),
+    ...taps.map((source): Step => ({ kind: STEP.TAP, source })),
+    ...end,
+  ];
+}
 
 /** What a key stands for now; rules hold these, so that a cluster changes without any rule being touched. */
 export class ClusterRef {
@@ -68,30 +112,31 @@ export class CompiledRule {
   readonly entry: RuleEntry;
   #json: Fragment | null = null;
   readonly cells: RouteCells;
-  /** ACTION */
-  readonly action: number;
+  readonly chain: readonly Step[];
   /** Of REDIRECT (which adds Location) and RESPOND, else null. */
   readonly answer: Answer | null;
   readonly redirect: CompiledRedirect | null;
   /** 0 is none. */
   readonly requestTimeoutMs: number;
   readonly backendTimeoutMs: number;
+  /** Somebody has said how long a request may take, or that it may take for ever: no other limit of time is put on it. */
+  readonly timed: boolean;
   readonly clusters: readonly ClusterRef[];
   readonly #backends: readonly CompiledBackend[];
   /** null when there is one backend, and it gets everything. */
   readonly #split: Picker | null;
 
   /** Throws when a filter or the redirect cannot be compiled. */
-  constructor(entry: RuleEntry, cells: RouteCells, clusterOf: (key: Key) => ClusterRef) {
+  constructor(entry: RuleEntry, cells: RouteCells, clusterOf: (key: Key) => ClusterRef, extras: Extras = NO_EXTRAS) {
     const action = entry.action;
     this.entry = entry;
     this.cells = cells;
     this.requestTimeoutMs = entry.timeouts.requestMs ?? 0;
     this.backendTimeoutMs = entry.timeouts.backendMs ?? 0;
-    this.action =
-      action.type === 'forward' ? ACTION.FORWARD : action.type === 'redirect' ? ACTION.REDIRECT : ACTION.RESPOND;
+    this.timed = entry.timeouts.requestMs !== null || entry.timeouts.backendMs !== null;
     this.redirect = action.type === 'redirect' ? new CompiledRedirect(action.redirect) : null;
     this.answer = action.type === 'forward' ? null : answerOf(action, entry.filters);
+    this.chain = chainOf(entry, this.answer, extras);
     const backends = action.type === 'forward' ? action.backends : [];
     this.#backends = backends.map(
       (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters),

@@ -2,6 +2,7 @@
 // implements each side by a connection, HTTP/2 by a stream. Nobody here knows who is behind an interface.
 
 import type { Fault } from '../../base/errors.ts';
+import type { LimitName } from '../../base/limits.ts';
 import type { SocketHost } from '../../ir/ir.ts';
 import type { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
@@ -55,6 +56,11 @@ export interface Downstream {
   answer(answer: Answer, start: number, end: number, uuidAt: number): number;
   /** Takes the response back, as if `respond` had not been called; false when something of it has gone already. */
   retract(): boolean;
+  /**
+   * The protocol is switched, as head (101) says: from now on content is bytes without framing, both ways, and `end` the end
+   * of what the backend says.
+   */
+  switched(head: Head): void;
   /** The response cannot be completed: ends it in the way that nobody takes for its end (RFC 9112 section 8). */
   abort(): void;
   /** The exchange is over: the connection (or stream) is the codec's again. */
@@ -83,6 +89,10 @@ export interface PreparedRequest {
   readonly length: number;
   /** All of it is here. */
   readonly done: boolean;
+  /** It asks for the protocols in mem[upgradeStart, upgradeEnd) (RFC 9110 section 7.8). */
+  readonly upgrade: boolean;
+  readonly upgradeStart: number;
+  readonly upgradeEnd: number;
 }
 
 /** The backend's side of one attempt. */
@@ -110,8 +120,8 @@ export interface RequestSide {
    * Downstream.release.
    */
   begin(down: Downstream, head: Head): void;
-  /** A request that cannot be read: its head is malformed, too large or too slow. Over when it returns. */
-  refuse(down: Downstream, fault: Fault): void;
+  /** A request that cannot be read: its head is malformed, too large (`limit` says what for) or too slow. Over when it returns. */
+  refuse(down: Downstream, fault: Fault, limit: LimitName | null): void;
   /** Whether content can be taken now; when it changes, Downstream.resumeRequest. */
   readonly takesBody: boolean;
   requestBody(start: number, end: number): void;
@@ -119,6 +129,8 @@ export interface RequestSide {
   requestEnded(trailersStart: number, trailersEnd: number): void;
   /** What came is to be sent now; false when the backend does not take more: pause until Downstream.resumeRequest. */
   flushRequest(): boolean;
+  /** Which limit the request was beyond, in front of `fail`. */
+  noteLimit(limit: LimitName | null): void;
   /** The request cannot be read on. */
   fail(fault: Fault): void;
   onDownstreamDrained(): void;
@@ -130,10 +142,12 @@ export interface RequestSide {
 export interface ResponseSide {
   /** The request is HEAD: no content answers it. */
   readonly toHead: boolean;
-  /** `up`, which was being connected, can take the request now. */
-  onUpstreamReady(up: Upstream): void;
   onInterim(head: Head): void;
   onResponse(head: Head): void;
+  /** The backend switches to the protocol that it was asked for, by head (101): bytes follow, both ways. */
+  onSwitched(head: Head): void;
+  /** After that: the backend sends no more. */
+  onBackendEnded(): void;
   /** As Downstream.body. */
   responseBody(start: number, end: number, free: number): void;
   responseTrailers(start: number, end: number): void;
@@ -144,6 +158,8 @@ export interface ResponseSide {
   onUpstreamDrained(): void;
   /** A connection that had served before ended before any byte of the response; the upstream has let go. */
   onUpstreamStale(): void;
+  /** Which limit the response was beyond, in front of the fault. */
+  noteLimit(limit: LimitName | null): void;
   /** The attempt failed, the upstream has let go. `error`: which of BACKEND_ERROR. */
   onUpstreamFault(fault: Fault, error: number): void;
 }

@@ -1,44 +1,62 @@
 // An HTTP/1.1 connection to a backend: one exchange at a time. It knows framing (RFC 9112) and its pool, nothing of
 // routes.
 
-import { put } from '../../base/bytes.ts';
+import { present } from '../../base/assert.ts';
+import { bytesOf, equalLowerAt, put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { ERRNO, type Handle } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
-import { CELL, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';
 import { BACKEND_ERROR, countLimit } from '../exchange/counts.ts';
 import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
-import { BODY } from '../head.ts';
+import { BODY, bitsOf, type Head, NAME } from '../head.ts';
 import { framingWork } from '../transport/shared.ts';
-import { Tcp } from '../transport/tcp.ts';
-import type { TransportUser } from '../transport/transport.ts';
-import { PlainWire } from '../transport/wire.ts';
-import type { EndpointPool } from '../upstream/endpoint.ts';
+import type { Transport, TransportUser } from '../transport/transport.ts';
+import type { ConnectionPool, Connector, UpstreamConnection } from '../upstream/connection.ts';
 import { BODY_STATE, BodyReader } from './body.ts';
 import { parseResponse } from './response.ts';
 import { BAD, findHeadEnd, MORE } from './scan.ts';
 import { putTrailers } from './trailers.ts';
 import { CHUNK_END, CHUNK_HEAD_BYTES, LAST_CHUNK, putChunkHead } from './write.ts';
 
-const CONNECTING = 0;
-const IDLE = 1;
+const IDLE = 0;
 /** Waiting for a response head, or reading it. */
-const HEAD = 2;
-const BODY_ = 3;
+const HEAD = 1;
+const BODY_ = 2;
+/** The protocol was switched: bytes, both ways. */
+const TUNNEL = 3;
 const CLOSED = 4;
 
-const CONNECT_LIMIT = limitCell('UPSTREAM_CONNECT_MS');
+const KEEP_ALIVE = bitsOf(NAME.KEEP_ALIVE);
+const TIMEOUT = bytesOf('timeout=');
+/** A backend that closes a connection sooner than this after a response never meant to keep it. */
+const ABRUPT_MS = 1000;
 
-export class Http1Client implements TransportUser, Upstream, TimerSink {
+/** Makes clients of transports that stand. */
+export class Http1Connector implements Connector {
   readonly #core: Core;
-  readonly #pool: EndpointPool;
-  readonly #transport: Tcp;
-  readonly #handle: Handle;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  connect(transport: Transport, pool: ConnectionPool): UpstreamConnection | null {
+    if (transport.unread) {
+      // It has spoken, or ended, before it was asked.
+      transport.abort();
+      return null;
+    }
+    return new Http1Client(this.#core, pool, transport);
+  }
+}
+
+export class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerSink {
+  readonly #core: Core;
+  readonly #pool: ConnectionPool;
+  readonly #transport: Transport;
   readonly #timer: Timer;
   readonly #reader = new BodyReader();
-  #state = CONNECTING;
+  #state = IDLE;
   #exchange: ResponseSide | null = null;
   /** It has served a request before: the backend may be closing it just now (RFC 9112 section 9.5). */
   #served = false;
@@ -49,76 +67,85 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   #sent = false;
   /** Its content has no announced length. */
   #chunked = false;
+  /** It asks for another protocol. */
+  #upgrade = false;
+  /** Of a tunnel: what the client and the backend said is over. */
+  #clientEnded = false;
+  #backendEnded = false;
   /** Bytes of an unfinished head that were searched for its end. */
   #scanned = 0;
   /** Turn of the reactor in which it stopped being idle. */
   #takenTurn = -1;
-  nextIdle: Http1Client | null = null;
-  previousIdle: Http1Client | null = null;
+  /** When it was free last (monotonic ms), and for how long it may rest. */
+  #restedMs = 0;
+  #restMs: number = LIMITS.UPSTREAM_IDLE_MS;
+  // ---- the pool's list
+  listed = false;
+  next: UpstreamConnection | null = null;
+  previous: UpstreamConnection | null = null;
 
-  constructor(core: Core, pool: EndpointPool, handle: Handle) {
+  constructor(core: Core, pool: ConnectionPool, transport: Transport) {
     this.#core = core;
     this.#pool = pool;
-    this.#handle = handle;
-    this.#transport = new Tcp(core.shared, new PlainWire(core.io, handle), false, true);
-    this.#transport.user = this;
+    this.#transport = transport;
     this.#timer = new Timer(this, 0);
+    transport.user = this;
   }
 
   // ---- for the pool
 
-  /** The exchange it is for from now on. */
-  assign(exchange: ResponseSide): void {
+  get free(): number {
+    return this.#state === IDLE ? 1 : 0;
+  }
+
+  get busy(): number {
+    return this.#state === IDLE ? 0 : 1;
+  }
+
+  take(exchange: ResponseSide): Upstream {
     this.#exchange = exchange;
     this.#answered = false;
     this.#sent = false;
     this.#scanned = 0;
-    if (this.#state === CONNECTING) return;
     this.#state = HEAD;
     this.#takenTurn = this.#core.shared.turn;
+    return this;
   }
 
-  /** Begins connecting. */
-  open(): void {
-    const { io } = this.#core;
-    // Responses before requests: what is under way ends, and its connection is free, before more begins; and each
-    // side's work in a row is cheaper than both in turn (docs/adr/0001-event-loop.md).
-    if (io.watch(this.#handle, this.#transport, true) < 0) {
-      this.onLost(ERRNO.ENOMEM);
-      return;
-    }
-    io.timers.arm(this.#timer, io.nowMs, LIMITS.UPSTREAM_CONNECT_MS);
+  isQuiet(): boolean {
+    return this.#transport.isQuiet();
   }
 
-  /** It is idle now, in the pool. */
   rest(): void {
     const { io } = this.#core;
-    this.#state = IDLE;
-    io.timers.arm(this.#timer, io.nowMs, LIMITS.UPSTREAM_IDLE_MS);
+    this.#restedMs = io.nowMs;
+    io.timers.arm(this.#timer, io.nowMs, this.#restMs);
   }
 
-  /** Closes it, whatever it is doing. */
   close(): void {
+    this.#close(false);
+  }
+
+  #close(unannounced: boolean): void {
     if (this.#state === CLOSED) return;
-    const wasIdle = this.#state === IDLE;
-    const orderly = wasIdle || this.#state === BODY_;
+    // What is unfinished is reset, so that the backend stops working for nobody.
+    const orderly =
+      this.#state === TUNNEL ? this.#clientEnded && this.#backendEnded : this.#sent && this.#state !== HEAD;
     this.#state = CLOSED;
     this.#exchange = null;
     this.#core.io.timers.cancel(this.#timer);
-    // What is unfinished is reset, so that the backend stops working for nobody.
-    if (orderly && this.#sent) this.#transport.finish(false);
+    if (orderly) this.#transport.finish(false);
     else this.#transport.abort();
-    this.#pool.gone(this, wasIdle);
+    this.#pool.gone(this, unannounced);
+  }
+
+  /** A backend that ends it now had never meant to keep it. */
+  #isAbrupt(): boolean {
+    return this.#served && this.#core.io.nowMs - this.#restedMs < ABRUPT_MS;
   }
 
   onTimer(): void {
-    if (this.#state === CONNECTING) {
-      this.#core.cells.add(CONNECT_LIMIT, 1);
-      this.#core.cells.add(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL, 1);
-      this.#fail(FAULTS.connectTimeout, BACKEND_ERROR.connectTimeout);
-    } else if (this.#state === IDLE) {
-      this.close();
-    }
+    if (this.#state === IDLE) this.#close(false);
   }
 
   // ---- for the exchange
@@ -127,6 +154,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
     const transport = this.#transport;
     this.#sent = request.done;
     this.#chunked = request.length < 0;
+    this.#upgrade = request.upgrade;
     if (!this.#chunked) {
       transport.write(request.start, request.end, 0);
       return;
@@ -161,6 +189,11 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
   }
 
   end(): void {
+    if (this.#state === TUNNEL) {
+      this.#clientEnded = true;
+      this.#transport.end();
+      return;
+    }
     if (this.#chunked) {
       this.#transport.commit(put(this.#core.mem, this.#transport.reserve(LAST_CHUNK.length), LAST_CHUNK));
     }
@@ -187,19 +220,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
 
   // ---- for the transport
 
-  onConnected(): void {
-    const { io } = this.#core;
-    io.timers.cancel(this.#timer);
-    const exchange = this.#exchange as ResponseSide;
-    if (this.#transport.unread) {
-      // It has spoken, or ended, before it was asked.
-      this.#fail(FAULTS.connectFailed, BACKEND_ERROR.connect);
-      return;
-    }
-    this.#state = HEAD;
-    this.#takenTurn = -1;
-    exchange.onUpstreamReady(this);
-  }
+  onConnected(): void {}
 
   onBytes(start: number, end: number): number {
     // Bytes without a request are nobody's response: whoever came next would get them (RFC 9112 section 9.2). What was
@@ -208,6 +229,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
       this.close();
       return end;
     }
+    if (this.#state === TUNNEL) return this.#tunnel(start, end);
     if (this.#takenTurn === this.#core.shared.turn && this.#served && !this.#answered) {
       this.#lost();
       return end;
@@ -217,6 +239,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
       at = this.#readHeads(start, end);
       if (at < 0) return end;
       if (this.#state === HEAD) return at;
+      if ((this.#state as number) === TUNNEL) return at < end ? this.#tunnel(at, end) : end;
     }
     // Behind a head, all before the content is free, and the headroom of the shared block too.
     const free = at === start ? 0 : at - start + (start === this.#core.shared.readAt ? LIMITS.READ_HEADROOM_BYTES : 0);
@@ -246,22 +269,66 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
         this.#scanned = end - at;
         return at;
       }
-      // 101 answers an Upgrade, which was not asked for (RFC 9110 section 15.2.2).
-      if (parsed === BAD || head.status === 101) {
-        if (parsed === BAD) countLimit(this.#core.cells, head.limit);
+      // 101 answers an Upgrade; where none was asked for it is a fault (RFC 9110 section 15.2.2).
+      const switched = head.status === 101;
+      if (parsed === BAD || (switched && !(this.#upgrade && head.upgrade && this.#sent))) {
+        if (parsed === BAD) {
+          countLimit(this.#core.cells, head.limit);
+          exchange.noteLimit(head.limit);
+        }
         this.#fail(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);
         return -1;
       }
       at = head.end;
+      if (switched) {
+        this.#state = TUNNEL;
+        exchange.onSwitched(head);
+        return this.#exchange === exchange ? at : -1;
+      }
       if (head.status >= 200) break;
       exchange.onInterim(head);
       if (this.#exchange !== exchange) return -1;
     }
     this.#state = BODY_;
     this.#keepAlive = head.keepAlive;
+    if ((head.seen & KEEP_ALIVE) !== 0) this.#readKeepAlive(head);
     this.#reader.reset(head.body, head.contentLength, true);
     exchange.onResponse(head);
     return this.#exchange === exchange ? at : -1;
+  }
+
+  /** `Keep-Alive: timeout=N` (RFC 2068 section 19.7.1.1): the backend closes the connection N seconds after a response. */
+  #readKeepAlive(head: Head): void {
+    const { mem } = this.#core;
+    const k = head.find(NAME.KEEP_ALIVE);
+    const end = head.valueEnd(k);
+    let at = head.valueStart(k);
+    while (at + TIMEOUT.length < end && !equalLowerAt(mem, at, TIMEOUT)) at++;
+    at += TIMEOUT.length;
+    let seconds = 0;
+    const first = at;
+    for (; at < end && at < first + 6; at++) {
+      const digit = (mem[at] as number) - 0x30;
+      if (digit < 0 || digit > 9) break;
+      seconds = seconds * 10 + digit;
+    }
+    if (at === first) return;
+    if (seconds === 0) this.#keepAlive = false;
+    // We give it up before the backend does: a request on its way would meet the end.
+    this.#restMs = Math.min(LIMITS.UPSTREAM_IDLE_MS, seconds * 1000 - Math.min(1000, seconds * 500));
+  }
+
+  #endTunnel(): void {
+    this.#backendEnded = true;
+    this.#exchange?.onBackendEnded();
+  }
+
+  /** Bytes of the protocol that was switched to. */
+  #tunnel(start: number, end: number): number {
+    const exchange = present(this.#exchange, 'the exchange');
+    exchange.responseBody(start, end, 0);
+    if (!exchange.flushResponse()) this.#transport.pause();
+    return end;
   }
 
   #readBody(start: number, end: number, free: number): number {
@@ -312,28 +379,21 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
       return;
     }
     exchange.responseEnded();
-    this.#pool.release(this);
+    this.#state = IDLE;
+    this.#restedMs = this.#core.io.nowMs;
+    this.#pool.released(this);
   }
 
   onEnd(): void {
-    if (this.#state === IDLE) this.close();
+    if (this.#state === IDLE) this.#close(this.#isAbrupt());
+    else if (this.#state === TUNNEL) this.#endTunnel();
     else if (this.#state === BODY_ && this.#reader.kind === BODY.UNTIL_CLOSE) this.#complete(false);
     else this.#lost();
   }
 
-  onLost(errno: number): void {
-    if (this.#state === IDLE) {
-      this.close();
-    } else if (this.#state === CONNECTING) {
-      this.#core.cells.add(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL, 1);
-      const timedOut = errno === ERRNO.ETIMEDOUT;
-      this.#fail(
-        timedOut ? FAULTS.connectTimeout : FAULTS.connectFailed,
-        timedOut ? BACKEND_ERROR.connectTimeout : BACKEND_ERROR.connect,
-      );
-    } else {
-      this.#lost();
-    }
+  onLost(): void {
+    if (this.#state === IDLE) this.#close(this.#isAbrupt());
+    else this.#lost();
   }
 
   /** Reading goes on when it is resumed, and will find out. */
@@ -350,7 +410,7 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
     const exchange = this.#exchange;
     if (exchange === null) return;
     if (this.#served && !this.#answered) {
-      this.#detach();
+      this.#detach(this.#isAbrupt());
       exchange.onUpstreamStale();
     } else {
       this.#fail(FAULTS.upstreamReset, BACKEND_ERROR.reset);
@@ -359,16 +419,16 @@ export class Http1Client implements TransportUser, Upstream, TimerSink {
 
   #fail(fault: Fault, error: number): void {
     const exchange = this.#exchange;
-    this.#detach();
+    this.#detach(false);
     exchange?.onUpstreamFault(fault, error);
   }
 
-  #detach(): void {
+  #detach(unannounced: boolean): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
     this.#exchange = null;
     this.#core.io.timers.cancel(this.#timer);
     this.#transport.abort();
-    this.#pool.gone(this, false);
+    this.#pool.gone(this, unannounced);
   }
 }

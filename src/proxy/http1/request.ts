@@ -297,8 +297,23 @@ function interpretConnection(mem: Uint8Array, head: Head): boolean {
   if ((bits & CONNECTION_CLOSE) !== 0) head.keepAlive = false;
   else if ((bits & CONNECTION_KEEP_ALIVE) !== 0) head.keepAlive = true;
   // Upgrade is ignored in HTTP/1.0 (RFC 9110 section 7.8).
-  head.upgrade = (seen & UPGRADE) !== 0 && (bits & CONNECTION_UPGRADE) !== 0 && version === 11;
+  head.upgrade =
+    (seen & UPGRADE) !== 0 && (bits & CONNECTION_UPGRADE) !== 0 && version === 11 && isUpgradable(mem, head);
   return true;
+}
+
+const H2C = bytesOf('h2c');
+
+/**
+ * Whether a request for another protocol is passed on. Content would have to be read before the protocol is switched (RFC 9110
+ * section 7.8), and nobody sends any; h2c is between two hops (RFC 9113 section 3.1 gave it up).
+ */
+function isUpgradable(mem: Uint8Array, head: Head): boolean {
+  if (head.body !== BODY.NONE || (head.twice & UPGRADE) !== 0) return false;
+  const field = head.find(NAME.UPGRADE);
+  const start = head.valueStart(field);
+  const end = head.valueEnd(field);
+  return start < end && !listHas(mem, start, end, H2C);
 }
 
 function bad(head: Head): false {

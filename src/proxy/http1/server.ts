@@ -2,9 +2,9 @@
 // when the one before is answered (RFC 9112 section 9.3.2). It knows framing and its transport, nothing of routes or
 // backends.
 
-import { bytesOf, put } from '../../base/bytes.ts';
+import { put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
-import { LIMITS } from '../../base/limits.ts';
+import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import type { SocketHost } from '../../ir/ir.ts';
 import type { Fragment } from '../../telemetry/fragment.ts';
@@ -17,25 +17,16 @@ import { countLimit } from '../exchange/counts.ts';
 import type { Downstream, RequestSide } from '../exchange/sides.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
-import { CRLF, copyFields } from '../lines.ts';
 import type { Listener } from '../listener.ts';
 import { framingWork, HEAD_WORK } from '../transport/shared.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { answerBound, putAnswer } from './answer.ts';
 import { BODY_STATE, BodyReader } from './body.ts';
+import { headBytes, putFinal, putInterim, putSwitched, CONNECTION as SAYS } from './heads.ts';
 import { parseRequest } from './request.ts';
 import { BAD, findHeadEnd, MORE } from './scan.ts';
 import { putTrailers } from './trailers.ts';
-import {
-  CHUNK_END,
-  CHUNK_HEAD_BYTES,
-  DATE_BYTES,
-  LAST_CHUNK,
-  putChunkHead,
-  putDate,
-  putStatusLine,
-  stripResponseInPlace,
-} from './write.ts';
+import { CHUNK_END, CHUNK_HEAD_BYTES, LAST_CHUNK, putChunkHead, stripResponseInPlace } from './write.ts';
 
 /** Between two requests. */
 const IDLE = 0;
@@ -47,21 +38,16 @@ const BODY_ = 2;
 const WAIT = 3;
 /** Answered; the client has yet to take the answer. */
 const FLUSH = 4;
-const CLOSED = 5;
+/** The protocol was switched: bytes, both ways. */
+const TUNNEL = 5;
+const CLOSED = 6;
 
 const CODING = bitsOf(NAME.TRANSFER_ENCODING);
-const CONNECTION_CLOSE = bytesOf('Connection: close\r\n');
-const CONNECTION_KEEP_ALIVE = bytesOf('Connection: keep-alive\r\n');
-const TRANSFER_ENCODING = bytesOf('Transfer-Encoding: chunked\r\n');
-const DATE = bytesOf('Date: ');
-const HEAD_ADDED =
-  CONNECTION_KEEP_ALIVE.length + TRANSFER_ENCODING.length + DATE.length + DATE_BYTES + 2 * CRLF.length + 16;
 
 const IDLE_LIMIT = limitCell('IDLE_MS');
 const HEAD_LIMIT = limitCell('HEAD_MS');
 const BODY_LIMIT = limitCell('BODY_PROGRESS_MS');
 const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
-const INTERIM_ROOM = 64;
 
 export class Http1Server implements Connection, TransportUser, Downstream, TimerSink {
   readonly #core: Core;
@@ -81,6 +67,8 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   #keepAlive = true;
   /** It is HEAD: no content answers it. */
   #toHead = false;
+  /** It holds its content back until it is asked for it. */
+  #awaits100 = false;
   /** Bytes of its content that came with its head and are skipped when nobody wants them. */
   #skippable = 0;
   #requestDone = true;
@@ -160,15 +148,17 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
         break;
       case HEAD:
         cells.add(HEAD_LIMIT, 1);
-        this.#refuse(FAULTS.headTimeout);
+        this.#refuse(FAULTS.headTimeout, 'HEAD_MS');
         break;
       case BODY_:
-        // Not the client's fault while nobody reads what it sends.
-        if (this.#transport.reading) {
+        // Not the client's fault while nobody reads what it sends, nor while it waits for 100 (RFC 9110 section 10.1.1).
+        if (this.#transport.reading && !this.#awaits100) {
           cells.add(BODY_LIMIT, 1);
-          (this.#exchange as RequestSide).fail(FAULTS.bodyTimeout);
+          const exchange = this.#exchange as RequestSide;
+          exchange.noteLimit('BODY_PROGRESS_MS');
+          exchange.fail(FAULTS.bodyTimeout);
         } else {
-          io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
+          io.timers.arm(this.#timer, io.nowMs, this.#core.bodyProgressMs);
         }
         break;
       case FLUSH:
@@ -215,11 +205,21 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
           this.#transport.pause();
           return at;
         }
+      } else if (this.#state === TUNNEL) {
+        return this.#tunnel(at, end);
       } else {
         return this.#state === CLOSED ? end : at;
       }
     }
     return at;
+  }
+
+  /** Bytes of the protocol that was switched to. */
+  #tunnel(start: number, end: number): number {
+    const exchange = this.#exchange as RequestSide;
+    exchange.requestBody(start, end);
+    if (!exchange.flushRequest()) this.#transport.pause();
+    return end;
   }
 
   /** Returns where reading goes on, -1 when the head is not whole yet. */
@@ -243,7 +243,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     }
     if (parsed === BAD) {
       countLimit(this.#core.cells, head.limit);
-      this.#refuse(head.fault as Fault);
+      this.#refuse(head.fault as Fault, head.limit);
       return end;
     }
     this.#core.shared.work -= HEAD_WORK + head.count;
@@ -260,6 +260,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#version = head.version;
     this.#keepAlive = head.keepAlive;
     this.#toHead = head.method === METHOD.HEAD;
+    this.#awaits100 = head.expectContinue;
     this.#requestDone = bodyKind === BODY.NONE;
     this.#skippable = bodyKind === BODY.LENGTH && length <= end - bodyStart ? length : 0;
     if (this.#requestDone) {
@@ -268,11 +269,11 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
       this.#state = BODY_;
       this.#reader ??= new BodyReader();
       this.#reader.reset(bodyKind, length);
-      io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
+      io.timers.arm(this.#timer, io.nowMs, this.#core.bodyProgressMs);
     }
     if (this.#refused) {
       this.#keepAlive = false;
-      exchange.refuse(this, FAULTS.overload);
+      exchange.refuse(this, FAULTS.overload, 'DOWNSTREAM_CONNECTIONS');
     } else exchange.begin(this, head);
     this.#headUs = -0.5;
     if (this.#exchange !== exchange) return bodyStart + this.#skipped();
@@ -299,6 +300,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
       return start;
     }
     let at = start;
+    this.#awaits100 = false;
     for (;;) {
       const state = reader.read(mem, at, end);
       shared.work -= framingWork(reader.next - at - reader.dataBytes);
@@ -320,11 +322,12 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
           exchange.requestEnded(0, 0);
           return at;
         case BODY_STATE.MORE:
-          io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
+          io.timers.arm(this.#timer, io.nowMs, this.#core.bodyProgressMs);
           if (!exchange.flushRequest()) this.#transport.pause();
           return at;
         default:
           countLimit(this.#core.cells, reader.limit);
+          exchange.noteLimit(reader.limit);
           exchange.fail(FAULTS.badRequest);
           return end;
       }
@@ -339,7 +342,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   }
 
   /** Answers what is no request, and ends the connection. */
-  #refuse(fault: Fault): void {
+  #refuse(fault: Fault, limit: LimitName | null): void {
     const exchange = this.#owner.request(this.listener);
     this.#exchange = exchange;
     this.#state = WAIT;
@@ -347,7 +350,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#keepAlive = false;
     this.#toHead = false;
     this.#requestDone = false;
-    exchange.refuse(this, fault);
+    exchange.refuse(this, fault, limit);
     this.#headUs = -0.5;
   }
 
@@ -361,6 +364,8 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
       this.#transport.finish(false);
     } else if (this.#state === BODY_) {
       this.destroy();
+    } else if (this.#state === TUNNEL) {
+      this.#exchange?.requestEnded(0, 0);
     }
   }
 
@@ -369,7 +374,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
    * send FIN are gone: docs/adr/0011-half-close.md.
    */
   onPeerClosed(): void {
-    if (!this.#core.halfClose) this.destroy();
+    if (!this.#core.halfClose && this.#state !== TUNNEL) this.destroy();
   }
 
   onLost(): void {
@@ -393,12 +398,27 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   interim(head: Head): void {
     // HTTP/1.0 knows none (RFC 9110 section 15.2).
     if (this.#version <= 10) return;
-    const mem = this.#core.mem;
+    const { io, mem, bodyProgressMs } = this.#core;
+    if (head.status === 100 && this.#awaits100) {
+      // From now on it is the client's turn.
+      this.#awaits100 = false;
+      if (this.#state === BODY_) io.timers.arm(this.#timer, io.nowMs, bodyProgressMs);
+    }
     const transport = this.#transport;
-    let at = transport.reserve(head.end - head.start + INTERIM_ROOM);
-    at = copyFields(mem, putStatusLine(mem, at, head), head);
-    transport.commit(put(mem, at, CRLF));
+    transport.commit(putInterim(mem, transport.reserve(headBytes(head, null)), head));
     transport.uncork();
+  }
+
+  switched(head: Head): void {
+    const { io, mem } = this.#core;
+    const transport = this.#transport;
+    this.#state = TUNNEL;
+    this.#framing = BODY.UNTIL_CLOSE;
+    // Never taken back.
+    this.#sentBefore = -1;
+    this.#closing = true;
+    io.timers.cancel(this.#timer);
+    transport.commit(putSwitched(mem, transport.reserve(headBytes(head, null)), head));
   }
 
   respond(head: Head, added: FieldLines | null, uuidAt: number): void {
@@ -430,15 +450,9 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
         return;
       }
     }
-    let at = transport.reserve(head.end - head.start + (added === null ? 0 : added.http1.size) + HEAD_ADDED);
-    at = copyFields(mem, putStatusLine(mem, at, head), head);
-    if (added !== null) at = added.http1.put(mem, at, uuidAt);
-    if (chunk) at = put(mem, at, TRANSFER_ENCODING);
-    // RFC 9110 section 6.6.1: a recipient with a clock adds the Date that is missing.
-    if (!dated) at = put(mem, putDate(mem, put(mem, at, DATE), io.wallMs), CRLF);
-    if (!keep) at = put(mem, at, CONNECTION_CLOSE);
-    else if (this.#version === 10) at = put(mem, at, CONNECTION_KEEP_ALIVE);
-    transport.commit(put(mem, at, CRLF));
+    const connection = !keep ? SAYS.CLOSE : this.#version === 10 ? SAYS.KEEP_ALIVE : SAYS.NOTHING;
+    const at = transport.reserve(headBytes(head, added));
+    transport.commit(putFinal(mem, at, head, added, uuidAt, chunk, dated ? -1 : io.wallMs, connection));
   }
 
   body(start: number, end: number, free: number): void {
@@ -463,6 +477,10 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
 
   end(): void {
     const transport = this.#transport;
+    if (this.#state === TUNNEL) {
+      transport.end();
+      return;
+    }
     if (this.#framing === BODY.CHUNKED) {
       transport.commit(put(this.#core.mem, transport.reserve(LAST_CHUNK.length), LAST_CHUNK));
     }
@@ -532,7 +550,12 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     if (this.#state === CLOSED) return;
     this.#exchange = null;
     if (this.#closing) {
+      const wasTunnel = this.#state === TUNNEL;
       this.#close();
+      if (wasTunnel) {
+        this.#transport.finish(false);
+        return;
+      }
       // A client that did not ask for the close may have sent more already, which would turn ours into a reset that
       // takes the answer with it (RFC 9112 section 9.6).
       this.#transport.finish(!this.#requestDone || this.#transport.unread || this.#keepAlive);

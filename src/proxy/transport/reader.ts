@@ -71,6 +71,13 @@ export class Reader {
     return this.readable || this.#kept;
   }
 
+  /** Nothing came, not even an end: asks the wire. What it finds may be lost. */
+  isQuiet(): boolean {
+    if (this.unread || this.#endSeen) return false;
+    // Into the room in front of what was read, which nobody needs now.
+    return this.wire.recv(this.#shared.readAt - LIMITS.READ_HEADROOM_BYTES, 1) === -ERRNO.EAGAIN;
+  }
+
   /** There is something to read. */
   note(events: number): void {
     this.readable = true;

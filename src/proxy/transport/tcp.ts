@@ -51,6 +51,9 @@ export class Tcp implements Transport, ReaderOwner {
   get unread(): boolean {
     return this.#in.unread;
   }
+  isQuiet(): boolean {
+    return this.open && this.#in.isQuiet();
+  }
   get reading(): boolean {
     return this.#in.reading;
   }

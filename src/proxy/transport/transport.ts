@@ -44,6 +44,8 @@ export interface Transport {
   readonly congested: boolean;
   /** Something is known to wait for reading (bytes, or the end). */
   readonly unread: boolean;
+  /** Whether nothing at all came: asks the kernel. What it finds may be lost: for who would then close. */
+  isQuiet(): boolean;
 
   pause(): void;
   /** Goes on reading, on the next turn. */

@@ -6,8 +6,10 @@ import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
 import type { Core } from '../exchange/core.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
+import type { Connector } from './connection.ts';
 import { EndpointPool } from './endpoint.ts';
-import { endpointPicker, type Picker } from './pick/picker.ts';
+import { LeastRequest } from './pick/least-request.ts';
+import { endpointPicker, type Picker, usableOf } from './pick/picker.ts';
 
 const EQUALS = 0x3d;
 const SEMICOLON = 0x3b;
@@ -19,7 +21,10 @@ export class Cluster {
   /** Picking looks at a hash of the request. */
   readonly hashes: boolean;
   readonly #endpoints: readonly Endpoint[];
-  readonly #picker: Picker;
+  /** Replaced as a whole when an endpoint's health changes. */
+  #picker: Picker;
+  /** 1 for those that may be picked, by index. */
+  readonly health: Uint8Array;
   readonly #core: Core;
   readonly #header: FieldName | null;
   readonly #cookie: Uint8Array;
@@ -29,6 +34,7 @@ export class Cluster {
   /** `previous`: the cluster that this one replaces. Nothing changes until `install`. */
   constructor(
     core: Core,
+    connector: Connector,
     entry: ClusterEntry,
     endpoints: readonly Endpoint[],
     previous: Cluster | null,
@@ -40,12 +46,14 @@ export class Cluster {
     const known = new Map(previous?.pools.map((pool) => [pool.endpoint.id, pool]));
     const active = new Int32Array(endpoints.length);
     this.pools = endpoints.map((endpoint) => {
+      const identity = identityOf(entry, endpoint);
       const old = known.get(endpoint.id);
-      if (old?.isAt(endpoint) === true) return old;
-      return new EndpointPool(core, endpoint, blocks[endpoint.id] ?? 0);
+      if (old?.is(identity) === true) return old;
+      return new EndpointPool(core, connector, endpoint, identity, blocks[endpoint.id] ?? 0);
     });
     this.#active = active;
-    this.#picker = endpointPicker(entry.balancer, endpoints, active, core.io);
+    this.health = Uint8Array.from(this.pools, (pool) => (pool.healthy ? 1 : 0));
+    this.#picker = endpointPicker(entry.balancer, endpoints, active, core.io, this.health);
     const { balancer } = entry;
     this.hashes = balancer.type === 'maglev';
     this.#header = balancer.type === 'maglev' && balancer.key === 'header' ? new FieldName(balancer.name) : null;
@@ -75,6 +83,26 @@ export class Cluster {
   pick(hash: number): EndpointPool | null {
     const index = this.#picker.pick(hash);
     return index < 0 ? null : (this.pools[index] as EndpointPool);
+  }
+
+  /** Another one than those in `tried`, in proportion to the load; null when there is none. */
+  pickOther(hash: number, tried: readonly EndpointPool[]): EndpointPool | null {
+    const others = usableOf(this.#endpoints, this.health).filter((i) => !tried.includes(this.pools[i] as EndpointPool));
+    if (others.length === 0) return null;
+    // Whoever hashes finds the same second choice each time.
+    if (this.hashes) return this.pools[others[hash % others.length] as number] as EndpointPool;
+    const weights = others.map((i) => (this.#endpoints[i] as Endpoint).weight);
+    const index = new LeastRequest(Int32Array.from(others), weights, this.#active, this.#core.io).pick(hash);
+    return this.pools[index] as EndpointPool;
+  }
+
+  /** Endpoint `index` may be picked from now on, or not (ejected, or failing its checks). */
+  setHealth(index: number, healthy: boolean): void {
+    const pool = this.pools[index] as EndpointPool;
+    if (pool.healthy === healthy) return;
+    pool.healthy = healthy;
+    this.health[index] = healthy ? 1 : 0;
+    this.#picker = endpointPicker(this.entry.balancer, this.#endpoints, this.#active, this.#core.io, this.health);
   }
 
   /** What a hashing picker looks at; a request without the header or cookie goes anywhere. */
@@ -116,4 +144,12 @@ export class Cluster {
     }
     return this.#core.io.random32();
   }
+}
+
+/**
+ * What connections to an endpoint are good for. Whoever changes the protocol or the settings of a cluster gets new
+ * connections, also where the address stays.
+ */
+function identityOf(entry: ClusterEntry, endpoint: Endpoint): string {
+  return `${entry.protocol} ${endpoint.address} ${endpoint.port}`;
 }

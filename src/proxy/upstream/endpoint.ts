@@ -1,52 +1,70 @@
-// The connections of one worker to one endpoint: kept alive, reused last in first out (the rest may go idle and close), bounded,
-// with a bounded queue of requests that wait for one.
+// The capacity of one worker at one endpoint: connections kept alive, the last one used first (the rest may go idle and
+// close), bounded, with a bounded queue of those who wait. Who waits, waits for capacity, not for a certain connection: the
+// first one that is free or new is the first waiter's.
 
 import { isIPv6 } from 'node:net';
-import { FAULTS } from '../../base/errors.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
 import { addressText } from '../../base/ip.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { ERRNO, type SocketAddress } from '../../io/io.ts';
+import type { SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { BLOCK_USED, CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
 import type { Core } from '../exchange/core.ts';
 import { BACKEND_ERROR } from '../exchange/counts.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import { Http1Client } from '../http1/client.ts';
+import type { Upstream } from '../exchange/sides.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { ConnectionPool, Connector, UpstreamConnection, Waiter } from './connection.ts';
+import { Dial, type DialOwner } from './dial.ts';
 
 const CONNECTIONS_LIMIT = limitCell('UPSTREAM_CONNECTIONS_PER_ENDPOINT');
-const EXHAUSTED: readonly number[] = [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOMEM, ERRNO.ENOBUFS];
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_PER_ENDPOINT');
 
-export class EndpointPool {
+/** How an attempt ended, for `finished`: one of BACKEND_ERROR, or one of these. */
+export const OUTCOME = { ANSWERED: -1, /** Says nothing of the endpoint: the client left, say. */ NONE: -2 } as const;
+
+export class EndpointPool implements ConnectionPool, DialOwner {
   readonly #core: Core;
+  readonly #connector: Connector;
   endpoint: Endpoint;
-  readonly address: SocketAddress;
+  /** What its connections are good for: the address, the protocol and whatever else they depend on. */
+  readonly identity: string;
+  readonly #address: SocketAddress;
   /** `"endpoint":"10.0.0.1:80"` */
   readonly json: Fragment;
   /** Telemetry cells. */
   block: number;
+  /** Whether it may be picked; told by Cluster.setHealth, and kept when the cluster is replaced. */
+  healthy = true;
   /** Requests here. */
-  active = 0;
+  #active = 0;
   /** The same, where the picker of the cluster in use reads it. */
   #view: Int32Array = new Int32Array(1);
   #viewIndex = 0;
 
-  /** Idle connections, a list through Http1Client.nextIdle; the last one used first. */
-  #idle: Http1Client | null = null;
-  #idleCount = 0;
-  /** All connections: connecting, busy, idle. */
+  /** Connections that are free, a list; the last one used first. */
+  #free: UpstreamConnection | null = null;
+  #freeCount = 0;
+  /** All connections, those on their way among them. */
   #connections = 0;
-  #firstWaiting: Exchange | null = null;
-  #lastWaiting: Exchange | null = null;
+  /** Those on their way, the youngest first. */
+  #dialing: Dial | null = null;
+  #dials = 0;
+  #firstWaiting: Waiter | null = null;
+  #lastWaiting: Waiter | null = null;
   #waiting = 0;
+  #filling = false;
+  /** Until then a backend is taken for one that closes connections without saying so (monotonic ms). */
+  #abruptUntil = 0;
   /** No longer part of the cluster: requests here end, nothing is kept. */
   #retired = false;
 
-  constructor(core: Core, endpoint: Endpoint, block: number) {
+  constructor(core: Core, connector: Connector, endpoint: Endpoint, identity: string, block: number) {
     this.#core = core;
+    this.#connector = connector;
     this.endpoint = endpoint;
-    this.address = addressOf(endpoint);
+    this.identity = identity;
+    this.#address = addressOf(endpoint);
     this.json = Fragment.members({ endpoint: nameOf(endpoint) });
     this.block = OTHER_ENDPOINT_BLOCK;
     this.setBlock(block);
@@ -59,12 +77,13 @@ export class EndpointPool {
     if (this.#connections > 0) cells.mark(this.block, BLOCK_USED);
     if (!cells.isUsed(this.block)) return;
     // Whoever counted here before, a worker that died or another endpoint, may have left something in the gauges.
-    cells.set(this.block + ENDPOINT.ACTIVE, this.active);
+    cells.set(this.block + ENDPOINT.ACTIVE, this.#active);
     cells.set(this.block + ENDPOINT.CONNECTIONS, this.#connections);
   }
 
-  isAt(endpoint: Endpoint): boolean {
-    return !this.#retired && endpoint.address === this.endpoint.address && endpoint.port === this.endpoint.port;
+  /** Whether its connections are as good for what `identity` stands for. */
+  is(identity: string): boolean {
+    return !this.#retired && identity === this.identity;
   }
 
   /** Number `index` of the cluster in use, whose picker reads `view`. */
@@ -72,148 +91,254 @@ export class EndpointPool {
     this.endpoint = endpoint;
     this.#view = view;
     this.#viewIndex = index;
-    view[index] = this.active;
-    if (endpoint.state === 'draining') this.#closeIdle();
+    view[index] = this.#active;
+    if (endpoint.state === 'draining') this.#closeFree();
   }
 
   /** The cluster has it no longer. Requests in flight end; those that wait for a connection still get one. */
   retire(): void {
     this.#retired = true;
-    this.#closeIdle();
+    this.#closeFree();
+    while (this.#dials > this.#waiting) this.#cancelDial();
   }
 
-  setActive(active: number): void {
-    this.active = active;
+  // ---- attempts: each is told of twice
+
+  /** One more attempt begins here. */
+  begun(): void {
+    this.#setActive(this.#active + 1);
+    this.#core.cells.add(this.block + ENDPOINT.REQUESTS, 1);
+  }
+
+  /** An attempt ended: OUTCOME or BACKEND_ERROR. `us`: from its being sent to the head of the response, -1 for none. */
+  finished(outcome: number, _us: number): void {
+    this.#setActive(this.#active - 1);
+    if (outcome >= 0) this.#core.cells.add(this.block + ENDPOINT.ERRORS + outcome, 1);
+  }
+
+  #setActive(active: number): void {
+    this.#active = active;
     this.#view[this.#viewIndex] = active;
     this.#core.cells.set(this.block + ENDPOINT.ACTIVE, active);
   }
 
-  // ---- for exchanges
+  // ---- for attempts
 
   /**
-   * Gives `exchange` a connection: at once (Exchange.onUpstream), or later (onUpstreamReady); or fails it. `fresh`: a new one.
+   * Capacity for `waiter`: at once, or null, and later by onUpstreamReady or onUpstreamFault (which may come before this
+   * returns).
    */
-  acquire(exchange: Exchange, fresh: boolean): void {
-    const idle = this.#idle;
-    if (idle !== null && !fresh) {
-      this.#take(idle);
-      this.#core.shared.tally.reused++;
-      idle.assign(exchange);
-      exchange.onUpstream(idle);
-      return;
+  acquire(waiter: Waiter): Upstream | null {
+    if (this.#mayReuse(waiter)) {
+      for (let free = this.#free; free !== null; free = this.#free) {
+        if (!waiter.once || this.#isSound(free)) {
+          this.#core.shared.tally.reused++;
+          return this.#give(free, waiter);
+        }
+        free.close();
+      }
     }
-    if (this.#connections < LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT) {
-      this.#connect(exchange);
-      return;
+    const full = this.#connections >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT && this.#free === null;
+    if (full) {
+      this.#core.cells.add(CONNECTIONS_LIMIT, 1);
+      if (this.#waiting - this.#dials >= LIMITS.UPSTREAM_PENDING_PER_ENDPOINT) {
+        this.#core.cells.add(PENDING_LIMIT, 1);
+        waiter.onUpstreamFault(FAULTS.overload, OUTCOME.NONE);
+        return null;
+      }
     }
-    if (idle !== null) {
-      // A new one is wanted and there is no place: an idle one makes it.
-      idle.close();
-      this.#connect(exchange);
-      return;
-    }
-    this.#core.cells.add(CONNECTIONS_LIMIT, 1);
-    if (this.#waiting >= LIMITS.UPSTREAM_PENDING_PER_ENDPOINT) {
-      this.#core.cells.add(PENDING_LIMIT, 1);
-      exchange.fail(FAULTS.overload);
-      return;
-    }
-    exchange.waitingAt = this;
-    exchange.previousWaiting = this.#lastWaiting;
-    if (this.#lastWaiting === null) this.#firstWaiting = exchange;
-    else this.#lastWaiting.nextWaiting = exchange;
-    this.#lastWaiting = exchange;
+    waiter.previousWaiting = this.#lastWaiting;
+    if (this.#lastWaiting === null) this.#firstWaiting = waiter;
+    else this.#lastWaiting.nextWaiting = waiter;
+    this.#lastWaiting = waiter;
     this.#waiting++;
+    waiter.waiting = true;
+    this.#fill();
+    return null;
   }
 
-  /** `exchange` waits no more. */
-  giveUp(exchange: Exchange): void {
-    const { previousWaiting, nextWaiting } = exchange;
+  /** `waiter` waits no more. */
+  giveUp(waiter: Waiter): void {
+    this.#unqueue(waiter);
+    if (this.#dials > this.#waiting) this.#cancelDial();
+  }
+
+  #unqueue(waiter: Waiter): void {
+    const { previousWaiting, nextWaiting } = waiter;
     if (previousWaiting === null) this.#firstWaiting = nextWaiting;
     else previousWaiting.nextWaiting = nextWaiting;
     if (nextWaiting === null) this.#lastWaiting = previousWaiting;
     else nextWaiting.previousWaiting = previousWaiting;
-    exchange.waitingAt = null;
-    exchange.nextWaiting = null;
-    exchange.previousWaiting = null;
+    waiter.nextWaiting = null;
+    waiter.previousWaiting = null;
+    waiter.waiting = false;
     this.#waiting--;
   }
 
-  #connect(exchange: Exchange): void {
-    const { io, cells } = this.#core;
-    cells.add(CELL.UPSTREAM_CONNECTS_TOTAL, 1);
-    const handle = io.connect(this.address);
-    if (handle < 0) {
-      cells.add(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL, 1);
-      // Without descriptors or memory another endpoint would fare no better.
-      const exhausted = EXHAUSTED.includes(-handle);
-      exchange.onUpstreamFault(exhausted ? FAULTS.overload : FAULTS.connectFailed, BACKEND_ERROR.connect);
-      return;
+  /** Whether a connection that has served will do. */
+  #mayReuse(waiter: Waiter): boolean {
+    return !waiter.fresh && !(waiter.once && this.#abruptUntil > this.#core.io.nowMs);
+  }
+
+  /** Whether its backend has not left it. */
+  #isSound(connection: UpstreamConnection): boolean {
+    if (connection.busy > 0 || connection.isQuiet()) return true;
+    this.#sawAbrupt();
+    return false;
+  }
+
+  #give(connection: UpstreamConnection, waiter: Waiter): Upstream {
+    const up = connection.take(waiter);
+    if (connection.listed && connection.free === 0) this.#unlist(connection);
+    return up;
+  }
+
+  // ---- connections on their way
+
+  /** As many are on their way as there are waiters, as far as there is room. */
+  #fill(): void {
+    // Whoever fails in here may ask again: the loop goes on for it, too.
+    if (this.#filling) return;
+    this.#filling = true;
+    while (this.#dials < this.#waiting) {
+      if (this.#connections >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT) {
+        // A new one is wanted and there is no place: one that has nothing to do makes it.
+        const idle = this.#free;
+        if (idle === null || idle.busy > 0) break;
+        idle.close();
+        continue;
+      }
+      if (!this.#dial() && this.#connections > 0) break;
     }
+    this.#filling = false;
+  }
+
+  /** False when it failed at once; somebody was told. */
+  #dial(): boolean {
+    const dial = new Dial(this.#core, this);
+    dial.next = this.#dialing;
+    if (this.#dialing !== null) this.#dialing.previous = dial;
+    this.#dialing = dial;
+    this.#dials++;
     this.#connections++;
     this.#count(1);
-    const client = new Http1Client(this.#core, this, handle);
-    client.assign(exchange);
-    exchange.onConnecting(client);
-    client.open();
+    const before = this.#dials;
+    dial.start(this.#address);
+    return this.#dials === before;
+  }
+
+  onDialed(dial: Dial, transport: Transport): void {
+    this.#forgetDial(dial);
+    const connection = this.#connector.connect(transport, this);
+    if (connection === null) {
+      this.#lostOne();
+      this.#failFirst(FAULTS.connectFailed, BACKEND_ERROR.connect);
+      return;
+    }
+    let waiter = this.#firstWaiting;
+    while (waiter !== null && connection.free > 0) {
+      this.#unqueue(waiter);
+      waiter.onUpstreamReady(this.#give(connection, waiter));
+      waiter = this.#firstWaiting;
+    }
+    if (connection.free > 0) this.#keep(connection);
+  }
+
+  onDialFailed(dial: Dial, fault: Fault, error: number): void {
+    this.#forgetDial(dial);
+    this.#lostOne();
+    this.#failFirst(fault, error);
+  }
+
+  #failFirst(fault: Fault, error: number): void {
+    const waiter = this.#firstWaiting;
+    if (waiter !== null) {
+      this.#unqueue(waiter);
+      waiter.onUpstreamFault(fault, error);
+    }
+    this.#fill();
+  }
+
+  #forgetDial(dial: Dial): void {
+    const { previous, next } = dial;
+    if (previous === null) this.#dialing = next;
+    else previous.next = next;
+    if (next !== null) next.previous = previous;
+    this.#dials--;
+  }
+
+  #cancelDial(): void {
+    const dial = this.#dialing;
+    if (dial === null) return;
+    dial.cancel();
+    this.#forgetDial(dial);
+    this.#lostOne();
+  }
+
+  #lostOne(): void {
+    this.#connections--;
+    this.#count(-1);
   }
 
   // ---- for connections
 
-  /** A connection that may serve again. */
-  release(client: Http1Client): void {
-    const next = this.#firstWaiting;
-    if (next !== null) {
-      this.giveUp(next);
+  released(connection: UpstreamConnection): void {
+    let waiter = this.#firstWaiting;
+    while (waiter !== null && !this.#mayReuse(waiter)) waiter = waiter.nextWaiting;
+    if (waiter?.once === true && !this.#isSound(connection)) {
+      connection.close();
+    } else if (waiter !== null) {
+      this.#unqueue(waiter);
       this.#core.shared.tally.reused++;
-      client.assign(next);
-      next.onUpstreamReady(client);
-      return;
+      waiter.onUpstreamReady(this.#give(connection, waiter));
+    } else if (!connection.listed) {
+      this.#keep(connection);
     }
-    if (
-      this.#retired ||
-      this.endpoint.state === 'draining' ||
-      this.#core.stopping ||
-      this.#idleCount >= LIMITS.UPSTREAM_IDLE_PER_ENDPOINT
-    ) {
-      client.close();
-      return;
-    }
-    client.nextIdle = this.#idle;
-    client.previousIdle = null;
-    if (this.#idle !== null) this.#idle.previousIdle = client;
-    this.#idle = client;
-    this.#idleCount++;
-    this.#core.shared.tally.idle++;
-    client.rest();
   }
 
-  /** An idle connection is not idle any more. */
-  #take(client: Http1Client): void {
-    const { previousIdle, nextIdle } = client;
-    if (previousIdle === null) this.#idle = nextIdle;
-    else previousIdle.nextIdle = nextIdle;
-    if (nextIdle !== null) nextIdle.previousIdle = previousIdle;
-    client.nextIdle = null;
-    client.previousIdle = null;
-    this.#idleCount--;
+  /** A connection that is free, and that nobody waits for. */
+  #keep(connection: UpstreamConnection): void {
+    const leaves = this.#retired || this.endpoint.state === 'draining' || this.#core.stopping;
+    if (connection.busy === 0 && (leaves || this.#freeCount >= LIMITS.UPSTREAM_IDLE_PER_ENDPOINT)) {
+      connection.close();
+      return;
+    }
+    connection.next = this.#free;
+    connection.previous = null;
+    if (this.#free !== null) this.#free.previous = connection;
+    this.#free = connection;
+    connection.listed = true;
+    this.#freeCount++;
+    this.#core.shared.tally.idle++;
+    if (connection.busy === 0) connection.rest();
+  }
+
+  #unlist(connection: UpstreamConnection): void {
+    const { previous, next } = connection;
+    if (previous === null) this.#free = next;
+    else previous.next = next;
+    if (next !== null) next.previous = previous;
+    connection.next = null;
+    connection.previous = null;
+    connection.listed = false;
+    this.#freeCount--;
     this.#core.shared.tally.idle--;
   }
 
-  /** A connection is closed. */
-  gone(client: Http1Client, wasIdle: boolean): void {
-    if (wasIdle) this.#take(client);
-    this.#connections--;
-    this.#count(-1);
-    const next = this.#firstWaiting;
-    if (next !== null && this.#connections < LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT) {
-      this.giveUp(next);
-      this.#connect(next);
-    }
+  gone(connection: UpstreamConnection, unannounced: boolean): void {
+    if (unannounced) this.#sawAbrupt();
+    if (connection.listed) this.#unlist(connection);
+    this.#lostOne();
+    this.#fill();
   }
 
-  #closeIdle(): void {
-    while (this.#idle !== null) this.#idle.close();
+  /** For a while, what must not be sent twice goes by a new connection: another may be closing just now. */
+  #sawAbrupt(): void {
+    this.#abruptUntil = this.#core.io.nowMs + LIMITS.UPSTREAM_ABRUPT_MS;
+  }
+
+  #closeFree(): void {
+    while (this.#free !== null) this.#free.close();
   }
 
   #count(n: number): void {

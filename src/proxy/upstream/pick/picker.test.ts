@@ -34,6 +34,9 @@ function endpoint(id: string, weight = 1, state: Endpoint['state'] = 'ready'): E
   return { id, address: '127.0.0.1', port: 80, zone: '', weight, state };
 }
 
+/** Everybody may be picked. */
+const all = (n: number): Uint8Array => new Uint8Array(n).fill(1);
+
 const roundRobin: Balancer = { type: 'roundRobin' };
 const balancers: readonly Balancer[] = [
   roundRobin,
@@ -94,7 +97,7 @@ test('round robin over endpoints begins at a random one and goes round', () => {
   const endpoints = ['a', 'b', 'c', 'd'].map((id) => endpoint(id));
   const starts = new Set<number>();
   for (let seed = 0; seed < 40; seed++) {
-    const list = picks(endpointPicker(roundRobin, endpoints, new Int32Array(4), seeded(seed)), 8);
+    const list = picks(endpointPicker(roundRobin, endpoints, new Int32Array(4), seeded(seed), all(4)), 8);
     starts.add(list[0] as number);
     assert.deepEqual(counts(list, 4), [2, 2, 2, 2]);
     assert.deepEqual(list.slice(0, 4), list.slice(4));
@@ -105,7 +108,13 @@ test('round robin over endpoints begins at a random one and goes round', () => {
 test('every balancer: no endpoint, none of weight 0, draining ones only while none is ready', () => {
   for (const balancer of balancers) {
     const of = (...endpoints: Endpoint[]): number[] => {
-      const picker = endpointPicker(balancer, endpoints, new Int32Array(endpoints.length), seeded(1));
+      const picker = endpointPicker(
+        balancer,
+        endpoints,
+        new Int32Array(endpoints.length),
+        seeded(1),
+        all(endpoints.length),
+      );
       const random = seeded(2);
       const list = Array.from({ length: 400 }, () => picker.pick(random.random32()));
       return [...new Set(list)].sort();
@@ -121,7 +130,7 @@ test('every balancer: no endpoint, none of weight 0, draining ones only while no
 test('every balancer respects the weights of endpoints', () => {
   const endpoints = [endpoint('a', 1), endpoint('b', 4), endpoint('c', 5)];
   for (const balancer of balancers) {
-    const picker = endpointPicker(balancer, endpoints, new Int32Array(3), seeded(3));
+    const picker = endpointPicker(balancer, endpoints, new Int32Array(3), seeded(3), all(3));
     const random = seeded(4);
     const list = Array.from({ length: 20_000 }, () => picker.pick(random.random32()));
     counts(list, 3).forEach((n, i) => {

@@ -18,15 +18,16 @@ export function splitPicker(weights: readonly number[]): Picker {
 
 /**
  * A picker over a cluster's endpoints, by their index in the array. Those that are draining are chosen from only while none is
- * ready; those of weight 0 never. `active[i]` is the number of requests at endpoint i, kept by the caller.
+ * ready; those of weight 0 or whose `health` is not 1 never. `active[i]` is the number of requests at endpoint i, kept by the caller.
  */
 export function endpointPicker(
   balancer: Balancer,
   endpoints: readonly Endpoint[],
   active: Int32Array,
   random: Random,
+  health: Uint8Array,
 ): Picker {
-  const usable = usableOf(endpoints);
+  const usable = usableOf(endpoints, health);
   const indexes = Int32Array.from(usable);
   const weights = usable.map((i) => (endpoints[i] as Endpoint).weight);
   if (indexes.length === 0) return NO_CHOICE;
@@ -38,11 +39,12 @@ export function endpointPicker(
   return weightedOf(indexes, weights, random.random32());
 }
 
-function usableOf(endpoints: readonly Endpoint[]): number[] {
+/** Indexes of the endpoints that may be picked: those that are ready, else those that drain. */
+export function usableOf(endpoints: readonly Endpoint[], health: Uint8Array): number[] {
   const of = (state: Endpoint['state']): number[] => {
     const found: number[] = [];
     endpoints.forEach((e, i) => {
-      if (e.state === state && e.weight > 0) found.push(i);
+      if (e.state === state && e.weight > 0 && health[i] === 1) found.push(i);
     });
     return found;
   };

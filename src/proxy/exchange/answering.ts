@@ -1,0 +1,116 @@
+// The response of an exchange: what comes from the backend, with the rule's edits, to the client.
+
+import { present } from '../../base/assert.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { limitCell } from '../../telemetry/layout.ts';
+import type { Head } from '../head.ts';
+import { BACKEND_ERROR } from './counts.ts';
+import { NEVER } from './deadlines.ts';
+import { Life } from './life.ts';
+import type { ResponseSide } from './sides.ts';
+import { STATE, transition } from './states.ts';
+
+const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
+
+export abstract class Answering extends Life implements ResponseSide {
+  onInterim(head: Head): void {
+    const { cells } = this.core;
+    if (++this.interims > LIMITS.INTERIM_RESPONSES) {
+      cells.add(INTERIM_LIMIT, 1);
+      this.record.limit = 'INTERIM_RESPONSES';
+      this.letGoOfUpstream();
+      this.onUpstreamFault(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);
+      return;
+    }
+    this.deadlines.moved();
+    present(this.down, 'the client').interim(head);
+  }
+
+  onResponse(head: Head): void {
+    const { io, mem } = this.core;
+    const record = this.record;
+    if (this.retriesAfter(head.status)) return;
+    this.state = transition(this.state, STATE.ANSWERING);
+    record.upstreamUs = io.nowUs - this.sentUs;
+    record.status = head.status;
+    this.deadlines.moved();
+    const edits = present(this.backend, 'the backend').edits;
+    if (edits !== null) edits.applyResponse(mem, head);
+    present(this.down, 'the client').respond(head, edits === null ? null : edits.responseLines, this.request.at);
+  }
+
+  onSwitched(head: Head): void {
+    const { io } = this.core;
+    const record = this.record;
+    const down = present(this.down, 'the client');
+    this.state = transition(this.state, STATE.TUNNEL);
+    record.upstreamUs = io.nowUs - this.sentUs;
+    record.status = head.status;
+    // How long it lives is not a request's time: only that nothing moves ends it.
+    this.deadlines.request = NEVER;
+    this.deadlines.backend = NEVER;
+    this.deadlines.patient = false;
+    this.deadlines.moved();
+    this.deadlines.arm(this.deadlines.idle);
+    down.switched(head);
+    down.flush();
+    down.resumeRequest();
+  }
+
+  responseBody(start: number, end: number, free: number): void {
+    this.record.responseBytes += end - start;
+    this.deadlines.moved();
+    this.tap?.responseBody(start, end);
+    present(this.down, 'the client').body(start, end, free);
+  }
+
+  responseTrailers(start: number, end: number): void {
+    present(this.down, 'the client').trailers(start, end);
+  }
+
+  responseEnded(): void {
+    const down = present(this.down, 'the client');
+    this.up = null;
+    down.end();
+    if (down.flush() || !this.request.done) {
+      this.finish('');
+      return;
+    }
+    // What became of it is known when the client has taken the rest; the backend is done with it.
+    this.delivering = true;
+    this.leaveEndpoint();
+    this.deadlines.request = NEVER;
+    this.deadlines.backend = NEVER;
+  }
+
+  onBackendEnded(): void {
+    this.endTunnel(false);
+  }
+
+  /** One side of a tunnel sends no more; the other may go on. */
+  protected endTunnel(client: boolean): void {
+    if (this.record.end === '') this.record.end = client ? 'client' : 'backend';
+    if (client) {
+      this.clientEnded = true;
+      present(this.up, 'the upstream').end();
+    } else {
+      this.backendEnded = true;
+      present(this.down, 'the client').end();
+    }
+    if (this.clientEnded && this.backendEnded) this.finish('');
+  }
+
+  flushResponse(): boolean {
+    return this.down === null || this.down.flush();
+  }
+
+  onUpstreamDrained(): void {
+    if (this.down !== null && (!this.request.done || this.state === STATE.TUNNEL)) this.down.resumeRequest();
+  }
+
+  /** The rule wants the request to be sent again after this response, and it will be. */
+  protected abstract retriesAfter(status: number): boolean;
+  abstract onUpstreamFault(fault: Fault, error: number): void;
+  abstract onUpstreamStale(): void;
+}

@@ -1,0 +1,86 @@
+// The deadlines of one exchange, by one timer: it is never cancelled when an exchange ends, only set later by the next, since
+// what counts are the deadlines.
+
+import type { Io } from '../../io/io.ts';
+import { Timer, type TimerSink } from '../../io/wheel.ts';
+
+export const NEVER = Number.MAX_SAFE_INTEGER;
+
+/** Which of them is over. */
+export const DUE = { NONE: 0, WAIT: 1, IDLE: 2, REQUEST: 3, BACKEND: 4 } as const;
+
+export interface DeadlineOwner {
+  /** The timer fired: look which of them is over. */
+  onDeadline(nowMs: number): void;
+}
+
+/** All in monotonic ms. */
+export class Deadlines implements TimerSink {
+  readonly #io: Io;
+  readonly #owner: DeadlineOwner;
+  readonly #timer = new Timer(this, 0);
+  /** Of the whole exchange, and of this attempt. */
+  request = NEVER;
+  backend = NEVER;
+  /** No byte moved since; and how long that may be. */
+  idle = NEVER;
+  readonly #idleMs: number;
+  /** Nothing may happen for as long as it likes: the rule has times of its own, which hold. */
+  patient = false;
+  /** What both sides had taken when the timer last fired. */
+  #taken = 0;
+  /** Of what it waits for now: capacity, a decision, the next attempt. */
+  wait = NEVER;
+
+  constructor(io: Io, owner: DeadlineOwner, idleMs: number) {
+    this.#io = io;
+    this.#idleMs = idleMs;
+    this.#owner = owner;
+  }
+
+  clear(): void {
+    this.request = NEVER;
+    this.backend = NEVER;
+    this.idle = NEVER;
+    this.wait = NEVER;
+    this.patient = false;
+  }
+
+  /** Some byte moved, or the time in which one has to begins. */
+  moved(): void {
+    this.idle = this.#io.nowMs + this.#idleMs;
+  }
+
+  /** `sent`: bytes that both sides have taken so far. `waits`: the client takes nothing of what is here for it. */
+  over(nowMs: number, sent: number, waits: boolean): number {
+    if (this.wait <= nowMs) return DUE.WAIT;
+    if (this.idle <= nowMs) {
+      // A slow reader is not idle while it takes anything at all.
+      if (sent === this.#taken && (!this.patient || waits)) return DUE.IDLE;
+      this.moved();
+    }
+    this.#taken = sent;
+    if (this.request <= nowMs) return DUE.REQUEST;
+    return this.backend <= nowMs ? DUE.BACKEND : DUE.NONE;
+  }
+
+  /** To be called when one of them was set to what may be earlier than all others. */
+  arm(due: number): void {
+    const timer = this.#timer;
+    if (timer.due === -1 || due < timer.due) this.#io.timers.arm(timer, this.#io.nowMs, due - this.#io.nowMs);
+  }
+
+  /** Looks again at the earliest. */
+  rearm(): void {
+    const due = Math.min(this.request, this.backend, this.idle, this.wait);
+    if (due !== NEVER) this.#io.timers.arm(this.#timer, this.#io.nowMs, Math.max(1, due - this.#io.nowMs));
+  }
+
+  onTimer(): void {
+    this.#owner.onDeadline(this.#io.nowMs);
+  }
+
+  dispose(): void {
+    this.#io.timers.cancel(this.#timer);
+  }
+}

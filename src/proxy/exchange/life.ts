@@ -1,0 +1,203 @@
+// What an exchange is made of, how it begins to be one, and its one end: whatever it was, it is counted, logged and returned to
+// its pool exactly once.
+
+import { present } from '../../base/assert.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
+import type { LimitName } from '../../base/limits.ts';
+import { limitCell } from '../../telemetry/layout.ts';
+import { AccessRecord } from '../../telemetry/record.ts';
+import { METHOD } from '../head.ts';
+import type { Listener } from '../listener.ts';
+import type { Waiter } from '../upstream/connection.ts';
+import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import { type Answer, TEXT_ANSWERS } from './answer.ts';
+import { Attempts } from './attempts.ts';
+import type { Core } from './core.ts';
+import { BACKEND_ERROR, faultCell } from './counts.ts';
+import { type DeadlineOwner, Deadlines } from './deadlines.ts';
+import { Deciding } from './deciding.ts';
+import type { Asker } from './decision.ts';
+import { NO_BYTES, RequestBlock } from './request-block.ts';
+import type { Found } from './route.ts';
+import type { CompiledBackend } from './rule.ts';
+import type { Downstream, Upstream } from './sides.ts';
+import { STATE, transition } from './states.ts';
+import type { Tap } from './tap.ts';
+
+const ARENA_LIMIT = limitCell('ARENA_BYTES');
+/** nginx's status for the log when the client left before an answer; nobody gets it. */
+const CLIENT_CLOSED_REQUEST = 499;
+
+/** Who keeps exchanges for reuse. */
+export interface ExchangeOwner {
+  /** It has ended. */
+  over(exchange: Life): void;
+}
+
+export abstract class Life implements DeadlineOwner, Asker {
+  protected readonly core: Core;
+  protected readonly owner: ExchangeOwner;
+  protected readonly record = new AccessRecord(NO_BYTES);
+  protected readonly deadlines: Deadlines;
+  protected readonly request: RequestBlock;
+  protected readonly attempts: Attempts;
+  protected state: number = STATE.RESTING;
+  protected down: Downstream | null = null;
+  protected up: Upstream | null = null;
+
+  // ---- the request
+  /** Where it came from; set by who takes the exchange for it. */
+  listener: Listener | null = null;
+  toHead = false;
+  protected idempotent = false;
+  protected readonly found: Found = { rule: null, prefixLength: 0, port: 0 };
+  protected backend: CompiledBackend | null = null;
+  /** `up` was not yet given what is in `request`. */
+  protected unsent = false;
+  protected interims = 0;
+  /** The response is complete, and the client has yet to take the rest of it. */
+  protected delivering = false;
+  protected sentUs = 0;
+  protected tap: Tap | null = null;
+  protected readonly deciding: Deciding;
+  /** Of a tunnel: who has ended its direction. */
+  protected clientEnded = false;
+  protected backendEnded = false;
+
+  /** Whom the next attempt goes to, when its time has come. */
+  protected later: EndpointPool | null = null;
+
+  // ---- Waiter
+  waiting = false;
+  nextWaiting: Waiter | null = null;
+  previousWaiting: Waiter | null = null;
+
+  constructor(core: Core, owner: ExchangeOwner) {
+    this.core = core;
+    this.owner = owner;
+    this.deadlines = new Deadlines(core.io, this, core.streamIdleMs);
+    this.request = new RequestBlock(core.io);
+    this.deciding = new Deciding(core, this, this.request);
+    this.attempts = new Attempts(core);
+  }
+
+  protected open(down: Downstream): void {
+    const { io, shared } = this.core;
+    const record = this.record;
+    record.reset();
+    record.startUs = down.requestUs;
+    record.startWallMs = io.wallMs - (io.nowUs - down.requestUs) / 1000;
+    record.client = down.client;
+    record.connectionJson = down.json;
+    record.method = METHOD.OTHER;
+    this.down = down;
+    this.state = transition(this.state, STATE.WAITING);
+    this.attempts.count = 0;
+    this.interims = 0;
+    this.delivering = false;
+    this.unsent = false;
+    this.clientEnded = false;
+    this.backendEnded = false;
+    this.deadlines.clear();
+    shared.tally.active++;
+    shared.tally.requests++;
+  }
+
+  noteLimit(limit: LimitName | null): void {
+    if (limit !== null) this.record.limit = limit;
+  }
+
+  // ---- ends
+
+  fail(fault: Fault): void {
+    this.core.cells.add(faultCell(fault), 1);
+    this.letGoOfUpstream();
+    const record = this.record;
+    const down = this.down;
+    if (down !== null && this.state >= STATE.ANSWERING && !down.retract()) {
+      down.abort();
+      this.forgetUnsent();
+    } else if (down !== null) {
+      const answer = TEXT_ANSWERS.of(fault);
+      if (answer !== null) this.answer(answer, 0, 0);
+    } else if (this.state < STATE.ANSWERING) {
+      record.status = CLIENT_CLOSED_REQUEST;
+    }
+    this.finish(fault.flag);
+  }
+
+  /** Tells the client what no backend said; mem[start..end) are further field lines. */
+  protected answer(answer: Answer, start: number, end: number): void {
+    const record = this.record;
+    record.status = answer.status;
+    record.responseBytes = present(this.down, 'the client').answer(answer, start, end, this.request.at);
+  }
+
+  protected exhausted(): void {
+    this.core.cells.add(ARENA_LIMIT, 1);
+    this.fail(FAULTS.overload);
+  }
+
+  /** What the client did not get is not logged as sent. */
+  protected forgetUnsent(): void {
+    const unsent = this.down === null ? 0 : this.down.unsentBytes;
+    this.record.responseBytes = Math.max(0, this.record.responseBytes - unsent);
+  }
+
+  protected letGoOfUpstream(): void {
+    const up = this.up;
+    this.up = null;
+    if (up !== null) up.cancel();
+    if (this.waiting) this.stopWaiting();
+  }
+
+  protected leaveEndpoint(): void {
+    const { status, upstreamUs } = this.record;
+    const answered = upstreamUs >= 0;
+    this.attempts.leave(
+      answered ? (status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED) : OUTCOME.NONE,
+      upstreamUs,
+    );
+  }
+
+  /** The one end of every exchange. */
+  finish(flag: string): void {
+    const { io, records, shared } = this.core;
+    const record = this.record;
+    const down = this.down;
+    // A complete response that came before the request did: nobody reads the rest of it.
+    this.letGoOfUpstream();
+    this.leaveEndpoint();
+    this.deciding.end();
+    if (this.tap !== null) {
+      this.tap.close(flag === '');
+      this.tap = null;
+    }
+    record.flags = flag;
+    record.endUs = io.nowUs;
+    this.state = transition(this.state, STATE.RESTING);
+    this.down = null;
+    this.found.rule = null;
+    this.backend = null;
+    this.later = null;
+    this.listener = null;
+    this.attempts.clear();
+    this.request.close();
+    shared.tally.active--;
+    records.record(record);
+    record.client = NO_BYTES;
+    this.owner.over(this);
+    if (down !== null) down.release();
+  }
+
+  /** Frees what a resting exchange holds. */
+  dispose(): void {
+    this.deadlines.dispose();
+    this.request.dispose(this.record);
+  }
+
+  /** It waits for capacity, and wants none any more. */
+  protected abstract stopWaiting(): void;
+  abstract onDeadline(nowMs: number): void;
+  abstract onDecided(answer: Answer | null, start: number, end: number): void;
+}

@@ -1,0 +1,44 @@
+// What the log line of a request says of it, taken from its head; with that goes the marking of what is not believed of it.
+
+import { type AccessRecord, RECORD_AGENT_BYTES, RECORD_HOST_BYTES, RECORD_PATH_BYTES } from '../../telemetry/record.ts';
+import { type Head, METHOD } from '../head.ts';
+import type { Core } from './core.ts';
+import { forwardedClient, markForwarded } from './forwarded.ts';
+import { REQUEST_ID_BYTES } from './request-id.ts';
+import type { Downstream } from './sides.ts';
+
+/** Fills `record` from `head`, and marks its fields that do not go on. A UUID is written at `uuidAt`. */
+export function noteRequest(core: Core, record: AccessRecord, head: Head, down: Downstream, uuidAt: number): void {
+  const { mem } = core;
+  record.method = head.method;
+  record.version = head.version;
+  if (head.method === METHOD.OTHER) {
+    record.methodStart = record.copy(mem, head.methodStart, head.methodEnd);
+    record.methodEnd = record.used;
+  }
+  record.hostStart = record.copy(mem, head.hostStart, head.hostEnd, RECORD_HOST_BYTES);
+  record.hostEnd = record.used;
+  core.ids.put(mem, uuidAt);
+  const marked = markForwarded(mem, head, down.trusted);
+  record.idStart = uuidAt;
+  record.idEnd = uuidAt + REQUEST_ID_BYTES;
+  if (down.trusted) {
+    const id = marked.requestId;
+    if (id >= 0) {
+      record.idStart = record.copy(mem, head.valueStart(id), head.valueEnd(id));
+      record.idEnd = record.used;
+    }
+    record.client = forwardedClient(core.trusted, mem, head, down.client);
+  }
+  const agent = marked.userAgent;
+  if (agent >= 0) {
+    record.agentStart = record.copy(mem, head.valueStart(agent), head.valueEnd(agent), RECORD_AGENT_BYTES);
+    record.agentEnd = record.used;
+  }
+  record.pathStart = record.copy(mem, head.pathStart, head.pathEnd, RECORD_PATH_BYTES);
+  record.pathEnd = record.used;
+  if (head.hasQuery) {
+    record.queryStart = record.copy(mem, head.queryStart, head.queryEnd);
+    record.queryEnd = record.used;
+  }
+}

@@ -1,0 +1,46 @@
+// From a request's head to the rule that takes it.
+
+import { FAULTS, type Fault } from '../../base/errors.ts';
+import type { AccessRecord } from '../../telemetry/record.ts';
+import { type Head, METHOD, SCHEME } from '../head.ts';
+import { isSameListener, type Listener } from '../listener.ts';
+import { normalizeTarget } from '../route/normalize.ts';
+import type { CompiledRule } from './rule.ts';
+import type { Downstream } from './sides.ts';
+
+/** What was found; one for each exchange, filled anew. */
+export interface Found {
+  rule: CompiledRule | null;
+  /** Bytes of the path that the match covers. */
+  prefixLength: number;
+  /** Of the listener, as its Gateway writes it. */
+  port: number;
+}
+
+/** Fills `found`, and what the log says of listener and route; the fault when no rule takes the request. */
+export function findRule(
+  mem: Uint8Array,
+  record: AccessRecord,
+  listener: Listener,
+  head: Head,
+  down: Downstream,
+  found: Found,
+): Fault | null {
+  const { router } = listener;
+  if (!normalizeTarget(mem, head)) return FAULTS.badRequest;
+  if (head.scheme === SCHEME.HTTPS && !down.secure) return FAULTS.misdirected;
+  // CONNECT asks for a tunnel, which no rule offers (RFC 9110 section 9.3.6).
+  const rule = head.method === METHOD.CONNECT ? null : router.find(mem, head);
+  const { host } = router;
+  if (host !== null) {
+    record.listenerJson = listener.jsonOf(host);
+    if (down.host !== null && !isSameListener(down.host, host)) return FAULTS.misdirected;
+  }
+  if (rule === null) return FAULTS.noRoute;
+  found.rule = rule;
+  found.prefixLength = router.prefixLength;
+  found.port = host === null ? 0 : host.port;
+  record.routeJson = rule.json;
+  record.routeBlock = rule.cells.route;
+  return null;
+}

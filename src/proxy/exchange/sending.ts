@@ -1,0 +1,204 @@
+// The request of an exchange, from its being prepared: attempts, each with the capacity of an endpoint, and content as it comes.
+
+import { present } from '../../base/assert.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { CELL } from '../../telemetry/layout.ts';
+import type { Waiter } from '../upstream/connection.ts';
+import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import { Answering } from './answering.ts';
+import { BACKEND_ERROR } from './counts.ts';
+import { NEVER } from './deadlines.ts';
+import type { Upstream } from './sides.ts';
+import { STATE, transition } from './states.ts';
+
+export abstract class Sending extends Answering implements Waiter {
+  get fresh(): boolean {
+    return this.attempts.fresh;
+  }
+
+  get once(): boolean {
+    return !this.idempotent;
+  }
+
+  // ---- the request's content
+
+  get takesBody(): boolean {
+    return this.state >= STATE.SENDING;
+  }
+
+  requestBody(start: number, end: number): void {
+    this.record.requestBytes += end - start;
+    this.deadlines.moved();
+    this.tap?.requestBody(start, end);
+    const request = this.request;
+    if (request.whole) {
+      // What still fits is kept, so that the request can be sent again; while nothing was sent it waits there for more.
+      if (request.add(this.core.mem, start, end)) {
+        if (!this.unsent) present(this.up, 'the upstream').body(start, end);
+        return;
+      }
+      if (this.unsent) this.send();
+      request.whole = false;
+    }
+    present(this.up, 'the upstream').body(start, end);
+  }
+
+  requestEnded(trailersStart: number, trailersEnd: number): void {
+    const request = this.request;
+    this.tap?.requestEnded();
+    if (this.state === STATE.TUNNEL) {
+      this.endTunnel(true);
+      return;
+    }
+    if (this.state === STATE.DECIDING) {
+      request.done = true;
+      return;
+    }
+    if (request.whole && request.addTrailers(this.core.mem, trailersStart, trailersEnd)) {
+      request.done = true;
+      if (this.unsent) {
+        if (this.state === STATE.SENDING) this.send();
+        return;
+      }
+    } else {
+      if (this.unsent) this.send();
+      request.whole = false;
+      request.done = true;
+    }
+    const up = present(this.up, 'the upstream');
+    if (trailersStart < trailersEnd) up.trailers(trailersStart, trailersEnd);
+    else up.end();
+    up.flush();
+  }
+
+  flushRequest(): boolean {
+    if (!this.takesBody) return true;
+    if (this.unsent) this.send();
+    return present(this.up, 'the upstream').flush();
+  }
+
+  onDownstreamDrained(): void {
+    if (this.state < STATE.ANSWERING) return;
+    if (this.up !== null) this.up.resumeResponse();
+    else if (this.delivering) this.finish('');
+  }
+
+  onDownstreamGone(): void {
+    this.forgetUnsent();
+    this.down = null;
+    this.record.end = 'client';
+    this.fail(FAULTS.clientGone);
+  }
+
+  // ---- attempts
+
+  protected attempt(endpoint: EndpointPool): void {
+    const { io } = this.core;
+    const record = this.record;
+    const deadlines = this.deadlines;
+    if (this.state !== STATE.WAITING) this.state = transition(this.state, STATE.WAITING);
+    this.unsent = true;
+    deadlines.backend = NEVER;
+    record.endpointJson = endpoint.json;
+    this.attempts.begin(endpoint);
+    record.attempts = this.attempts.count;
+    const up = endpoint.acquire(this);
+    if (up !== null) {
+      this.got(up);
+    } else if (this.waiting) {
+      deadlines.wait = io.nowMs + LIMITS.UPSTREAM_PENDING_MS;
+      deadlines.arm(deadlines.wait);
+    }
+  }
+
+  protected stopWaiting(): void {
+    this.attempts.endpoint?.giveUp(this);
+  }
+
+  /** Capacity is there; the request goes out with what its codec has to add, or by `send`. */
+  protected got(up: Upstream): void {
+    const { io } = this.core;
+    const deadlines = this.deadlines;
+    this.up = up;
+    this.state = transition(this.state, STATE.SENDING);
+    this.sentUs = io.nowUs;
+    deadlines.wait = NEVER;
+    const timeout = present(this.found.rule, 'the rule').backendTimeoutMs;
+    if (timeout > 0) {
+      deadlines.backend = io.nowMs + timeout;
+      deadlines.arm(deadlines.backend);
+    }
+  }
+
+  onUpstreamReady(up: Upstream): void {
+    this.got(up);
+    this.sendNow();
+  }
+
+  /** What is held goes out, and the client may go on. */
+  protected sendNow(): void {
+    this.send();
+    if (!this.request.done) present(this.down, 'the client').resumeRequest();
+  }
+
+  protected send(): void {
+    this.unsent = false;
+    present(this.up, 'the upstream').send(this.request);
+  }
+
+  /** Another attempt, in whatever call: when capacity is there at once, nobody else is going to send the request. */
+  protected again(endpoint: EndpointPool): void {
+    this.core.cells.add(CELL.UPSTREAM_RETRIES_TOTAL, 1);
+    this.attempt(endpoint);
+    if (this.state === STATE.SENDING && this.unsent) this.sendNow();
+  }
+
+  /**
+   * The attempt failed. `fault.retryable`: nothing of the request was sent, so another endpoint may have it whatever its
+   * method is.
+   */
+  onUpstreamFault(fault: Fault, error: number): void {
+    this.up = null;
+    const failed = this.attempts.endpoint;
+    this.attempts.leave(error, -1);
+    if (fault.retryable && failed !== null && this.request.whole && this.state < STATE.ANSWERING) {
+      const next = this.attempts.next(failed, fault);
+      if (next !== null) {
+        this.again(next);
+        return;
+      }
+    }
+    this.record.end = 'backend';
+    this.fail(fault);
+  }
+
+  /** RFC 9110 section 9.2.2: only an idempotent request is sent again, and only while all of it is still here. */
+  onUpstreamStale(): void {
+    this.up = null;
+    const endpoint = this.attempts.endpoint;
+    const whole = this.request.whole && this.state < STATE.ANSWERING;
+    if (this.idempotent && whole && endpoint !== null && this.attempts.again()) {
+      this.attempts.leave(OUTCOME.NONE, -1);
+      this.again(endpoint);
+      return;
+    }
+    this.onUpstreamFault(FAULTS.upstreamReset, BACKEND_ERROR.reset);
+  }
+
+  /** The rule wants the request to be sent again after this response, and it is; false when it cannot be. */
+  protected retriesAfter(status: number): boolean {
+    const attempts = this.attempts;
+    const next = this.request.whole ? attempts.after(status) : null;
+    if (next === null) return false;
+    const { io } = this.core;
+    this.letGoOfUpstream();
+    attempts.leave(status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED, io.nowUs - this.sentUs);
+    this.state = transition(this.state, STATE.BACKOFF);
+    this.later = next;
+    this.deadlines.backend = NEVER;
+    this.deadlines.wait = io.nowMs + attempts.backoffMs(io);
+    this.deadlines.arm(this.deadlines.wait);
+    return true;
+  }
+}

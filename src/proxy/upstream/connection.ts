@@ -1,0 +1,50 @@
+// Connections to endpoints as a pool sees them, whatever they speak, and what they tell it.
+
+import type { ResponseSide, Upstream } from '../exchange/sides.ts';
+import type { Transport } from '../transport/transport.ts';
+
+export interface UpstreamConnection {
+  /** Exchanges that it can take now: of HTTP/1 one or none, of HTTP/2 the streams that are left. */
+  readonly free: number;
+  /** Exchanges that it has. */
+  readonly busy: number;
+  /** Takes one more, which hears of the response by `side`. */
+  take(side: ResponseSide): Upstream;
+  /** Nothing came from the backend, not even its end: asks the kernel. Only while it has no exchange. */
+  isQuiet(): boolean;
+  /** It has none, and waits in the pool. */
+  rest(): void;
+  /** Closes it, whatever it is doing; the pool is told by `gone`. */
+  close(): void;
+  // ---- the pool's list of those that are free
+  listed: boolean;
+  next: UpstreamConnection | null;
+  previous: UpstreamConnection | null;
+}
+
+/** What a connection tells its pool. */
+export interface ConnectionPool {
+  /** It can take one more than before. */
+  released(connection: UpstreamConnection): void;
+  /** It is closed. `unannounced`: by the backend, while it rested, without having said when. */
+  gone(connection: UpstreamConnection, unannounced: boolean): void;
+}
+
+/** Makes the codec on a transport that stands; null (and the transport closed) when it cannot be used. */
+export interface Connector {
+  connect(transport: Transport, pool: ConnectionPool): UpstreamConnection | null;
+}
+
+/** Who waits for an endpoint's capacity: one attempt of a request. */
+export interface Waiter extends ResponseSide {
+  /** A connection that served before was stale: only a new one will do. */
+  readonly fresh: boolean;
+  /** The request must not be sent a second time, so a connection is looked at before it is taken. */
+  readonly once: boolean;
+  /** Here it is, in a later call than that which asked. */
+  onUpstreamReady(up: Upstream): void;
+  // ---- the queue
+  waiting: boolean;
+  nextWaiting: Waiter | null;
+  previousWaiting: Waiter | null;
+}
