@@ -203,7 +203,8 @@ ${indented(pem('PRIVATE KEY', own.keyDer))}
 export function ensureExampleCertificate(folder: string): boolean {
   const path = join(folder, 'certificate.yaml');
   if (!folder.replace(/\/+$/, '').endsWith('examples/https') || existsSync(path)) return false;
-  writeFileSync(path, secretYaml('shop-tls', ['shop.example']), { mode: 0o600 });
+  // Whoever serves has to read it, and a key for an afternoon on one machine is no secret.
+  writeFileSync(path, secretYaml('shop-tls', ['shop.example']), { mode: 0o644 });
   return true;
 }
 

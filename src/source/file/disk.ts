@@ -1,6 +1,7 @@
 // Files and folders as the file source sees them: what counts as a configuration file, what identifies a file's state.
 
 import { constants, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { extname, join } from 'node:path';
 import { LIMITS } from '../../base/limits.ts';
 
@@ -105,8 +106,6 @@ function codeOf(error: unknown): string {
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or folder',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
   ELOOP: 'symbolic links go in a circle',
   EISDIR: 'it is a folder',
   EMFILE: 'too many open files',
@@ -114,5 +113,16 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 function reason(code: string): string {
+  if (code === 'EACCES' || code === 'EPERM') return `permission denied for user ${userName()} (${code})`;
   return REASONS[code] === undefined ? code : `${REASONS[code]} (${code})`;
+}
+
+/** Who reads: a program that root started has become somebody else (`--user`), which is easily forgotten. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // Nobody of that number is in /etc/passwd.
+    return String(process.geteuid?.());
+  }
 }

@@ -466,8 +466,8 @@ test('what may not be read, is too large or too deep is named, and read when it 
   assert.deepEqual(
     sink.lines(dir).filter((line) => !line.includes('cannot be watched')),
     [
-      'closed error cannot be read: permission denied (EACCES)',
-      'closed.yaml error cannot be read: permission denied (EACCES)',
+      'closed error cannot be read: permission denied for user nobody (EACCES)',
+      'closed.yaml error cannot be read: permission denied for user nobody (EACCES)',
       `${Array<string>(LIMITS.CONFIG_FOLDER_DEPTH).fill('d').join('/')} error deeper than 32 folders; not read`,
       `large.yaml error larger than ${LIMITS.CONFIG_FILE_BYTES} bytes`,
     ],
