@@ -160,10 +160,10 @@ export const LIMITS = {
   HEARTBEAT_STALL_MS: 5_000,
   /** CPU seconds without a heartbeat after which the kernel ends a worker, also when nobody watches it any more. */
   WORKER_CPU_STALL_S: 10,
-  /** A controller that says nothing for so long is: many times what the largest translation keeps it from its heartbeat. */
-  CONTROLLER_STALL_MS: 30_000,
+  /** A controller that says nothing for so long is: thirty times the CPU that a change of 10,000 routes keeps it from it. */
+  CONTROLLER_STALL_MS: 120_000,
   /** It is given twice as long after each time, up to this: what is only slow gets done in the end. */
-  CONTROLLER_STALL_MAX_MS: 300_000,
+  CONTROLLER_STALL_MAX_MS: 600_000,
   /** A worker that has not loaded its code after so long is killed and started again. */
   CHILD_START_MS: 60_000,
   /** Starts in a row, soon ended, after which a program that never served gives up. */

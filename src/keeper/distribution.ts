@@ -167,6 +167,6 @@ export class Distribution {
   #giveSockets(worker: WorkerProcess, sockets: readonly OpenSocket[]): void {
     const index = worker.slot?.index ?? 0;
     for (const { wish, handles } of sockets)
-      worker.say({ type: 'socket', key: wish.key }, [this.#parts.system.io.fdOf(handles[index] as number)]);
+      worker.giveSocket(wish.key, this.#parts.system.io.fdOf(handles[index] as number));
   }
 }

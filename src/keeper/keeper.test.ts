@@ -1,14 +1,27 @@
 // The keeper with processes that do what a test says.
 
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
-import { FakeSystem, ModelController, ModelWorker, OPTIONS } from '../../test/support/keeper.ts';
+import { FakeSystem, ModelController, ModelWorker, OPTIONS, OWN_ADDRESS, ownPort } from '../../test/support/keeper.ts';
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { encodeBegin, encodePut } from '../stream/frames.ts';
-import { PROTOCOL } from '../stream/messages.ts';
+import { PROTOCOL, type SocketWish } from '../stream/messages.ts';
 import { Keeper } from './keeper.ts';
 import type { KeeperOptions } from './options.ts';
+
+/** Whether a connection is established: nobody accepts it here, the kernel does. */
+function answers(port: number): Promise<boolean> {
+  const socket = connect(port, OWN_ADDRESS);
+  return new Promise((resolve) => {
+    socket.on('connect', () => resolve(true));
+    socket.on('error', () => resolve(false));
+  }).then((is) => {
+    socket.destroy();
+    return is as boolean;
+  });
+}
 
 interface Stage {
   readonly system: FakeSystem;
@@ -86,6 +99,34 @@ test('an entry that cannot be used is a refused revision, not a dead worker; the
   assert.deepEqual(Object.fromEntries(workers[1]?.content ?? []), { a: '1', b: 'good' });
 });
 
+test('the listening sockets go back with a refused revision, and come with the next', async (t) => {
+  const it = serving(t);
+  const { controller, system } = it;
+  const [worker] = it.workers as [ModelWorker];
+  const wish = (port: number): SocketWish => ({ key: `socket ${port}`, address: OWN_ADDRESS, port });
+  const [one, two] = [wish(ownPort()), wish(ownPort())];
+  controller.send({ [one.key]: '1' }, [one]);
+  worker.read();
+  assert.deepEqual([...worker.sockets], [one.key]);
+  controller.send({ [one.key]: null, [two.key]: 'bad' }, [two]);
+  worker.read();
+  assert.deepEqual([...worker.sockets], [one.key], 'what came with it is closed');
+  worker.beat();
+  system.pass(2 * LIMITS.SOCKET_SETTLE_MS);
+  worker.read();
+  assert.deepEqual([...worker.sockets], [one.key], 'what was to go stays');
+  assert.ok(await answers(one.port));
+  assert.ok(!(await answers(two.port)));
+  controller.send({ [two.key]: '2' }, [two]);
+  worker.read();
+  worker.beat();
+  system.pass(2 * LIMITS.SOCKET_SETTLE_MS);
+  worker.read();
+  assert.deepEqual([...worker.sockets], [two.key]);
+  assert.ok(await answers(two.port));
+  assert.ok(!(await answers(one.port)));
+});
+
 test('a worker that is started while a revision is refused serves the one before', (t) => {
   const it = serving(t);
   it.controller.send({ a: 'bad' });
@@ -148,6 +189,7 @@ test('a worker that says what it may not say is killed, counted and replaced, an
     { type: 'drained' },
     { type: 'unsocketed', key: 'socket/never/1/tcp' },
     { type: 'hello', protocol: PROTOCOL },
+    { type: 'unsocketed', key: '' },
     { type: 'sockets', sockets: [] },
     'nonsense',
   ]) {

@@ -42,8 +42,7 @@ export class Keeper<Options extends KeeperOptions> {
   #crashed = false;
   #exitCode: number = EXIT.ok;
   readonly #done: (code: number) => void;
-  /** Of the last tick. */
-  #tickedMs = 0;
+  #lastTickMs = 0;
 
   /** `done` is called once, with the exit code. Throws NativeError when the system has not what so many workers need. */
   constructor(options: Options, system: System, log: Logger, done: (code: number) => void) {
@@ -97,7 +96,7 @@ export class Keeper<Options extends KeeperOptions> {
     }
     this.#controller.start();
     this.#slots.start();
-    this.#tickedMs = this.#system.nowMs();
+    this.#lastTickMs = this.#system.nowMs();
     this.#system.after(LIMITS.HEARTBEAT_MS, () => this.#tick());
   }
 
@@ -230,13 +229,13 @@ export class Keeper<Options extends KeeperOptions> {
   #tick(): void {
     if (this.#phase === 'stopping' || this.#phase === 'stopped') return;
     const now = this.#system.nowMs();
-    if (now - this.#tickedMs > LIMITS.HEARTBEAT_STALL_MS) {
+    if (now - this.#lastTickMs > LIMITS.HEARTBEAT_STALL_MS) {
       // It was this process that stood still: nobody else is to die of that.
-      this.#log.warn('the keeper stood still', { ms: now - this.#tickedMs });
+      this.#log.warn('the keeper stood still', { ms: now - this.#lastTickMs });
       this.#slots.forgive(now);
       this.#controller.forgive(now);
     }
-    this.#tickedMs = now;
+    this.#lastTickMs = now;
     this.#slots.watch(now);
     this.#controller.watch(now);
     this.#distribution.tick(now);

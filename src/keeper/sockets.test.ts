@@ -1,34 +1,24 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
-import { FakeSystem } from '../../test/support/keeper.ts';
+import { FakeSystem, OWN_ADDRESS, ownPort } from '../../test/support/keeper.ts';
 import type { SocketWish } from '../stream/messages.ts';
 import { Sockets } from './sockets.ts';
 
-/** A port that nobody has: bound once, so that the next programs to ask for any port get others for a while. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 /** Another process that shares its port with whoever wants (SO_REUSEPORT). */
 async function sharer(port: number): Promise<ChildProcess> {
-  const code = `require('node:net').createServer().listen({ host: '127.0.0.1', port: ${port}, reusePort: true }, () => console.log('x'))`;
+  const code = `require('node:net').createServer().listen({ host: '${OWN_ADDRESS}', port: ${port}, reusePort: true }, () => console.log('x'))`;
   const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout as NonNullable<typeof child.stdout>, 'data');
   return child;
 }
 
-const wish = (port: number, address = '127.0.0.1'): SocketWish => ({ key: `${address} ${port}`, address, port });
+const wish = (port: number, address = OWN_ADDRESS): SocketWish => ({ key: `${address} ${port}`, address, port });
 
 async function established(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect(port, OWN_ADDRESS);
   return new Promise((resolve) => {
     socket.on('connect', () => {
       socket.destroy();
@@ -41,7 +31,7 @@ async function established(port: number): Promise<boolean> {
 test('a port that somebody else shares is refused, with who it is, and taken when that one is gone', async (t) => {
   const system = new FakeSystem();
   t.after(() => system.dispose());
-  const port = await freePort();
+  const port = ownPort();
   const other = await sharer(port);
   const sockets = new Sockets(system.io, system.log, 2);
   assert.deepEqual(sockets.want([wish(port)]).opened, []);
@@ -60,7 +50,7 @@ test('a port that somebody else shares is refused, with who it is, and taken whe
 test('our own socket on its way out, or on another address, refuses nothing', async (t) => {
   const system = new FakeSystem();
   t.after(() => system.dispose());
-  const port = await freePort();
+  const port = ownPort();
   const sockets = new Sockets(system.io, system.log, 2);
   assert.equal(sockets.want([wish(port)]).opened.length, 1);
   const { opened, closing } = sockets.want([wish(port, '0.0.0.0')]);
@@ -72,11 +62,11 @@ test('our own socket on its way out, or on another address, refuses nothing', as
 test('what a predecessor gave is used for the slots there are, the rest is bound or let go of', async (t) => {
   const system = new FakeSystem();
   t.after(() => system.dispose());
-  const port = await freePort();
+  const port = ownPort();
   const before = new Sockets(system.io, system.log, 2);
   const [socket] = before.want([wish(port)]).opened;
   const sockets = new Sockets(system.io, system.log, 3);
-  for (const handle of socket?.handles ?? []) sockets.inherit('127.0.0.1', port, handle);
+  for (const handle of socket?.handles ?? []) sockets.inherit(OWN_ADDRESS, port, handle);
   sockets.inherit(
     '127.0.0.1',
     1,

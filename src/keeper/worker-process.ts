@@ -36,7 +36,8 @@ export class WorkerProcess {
   readonly #log: Logger;
   readonly #owner: WorkerOwner;
   readonly #child: Child<ToWorker>;
-  /** Listening sockets it was asked to let go of. */
+  /** Listening sockets it was given, and those it was asked to let go of. */
+  readonly #given = new Set<string>();
   readonly #asked = new Set<string>();
   #draining = false;
   /** Why it is being killed: from then on it says nothing. */
@@ -72,6 +73,11 @@ export class WorkerProcess {
     this.#child.link.send(frames);
   }
 
+  giveSocket(key: string, fd: number): void {
+    this.#given.add(key);
+    this.say({ type: 'socket', key }, [fd]);
+  }
+
   letGo(key: string): void {
     this.#asked.add(key);
     this.say({ type: 'unsocket', key });
@@ -104,7 +110,8 @@ export class WorkerProcess {
         this.#onHello(message.protocol);
         break;
       case 'failed':
-        this.#reason ??= message.reason;
+        if (this.#reason !== null) throw new ProtocolError("a second 'failed'");
+        this.#reason = message.reason;
         break;
       case 'ack':
         this.outbox.answered(message.revision, true);
@@ -115,10 +122,7 @@ export class WorkerProcess {
         this.#owner.onRefused(this, message.revision, message.reason);
         break;
       case 'unsocketed':
-        // While it drains it lets go of all of them by itself.
-        if (!this.#asked.delete(message.key) && !this.#draining)
-          throw new ProtocolError('a socket let go of that it was not asked for');
-        this.#owner.onUnsocketed(this, message.key);
+        this.#onUnsocketed(message.key);
         break;
       case 'drained':
         if (!this.#draining) throw new ProtocolError("'drained' from a worker that was not told to drain");
@@ -127,6 +131,14 @@ export class WorkerProcess {
         this.#owner.onDrained(this);
         break;
     }
+  }
+
+  #onUnsocketed(key: string): void {
+    const held = this.#given.delete(key);
+    // While it drains it lets go of what it has by itself.
+    if (!this.#asked.delete(key) && !(this.#draining && held))
+      throw new ProtocolError('a socket let go of that it was not asked for');
+    this.#owner.onUnsocketed(this, key);
   }
 
   #onHello(protocol: number): void {

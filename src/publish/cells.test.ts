@@ -31,6 +31,18 @@ function reading(slots: readonly Cells[]): Read {
   };
 }
 
+test('what was released with a revision that is held back is not used again before the next is served', () => {
+  const book = new CellBook(NONE, limits);
+  const a = book.assign('route', 'a');
+  book.release('route', 'a', 2);
+  book.acked(2);
+  // Revision 2 is held back: workers serve 1 again, and count for `a` where they did.
+  book.acked(1);
+  assert.notEqual(book.assign('route', 'b'), a);
+  book.acked(3);
+  assert.equal(book.assign('route', 'c'), a);
+});
+
 test('a block is assigned once and used again only after all acked its release', () => {
   const cells = Cells.local();
   const book = new CellBook(reading([cells]), limits);

@@ -67,8 +67,9 @@ export class CellBook {
     this.#maxExposed = maxExposed;
   }
 
+  /** Every worker serves `revision`: less than before when one is held back, whose released blocks are then written again. */
   acked(revision: number): void {
-    this.#acked = Math.max(this.#acked, revision);
+    this.#acked = revision;
   }
 
   /** The first cell of `owner`'s block, assigned at first call; the shared block when all cells are taken. */

@@ -40,6 +40,14 @@ export const OPTIONS: KeeperOptions = {
   logFormat: 'json',
 };
 
+/** A loopback address that is this process's alone, so that its ports need not be guessed. */
+export const OWN_ADDRESS = `127.${64 + ((process.pid >> 16) & 63)}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
+/** Below those that the kernel gives to whoever asks for any. */
+let lastPort = 21_000;
+export function ownPort(): number {
+  return ++lastPort;
+}
+
 export interface Line {
   readonly level: string;
   readonly message: string;
@@ -215,6 +223,8 @@ export class ModelWorker {
   /** Keys of session tickets, as they came. */
   readonly tickets: Buffer[] = [];
   readonly #inbox = new Inbox();
+  /** Came within the revision being received. */
+  #given = new Set<string>();
   #cells: Float64Array | null = null;
 
   constructor(child: FakeChild) {
@@ -245,7 +255,8 @@ export class ModelWorker {
   }
 
   #hear(message: Record<string, unknown>): void {
-    if (message['type'] === 'socket') this.sockets.add(message['key'] as string);
+    if (message['type'] === 'socket')
+      (this.#inbox.receiving ? this.#given : this.sockets).add(message['key'] as string);
     else if (message['type'] === 'unsocket') {
       this.sockets.delete(message['key'] as string);
       this.child.says({ type: 'unsocketed', key: message['key'] });
@@ -254,7 +265,10 @@ export class ModelWorker {
 
   #receive(frame: Frame): void {
     const received = this.#inbox.take(frame);
-    if (received === null || !received.applies) return;
+    if (received === null) return;
+    const given = this.#given;
+    this.#given = new Set();
+    if (!received.applies) return;
     const { revision, puts, removals } = received;
     const bad = [...puts].find(([, value]) => value.toString().startsWith('bad'));
     if (bad !== undefined) {
@@ -264,6 +278,7 @@ export class ModelWorker {
     for (const key of removals) this.content.delete(key);
     for (const [key, value] of puts) this.content.set(key, value.toString());
     this.#inbox.applied(received);
+    for (const key of given) this.sockets.add(key);
     this.child.says({ type: 'ack', revision });
   }
 }
