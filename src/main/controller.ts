@@ -6,7 +6,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { decodeEntry, encodeEntry } from '../ir/codec.ts';
 import type { Entry, SocketEntry } from '../ir/ir.ts';
-import { parseKey } from '../ir/keys.ts';
+import { parseKey, STATE_PREFIX } from '../ir/keys.ts';
 import {
   forbidCoreDumps,
   mapShared,
@@ -33,7 +33,7 @@ import { stderrLogger } from './logger.ts';
 import type { KubernetesFlags, Options } from './options.ts';
 import { becomeReader } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
-import { Resources } from './resources.ts';
+import { AGES, Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
 import { ControllerView } from './view.ts';
 
@@ -194,12 +194,14 @@ class Controller implements ChannelOwner, Downstream {
     );
     publisher.adopt(this.#snapshot, revision);
     const served = servedSockets(this.#snapshot);
+    const ages = remembered(this.#snapshot, AGES);
     this.#snapshot.clear();
 
     const cluster = options.kubernetes === null ? null : await this.#open(options, revision > 0);
     this.#cluster = cluster;
     const resources = new Resources(options, this.#log, publisher, cluster, {
       origin: revision > 0 ? 'again' : succeeds ? 'takeover' : 'first',
+      ages,
       refuse: (message) => this.#fatal(new ExitError(EXIT.configuration, message)),
     });
     this.#resources = resources;
@@ -278,6 +280,14 @@ function pathsOf({ config, kubernetes }: Options): string[] {
   if (kubernetes.kubeconfig !== null) return [...config, kubernetes.kubeconfig];
   if (KUBECONFIG) return [...config, ...KUBECONFIG.split(':')];
   return [...config, KUBERNETES_SERVICE_HOST ? SERVICE_ACCOUNT_TOKEN : `${HOME}/.kube/config`];
+}
+
+/** What the controller before had the keeper remember under names that begin with `prefix`. */
+function remembered(snapshot: ReadonlyMap<string, Buffer>, prefix: string): Map<string, string> {
+  const whole = `${STATE_PREFIX}${prefix}`;
+  const found = new Map<string, string>();
+  for (const [key, value] of snapshot) if (key.startsWith(whole)) found.set(key.slice(whole.length), value.toString());
+  return found;
 }
 
 /** The sockets of a snapshot, as far as they can be read: another version may have written it. */

@@ -39,9 +39,16 @@ export const DEFAULT_TRANSLATION: TranslatorOptions = {
 export interface Beginning {
   /** `first`: nothing; `takeover`: another program serves; `again`: this program serves, its controller ended. */
   readonly origin: 'first' | 'takeover' | 'again';
+  /** Creation times that an earlier controller of this program gave to objects of files. */
+  readonly ages: ReadonlyMap<ObjectKey, string>;
   /** The program is not to serve this configuration, and why. */
   refuse(message: string): void;
 }
+
+/** Kinds among which the older one wins. */
+const AGED = /^Gateway$|^ListenerSet$|Route$|Policy$/;
+/** Under this the keeper remembers their ages. */
+export const AGES = 'age/';
 
 const NO_KEYS: ReadonlySet<ObjectKey> = new Set();
 
@@ -97,7 +104,7 @@ export class Resources implements SourceSink {
     this.#batch = new Batch(SYSTEM_TIMERS, ({ keys }) =>
       this.#revise(this.#translator.update(this.#store, { keys }), keys),
     );
-    this.#sources = createSources(options, cluster?.source ?? null);
+    this.#sources = createSources(options, cluster?.source ?? null, beginning.ages);
   }
 
   get readiness(): Readiness {
@@ -155,9 +162,18 @@ export class Resources implements SourceSink {
     this.#batch.flush();
     this.#published = true;
     this.#translator.settle();
+    for (const key of this.#beginning.ages.keys()) this.#rememberAge(key);
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
     this.#tellIdle();
+  }
+
+  /** Files have no creation time: what this controller gave as one has to outlive it, or who serves would be decided anew. */
+  #rememberAge(key: ObjectKey): void {
+    const [kind = '', namespace, name = ''] = key.split('/');
+    if (this.#cluster !== null || !AGED.test(kind)) return;
+    const age = this.#store.get(kind, namespace, name)?.metadata.creationTimestamp ?? null;
+    this.#publisher.remember(`${AGES}${key}`, age);
   }
 
   /** Every worker serves this revision. */
@@ -266,6 +282,7 @@ export class Resources implements SourceSink {
     for (const [key, problems] of diagnostics) this.#journal.problems(`meaning of ${key}`, problems);
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
     if (!this.#published) return;
+    for (const key of keys) this.#rememberAge(key);
     const before = this.#publisher.revision;
     const revision = this.#publisher.publish(delta);
     this.statuses.note(revision, statuses);

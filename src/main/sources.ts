@@ -19,10 +19,10 @@ export interface Sources {
   placeOf(object: ObjectKey, field: string | undefined): Place | null;
 }
 
-/** `cluster`: the source of --kubernetes, or null. */
-export function createSources(options: Options, cluster: Source | null): Sources {
+/** `cluster`: the source of --kubernetes, or null. `ages`: what an earlier controller of this program gave to objects of files. */
+export function createSources(options: Options, cluster: Source | null, ages: ReadonlyMap<ObjectKey, string>): Sources {
   const files =
-    options.config.length > 0 ? new FileSource(options.config, { check: { lenient: options.lenient } }) : null;
+    options.config.length > 0 ? new FileSource(options.config, { check: { lenient: options.lenient }, ages }) : null;
   // What a person has written counts more than what variables stand for.
   const sources: NamedSource[] = [];
   if (files !== null) sources.push({ name: 'the files', source: files });

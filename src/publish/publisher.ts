@@ -47,6 +47,8 @@ export class Publisher {
   /** Clusters whose endpoints may be others. */
   readonly #changedClusters = new Set<Key>();
   #revision = 0;
+  /** What is to be remembered, and has not been sent. */
+  readonly #memory = new Map<Key, Buffer | null>();
 
   /** `refused` is told of an entry that is too large to be sent, with its size in bytes. */
   constructor(
@@ -81,6 +83,11 @@ export class Publisher {
         .map(([key, value]) => [key.slice(prefix.length), value.toString()] as const),
       revision,
     );
+  }
+
+  /** Something that the next controller of this program is to know, by name; null forgets it. Goes with the next revision. */
+  remember(name: string, value: string | null): void {
+    this.#memory.set(`${STATE_PREFIX}${name}`, value === null ? null : Buffer.from(value));
   }
 
   /** The first revision after `adopt`: `entries` is all there is, whatever else the keeper has goes. */
@@ -143,6 +150,8 @@ export class Publisher {
     this.#goneRoutes.clear();
     for (const [key, value] of this.#book.changes())
       change.set(`${STATE_PREFIX}cells/${key}`, value === null ? null : Buffer.from(value));
+    for (const [key, value] of this.#memory) change.set(key, value);
+    this.#memory.clear();
     return this.#send(revision, change, sockets);
   }
 

@@ -149,6 +149,25 @@ test('a second Gateway in a new file does not switch off the one that serves', a
   rauta.write('a.yaml', second);
   await rauta.said((line) => line['object'] === 'Gateway/default/aaa' && line.level !== 'info');
   for (const path of ['/', '/b']) assert.equal((await get(port, path)).headers['x-backend'], 'one');
+  // Nor does it when the controller dies: the next one knows how old each is.
+  type Shown = { metadata: { name: string; creationTimestamp?: string } };
+  const ages = async (): Promise<unknown> =>
+    (JSON.parse((await rauta.ask('/config')).body) as { objects: Shown[] }).objects.map(({ metadata }) => [
+      metadata.name,
+      metadata.creationTimestamp,
+    ]);
+  const before = await ages();
+  const controller = childrenOf(rauta.process.pid as number).find((c) => c.command.includes('controller'));
+  process.kill((controller as { pid: number }).pid, 'SIGKILL');
+  const says = (line: LogLine): boolean => line['object'] === 'Gateway/default/aaa' && line.level !== 'info';
+  const count = rauta.log.filter(says).length;
+  await rauta.said((line) => says(line) && rauta.log.filter(says).length > count);
+  await until(
+    async () => (await rauta.ask('/config').catch(() => ({ status: 0, body: '' }))) as never,
+    (a) => a.status === 200,
+  );
+  for (const path of ['/', '/b']) assert.equal((await get(port, path)).headers['x-backend'], 'one');
+  assert.deepEqual(await ages(), before);
   // The older one's place is free when it goes.
   rauta.write('z.yaml', backends);
   await until(

@@ -30,6 +30,8 @@ export interface CatalogChange {
 
 export class Catalog {
   readonly files = new Map<string, ConfigFile>();
+  /** Ages that objects had in an earlier life of this process. */
+  readonly #ages: ReadonlyMap<ObjectKey, string>;
   readonly #owners = new Map<ObjectKey, Owners>();
   /** By path, the objects of a file that other files define too. */
   readonly #contested = new Map<string, Set<ObjectKey>>();
@@ -37,6 +39,10 @@ export class Catalog {
   readonly #foreign = new Map<string, number>();
   readonly #foreignIn = new Set<string>();
   readonly #delivered = new Map<ObjectKey, Delivered>();
+
+  constructor(ages: ReadonlyMap<ObjectKey, string> = new Map()) {
+    this.#ages = ages;
+  }
 
   /**
    * Replaces files by path (null removes one) and returns what that changes. Objects that appear are as old as their files
@@ -185,7 +191,8 @@ export class Catalog {
     const { status: _, ...rest } = said;
     const { resourceVersion: _v, generation: _g, creationTimestamp: given, ...metadata } = said.metadata;
     // Once delivered an object keeps its age, whatever its file says.
-    const age = before === undefined ? (born ?? given) : before.object.metadata.creationTimestamp;
+    const age =
+      before === undefined ? (born ?? this.#ages.get(key) ?? given) : before.object.metadata.creationTimestamp;
     const aged = age === undefined ? {} : { creationTimestamp: age };
     const object: KubeObject = { ...rest, metadata: { ...metadata, ...aged, generation: grown } };
     this.#delivered.set(key, { said, object });

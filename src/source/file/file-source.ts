@@ -49,6 +49,8 @@ export interface FileSourceOptions {
   readonly check?: CheckOptions;
   /** Unix time in milliseconds. */
   readonly nowMs?: () => number;
+  /** Creation times (RFC 3339) that were given to objects before. */
+  readonly ages?: ReadonlyMap<ObjectKey, string>;
 }
 
 export class FileSource implements Source {
@@ -58,7 +60,7 @@ export class FileSource implements Source {
   readonly #nowMs: () => number;
   /** Of what appeared last, unix seconds. */
   #bornS = 0;
-  readonly #catalog = new Catalog();
+  readonly #catalog: Catalog;
   readonly #tree: Tree;
   readonly #watches: Watches;
   #sink: SourceSink | null = null;
@@ -87,6 +89,9 @@ export class FileSource implements Source {
     this.#rescanMs = options.rescanMs ?? RESCAN_MS;
     this.#check = options.check ?? {};
     this.#nowMs = options.nowMs ?? Date.now;
+    const ages = options.ages ?? new Map<ObjectKey, string>();
+    this.#catalog = new Catalog(ages);
+    for (const age of ages.values()) this.#bornS = Math.max(this.#bornS, Math.floor(Date.parse(age) / 1000) || 0);
     const timers = options.timers ?? SYSTEM_TIMERS;
     this.#leaving = new Doubts(timers, (path) => this.#again(path));
     this.#doubted = new Doubts(timers, (path) => this.#again(path));
