@@ -144,9 +144,13 @@ class Controller implements ChannelOwner, Downstream {
     this.#log = stderrLogger(options.logLevel, options.logFormat === 'json');
     this.#accessLog = new AccessLog(options.accessLog, options.accessLogFormat, this.#rings, this.#log);
     this.#granted = new Granted(options, this.#log, this.#accessLog);
-    for (const path of becomeReader(options.user, pathsOf(options))) {
-      const text = `${path}: ${options.user} may not read it: the controller keeps the capability to read any file`;
-      this.#log.warn(text, { remedy: `make it readable by ${options.user}, or give --user` });
+    const { closed, reads } = becomeReader(options.user, pathsOf(options));
+    const kept = reads
+      ? '; the controller keeps the capability to read any file'
+      : ', and this program has no capability to read it';
+    for (const path of closed) {
+      const remedy = `make it readable by ${options.user}, or give --user`;
+      this.#log.warn(`${path}: ${options.user} may not read it${kept}`, { remedy });
     }
   }
 

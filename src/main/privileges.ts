@@ -38,25 +38,28 @@ export function isRoot(): boolean {
 /** For a worker: nothing is left. */
 export function becomeUnprivileged(user: string | null): void {
   if (user !== null && isRoot()) become(lookUpUser(user), null);
+  // What a supervisor gave, and what `--user root` would leave.
+  mayReadAnything(false);
   settle(WORKER_FOLLOWS);
 }
 
 /**
  * For the controller: nothing is left, but where `paths` (of the configuration) hold something that only root may read, the one capability
- * to read (CAP_DAC_READ_SEARCH). Returns those paths.
+ * to read (CAP_DAC_READ_SEARCH). Returns those paths, and whether they can be read.
  */
-export function becomeReader(user: string, paths: readonly string[]): string[] {
+export function becomeReader(user: string, paths: readonly string[]): { closed: string[]; reads: boolean } {
   let closed: string[] = [];
+  let reads = true;
   if (isRoot()) {
     keepCapabilities(true);
     become(lookUpUser(user), user);
     // access(2) asks for the real user, as if no capability were there.
     closed = paths.filter((path) => !readable(path));
-    mayReadAnything(closed.length > 0);
+    reads = mayReadAnything(closed.length > 0);
     keepCapabilities(false);
   }
   settle('SIGKILL');
-  return closed;
+  return { closed, reads };
 }
 
 /** `named`: whose further groups are taken too. */

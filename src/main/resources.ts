@@ -110,8 +110,11 @@ export class Resources implements SourceSink {
   get readiness(): Readiness {
     if (this.#published)
       return { waitingFor: null, nothingToServe: this.#publisher.idle ? whyIdle(this.#store.all()) : null };
-    const [origin] = [...this.#sourceProblems.entries()];
-    return { waitingFor: origin === undefined ? '' : `${origin[0]}: ${origin[1][0]?.message}`, nothingToServe: null };
+    for (const [origin, problems] of this.#sourceProblems) {
+      const error = problems.find((problem) => problem.severity === 'error');
+      if (error !== undefined) return { waitingFor: `${origin}: ${error.message}`, nothingToServe: null };
+    }
+    return { waitingFor: '', nothingToServe: null };
   }
 
   /** To be called before `start`: what workers serve already. */

@@ -69,6 +69,18 @@ test('CPU time goes up', () => {
   assert.ok(cpuSeconds() > before);
 });
 
+test('what was never there is not kept', () => {
+  const output = run(`
+    import { readFileSync } from 'node:fs';
+    const native = await import(${index});
+    native.mayReadAnything(false);
+    const kept = native.mayReadAnything(true);
+    const caps = readFileSync('/proc/self/status', 'latin1').split('CapEff:')[1].trim().slice(0, 16);
+    process.stdout.write(JSON.stringify([kept, caps]));
+  `);
+  assert.deepEqual(JSON.parse(output), [false, '0000000000000000']);
+});
+
 const root = process.getuid?.() === 0;
 test('of all that root may do, what is kept is to read, or nothing', { skip: !root }, () => {
   for (const [may, caps, reads] of [

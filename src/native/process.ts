@@ -39,12 +39,18 @@ export function keepCapabilities(keep: boolean): void {
   control(PR.SET_KEEPCAPS, keep ? 1 : 0, 'keep capabilities');
 }
 
-/** Of all capabilities this thread keeps the one to read any file, or none. */
-export function mayReadAnything(may: boolean): void {
+/**
+ * Of all capabilities this thread keeps the one to read any file, or none. Whether it is as asked: it may never have had that one (in a
+ * container it is not among the usual ones), and then has none.
+ */
+export function mayReadAnything(may: boolean): boolean {
   const kept = may ? 1 << CAP.DAC_READ_SEARCH : 0;
   // struct __user_cap_header_struct, and two of __user_cap_data_struct: effective, permitted, inheritable.
   const data = Uint32Array.of(kept, kept, 0, 0, 0, 0);
-  if (c.capset(Uint32Array.of(CAP.VERSION_3, 0), data) < 0) throw new NativeError('capset', c.errno(), '');
+  if (c.capset(Uint32Array.of(CAP.VERSION_3, 0), data) >= 0) return true;
+  if (!may) throw new NativeError('capset', c.errno(), '');
+  mayReadAnything(false);
+  return false;
 }
 
 /** No core file, and no other process of the same user can look into this one's memory. */
