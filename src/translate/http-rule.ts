@@ -82,10 +82,8 @@ export function translateRule(
   if (redirect !== null && backends.length > 0) {
     found.incompatible(`${field}.filters`, 'RequestRedirect excludes backendRefs.');
   }
-  for (const unserved of ['retry', 'sessionPersistence']) {
-    if (isFields(spec[unserved])) {
-      found.warning(`${field}.${unserved}`, `${unserved} is not supported and has no effect.`);
-    }
+  if (isFields(spec['sessionPersistence'])) {
+    found.warning(`${field}.sessionPersistence`, 'sessionPersistence is not supported and has no effect.');
   }
   const timeouts = timeoutsOf(spec['timeouts'], `${field}.timeouts`, found);
   const retry = retryOf(spec['retry'], `${field}.retry`, found);

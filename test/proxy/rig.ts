@@ -13,6 +13,7 @@ import type {
   GatewayEntry,
   Key,
   Match,
+  Retry,
   RuleEntry,
   SocketEntry,
 } from '../../src/ir/ir.ts';
@@ -103,6 +104,7 @@ export interface RuleOptions {
   readonly to?: readonly string[];
   readonly requestTimeoutMs?: number;
   readonly backendTimeoutMs?: number;
+  readonly retry?: Retry;
 }
 
 export function rule(options: RuleOptions): RuleEntry {
@@ -128,7 +130,7 @@ export function rule(options: RuleOptions): RuleEntry {
     filters: options.filters ?? [],
     action: options.action ?? { type: 'forward', backends },
     timeouts: { requestMs: options.requestTimeoutMs ?? null, backendMs: options.backendTimeoutMs ?? null },
-    retry: null,
+    retry: options.retry ?? null,
   };
 }
 

@@ -1,0 +1,67 @@
+// What a rule says about repeating (HTTPRouteRetry, GEP-1731): which statuses are failures, how often, and no more.
+
+import assert from 'node:assert/strict';
+import type { Retry } from '../../src/ir/ir.ts';
+import { onBoth, type TestNet } from '../support/net.ts';
+import { answering, bodyText, get, ok, Rig, rule } from './rig.ts';
+
+const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy';
+
+/** A backend that is unavailable `times` times. */
+function busy(net: TestNet, times: number): { backend: ReturnType<typeof answering>; seen: string[] } {
+  const seen: string[] = [];
+  const backend = answering(net, ({ method, body }) => {
+    seen.push(`${method} ${Buffer.from(body).toString('latin1')}`.trim());
+    return seen.length > times ? ok('fine') : UNAVAILABLE;
+  });
+  return { backend, seen };
+}
+
+function retry(more: Partial<Retry>): Retry {
+  return { attempts: 2, codes: [503], backoffMs: 0, ...more };
+}
+
+async function ask(net: TestNet, rig: Rig, request = get()): Promise<string> {
+  const client = await rig.connect();
+  await client.send(request);
+  const [answer] = await Promise.all([client.readMessage(), net.advance(5_000)]);
+  client.close();
+  return `${answer.status} ${bodyText(answer)}`;
+}
+
+onBoth('a status that the rule takes for a failure is asked again', async (net) => {
+  const { backend, seen } = busy(net, 2);
+  const rig = new Rig(net, [backend], [rule({ retry: retry({}) })]);
+  assert.equal(await ask(net, rig), '200 fine');
+  assert.equal(seen.length, 3);
+  await rig.end();
+  assert.equal(rig.records.last.attempts, 3);
+});
+
+onBoth('not more often than it says, and the client gets the last answer', async (net) => {
+  const { backend, seen } = busy(net, 2);
+  const rig = new Rig(net, [backend], [rule({ retry: retry({ attempts: 1 }) })]);
+  assert.equal(await ask(net, rig), '503 busy');
+  assert.equal(seen.length, 2);
+  await rig.end();
+});
+
+onBoth('other statuses, and rules that say nothing, are not asked again', async (net) => {
+  for (const options of [{ retry: retry({ codes: [502, 504] }) }, {}]) {
+    const { backend, seen } = busy(net, 1);
+    const rig = new Rig(net, [backend], [rule(options)]);
+    assert.equal(await ask(net, rig), '503 busy');
+    assert.equal(seen.length, 1);
+    await rig.end();
+  }
+});
+
+onBoth('a request with content is sent again whole, after the time the rule says', async (net) => {
+  const { backend, seen } = busy(net, 1);
+  const rig = new Rig(net, [backend], [rule({ retry: retry({ backoffMs: 20 }) })]);
+  const post = 'POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nbody';
+  assert.equal(await ask(net, rig, post), '200 fine');
+  assert.deepEqual(seen, ['POST body', 'POST body']);
+  await rig.end();
+  assert.ok(rig.records.last.durationUs >= 20_000, `${rig.records.last.durationUs}`);
+});
