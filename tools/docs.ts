@@ -25,7 +25,8 @@ function flags(): string {
     FLAGS.map((f) => [
       `\`--${f.name}${f.value === '' ? '' : ` ${f.value}`}\``,
       `\`${variableOf(f.name)}\``,
-      f.default === '' ? '' : `\`${f.default}\``,
+      (f.default === '' ? '' : `\`${f.default}\``) +
+        (f.podDefault === undefined ? '' : `, in a pod \`${f.podDefault}\``),
       f.help,
     ]),
   );

@@ -115,6 +115,19 @@ test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only o
   assert.equal(parseOptions(CONFIG, { RAUTA_K8S_MODE: 'false' }, false).options.kubernetes, null);
 });
 
+test('in a pod probes come from outside, and endpoints are taken away with a delay', () => {
+  const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
+  const of = (argv: string[], more = {}) => {
+    const { admin, drainDelayMs } = parseOptions(argv, { ...env, ...more }, false).options;
+    return [admin?.host, drainDelayMs];
+  };
+  assert.deepEqual(of(['--kubernetes']), ['0.0.0.0', 5_000]);
+  assert.deepEqual(of([], { RAUTA_K8S_MODE: 'true' }), ['0.0.0.0', 5_000]);
+  assert.deepEqual(of(['--kubernetes', '--drain-delay', '1s', '--admin', '127.0.0.1:1']), ['127.0.0.1', 1_000]);
+  assert.deepEqual(of(['--kubernetes', '--kubeconfig', 'f']), ['127.0.0.1', 0]);
+  assert.deepEqual(of(CONFIG), ['127.0.0.1', 0]);
+});
+
 test('environment mode needs nothing but a backend', () => {
   const { options } = parseOptions([], { RAUTA_BACKEND_ADDR: '127.0.0.1:9001, 127.0.0.1:9002' }, false);
   assert.equal(options.bindAddress, '0.0.0.0:8080');

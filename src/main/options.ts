@@ -66,6 +66,8 @@ interface Flag {
   readonly name: string;
   readonly value: string;
   readonly default: string;
+  /** With --kubernetes in a pod, where probes come from outside and endpoints are taken away with a delay. */
+  readonly podDefault?: string;
   readonly help: string;
   /** May be given several times. */
   readonly many?: boolean;
@@ -126,6 +128,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'admin',
     value: 'HOST:PORT|off',
     default: '127.0.0.1:9090',
+    podDefault: '0.0.0.0:9090',
     help: 'admin server: metrics, probes, requests, config',
   },
   { name: 'requests', value: 'HOST:PORT', default: '', help: "a second bind of the admin's read-only pages" },
@@ -176,6 +179,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'drain-delay',
     value: 'DURATION',
     default: '0s',
+    podDefault: '5s',
     help: 'how long to go on accepting after SIGTERM, while /readyz says 503',
   },
   { name: 'drain-timeout', value: 'DURATION', default: '30s', help: 'how long requests in flight may take to end' },
@@ -267,7 +271,7 @@ export function parseOptions(
   const warnings = readEnvironment(env, given);
   readArguments(argv, given);
 
-  const values = valuesOf(given);
+  const values = valuesOf(given, env['KUBERNETES_SERVICE_HOST'] !== undefined);
   const { text, from, list, oneOf, count } = values;
 
   const backendAddresses = splitList(env['RAUTA_BACKEND_ADDR'] ?? '');
@@ -326,9 +330,14 @@ interface Values {
   readonly count: (name: string, low: number, high: number) => number;
 }
 
-function valuesOf(given: GivenFlags): Values {
-  const text = (name: string): string =>
-    given.get(name)?.values.at(-1) ?? (FLAGS.find((f) => f.name === name) as Flag).default;
+function valuesOf(given: GivenFlags, inPod: boolean): Values {
+  const plain = (name: string): string | undefined => given.get(name)?.values.at(-1);
+  const cluster = bool(given.get('kubernetes')?.from ?? '', plain('kubernetes') ?? '');
+  const pod = inPod && cluster && plain('kubeconfig') === undefined;
+  const text = (name: string): string => {
+    const flag = FLAGS.find((f) => f.name === name) as Flag;
+    return plain(name) ?? (pod ? flag.podDefault : undefined) ?? flag.default;
+  };
   const from = (name: string): string => given.get(name)?.from ?? `--${name}`;
   return {
     text,

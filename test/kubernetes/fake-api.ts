@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, Server, type ServerResponse } from 
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TlsOptions } from 'node:tls';
+import { GATEWAY_API_KINDS } from '../../src/api/generated/index.ts';
 
 export interface ApiObject {
   readonly apiVersion?: string;
@@ -360,6 +361,12 @@ export class FakeApi {
 
 export const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 
+/** gateways, gatewayclasses, backendtlspolicies. */
+function pluralOf(kind: string): string {
+  const name = kind.toLowerCase();
+  return name.endsWith('s') ? `${name}es` : /[^aeiou]y$/.test(name) ? `${name.slice(0, -1)}ies` : `${name}s`;
+}
+
 /** The kinds of a cluster that RAUTA reads. */
 export function defineKinds(api: FakeApi, gatewayApi = true): void {
   api.define('v1', 'Namespace', 'namespaces', false);
@@ -373,10 +380,11 @@ export function defineKinds(api: FakeApi, gatewayApi = true): void {
   if (gatewayApi) defineGatewayApi(api);
 }
 export function defineGatewayApi(api: FakeApi): void {
-  api.define(GATEWAY_API, 'GatewayClass', 'gatewayclasses', false);
-  api.define(GATEWAY_API, 'Gateway', 'gateways');
-  api.define(GATEWAY_API, 'HTTPRoute', 'httproutes');
-  api.define('gateway.networking.k8s.io/v1beta1', 'ReferenceGrant', 'referencegrants');
+  for (const { apiVersion, kind, namespaced } of GATEWAY_API_KINDS) {
+    // As most clusters have it: of this one an older version.
+    const served = kind === 'ReferenceGrant' ? 'gateway.networking.k8s.io/v1beta1' : apiVersion;
+    api.define(served, kind, pluralOf(kind), namespaced);
+  }
 }
 
 /** RFC 7396. */
