@@ -200,6 +200,8 @@ export const LIMITS = {
   FLUSH_MS: 2_000,
   /** The access log, the token file or an admin port that could not be opened is tried again after this long. */
   OPEN_RETRY_MS: 2_000,
+  /** How often the files of --tls-cert and --tls-key are looked at; a change counts once it stays for as long. */
+  TLS_FILES_MS: 1_000,
   /** Opening a socket that could not be opened is tried again after this long. */
   SOCKET_RETRY_MS: 2_000,
   /** A listening socket that is to go takes no new handshake for this long, so that those under way end first. */
@@ -349,6 +351,8 @@ export const LIMITS = {
   ADMIN_FOLLOW_BYTES: 256 * KB,
   /** File of --admin-token-file. */
   ADMIN_TOKEN_BYTES: 4 * KB,
+  /** Files of --tls-cert and --tls-key, each. */
+  TLS_FILE_BYTES: 256 * KB,
   /** Body of a PUT, and how much is read and thrown away of one that is larger. */
   ADMIN_BODY_BYTES: 64,
   ADMIN_DISCARDED_BYTES: 64 * KB,

@@ -24,7 +24,7 @@ function rig(options: Partial<GrantOptions>): { grants: Grants; told: Told[]; lo
   const told: Told[] = [];
   const log: string[] = [];
   const target = { write: (line: string): void => void log.push(line), now: (): Date => new Date(0) };
-  const all = { accessLog: 'off', adminTokenFile: null, admin: null, requests: null, ...options };
+  const all = { accessLog: 'off', adminTokenFile: null, tls: null, admin: null, requests: null, ...options };
   const grants = new Grants(io, Logger.to(target, { level: 'info', json: true }), all, (grant, fds) =>
     told.push({ grant, fd: fds[0] }),
   );
@@ -40,7 +40,7 @@ test('every controller is given everything, and nothing is opened again for it',
   grants.give();
   assert.deepEqual(
     told.map(({ grant }) => grant),
-    Array(2).fill({ type: 'grant', name: 'accessLog', given: true, torn: false, problem: '' }),
+    Array(2).fill({ type: 'grant', name: 'accessLog', given: 1, torn: false, problem: '' }),
   );
   assert.equal(told[0]?.fd, told[1]?.fd);
 });
@@ -55,7 +55,7 @@ test('a log that cannot be opened again is said, stays in use, and is tried agai
   grants.reopenLog();
   const first = told.at(-1) as Told;
   assert.equal(first.grant.problem, `--access-log ${path}: ENOENT (no such file or folder)`);
-  assert.equal(first.grant.given, true);
+  assert.equal(first.grant.given, 1);
   assert.ok(writeSync(first.fd as number, 'x') === 1, 'the old one is open');
   grants.tick(LIMITS.OPEN_RETRY_MS);
   assert.equal(told.length, 1, 'nothing is new');
@@ -86,7 +86,7 @@ test('a FIFO that nobody reads is no reason not to start; what is no file holds 
   const { grants, told } = rig({ accessLog: path });
   assert.equal(grants.open(false), null);
   grants.give();
-  assert.equal(told[0]?.grant.given, false);
+  assert.equal(told[0]?.grant.given, 0);
   assert.match(told[0]?.grant.problem ?? '', /ENXIO \(nobody reads from it\)/);
   for (const [token, why] of [
     [path, /is not a regular file/],
@@ -116,6 +116,37 @@ test('the token is opened anew, so that a file in its place counts', () => {
   assert.equal(read(), 'two');
 });
 
+test('a certificate and its key come together, again when they have changed and stay as they are', () => {
+  const cert = join(folder, 'own.crt');
+  const key = join(folder, 'own.key');
+  assert.match(rig({ tls: { cert, key } }).grants.open(false) ?? '', /^--tls-cert .*own\.crt: ENOENT/);
+  writeFileSync(cert, 'one');
+  assert.match(rig({ tls: { cert, key } }).grants.open(false) ?? '', /^--tls-key .*own\.key: ENOENT/);
+  writeFileSync(key, 'key');
+  const { grants, told, log } = rig({ tls: { cert, key } });
+  assert.equal(grants.open(false), null);
+  grants.give();
+  assert.deepEqual(told[0]?.grant, { type: 'grant', name: 'tls', given: 2, torn: false, problem: '' });
+  let now = 0;
+  const look = (): number => {
+    now += LIMITS.TLS_FILES_MS;
+    grants.tick(now);
+    return told.length;
+  };
+  assert.deepEqual([look(), look()], [1, 1], 'nothing has changed');
+  writeFileSync(`${cert}.new`, 'another');
+  renameSync(`${cert}.new`, cert);
+  assert.equal(look(), 1, 'the key may still be on its way');
+  writeFileSync(key, 'another key');
+  assert.equal(look(), 1);
+  assert.deepEqual([look(), look()], [2, 2]);
+  rmSync(key);
+  assert.deepEqual([look(), look()], [2, 3]);
+  assert.match(told[2]?.grant.problem ?? '', /^--tls-key .*own\.key: ENOENT/);
+  assert.equal(told[2]?.grant.given, 2, 'those from before are still there');
+  assert.equal(log.length, 1);
+});
+
 test('a port that is taken ends the start with its flag, but when a predecessor has it: then it is had later', async () => {
   const blocker = createServer();
   await new Promise<void>((resolve) => blocker.listen(0, '127.0.0.1', resolve));
@@ -127,10 +158,10 @@ test('a port that is taken ends the start with its flag, but when a predecessor 
   assert.equal(grants.open(true), null);
   assert.deepEqual(log, [], 'as it should be');
   grants.give();
-  assert.equal(told[0]?.grant.given, false);
+  assert.equal(told[0]?.grant.given, 0);
   await new Promise<void>((resolve) => blocker.close(() => resolve()));
   grants.retry();
-  assert.deepEqual([told.at(-1)?.grant.given, told.at(-1)?.grant.problem], [true, '']);
+  assert.deepEqual([told.at(-1)?.grant.given, told.at(-1)?.grant.problem], [1, '']);
 });
 
 test('both families are served by one socket on ::, where there is IPv6', { skip: !hasIpv6() }, async () => {

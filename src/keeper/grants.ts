@@ -1,8 +1,8 @@
-// What flags name and the controller uses, opened here, where the privileges are: the access log, the token, the admin's listening
-// sockets. The controller gets descriptors, again after each death, so that it needs no right of its own to a folder, a file or a low
+// What flags name and the controller uses, opened here, where the privileges are: the access log, the token, the files of a certificate
+// and its key, the admin's listening sockets. The controller gets descriptors, again after each death, so that it needs no right of its own to a folder, a file or a low
 // port, and a port that was ours once stays ours. Nothing is read here.
 
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
@@ -12,6 +12,8 @@ import type { Grant, GrantName } from '../stream/messages.ts';
 export interface GrantOptions {
   readonly accessLog: string;
   readonly adminTokenFile: string | null;
+  /** Paths of a certificate and its key. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
   readonly admin: Bind | null;
   readonly requests: Bind | null;
 }
@@ -21,7 +23,7 @@ interface Bind {
 }
 
 interface Opened {
-  readonly fd: number;
+  readonly fds: readonly number[];
   /** A file that ends within a line. */
   readonly torn: boolean;
   close(): void;
@@ -33,6 +35,11 @@ interface Wish {
   /** `--access-log /var/log/rauta.log` */
   readonly flag: string;
   readonly open: () => Opened;
+  /** What shows that its files are others, or say something else; null for what is opened again only when asked to. */
+  readonly stamp: (() => string) | null;
+  /** When it was opened, and when it was last looked at. */
+  opened: string;
+  seen: string;
   now: Opened | null;
   /** Why it is not open, or not open anew; '' for nothing. */
   problem: string;
@@ -59,20 +66,26 @@ export class Grants {
   readonly #tell: (grant: Grant, fds: readonly number[]) => void;
   readonly #wishes: readonly Wish[];
   #triedMs = 0;
+  #lookedMs = 0;
 
   constructor(io: NativeIo, log: Logger, options: GrantOptions, tell: (grant: Grant, fds: readonly number[]) => void) {
     this.#io = io;
     this.#log = log;
     this.#tell = tell;
-    const { accessLog, adminTokenFile, admin, requests } = options;
+    const { accessLog, adminTokenFile, tls, admin, requests } = options;
     const wishes: Wish[] = [];
-    const wish = (name: GrantName, flag: string, open: () => Opened): void => {
-      wishes.push({ name, flag, open, now: null, problem: '' });
+    const wish = (name: GrantName, flag: string, open: () => Opened, stamp: (() => string) | null = null): void => {
+      wishes.push({ name, flag, open, stamp, opened: '', seen: '', now: null, problem: '' });
     };
     if (accessLog !== '-' && accessLog !== 'off')
       wish('accessLog', `--access-log ${accessLog}`, () => openLog(accessLog));
     if (adminTokenFile !== null)
       wish('adminToken', `--admin-token-file ${adminTokenFile}`, () => openToken(adminTokenFile));
+    if (tls !== null) {
+      const { cert, key } = tls;
+      const stamp = (): string => `${stampOf(cert)} ${stampOf(key)}`;
+      wish('tls', `--tls-cert ${cert} and --tls-key ${key}`, () => openPair(cert, key), stamp);
+    }
     if (admin !== null) wish('admin', `--admin ${hostPort(admin)}`, () => this.#listen(admin));
     if (requests !== null) wish('requests', `--requests ${hostPort(requests)}`, () => this.#listen(requests));
     this.#wishes = wishes;
@@ -102,11 +115,15 @@ export class Grants {
     this.#again(['accessLog']);
   }
   reread(): void {
-    this.#again(['accessLog', 'adminToken']);
+    this.#again(['accessLog', 'adminToken', 'tls']);
   }
 
-  /** Tries again what could not be opened. */
+  /** Tries again what could not be opened, and looks whether files have changed. */
   tick(nowMs: number): void {
+    if (nowMs - this.#lookedMs >= LIMITS.TLS_FILES_MS) {
+      this.#lookedMs = nowMs;
+      this.#look();
+    }
     if (nowMs - this.#triedMs < LIMITS.OPEN_RETRY_MS) return;
     this.#triedMs = nowMs;
     this.retry();
@@ -120,6 +137,15 @@ export class Grants {
       if (code === '') this.#log.info('opened after all', { flag: wish.flag });
       else this.#say(wish);
       this.#give(wish);
+    }
+  }
+
+  /** What has changed is opened again once it stays as it is: of two files the second may still be on its way. */
+  #look(): void {
+    for (const wish of this.#wishes) {
+      const now = wish.stamp?.() ?? '';
+      if (now !== wish.opened && now === wish.seen) this.#again([wish.name]);
+      wish.seen = now;
     }
   }
 
@@ -137,6 +163,7 @@ export class Grants {
 
   /** Returns the name of the system's error, '' for none. */
   #try(wish: Wish): string {
+    wish.opened = wish.stamp?.() ?? '';
     try {
       const opened = wish.open();
       wish.now?.close();
@@ -146,7 +173,8 @@ export class Grants {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? (error as Error).message;
       const meaning = MEANINGS[code];
-      const problem = `${wish.flag}: ${code}${meaning === undefined ? '' : ` (${meaning})`}`;
+      const flag = error instanceof NotOpened ? error.flag : wish.flag;
+      const problem = `${flag}: ${code}${meaning === undefined ? '' : ` (${meaning})`}`;
       wish.problem = problem;
       return code;
     }
@@ -154,7 +182,8 @@ export class Grants {
 
   #give({ name, now, problem }: Wish): void {
     const torn = now?.torn ?? false;
-    this.#tell({ type: 'grant', name, given: now !== null, torn, problem }, now === null ? [] : [now.fd]);
+    const fds = now?.fds ?? [];
+    this.#tell({ type: 'grant', name, given: fds.length, torn, problem }, fds);
   }
 
   #listen({ host, port }: Bind): Opened {
@@ -165,7 +194,7 @@ export class Grants {
       { reusePort: false, dual: address === '::', backlog: LIMITS.ADMIN_CONNECTIONS },
     );
     if (handle < 0) throw Object.assign(new Error(errnoName(handle)), { code: errnoName(handle) });
-    return { fd: this.#io.fdOf(handle), torn: false, close: () => this.#io.close(handle) };
+    return { fds: [this.#io.fdOf(handle)], torn: false, close: () => this.#io.close(handle) };
   }
 }
 
@@ -176,16 +205,58 @@ function hostPort({ host, port }: Bind): string {
 /** O_NONBLOCK: a FIFO that nobody reads is ENXIO at once (fifo(7)). */
 function openLog(path: string): Opened {
   const fd = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, LOG_MODE);
-  return { fd, torn: endsInHalfALine(fd), close: () => closeSync(fd) };
+  return { fds: [fd], torn: endsInHalfALine(fd), close: () => closeSync(fd) };
 }
 
 function openToken(path: string): Opened {
+  const fd = openFile(path);
+  return { fds: [fd], torn: false, close: () => closeSync(fd) };
+}
+
+function openFile(path: string): number {
   const fd = openSync(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!fstatSync(fd).isFile()) {
-    closeSync(fd);
-    throw new Error('is not a regular file');
+  if (fstatSync(fd).isFile()) return fd;
+  closeSync(fd);
+  throw new Error('is not a regular file');
+}
+
+/** Of several files of a wish, the one that could not be opened. */
+class NotOpened extends Error {
+  readonly flag: string;
+  readonly code: string;
+
+  constructor(flag: string, error: unknown) {
+    super((error as Error).message);
+    this.flag = flag;
+    this.code = (error as NodeJS.ErrnoException).code ?? this.message;
   }
-  return { fd, torn: false, close: () => closeSync(fd) };
+}
+
+function openPair(cert: string, key: string): Opened {
+  const fds: number[] = [];
+  const close = (): void => fds.forEach((fd) => void closeSync(fd));
+  for (const [flag, path] of [
+    ['--tls-cert', cert],
+    ['--tls-key', key],
+  ] as const) {
+    try {
+      fds.push(openFile(path));
+    } catch (error) {
+      close();
+      throw new NotOpened(`${flag} ${path}`, error);
+    }
+  }
+  return { fds, torn: false, close };
+}
+
+/** Of what a path leads to; '' when it leads nowhere. */
+function stampOf(path: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
+  } catch {
+    return '';
+  }
 }
 
 /** Whoever wrote there before may have been stopped by a full disk within a line. */

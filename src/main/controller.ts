@@ -28,6 +28,7 @@ import { Numbers } from '../telemetry/numbers.ts';
 import { AccessLog } from './access-log.ts';
 import { GiveBack } from './give-back.ts';
 import { Granted } from './granted.ts';
+import { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
 import { stderrLogger } from './logger.ts';
 import type { KubernetesFlags, Options } from './options.ts';
@@ -61,6 +62,7 @@ class Controller implements ChannelOwner, Downstream {
   #book: CellBook | null = null;
   #accessLog: AccessLog | null = null;
   #granted: Granted | null = null;
+  #pair: KeyPair | null = null;
   readonly #giveBack = new GiveBack();
   /** Of the revision being sent. */
   #entries = 0;
@@ -100,7 +102,10 @@ class Controller implements ChannelOwner, Downstream {
         this.#configure(message.options);
         break;
       case 'grant':
-        this.#take(message, message.given ? this.#channel.takeFd() : null);
+        this.#take(
+          message,
+          Array.from({ length: message.given }, () => this.#channel.takeFd()),
+        );
         break;
       case 'slot':
         this.#addSlot(this.#channel.takeFd(), this.#channel.takeFd());
@@ -143,7 +148,8 @@ class Controller implements ChannelOwner, Downstream {
     this.#options = options;
     this.#log = stderrLogger(options.logLevel, options.logFormat === 'json');
     this.#accessLog = new AccessLog(options.accessLog, options.accessLogFormat, this.#rings, this.#log);
-    this.#granted = new Granted(options, this.#log, this.#accessLog);
+    this.#pair = options.tls === null ? null : new KeyPair(options.tls, this.#log);
+    this.#granted = new Granted(options, this.#log, this.#accessLog, this.#pair);
     const { closed, reads } = becomeReader(options.user, pathsOf(options));
     const kept = reads
       ? '; the controller keeps the capability to read any file'
@@ -154,9 +160,9 @@ class Controller implements ChannelOwner, Downstream {
     }
   }
 
-  #take(grant: Grant, fd: number | null): void {
+  #take(grant: Grant, fds: readonly number[]): void {
     try {
-      this.#granted?.take(grant, fd);
+      this.#granted?.take(grant, fds);
     } catch (error) {
       this.#fatal(error);
     }
@@ -203,9 +209,13 @@ class Controller implements ChannelOwner, Downstream {
 
     const cluster = options.kubernetes === null ? null : await this.#open(options, revision > 0);
     this.#cluster = cluster;
+    // Workers that serve go on with what they have until there is a good one.
+    if (revision === 0 && this.#pair !== null && this.#pair.problem !== '')
+      throw new ExitError(EXIT.configuration, this.#pair.problem);
     const resources = new Resources(options, this.#log, publisher, cluster, {
       origin: revision > 0 ? 'again' : succeeds ? 'takeover' : 'first',
       ages,
+      pair: this.#pair,
       refuse: (message) => this.#fatal(new ExitError(EXIT.configuration, message)),
     });
     this.#resources = resources;

@@ -1,4 +1,4 @@
-// What the keeper opened for the controller, put to use: the access log, the token, the admin's listening sockets. Whatever cannot
+// What the keeper opened for the controller, put to use: the access log, the token, a certificate with its key, the admin's listening sockets. Whatever cannot
 // be used is said and everything else goes on; the keeper tries again and gives it later.
 
 import { closeSync, readSync } from 'node:fs';
@@ -10,12 +10,14 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Grant, GrantName } from '../stream/messages.ts';
 import type { AccessLog } from './access-log.ts';
+import type { KeyPair } from './key-pair.ts';
 import type { Options } from './options.ts';
 
 export class Granted {
   readonly #options: Options;
   readonly #log: Logger;
   readonly #accessLog: AccessLog;
+  readonly #pair: KeyPair | null;
   readonly #problems = new Map<GrantName, string>();
   readonly #renderings = new Renderings();
   readonly #servers = new Map<GrantName, AdminServer>();
@@ -24,24 +26,26 @@ export class Granted {
   #view: View | null = null;
   #token: string | null = null;
 
-  constructor(options: Options, log: Logger, accessLog: AccessLog) {
+  constructor(options: Options, log: Logger, accessLog: AccessLog, pair: KeyPair | null) {
     this.#options = options;
     this.#log = log;
     this.#accessLog = accessLog;
+    this.#pair = pair;
   }
 
   /** For people, each with the flag's name. */
   get problems(): string[] {
-    const all = [...this.#problems.values(), this.#accessLog.problem];
+    const all = [...this.#problems.values(), this.#accessLog.problem, this.#pair?.problem ?? ''];
     return all.filter((text) => text !== '');
   }
 
-  /** `fd` is null when nothing was given. Throws ExitError for a token that must not be used. */
-  take({ name, torn, problem }: Grant, fd: number | null): void {
+  /** No descriptor when nothing was given. Throws ExitError for a token that must not be used. */
+  take({ name, torn, problem }: Grant, [fd, second]: readonly number[]): void {
     this.#problems.set(name, problem);
-    if (fd === null) return;
+    if (fd === undefined) return;
     if (name === 'accessLog') this.#accessLog.use(fd, torn);
     else if (name === 'adminToken') this.#takeToken(fd);
+    else if (name === 'tls') this.#pair?.take(fd, second as number);
     else if (this.#servers.has(name)) closeSync(fd);
     else if (this.#view === null) this.#early.push({ name, fd });
     else this.#serve(name, fd, this.#view);

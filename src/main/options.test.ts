@@ -77,7 +77,9 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails([...CONFIG, 'stray'], {}, 2, /unexpected argument 'stray'/);
   fails([], {}, 2, /nothing to serve/);
   fails([], { RAUTA_BIND_ADDR: '0.0.0.0:80' }, 2, /needs RAUTA_BACKEND_ADDR/);
-  fails(CONFIG, { RAUTA_TLS_CERT: 'a.pem' }, 1, /does not serve TLS/);
+  fails(CONFIG, { RAUTA_TLS_CERT: 'a.pem' }, 2, /^RAUTA_TLS_CERT needs --tls-key/);
+  fails([...CONFIG, '--tls-key', 'a.pem'], {}, 2, /^--tls-key needs --tls-cert/);
+  fails([...CONFIG, '--tls-key', 'a', '--tls-cert', 'b'], {}, 2, /^--tls-cert is for RAUTA_BIND_ADDR/);
   fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 2, /^RAUTA_K8S_MODE: resources come from one place; leave out --config/);
   fails(['--kubernetes'], { RAUTA_BACKEND_ADDR: '127.0.0.1:1' }, 2, /--kubernetes: resources come from one place/);
   fails([...CONFIG, '--context', 'x'], {}, 2, /--context is for --kubernetes/);

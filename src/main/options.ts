@@ -38,6 +38,8 @@ export interface Options {
   /** Environment mode of the briefs: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR. */
   readonly bindAddress: string | null;
   readonly backendAddresses: readonly string[];
+  /** Paths of the certificate and the key of bindAddress; null: HTTP in the clear. */
+  readonly tls: { readonly cert: string; readonly key: string } | null;
   readonly takeover: string | null;
   /** Fields and kinds that are not known are warnings, not errors. */
   readonly lenient: boolean;
@@ -144,6 +146,18 @@ export const FLAGS: readonly Flag[] = [
     default: '',
     help: 'names besides localhost accepted in the Host field by the admin server',
   },
+  {
+    name: 'tls-cert',
+    value: 'FILE',
+    default: '',
+    help: 'TLS on RAUTA_BIND_ADDR: its certificate and those that lead to its root (PEM), read again when they change',
+  },
+  {
+    name: 'tls-key',
+    value: 'FILE',
+    default: '',
+    help: 'the private key of --tls-cert (PEM); only root need be able to read it',
+  },
   { name: 'workers', value: 'N|auto', default: 'auto', help: 'worker processes; auto is the cores it may use' },
   { name: 'listen', value: 'HOST[,HOST]', default: '0.0.0.0,::', help: 'addresses for Gateways that name none' },
   {
@@ -235,8 +249,6 @@ const K8S_MODE = 'RAUTA_K8S_MODE';
 const VARIABLES = [
   'RAUTA_BIND_ADDR',
   'RAUTA_BACKEND_ADDR',
-  'RAUTA_TLS_CERT',
-  'RAUTA_TLS_KEY',
   K8S_MODE,
   'RAUTA_ENABLE_OBSERVABILITY',
   'RAUTA_COMPILE_CACHE',
@@ -313,6 +325,7 @@ export function parseOptions(
       metricsMaxBackends: count('metrics-max-backends', 0, 100_000),
       bindAddress,
       backendAddresses,
+      tls: tlsFiles(values, backendAddresses.length > 0),
       kubernetes: kubernetes ? kubernetesOptions(values, given.has('gateway-class')) : null,
     },
   };
@@ -379,6 +392,16 @@ function checkSources(
     );
 }
 
+/** Both or none; of what is served besides, Secrets are the certificates. */
+function tlsFiles({ text, from }: Values, environment: boolean): Options['tls'] {
+  const [cert, key] = [text('tls-cert'), text('tls-key')];
+  if (cert === '' && key === '') return null;
+  if (key === '') throw usage(`${from('tls-cert')} needs --tls-key (RAUTA_TLS_KEY)`);
+  if (cert === '') throw usage(`${from('tls-key')} needs --tls-cert (RAUTA_TLS_CERT)`);
+  if (!environment) throw usage(`${from('tls-cert')} is for RAUTA_BIND_ADDR, which needs RAUTA_BACKEND_ADDR`);
+  return { cert, key };
+}
+
 function kubernetesOptions(
   { text, from, list, oneOf, count }: Values,
   classGiven: boolean,
@@ -399,11 +422,6 @@ function kubernetesOptions(
 
 function readEnvironment(env: Readonly<Record<string, string | undefined>>, given: GivenFlags): string[] {
   const warnings: string[] = [];
-  if (env['RAUTA_TLS_CERT'] !== undefined || env['RAUTA_TLS_KEY'] !== undefined)
-    throw new ExitError(
-      EXIT.configuration,
-      'RAUTA_TLS_CERT and RAUTA_TLS_KEY: this version does not serve TLS; unset both to serve plain HTTP',
-    );
   if (env[K8S_MODE] !== undefined && bool(K8S_MODE, env[K8S_MODE]))
     given.set('kubernetes', { values: ['true'], from: K8S_MODE });
   if (env['RAUTA_ENABLE_OBSERVABILITY'] !== undefined)

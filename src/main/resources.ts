@@ -21,6 +21,7 @@ import { Translator } from '../translate/translator.ts';
 import { reachableAddresses } from './addresses.ts';
 import { classesOfOthers, whyIdle } from './idle.ts';
 import { Journal } from './journal.ts';
+import type { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
 import type { Options } from './options.ts';
 import { createSources, type Sources } from './sources.ts';
@@ -41,6 +42,8 @@ export interface Beginning {
   readonly origin: 'first' | 'takeover' | 'again';
   /** Creation times that an earlier controller of this program gave to objects of files. */
   readonly ages: ReadonlyMap<ObjectKey, string>;
+  /** Of --tls-cert and --tls-key. */
+  readonly pair: KeyPair | null;
   /** The program is not to serve this configuration, and why. */
   refuse(message: string): void;
 }
@@ -104,7 +107,8 @@ export class Resources implements SourceSink {
     this.#batch = new Batch(SYSTEM_TIMERS, ({ keys }) =>
       this.#revise(this.#translator.update(this.#store, { keys }), keys),
     );
-    this.#sources = createSources(options, cluster?.source ?? null, beginning.ages);
+    const { ages, pair } = beginning;
+    this.#sources = createSources(options, { cluster: cluster?.source ?? null, pair, ages });
   }
 
   get readiness(): Readiness {

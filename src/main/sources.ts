@@ -4,7 +4,7 @@ import type { ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
 import { SystemResolver } from '../source/dns/resolver.ts';
 import { DnsStage } from '../source/dns/stage.ts';
-import { EnvironmentSource } from '../source/environment.ts';
+import { type EnvironmentOptions, EnvironmentSource, type PairSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
 import { Merge, type NamedSource } from '../source/merge.ts';
 import type { Source } from '../source/source.ts';
@@ -19,8 +19,17 @@ export interface Sources {
   placeOf(object: ObjectKey, field: string | undefined): Place | null;
 }
 
-/** `cluster`: the source of --kubernetes, or null. `ages`: what an earlier controller of this program gave to objects of files. */
-export function createSources(options: Options, cluster: Source | null, ages: ReadonlyMap<ObjectKey, string>): Sources {
+/** What there is besides the options. */
+interface Origins {
+  /** The source of --kubernetes. */
+  readonly cluster: Source | null;
+  /** Of --tls-cert and --tls-key. */
+  readonly pair: PairSource | null;
+  /** What an earlier controller of this program gave to objects of files. */
+  readonly ages: ReadonlyMap<ObjectKey, string>;
+}
+
+export function createSources(options: Options, { cluster, pair, ages }: Origins): Sources {
   const files =
     options.config.length > 0 ? new FileSource(options.config, { check: { lenient: options.lenient }, ages }) : null;
   // What a person has written counts more than what variables stand for.
@@ -28,7 +37,7 @@ export function createSources(options: Options, cluster: Source | null, ages: Re
   if (files !== null) sources.push({ name: 'the files', source: files });
   if (cluster !== null) sources.push({ name: 'the API server', source: cluster });
   if (options.backendAddresses.length > 0) {
-    sources.push({ name: 'the environment', source: new EnvironmentSource(environmentOf(options)) });
+    sources.push({ name: 'the environment', source: new EnvironmentSource(environmentOf(options), pair) });
   }
   return {
     source: new DnsStage(new Merge(sources), new SystemResolver(), SYSTEM_TIMERS),
@@ -38,10 +47,11 @@ export function createSources(options: Options, cluster: Source | null, ages: Re
 }
 
 /** The briefs' variables as the environment source takes them. */
-export function environmentOf(options: Options): ConstructorParameters<typeof EnvironmentSource>[0] {
+export function environmentOf(options: Options): EnvironmentOptions {
   return {
     bind: options.bindAddress as string,
     backends: options.backendAddresses,
+    tls: options.tls !== null,
     gatewayClass: options.gatewayClass,
     controllerName: options.controllerName,
   };

@@ -10,6 +10,7 @@ import { MemorySink } from './file/testing.ts';
 const options = (bind: string, ...backends: string[]): Parameters<typeof environmentObjects>[0] => ({
   bind,
   backends,
+  tls: false,
   gatewayClass: 'rauta',
   controllerName: 'rauta.io/gateway-controller',
 });
@@ -18,6 +19,7 @@ test('stands for the objects of a whole configuration', async () => {
   const sink = new MemorySink();
   const source = new EnvironmentSource(
     options('0.0.0.0:8080', '127.0.0.1:9001', '[::1]:9002', 'App.internal:80', 'unix:/run/a.sock'),
+    null,
   );
   source.start(sink);
   assert.equal(sink.isSynced, true);
@@ -68,4 +70,26 @@ test('wrong values name the variable and exit with 2', () => {
     );
   }
   assert.throws(() => environmentObjects(options(':80')), /needs RAUTA_BACKEND_ADDR/);
+});
+
+test('with a certificate it is a Secret and an HTTPS listener, whole once there is a pair, another whenever that is', () => {
+  let changed = (): void => {};
+  const pair = {
+    current: null as { crt: string; key: string } | null,
+    follow: (call: () => void): void => {
+      changed = call;
+    },
+  };
+  const sink = new MemorySink();
+  new EnvironmentSource({ ...options(':8443', '127.0.0.1:1'), tls: true }, pair).start(sink);
+  assert.equal(sink.isSynced, false, 'what is served until then goes on');
+  const gateway = sink.objects.get('Gateway/default/environment') as Gateway;
+  assert.equal(gateway.spec.listeners[0]?.protocol, 'HTTPS');
+  for (const crt of ['one', 'two']) {
+    pair.current = { crt, key: 'key' };
+    changed();
+    assert.equal(sink.isSynced, true);
+    const data = sink.objects.get('Secret/default/environment')?.['data'] as Record<string, string>;
+    assert.equal(Buffer.from(data['tls.crt'] ?? '', 'base64').toString(), crt);
+  }
 });

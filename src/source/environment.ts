@@ -1,5 +1,6 @@
 // Environment mode: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR alone make a working proxy. They stand for the objects that a
-// person would have written: a GatewayClass, a Gateway, a Backend and an HTTPRoute that sends it everything.
+// person would have written: a GatewayClass, a Gateway, a Backend and an HTTPRoute that sends it everything; with
+// RAUTA_TLS_CERT and RAUTA_TLS_KEY a Secret besides.
 
 import { isIP } from 'node:net';
 import type { KubeObject } from '../api/object.ts';
@@ -13,8 +14,23 @@ export interface EnvironmentOptions {
   readonly bind: string;
   /** Each `HOST:PORT`, `[IPv6]:PORT` or `unix:/path`. */
   readonly backends: readonly string[];
+  /** The listener speaks HTTPS, with what a PairSource has. */
+  readonly tls: boolean;
   readonly gatewayClass: string;
   readonly controllerName: string;
+}
+
+/** A certificate, those that lead to its root, and its key, PEM. */
+export interface PemPair {
+  readonly crt: string;
+  readonly key: string;
+}
+
+/** Whoever has the certificate and its key: a good pair, or null while there is none. */
+export interface PairSource {
+  readonly current: PemPair | null;
+  /** `changed` is called whenever `current` is another one. */
+  follow(changed: () => void): void;
 }
 
 const NAME = 'environment';
@@ -40,7 +56,7 @@ export function environmentObjects(options: EnvironmentOptions): KubeObject[] {
       spec: {
         gatewayClassName: options.gatewayClass,
         ...(host === '' ? {} : { addresses: [{ type: 'IPAddress', value: host }] }),
-        listeners: [{ name: 'http', port: bind.port, protocol: 'HTTP' }],
+        listeners: [listener(bind.port, options.tls)],
       },
     },
     {
@@ -61,20 +77,50 @@ export function environmentObjects(options: EnvironmentOptions): KubeObject[] {
   ].map(checked);
 }
 
-/** Delivers the objects once. */
+/** Delivers the objects once, and the Secret whenever it is another one. */
 export class EnvironmentSource implements Source {
   readonly #objects: readonly KubeObject[];
+  readonly #pair: PairSource | null;
+  #synced = false;
 
-  constructor(options: EnvironmentOptions) {
+  constructor(options: EnvironmentOptions, pair: PairSource | null) {
     this.#objects = environmentObjects(options);
+    this.#pair = pair;
   }
+  /** Is whole when there is a good pair: whatever is served until then goes on. */
   start(sink: SourceSink): void {
     sink.apply(this.#objects, []);
+    this.#pair?.follow(() => this.#deliver(sink));
+    this.#deliver(sink);
+  }
+
+  #deliver(sink: SourceSink): void {
+    const pair = this.#pair?.current;
+    if (pair === null) return;
+    if (pair !== undefined) sink.apply([secret(pair)], []);
+    if (this.#synced) return;
+    this.#synced = true;
     sink.synced();
   }
+
   async stop(): Promise<void> {}
-  /** The environment of a process does not change. */
+  /** The environment of a process does not change; files are looked at by who opens them. */
   rescan(): void {}
+}
+
+function listener(port: number, tls: boolean): Record<string, unknown> {
+  if (!tls) return { name: 'http', port, protocol: 'HTTP' };
+  return { name: 'https', port, protocol: 'HTTPS', tls: { certificateRefs: [{ name: NAME }] } };
+}
+
+function secret({ crt, key }: PemPair): KubeObject {
+  return checked({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: NAME },
+    type: 'kubernetes.io/tls',
+    stringData: { 'tls.crt': crt, 'tls.key': key },
+  });
 }
 
 function endpoint(text: string): Record<string, unknown> {

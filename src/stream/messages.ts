@@ -78,13 +78,13 @@ export type FromController =
   | { readonly type: 'flushed' };
 
 /** What flags name and the keeper opens for the controller: --access-log, --admin-token-file, --admin, --requests. */
-export type GrantName = 'accessLog' | 'adminToken' | 'admin' | 'requests';
+export type GrantName = 'accessLog' | 'adminToken' | 'tls' | 'admin' | 'requests';
 
 export interface Grant {
   readonly type: 'grant';
   readonly name: GrantName;
-  /** Descriptor: the open file, or the listening socket. */
-  readonly given: boolean;
+  /** Descriptors that come with it: the open file, those of the certificate and of its key, or the listening socket. */
+  readonly given: number;
   /** A log that ends within a line. */
   readonly torn: boolean;
   /** Why it could not be opened, or not again, in which case the one given earlier stays in use; '' for nothing. */

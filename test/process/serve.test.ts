@@ -223,7 +223,7 @@ test('stops with exit code 3 when nothing can be bound, 2 on usage, 1 on configu
   assert.equal(await Rauta.spawn({ 'a.yaml': gateway(taken) }, ['--admin', `127.0.0.1:${taken}`]).exited, 3);
   await new Promise<void>((resolve) => blocker.close(() => resolve()));
   assert.equal(await Rauta.spawn({}, ['--confg', 'x']).exited, 2);
-  assert.equal(await Rauta.spawn({ 'a.yaml': '' }, [], { RAUTA_TLS_CERT: 'x' }).exited, 1);
+  assert.equal(await Rauta.spawn({ 'a.yaml': '' }, [], { RAUTA_TLS_CERT: 'x' }).exited, 2);
 });
 
 test('drains: readiness fails, keep-alive answers say close, what is in flight ends, exit 0', async () => {

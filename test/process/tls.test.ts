@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
-import { backend, backendYaml, freePort, Rauta, routeYaml } from './support.ts';
+import { backend, backendYaml, childrenOf, freePort, Rauta, routeYaml } from './support.ts';
 
 const root = authority('Root');
 const CA = pem('CERTIFICATE', root.der);
@@ -103,6 +103,78 @@ test('HTTPS from files: served, replaced under way, a bad Secret harms nobody el
   const line = JSON.parse(rauta.access.split('\n')[0] as string);
   assert.equal(line.tls, 'TLSv1.3');
   assert.equal(line.sni, 'a.example');
+});
+
+/** Files of a pair; the key's is for its owner alone. */
+function writePair(folder: string, own: Leaf, key = own): void {
+  for (const [name, text, mode] of [
+    ['own.crt', pem('CERTIFICATE', own.der) + CA, 0o644],
+    ['own.key', pem('PRIVATE KEY', key.keyDer), 0o600],
+  ] as const) {
+    writeFileSync(join(folder, `${name}.new`), text, { mode });
+    renameSync(join(folder, `${name}.new`), join(folder, name));
+  }
+}
+
+/** Environment mode with the files of `own`; what is in `folder` besides is no configuration. */
+function environment(folder: string, port: number, to: number): Readonly<Record<string, string>> {
+  return {
+    RAUTA_BIND_ADDR: `127.0.0.1:${port}`,
+    RAUTA_BACKEND_ADDR: `127.0.0.1:${to}`,
+    RAUTA_TLS_CERT: join(folder, 'own.crt'),
+    RAUTA_TLS_KEY: join(folder, 'own.key'),
+  };
+}
+
+test('RAUTA_TLS_CERT and RAUTA_TLS_KEY: served, replaced under way, a bad pair keeps the one before and says so', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-pair-'));
+  const port = await freePort();
+  const app = await backend('app');
+  const first = leaf(root, ['a.example']);
+  writePair(folder, first);
+  const rauta = await Rauta.start({}, [], environment(folder, port, app.port));
+  const answer = await getTls(port, 'a.example', '/hello');
+  assert.equal(answer.status, 200);
+  assert.equal(JSON.parse(answer.body).headers['x-forwarded-proto'], 'https');
+  assert.equal(answer.fingerprint, fingerprintOf(first));
+
+  const second = leaf(root, ['a.example']);
+  writePair(folder, second);
+  await rauta.said('certificate read again');
+  const shown = async (): Promise<string> => (await getTls(port, 'a.example')).fingerprint;
+  for (let i = 0; (await shown()) !== fingerprintOf(second); i++) assert.ok(i < 1000, 'the new one is never shown');
+
+  writePair(folder, leaf(root, ['a.example']), first);
+  const text = `${join(folder, 'own.key')} does not belong to the certificate in ${join(folder, 'own.crt')}.`;
+  await rauta.said(({ message }) => String(message).endsWith(text));
+  assert.equal(await shown(), fingerprintOf(second));
+  assert.ok((await rauta.ask('/config/problems')).body.includes(text));
+
+  // A controller that starts again finds the bad pair, and what is served goes on all the same.
+  const controller = childrenOf(rauta.process.pid as number).find(({ command }) => command.includes('controller'));
+  process.kill((controller as { pid: number }).pid, 'SIGKILL');
+  await rauta.said('controller died, traffic goes on');
+  assert.equal(await shown(), fingerprintOf(second));
+
+  writePair(folder, first);
+  const sha256 = fingerprintOf(first).replaceAll(':', '').toLowerCase();
+  await rauta.said((line) => line['sha256'] === sha256);
+  for (let i = 0; (await shown()) !== fingerprintOf(first); i++) assert.ok(i < 1000, 'the good one is never shown');
+  assert.equal(await rauta.stop(), 0);
+  rmSync(folder, { recursive: true });
+});
+
+test('a pair that does not fit ends the start with its reason, a file that is not there with its flag', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-pair-'));
+  const env = environment(folder, await freePort(), 1);
+  const missing = Rauta.spawn({}, [], env);
+  assert.equal(await missing.exited, 3);
+  assert.match(missing.text(), /--tls-cert [^ ]*own\.crt: ENOENT/);
+  writePair(folder, leaf(root, ['a.example']), leaf(root, ['a.example']));
+  const wrong = Rauta.spawn({}, [], env);
+  assert.equal(await wrong.exited, 1);
+  assert.match(wrong.text(), /own\.key does not belong to the certificate in [^ ]*own\.crt/);
+  rmSync(folder, { recursive: true });
 });
 
 test('a private key is nowhere to be found', async () => {

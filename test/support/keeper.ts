@@ -27,6 +27,7 @@ export const OPTIONS: KeeperOptions = {
   takeover: null,
   accessLog: 'off',
   adminTokenFile: null,
+  tls: null,
   admin: null,
   requests: null,
   drainDelayMs: 0,
