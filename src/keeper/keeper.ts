@@ -271,6 +271,10 @@ export class Keeper<Options extends KeeperOptions> {
   }
 
   #setLogLevel(level: Level): void {
+    // Said whatever the level was and will be.
+    const before = this.#log.level;
+    this.#log.level = 'info';
+    this.#log.info('log level', { before, now: level });
     this.#log.level = level;
     for (const worker of this.#slots.workers) worker.say({ type: 'logLevel', level });
   }

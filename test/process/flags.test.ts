@@ -89,6 +89,8 @@ test('--requests: the read-only pages on a bind of their own', async () => {
   const level = (admin: number): Promise<Answer> => get(admin, '/log-level', {}, { method: 'PUT', body: 'debug' });
   assert.ok((await level(second)).status >= 400, 'nothing can be changed there');
   assert.ok((await level(rauta.admin)).status < 300);
+  const said = await rauta.said('log level');
+  assert.deepEqual([said['before'], said['now']], ['info', 'debug']);
   assert.equal(await rauta.stop(), 0);
 });
 
