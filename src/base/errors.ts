@@ -52,6 +52,7 @@ export const FAULTS = {
   upstreamMalformed: fault('upstream_malformed', 'upstream', 502, 'UPE', 'malformed upstream response'),
   requestTimeout: fault('request_timeout', 'upstream', 504, 'UT', 'request timeout'),
   backendTimeout: fault('backend_timeout', 'upstream', 504, 'UT', 'backend timeout'),
+  upstreamHead: fault('upstream_head', 'upstream', 502, 'UPE', 'upstream response head too large'),
   streamIdle: fault('stream_idle', 'upstream', 504, 'SI', 'nothing moved for too long'),
   /** Asked for over a connection that cannot serve it, e.g. an https target in the clear (RFC 9110 section 7.4). */
   misdirected: fault('misdirected', 'downstream', 421, 'NR', 'misdirected request'),

@@ -42,7 +42,10 @@ export const LIMITS = {
 
   // --- HTTP heads
   HEAD_BYTES: 64 * KB,
+  /** Of a request's head, and of any trailer section. */
   FIELDS: 100,
+  /** Of a response's head: some applications set more than a hundred cookies. */
+  RESPONSE_FIELDS: 256,
   URI_BYTES: 16 * KB,
   /** Chunk size line including extensions (RFC 9112 section 7.1). */
   CHUNK_LINE_BYTES: 4 * KB,

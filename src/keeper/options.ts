@@ -13,6 +13,8 @@ export interface KeeperOptions extends GrantOptions {
   readonly accessLogQuery: boolean;
   readonly user: string;
   readonly clientIdleMs: number;
+  readonly streamIdleMs: number;
+  readonly bodyIdleMs: number;
   readonly halfClose: boolean;
   readonly logLevel: Level;
   readonly logFormat: 'json' | 'text';
@@ -28,6 +30,8 @@ export function workerSettings(options: KeeperOptions): WorkerSettings {
     logJson: options.logFormat === 'json',
     drainTimeoutMs: options.drainTimeoutMs,
     clientIdleMs: options.clientIdleMs,
+    streamIdleMs: options.streamIdleMs,
+    bodyIdleMs: options.bodyIdleMs,
     halfClose: options.halfClose,
   };
 }

@@ -30,6 +30,8 @@ export interface Options {
   readonly drainTimeoutMs: number;
   /** How long a client's connection may stay between two requests. */
   readonly clientIdleMs: number;
+  readonly streamIdleMs: number;
+  readonly bodyIdleMs: number;
   readonly halfClose: boolean;
   readonly user: string;
   readonly trustedProxies: readonly string[];
@@ -210,6 +212,18 @@ export const FLAGS: readonly Flag[] = [
     help: "how long a client's connection may stay between two requests; longer than a load balancer in front keeps it",
   },
   {
+    name: 'stream-idle-timeout',
+    value: 'DURATION',
+    default: '300s',
+    help: 'how long nothing may move of a request, its response or a tunnel; a rule with timeouts of its own is asked instead',
+  },
+  {
+    name: 'body-idle-timeout',
+    value: 'DURATION',
+    default: '30s',
+    help: 'how long a client may pause while it sends the content of a request',
+  },
+  {
     name: 'half-close',
     value: 'on|off',
     default: 'off',
@@ -317,6 +331,8 @@ export function parseOptions(
       drainTimeoutMs: duration(from('drain-timeout'), text('drain-timeout')),
       takeover: text('takeover') || null,
       clientIdleMs: positive(from('client-idle-timeout'), text('client-idle-timeout')),
+      streamIdleMs: positive(from('stream-idle-timeout'), text('stream-idle-timeout')),
+      bodyIdleMs: positive(from('body-idle-timeout'), text('body-idle-timeout')),
       halfClose: oneOf('half-close', ['on', 'off']) === 'on',
       lenient: bool(from('lenient'), text('lenient')),
       user: text('user'),

@@ -143,6 +143,8 @@ class Worker implements ChannelOwner, TimerSink {
         trustedProxies: settings.trustedProxies,
         maxConnections: clientConnections(),
         clientIdleMs: settings.clientIdleMs,
+        streamIdleMs: settings.streamIdleMs,
+        bodyProgressMs: settings.bodyIdleMs,
         halfClose: settings.halfClose,
       },
     });

@@ -19,7 +19,8 @@ export const FIELD = {
   DROP: 6,
 } as const;
 
-const FIELDS_WORDS = LIMITS.FIELDS * FIELD.WORDS;
+/** The most that any head holds. */
+const FIELDS_WORDS = LIMITS.RESPONSE_FIELDS * FIELD.WORDS;
 
 /** What a table holds behind its fields, in words. */
 export const SCANNED = {

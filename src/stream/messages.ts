@@ -38,6 +38,9 @@ export interface WorkerSettings {
   readonly drainTimeoutMs: number;
   /** How long a client's connection may stay between two requests. */
   readonly clientIdleMs: number;
+  /** How long nothing may move of a request, and how long a client may pause while it sends content. */
+  readonly streamIdleMs: number;
+  readonly bodyIdleMs: number;
   readonly halfClose: boolean;
 }
 

@@ -118,6 +118,7 @@ export const LIMITED = [
   'WORK_PER_TURN',
   'DECISION_MS',
   'DECISIONS_PENDING',
+  'RESPONSE_FIELDS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

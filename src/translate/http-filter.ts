@@ -49,8 +49,6 @@ function editFault(side: Side, name: string): string | null {
 
 /** Field values without control bytes (RFC 9110 section 5.5). */
 const FIELD_VALUE = /^(?:\t|[^\p{Cc}])*$/u;
-/** What may stand in a request line as a path, query and fragment excluded. */
-const TARGET_PATH = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*$/;
 const STATUSES: ReadonlySet<unknown> = new Set([301, 302, 303, 307, 308]);
 
 /** "May be specified multiple times": each is a filter of its own (apis/v1 HTTPRouteRule.Filters). */
@@ -182,7 +180,8 @@ function pathModifier(value: unknown, field: string, reports: FilterReports): Pa
   }
   const name = type === 'ReplaceFullPath' ? 'replaceFullPath' : 'replacePrefixMatch';
   const path = anyText(value[name]);
-  if (path === undefined || !TARGET_PATH.test(path) || (path !== '' && !path.startsWith('/'))) {
+  // What may not stand in a path is escaped by the proxy.
+  if (path === undefined || (path !== '' && !path.startsWith('/'))) {
     reports.unsupported(`${field}.${name}`, `${shown(value[name])} is not a path that starts with /.`);
     return null;
   }

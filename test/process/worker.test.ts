@@ -79,6 +79,8 @@ class Keeper {
       logJson: true,
       drainTimeoutMs: 1_000,
       clientIdleMs: 60_000,
+      streamIdleMs: 300_000,
+      bodyIdleMs: 30_000,
       halfClose: false,
     };
     this.channel.message({ type: 'assign', slot: 0, settings }, fds);

@@ -346,3 +346,77 @@ simOnly(
   },
   { seeds: 0, sim: { arenaBytes: 64 * 1024 * 1024 } },
 );
+
+for (const [what, requestMs] of [
+  ['0s: for ever', 0],
+  ['ten minutes', 600_000],
+] as const) {
+  simOnly(`a rule's own time holds beyond the idle limit (${what})`, async (net) => {
+    const backend = net.serve(async (peer) => {
+      await peer.readMessage();
+      await net.sleep(500_000);
+      await peer.send(ok('late'));
+    });
+    const rig = new Rig(net, [backend], [rule({ requestTimeoutMs: requestMs })]);
+    const client = await rig.connect();
+    await client.send(get());
+    const [answer] = await Promise.all([client.readMessage(), net.advance(501_000)]);
+    assert.equal(answer.status, 200);
+    client.close();
+    await rig.end();
+  });
+}
+
+simOnly('where nobody set a time the idle limit is its own: settable, its own flag, not the backend’s', async (net) => {
+  const rig = new Rig(net, [net.serve(() => {})], [rule({})], { streamIdleMs: 20_000 });
+  const client = await rig.connect();
+  await client.send(get());
+  const [answer] = await Promise.all([client.readMessage(), net.advance(21_000)]);
+  assert.equal(answer.status, 504);
+  client.close();
+  await rig.end();
+  assert.deepEqual([rig.records.last.flags, rig.records.last.limit], ['SI', 'STREAM_IDLE_MS']);
+});
+
+simOnly('a client that waits for 100 is not too slow; from then on it is its turn', async (net) => {
+  const backend = net.serve(async (peer) => {
+    await peer.readHead();
+    await net.sleep(40_000);
+    await peer.send('HTTP/1.1 100 Continue\r\n\r\n');
+    await peer.readExactly(2).catch(() => null);
+    await peer.send(ok('done', 'Connection: close\r\n'));
+  });
+  const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n';
+  const rig = new Rig(net, [backend], [rule({})], { bodyProgressMs: 10_000 });
+  const client = await rig.connect();
+  await client.send(post);
+  const [interim] = await Promise.all([client.readHead(), net.advance(41_000)]);
+  assert.equal(interim.status, 100);
+  await client.send('ok');
+  assert.equal((await client.readMessage()).status, 200);
+  client.close();
+  const slow = await rig.connect();
+  await slow.send(post);
+  await Promise.all([slow.readHead(), net.advance(41_000)]);
+  const [late] = await Promise.all([slow.readMessage(), net.advance(11_000)]);
+  assert.equal(late.status, 408);
+  slow.close();
+  await rig.end();
+  assert.deepEqual([rig.records.last.flags, rig.records.last.limit], ['DT', 'BODY_PROGRESS_MS']);
+});
+
+onBoth('a response may have more fields than a request, and one with too many says so', async (net) => {
+  const cookies = (n: number): string => Array.from({ length: n }, (_, i) => `Set-Cookie: c${i}=1\r\n`).join('');
+  const backend = answering(net, (r) => ok('x', cookies(Number(r.target.slice(1)))));
+  const rig = new Rig(net, [backend]);
+  const client = await rig.connect();
+  await client.send(get('/200'));
+  assert.equal((await client.readMessage()).headers.get('set-cookie')?.length, 200);
+  await client.send(get(`/${LIMITS.RESPONSE_FIELDS}`));
+  const refused = await client.readMessage();
+  assert.deepEqual([refused.status, bodyText(refused)], [502, 'upstream response head too large\n']);
+  client.close();
+  await rig.end();
+  assert.equal(rig.records.last.limit, 'RESPONSE_FIELDS');
+  assert.equal(reached(rig, 'RESPONSE_FIELDS'), 1);
+});

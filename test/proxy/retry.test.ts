@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
 import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../src/telemetry/layout.ts';
 import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
-import { answering, bodyText, cluster, endpoint, get, ok, Rig } from './rig.ts';
+import { answering, bodyText, cluster, endpoint, get, ok, Rig, rule } from './rig.ts';
 
 interface Staleness {
   connections: number;
@@ -158,6 +158,91 @@ onBoth('a draining endpoint gets no new request while another is ready', async (
   rig.apply({ upserts: [cluster('app', [endpoint(old, { state: 'draining' })])], removals: [] });
   await client.send(get());
   assert.equal(bodyText(await client.readMessage()), 'old');
+  client.close();
+  await rig.end();
+});
+
+for (const balancer of [
+  { type: 'roundRobin' },
+  { type: 'leastRequest' },
+  { type: 'maglev', key: 'path', name: '' },
+] as const) {
+  onBoth(`a retry goes to an endpoint that was not tried, while there is one (${balancer.type})`, async (net) => {
+    const good = answering(net, (r) => ok(bodyText(r)));
+    const endpoints = Array.from({ length: 7 }, (_, i) => endpoint(net.refuse(), { weight: 1 + (i % 3) }));
+    endpoints.splice(3, 0, endpoint(good));
+    const rig = new Rig(net, [], [...cluster('app', endpoints, { balancer }), rule({})]);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => rig.connect()));
+    await Promise.all(
+      clients.map(async (client, n) => {
+        for (let i = 0; i < 6; i++) {
+          await client.send(`POST /${n}/${i} HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody`);
+          assert.equal(bodyText(await client.readMessage()), 'body');
+        }
+        client.close();
+      }),
+    );
+    await rig.end();
+    for (const { attempts } of rig.records.all) assert.ok(attempts <= endpoints.length, String(attempts));
+  });
+}
+
+simOnly('endpoints that are silent count: a request is not kept for the connect time of each of them', async (net) => {
+  const rig = new Rig(net, [net.silent(), net.silent(), net.silent(), net.silent(), net.silent()]);
+  const client = await rig.connect();
+  await client.send(get());
+  const [answer] = await Promise.all([client.readMessage(), net.advance(6 * LIMITS.UPSTREAM_CONNECT_MS)]);
+  assert.equal(answer.status, 503);
+  client.close();
+  await rig.end();
+  assert.equal(rig.records.last.attempts, LIMITS.UPSTREAM_ATTEMPTS);
+});
+
+onBoth('a POST is not sent on a connection whose backend closes right behind each response', async (net) => {
+  let requests = 0;
+  const backend = net.serve(async (peer) => {
+    const request = await peer.readMessage().catch(() => null);
+    if (request === null) return;
+    requests++;
+    await peer.send(ok('x'));
+    peer.close();
+  });
+  const rig = new Rig(net, [backend]);
+  const clients = await Promise.all(Array.from({ length: 4 }, () => rig.connect()));
+  await Promise.all(
+    clients.map(async (client) => {
+      for (let i = 0; i < 20; i++) {
+        await client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
+        assert.equal((await client.readMessage()).status, 200);
+      }
+      client.close();
+    }),
+  );
+  await rig.end();
+  assert.equal(requests, 80);
+});
+
+simOnly('a connection is given up before the backend’s Keep-Alive timeout ends it', async (net) => {
+  let connections = 0;
+  const backend = net.serve(async (peer) => {
+    connections++;
+    for (;;) {
+      if ((await peer.readMessage().catch(() => null)) === null) return;
+      await peer.send(ok('x', 'Keep-Alive: timeout=5, max=100\r\n'));
+    }
+  });
+  const rig = new Rig(net, [backend]);
+  const client = await rig.connect();
+  const ask = async (): Promise<number> => {
+    await client.send(get());
+    await client.readMessage();
+    return connections;
+  };
+  assert.equal(await ask(), 1);
+  await net.advance(3500);
+  assert.equal(await ask(), 1);
+  await net.advance(4500);
+  assert.equal(await ask(), 2);
   client.close();
   await rig.end();
 });

@@ -36,6 +36,8 @@ export const OPTIONS: KeeperOptions = {
   accessLogQuery: false,
   user: 'nobody',
   clientIdleMs: 180_000,
+  streamIdleMs: 300_000,
+  bodyIdleMs: 30_000,
   halfClose: false,
   logLevel: 'debug',
   logFormat: 'json',

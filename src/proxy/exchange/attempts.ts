@@ -20,6 +20,8 @@ export class Attempts {
   #hash = 0;
   #policy: Retry | null = null;
   #tried: EndpointPool[] = NONE as EndpointPool[];
+  /** Times that the request was sent again by the rule's wish; connections that were refused are not among them. */
+  #repeats = 0;
   /** Attempts so far. */
   count = 0;
   /** Where the attempt under way is; null between two. */
@@ -37,6 +39,7 @@ export class Attempts {
     this.#hash = hash;
     this.#policy = policy;
     this.count = 0;
+    this.#repeats = 0;
     this.fresh = false;
     if (this.#tried.length > 0) this.#tried.length = 0;
     return cluster.pick(hash);
@@ -68,14 +71,16 @@ export class Attempts {
       const other = cluster.pickOther(this.#hash, this.#tried);
       if (other !== null) return other;
     }
-    if (!this.#mayRepeat(LIMITS.UPSTREAM_ATTEMPTS)) return null;
-    // When all were tried, any of them once more.
-    return cluster.pickOther(this.#hash, this.#tried) ?? cluster.pick(this.#hash);
+    if (!this.#mayRepeat()) return null;
+    // When all were tried, any of them once more, but another one than that which just failed.
+    return (
+      cluster.pickOther(this.#hash, this.#tried) ?? cluster.pickOther(this.#hash, [failed]) ?? cluster.pick(this.#hash)
+    );
   }
 
   /** Whether what was sent on a stale connection may go to its endpoint again. */
   again(): boolean {
-    if (this.fresh || !this.#mayRepeat(LIMITS.UPSTREAM_ATTEMPTS)) return false;
+    if (this.fresh || !this.#mayRepeat()) return false;
     this.fresh = true;
     return true;
   }
@@ -89,7 +94,8 @@ export class Attempts {
     const cluster = this.#cluster;
     const policy = this.#policy;
     if (policy?.codes.includes(status) !== true || endpoint === null || cluster === null) return null;
-    if (!this.#mayRepeat(policy.attempts + 1)) return null;
+    if (this.#repeats >= policy.attempts) return null;
+    this.#repeats++;
     if (this.#tried === NONE) this.#tried = [];
     this.#tried.push(endpoint);
     this.fresh = false;
@@ -100,13 +106,13 @@ export class Attempts {
   backoffMs(random: Random): number {
     const policy = this.#policy;
     if (policy === null || policy.backoffMs === 0) return 0;
-    const least = policy.backoffMs * 2 ** Math.min(16, this.count - 1);
+    const least = policy.backoffMs * 2 ** Math.min(16, this.#repeats - 1);
     const jitter = random.random32() / 0x1_0000_0000 / 4;
     return Math.min(LIMITS.RETRY_BACKOFF_MAX_MS, Math.ceil(least * (1 + jitter)));
   }
 
-  #mayRepeat(most: number): boolean {
-    if (this.count < most) return true;
+  #mayRepeat(): boolean {
+    if (this.count < LIMITS.UPSTREAM_ATTEMPTS) return true;
     this.#core.cells.add(ATTEMPTS_LIMIT, 1);
     return false;
   }

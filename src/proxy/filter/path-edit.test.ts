@@ -74,3 +74,12 @@ test('what cannot stand in a path is escaped: a value ends neither path nor line
   );
   assert.equal(rewritten('/a', 2, full('/a%20b/~;,@:=')), '/a%20b/~;,@:=');
 });
+
+test('what cannot stand in a path is escaped, in a prefix, a whole path and a redirect alike (routing.md)', () => {
+  for (const modifier of [prefix, full]) {
+    assert.equal(rewritten('/foo', 4, modifier('/bar baz')), '/bar%20baz');
+    assert.equal(rewritten('/foo', 4, modifier('/\u00fc')), '/%C3%BC');
+    assert.equal(rewritten('/foo', 4, modifier('/a?b#c\r\nX: y')), '/a%3Fb%23c%0D%0AX:%20y');
+    assert.equal(rewritten('/foo', 4, modifier('/a%20b%2f%zz%')), '/a%20b%2f%25zz%25');
+  }
+});

@@ -11,8 +11,9 @@ const SLASH = 0x2f;
 const QUESTION = 0x3f;
 const ASTERISK = 0x2a;
 
-/** What may stand in a path (RFC 3986 section 3.3): pchar, '/', and '%' of an escape. */
-const PATH_CHARACTER = /[-A-Za-z0-9/._~!$&'()*+,;=:@%]/;
+/** A part of a path, and whether it may stand there (RFC 3986 section 3.3): pchar, '/', or an escape. */
+const PATH_PART = /%[0-9A-Fa-f]{2}|[-A-Za-z0-9/._~!$&'()*+,;=:@]|./gsu;
+const ESCAPED = /^%[0-9A-Fa-f]{2}$|^[-A-Za-z0-9/._~!$&'()*+,;=:@]$/;
 
 export class PathEdit {
   /** Longest text that it adds to the request's own path. */
@@ -43,8 +44,8 @@ export class PathEdit {
 /** The value as an absolute path: what may not stand in a path is escaped, so that it can end neither path nor line. */
 function escaped(value: string): string {
   let path = '';
-  for (const c of value) {
-    if (PATH_CHARACTER.test(c)) path += c;
+  for (const c of value.match(PATH_PART) ?? []) {
+    if (ESCAPED.test(c)) path += c;
     else for (const octet of bytesOf(c)) path += `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
   }
   return path === '' || path.startsWith('/') ? path : `/${path}`;

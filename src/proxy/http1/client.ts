@@ -276,7 +276,8 @@ export class Http1Client implements TransportUser, Upstream, UpstreamConnection,
           countLimit(this.#core.cells, head.limit);
           exchange.noteLimit(head.limit);
         }
-        this.#fail(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);
+        const fault = parsed === BAD && head.fault !== null ? head.fault : FAULTS.upstreamMalformed;
+        this.#fail(fault, BACKEND_ERROR.malformed);
         return -1;
       }
       at = head.end;

@@ -3,7 +3,7 @@
 
 import { bytesOf, equalLowerAt, viewOf } from '../../base/bytes.ts';
 import type { Fault } from '../../base/errors.ts';
-import { LIMITS } from '../../base/limits.ts';
+import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { SCANNED } from '../field-table.ts';
 import { type Head, NAME } from '../head.ts';
 import { CLASS, COLON, COMMA, DIGIT, HTAB, SP, TOKEN, wordOf } from './scan.ts';
@@ -18,7 +18,7 @@ export function refuse(head: Head, fault: Fault): -1 {
 /**
  * Parses field lines from `at` up to and including the empty line that ends them, into head's table.
  * Returns the offset behind the empty line, 0 when [at, end) holds no whole section yet, -1 with head.fault when refused.
- * `malformed` is the fault for what breaks the grammar; `tooMany` the one for more than LIMITS.FIELDS.
+ * `malformed` is the fault for what breaks the grammar; `tooMany` the one for more than LIMITS.FIELDS (RESPONSE_FIELDS).
  * In a response (`isResponse`) white space between name and colon is removed in place, as RFC 9112 section 5.1 asks of a proxy.
  */
 export function parseFields(
@@ -35,7 +35,9 @@ export function parseFields(
   for (;;) {
     const behind = scanFields(mem, at, end, table);
     if (behind > 0) {
-      head.count = words[SCANNED.COUNT] as number;
+      const count = words[SCANNED.COUNT] as number;
+      if (count > LIMITS.FIELDS && !isResponse) return tooManyFields(head, 'FIELDS', tooMany);
+      head.count = count;
       head.seen = words[SCANNED.SEEN] as number;
       head.twice = words[SCANNED.TWICE] as number;
       head.drops = false;
@@ -43,8 +45,7 @@ export function parseFields(
     }
     if (behind === SCAN_MORE) return 0;
     if (behind === SCAN_FULL) {
-      head.limit = 'FIELDS';
-      return refuse(head, tooMany);
+      return tooManyFields(head, isResponse ? 'RESPONSE_FIELDS' : 'FIELDS', tooMany);
     }
     if (behind === SCAN_BAD || !isResponse) return refuse(head, malformed);
     // Rare enough to begin again: at the most once a field.
@@ -52,6 +53,11 @@ export function parseFields(
     if (colon === end) return 0;
     if (colon < 0) return refuse(head, malformed);
   }
+}
+
+function tooManyFields(head: Head, limit: LimitName, fault: Fault): -1 {
+  head.limit = limit;
+  return refuse(head, fault);
 }
 
 /**

@@ -141,13 +141,14 @@ test('white space before a colon is taken away (RFC 9112 section 5.1)', () => {
   assert.deepEqual(text, 'X:    y\r\nContent-Length:  5\r\n');
 });
 
-test('limits: an upstream head over them is malformed', () => {
-  const many = withStatus('200 OK', ...Array.from({ length: LIMITS.FIELDS + 1 }, () => 'x: y'));
+test('limits: an upstream head over them is refused, and says which', () => {
+  const many = withStatus('200 OK', ...Array.from({ length: LIMITS.RESPONSE_FIELDS + 1 }, () => 'x: y'));
   let { result, head } = feed('response', latin1(many));
   assert.equal(result, BAD);
-  assert.equal(head.limit, 'FIELDS');
+  assert.equal(head.limit, 'RESPONSE_FIELDS');
+  assert.equal(head.fault, FAULTS.upstreamHead);
   ({ result, head } = feed('response', latin1(withStatus('200 OK', `X: ${'y'.repeat(LIMITS.HEAD_BYTES)}`))));
   assert.equal(result, BAD);
   assert.equal(head.limit, 'HEAD_BYTES');
-  assert.equal(head.fault, FAULTS.upstreamMalformed);
+  assert.equal(head.fault, FAULTS.upstreamHead);
 });

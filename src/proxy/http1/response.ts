@@ -26,7 +26,7 @@ const SLASH_1_DOT = wordOf('/1.\0');
 /**
  * Parses the response head at [start, end); `toHead` tells that it answers a HEAD request. DONE also for interim (1xx)
  * responses: status below 200, no body, and another head follows at head.end (after 101 another protocol does).
- * MORE as in parseRequest. BAD: head.fault is upstreamMalformed.
+ * MORE as in parseRequest. BAD: head.fault is upstreamMalformed or upstreamHead.
  */
 export function parseResponse(mem: Uint8Array, start: number, end: number, head: Head, toHead: boolean): Parsed {
   head.raw = true;
@@ -36,7 +36,7 @@ export function parseResponse(mem: Uint8Array, start: number, end: number, head:
   head.start = start;
   const line = parseStatusLine(mem, start, end, head);
   if (line <= 0) return line === 0 ? incomplete(start, end, head) : BAD;
-  const fields = parseFields(mem, line, end, head, true, FAULTS.upstreamMalformed, FAULTS.upstreamMalformed);
+  const fields = parseFields(mem, line, end, head, true, FAULTS.upstreamMalformed, FAULTS.upstreamHead);
   if (fields <= 0) return fields === 0 ? incomplete(start, end, head) : BAD;
   if (fields - start > LIMITS.HEAD_BYTES) return tooLarge(head);
   head.fieldsStart = line;
@@ -50,7 +50,7 @@ function incomplete(start: number, end: number, head: Head): typeof MORE | typeo
 
 function tooLarge(head: Head): typeof BAD {
   head.limit = 'HEAD_BYTES';
-  return refuse(head, FAULTS.upstreamMalformed);
+  return refuse(head, FAULTS.upstreamHead);
 }
 
 /**
