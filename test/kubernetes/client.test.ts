@@ -10,7 +10,7 @@ import type { Access } from '../../src/source/kubernetes/kubeconfig.ts';
 import { Transport } from '../../src/source/kubernetes/transport.ts';
 import { authority } from '../support/certificates.ts';
 import { FakeApi } from './fake-api.ts';
-import { fastTime, PLAIN, rig } from './support.ts';
+import { fastTime, HandTimers, PLAIN, rig } from './support.ts';
 
 type Test = { after(done: () => Promise<void>): void };
 
@@ -46,7 +46,8 @@ test('TLS: the server is checked, we show our certificate, a name may be another
     serverName: 'kubernetes',
     certificate: { cert: { text: mine.cert }, key: { text: mine.key } },
   };
-  assert.equal(reason(await clientOf(t, access).ask(LIST)), 'ok');
+  const right = await clientOf(t, access).ask(LIST);
+  assert.equal(right.ok ? 'ok' : right.failure.message, 'ok');
   const wrong = async (change: Partial<Access>): Promise<string> => {
     const reply = await clientOf(t, { ...access, ...change }).ask(LIST);
     return reply.ok ? 'ok' : `${reply.failure.reason}: ${reply.failure.message}`;
@@ -82,9 +83,13 @@ test('a token that was rotated is read again when the old one is refused, once',
 
 test('what went wrong has a reason, and when to come again', async (t) => {
   const { api, url } = await server(t);
-  const { client } = rig(t, url, 1_000);
+  const time = new HandTimers();
+  const { client } = rig(t, url, 1, 10_000, time);
   const failed = async (fault: ReturnType<FakeApi['fault']>) => {
     api.fault = () => fault;
+    api.onRequest = () => {
+      if (fault?.silent) time.fire();
+    };
     const reply = await client.ask(LIST);
     assert.equal(reply.ok, false);
     return reply.ok ? null : reply.failure;
@@ -115,7 +120,8 @@ test('what went wrong has a reason, and when to come again', async (t) => {
 
 test('a watch: each line an event, silence and half an event are failures, an end is none', async (t) => {
   const { api, url } = await server(t);
-  const { client } = rig(t, url, 1_000);
+  const time = new HandTimers();
+  const { client } = rig(t, url, 1, 10_000, time);
   const watch = {
     verb: 'watch',
     kind: 'Service',
@@ -134,7 +140,7 @@ test('a watch: each line an event, silence and half an event are failures, an en
   assert.deepEqual(await run(() => api.cut('end')), ['ok', 1]);
   assert.deepEqual(await run(() => api.cut('half')), ['Broken', 1]);
   assert.deepEqual(await run(() => api.cut('reset')), ['Broken', 1]);
-  assert.deepEqual(await run(() => {}), ['Silent', 1]);
+  assert.deepEqual(await run(() => time.fire()), ['Silent', 1]);
 });
 
 test('what is no longer to be sent when its turn comes is not sent', async (t) => {
@@ -153,13 +159,25 @@ test('what is no longer to be sent when its turn comes is not sent', async (t) =
 
 test('no more questions at once than the gate lets in', async (t) => {
   const { api, url } = await server(t);
-  const { client } = rig(t, url, 1_000);
+  const time = new HandTimers();
+  const { client } = rig(t, url, 1, 10_000, time);
   api.fault = () => ({ silent: true });
+  const seen = (n: number): Promise<void> =>
+    new Promise((resolve) => {
+      api.onRequest = () => {
+        if (api.requests.length === n) resolve();
+      };
+    });
+  const first = seen(16);
   const all = Array.from({ length: 20 }, () => client.ask(LIST));
-  await Promise.race(all);
+  await first;
+  const rest = seen(20);
+  await new Promise((resolve) => setImmediate(resolve));
   assert.equal(api.requests.length, 16);
-  await Promise.all(all);
-  assert.equal(api.requests.length, 20);
+  time.fire();
+  await rest;
+  time.fire();
+  assert.deepEqual([...new Set((await Promise.all(all)).map(reason))], ['Timeout']);
 });
 
 test('through a proxy, as the kubeconfig says', async (t) => {

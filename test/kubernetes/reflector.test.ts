@@ -68,7 +68,7 @@ interface Setup {
   readonly start: () => void;
 }
 
-async function setup(t: Parameters<typeof rig>[0], routes: number, speed = 100): Promise<Setup> {
+async function setup(t: Parameters<typeof rig>[0], routes: number, speed = 20): Promise<Setup> {
   const api = new FakeApi();
   api.define(ROUTES.apiVersion, ROUTES.kind, ROUTES.plural);
   for (let i = 0; i < routes; i++) api.put('HTTPRoute', route(i));

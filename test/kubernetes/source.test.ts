@@ -43,7 +43,7 @@ async function setup(
 ): Promise<Setup> {
   const api = new FakeApi();
   prepare(api);
-  const { tools } = rig(t, await api.listen(), 100);
+  const { tools } = rig(t, await api.listen(), 20);
   const sink = new MemorySink();
   const source = new KubernetesSource(
     {

@@ -89,11 +89,11 @@ async function setup(
   const world = new World();
   defineKinds(world.api);
   prepare(world.api);
-  const { client, tools } = rig(t, await world.api.listen(), 20, qps);
+  const { client, tools } = rig(t, await world.api.listen(), 10, qps);
   const info = (kind: string): KindInfo => kindInfo(kind) as KindInfo;
   const kinds = ['Gateway', 'HTTPRoute', 'Service'].map(info);
   world.source = new KubernetesSource({ kinds, named: [], namespaces: [], gatewayClass: null }, tools);
-  const { timers, now } = fastTime(20);
+  const { timers, now } = fastTime(10);
   world.writer = new StatusWriter(US, {
     api: client,
     timers,

@@ -31,14 +31,35 @@ export function fastTime(speed: number): { timers: Timers; now: () => number } {
   };
 }
 
+/** Time passes when the test says so: `fire` ends every wait that is under way. */
+export class HandTimers implements Timers {
+  readonly #armed = new Set<() => void>();
+  after(_ms: number, fire: () => void): () => void {
+    this.#armed.add(fire);
+    return () => this.#armed.delete(fire);
+  }
+  fire(): void {
+    const due = [...this.#armed];
+    this.#armed.clear();
+    for (const fire of due) fire();
+  }
+}
+
 export interface Rig {
   readonly client: Client;
   readonly tools: ReflectorTools;
 }
 
 /** `after` of the test stops it. */
-export function rig(t: { after(done: () => Promise<void>): void }, server: string, speed = 1, qps = 10_000): Rig {
-  const { timers, now } = fastTime(speed);
+export function rig(
+  t: { after(done: () => Promise<void>): void },
+  server: string,
+  speed = 1,
+  qps = 10_000,
+  hand?: Timers,
+): Rig {
+  const { timers: fast, now } = fastTime(speed);
+  const timers = hand ?? fast;
   const access: Access = { ...PLAIN, server };
   const credentials = new Credentials(access, {
     read: () => '',

@@ -60,7 +60,7 @@ function certificate(cn: string, publicKey: KeyObject, issuer: Issuer, extension
     tlv(0xa3, seq(...extensions, extension('2.5.29.14', tlv(4, createHash('sha1').update(spki).digest())))),
   );
   const der = seq(body, ECDSA_SHA256, tlv(3, [0], sign('sha256', body, issuer.key)));
-  const lines = der.toString('base64').replace(/.{64}/g, '$&\n');
+  const lines = (der.toString('base64').match(/.{1,64}/g) ?? []).join('\n');
   return `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`;
 }
 
