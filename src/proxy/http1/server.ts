@@ -2,84 +2,47 @@
 // when the one before is answered (RFC 9112 section 9.3.2). It knows framing and its transport, nothing of routes or
 // backends.
 
-import { put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
-import type { SocketHost } from '../../ir/ir.ts';
-import type { Fragment } from '../../telemetry/fragment.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { ClientInfo } from '../client-info.ts';
 import type { Connection, ConnectionOwner } from '../connection.ts';
-import type { Answer } from '../exchange/answer.ts';
 import type { Core } from '../exchange/core.ts';
 import { countLimit } from '../exchange/counts.ts';
-import type { Downstream, RequestSide } from '../exchange/sides.ts';
-import type { FieldLines } from '../filter/field-lines.ts';
-import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
+import type { RequestSide } from '../exchange/sides.ts';
+import type { Head } from '../head.ts';
 import type { Listener } from '../listener.ts';
-import { framingWork, HEAD_WORK } from '../transport/shared.ts';
+import { HEAD_WORK } from '../transport/shared.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
-import { answerBound, putAnswer } from './answer.ts';
-import { BODY_STATE, BodyReader } from './body.ts';
-import { headBytes, putFinal, putInterim, putSwitched, CONNECTION as SAYS } from './heads.ts';
+import { type AnsweredConnection, Http1Downstream } from './downstream.ts';
 import { parseRequest } from './request.ts';
+import { type ContentOwner, RequestContent } from './request-content.ts';
 import { BAD, findHeadEnd, MORE } from './scan.ts';
-import { putTrailers } from './trailers.ts';
-import { CHUNK_END, CHUNK_HEAD_BYTES, LAST_CHUNK, putChunkHead, stripResponseInPlace } from './write.ts';
-
-/** Between two requests. */
-const IDLE = 0;
-/** A part of a head is here. */
-const HEAD = 1;
-/** An exchange has the request; its content is being read. */
-const BODY_ = 2;
-/** The request is complete, its exchange under way; nothing is read. */
-const WAIT = 3;
-/** Answered; the client has yet to take the answer. */
-const FLUSH = 4;
-/** The protocol was switched: bytes, both ways. */
-const TUNNEL = 5;
-const CLOSED = 6;
-
-const CODING = bitsOf(NAME.TRANSFER_ENCODING);
+import { BODY, CLOSED, FLUSH, HEAD, IDLE, TUNNEL, WAIT } from './server-states.ts';
 
 const IDLE_LIMIT = limitCell('IDLE_MS');
 const HEAD_LIMIT = limitCell('HEAD_MS');
 const BODY_LIMIT = limitCell('BODY_PROGRESS_MS');
 const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
 
-export class Http1Server implements Connection, TransportUser, Downstream, TimerSink {
+export class Http1Server implements Connection, TransportUser, AnsweredConnection, ContentOwner, TimerSink {
   readonly #core: Core;
   readonly listener: Listener;
   readonly #owner: ConnectionOwner;
   readonly #transport: Transport;
   readonly #timer: Timer;
-  readonly #info: ClientInfo;
+  readonly #down: Http1Downstream;
   /** Past the limit of connections: its first request is answered 503. */
   readonly #refused: boolean;
-  #reader: BodyReader | null = null;
+  #content: RequestContent | null = null;
 
   #state = IDLE;
   #exchange: RequestSide | null = null;
-  /** Of the request: its version, and whether the client wants to go on. */
-  #version = 11;
-  #keepAlive = true;
-  /** It is HEAD: no content answers it. */
-  #toHead = false;
-  /** It holds its content back until it is asked for it. */
-  #awaits100 = false;
-  /** Bytes of its content that came with its head and are skipped when nobody wants them. */
-  #skippable = 0;
-  #requestDone = true;
-  /** BODY of the response. */
-  #framing = BODY.NONE as number;
-  /** The connection ends with the answer that is being sent. */
-  #closing = false;
   #scanned = 0;
   /** When the first byte of the request that comes next was here, in monotonic us; below 0 while none is. */
   #headUs = -0.5;
-  /** Bytes the client had taken when last looked at, while flushing; bytes written to it before the response that is under way. */
+  /** Bytes the client had taken when last looked at, while flushing. */
   #sentBefore = 0;
   // ---- the owner's list
   next: Connection | null = null;
@@ -97,27 +60,11 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.listener = listener;
     this.#owner = owner;
     this.#transport = transport;
-    this.#info = info;
+    this.#down = new Http1Downstream(core, this, transport, info);
     this.#refused = refused;
     this.#timer = new Timer(this, 0);
     transport.user = this;
     core.io.timers.arm(this.#timer, core.io.nowMs, core.clientIdleMs);
-  }
-
-  get client(): Uint8Array {
-    return this.#info.client;
-  }
-  get trusted(): boolean {
-    return this.#info.trusted;
-  }
-  get secure(): boolean {
-    return this.#info.secure;
-  }
-  get host(): SocketHost | null {
-    return this.#info.host;
-  }
-  get json(): Fragment {
-    return this.#info.json;
   }
 
   // ---- for the owner
@@ -150,9 +97,9 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
         cells.add(HEAD_LIMIT, 1);
         this.#refuse(FAULTS.headTimeout, 'HEAD_MS');
         break;
-      case BODY_:
+      case BODY:
         // Not the client's fault while nobody reads what it sends, nor while it waits for 100 (RFC 9110 section 10.1.1).
-        if (this.#transport.reading && !this.#awaits100) {
+        if (this.#transport.reading && !this.#down.awaits100) {
           cells.add(BODY_LIMIT, 1);
           const exchange = this.#exchange as RequestSide;
           exchange.noteLimit('BODY_PROGRESS_MS');
@@ -181,7 +128,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   onBytes(start: number, end: number): number {
     const at = this.#use(start, end);
     // What is left, unless it is content, begins the next request.
-    if (at < end && this.#headUs < 0 && this.#state !== BODY_) this.#headUs = this.#core.io.nowUs;
+    if (at < end && this.#headUs < 0 && this.#state !== BODY) this.#headUs = this.#core.io.nowUs;
     return at;
   }
 
@@ -189,8 +136,9 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     const { shared } = this.#core;
     let at = start;
     while (at < end) {
-      if (this.#state === BODY_) {
-        at = this.#readBody(at, end);
+      if (this.#state === BODY) {
+        this.#down.awaits100 = false;
+        at = (this.#content as RequestContent).read(this.#exchange as RequestSide, at, end);
         if ((this.#state as number) !== IDLE) return at;
       } else if (this.#state <= HEAD) {
         if (shared.work <= 0) {
@@ -251,92 +199,34 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
   }
 
   #begin(head: Head, end: number): number {
-    const { io } = this.#core;
     const bodyStart = head.end;
-    const bodyKind = head.body;
-    const length = head.contentLength;
     const exchange = this.#owner.request(this.listener);
     this.#exchange = exchange;
-    this.#version = head.version;
-    this.#keepAlive = head.keepAlive;
-    this.#toHead = head.method === METHOD.HEAD;
-    this.#awaits100 = head.expectContinue;
-    this.#requestDone = bodyKind === BODY.NONE;
-    this.#skippable = bodyKind === BODY.LENGTH && length <= end - bodyStart ? length : 0;
-    if (this.#requestDone) {
+    const down = this.#down;
+    down.begin(head, end - bodyStart);
+    if (down.requestDone) {
       this.#state = WAIT;
     } else {
-      this.#state = BODY_;
-      this.#reader ??= new BodyReader();
-      this.#reader.reset(bodyKind, length);
-      io.timers.arm(this.#timer, io.nowMs, this.#core.bodyProgressMs);
+      this.#state = BODY;
+      this.#content ??= new RequestContent(this.#core, this, this.#transport, this.#timer);
+      this.#content.begin(head);
     }
     if (this.#refused) {
-      this.#keepAlive = false;
-      exchange.refuse(this, FAULTS.overload, 'DOWNSTREAM_CONNECTIONS');
-    } else exchange.begin(this, head);
+      down.keepAlive = false;
+      exchange.refuse(down, FAULTS.overload, 'DOWNSTREAM_CONNECTIONS');
+    } else exchange.begin(down, head);
     this.#headUs = -0.5;
-    if (this.#exchange !== exchange) return bodyStart + this.#skipped();
-    this.#skippable = 0;
-    if (this.#requestDone) exchange.requestEnded(0, 0);
+    const skippable = down.skippable;
+    down.skippable = 0;
+    if (this.#exchange !== exchange) return bodyStart + skippable;
+    if (down.requestDone) exchange.requestEnded(0, 0);
     else if (!exchange.takesBody) this.#transport.pause();
     else if (bodyStart === end) exchange.flushRequest();
     return bodyStart;
   }
 
-  /** How much of the content of a request that was answered at once lies behind its head. */
-  #skipped(): number {
-    const n = this.#skippable;
-    this.#skippable = 0;
-    return n;
-  }
-
-  #readBody(start: number, end: number): number {
-    const { io, mem, shared } = this.#core;
-    const exchange = this.#exchange as RequestSide;
-    const reader = this.#reader as BodyReader;
-    if (!exchange.takesBody) {
-      this.#transport.pause();
-      return start;
-    }
-    let at = start;
-    this.#awaits100 = false;
-    for (;;) {
-      const state = reader.read(mem, at, end);
-      shared.work -= framingWork(reader.next - at - reader.dataBytes);
-      at = reader.next;
-      switch (state) {
-        case BODY_STATE.DATA:
-          exchange.requestBody(reader.dataStart, reader.dataEnd);
-          if (shared.work > 0 || at === end) break;
-          io.timers.arm(this.#timer, io.nowMs, LIMITS.BODY_PROGRESS_MS);
-          if (exchange.flushRequest()) this.#transport.yield();
-          else this.#transport.pause();
-          return at;
-        case BODY_STATE.TRAILERS:
-          this.#complete();
-          exchange.requestEnded(reader.trailersStart, reader.trailersEnd);
-          return at;
-        case BODY_STATE.END:
-          this.#complete();
-          exchange.requestEnded(0, 0);
-          return at;
-        case BODY_STATE.MORE:
-          io.timers.arm(this.#timer, io.nowMs, this.#core.bodyProgressMs);
-          if (!exchange.flushRequest()) this.#transport.pause();
-          return at;
-        default:
-          countLimit(this.#core.cells, reader.limit);
-          exchange.noteLimit(reader.limit);
-          exchange.fail(FAULTS.badRequest);
-          return end;
-      }
-    }
-  }
-
-  /** All of the request came. */
-  #complete(): void {
-    this.#requestDone = true;
+  onContentComplete(): void {
+    this.#down.requestDone = true;
     this.#state = WAIT;
     this.#transport.pause();
   }
@@ -346,23 +236,16 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     const exchange = this.#owner.request(this.listener);
     this.#exchange = exchange;
     this.#state = WAIT;
-    this.#version = 11;
-    this.#keepAlive = false;
-    this.#toHead = false;
-    this.#requestDone = false;
-    exchange.refuse(this, fault, limit);
+    this.#down.beginRefused();
+    exchange.refuse(this.#down, fault, limit);
     this.#headUs = -0.5;
-  }
-
-  resumeRequest(): void {
-    this.#transport.resume();
   }
 
   onEnd(): void {
     if (this.#state === IDLE || this.#state === HEAD) {
       this.#close();
       this.#transport.finish(false);
-    } else if (this.#state === BODY_) {
+    } else if (this.#state === BODY) {
       this.destroy();
     } else if (this.#state === TUNNEL) {
       this.#exchange?.requestEnded(0, 0);
@@ -395,150 +278,21 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
 
   // ---- the response
 
-  interim(head: Head): void {
-    // HTTP/1.0 knows none (RFC 9110 section 15.2).
-    if (this.#version <= 10) return;
-    const { io, mem, bodyProgressMs } = this.#core;
-    if (head.status === 100 && this.#awaits100) {
-      // From now on it is the client's turn.
-      this.#awaits100 = false;
-      if (this.#state === BODY_) io.timers.arm(this.#timer, io.nowMs, bodyProgressMs);
-    }
-    const transport = this.#transport;
-    transport.commit(putInterim(mem, transport.reserve(headBytes(head, null)), head));
-    transport.uncork();
-  }
-
-  switched(head: Head): void {
-    const { io, mem } = this.#core;
-    const transport = this.#transport;
-    this.#state = TUNNEL;
-    this.#framing = BODY.UNTIL_CLOSE;
-    // Never taken back.
-    this.#sentBefore = -1;
-    this.#closing = true;
-    io.timers.cancel(this.#timer);
-    transport.commit(putSwitched(mem, transport.reserve(headBytes(head, null)), head));
-  }
-
-  respond(head: Head, added: FieldLines | null, uuidAt: number): void {
-    const { io, mem, leaving } = this.#core;
-    const transport = this.#transport;
-    let chunk = false;
-    let framing = head.body;
-    if (framing === BODY.UNTIL_CLOSE && this.#version > 10) {
-      framing = BODY.CHUNKED;
-      chunk = true;
-    } else if (this.#version <= 10) {
-      // HTTP/1.0 knows no transfer codings, not even announced in an answer to HEAD (RFC 9112 section 6.1).
-      if (framing === BODY.CHUNKED) framing = BODY.UNTIL_CLOSE;
-      head.dropAll(CODING);
-    }
-    this.#framing = framing;
-    this.#sentBefore = transport.sentBytes + transport.unsentBytes;
-    if (framing === BODY.UNTIL_CLOSE) transport.endsByClosing();
-    const keep =
-      this.#keepAlive && this.#requestDone && framing !== BODY.UNTIL_CLOSE && !leaving && this.listener.entry !== null;
-    this.#closing = !keep;
-    const date = head.find(NAME.DATE);
-    const dated = date >= 0 && !head.dropped(date);
-    if (dated && keep && added === null && !chunk && this.#version > 10) {
-      // Nothing to insert: the head goes on where it stands, and content that is behind it with it.
-      const start = stripResponseInPlace(mem, head);
-      if (start >= 0) {
-        transport.hold(start, head.end);
-        return;
-      }
-    }
-    const connection = !keep ? SAYS.CLOSE : this.#version === 10 ? SAYS.KEEP_ALIVE : SAYS.NOTHING;
-    const at = transport.reserve(headBytes(head, added));
-    transport.commit(putFinal(mem, at, head, added, uuidAt, chunk, dated ? -1 : io.wallMs, connection));
-  }
-
-  body(start: number, end: number, free: number): void {
-    const transport = this.#transport;
-    if (this.#framing !== BODY.CHUNKED) {
-      transport.write(start, end, free);
-      return;
-    }
-    const mem = this.#core.mem;
-    transport.commit(putChunkHead(mem, transport.reserve(CHUNK_HEAD_BYTES), end - start));
-    transport.write(start, end, 0);
-    transport.commit(put(mem, transport.reserve(CHUNK_END.length), CHUNK_END));
-  }
-
-  trailers(start: number, end: number): void {
-    if (this.#framing !== BODY.CHUNKED) return;
-    const at = this.#transport.reserve(LAST_CHUNK.length + end - start);
-    this.#transport.commit(putTrailers(this.#core.mem, at, start, end));
-    // The section ends the body.
-    this.#framing = BODY.NONE;
-  }
-
-  end(): void {
-    const transport = this.#transport;
-    if (this.#state === TUNNEL) {
-      transport.end();
-      return;
-    }
-    if (this.#framing === BODY.CHUNKED) {
-      transport.commit(put(this.#core.mem, transport.reserve(LAST_CHUNK.length), LAST_CHUNK));
-    }
-    transport.uncork();
-  }
-
   get requestUs(): number {
     return this.#headUs < 0 ? this.#core.io.nowUs : this.#headUs;
   }
 
-  get sentBytes(): number {
-    return this.#transport.sentBytes;
+  onContinued(): void {
+    const { io, bodyProgressMs } = this.#core;
+    if (this.#state === BODY) io.timers.arm(this.#timer, io.nowMs, bodyProgressMs);
   }
 
-  get unsentBytes(): number {
-    return this.#transport.unsentBytes;
+  onSwitched(): void {
+    this.#state = TUNNEL;
+    this.#core.io.timers.cancel(this.#timer);
   }
 
-  flush(): boolean {
-    this.#transport.uncork();
-    return !this.#transport.congested;
-  }
-
-  answer(answer: Answer, start: number, end: number, uuidAt: number): number {
-    const { io, mem } = this.#core;
-    const transport = this.#transport;
-    const toHead = this.#toHead;
-    if (answer.closes) this.#keepAlive = false;
-    const close = this.#mustClose();
-    const at = transport.reserve(answerBound(answer) + end - start);
-    transport.commit(putAnswer(mem, at, answer, start, end, uuidAt, io.wallMs, close, toHead));
-    transport.uncork();
-    return toHead ? 0 : answer.body.length;
-  }
-
-  /** Whether an answer of our own ends the connection: also when content of its request is still to come. */
-  #mustClose(): boolean {
-    // Content that is all here is skipped; it is as if the request had none.
-    if (!this.#requestDone && this.#skippable > 0) this.#requestDone = true;
-    this.#closing =
-      !this.#keepAlive ||
-      !this.#requestDone ||
-      this.#core.leaving ||
-      this.#version === 10 ||
-      this.listener.entry === null;
-    return this.#closing;
-  }
-
-  retract(): boolean {
-    const transport = this.#transport;
-    // All of it that was written is still gathered.
-    if (transport.sentBytes + transport.unsentBytes !== this.#sentBefore) return false;
-    transport.discard();
-    this.#framing = BODY.NONE;
-    return true;
-  }
-
-  abort(): void {
+  onAborted(): void {
     this.#exchange = null;
     this.#close();
     // What came before the fault is the client's.
@@ -546,10 +300,11 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
     this.#transport.abort();
   }
 
-  release(): void {
+  onReleased(): void {
     if (this.#state === CLOSED) return;
     this.#exchange = null;
-    if (this.#closing) {
+    const down = this.#down;
+    if (down.closing) {
       const wasTunnel = this.#state === TUNNEL;
       this.#close();
       if (wasTunnel) {
@@ -558,7 +313,7 @@ export class Http1Server implements Connection, TransportUser, Downstream, Timer
       }
       // A client that did not ask for the close may have sent more already, which would turn ours into a reset that
       // takes the answer with it (RFC 9112 section 9.6).
-      this.#transport.finish(!this.#requestDone || this.#transport.unread || this.#keepAlive);
+      this.#transport.finish(!down.requestDone || this.#transport.unread || down.keepAlive);
       return;
     }
     if (this.#transport.congested) {
