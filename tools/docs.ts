@@ -47,7 +47,7 @@ function comments(): Map<string, string> {
   let comment = '';
   for (const line of readFileSync(join(root, 'src/base/limits.ts'), 'utf8').split('\n')) {
     const said = /^\s*\/\*\* (.*) \*\/$/.exec(line);
-    const name = /^\s*([A-Z][A-Z0-9_]+):/.exec(line)?.[1];
+    const name = /^\s*readonly ([A-Z][A-Z0-9_]+) =/.exec(line)?.[1];
     if (said !== null) comment = said[1] as string;
     else if (name !== undefined) {
       out.set(name, comment);

@@ -4,401 +4,404 @@
 const KB = 1024;
 const MB = 1024 * KB;
 
-export const LIMITS = {
+// A class: of an object literal with more than 128 properties V8 makes a hash table, in which every look costs.
+class Limits {
   // --- memory of one worker
   /** Address space reserved for buffers that C sees; pages are touched only when used. */
-  ARENA_BYTES: 1024 * MB,
+  readonly ARENA_BYTES = 1024 * MB;
   /** Freed memory of the arena that stays resident for reuse; more goes back to the system. */
-  ARENA_IDLE_BYTES: 16 * MB,
+  readonly ARENA_IDLE_BYTES = 16 * MB;
 
   // --- reactor
   /** Longest wait for events before Node's own timers and promises get their turn. */
-  REACTOR_WAIT_MS: 5,
+  readonly REACTOR_WAIT_MS = 5;
   /** Time after which a row of busy turns lets Node's own loop make a pass. */
-  REACTOR_PASS_US: 1_000,
+  readonly REACTOR_PASS_US = 1_000;
   /** Time without any event after which Node's loop waits alone. */
-  REACTOR_QUIET_MS: 10,
+  readonly REACTOR_QUIET_MS = 10;
   /** Longest sleep with timers armed; one that is due later is looked at again then. */
-  REACTOR_SLEEP_MS: 60_000,
+  readonly REACTOR_SLEEP_MS = 60_000;
   /** Idle time after which TCP keepalive probes a silent peer, their distance, and how many stay unanswered. */
-  TCP_KEEPALIVE_IDLE_S: 60,
-  TCP_KEEPALIVE_INTERVAL_S: 15,
-  TCP_KEEPALIVE_PROBES: 4,
+  readonly TCP_KEEPALIVE_IDLE_S = 60;
+  readonly TCP_KEEPALIVE_INTERVAL_S = 15;
+  readonly TCP_KEEPALIVE_PROBES = 4;
   /** Descriptors in one message between processes. */
-  MESSAGE_DESCRIPTORS: 64,
+  readonly MESSAGE_DESCRIPTORS = 64;
 
   // --- reactor fairness
   /** Events handled in one turn before timers and the other loop get their chance. */
-  EVENTS_PER_TURN: 128,
+  readonly EVENTS_PER_TURN = 128;
   /** Bytes one connection may move in one turn before it waits for the next. */
-  BYTES_PER_TURN: 256 * KB,
+  readonly BYTES_PER_TURN = 256 * KB;
   /**
    * Pieces of work that one connection may cause in one turn, about a microsecond each: a chunk is one, a head 32 and one more for
    * each field, long chunk lines and trailers count by their bytes. What is left waits for the next turn.
    */
-  WORK_PER_TURN: 512,
+  readonly WORK_PER_TURN = 512;
   /** Connections accepted from one listening socket in one turn. */
-  ACCEPTS_PER_TURN: 32,
+  readonly ACCEPTS_PER_TURN = 32;
 
   // --- HTTP heads
-  HEAD_BYTES: 64 * KB,
+  readonly HEAD_BYTES = 64 * KB;
   /** Of a request's head, and of any trailer section. */
-  FIELDS: 100,
+  readonly FIELDS = 100;
   /** Of a response's head: some applications set more than a hundred cookies. */
-  RESPONSE_FIELDS: 256,
-  URI_BYTES: 16 * KB,
+  readonly RESPONSE_FIELDS = 256;
+  readonly URI_BYTES = 16 * KB;
   /** Chunk size line including extensions (RFC 9112 section 7.1). */
-  CHUNK_LINE_BYTES: 4 * KB,
-  TRAILER_BYTES: 16 * KB,
-  METHOD_BYTES: 32,
+  readonly CHUNK_LINE_BYTES = 4 * KB;
+  readonly TRAILER_BYTES = 16 * KB;
+  readonly METHOD_BYTES = 32;
   /** Options in the Connection fields of one head (each is looked for among all fields). */
-  CONNECTION_OPTIONS: 32,
+  readonly CONNECTION_OPTIONS = 32;
   /** Interim (1xx) responses relayed for one request. */
-  INTERIM_RESPONSES: 16,
+  readonly INTERIM_RESPONSES = 16;
   /** Empty lines skipped before a request line (RFC 9112 section 2.2). */
-  LEADING_EMPTY_LINES: 4,
+  readonly LEADING_EMPTY_LINES = 4;
 
   // --- connections and buffers of one worker
   /** And never more than half of the files that the process may open: backends need the rest. */
-  DOWNSTREAM_CONNECTIONS: 65_536,
+  readonly DOWNSTREAM_CONNECTIONS = 65_536;
   /** Connections waiting to be accepted, per listening socket (the kernel's somaxconn may be lower). */
-  BACKLOG: 4_096,
+  readonly BACKLOG = 4_096;
   /** Bytes queued towards one slow reader before its writer is no longer read. */
-  FLOW_BYTES: 192 * KB,
+  readonly FLOW_BYTES = 192 * KB;
   /** One read from a socket. */
-  READ_BYTES: 128 * KB,
+  readonly READ_BYTES = 128 * KB;
   /** Room in front of what was read, for a rewritten head. */
-  READ_HEADROOM_BYTES: 4 * KB,
+  readonly READ_HEADROOM_BYTES = 4 * KB;
   /** Small writes to one connection gathered for one send: any head with what filters add to it. */
-  CORK_BYTES: 256 * KB,
+  readonly CORK_BYTES = 256 * KB;
   /**
    * Memory of one request under way: what its log line says, and the request as it goes on, so far as it is kept to be
    * sent again.
    */
-  EXCHANGE_BYTES: 8 * KB,
+  readonly EXCHANGE_BYTES = 8 * KB;
   /** Bytes in one pipe, through which long content passes from socket to socket within the kernel. */
-  PIPE_BYTES: 64 * KB,
+  readonly PIPE_BYTES = 64 * KB;
   /** Pipes of one worker, each lent while it has bytes in it; without one bytes are copied. All of a user's share 64 MB (pipe(7)). */
-  PIPES: 128,
+  readonly PIPES = 128;
   /** Content is passed through a pipe once so much came at a time, and while so much is still to come. */
-  SPLICE_FROM_BYTES: 16 * KB,
+  readonly SPLICE_FROM_BYTES = 16 * KB;
   /** Ended exchanges kept for reuse. */
-  EXCHANGES_POOLED: 1_024,
+  readonly EXCHANGES_POOLED = 1_024;
   /** Connections above DOWNSTREAM_CONNECTIONS that are still taken, to be answered 503. */
-  OVERLOAD_CONNECTIONS: 1_024,
-  UPSTREAM_CONNECTIONS_PER_ENDPOINT: 1_024,
-  UPSTREAM_IDLE_PER_ENDPOINT: 256,
+  readonly OVERLOAD_CONNECTIONS = 1_024;
+  readonly UPSTREAM_CONNECTIONS_PER_ENDPOINT = 1_024;
+  readonly UPSTREAM_IDLE_PER_ENDPOINT = 256;
   /** Requests waiting for an upstream connection, per endpoint. */
-  UPSTREAM_PENDING_PER_ENDPOINT: 1_024,
+  readonly UPSTREAM_PENDING_PER_ENDPOINT = 1_024;
   /** Attempts for one request: the first and its retries. */
-  UPSTREAM_ATTEMPTS: 3,
+  readonly UPSTREAM_ATTEMPTS = 3;
   /** Endpoints that one request may try, while they refuse its connection. */
-  UPSTREAM_TRIED: 16,
+  readonly UPSTREAM_TRIED = 16;
   /** Requests of one worker that wait for a decision of somebody else; more are answered 503. */
-  DECISIONS_PENDING: 1_024,
+  readonly DECISIONS_PENDING = 1_024;
   /** Bytes on their way to a second reader of bodies (a mirror, say); one that is slower is left behind. */
-  TAP_BYTES: 64 * KB,
+  readonly TAP_BYTES = 64 * KB;
 
   // --- TLS of one worker
   /** One certificate, key, list or name handed to OpenSSL. */
-  TLS_OBJECT_BYTES: 256 * KB,
+  readonly TLS_OBJECT_BYTES = 256 * KB;
   /** What certificates cost that are made ready for handshakes; the least recently used are made anew when needed. */
-  TLS_PARSED_BYTES: 16 * MB,
+  readonly TLS_PARSED_BYTES = 16 * MB;
   /** Texts of OpenSSL's errors that are kept. */
-  TLS_ERROR_TEXTS: 512,
+  readonly TLS_ERROR_TEXTS = 512;
   /** A ClientHello, with the heads of its records apart. */
-  TLS_HELLO_BYTES: 32 * KB,
+  readonly TLS_HELLO_BYTES = 32 * KB;
   /** Protocols that a client offers by ALPN. */
-  TLS_ALPN_PROTOCOLS: 64,
+  readonly TLS_ALPN_PROTOCOLS = 64;
   /** Handshakes that connections of one listener begin in one turn; the others wait for the next. */
-  TLS_HANDSHAKES_PER_TURN: 4,
+  readonly TLS_HANDSHAKES_PER_TURN = 4;
   /** What log lines say of TLS connections, kept by text. */
-  TLS_FACTS: 4_096,
+  readonly TLS_FACTS = 4_096;
   /** Keys of tickets that are accepted at once. */
-  TLS_TICKET_KEYS: 8,
+  readonly TLS_TICKET_KEYS = 8;
   /** How long a key issues tickets; it is accepted for as long again. */
-  TLS_TICKET_ROTATION_MS: 12 * 3_600_000,
+  readonly TLS_TICKET_ROTATION_MS = 12 * 3_600_000;
 
   // --- waits (milliseconds)
-  HEAD_MS: 10_000,
-  BODY_PROGRESS_MS: 30_000,
+  readonly HEAD_MS = 10_000;
+  readonly BODY_PROGRESS_MS = 30_000;
   /** A client's connection between two requests, unless --client-idle-timeout says otherwise: longer than load balancers keep one. */
-  IDLE_MS: 180_000,
-  UPSTREAM_CONNECT_MS: 5_000,
+  readonly IDLE_MS = 180_000;
+  readonly UPSTREAM_CONNECT_MS = 5_000;
   /** Waiting for one of an endpoint's connections to become free; also what ends a route that leads to itself. */
-  UPSTREAM_PENDING_MS: 10_000,
+  readonly UPSTREAM_PENDING_MS = 10_000;
   /**
    * For so long after a backend closed a connection right behind a response, without having said so, what must not be sent
    * twice goes to it by new connections only.
    */
-  UPSTREAM_ABRUPT_MS: 10_000,
+  readonly UPSTREAM_ABRUPT_MS = 10_000;
   /** Shorter than the 60 s after which most servers close an idle connection. */
-  UPSTREAM_IDLE_MS: 55_000,
+  readonly UPSTREAM_IDLE_MS = 55_000;
   /** Longest pause before a request is sent again. */
-  RETRY_BACKOFF_MAX_MS: 10_000,
+  readonly RETRY_BACKOFF_MAX_MS = 10_000;
   /** Whoever decides about a request may take this long. */
-  DECISION_MS: 5_000,
+  readonly DECISION_MS = 5_000;
   /** A request and its response in which no byte moves either way. */
-  STREAM_IDLE_MS: 300_000,
+  readonly STREAM_IDLE_MS = 300_000;
   /** How long idle connections may still send a request when the worker leaves. */
-  DRAIN_IDLE_MS: 1_000,
+  readonly DRAIN_IDLE_MS = 1_000;
   /** Accepting pauses so long when the process has no descriptor left. */
-  ACCEPT_PAUSE_MS: 100,
-  LINGER_MS: 2_000,
-  LINGER_BYTES: 1 * MB,
+  readonly ACCEPT_PAUSE_MS = 100;
+  readonly LINGER_MS = 2_000;
+  readonly LINGER_BYTES = 1 * MB;
 
   // --- routing and balancing
   /** Size of a user's compiled regular expression: a match costs at most this times the bytes matched. */
-  REGEX_INSTRUCTIONS: 512,
+  readonly REGEX_INSTRUCTIONS = 512;
   /** States that one regular expression keeps for speed (its lazily built automaton); ordinary ones need half. */
-  REGEX_CACHE_BYTES: 16 * KB,
+  readonly REGEX_CACHE_BYTES = 16 * KB;
   /** Largest Maglev table (NSDI 2016, section 5.3: 65,537 serves hundreds of backends within 1 %). */
-  MAGLEV_ENTRIES: 65_537,
+  readonly MAGLEV_ENTRIES = 65_537;
 
   // --- keeper
   /** Files that the keeper needs to have open at the least, and those for each worker: channel, counters, ring, sockets. */
-  KEEPER_DESCRIPTORS: 48,
-  KEEPER_DESCRIPTORS_PER_WORKER: 6,
+  readonly KEEPER_DESCRIPTORS = 48;
+  readonly KEEPER_DESCRIPTORS_PER_WORKER = 6;
   /** A worker that makes no turn for so long is killed and replaced. */
-  HEARTBEAT_STALL_MS: 5_000,
+  readonly HEARTBEAT_STALL_MS = 5_000;
   /** CPU seconds without a heartbeat after which the kernel ends a worker, also when nobody watches it any more. */
-  WORKER_CPU_STALL_S: 10,
+  readonly WORKER_CPU_STALL_S = 10;
   /** A controller that says nothing for so long is: thirty times the CPU that a change of 10,000 routes keeps it from it. */
-  CONTROLLER_STALL_MS: 120_000,
+  readonly CONTROLLER_STALL_MS = 120_000;
   /** It is given twice as long after each time, up to this: what is only slow gets done in the end. */
-  CONTROLLER_STALL_MAX_MS: 600_000,
+  readonly CONTROLLER_STALL_MAX_MS = 600_000;
   /** A worker that has not loaded its code after so long is killed and started again. */
-  CHILD_START_MS: 60_000,
+  readonly CHILD_START_MS = 60_000;
   /** Starts in a row, soon ended, after which a program that never served gives up. */
-  START_ATTEMPTS: 5,
+  readonly START_ATTEMPTS = 5;
   /** How often a worker or the controller shows that it is alive while nothing happens. */
-  HEARTBEAT_MS: 1_000,
-  QUARANTINE_WINDOW_MS: 10_000,
-  QUARANTINE_DEATHS: 2,
+  readonly HEARTBEAT_MS = 1_000;
+  readonly QUARANTINE_WINDOW_MS = 10_000;
+  readonly QUARANTINE_DEATHS = 2;
   /** Revisions that can be undone. */
-  QUARANTINE_HISTORY: 16,
+  readonly QUARANTINE_HISTORY = 16;
 
   // --- revisions
   /** A revision closes when nothing has changed for this long. */
-  REVISION_QUIET_MS: 3,
+  readonly REVISION_QUIET_MS = 3;
   /** And at the latest after this long, under steady churn. */
-  REVISION_MAX_MS: 50,
+  readonly REVISION_MAX_MS = 50;
 
   // --- addresses of Gateways
   /** Addresses used of one range of --address-pool. */
-  ADDRESS_POOL_RANGE: 65_536,
+  readonly ADDRESS_POOL_RANGE = 65_536;
 
   /** A dead process is replaced at once, then after 100 ms, 200 ms ... */
-  RESTART_MIN_MS: 100,
-  RESTART_MAX_MS: 10_000,
+  readonly RESTART_MIN_MS = 100;
+  readonly RESTART_MAX_MS = 10_000;
   /** A process that lived this long is no longer suspected. */
-  RESTART_STABLE_MS: 30_000,
-  STORM_WINDOW_MS: 60_000,
-  STORM_DEATHS: 5,
+  readonly RESTART_STABLE_MS = 30_000;
+  readonly STORM_WINDOW_MS = 60_000;
+  readonly STORM_DEATHS = 5;
   /** Filling the compile cache before the first start of a version. */
-  COMPILE_MS: 30_000,
+  readonly COMPILE_MS = 30_000;
   /** A spare worker is started this long after the others serve. */
-  SPARE_DELAY_MS: 1_000,
+  readonly SPARE_DELAY_MS = 1_000;
   /** The controller may take this long to write what is left in the log rings. */
-  FLUSH_MS: 2_000,
+  readonly FLUSH_MS = 2_000;
   /** The access log, the token file or an admin port that could not be opened is tried again after this long. */
-  OPEN_RETRY_MS: 2_000,
+  readonly OPEN_RETRY_MS = 2_000;
   /** How often the files of --tls-cert and --tls-key are looked at; a change counts once it stays for as long. */
-  TLS_FILES_MS: 1_000,
+  readonly TLS_FILES_MS = 1_000;
   /** Opening a socket that could not be opened is tried again after this long. */
-  SOCKET_RETRY_MS: 2_000,
+  readonly SOCKET_RETRY_MS = 2_000;
   /** A listening socket that is to go takes no new handshake for this long, so that those under way end first. */
-  SOCKET_SETTLE_MS: 250,
+  readonly SOCKET_SETTLE_MS = 250;
   /** How long a running program may take to hand its sockets to the one that takes over. */
-  TAKEOVER_WAIT_MS: 5_000,
+  readonly TAKEOVER_WAIT_MS = 5_000;
 
   // --- configuration from files
-  CONFIG_FILE_BYTES: 64 * MB,
-  CONFIG_FILE_DOCUMENTS: 50_000,
-  CONFIG_FILES: 100_000,
-  CONFIG_FOLDER_DEPTH: 32,
+  readonly CONFIG_FILE_BYTES = 64 * MB;
+  readonly CONFIG_FILE_DOCUMENTS = 50_000;
+  readonly CONFIG_FILES = 100_000;
+  readonly CONFIG_FOLDER_DEPTH = 32;
   /** Words and marks of one document: about 6 MB of indented YAML; more is refused before it takes memory and time. */
-  YAML_TOKENS: 1_000_000,
+  readonly YAML_TOKENS = 1_000_000;
   /** Collections within each other. */
-  YAML_DEPTH: 200,
+  readonly YAML_DEPTH = 200;
   /** Nodes that all aliases of one YAML document together may stand for. */
-  YAML_ALIAS_NODES: 100_000,
+  readonly YAML_ALIAS_NODES = 100_000;
   /** Complaints kept of one object. */
-  OBJECT_PROBLEMS: 100,
+  readonly OBJECT_PROBLEMS = 100;
   /** Complaints kept of one file. */
-  CONFIG_FILE_PROBLEMS: 1_000,
+  readonly CONFIG_FILE_PROBLEMS = 1_000;
 
   // --- names of Backends
   /** A TTL of 0 is taken for this. */
-  DNS_TTL_MIN_S: 1,
-  DNS_TTL_MAX_S: 300,
+  readonly DNS_TTL_MIN_S = 1;
+  readonly DNS_TTL_MAX_S = 300;
   /** How long an answer without a TTL (the hosts file, no such address) is believed. */
-  DNS_NO_TTL_S: 30,
+  readonly DNS_NO_TTL_S = 30;
   /** A name that failed is tried again after 1 s, 2 s ... */
-  DNS_RETRY_MAX_S: 30,
+  readonly DNS_RETRY_MAX_S = 30;
   /** One try at one name server, and tries at all of them. */
-  DNS_TRY_MS: 1_000,
-  DNS_TRIES: 2,
+  readonly DNS_TRY_MS = 1_000;
+  readonly DNS_TRIES = 2;
   /** One question, whatever the servers do; a name has one for IPv4 and one for IPv6. */
-  DNS_QUESTION_MS: 5_000,
+  readonly DNS_QUESTION_MS = 5_000;
   /** Questions at once; names that failed last may have half of them, so that they never hold the others up. */
-  DNS_QUESTIONS: 512,
+  readonly DNS_QUESTIONS = 512;
   /** Search domains of resolv.conf. */
-  DNS_SEARCH: 16,
+  readonly DNS_SEARCH = 16;
   /** /etc/hosts and /etc/resolv.conf; larger ones count as empty. */
-  HOSTS_FILE_BYTES: 16 * MB,
-  RESOLV_CONF_BYTES: 64 * KB,
-  DNS_ADDRESSES: 256,
+  readonly HOSTS_FILE_BYTES = 16 * MB;
+  readonly RESOLV_CONF_BYTES = 64 * KB;
+  readonly DNS_ADDRESSES = 256;
   /** The first configuration waits this long for its names. */
-  DNS_FIRST_WAIT_MS: 2_000,
+  readonly DNS_FIRST_WAIT_MS = 2_000;
 
   // --- Kubernetes API server
-  KUBERNETES_CONNECT_MS: 10_000,
+  readonly KUBERNETES_CONNECT_MS = 10_000;
   /** One question and its whole answer. */
-  KUBERNETES_REQUEST_MS: 30_000,
-  KUBERNETES_KEEPALIVE_MS: 30_000,
+  readonly KUBERNETES_REQUEST_MS = 30_000;
+  readonly KUBERNETES_KEEPALIVE_MS = 30_000;
   /** Questions at once, watches and the lease apart. */
-  KUBERNETES_IN_FLIGHT: 16,
+  readonly KUBERNETES_IN_FLIGHT = 16;
   /** Of an answer; a page of 500 objects of the largest size that Kubernetes stores would not fit, ordinary ones do. */
-  KUBERNETES_ANSWER_BYTES: 128 * MB,
+  readonly KUBERNETES_ANSWER_BYTES = 128 * MB;
   /** One event of a watch: Kubernetes stores objects of up to 1.5 MB. */
-  KUBERNETES_EVENT_BYTES: 16 * MB,
+  readonly KUBERNETES_EVENT_BYTES = 16 * MB;
   /** How long files with tokens and certificates are believed before they are read again. */
-  KUBERNETES_CREDENTIAL_MS: 60_000,
+  readonly KUBERNETES_CREDENTIAL_MS = 60_000;
   /** A plugin's credential is replaced so long before it ends. */
-  KUBERNETES_CREDENTIAL_EARLY_MS: 10_000,
+  readonly KUBERNETES_CREDENTIAL_EARLY_MS = 10_000;
   /** How long a credential plugin may take, and what it may print. */
-  KUBERNETES_PLUGIN_MS: 30_000,
-  KUBERNETES_PLUGIN_BYTES: 1 * MB,
+  readonly KUBERNETES_PLUGIN_MS = 30_000;
+  readonly KUBERNETES_PLUGIN_BYTES = 1 * MB;
   /** How often, about, kinds that are not installed are looked for. */
-  KUBERNETES_MISSING_MS: 10_000,
+  readonly KUBERNETES_MISSING_MS = 10_000;
   /** Secrets (or ConfigMaps) of one namespace that have a watch each; more of them share one. */
-  KUBERNETES_NAMED: 10,
+  readonly KUBERNETES_NAMED = 10;
   /** Objects of one page of a LIST. */
-  KUBERNETES_PAGE: 500,
+  readonly KUBERNETES_PAGE = 500;
   /** A watch is asked to end after once to twice this long. */
-  KUBERNETES_WATCH_S: 300,
+  readonly KUBERNETES_WATCH_S = 300;
   /** A watch on which no byte came for this long is taken for dead: bookmarks come every minute. */
-  KUBERNETES_IDLE_MS: 120_000,
+  readonly KUBERNETES_IDLE_MS = 120_000;
   /** A stream of initial events that has not come to its end in this time is given up for a LIST. */
-  KUBERNETES_FILL_MS: 60_000,
+  readonly KUBERNETES_FILL_MS = 60_000;
   /** A watch that ends sooner counts as a failure when nothing came. */
-  KUBERNETES_SHORT_WATCH_MS: 1_000,
+  readonly KUBERNETES_SHORT_WATCH_MS = 1_000;
   /** Tries to go on from a version, each answered with an error, before everything is fetched anew. */
-  KUBERNETES_RESUMES: 4,
+  readonly KUBERNETES_RESUMES = 4;
   /** Fetching everything anew sooner than this after the last time waits longer each time. */
-  KUBERNETES_RELIST_MS: 30_000,
+  readonly KUBERNETES_RELIST_MS = 30_000;
   /** The wait after a failure: up to this at first, then twice as long each time, up to the second. */
-  KUBERNETES_RETRY_MIN_MS: 200,
-  KUBERNETES_RETRY_MAX_MS: 30_000,
+  readonly KUBERNETES_RETRY_MIN_MS = 200;
+  readonly KUBERNETES_RETRY_MAX_MS = 30_000;
 
   // --- leadership and statuses
   /** After the last renewal that others have seen the lease may be taken (client-go's timings, these three). */
-  LEASE_MS: 15_000,
+  readonly LEASE_MS = 15_000;
   /** Who leads writes no longer than this after the start of its last renewal. */
-  LEASE_RENEW_MS: 10_000,
-  LEASE_RETRY_MS: 2_000,
+  readonly LEASE_RENEW_MS = 10_000;
+  readonly LEASE_RETRY_MS = 2_000;
   /** Statuses of one object are written at most this often; what changes in between is written together. */
-  STATUS_INTERVAL_MS: 250,
-  STATUS_WRITES_AT_ONCE: 8,
+  readonly STATUS_INTERVAL_MS = 250;
+  readonly STATUS_WRITES_AT_ONCE = 8;
   /** Conflicts of one write that are solved on fresh copies before it waits. */
-  STATUS_CONFLICTS: 5,
+  readonly STATUS_CONFLICTS = 5;
   /** How often what others took away of one status is put back before it is left to them. */
-  STATUS_REASSERTIONS: 3,
+  readonly STATUS_REASSERTIONS = 3;
   /** After this long that count begins anew. */
-  STATUS_FORGET_MS: 600_000,
+  readonly STATUS_FORGET_MS = 600_000;
   /** Events of one kind about one object are told once in this time, and so many in all. */
-  EVENT_REPEAT_MS: 600_000,
-  EVENTS: 200,
+  readonly EVENT_REPEAT_MS = 600_000;
+  readonly EVENTS = 200;
 
   // --- config stream
   /** One message of a worker, or of a program that wants to take over. */
-  WORKER_FRAME_BYTES: 64 * KB,
+  readonly WORKER_FRAME_BYTES = 64 * KB;
   /** A text in a message: a reason, a key. */
-  STREAM_TEXT_CHARACTERS: 4_096,
+  readonly STREAM_TEXT_CHARACTERS = 4_096;
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
-  STREAM_QUEUE_BYTES: 64 * MB,
+  readonly STREAM_QUEUE_BYTES = 64 * MB;
   /**
    * One entry on the stream: a rule of the largest object that Kubernetes stores (1.5 MB), a Service of 50,000
    * endpoints.
    */
-  FRAME_BYTES: 16 * MB,
+  readonly FRAME_BYTES = 16 * MB;
 
   /** Names that one message lists. */
-  NAMES_LISTED: 8,
+  readonly NAMES_LISTED = 8;
   /** Revisions that wait to be served before they are told of. */
-  REVISIONS_PENDING: 16,
+  readonly REVISIONS_PENDING = 16;
   /** Changes are told of once in this time. */
-  CHANGES_LOGGED_MS: 1_000,
+  readonly CHANGES_LOGGED_MS = 1_000;
   /** Problems of one change that are logged one by one; the rest stand at /config/problems. */
-  PROBLEMS_LOGGED: 20,
+  readonly PROBLEMS_LOGGED = 20;
 
   // --- admin server
-  ADMIN_CONNECTIONS: 256,
+  readonly ADMIN_CONNECTIONS = 256;
   /** A request, head and body, has to come within this. */
-  ADMIN_REQUEST_MS: 10_000,
+  readonly ADMIN_REQUEST_MS = 10_000;
   /** And its answer has to be taken within this. */
-  ADMIN_RESPONSE_MS: 60_000,
+  readonly ADMIN_RESPONSE_MS = 60_000;
   /** Requests of one connection that wait for the answer before them; with one more it is closed. */
-  ADMIN_PIPELINED: 16,
+  readonly ADMIN_PIPELINED = 16;
   /** Answers that readers have not taken yet, all readers together (one alone may be larger). */
-  ADMIN_BUFFER_BYTES: 64 * MB,
+  readonly ADMIN_BUFFER_BYTES = 64 * MB;
   /** An answer up to this size is given even then. */
-  ADMIN_SMALL_BYTES: 64 * KB,
+  readonly ADMIN_SMALL_BYTES = 64 * KB;
   /** Answers still being read are given to others who ask for the same, up to this age. */
-  ADMIN_SHARED_MS: 1_000,
+  readonly ADMIN_SHARED_MS = 1_000;
   /** How often those who follow /requests are sent what is new, and how many may. */
-  ADMIN_FOLLOW_MS: 250,
-  ADMIN_FOLLOWERS: 8,
+  readonly ADMIN_FOLLOW_MS = 250;
+  readonly ADMIN_FOLLOWERS = 8;
   /** Of each worker's lines, what is looked at for one of them at a time; of more only the newest. */
-  ADMIN_FOLLOW_BYTES: 256 * KB,
+  readonly ADMIN_FOLLOW_BYTES = 256 * KB;
   /** File of --admin-token-file. */
-  ADMIN_TOKEN_BYTES: 4 * KB,
+  readonly ADMIN_TOKEN_BYTES = 4 * KB;
   /** Files of --tls-cert and --tls-key, each. */
-  TLS_FILE_BYTES: 256 * KB,
+  readonly TLS_FILE_BYTES = 256 * KB;
   /** Body of a PUT, and how much is read and thrown away of one that is larger. */
-  ADMIN_BODY_BYTES: 64,
-  ADMIN_DISCARDED_BYTES: 64 * KB,
+  readonly ADMIN_BODY_BYTES = 64;
+  readonly ADMIN_DISCARDED_BYTES = 64 * KB;
 
   /** Lines of the program's log that one process keeps for a reader of standard error who does not read; more are dropped. */
-  STDERR_BUFFER_BYTES: 256 * KB,
+  readonly STDERR_BUFFER_BYTES = 256 * KB;
 
   // --- telemetry (per worker slot)
-  LOG_RING_BYTES: 8 * MB,
-  LOG_RECORD_BYTES: 16 * KB,
+  readonly LOG_RING_BYTES = 8 * MB;
+  readonly LOG_RECORD_BYTES = 16 * KB;
   /** Of each worker's newest log lines, what /requests looks at. */
-  RECENT_BYTES: 1 * MB,
+  readonly RECENT_BYTES = 1 * MB;
   /** Taken out of one ring at a time. */
-  LOG_BATCH_BYTES: 128 * KB,
+  readonly LOG_BATCH_BYTES = 128 * KB;
   /** Lines that wait in one ring because nobody takes them; past it the oldest are dropped. */
-  LOG_WAITING_BYTES: 6 * MB,
+  readonly LOG_WAITING_BYTES = 6 * MB;
   /** Outcomes (protocol, status, flags) whose text a worker keeps for its next log line. */
-  LOG_OUTCOMES: 1_024,
+  readonly LOG_OUTCOMES = 1_024;
   /** How often rings are looked at while lines come, and while none do. */
-  LOG_BUSY_MS: 5,
-  LOG_IDLE_MS: 100,
+  readonly LOG_BUSY_MS = 5;
+  readonly LOG_IDLE_MS = 100;
   // --- memory of a process
   /** Half of V8's young generation, at the most. It doubles while much survives, as at each load, and never shrinks by itself. */
-  KEEPER_YOUNG_MB: 2,
-  CONTROLLER_YOUNG_MB: 4,
-  WORKER_YOUNG_MB: 2,
+  readonly KEEPER_YOUNG_MB = 2;
+  readonly CONTROLLER_YOUNG_MB = 4;
+  readonly WORKER_YOUNG_MB = 2;
   /** An allocation so large is pages of its own; so much may stay free at the end of a heap. */
-  ALLOCATOR_PAGES_BYTES: 128 * KB,
+  readonly ALLOCATOR_PAGES_BYTES = 128 * KB;
   /** Texts of a configuration that equal ones are replaced by (base/tight.ts), and the longest of them. */
-  SHARED_TEXTS: 4_096,
-  SHARED_TEXT_CHARS: 128,
+  readonly SHARED_TEXTS = 4_096;
+  readonly SHARED_TEXT_CHARS = 128;
   /** Likewise whole statuses of routes, most of which say the same. */
-  SHARED_VALUES: 256,
+  readonly SHARED_VALUES = 256;
   /** A revision of so many entries is followed by giving memory back, once nothing was revised for this long. */
-  LARGE_REVISION_ENTRIES: 500,
-  GIVE_BACK_QUIET_MS: 1_500,
+  readonly LARGE_REVISION_ENTRIES = 500;
+  readonly GIVE_BACK_QUIET_MS = 1_500;
   /** Until a worker that served somebody is asked again whether it did meanwhile. */
-  GIVE_BACK_RETRY_MS: 10_000,
+  readonly GIVE_BACK_RETRY_MS = 10_000;
 
   /** Cells mapped at a time. */
-  CELLS_PER_SEGMENT: 131_072,
+  readonly CELLS_PER_SEGMENT = 131_072;
   /** Segments in the memory of a worker slot, which is that long from the start; pages nobody wrote to cost nothing. */
-  SEGMENTS: 256,
-} as const;
+  readonly SEGMENTS = 256;
+}
+
+export const LIMITS = new Limits();
 
 export type LimitName = keyof typeof LIMITS;
