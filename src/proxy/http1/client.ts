@@ -78,6 +78,7 @@ export class Http1Client implements TransportUser, Upstream, UpstreamConnection,
   #takenTurn = -1;
   /** When it was free last (monotonic ms), and for how long it may rest. */
   #restedMs = 0;
+  #restedTurn = -1;
   #restMs: number = LIMITS.UPSTREAM_IDLE_MS;
   // ---- the pool's list
   listed = false;
@@ -113,12 +114,13 @@ export class Http1Client implements TransportUser, Upstream, UpstreamConnection,
   }
 
   isQuiet(): boolean {
+    // Since the turn in which it became free the reactor would have told: backends come first in each (ADR 1).
+    if (this.#restedTurn !== this.#core.shared.turn) return !this.#transport.unread;
     return this.#transport.isQuiet();
   }
 
   rest(): void {
     const { io } = this.#core;
-    this.#restedMs = io.nowMs;
     io.timers.arm(this.#timer, io.nowMs, this.#restMs);
   }
 
@@ -382,6 +384,7 @@ export class Http1Client implements TransportUser, Upstream, UpstreamConnection,
     exchange.responseEnded();
     this.#state = IDLE;
     this.#restedMs = this.#core.io.nowMs;
+    this.#restedTurn = this.#core.shared.turn;
     this.#pool.released(this);
   }
 
