@@ -169,6 +169,19 @@ test('whoever serves, serves what its number says; in the end all serve the newe
         world.system.dispose();
       }
     }),
-    { numRuns: 150 },
+    {
+      numRuns: 150,
+      examples: [
+        // Two deaths lead back to a revision that is refused.
+        [
+          [
+            { do: 'revise', change: { c: 'bad' } },
+            { do: 'revise', change: { c: null } },
+            { do: 'die', worker: 0 },
+            { do: 'die', worker: 0 },
+          ],
+        ],
+      ],
+    },
   );
 });

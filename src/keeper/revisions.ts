@@ -103,7 +103,8 @@ export class Revisions {
     if (past !== undefined) past.refused = true;
     // A newer one is under way to that worker, whole.
     if (revision !== this.#revision) return null;
-    this.#held = { revision: this.#wantedRevision, cause: 'refused', reason };
+    // On the way back from what is held already: the reason for that stays the one to tell.
+    this.#held ??= { revision: this.#wantedRevision, cause: 'refused', reason };
     return this.#back();
   }
 
