@@ -52,6 +52,7 @@ export const PAGES: ReadonlyMap<string, Page> = new Map([
   ['/config/ir', guarded((view) => view.ir())],
   ['/workers', guarded((view) => view.workers())],
   ['/clusters', guarded((view) => view.clusters())],
+  ['/certificates', guarded((view) => view.certificates())],
   ['/kubernetes', guarded((view) => view.kubernetes())],
   ['/version', guarded((view) => view.version())],
 ]);

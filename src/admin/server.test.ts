@@ -49,6 +49,9 @@ class Fake implements View {
   clusters(): unknown {
     return [];
   }
+  certificates(): unknown {
+    return [];
+  }
   kubernetes(): unknown {
     return null;
   }

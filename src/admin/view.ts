@@ -15,6 +15,8 @@ export interface View {
   ir(): unknown;
   workers(): unknown;
   clusters(): unknown;
+  /** Certificates that listeners show. */
+  certificates(): unknown;
   /** How the API server is followed; null without --kubernetes. */
   kubernetes(): unknown;
   version(): unknown;

@@ -329,6 +329,11 @@ class Limits {
   readonly NAMES_LISTED = 8;
   /** Revisions that wait to be served before they are told of. */
   readonly REVISIONS_PENDING = 16;
+  /** So long before its end a certificate is told of, once a day; how often is looked, besides whenever one changes. */
+  readonly CERTIFICATE_EXPIRING_MS = 30 * 86_400_000;
+  readonly CERTIFICATE_LOOK_MS = 3_600_000;
+  /** Certificates whose end stands in the metrics, those that end first. */
+  readonly CERTIFICATES_EXPOSED = 20;
   /** Changes are told of once in this time. */
   readonly CHANGES_LOGGED_MS = 1_000;
   /** Problems of one change that are logged one by one; the rest stand at /config/problems. */

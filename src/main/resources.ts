@@ -3,6 +3,7 @@
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Entry } from '../ir/ir.ts';
 import { shownEntry } from '../ir/shown.ts';
@@ -14,6 +15,7 @@ import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
 import type { FailedSocket } from '../stream/messages.ts';
 import { AddressPool } from '../translate/addresses.ts';
+import { type CertificateFacts, certificateFacts, expiryProblems } from '../translate/certificate-facts.ts';
 import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
@@ -173,6 +175,17 @@ export class Resources implements SourceSink {
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
     this.#tellIdle();
+    this.#lookAtCertificates();
+  }
+
+  /** What is said of a certificate that ends is another thing each day, so that it is logged once a day. */
+  #lookAtCertificates(): void {
+    this.#tellOfCertificates();
+    SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_LOOK_MS, () => this.#lookAtCertificates());
+  }
+  #tellOfCertificates(): void {
+    const now = Date.now();
+    this.problems('certificates', expiryProblems(this.certificates(now), now));
   }
 
   /** Files have no creation time: what this controller gave as one has to outlive it, or who serves would be decided anew. */
@@ -278,6 +291,11 @@ export class Resources implements SourceSink {
       });
   }
 
+  /** Of certificates that listeners show, at a time in Unix milliseconds. */
+  certificates(nowMs: number): CertificateFacts[] {
+    return certificateFacts(this.#translator.ir.values(), nowMs);
+  }
+
   ir(): unknown[] {
     return [...this.#translator.ir.values()].sort((a, b) => (a.key < b.key ? -1 : 1)).map(shownEntry);
   }
@@ -297,6 +315,8 @@ export class Resources implements SourceSink {
     if (revision > before) this.#journal.revised({ revision, changed, removed });
     else this.#journal.unchanged({ revision, changed, removed });
     this.#tellIdle();
+    const touched = [...delta.removals, ...delta.upserts.map(({ key }) => key)];
+    if (touched.some((key) => key.startsWith('certificate/'))) this.#tellOfCertificates();
   }
 
   /** With file, line and column where the object came from a file. */

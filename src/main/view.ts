@@ -67,6 +67,7 @@ export class ControllerView implements View {
         warning: problems.filter((p) => p.severity === 'warning').length,
       },
       objects: resources.counts(),
+      certificates: resources.certificates(Date.now()),
       cluster: cluster?.numbers() ?? null,
       workers: state.workers,
       restarts: state.restarts,
@@ -111,6 +112,14 @@ export class ControllerView implements View {
 
   clusters(): unknown {
     return clustersPage(this.#parts.book, this.#parts.publisher.backends);
+  }
+
+  certificates(): unknown {
+    return this.#parts.resources.certificates(Date.now()).map(({ notBefore, notAfter, ...rest }) => ({
+      ...rest,
+      notBefore: new Date(notBefore).toISOString(),
+      notAfter: new Date(notAfter).toISOString(),
+    }));
   }
 
   kubernetes(): unknown {

@@ -58,6 +58,18 @@ export const METRICS = {
     'Times a limit was reached (docs/reference/limits.md).',
     'limit',
   ),
+  tlsCertificates: metric(
+    'rauta_tls_certificates',
+    'gauge',
+    'Certificates that listeners show: valid, expiring (within 30 days), expired, not_yet_valid.',
+    'state',
+  ),
+  tlsCertificateEnd: metric(
+    'rauta_tls_certificate_not_after_seconds',
+    'gauge',
+    'Unix time at which a certificate ends; of those 20 that end first.',
+    'certificate',
+  ),
   tlsHandshakes: metric(
     'rauta_tls_handshakes_total',
     'counter',

@@ -1,6 +1,7 @@
 // /metrics put together: the cells of all worker slots, and what the controller knows besides. Under 1,000 series by
 // default: past the ceilings the rest of the routes and backends is summed as `other`.
 
+import { LIMITS } from '../base/limits.ts';
 import { addBlock, type BlockKind } from './blocks.ts';
 import { METRICS } from './catalogue.ts';
 import type { Cells } from './cells.ts';
@@ -59,6 +60,12 @@ export interface ControllerNumbers {
   readonly quarantined: boolean;
   readonly problems: { readonly error: number; readonly warning: number };
   readonly objects: ReadonlyMap<string, number>;
+  /** That which ends first in front; Unix milliseconds. */
+  readonly certificates: readonly {
+    readonly certificate: string;
+    readonly state: string;
+    readonly notAfter: number;
+  }[];
   /** Null without --kubernetes. */
   readonly cluster: ClusterNumbers | null;
   readonly workers: readonly { readonly state: string }[];
@@ -98,6 +105,7 @@ export class Numbers {
     addFixed(out, this.sum);
     out.add(METRICS.logDropped, {}, this.sum(CELL.LOG_DROPPED_TOTAL) + controller.logDropped);
     this.#addWorkers(out, controller);
+    addCertificates(out, controller);
     addController(out, controller);
     return out.text();
   }
@@ -129,6 +137,13 @@ function addBackends(out: Exposition, { backends, otherEndpoints }: Owners): voi
   }
   addEndpoint(out, { backend: OTHER, pod: OTHER, zone: '' }, otherEndpoints);
   addBackendErrors(out, OTHER, otherEndpoints);
+}
+
+function addCertificates(out: Exposition, { certificates }: ControllerNumbers): void {
+  for (const state of ['valid', 'expiring', 'expired', 'not_yet_valid'])
+    out.add(METRICS.tlsCertificates, { state }, certificates.filter((c) => c.state === state).length);
+  for (const { certificate, notAfter } of certificates.slice(0, LIMITS.CERTIFICATES_EXPOSED))
+    out.add(METRICS.tlsCertificateEnd, { certificate }, notAfter / 1000);
 }
 
 function addCluster(out: Exposition, cluster: ClusterNumbers): void {

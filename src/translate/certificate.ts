@@ -99,8 +99,14 @@ function kindFault(key: KeyObject): string | null {
   }
 }
 
+/** `RSA 2048`, `ECDSA prime256v1`, `Ed25519`: of a key that a certificate may have here. */
+export function keyText({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): string {
+  if (type === 'rsa') return `RSA ${details?.modulusLength}`;
+  return type === 'ec' ? `ECDSA ${details?.namedCurve}` : 'Ed25519';
+}
+
 /** subjectAltName as Node writes it: `DNS:a.example, IP Address:127.0.0.1`. */
-function namesOf(certificate: X509Certificate): string[] {
+export function namesOf(certificate: X509Certificate): string[] {
   const text = certificate.subjectAltName ?? '';
   return [...text.matchAll(/(?:DNS|IP Address):("[^"]*"|[^,]*)/g)].map((m) =>
     (m[1] as string).replaceAll('"', '').toLowerCase(),

@@ -8,7 +8,7 @@ import { Client } from '../../src/source/kubernetes/client.ts';
 import { Credentials } from '../../src/source/kubernetes/credentials.ts';
 import type { Access } from '../../src/source/kubernetes/kubeconfig.ts';
 import { Transport } from '../../src/source/kubernetes/transport.ts';
-import { authority } from '../support/certificates.ts';
+import { type Authority, authority, leaf, pem } from '../../tools/certificates.ts';
 import { FakeApi } from './fake-api.ts';
 import { fastTime, HandTimers, PLAIN, rig } from './support.ts';
 
@@ -34,15 +34,26 @@ async function server(t: Test, tls?: ConstructorParameters<typeof FakeApi>[0]): 
 const LIST = { verb: 'list', kind: 'Service', path: '/api/v1/services' } as const;
 const reason = (reply: Awaited<ReturnType<Client['ask']>>): string => (reply.ok ? 'ok' : reply.failure.reason);
 
+/** For a server of this name, or a client; PEM. */
+function issued(ca: Authority, name: string, client = false): { readonly cert: string; readonly key: string } {
+  const { der, keyDer } = leaf(ca, [name], { client });
+  return { cert: pem('CERTIFICATE', der), key: pem('PRIVATE KEY', keyDer) };
+}
+
 test('TLS: the server is checked, we show our certificate, a name may be another than the host', async (t) => {
   const ca = authority('cluster');
-  const cert = ca.issue('kubernetes');
-  const { url } = await server(t, { ...cert, ca: ca.cert, requestCert: true, rejectUnauthorized: true });
-  const mine = ca.issue('admin', { client: true });
+  const cert = issued(ca, 'kubernetes');
+  const { url } = await server(t, {
+    ...cert,
+    ca: pem('CERTIFICATE', ca.der),
+    requestCert: true,
+    rejectUnauthorized: true,
+  });
+  const mine = issued(ca, 'admin', true);
   const access: Access = {
     ...PLAIN,
     server: url,
-    ca: { text: ca.cert },
+    ca: { text: pem('CERTIFICATE', ca.der) },
     serverName: 'kubernetes',
     certificate: { cert: { text: mine.cert }, key: { text: mine.key } },
   };
@@ -53,7 +64,10 @@ test('TLS: the server is checked, we show our certificate, a name may be another
     return reply.ok ? 'ok' : `${reply.failure.reason}: ${reply.failure.message}`;
   };
   assert.match(await wrong({ serverName: 'other' }), /^Unreachable: Hostname\/IP does not match/);
-  assert.match(await wrong({ ca: { text: authority('stranger').cert } }), /^Unreachable: .*(certificate|self)/i);
+  assert.match(
+    await wrong({ ca: { text: pem('CERTIFICATE', authority('stranger').der) } }),
+    /^Unreachable: .*(certificate|self)/i,
+  );
   assert.match(await wrong({ certificate: null }), /^(Unreachable|Broken): /);
   assert.equal(await wrong({ ca: null, insecure: true }), 'ok');
 });
@@ -182,7 +196,7 @@ test('no more questions at once than the gate lets in', async (t) => {
 
 test('through a proxy, as the kubeconfig says', async (t) => {
   const ca = authority('cluster');
-  const { url } = await server(t, ca.issue('127.0.0.1'));
+  const { url } = await server(t, issued(ca, '127.0.0.1'));
   const asked: string[] = [];
   const proxy = createServer().on('connect', (request, socket) => {
     asked.push(request.url ?? '');
@@ -198,7 +212,7 @@ test('through a proxy, as the kubeconfig says', async (t) => {
     proxy.close();
   });
   const proxyUrl = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
-  const client = clientOf(t, { ...PLAIN, server: url, ca: { text: ca.cert }, proxyUrl });
+  const client = clientOf(t, { ...PLAIN, server: url, ca: { text: pem('CERTIFICATE', ca.der) }, proxyUrl });
   assert.equal(reason(await client.ask(LIST)), 'ok');
   assert.deepEqual(asked, [url.replace('https://', '')]);
 });

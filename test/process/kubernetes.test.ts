@@ -6,9 +6,9 @@ import { X509Certificate } from 'node:crypto';
 import { renameSync } from 'node:fs';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
+import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { defineKinds, FakeApi, GATEWAY_API } from '../kubernetes/fake-api.ts';
 import { kubeconfig, route, site, when } from '../kubernetes/site.ts';
-import { authority } from '../support/certificates.ts';
 import { backend, childrenOf, freePort, get, Load, Rauta, until } from './support.ts';
 
 /** With its place, where it may stand again after it was gone. */
@@ -218,10 +218,11 @@ test('HTTPS with a certificate from a Secret: there from the first revision, and
   t.after(() => api.close());
   site(api, port, app.port);
   const put = (): string => {
-    const { cert, key } = ca.issue('a.example');
-    const data = { 'tls.crt': Buffer.from(cert).toString('base64'), 'tls.key': Buffer.from(key).toString('base64') };
+    const { der, keyDer } = leaf(ca, ['a.example']);
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const data = { 'tls.crt': base64(pem('CERTIFICATE', der)), 'tls.key': base64(pem('PRIVATE KEY', keyDer)) };
     api.put('Secret', { metadata: { name: 'cert', namespace: 'web' }, type: 'kubernetes.io/tls', data });
-    return new X509Certificate(cert).serialNumber;
+    return new X509Certificate(der).serialNumber;
   };
   const first = put();
   api.put('Secret', { metadata: { name: 'other', namespace: 'web' }, type: 'Opaque', data: {} });
@@ -242,10 +243,13 @@ test('HTTPS with a certificate from a Secret: there from the first revision, and
   );
   const serial = (): Promise<string> =>
     new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', servername: 'a.example', ca: ca.cert }, () => {
-        resolve(socket.getPeerX509Certificate()?.serialNumber ?? '');
-        socket.destroy();
-      });
+      const socket = connect(
+        { port, host: '127.0.0.1', servername: 'a.example', ca: pem('CERTIFICATE', ca.der) },
+        () => {
+          resolve(socket.getPeerX509Certificate()?.serialNumber ?? '');
+          socket.destroy();
+        },
+      );
       socket.on('error', reject);
     });
   assert.equal(await serial(), first);

@@ -105,6 +105,31 @@ test('HTTPS from files: served, replaced under way, a bad Secret harms nobody el
   assert.equal(line.sni, 'a.example');
 });
 
+test('a certificate that ends soon is shown, warned of, counted and listed, without its key', async () => {
+  const port = await freePort();
+  const own = leaf(root, ['a.example'], { notAfter: Date.now() + 5.5 * 86_400_000 });
+  const rauta = await Rauta.start({
+    'app.yaml': gatewayYaml(port, { 'a.example': 'a' }),
+    'a.yaml': secretYaml('a', own),
+  });
+  const { message, file } = await rauta.said(({ message }) =>
+    String(message).startsWith('The certificate expires in 5 days'),
+  );
+  assert.match(String(file), /a\.yaml$/);
+  assert.ok((await rauta.ask('/config/problems')).body.includes(String(message)));
+  const page = await rauta.ask('/certificates');
+  const [first] = JSON.parse(page.body);
+  assert.equal(first.certificate, 'default/a');
+  assert.equal(first.state, 'expiring');
+  assert.deepEqual(first.listeners, ['default/web l0']);
+  assert.equal(first.sha256, fingerprintOf(own).replaceAll(':', '').toLowerCase());
+  assert.ok(!page.body.includes(own.keyDer.toString('base64').slice(0, 32)));
+  const metrics = (await rauta.ask('/metrics')).body;
+  assert.match(metrics, /rauta_tls_certificates\{state="expiring"\} 1\n/);
+  assert.match(metrics, /rauta_tls_certificate_not_after_seconds\{certificate="default\/a"\} \d+\n/);
+  assert.equal(await rauta.stop(), 0);
+});
+
 /** Files of a pair; the key's is for its owner alone. */
 function writePair(folder: string, own: Leaf, key = own): void {
   for (const [name, text, mode] of [

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { authority, leaf } from '../../tools/certificates.ts';
+import type { CertificateEntry, Entry, ServerTls } from '../ir/ir.ts';
+import { certificateFacts, expiryProblems } from './certificate-facts.ts';
+
+const DAY_MS = 86_400_000;
+const NOW = Date.UTC(2030, 0, 1);
+const root = authority('Root');
+
+function certificate(name: string, from: number, to: number, kind: 'p256' | 'rsa2048' = 'p256'): CertificateEntry {
+  const own = leaf(root, [`${name}.example`], { notBefore: NOW + from * DAY_MS, notAfter: NOW + to * DAY_MS, kind });
+  const chain = [own.der.toString('base64')];
+  const privateKey = own.keyDer.toString('base64');
+  return { kind: 'certificate', key: `certificate/ns/${name}`, chain, privateKey, fingerprint: name, staple: '' };
+}
+
+function socket(port: number, ...certificates: string[]): Entry {
+  const tls: ServerTls = {
+    certificates: certificates.map((name) => `certificate/ns/${name}`),
+    ...{ minVersion: 'TLSv1.2', ciphers: [], suites: [], alpn: [], clients: null },
+  };
+  const host = {
+    hostname: '*',
+    gateway: 'gateway/ns/web',
+    listener: `l${port}`,
+    port,
+    protocol: 'HTTPS',
+    tls,
+  } as const;
+  return { kind: 'socket', key: `socket/::/${port}/tcp`, address: '::', port, transport: 'tcp', hosts: [host] };
+}
+
+const ENTRIES = [
+  certificate('good', -1, 31),
+  certificate('soon', -1, 29.5, 'rsa2048'),
+  certificate('late', -9, -2.5),
+  certificate('early', 1, 90),
+  socket(443, 'good', 'soon'),
+  socket(444, 'good', 'late', 'early'),
+];
+
+test('of each certificate: how it stands, who shows it, and never its key; those that end first in front', () => {
+  const facts = certificateFacts(ENTRIES, NOW);
+  assert.deepEqual(
+    facts.map((f) => [f.certificate, f.state, f.key, f.names, f.listeners]),
+    [
+      ['ns/late', 'expired', 'ECDSA prime256v1', ['late.example'], ['ns/web l444']],
+      ['ns/soon', 'expiring', 'RSA 2048', ['soon.example'], ['ns/web l443']],
+      ['ns/good', 'valid', 'ECDSA prime256v1', ['good.example'], ['ns/web l443', 'ns/web l444']],
+      ['ns/early', 'not_yet_valid', 'ECDSA prime256v1', ['early.example'], ['ns/web l444']],
+    ],
+  );
+  assert.equal(facts[2]?.notAfter, NOW + 31 * DAY_MS);
+  const text = JSON.stringify(facts);
+  for (const entry of ENTRIES) if (entry.kind === 'certificate') assert.ok(!text.includes(entry.privateKey));
+});
+
+test('what is said of an end is the same for a day, and another thing on the next', () => {
+  const saidAt = (nowMs: number): string[] =>
+    expiryProblems(certificateFacts(ENTRIES, nowMs), nowMs).map((p) => `${p.place.object}: ${p.message}`);
+  assert.deepEqual(saidAt(NOW), [
+    'Secret/ns/late: The certificate expired 2 days ago, on 2029-12-29T12:00:00Z: clients refuse it.',
+    'Secret/ns/soon: The certificate expires in 29 days, on 2030-01-30T12:00:00Z.',
+    'Secret/ns/early: The certificate is not valid before 2030-01-02T00:00:00Z: clients refuse it.',
+  ]);
+  assert.deepEqual(saidAt(NOW + 11 * 3_600_000), saidAt(NOW));
+  assert.notDeepEqual(saidAt(NOW + DAY_MS), saidAt(NOW));
+});

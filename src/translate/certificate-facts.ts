@@ -1,0 +1,117 @@
+// What people are told of the certificates that listeners show: never a key. Pure, the time is given.
+
+import { X509Certificate } from 'node:crypto';
+import type { Problem } from '../api/problem.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { CertificateEntry, Entry, Key } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
+import { keyText, namesOf } from './certificate.ts';
+import { compare } from './dependencies.ts';
+
+export type CertificateState = 'valid' | 'expiring' | 'expired' | 'not_yet_valid';
+
+export interface CertificateFacts {
+  /** `NAMESPACE/NAME` of its Secret. */
+  readonly certificate: string;
+  readonly state: CertificateState;
+  /** DNS names and addresses of its subjectAltName. */
+  readonly names: readonly string[];
+  /** `NAMESPACE/NAME LISTENER` of whoever shows it, in order. */
+  readonly listeners: readonly string[];
+  /** Unix milliseconds. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** In hexadecimal digits. */
+  readonly sha256: string;
+  /** `ECDSA prime256v1`, `RSA 2048`, `Ed25519`. */
+  readonly key: string;
+  /** Whether an OCSP response is shown with it. */
+  readonly staple: boolean;
+}
+
+type Known = Pick<CertificateFacts, 'names' | 'notBefore' | 'notAfter' | 'key'>;
+const KNOWN = new WeakMap<CertificateEntry, Known>();
+
+/** Of every certificate in the configuration, that which ends first in front. `nowMs`: Unix milliseconds. */
+export function certificateFacts(entries: Iterable<Entry>, nowMs: number): CertificateFacts[] {
+  const certificates: CertificateEntry[] = [];
+  const listeners = new Map<Key, Set<string>>();
+  for (const entry of entries) {
+    if (entry.kind === 'certificate') certificates.push(entry);
+    if (entry.kind !== 'socket') continue;
+    for (const { gateway, listener, tls } of entry.hosts) {
+      for (const key of tls?.certificates ?? []) {
+        const shown = listeners.get(key) ?? new Set();
+        listeners.set(key, shown.add(`${nameOf(gateway)} ${listener}`));
+      }
+    }
+  }
+  return certificates
+    .map((entry) => {
+      const known = knownOf(entry);
+      return {
+        certificate: nameOf(entry.key),
+        state: stateOf(known, nowMs),
+        ...known,
+        listeners: [...(listeners.get(entry.key) ?? [])].sort(),
+        sha256: entry.fingerprint,
+        staple: entry.staple !== '',
+      };
+    })
+    .sort((a, b) => a.notAfter - b.notAfter || compare(a.certificate, b.certificate));
+}
+
+/** Those that clients refuse, or soon will. What is said changes with each day that is left. */
+export function expiryProblems(facts: readonly CertificateFacts[], nowMs: number): Problem[] {
+  const problems: Problem[] = [];
+  for (const { certificate, state, notBefore, notAfter } of facts) {
+    if (state === 'valid') continue;
+    const [ends, begins] = [dateText(notAfter), dateText(notBefore)];
+    const message =
+      state === 'not_yet_valid'
+        ? `The certificate is not valid before ${begins}: clients refuse it.`
+        : state === 'expired'
+          ? `The certificate expired ${daysText(nowMs - notAfter)} ago, on ${ends}: clients refuse it.`
+          : `The certificate expires in ${daysText(notAfter - nowMs)}, on ${ends}.`;
+    problems.push({ severity: 'warning', message, place: { object: `Secret/${certificate}` } });
+  }
+  return problems;
+}
+
+function knownOf(entry: CertificateEntry): Known {
+  let known = KNOWN.get(entry);
+  if (known === undefined) {
+    const own = new X509Certificate(Buffer.from(entry.chain[0] as string, 'base64'));
+    known = {
+      names: namesOf(own),
+      notBefore: own.validFromDate.getTime(),
+      notAfter: own.validToDate.getTime(),
+      key: keyText(own.publicKey),
+    };
+    KNOWN.set(entry, known);
+  }
+  return known;
+}
+
+function stateOf({ notBefore, notAfter }: Known, nowMs: number): CertificateState {
+  if (nowMs > notAfter) return 'expired';
+  if (nowMs < notBefore) return 'not_yet_valid';
+  return notAfter - nowMs < LIMITS.CERTIFICATE_EXPIRING_MS ? 'expiring' : 'valid';
+}
+
+const DAY_MS = 86_400_000;
+
+function daysText(ms: number): string {
+  const days = Math.floor(ms / DAY_MS);
+  return days === 0 ? 'less than a day' : days === 1 ? '1 day' : `${days} days`;
+}
+
+function dateText(ms: number): string {
+  return new Date(ms).toISOString().replace('.000', '');
+}
+
+/** NAMESPACE/NAME of an entry's key. */
+function nameOf(key: Key): string {
+  const parsed = parseKey(key);
+  return 'namespace' in parsed ? `${parsed.namespace}/${parsed.name}` : key;
+}
