@@ -5,13 +5,13 @@ import { type Handle, READABLE, type ReadySink, type SocketAddress } from '../..
 import { Shared } from '../../src/proxy/transport/shared.ts';
 import { Tcp } from '../../src/proxy/transport/tcp.ts';
 import type { TransportUser } from '../../src/proxy/transport/transport.ts';
-import { Tunnel, type TunnelEnd } from '../../src/proxy/transport/tunnel.ts';
 import { PlainWire } from '../../src/proxy/transport/wire.ts';
 import { GENTLE, HARSH } from '../../src/sim/faults.ts';
 import { Random } from '../../src/sim/random.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
 import { onBoth, simOnly, type TestNet } from '../support/net.ts';
 import { isGone, type Peer } from '../support/peer.ts';
+import { Tunnel, type TunnelEnd } from '../support/tunnel.ts';
 
 const IDLE_MS = 10_000;
 const PREFIX = 'to the backend\r\n';

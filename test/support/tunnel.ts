@@ -1,9 +1,10 @@
 // Two transports joined: bytes pass both ways as they are, each direction ends by itself, and the whole ends when both did,
-// when either side is lost, or when nothing moves for too long. What an HTTP Upgrade and a layer 4 relay become.
+// when either side is lost, or when nothing moves for too long. The smallest user of
+// relayTo that shows all of it.
 
-import { Timer, type TimerSink } from '../../io/wheel.ts';
-import type { Shared } from './shared.ts';
-import type { Transport, TransportUser } from './transport.ts';
+import { Timer, type TimerSink } from '../../src/io/wheel.ts';
+import type { Shared } from '../../src/proxy/transport/shared.ts';
+import type { Transport, TransportUser } from '../../src/proxy/transport/transport.ts';
 
 /** How a tunnel ended: both directions in order, a side was lost (reset), nothing moved, or its owner ended it. */
 export type TunnelEnd = 'closed' | 'client' | 'backend' | 'idle' | 'destroyed';
