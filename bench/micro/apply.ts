@@ -24,6 +24,7 @@ const socket: SocketEntry = {
   port: 80,
   transport: 'tcp',
   hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
+  fallback: null,
 };
 const cluster: ClusterEntry = {
   kind: 'cluster',

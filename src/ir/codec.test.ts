@@ -20,6 +20,7 @@ const socket: SocketEntry = {
   port: 8080,
   transport: 'tcp',
   hosts: [{ hostname: '*', gateway: 'gateway/ns/edge', listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
+  fallback: null,
 };
 
 const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/ns/edge', name: 'ns/edge' };
@@ -75,6 +76,10 @@ const endpoints: EndpointsEntry = {
 
 const secure: SocketEntry = {
   ...socket,
+  fallback: {
+    ...{ certificates: ['certificate/ns/cert'], minVersion: 'TLSv1.3', ciphers: [], suites: [], alpn: [] },
+    clients: null,
+  },
   hosts: [
     {
       hostname: 'a.example',

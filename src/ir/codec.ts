@@ -228,6 +228,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
         tls: orNull(serverTls),
       }),
     ),
+    fallback: orNull(serverTls),
   }),
   gateway: record<Body<GatewayEntry>>({ key: string, name: string }),
   rule: record<Body<RuleEntry>>({

@@ -30,6 +30,11 @@ export interface SocketEntry {
    * In ascending order of hostname, and distinct by it: an equal hostname of a younger Gateway is Conflicted and not here.
    */
   readonly hosts: readonly SocketHost[];
+  /**
+   * How TLS is spoken with clients that name no host of these; null: they are refused. On such a connection the request's
+   * host decides.
+   */
+  readonly fallback: ServerTls | null;
 }
 
 /** One listener of a Gateway, as far as it is on this socket. */

@@ -82,6 +82,7 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails([...CONFIG, '--tls-key', 'a', '--tls-cert', 'b'], {}, 2, /^--tls-cert is for RAUTA_BIND_ADDR/);
   fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 2, /^RAUTA_K8S_MODE: resources come from one place; leave out --config/);
   fails(['--kubernetes'], { RAUTA_BACKEND_ADDR: '127.0.0.1:1' }, 2, /--kubernetes: resources come from one place/);
+  fails([...CONFIG, '--default-certificate', 'x'], {}, 2, /--default-certificate: 'x' is not NAMESPACE\/NAME/);
   fails([...CONFIG, '--context', 'x'], {}, 2, /--context is for --kubernetes/);
   fails(['--kubernetes', '--lease', 'x'], {}, 2, /--lease: 'x' is not NAMESPACE\/NAME/);
   fails(['--kubernetes', '--backends', 'on'], {}, 2, /--backends: 'on' is not one of off, local/);

@@ -42,6 +42,8 @@ export interface Options {
   readonly backendAddresses: readonly string[];
   /** Paths of the certificate and the key of bindAddress; null: HTTP in the clear. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
+  /** `NAMESPACE/NAME` of a Secret. */
+  readonly defaultCertificate: string | null;
   readonly takeover: string | null;
   /** Fields and kinds that are not known are warnings, not errors. */
   readonly lenient: boolean;
@@ -159,6 +161,12 @@ export const FLAGS: readonly Flag[] = [
     value: 'FILE',
     default: '',
     help: 'the private key of --tls-cert (PEM); only root need be able to read it',
+  },
+  {
+    name: 'default-certificate',
+    value: 'NS/NAME',
+    default: '',
+    help: 'Secret whose certificate clients get that name no host of a listener (no SNI, or an unknown one); else they are refused',
   },
   { name: 'workers', value: 'N|auto', default: 'auto', help: 'worker processes; auto is the cores it may use' },
   { name: 'listen', value: 'HOST[,HOST]', default: '0.0.0.0,::', help: 'addresses for Gateways that name none' },
@@ -329,6 +337,10 @@ export function parseOptions(
       logFormat: text('log-format') === '' ? (isTerminal ? 'text' : 'json') : oneOf('log-format', ['json', 'text']),
       drainDelayMs: duration(from('drain-delay'), text('drain-delay')),
       drainTimeoutMs: duration(from('drain-timeout'), text('drain-timeout')),
+      defaultCertificate:
+        text('default-certificate') === ''
+          ? null
+          : objectName(from('default-certificate'), text('default-certificate')),
       takeover: text('takeover') || null,
       clientIdleMs: positive(from('client-idle-timeout'), text('client-idle-timeout')),
       streamIdleMs: positive(from('stream-idle-timeout'), text('stream-idle-timeout')),
@@ -431,7 +443,7 @@ function kubernetesOptions(
     qps: count('api-qps', 1, 10_000),
     burst: count('api-burst', 1, 100_000),
     leaderElection: oneOf('leader-election', ['on', 'off']) === 'on',
-    lease: text('lease') === '' ? null : lease(from('lease'), text('lease')),
+    lease: text('lease') === '' ? null : objectName(from('lease'), text('lease')),
     instance: '',
   };
 }
@@ -514,7 +526,7 @@ function bindOf(from: string, text: string): { host: string; port: number } {
   return { host: parts.host === '' ? '0.0.0.0' : parts.host, port: parts.port };
 }
 
-function lease(from: string, text: string): string {
+function objectName(from: string, text: string): string {
   if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(text)) throw usage(`${from}: '${text}' is not NAMESPACE/NAME`);
   return text;
 }

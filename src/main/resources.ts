@@ -101,6 +101,7 @@ export class Resources implements SourceSink {
       implicitClass: options.kubernetes === null ? options.gatewayClass : null,
       fromFiles: options.kubernetes === null,
       defaultAddresses: options.listen,
+      defaultCertificate: secretOf(options.defaultCertificate),
       ...(cluster === null ? {} : { statusAddresses: reachableAddresses(options.listen) }),
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
@@ -338,4 +339,9 @@ function withoutSecrets(object: KubeObject): KubeObject {
     data: hide(object['data']),
     ...(object['stringData'] === undefined ? {} : { stringData: hide(object['stringData']) }),
   };
+}
+
+function secretOf(text: string | null): { readonly namespace: string; readonly name: string } | null {
+  const [namespace = '', name = ''] = text?.split('/') ?? [];
+  return text === null ? null : { namespace, name };
 }

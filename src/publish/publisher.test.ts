@@ -48,6 +48,7 @@ const socket: SocketEntry = {
   port: 80,
   transport: 'tcp',
   hosts: [{ hostname: '*', gateway: 'gateway/default/g', listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
+  fallback: null,
 };
 
 class Sent implements Downstream {

@@ -28,7 +28,15 @@ function socket(port: number, ...certificates: string[]): Entry {
     protocol: 'HTTPS',
     tls,
   } as const;
-  return { kind: 'socket', key: `socket/::/${port}/tcp`, address: '::', port, transport: 'tcp', hosts: [host] };
+  return {
+    kind: 'socket',
+    key: `socket/::/${port}/tcp`,
+    address: '::',
+    port,
+    transport: 'tcp',
+    hosts: [host],
+    fallback: null,
+  };
 }
 
 const ENTRIES = [

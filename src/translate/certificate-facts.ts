@@ -16,7 +16,7 @@ export interface CertificateFacts {
   readonly state: CertificateState;
   /** DNS names and addresses of its subjectAltName. */
   readonly names: readonly string[];
-  /** `NAMESPACE/NAME LISTENER` of whoever shows it, in order. */
+  /** `NAMESPACE/NAME LISTENER` of whoever shows it, and sockets whose default it is, in order. */
   readonly listeners: readonly string[];
   /** Unix milliseconds. */
   readonly notBefore: number;
@@ -39,6 +39,10 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
   for (const entry of entries) {
     if (entry.kind === 'certificate') certificates.push(entry);
     if (entry.kind !== 'socket') continue;
+    for (const key of entry.fallback?.certificates ?? []) {
+      const shown = listeners.get(key) ?? new Set();
+      listeners.set(key, shown.add(`default of ${entry.address} port ${entry.port}`));
+    }
     for (const { gateway, listener, tls } of entry.hosts) {
       for (const key of tls?.certificates ?? []) {
         const shown = listeners.get(key) ?? new Set();

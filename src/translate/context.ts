@@ -50,6 +50,8 @@ export interface TranslatorOptions {
   readonly addressPool?: Pool;
   /** Ports in listeners -> ports really bound, for those who may not bind low ones. */
   readonly portMap: ReadonlyMap<number, number>;
+  /** A Secret whose certificate clients get that name no host of a socket; null: they are refused. */
+  readonly defaultCertificate?: { readonly namespace: string; readonly name: string } | null;
   /** Whether an address that a Gateway asks for can be bound here; default: any IP literal can. */
   readonly isUsableAddress?: (address: string) => boolean;
 }

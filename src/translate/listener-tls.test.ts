@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import type { KubeObject } from '../api/object.ts';
-import type { CertificateEntry, SocketEntry } from '../ir/ir.ts';
+import type { CertificateEntry, ServerTls, SocketEntry } from '../ir/ir.ts';
 import { Store } from '../store/store.ts';
+import type { TranslatorOptions } from './context.ts';
 import { Translator } from './translator.ts';
 
 const root = authority('Root');
@@ -44,12 +45,17 @@ function https(
 
 class World {
   readonly store = new Store();
-  readonly translator = new Translator({
-    controllerName: 'rauta.io/gateway-controller',
-    implicitClass: 'rauta',
-    defaultAddresses: ['0.0.0.0'],
-    portMap: new Map(),
-  });
+  readonly translator: Translator;
+
+  constructor(defaultCertificate: TranslatorOptions['defaultCertificate'] = null) {
+    this.translator = new Translator({
+      controllerName: 'rauta.io/gateway-controller',
+      implicitClass: 'rauta',
+      defaultAddresses: ['0.0.0.0'],
+      portMap: new Map(),
+      defaultCertificate,
+    });
+  }
 
   apply(...objects: readonly KubeObject[]): ReturnType<Translator['update']> {
     return this.translator.update(this.store, { keys: this.store.apply(objects, []) });
@@ -279,4 +285,36 @@ test('a reference to authorities that is not good: its reason, and nothing is se
       ['http'],
     );
   }
+});
+
+test('a default certificate: what all listeners of the socket speak, followed as it changes, and its absence said', () => {
+  const world = new World({ namespace: 'system', name: 'other' });
+  const fallback = (): ServerTls | null | undefined => world.socket?.fallback;
+  const strict = { options: { 'rauta.io/tls-ciphers': 'TLS_AES_256_GCM_SHA384,ECDHE-RSA-AES256-GCM-SHA384' } };
+  const listeners = [https('a', 'a.example', ['a']), https('b', 'b.example', ['a'], strict)];
+  const said = (): string =>
+    [...world.translator.diagnostics.values()]
+      .flat()
+      .map((p) => p.message)
+      .join('\n');
+  world.apply(secret('a'), gateway(listeners));
+  assert.equal(fallback(), null);
+  assert.match(
+    said(),
+    /^--default-certificate: Secret system\/other does not exist\. Clients without a name are refused\./,
+  );
+  world.apply(secret('other', 'system'));
+  assert.equal(said(), '');
+  const { certificates, minVersion, ciphers, suites, clients } = fallback() ?? assert.fail();
+  assert.deepEqual(certificates, ['certificate/system/other']);
+  assert.deepEqual([minVersion, clients], ['TLSv1.2', null]);
+  assert.deepEqual([ciphers, suites], [['ECDHE-RSA-AES256-GCM-SHA384'], ['TLS_AES_256_GCM_SHA384']]);
+  assert.ok(world.translator.ir.has('certificate/system/other'));
+  const newer = { options: { 'rauta.io/tls-min-version': '1.3' } };
+  world.apply(gateway([listeners[0] ?? {}, https('b', 'b.example', ['a'], newer)]));
+  assert.equal(fallback()?.minVersion, 'TLSv1.3');
+  world.apply(gateway([listeners[0] ?? {}, https('b', '*.example', ['a'])]));
+  assert.notEqual(fallback(), null, 'not every name is taken');
+  world.apply(gateway([listeners[0] ?? {}, { ...https('b', '', ['a']), hostname: undefined }]));
+  assert.equal(fallback(), null, 'a listener takes whoever names nobody');
 });

@@ -18,6 +18,8 @@ export interface ListenerTls {
   readonly certificates: readonly CertificateEntry[];
   /** What certificates of clients are checked against; null when none is asked for. */
   readonly trust: TrustEntry | null;
+  /** For clients that name no host; null when there is none. */
+  readonly fallback: CertificateEntry | null;
 }
 
 export interface TlsResult {
@@ -75,7 +77,7 @@ export function listenerTls(
     alpn: ALPN,
     clients: clients?.validation ?? null,
   };
-  return { tls: { settings, certificates, trust: clients?.trust ?? null }, fault: null, refs };
+  return { tls: { settings, certificates, trust: clients?.trust ?? null, fallback: null }, fault: null, refs };
 }
 
 function certificatesOf(
@@ -144,6 +146,24 @@ function certificateOf(
   const read = entryOf(secret, namespace, name);
   for (const warning of read.warnings) warn(`Secret ${namespace}/${name}: ${warning}`);
   return read.entry ?? invalid(`Secret ${namespace}/${name}: ${read.fault}`);
+}
+
+/** The certificate of --default-certificate; null, and a warning at `field`, when it cannot be shown. */
+export function defaultCertificate(
+  reader: Reader,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  field: string,
+  problems: Problems,
+): CertificateEntry | null {
+  const secret = reader.get('Secret', namespace, name);
+  const read = secret === undefined ? null : entryOf(secret, namespace, name);
+  if (read?.entry) return read.entry;
+  const why = read === null ? 'does not exist.' : read.fault;
+  problems.warning(
+    field,
+    `--default-certificate: Secret ${namespace}/${name} ${why} Clients without a name are refused.`,
+  );
+  return null;
 }
 
 interface SecretResult {

@@ -9,7 +9,7 @@ import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import type { FrontendTls } from './frontend-tls.ts';
 import { isHostname } from './hostname.ts';
-import { type ListenerTls, listenerTls } from './listener-tls.ts';
+import { defaultCertificate, type ListenerTls, listenerTls } from './listener-tls.ts';
 import { protocolOf } from './protocols.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { parseSelector, type Selector } from './selector.ts';
@@ -91,6 +91,9 @@ export function draftListener(
   if (protocol === 'HTTPS') {
     const secured = listenerTls(reader, gatewayNamespace, spec['tls'], `${field}.tls`, frontend(number ?? 0), problems);
     tls = secured.tls;
+    const other = options.defaultCertificate ?? null;
+    if (tls !== null && other !== null)
+      tls = { ...tls, fallback: defaultCertificate(reader, other, `${field}.tls`, problems) };
     fault ??= secured.fault;
     refs ??= secured.refs;
   }

@@ -29,6 +29,7 @@ const TLS: NonNullable<ListenerDraft['tls']> = {
   },
   certificates: [],
   trust: null,
+  fallback: null,
 };
 
 function draft(name: string, created: number, own: readonly string[], ...wishes: readonly Wish[]): GatewayDraft {

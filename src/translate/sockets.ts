@@ -3,7 +3,7 @@
 // that nobody can take away what already serves (docs/reference/gateway-api.md says how that stands to the API's text).
 
 import type { ObjectKey } from '../api/object.ts';
-import type { CertificateEntry, GatewayEntry, Key, SocketEntry, SocketHost, TrustEntry } from '../ir/ir.ts';
+import type { CertificateEntry, GatewayEntry, Key, ServerTls, SocketEntry, SocketHost, TrustEntry } from '../ir/ir.ts';
 import { socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
@@ -187,6 +187,7 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
   const entries = new Map<Key, PlanEntry>();
   for (const { address, port, hosts: held } of sockets) {
     const hosts: SocketHost[] = [];
+    let other: CertificateEntry | null = null;
     let transport: SocketEntry['transport'] | null = null;
     for (const { gateway, listener, host } of held.values()) {
       if (host === null) continue;
@@ -195,12 +196,36 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
       for (const certificate of listener.tls?.certificates ?? []) entries.set(certificate.key, certificate);
       const trust = listener.tls?.trust ?? null;
       if (trust !== null) entries.set(trust.key, trust);
+      other ??= listener.tls?.fallback ?? null;
       transport = servedProtocol(listener.protocol)?.transport ?? null;
     }
     if (transport === null) continue;
     hosts.sort((a, b) => compare(a.hostname, b.hostname));
     const key = socketKey(address, port, transport);
-    entries.set(key, { kind: 'socket', key, address, port, transport, hosts });
+    const fallback = other === null ? null : fallbackOf(other, hosts);
+    if (other !== null && fallback !== null) entries.set(other.key, other);
+    entries.set(key, { kind: 'socket', key, address, port, transport, hosts, fallback });
   }
   return entries;
+}
+
+/** What no listener of the socket would refuse: whose host a request names is known only after the handshake. */
+function fallbackOf({ key }: CertificateEntry, hosts: readonly SocketHost[]): ServerTls | null {
+  const all = hosts.flatMap(({ tls }) => (tls === null ? [] : [tls]));
+  const [first] = all;
+  // Whoever names nobody is this listener's already.
+  if (first === undefined || hosts.some(({ hostname }) => hostname === '*')) return null;
+  const common = (of: (tls: ServerTls) => readonly string[]): readonly string[] =>
+    of(first).filter((name) => all.every((tls) => of(tls).includes(name)));
+  const [ciphers, suites] = [common((tls) => tls.ciphers), common((tls) => tls.suites)];
+  if (suites.length === 0) return null;
+  const strict = ciphers.length === 0 || all.some(({ minVersion }) => minVersion === 'TLSv1.3');
+  return {
+    certificates: [key],
+    minVersion: strict ? 'TLSv1.3' : 'TLSv1.2',
+    ciphers: ciphers.length === 0 ? first.ciphers : ciphers,
+    suites,
+    alpn: first.alpn,
+    clients: null,
+  };
 }

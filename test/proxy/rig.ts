@@ -185,6 +185,7 @@ export function listener(port = 80): SocketEntry {
     port,
     transport: 'tcp',
     hosts: [{ hostname: '*', gateway: GATEWAY.key, listener: 'http', port, protocol: 'HTTP', tls: null }],
+    fallback: null,
   };
 }
 

@@ -48,7 +48,7 @@ function tls(names: readonly string[], more: Partial<ServerTls> = {}): ServerTls
 }
 
 /** A socket with one host for each name. */
-function socket(hosts: Readonly<Record<string, ServerTls>>): SocketEntry {
+function socket(hosts: Readonly<Record<string, ServerTls>>, fallback: ServerTls | null = null): SocketEntry {
   return {
     kind: 'socket',
     key: LISTENER,
@@ -63,6 +63,7 @@ function socket(hosts: Readonly<Record<string, ServerTls>>): SocketEntry {
       protocol: 'HTTPS' as const,
       tls: settings,
     })),
+    fallback,
   };
 }
 
@@ -190,6 +191,32 @@ nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: 
   assert.equal((await rig.ask('a.example')).status, 200, 'and nobody else is harmed');
   await rig.end();
 });
+
+nativeOnly(
+  'who names no host gets the default certificate, and the host of the request decides; not where clients must show one',
+  async (net) => {
+    const strict = tls(['any'], { clients: { trust: 'trust/default/clients', mode: 'AllowValidOnly' } });
+    const trust: TrustEntry = {
+      kind: 'trust',
+      key: 'trust/default/clients',
+      authorities: [root.der.toString('base64')],
+      revoked: [],
+    };
+    const hosts = { ...HOSTS, 'strict.example': strict };
+    const any = certificate('any', certificates.any);
+    const rig = new TlsRig(net, [...ENTRIES.slice(0, 3), any, trust, socket(hosts, tls(['any']))]);
+    for (const name of ['', 'unknown.example']) {
+      const answer = await rig.ask(name, { host: 'a.example' });
+      assert.equal(answer.status, 200, name);
+      assert.equal(answer.subject, 'any.example');
+      assert.equal((await rig.ask(name, { host: 'x.wild.example' })).status, 200);
+      assert.equal((await rig.ask(name, { host: 'nobody.example' })).status, 404);
+      assert.equal((await rig.ask(name, { host: 'strict.example' })).status, 421, 'nobody asked for a certificate');
+    }
+    assert.equal((await rig.ask('a.example')).subject, 'a.example');
+    await rig.end();
+  },
+);
 
 nativeOnly('a connection is good for its own listener only: another host is misdirected', async (net) => {
   const rig = new TlsRig(net);

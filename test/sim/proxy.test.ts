@@ -33,6 +33,7 @@ function configuration(
     port: 80,
     transport: 'tcp',
     hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
+    fallback: null,
   };
   const cluster: ClusterEntry = {
     kind: 'cluster',

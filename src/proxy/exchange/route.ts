@@ -34,7 +34,10 @@ export function findRule(
   const { host } = router;
   if (host !== null) {
     record.listenerJson = listener.jsonOf(host);
-    if (down.host !== null && !isSameListener(down.host, host)) return FAULTS.misdirected;
+    if (down.host === null) {
+      // A connection of no listener: nobody was asked for a certificate.
+      if (host.tls !== null && host.tls.clients !== null) return FAULTS.misdirected;
+    } else if (!isSameListener(down.host, host)) return FAULTS.misdirected;
   }
   if (rule === null) return FAULTS.noRoute;
   found.rule = rule;

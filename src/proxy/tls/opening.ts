@@ -32,12 +32,16 @@ const TURN_LIMIT = limitCell('TLS_HANDSHAKES_PER_TURN');
 
 /** A host as handshakes need it. */
 interface HostTls {
-  readonly host: SocketHost;
+  /** Null for clients that name no host: that of the request decides. */
+  readonly host: SocketHost | null;
   readonly tls: ServerTls;
   readonly certificates: readonly TlsRef[];
   /** Name of the context in the table. */
   readonly context: string;
 }
+
+/** What a session of no listener is bound to in its place. */
+const NOBODY = { gateway: '', listener: '' } as const;
 
 /** What a log line says of a connection: few texts for many connections, so they are kept. */
 const facts = new Map<string, Fragment>();
@@ -60,6 +64,7 @@ export class TlsOpening implements OpeningStep {
   readonly #hello = new ClientHello();
   readonly #hosts: HostTls[] = [];
   readonly #names = new ServerNames<HostTls>();
+  #fallback: HostTls | null = null;
   /** Handshakes begun in the turn that is under way. */
   #turn = -1;
   #begun = 0;
@@ -70,18 +75,21 @@ export class TlsOpening implements OpeningStep {
     this.#table = table;
     this.#socket = entry.key;
     try {
-      for (const host of entry.hosts) if (host.tls !== null) this.#add(host, host.tls);
+      for (const host of entry.hosts) {
+        if (host.tls !== null) this.#names.add(host.hostname, this.#add(host, host.tls));
+      }
+      if (entry.fallback !== null) this.#fallback = this.#add(null, entry.fallback);
     } catch (error) {
       this.dispose();
       throw error;
     }
   }
 
-  #add(host: SocketHost, tls: ServerTls): void {
+  #add(host: SocketHost | null, tls: ServerTls): HostTls {
     const context = this.#table.acquireContext(tls);
     const one = { host, tls, certificates: tls.certificates.map((key) => this.#table.acquire(key)), context };
     this.#hosts.push(one);
-    this.#names.add(host.hostname, one);
+    return one;
   }
 
   /** The listener has other hosts now. Connections under way go on with what they have. */
@@ -104,7 +112,7 @@ export class TlsOpening implements OpeningStep {
       transport.yield();
       return STEP_MORE;
     }
-    const host = this.#names.find(this.#hello.serverName);
+    const host = this.#names.find(this.#hello.serverName) ?? this.#fallback;
     if (host === null) return this.#refuse(transport, ALERT.UNRECOGNIZED_NAME, 'no_name');
     return this.#begin(host, start, used, info, transport);
   }
@@ -156,7 +164,7 @@ export class TlsOpening implements OpeningStep {
 
   /** A session is good for one listener, one name, one way of asking for certificates. */
   #sessionContext(host: HostTls): Uint8Array {
-    const { gateway, listener } = host.host;
+    const { gateway, listener } = host.host ?? NOBODY;
     const parts = [this.#socket, gateway, listener, this.#hello.serverName, host.tls.clients];
     return hash('sha256', JSON.stringify(parts), 'buffer');
   }
@@ -184,11 +192,11 @@ export class TlsOpening implements OpeningStep {
 class ServerHandshake implements TlsWireOwner {
   readonly #shared: Shared;
   readonly #table: TlsTable;
-  readonly #host: SocketHost;
+  readonly #host: SocketHost | null;
   readonly #name: string;
   readonly #info: ClientInfo;
 
-  constructor(shared: Shared, table: TlsTable, host: SocketHost, name: string, info: ClientInfo) {
+  constructor(shared: Shared, table: TlsTable, host: SocketHost | null, name: string, info: ClientInfo) {
     this.#shared = shared;
     this.#table = table;
     this.#host = host;
