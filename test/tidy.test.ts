@@ -5,11 +5,18 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PAGES } from '../tools/docs.ts';
-import { all, functions, imports, product, read, room, root } from './tidy/source.ts';
+import { all, circles, exports, type File, functions, imports, product, read, room, root } from './tidy/source.ts';
 
 const MAX_LINES = 600;
 const MEAN_LINES = 220;
+/** Files that everything passes through: each is to be read in one sitting. */
+const SHORT = ['exchange.ts', 'keeper.ts', 'tcp.ts', 'server.ts'];
+const SHORT_LINES = 350;
 const FUNCTION_LINES = 70;
+const COLUMNS = 120;
+
+/** What exists for tests: its exports have no other user. */
+const TEST_ROOMS = ['src/sim/', 'src/source/file/testing.ts'];
 
 /** Which rooms a room may import, besides itself and base. Rooms not listed (main) may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -111,8 +118,80 @@ test('files are small', () => {
     long.map((f) => `${f.path}: ${f.lines} lines`),
     [],
   );
+  const tight = product.filter((f) => SHORT.some((name) => f.path.endsWith(`/${name}`)) && f.lines > SHORT_LINES);
+  assert.deepEqual(
+    tight.map((f) => `${f.path}: ${f.lines} lines`),
+    [],
+  );
   const mean = product.reduce((sum, f) => sum + f.lines, 0) / product.length;
   assert.ok(mean <= MEAN_LINES, `mean ${mean.toFixed(0)} lines a file`);
+});
+
+/**
+ * What each layer of the data plane may know, besides itself and the files that lie directly in src/proxy as `common`.
+ */
+const LAYERS: Readonly<Record<string, readonly string[]>> = {
+  transport: [],
+  route: ['common'],
+  filter: ['common', 'route'],
+  upstream: ['common', 'exchange/sides', 'transport'],
+  exchange: ['common', 'filter', 'route', 'transport', 'upstream'],
+  http1: ['common', 'exchange/answer', 'exchange/sides', 'filter', 'transport', 'upstream/connection'],
+};
+
+test('layers of the data plane know only those below them', () => {
+  const layer = (path: string): string => path.slice('src/proxy/'.length).split('/').slice(0, -1)[0] ?? 'common';
+  const wrong: string[] = [];
+  for (const file of product.filter((f) => f.path.startsWith('src/proxy/'))) {
+    const from = layer(file.path);
+    const allowed = LAYERS[from];
+    if (allowed === undefined) continue;
+    for (const { path } of imports(file)) {
+      if (path === null || !path.startsWith('src/proxy/')) continue;
+      const to = layer(path);
+      const file_ = path.slice('src/proxy/'.length, -'.ts'.length);
+      if (to !== from && !allowed.includes(to) && !allowed.includes(file_)) wrong.push(`${file.path} imports ${path}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('no file is part of a circle, by values or by types', () => {
+  assert.deepEqual(
+    // A simulated network and its sockets are one thing in two files, and nobody's but the tests'.
+    circles(product.filter((f) => !f.path.startsWith('src/sim/'))).map((group) => group.join(' <-> ')),
+    [],
+  );
+});
+
+test('what is exported is used by the product, or by its own file and a test', () => {
+  const takenBy = (files: readonly File[]): Map<string, Set<string>> => {
+    const taken = new Map<string, Set<string>>();
+    for (const file of files) {
+      for (const { path, names } of imports(file)) {
+        if (path === null) continue;
+        const set = taken.get(path) ?? new Set();
+        for (const name of names) set.add(name);
+        taken.set(path, set);
+      }
+    }
+    return taken;
+  };
+  const byProduct = takenBy([...product, ...read('{tools,bench}/**/*.ts'), ...read('src/main/main.js')]);
+  const byTests = takenBy([...all.filter((f) => f.path.endsWith('.test.ts')), ...read('test/**/*.ts')]);
+  const has = (taken: Map<string, Set<string>>, path: string, name: string): boolean =>
+    taken.get(path)?.has(name) === true || taken.get(path)?.has('*') === true;
+  const dead: string[] = [];
+  for (const file of product.filter((f) => !TEST_ROOMS.some((path) => f.path.startsWith(path)))) {
+    for (const name of exports(file)) {
+      if (has(byProduct, file.path, name)) continue;
+      const isType = new RegExp(`^export (?:interface|type) ${name}\\b`, 'm').test(file.text);
+      const uses = [...file.text.matchAll(new RegExp(`\\b${name}\\b`, 'g'))].length;
+      if (uses > 1 && (isType || has(byTests, file.path, name))) continue;
+      dead.push(`${file.path}: ${name}`);
+    }
+  }
+  assert.deepEqual(dead, []);
 });
 
 test('functions are short', () => {
@@ -122,6 +201,25 @@ test('functions are short', () => {
       .map((fn) => `${file.path}:${fn.line}: ${fn.name} has ${fn.lines} lines`),
   );
   assert.deepEqual(long, []);
+});
+
+test('comments and pages are no wider than code', () => {
+  const wide: string[] = [];
+  const look = (file: File, mayBeWide: (line: string) => boolean): void => {
+    for (const [i, line] of file.text.split('\n').entries())
+      if ([...line].length > COLUMNS && !mayBeWide(line)) wide.push(`${file.path}:${i + 1}`);
+  };
+  const isComment = (line: string): boolean => /^\s*(\/\/|\*|\/\*)/.test(line);
+  for (const file of [...all, ...read('{test,tools,bench}/**/*.ts')]) look(file, (line) => !isComment(line));
+  for (const file of [...read('{docs,test,bench,examples}/**/*.md'), ...read('*.md')]) {
+    let fenced = false;
+    // A table's row is one line, and what stands in a fence is shown as it is.
+    look(file, (line) => {
+      if (line.startsWith('```')) fenced = !fenced;
+      return fenced || line.startsWith('|') || line.startsWith('    ');
+    });
+  }
+  assert.deepEqual(wide, []);
 });
 
 test('nothing names a registry, a path of one machine, or a secret place', () => {

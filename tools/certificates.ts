@@ -1,6 +1,6 @@
 // Certificates for examples and tests, written as DER (RFC 5280, X.690): an authority of one's own, and leaves of any
-// shape. Not for anything that others are to trust. As a command: `bin/node tools/certificates.ts SECRET NAME...` prints
-// a Secret with a certificate for the names; the certificate of its authority stands in front as a comment.
+// shape. Not for anything that others are to trust. As a command: `bin/node tools/certificates.ts SECRET NAME...`
+// prints a Secret with a certificate for the names; the certificate of its authority stands in front as a comment.
 
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';

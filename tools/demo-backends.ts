@@ -1,4 +1,5 @@
-// Two small backends for the quickstart: each says who it is and what reached it. `bin/node tools/demo-backends.ts 9001 9002`
+// Two small backends for the quickstart: each says who it is and what reached it. `bin/node tools/demo-backends.ts 9001
+// 9002`
 
 import { createServer } from 'node:http';
 

@@ -12,15 +12,20 @@ import { conditionTable } from '../src/translate/conditions.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** At most 120 columns a line. */
+function wrapped(text: string): string {
+  return text.replaceAll(/(?=.{121})(.{1,120}) /g, '$1\n');
+}
+
 function page(title: string, intro: string, head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.map((c) => c.replaceAll('|', '\\|')).join(' | ')} |`;
-  return `# ${title}\n\n${intro}\n\n${line(head)}\n|${head.map(() => '---|').join('')}\n${rows.map(line).join('\n')}\n`;
+  return `# ${title}\n\n${wrapped(intro)}\n\n${line(head)}\n|${head.map(() => '---|').join('')}\n${rows.map(line).join('\n')}\n`;
 }
 
 function flags(): string {
   return page(
     'Flags of rauta serve',
-    "Each flag has a variable; a flag beats its variable. An unknown flag or a bad value ends with exit code 2 and the nearest name. The briefs' variables `RAUTA_BIND_ADDR` (0.0.0.0:8080) and `RAUTA_BACKEND_ADDR` (several by commas) alone make a working proxy.",
+    'Each flag has a variable; a flag beats its variable. An unknown flag or a bad value ends with exit code 2 and the nearest name. The variables `RAUTA_BIND_ADDR` (0.0.0.0:8080) and `RAUTA_BACKEND_ADDR` (several by commas) alone make a working proxy.',
     ['flag', 'variable', 'default', 'what it does'],
     FLAGS.map((f) => [
       `\`--${f.name}${f.value === '' ? '' : ` ${f.value}`}\``,
@@ -43,18 +48,14 @@ function metrics(): string {
 
 /** The comment that stands above each limit in the source. */
 function comments(): Map<string, string> {
-  const out = new Map<string, string>();
-  let comment = '';
-  for (const line of readFileSync(join(root, 'src/base/limits.ts'), 'utf8').split('\n')) {
-    const said = /^\s*\/\*\* (.*) \*\/$/.exec(line);
-    const name = /^\s*readonly ([A-Z][A-Z0-9_]+) =/.exec(line)?.[1];
-    if (said !== null) comment = said[1] as string;
-    else if (name !== undefined) {
-      out.set(name, comment);
-      comment = '';
-    }
-  }
-  return out;
+  const source = readFileSync(join(root, 'src/base/limits.ts'), 'utf8');
+  const found = source.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly ([A-Z][A-Z0-9_]+) =/g);
+  return new Map(
+    [...found].map(([, comment, name]) => [
+      name as string,
+      (comment as string).replaceAll(/\s*\n\s*\*?\s*/g, ' ').trim(),
+    ]),
+  );
 }
 
 function limits(): string {

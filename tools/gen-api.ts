@@ -1,5 +1,6 @@
-// Writes src/api/generated/: types and compact shapes of the Gateway API's kinds, from the CRDs of the pinned Go module.
-// Run `bin/node tools/gen-api.ts` after changing MODULE; it needs Go. What it writes carries no prose of the CRDs.
+// Writes src/api/generated/: types and compact shapes of the Gateway API's kinds, from the CRDs of the pinned Go
+// module. Run `bin/node tools/gen-api.ts` after changing MODULE; it needs Go. What it writes carries no prose of the
+// CRDs.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

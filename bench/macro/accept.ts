@@ -1,5 +1,5 @@
-// Accept queues under connection churn: how evenly two workers share new connections, what one costs, what is lost or late
-// while a worker is killed every so often (docs/adr/0002-accept-queues.md).
+// Accept queues under connection churn: how evenly two workers share new connections, what one costs, what is lost or
+// late while a worker is killed every so often (docs/adr/0002-accept-queues.md).
 // `bin/node bench/macro/accept.ts [--seconds 4] [--rounds 5] [--kills 8] [--out accept]`
 
 import { execFileSync, spawn } from 'node:child_process';

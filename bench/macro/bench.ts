@@ -1,8 +1,9 @@
-// `make bench`: the proxies side by side on one core, client and backend on the other, in paired interleaved rounds until
-// the 95 % interval of every ratio to nginx is within 5 % (--precision) or 30 rounds are done. Every three rounds all proxies are started
-// anew: where a process happens to lie in memory, and what its compilers made of it, is part of what is averaged.
-// `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--base nginx] [--seconds 3] [--rounds 30]
-// [--precision 0.05] [--out NAME]`; RAUTA_BENCH_BEFORE=CHECKOUT makes a peer `before` of another checkout.
+// `make bench`: the proxies side by side on one core, client and backend on the other, in paired interleaved rounds
+// until the 95 % interval of every ratio to nginx is within 5 % (--precision) or 30 rounds are done. Every three rounds
+// all proxies are started anew: where a process happens to lie in memory, and what its compilers made of it, is part of
+// what is averaged. `bin/node bench/macro/bench.ts [--works get,64k] [--peers rauta,nginx] [--base nginx] [--seconds 3]
+// [--rounds 30] [--precision 0.05] [--out NAME]`; RAUTA_BENCH_BEFORE=CHECKOUT makes a peer `before` of another
+// checkout.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -22,7 +23,10 @@ const BACKEND_PORT = 19_000;
 const FIRST_PORT = 19_001;
 const ROUNDS_PER_START = 3;
 const MIN_STARTS = 4;
-/** Short runs of each proxy that are not counted: compilers and allocators settle only after connections came and went a few times. */
+/**
+ * Short runs of each proxy that are not counted: compilers and allocators settle only after connections came and went a
+ * few times.
+ */
 const WARM_UPS = 8;
 /** Of another work by a proxy that is warm. */
 const MORE_WARM_UPS = 3;
@@ -80,8 +84,8 @@ async function rounds(work: Work, peers: readonly Peer[], samples: Samples, warm
   for (let round = 0; round < ROUNDS_PER_START; round++) {
     for (let i = 0; i < peers.length; i++) {
       const peer = peers[(i + round) % peers.length] as Peer;
-      // Memory that a virtual machine uses for the first time is faulted in by its host, two nanoseconds a byte, at the expense of
-      // whoever writes the log. The warm-up has paid that for everybody.
+      // Memory that a virtual machine uses for the first time is faulted in by its host, two nanoseconds a byte, at the
+      // expense of whoever writes the log. The warm-up has paid that for everybody.
       peer.emptyLog();
       let sample = await run(peer, Number(args.seconds));
       for (let t = 1; t < TRIES && sample.steal > MAX_STEAL; t++) sample = await run(peer, Number(args.seconds));

@@ -1,7 +1,7 @@
-// What the program holds with no routes and with 10,000, each of them used once. Counted is memory that is its own: anonymous
-// pages and shared memory, each page divided by the processes that hold it (Pss_Anon and Pss_Shmem of smaps_rollup), a
-// minute after the last request and a scrape; pages of files, which the system takes back when it wants, stand apart.
-// `bin/node bench/macro/memory.ts [--routes 10000] [--wait 60] [--program DIR] [--out memory]`
+// What the program holds with no routes and with 10,000, each of them used once. Counted is memory that is its own:
+// anonymous pages and shared memory, each page divided by the processes that hold it (Pss_Anon and Pss_Shmem of
+// smaps_rollup), a minute after the last request and a scrape; pages of files, which the system takes back when it
+// wants, stand apart. `bin/node bench/macro/memory.ts [--routes 10000] [--wait 60] [--program DIR] [--out memory]`
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// The proxies of the bench: how each is found, set up and started, always with access log, timeouts, limits and forwarded
-// headers on, as its own documents advise.
+// The proxies of the bench: how each is found, set up and started, always with access log, timeouts, limits and
+// forwarded headers on, as its own documents advise.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

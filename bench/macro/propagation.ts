@@ -1,6 +1,6 @@
-// How long until a new route serves: 5,000 routes are loaded, then routes are added one by one as files; from the rename that
-// puts a file in its place until the first answer other than 404. Meanwhile traffic flows, and any failed request is counted.
-// `bin/node bench/macro/propagation.ts [--routes 5000] [--changes 100] [--out propagation]`
+// How long until a new route serves: 5,000 routes are loaded, then routes are added one by one as files; from the
+// rename that puts a file in its place until the first answer other than 404. Meanwhile traffic flows, and any failed
+// request is counted. `bin/node bench/macro/propagation.ts [--routes 5000] [--changes 100] [--out propagation]`
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 // How long a dead worker is missed: two workers under a load that takes both cores, one is killed with SIGKILL, and new
-// connections are made from that moment on. Half of them lie in the dead worker's accept queue; the slowest answer of all
-// is when its replacement served. Once with the spare waiting (first death), once without (both workers die at once).
-// `bin/node bench/macro/replace.ts [--samples 10] [--out replace]`
+// connections are made from that moment on. Half of them lie in the dead worker's accept queue; the slowest answer of
+// all is when its replacement served. Once with the spare waiting (first death), once without (both workers die at
+// once). `bin/node bench/macro/replace.ts [--samples 10] [--out replace]`
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,9 @@ const BACKEND_PORT = 19_281;
 const AT_ONCE = 16;
 const EVERY_MS = 10;
 const WATCH_MS = 3_000;
-/** Until the spare is there: it is started a second after the others serve, and loads slowly while both cores are taken. */
+/**
+ * Until the spare is there: it is started a second after the others serve, and loads slowly while both cores are taken.
+ */
 const SPARE_MS = 6_000;
 
 const { values: args } = parseArgs({

@@ -1,4 +1,5 @@
-// Paired ratios: in each round every proxy does the same work, one after another; what counts is the ratio within a round.
+// Paired ratios: in each round every proxy does the same work, one after another; what counts is the ratio within a
+// round.
 
 /** Student's t for 95 %, two-sided, by degrees of freedom 1..29. */
 const T95 = [

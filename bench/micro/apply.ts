@@ -1,5 +1,5 @@
-// What a revision costs a worker: one changed rule, one new rule and changed endpoints applied to an engine that holds 10 or 10,000
-// rules on one host, and everything applied from nothing.
+// What a revision costs a worker: one changed rule, one new rule and changed endpoints applied to an engine that holds
+// 10 or 10,000 rules on one host, and everything applied from nothing.
 //   bin/node bench/micro/apply.ts [ROUNDS]
 
 import type { ClusterEntry, EndpointsEntry, Entry, GatewayEntry, RuleEntry, SocketEntry } from '../../src/ir/ir.ts';

@@ -1,5 +1,5 @@
-// What the one interface to the system costs beside the bare call: 100 bytes through a pair of unix sockets, by `Io` (handle checked,
-// bounds checked, EINTR handled) and by libc's send and recv with a descriptor and an address.
+// What the one interface to the system costs beside the bare call: 100 bytes through a pair of unix sockets, by `Io`
+// (handle checked, bounds checked, EINTR handled) and by libc's send and recv with a descriptor and an address.
 //   bin/node bench/micro/io.ts [ROUNDS]
 
 import { recv, send } from '../../src/native/ffi.ts';

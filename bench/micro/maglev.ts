@@ -1,4 +1,5 @@
-// What building a Maglev table costs, what a pick costs by each picker, and the paper's two figures measured on our tables.
+// What building a Maglev table costs, what a pick costs by each picker, and the paper's two figures measured on our
+// tables.
 //   bin/node bench/micro/maglev.ts [ROUNDS]
 
 import { LeastRequest } from '../../src/proxy/upstream/pick/least-request.ts';
@@ -40,7 +41,10 @@ function pick(name: string, picker: Picker): Case {
   };
 }
 
-/** Largest share against the mean, smallest likewise, and the part of the others' entries that moves when one backend goes. */
+/**
+ * Largest share against the mean, smallest likewise, and the part of the others' entries that moves when one backend
+ * goes.
+ */
 function figures(n: number): object {
   const entries = tableSize(n, 'auto');
   const ids = idsOf(n);

@@ -1,4 +1,5 @@
-// Measuring of small things: every case is warmed up, then the cases take turns for some rounds, and each yields a JSON line.
+// Measuring of small things: every case is warmed up, then the cases take turns for some rounds, and each yields a JSON
+// line.
 
 export interface Case {
   readonly name: string;

@@ -1,5 +1,6 @@
-// Micro-benchmarks by paired, interleaved rounds: machines drift by tens of percent, so that only ratios of neighbouring rounds
-// are believed. In each round every case runs once; a case's ratio to the base is taken within the round.
+// Micro-benchmarks by paired, interleaved rounds: machines drift by tens of percent, so that only ratios of
+// neighbouring rounds are believed. In each round every case runs once; a case's ratio to the base is taken within the
+// round.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
@@ -16,7 +17,9 @@ export interface Result {
   readonly name: string;
   /** Median over the rounds. */
   readonly nsPerOperation: number;
-  /** Median of the ratio to the base, and the half width of its 95 % interval (by the order statistics of the rounds). */
+  /**
+   * Median of the ratio to the base, and the half width of its 95 % interval (by the order statistics of the rounds).
+   */
   readonly ratio?: number;
   readonly ratioLow?: number;
   readonly ratioHigh?: number;

@@ -1,4 +1,5 @@
-// What a lookup costs with 10, 1,000 and 10,000 routes, spread over hosts and all on one host; what a change costs; memory.
+// What a lookup costs with 10, 1,000 and 10,000 routes, spread over hosts and all on one host; what a change costs;
+// memory.
 //   bin/node --expose-gc bench/micro/route.ts [ROUNDS]
 
 import { bytesOf } from '../../src/base/bytes.ts';

@@ -1,5 +1,5 @@
-// What a change costs in the controller at 5,000 routes: store, translation, and the entry's way onto the wire and off it.
-// `bin/node bench/micro/translate.ts [samples]`; single operations are timed one by one, for their tail counts.
+// What a change costs in the controller at 5,000 routes: store, translation, and the entry's way onto the wire and off
+// it. `bin/node bench/micro/translate.ts [samples]`; single operations are timed one by one, for their tail counts.
 
 import type { KubeObject } from '../../src/api/object.ts';
 import { decodeEntry, encodeEntry } from '../../src/ir/codec.ts';
@@ -82,7 +82,9 @@ interface Timing {
 }
 const timings: Timing[] = [];
 
-/** Times `operation(i)` one by one; `prepare(i)` makes its input and is not counted. It returns the entries it upserted. */
+/**
+ * Times `operation(i)` one by one; `prepare(i)` makes its input and is not counted. It returns the entries it upserted.
+ */
 function time<T>(name: string, n: number, prepare: (i: number) => T, operation: (input: T) => number): void {
   const taken: number[] = [];
   const worked: number[] = [];

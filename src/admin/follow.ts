@@ -1,5 +1,5 @@
-// `/requests?follow`: requests as they end, for as long as the reader stays. One that does not read is told what it missed when it
-// does again, and costs no more memory than one batch.
+// `/requests?follow`: requests as they end, for as long as the reader stays. One that does not read is told what it
+// missed when it does again, and costs no more memory than one batch.
 
 import type { ServerResponse } from 'node:http';
 import { LIMITS } from '../base/limits.ts';

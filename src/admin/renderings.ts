@@ -1,5 +1,5 @@
-// Answers on their way to readers. A page is one block of bytes, shared by all who are reading it; what all of them together
-// hold is bounded, so that readers who do not read cost a fixed amount of memory.
+// Answers on their way to readers. A page is one block of bytes, shared by all who are reading it; what all of them
+// together hold is bounded, so that readers who do not read cost a fixed amount of memory.
 
 import { LIMITS } from '../base/limits.ts';
 import type { Answer } from './pages.ts';
@@ -24,9 +24,9 @@ export class Renderings {
   }
 
   /**
-   * The answer to `key` for one more reader, who gives it back by `release`: one that somebody else is still reading if it is younger
-   * than ADMIN_SHARED_MS, else what `make` says. null: ADMIN_BUFFER_BYTES are held. A small answer is always given (a probe's must be), and
-   * one larger than the limit when nobody else reads.
+   * The answer to `key` for one more reader, who gives it back by `release`: one that somebody else is still reading if
+   * it is younger than ADMIN_SHARED_MS, else what `make` says. null: ADMIN_BUFFER_BYTES are held. A small answer is
+   * always given (a probe's must be), and one larger than the limit when nobody else reads.
    */
   take(key: string, nowMs: number, make: () => Answer): Rendering | null {
     const shared = this.#shared.get(key);

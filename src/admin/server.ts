@@ -1,5 +1,5 @@
-// The admin server. It never meets the traffic that RAUTA proxies: Node's own HTTP server is good enough here, with bounds on
-// what it keeps for those who ask and do not read.
+// The admin server. It never meets the traffic that RAUTA proxies: Node's own HTTP server is good enough here, with
+// bounds on what it keeps for those who ask and do not read.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -213,8 +213,8 @@ export class AdminServer {
   }
 
   /**
-   * Against DNS rebinding: a page in a browser can only make it send a name of its own. Without the field (HTTP/1.0, as simple
-   * probes speak it) it is no browser.
+   * Against DNS rebinding: a page in a browser can only make it send a name of its own. Without the field (HTTP/1.0, as
+   * simple probes speak it) it is no browser.
    */
   #hostAllowed(field: string | undefined): boolean {
     if (field === undefined) return true;

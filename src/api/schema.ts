@@ -1,5 +1,6 @@
 // Checks an object the way kubectl and an API server do: fields that are not known are errors (or pruned, where that is
-// asked for), defaults are filled in, and what is wrong is named by its field path. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+// asked for), defaults are filled in, and what is wrong is named by its field path.
+// https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 
 import { RE2JS } from 're2js';
 import { type Fields, isFields } from '../base/fields.ts';
@@ -25,7 +26,10 @@ export interface CheckResult {
 export interface CheckOptions {
   /** For namespaced objects that name none; `default` unless said. */
   readonly defaultNamespace?: string;
-  /** Fields and kinds that are not known are warnings and pruned, as an API server does; otherwise errors, as kubectl has it. */
+  /**
+   * Fields and kinds that are not known are warnings and pruned, as an API server does; otherwise errors, as kubectl
+   * has it.
+   */
   readonly lenient?: boolean;
 }
 
@@ -72,7 +76,9 @@ function withObject(problem: Problem, object: ObjectKey): Problem {
   return { ...problem, place: { ...problem.place, object } };
 }
 
-/** How an object of this kind is read; null when it is not, which is a problem or, of somebody else's kind, its name. */
+/**
+ * How an object of this kind is read; null when it is not, which is a problem or, of somebody else's kind, its name.
+ */
 function findKind(value: Fields, problems: Problems): { info: KindInfo; shape: Shape } | string | null {
   const { apiVersion, kind } = value;
   if (typeof kind !== 'string' || kind === '') {

@@ -1,7 +1,7 @@
 // What must hold, said where it is relied on: a mistake of ours ends in a message with its name, not in a null that is
 // met somewhere else. Never for what comes from outside: that is refused, not asserted.
 
-export class AssertionError extends Error {
+class AssertionError extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'AssertionError';

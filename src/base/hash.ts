@@ -1,6 +1,8 @@
 // Hashes over bytes, 32 bits. None is meant to withstand an adversary who knows the seed.
 
-/** The finaliser of MurmurHash3 (32 bits): every input bit changes every output bit with a chance near one half. Signed. */
+/**
+ * The finaliser of MurmurHash3 (32 bits): every input bit changes every output bit with a chance near one half. Signed.
+ */
 export function mix32(value: number): number {
   let h = value | 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

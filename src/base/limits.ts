@@ -34,8 +34,8 @@ class Limits {
   /** Bytes one connection may move in one turn before it waits for the next. */
   readonly BYTES_PER_TURN = 256 * KB;
   /**
-   * Pieces of work that one connection may cause in one turn, about a microsecond each: a chunk is one, a head 32 and one more for
-   * each field, long chunk lines and trailers count by their bytes. What is left waits for the next turn.
+   * Pieces of work that one connection may cause in one turn, about a microsecond each: a chunk is one, a head 32 and
+   * one more for each field, long chunk lines and trailers count by their bytes. What is left waits for the next turn.
    */
   readonly WORK_PER_TURN = 512;
   /** Connections accepted from one listening socket in one turn. */
@@ -79,7 +79,10 @@ class Limits {
   readonly EXCHANGE_BYTES = 8 * KB;
   /** Bytes in one pipe, through which long content passes from socket to socket within the kernel. */
   readonly PIPE_BYTES = 64 * KB;
-  /** Pipes of one worker, each lent while it has bytes in it; without one bytes are copied. All of a user's share 64 MB (pipe(7)). */
+  /**
+   * Pipes of one worker, each lent while it has bytes in it; without one bytes are copied. All of a user's share 64 MB
+   * (pipe(7)).
+   */
   readonly PIPES = 128;
   /** Content is passed through a pipe once so much came at a time, and while so much is still to come. */
   readonly SPLICE_FROM_BYTES = 16 * KB;
@@ -123,14 +126,17 @@ class Limits {
   // --- waits (milliseconds)
   readonly HEAD_MS = 10_000;
   readonly BODY_PROGRESS_MS = 30_000;
-  /** A client's connection between two requests, unless --client-idle-timeout says otherwise: longer than load balancers keep one. */
+  /**
+   * A client's connection between two requests, unless --client-idle-timeout says otherwise: longer than load balancers
+   * keep one.
+   */
   readonly IDLE_MS = 180_000;
   readonly UPSTREAM_CONNECT_MS = 5_000;
   /** Waiting for one of an endpoint's connections to become free; also what ends a route that leads to itself. */
   readonly UPSTREAM_PENDING_MS = 10_000;
   /**
-   * For so long after a backend closed a connection right behind a response, without having said so, what must not be sent
-   * twice goes to it by new connections only.
+   * For so long after a backend closed a connection right behind a response, without having said so, what must not be
+   * sent twice goes to it by new connections only.
    */
   readonly UPSTREAM_ABRUPT_MS = 10_000;
   /** Shorter than the 60 s after which most servers close an idle connection. */
@@ -157,14 +163,19 @@ class Limits {
   readonly MAGLEV_ENTRIES = 65_537;
 
   // --- keeper
-  /** Files that the keeper needs to have open at the least, and those for each worker: channel, counters, ring, sockets. */
+  /**
+   * Files that the keeper needs to have open at the least, and those for each worker: channel, counters, ring, sockets.
+   */
   readonly KEEPER_DESCRIPTORS = 48;
   readonly KEEPER_DESCRIPTORS_PER_WORKER = 6;
   /** A worker that makes no turn for so long is killed and replaced. */
   readonly HEARTBEAT_STALL_MS = 5_000;
   /** CPU seconds without a heartbeat after which the kernel ends a worker, also when nobody watches it any more. */
   readonly WORKER_CPU_STALL_S = 10;
-  /** A controller that says nothing for so long is: thirty times the CPU that a change of 10,000 routes keeps it from it. */
+  /**
+   * A controller that says nothing for so long is: thirty times the CPU that a change of 10,000 routes keeps it from
+   * it.
+   */
   readonly CONTROLLER_STALL_MS = 120_000;
   /** It is given twice as long after each time, up to this: what is only slow gets done in the end. */
   readonly CONTROLLER_STALL_MAX_MS = 600_000;
@@ -366,7 +377,10 @@ class Limits {
   readonly ADMIN_BODY_BYTES = 64;
   readonly ADMIN_DISCARDED_BYTES = 64 * KB;
 
-  /** Lines of the program's log that one process keeps for a reader of standard error who does not read; more are dropped. */
+  /**
+   * Lines of the program's log that one process keeps for a reader of standard error who does not read; more are
+   * dropped.
+   */
   readonly STDERR_BUFFER_BYTES = 256 * KB;
 
   // --- telemetry (per worker slot)
@@ -384,7 +398,10 @@ class Limits {
   readonly LOG_BUSY_MS = 5;
   readonly LOG_IDLE_MS = 100;
   // --- memory of a process
-  /** Half of V8's young generation, at the most. It doubles while much survives, as at each load, and never shrinks by itself. */
+  /**
+   * Half of V8's young generation, at the most. It doubles while much survives, as at each load, and never shrinks by
+   * itself.
+   */
   readonly KEEPER_YOUNG_MB = 2;
   readonly CONTROLLER_YOUNG_MB = 4;
   readonly WORKER_YOUNG_MB = 2;

@@ -4,7 +4,10 @@ import fc from 'fast-check';
 import { LIMITS } from './limits.ts';
 import { type LinePlace, LineSink } from './line-sink.ts';
 
-/** Takes what `answers` say: a number of bytes, 0 for none now, -1 for nothing of this; everything when they are used up. */
+/**
+ * Takes what `answers` say: a number of bytes, 0 for none now, -1 for nothing of this; everything when they are used
+ * up.
+ */
 class Place implements LinePlace {
   text = '';
   timers: (() => void)[] = [];

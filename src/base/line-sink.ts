@@ -1,10 +1,12 @@
-// Lines on their way to a place that may not take them: what it cannot take now waits, up to a limit, and what is more is
-// dropped and counted. Whoever writes never waits, and a line that was begun is ended before another one.
+// Lines on their way to a place that may not take them: what it cannot take now waits, up to a limit, and what is more
+// is dropped and counted. Whoever writes never waits, and a line that was begun is ended before another one.
 
 import { LIMITS } from './limits.ts';
 
 export interface LinePlace {
-  /** Takes some of `bytes` at once: how many, 0 for none now, or -1: it takes none of this, and nothing waits for it. */
+  /**
+   * Takes some of `bytes` at once: how many, 0 for none now, or -1: it takes none of this, and nothing waits for it.
+   */
   write(bytes: Uint8Array): number;
   /** Calls `fire` once after `ms`, without keeping the process alive. */
   after(ms: number, fire: () => void): void;

@@ -38,6 +38,13 @@ export class Logger {
   set level(level: Level) {
     this.#state.level = LEVELS.indexOf(level);
   }
+  /** Sets the level and says so, whatever it was and will be. */
+  change(level: Level): void {
+    const before = this.level;
+    this.level = 'info';
+    this.info('log level', { before, now: level });
+    this.level = level;
+  }
 
   error(message: string, fields?: Fields): void {
     this.#write(0, message, fields);

@@ -9,8 +9,8 @@ const MEMORY_SLACK = 64;
 const MEMORIES = new WeakMap<ArrayBufferLike, WebAssembly.Memory>();
 
 /**
- * `bytes` of zeros that never move or grow; untouched pages cost nothing. Behind them is MEMORY_SLACK that no offset reaches. Throws
- * RangeError when the address space is not to be had.
+ * `bytes` of zeros that never move or grow; untouched pages cost nothing. Behind them is MEMORY_SLACK that no offset
+ * reaches. Throws RangeError when the address space is not to be had.
  */
 export function newMemory(bytes: number): Uint8Array<ArrayBuffer> {
   const pages = Math.ceil((bytes + MEMORY_SLACK) / PAGE);
@@ -33,8 +33,9 @@ let boundMem: Uint8Array | null = null;
 let run: (at: number, start: number, length: number) => number = () => 0;
 
 /**
- * Copies mem[start..end) to mem[at..], also where they overlap; returns the offset behind it. Memory that newMemory made is copied by
- * WebAssembly: for few bytes that is quicker than any loop, and than copyWithin for any number (docs/adr/0007-scanner.md).
+ * Copies mem[start..end) to mem[at..], also where they overlap; returns the offset behind it. Memory that newMemory
+ * made is copied by WebAssembly: for few bytes that is quicker than any loop, and than copyWithin for any number
+ * (docs/adr/0007-scanner.md).
  */
 export function move(mem: Uint8Array, at: number, start: number, end: number): number {
   const n = end - start;

@@ -30,8 +30,8 @@ export class Regex {
     if (size > LIMITS.REGEX_INSTRUCTIONS) {
       throw new RegexError(pattern, `too complex (${size} instructions, limit ${LIMITS.REGEX_INSTRUCTIONS})`);
     }
-    // The package grants each automaton 8 MB, which clients could make every pattern use up; building and dropping that many
-    // states for an exploding pattern also takes ten times as long as with a small budget.
+    // The package grants each automaton 8 MB, which clients could make every pattern use up; building and dropping that
+    // many states for an exploding pattern also takes ten times as long as with a small budget.
     const { dfa } = this.#compiled.re2();
     dfa.stateBudget = LIMITS.REGEX_CACHE_BYTES;
     dfa.memBudget = LIMITS.REGEX_CACHE_BYTES;

@@ -1,14 +1,17 @@
-// Characters that steer the reader instead of being read: controls, marks that turn the direction of writing, and those that
-// are shown as nothing at all. Wherever text that came from outside is shown (logs, pages, messages), they are escaped, so that no
-// input can move a terminal's cursor, turn a line around or hide in one.
+// Characters that steer the reader instead of being read: controls, marks that turn the direction of writing, and those
+// that are shown as nothing at all. Wherever text that came from outside is shown (logs, pages, messages), they are
+// escaped, so that no input can move a terminal's cursor, turn a line around or hide in one.
 
 /**
- * Cc, Cf, Zl, Zp, lone surrogates and Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt: the bidirectional
- * controls, zero-width characters, variation selectors, tags, fillers and the byte order mark are all among them).
+ * Cc, Cf, Zl, Zp, lone surrogates and Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt: the
+ * bidirectional controls, zero-width characters, variation selectors, tags, fillers and the byte order mark are all
+ * among them).
  */
 const STEERING = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** The same as ranges (first, last, first, last ...), for text that is not a string. Below 0xa0 they are those of Cc. */
+/**
+ * The same as ranges (first, last, first, last ...), for text that is not a string. Below 0xa0 they are those of Cc.
+ */
 const RANGES = Int32Array.of(
   ...[0x00, 0x1f, 0x7f, 0x9f, 0xad, 0xad, 0x34f, 0x34f, 0x600, 0x605, 0x61c, 0x61c, 0x6dd, 0x6dd, 0x70f, 0x70f],
   ...[0x890, 0x891, 0x8e2, 0x8e2, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x180b, 0x180f, 0x200b, 0x200f, 0x2028, 0x202e],
@@ -36,7 +39,9 @@ export function visible(text: string): string {
   });
 }
 
-/** For text that is JSON already: what JSON.stringify leaves as it is becomes `\u202e`; newlines between tokens stay. */
+/**
+ * For text that is JSON already: what JSON.stringify leaves as it is becomes `\u202e`; newlines between tokens stay.
+ */
 export function visibleJson(json: string): string {
   return json.replace(STEERING, (c) => (c === '\n' ? c : units(c)));
 }

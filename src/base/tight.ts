@@ -1,12 +1,14 @@
-// Plain data that will be kept for long, in as little memory as it takes: one string for all that are equal, one empty list
-// for all. A configuration of ten thousand routes says the same few hostnames, keys and types ten thousand times.
+// Plain data that will be kept for long, in as little memory as it takes: one string for all that are equal, one empty
+// list for all. A configuration of ten thousand routes says the same few hostnames, keys and types ten thousand times.
 
 import { LIMITS } from './limits.ts';
 
 const NONE: readonly never[] = Object.freeze([]);
 const known = new Map<string, string>();
 
-/** The same text, and the same string for equal ones of late. Longer ones, mostly unlike each other, stay as they are. */
+/**
+ * The same text, and the same string for equal ones of late. Longer ones, mostly unlike each other, stay as they are.
+ */
 export function shared(text: string): string {
   if (text.length > LIMITS.SHARED_TEXT_CHARS) return text;
   const same = known.get(text);
@@ -29,8 +31,8 @@ export function one<T>(value: T): T {
 }
 
 /**
- * What to keep of `value`: plain data that nobody else holds (strings, numbers, lists, mappings), changed in place. Lists have
- * no room to grow, empty ones are one and frozen.
+ * What to keep of `value`: plain data that nobody else holds (strings, numbers, lists, mappings), changed in place.
+ * Lists have no room to grow, empty ones are one and frozen.
  */
 export function tight<T>(value: T): T {
   if (typeof value === 'string') return shared(value) as T & string;

@@ -1,6 +1,7 @@
-// An assembler for the few functions that are written in WebAssembly because JavaScript has no vector instructions. Code is a list of
-// bytes; expressions nest as they do in the language itself, so that a function reads from top to bottom. It knows what those functions
-// use and no more (WebAssembly Core Specification 2.0, chapter 5, with several memories as in 3.0).
+// An assembler for the few functions that are written in WebAssembly because JavaScript has no vector instructions.
+// Code is a list of bytes; expressions nest as they do in the language itself, so that a function reads from top to
+// bottom. It knows what those functions use and no more (WebAssembly Core Specification 2.0, chapter 5, with several
+// memories as in 3.0).
 
 import { bytesOf } from './bytes.ts';
 

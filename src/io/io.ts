@@ -21,9 +21,9 @@ export const PEER_CLOSED = 4;
 export const BROKEN = 8;
 
 /**
- * Who is told that a socket became ready. Edge-triggered: read or write until -EAGAIN, or ask for `again`. A read or write
- * of fewer bytes than asked for also means that there are no more for now (epoll(7), questions and answers, 9), which
- * saves a call, unless PEER_CLOSED or BROKEN was among the events: then read on to the end or the error.
+ * Who is told that a socket became ready. Edge-triggered: read or write until -EAGAIN, or ask for `again`. A read or
+ * write of fewer bytes than asked for also means that there are no more for now (epoll(7), questions and answers, 9),
+ * which saves a call, unless PEER_CLOSED or BROKEN was among the events: then read on to the end or the error.
  */
 export interface ReadySink {
   onReady(events: number): void;
@@ -71,7 +71,9 @@ export interface Io {
 
   // ---- memory: one arena, every offset below is an index into `mem`
   readonly mem: Uint8Array;
-  /** Offset of a block of at least `bytes`, or -1 when the arena is exhausted (the caller refuses the work, flag UO). */
+  /**
+   * Offset of a block of at least `bytes`, or -1 when the arena is exhausted (the caller refuses the work, flag UO).
+   */
   alloc(bytes: number): number;
   /** Gives back a block from `alloc`; a double free or a foreign offset throws (a bug, never input). */
   free(offset: number): void;
@@ -95,7 +97,9 @@ export interface Io {
   // ---- sockets: results below zero are -errno; EINTR is retried inside
   /** Next waiting connection, nonblocking with TCP_NODELAY; -EAGAIN when none. */
   accept(listener: Handle): Handle;
-  /** Starts a nonblocking connection (TCP_NODELAY for IP); readiness WRITABLE tells that it ended, `connectError` how. */
+  /**
+   * Starts a nonblocking connection (TCP_NODELAY for IP); readiness WRITABLE tells that it ended, `connectError` how.
+   */
   connect(address: SocketAddress): Handle;
   /** 0 once connected, a positive errno if it failed (SO_ERROR). */
   connectError(handle: Handle): number;
@@ -110,8 +114,8 @@ export interface Io {
   /** Closes with RST. */
   reset(handle: Handle): void;
   /**
-   * While `on`, the peer sees RST instead of an end in order should this process end (SO_LINGER): for a stream whose end is told
-   * by nothing but its closing.
+   * While `on`, the peer sees RST instead of an end in order should this process end (SO_LINGER): for a stream whose
+   * end is told by nothing but its closing.
    */
   resetOnExit(handle: Handle, on: boolean): void;
   /** The other side's address, as the kernel knows it. */
@@ -121,9 +125,9 @@ export interface Io {
   /** An empty pipe of LIMITS.PIPE_BYTES, closed by `close`; or -errno. */
   openPipe(): Handle;
   /**
-   * Moves up to `length` > 0 bytes from `socket` into `pipe`: 0 at the end of the stream; -EAGAIN when there is nothing, and also
-   * when `pipe` is full, so fill only one that is empty. A short move says nothing of what is left (each of the pipe's places holds
-   * one piece of a segment).
+   * Moves up to `length` > 0 bytes from `socket` into `pipe`: 0 at the end of the stream; -EAGAIN when there is
+   * nothing, and also when `pipe` is full, so fill only one that is empty. A short move says nothing of what is left
+   * (each of the pipe's places holds one piece of a segment).
    */
   spliceIn(socket: Handle, pipe: Handle, length: number): number;
   /** Moves up to `length` > 0 bytes from `pipe`, which has some, into `socket`. */
@@ -131,13 +135,13 @@ export interface Io {
 
   // ---- readiness
   /**
-   * Registers once for all events (edge-triggered). Close unregisters. Returns 0 or -errno. Of the events of one turn those of
-   * sockets watched as `first` are told before the others.
+   * Registers once for all events (edge-triggered). Close unregisters. Returns 0 or -errno. Of the events of one turn
+   * those of sockets watched as `first` are told before the others.
    */
   watch(handle: Handle, sink: ReadySink, first?: boolean): number;
   /**
-   * Calls `sink.onReady(events)` on the next turn, after the events of the kernel: how a connection yields its turn. Nobody
-   * takes it back when the socket is closed meanwhile: the sink must expect it.
+   * Calls `sink.onReady(events)` on the next turn, after the events of the kernel: how a connection yields its turn.
+   * Nobody takes it back when the socket is closed meanwhile: the sink must expect it.
    */
   again(sink: ReadySink, events: number): void;
   /** Called at the end of every turn that handled anything (flush logs, heartbeat). */

@@ -57,7 +57,9 @@ export interface TlsIo {
   serverContext(settings: TlsSettings): number;
   clientContext(settings: TlsSettings): number;
   dropContext(context: number): void;
-  /** `chain`: the certificate and those that lead to its root, DER. `key`: PKCS#8, PKCS#1 or SEC 1. Parsed at first use. */
+  /**
+   * `chain`: the certificate and those that lead to its root, DER. `key`: PKCS#8, PKCS#1 or SEC 1. Parsed at first use.
+   */
   certificate(chain: readonly Uint8Array[], key: Uint8Array): number;
   dropCertificate(certificate: number): void;
   /** Certificates of authorities and lists of revoked ones, DER. Throws NativeError for what cannot be read. */
@@ -96,7 +98,10 @@ export interface TlsIo {
   close(tls: Tls): void;
 
   // ---- sessions of connections to servers, to be taken up by the next one
-  /** The session of a connection that stands, 0 when it cannot be taken up again. After the first answer: a ticket of TLS 1.3 comes late. */
+  /**
+   * The session of a connection that stands, 0 when it cannot be taken up again. After the first answer: a ticket of
+   * TLS 1.3 comes late.
+   */
   session(tls: Tls): number;
   /** Before the handshake: offers the session of an earlier connection. */
   resume(tls: Tls, session: number): void;

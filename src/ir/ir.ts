@@ -1,7 +1,7 @@
-// The contract between the planes: plain data, every entry under a key of its own, so that one changed route rule or one
-// changed endpoint is one small delta. Entries point upwards by key (a rule names its sockets and clusters, never the
-// other way round). Nothing here is Kubernetes: names are carried only to be shown in logs and metrics. Keys are made
-// and read in keys.ts; ADR 8 says why the kinds are cut as they are.
+// The contract between the planes: plain data, every entry under a key of its own, so that one changed route rule or
+// one changed endpoint is one small delta. Entries point upwards by key (a rule names its sockets and clusters, never
+// the other way round). Nothing here is Kubernetes: names are carried only to be shown in logs and metrics. Keys are
+// made and read in keys.ts; ADR 8 says why the kinds are cut as they are.
 
 import type { Key } from './keys.ts';
 
@@ -27,12 +27,13 @@ export interface SocketEntry {
   readonly port: number;
   readonly transport: 'tcp';
   /**
-   * In ascending order of hostname, and distinct by it: an equal hostname of a younger Gateway is Conflicted and not here.
+   * In ascending order of hostname, and distinct by it: an equal hostname of a younger Gateway is Conflicted and not
+   * here.
    */
   readonly hosts: readonly SocketHost[];
   /**
-   * How TLS is spoken with clients that name no host of these; null: they are refused. On such a connection the request's
-   * host decides.
+   * How TLS is spoken with clients that name no host of these; null: they are refused. On such a connection the
+   * request's host decides.
    */
   readonly fallback: ServerTls | null;
 }
@@ -194,8 +195,8 @@ export interface Redirect {
 }
 
 /**
- * How one backend is spoken to. Its key holds a digest of protocol and connection settings: rules with equal wishes share
- * pools, health and breaker, those with different ones never.
+ * How one backend is spoken to. Its key holds a digest of protocol and connection settings: rules with equal wishes
+ * share pools, health and breaker, those with different ones never.
  */
 export interface ClusterEntry {
   readonly kind: 'cluster';
@@ -240,8 +241,8 @@ export interface Endpoint {
 }
 
 /**
- * A certificate with its key, from a Secret. It travels on the stream and is shown nowhere (shown.ts); Base64 of DER, for
- * entries are text.
+ * A certificate with its key, from a Secret. It travels on the stream and is shown nowhere (shown.ts); Base64 of DER,
+ * for entries are text.
  */
 export interface CertificateEntry {
   readonly kind: 'certificate';

@@ -70,7 +70,9 @@ export function clusterCellsKey(cluster: Key): Key {
   return `cells/${cluster}`;
 }
 
-/** Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings. */
+/**
+ * Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings.
+ */
 export function settingsDigest(settings: { readonly protocol: string }): string {
   return createHash('sha256')
     .update(JSON.stringify([settings.protocol]))

@@ -1,5 +1,5 @@
-// Entries as pages show them. What of a kind may be shown is decided here, kind by kind: an entry may hold what no page,
-// log or file is to have (private keys).
+// Entries as pages show them. What of a kind may be shown is decided here, kind by kind: an entry may hold what no
+// page, log or file is to have (private keys).
 
 import type { Entry } from './ir.ts';
 

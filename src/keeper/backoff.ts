@@ -1,4 +1,5 @@
-// When a dead process is replaced: at once, then later and later while it keeps dying; many deaths in a short time are a storm.
+// When a dead process is replaced: at once, then later and later while it keeps dying; many deaths in a short time are
+// a storm.
 
 import { LIMITS } from '../base/limits.ts';
 

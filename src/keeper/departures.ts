@@ -1,5 +1,5 @@
-// Letting go of listening sockets so that nobody is reset (ADR 6): no handshake begins there any more, those under way end, the
-// workers take what waits, and only then a socket is closed.
+// Letting go of listening sockets so that nobody is reset (ADR 6): no handshake begins there any more, those under way
+// end, the workers take what waits, and only then a socket is closed.
 
 import { LIMITS } from '../base/limits.ts';
 import type { OpenSocket } from './sockets.ts';
@@ -36,8 +36,8 @@ export class Departures<H extends Holder> {
   }
 
   /**
-   * Starts the departure of `sockets`; `then` is called when the holders have been asked. With `shared` the sockets are a
-   * successor's too: no door is closed, they simply become its own.
+   * Starts the departure of `sockets`; `then` is called when the holders have been asked. With `shared` the sockets are
+   * a successor's too: no door is closed, they simply become its own.
    */
   start(sockets: readonly OpenSocket[], shared: boolean, then: () => void = () => {}): void {
     const departures = sockets.map((socket): Departure<H> => ({ socket, waiting: null }));

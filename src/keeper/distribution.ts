@@ -1,5 +1,5 @@
-// The way of a revision to the workers: sockets are opened, each worker is told what it lacks, sockets are closed, answers are
-// counted. What every live worker serves is known here, and nowhere guessed.
+// The way of a revision to the workers: sockets are opened, each worker is told what it lacks, sockets are closed,
+// answers are counted. What every live worker serves is known here, and nowhere guessed.
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';

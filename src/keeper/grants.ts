@@ -1,6 +1,7 @@
-// What flags name and the controller uses, opened here, where the privileges are: the access log, the token, the files of a certificate
-// and its key, the admin's listening sockets. The controller gets descriptors, again after each death, so that it needs no right of its own to a folder, a file or a low
-// port, and a port that was ours once stays ours. Nothing is read here.
+// What flags name and the controller uses, opened here, where the privileges are: the access log, the token, the files
+// of a certificate and its key, the admin's listening sockets. The controller gets descriptors, again after each death,
+// so that it needs no right of its own to a folder, a file or a low port, and a port that was ours once stays ours.
+// Nothing is read here.
 
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
@@ -92,8 +93,8 @@ export class Grants {
   }
 
   /**
-   * Opens everything, before anything is served. Returns what cannot be opened and why, with the flag's name, or null. `portsLater`:
-   * another program still has our ports and will let go of them.
+   * Opens everything, before anything is served. Returns what cannot be opened and why, with the flag's name, or null.
+   * `portsLater`: another program still has our ports and will let go of them.
    */
   open(portsLater: boolean): string | null {
     for (const wish of this.#wishes) {

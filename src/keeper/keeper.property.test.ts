@@ -1,5 +1,5 @@
-// Any order of revisions, deaths, refusals, slow readers and controllers that come anew: whoever serves, serves what its number
-// says, and when everything has been read everybody serves the newest revision that can be served.
+// Any order of revisions, deaths, refusals, slow readers and controllers that come anew: whoever serves, serves what
+// its number says, and when everything has been read everybody serves the newest revision that can be served.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

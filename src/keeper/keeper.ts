@@ -1,6 +1,5 @@
-// The keeper: the first process. It owns what must not die with anybody else (listening sockets, counters, log rings, the
-// configuration that workers acked) and starts and watches the others. It parses nothing that comes from outside. Here are
-// its phases and how its parts work together; each part is beside.
+// The keeper: the first process. It owns what must not die with anybody else (listening sockets, counters, log rings,
+// the configuration that workers acked) and starts and watches the others. It parses nothing that comes from outside.
 
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -44,7 +43,9 @@ export class Keeper<Options extends KeeperOptions> {
   readonly #done: (code: number) => void;
   #lastTickMs = 0;
 
-  /** `done` is called once, with the exit code. Throws NativeError when the system has not what so many workers need. */
+  /**
+   * `done` is called once, with the exit code. Throws NativeError when the system has not what so many workers need.
+   */
   constructor(options: Options, system: System, log: Logger, done: (code: number) => void) {
     this.#options = options;
     this.#system = system;
@@ -189,8 +190,8 @@ export class Keeper<Options extends KeeperOptions> {
   }
 
   /**
-   * An exception of its own: a bug, said with its stack. What it knows may be wrong, so it ends, and the others in order, as
-   * they would if it were asked to stop. A second one while it does so ends everything at once.
+   * An exception of its own: a bug, said with its stack. What it knows may be wrong, so it ends, and the others in
+   * order, as they would if it were asked to stop. A second one while it does so ends everything at once.
    */
   crash(error: unknown): void {
     this.#log.error('a bug in the keeper, ending', { stack: error instanceof Error ? error.stack : String(error) });
@@ -271,11 +272,7 @@ export class Keeper<Options extends KeeperOptions> {
   }
 
   #setLogLevel(level: Level): void {
-    // Said whatever the level was and will be.
-    const before = this.#log.level;
-    this.#log.level = 'info';
-    this.#log.info('log level', { before, now: level });
-    this.#log.level = level;
+    this.#log.change(level);
     for (const worker of this.#slots.workers) worker.say({ type: 'logLevel', level });
   }
 

@@ -1,5 +1,5 @@
-// Who listens on a port already: the kernel's list of listening sockets, and which process has one of them open. Only asked
-// when a port is found taken.
+// Who listens on a port already: the kernel's list of listening sockets, and which process has one of them open. Only
+// asked when a port is found taken.
 
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { parseIp } from '../base/ip.ts';

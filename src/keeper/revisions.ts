@@ -1,7 +1,7 @@
-// The keeper's memory of the configuration: opaque values by key. What the controller wants and what workers are given are two
-// things: a revision that workers die of, or that one of them refuses, is held back, and everybody goes back to the one
-// before until a new one comes. A revision's number goes with its content: nothing is ever called by the number of
-// something else. Pure: time comes as an argument, what is to be sent goes out as a step.
+// The keeper's memory of the configuration: opaque values by key. What the controller wants and what workers are given
+// are two things: a revision that workers die of, or that one of them refuses, is held back, and everybody goes back to
+// the one before until a new one comes. A revision's number goes with its content: nothing is ever called by the number
+// of something else. Pure: time comes as an argument, what is to be sent goes out as a step.
 
 import { LIMITS } from '../base/limits.ts';
 import { STATE_PREFIX } from '../ir/keys.ts';

@@ -1,5 +1,5 @@
-// A worker slot. It outlives its workers: its counters and log ring stay, so that a death loses only what was on the dead
-// worker's own connections.
+// A worker slot. It outlives its workers: its counters and log ring stay, so that a death loses only what was on the
+// dead worker's own connections.
 
 import { LIMITS } from '../base/limits.ts';
 import { createShared } from '../native/index.ts';

@@ -120,7 +120,9 @@ export class Slots implements WorkerOwner {
     for (const slot of this.all) slot.forgive(nowMs);
   }
 
-  /** Starts the one process that waits for somebody to die, if it is not there yet; in a storm, when that has passed. */
+  /**
+   * Starts the one process that waits for somebody to die, if it is not there yet; in a storm, when that has passed.
+   */
   keepSpare(): void {
     if (this.#spare !== null || this.#stopping) return;
     const now = this.#system.nowMs();
@@ -130,7 +132,10 @@ export class Slots implements WorkerOwner {
     this.#spare = new WorkerProcess(this.#system, this.#log, this);
   }
 
-  /** Workers are going to drain: connections that are kept should move while there is time. Those that replace one are told too. */
+  /**
+   * Workers are going to drain: connections that are kept should move while there is time. Those that replace one are
+   * told too.
+   */
   leaveSoon(): void {
     this.#leaving = true;
     for (const worker of this.workers) worker.say({ type: 'leaveSoon' });

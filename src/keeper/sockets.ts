@@ -1,6 +1,6 @@
 // The keeper's listening sockets: one per (address, port) and worker slot, SO_REUSEPORT, held for as long as a revision
-// asks for them, so that what waits in an accept queue outlives the worker that would have taken it. The first one of a port
-// is bound alone: SO_REUSEPORT would let a second program of the same user share the traffic without a word.
+// asks for them, so that what waits in an accept queue outlives the worker that would have taken it. The first one of a
+// port is bound alone: SO_REUSEPORT would let a second program of the same user share the traffic without a word.
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';

@@ -1,7 +1,8 @@
-// `--takeover PATH`: a running program gives its listening sockets to the one that is started after it, and leaves when that
-// one serves. The sockets are the same open files in both, so what waits in their queues is taken by either; nothing is
-// bound anew and nothing is lost. PATH is made with mode 0600, and each side asks the kernel who is at the other end: only
-// the same user and root are believed. Nothing is removed from PATH that is not known to be one's own or dead.
+// `--takeover PATH`: a running program gives its listening sockets to the one that is started after it, and leaves when
+// that one serves. The sockets are the same open files in both, so what waits in their queues is taken by either;
+// nothing is bound anew and nothing is lost. PATH is made with mode 0600, and each side asks the kernel who is at the
+// other end: only the same user and root are believed. Nothing is removed from PATH that is not known to be one's own
+// or dead.
 
 import { type BigIntStats, lstatSync, unlinkSync } from 'node:fs';
 import { EXIT, ExitError } from '../base/errors.ts';

@@ -1,6 +1,6 @@
 // Keys of TLS session tickets: one for all workers, so that a client that comes back to another one is known there, and
-// kept over the deaths of any of them and over a takeover. A key issues for a time and is accepted for as long again; the
-// keeper makes them and understands nothing else of TLS.
+// kept over the deaths of any of them and over a takeover. A key issues for a time and is accepted for as long again;
+// the keeper makes them and understands nothing else of TLS.
 
 import { randomBytes } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';

@@ -1,5 +1,6 @@
-// A process that is, or can become, the worker of a slot: what it was told, what it said, and whether it may still say anything.
-// It is not believed: its messages are checked, answers must have been asked for, and whoever breaks that is killed.
+// A process that is, or can become, the worker of a slot: what it was told, what it said, and whether it may still say
+// anything. It is not believed: its messages are checked, answers must have been asked for, and whoever breaks that is
+// killed.
 
 import type { Logger } from '../base/log.ts';
 import type { ChannelEnd } from '../stream/channel.ts';

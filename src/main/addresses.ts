@@ -6,8 +6,8 @@ type Interfaces = ReturnType<typeof networkInterfaces>;
 
 /**
  * For a Gateway's status in a cluster: of a wildcard the first address of its family that is neither loopback nor
- * link-local (a pod's own, or with the host's network the node's), of any other address itself. Where there is none, the
- * wildcard stays.
+ * link-local (a pod's own, or with the host's network the node's), of any other address itself. Where there is none,
+ * the wildcard stays.
  */
 export function reachableAddresses(listen: readonly string[], interfaces: Interfaces = networkInterfaces()): string[] {
   const all = Object.values(interfaces).flatMap((list) => list ?? []);

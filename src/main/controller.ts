@@ -1,5 +1,5 @@
-// The controller: from resources to revisions. It may crash: workers serve on, and the next one takes up where the keeper
-// remembers this one left off.
+// The controller: from resources to revisions. It may crash: workers serve on, and the next one takes up where the
+// keeper remembers this one left off.
 
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';

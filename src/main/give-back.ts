@@ -1,7 +1,7 @@
-// Memory given back. A large revision leaves tens of megabytes of garbage in every process it passes through, in V8's heap and
-// in the C library's, and both keep what they once had: V8 collects when it allocates, and after a configuration is loaded
-// nothing is allocated for hours; free(3) returns pages only at the very top of a heap. So once a large revision is followed
-// by quiet, garbage is collected and free pages are returned.
+// Memory given back. A large revision leaves tens of megabytes of garbage in every process it passes through, in V8's
+// heap and in the C library's, and both keep what they once had: V8 collects when it allocates, and after a
+// configuration is loaded nothing is allocated for hours; free(3) returns pages only at the very top of a heap. So once
+// a large revision is followed by quiet, garbage is collected and free pages are returned.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -40,8 +40,9 @@ export class GiveBack {
 }
 
 /**
- * A full collection that goes on until nothing more is found, and returns the pages: a plain one leaves a tenth more. The function is there only while V8 is told to offer it; a context made meanwhile has it. The flag goes
- * at once, since flags are part of what makes cached code usable.
+ * A full collection that goes on until nothing more is found, and returns the pages: a plain one leaves a tenth more.
+ * The function is there only while V8 is told to offer it; a context made meanwhile has it. The flag goes at once,
+ * since flags are part of what makes cached code usable.
  */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');

@@ -1,5 +1,6 @@
-// What the keeper opened for the controller, put to use: the access log, the token, a certificate with its key, the admin's listening sockets. Whatever cannot
-// be used is said and everything else goes on; the keeper tries again and gives it later.
+// What the keeper opened for the controller, put to use: the access log, the token, a certificate with its key, the
+// admin's listening sockets. Whatever cannot be used is said and everything else goes on; the keeper tries again and
+// gives it later.
 
 import { closeSync, readSync } from 'node:fs';
 import { Renderings } from '../admin/renderings.ts';

@@ -1,4 +1,5 @@
-// What the log says of the configuration: which changes serve, what is wrong, and when that is over. Each once, and bounded.
+// What the log says of the configuration: which changes serve, what is wrong, and when that is over. Each once, and
+// bounded.
 
 import type { ObjectKey } from '../api/object.ts';
 import { objectText, type Problem } from '../api/problem.ts';

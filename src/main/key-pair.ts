@@ -1,5 +1,5 @@
-// Certificate and key of --tls-cert and --tls-key, read from what the keeper opened. A pair that is not good leaves the one
-// before in its place and says why; nothing of the key is ever said.
+// Certificate and key of --tls-cert and --tls-key, read from what the keeper opened. A pair that is not good leaves the
+// one before in its place and says why; nothing of the key is ever said.
 
 import { closeSync, readSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';

@@ -1,6 +1,7 @@
-// Writes the access log out of the workers' rings to one place. It is the only writer, so lines never tear: what was begun is ended
-// before anything else, or the place is brought to the end of a line. While the place takes nothing (a reader that stands still, a
-// full disk, a FIFO that nobody reads) lines wait in the rings; what no longer fits there is dropped, oldest first, and counted.
+// Writes the access log out of the workers' rings to one place. It is the only writer, so lines never tear: what was
+// begun is ended before anything else, or the place is brought to the end of a line. While the place takes nothing (a
+// reader that stands still, a full disk, a FIFO that nobody reads) lines wait in the rings; what no longer fits there
+// is dropped, oldest first, and counted.
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -14,7 +15,9 @@ const EAGAIN = -11;
 export interface LogPlace {
   /** What it ends with is half a line. */
   readonly torn: boolean;
-  /** Takes some of `bytes` and calls `done`, at once or later: how many, or -errno. Until then `bytes` do not change. */
+  /**
+   * Takes some of `bytes` and calls `done`, at once or later: how many, or -errno. Until then `bytes` do not change.
+   */
   write(bytes: Uint8Array, done: (taken: number) => void): void;
   close(): void;
 }
@@ -69,8 +72,8 @@ export class LogWriter {
   }
 
   /**
-   * Writes what is left in the rings if the place takes it, and stops; what it does not take is lost. `done` is called once, at the latest
-   * after FLUSH_MS / 2.
+   * Writes what is left in the rings if the place takes it, and stops; what it does not take is lost. `done` is called
+   * once, at the latest after FLUSH_MS / 2.
    */
   flush(done: () => void): void {
     this.#flushed = done;

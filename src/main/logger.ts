@@ -1,5 +1,5 @@
-// The program's log of each of its processes: lines on standard error. Nobody who reads there, or does not, or went away, can
-// hold a process up or end it.
+// The program's log of each of its processes: lines on standard error. Nobody who reads there, or does not, or went
+// away, can hold a process up or end it.
 
 import { LIMITS } from '../base/limits.ts';
 import { LineSink } from '../base/line-sink.ts';

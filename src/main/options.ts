@@ -1,5 +1,5 @@
-// Flags of `rauta serve`: each has a variable RAUTA_<FLAG>, a flag beats its variable, anything unknown is an error that
-// names the nearest thing there is.
+// Flags of `rauta serve`: each has a variable RAUTA_<FLAG>, a flag beats its variable, anything unknown is an error
+// that names the nearest thing there is.
 
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
@@ -37,7 +37,7 @@ export interface Options {
   readonly trustedProxies: readonly string[];
   readonly metricsMaxRoutes: number;
   readonly metricsMaxBackends: number;
-  /** Environment mode of the briefs: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR. */
+  /** Environment mode: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR. */
   readonly bindAddress: string | null;
   readonly backendAddresses: readonly string[];
   /** Paths of the certificate and the key of bindAddress; null: HTTP in the clear. */
@@ -267,7 +267,7 @@ export const FLAGS: readonly Flag[] = [
 
 const K8S_MODE = 'RAUTA_K8S_MODE';
 
-/** Variables of the briefs that are no flag. */
+/** Variables that are no flag. */
 const VARIABLES = [
   'RAUTA_BIND_ADDR',
   'RAUTA_BACKEND_ADDR',
@@ -295,7 +295,9 @@ export interface Parsed {
   readonly warnings: readonly string[];
 }
 
-/** Throws ExitError with exit code 2 (or 1 where the configuration cannot be served) and a message that names the flag. */
+/**
+ * Throws ExitError with exit code 2 (or 1 where the configuration cannot be served) and a message that names the flag.
+ */
 export function parseOptions(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,

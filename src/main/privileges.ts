@@ -1,4 +1,5 @@
-// How a process of ours leaves root: it becomes --user, and everybody loses the way back, core dumps and outliving the keeper.
+// How a process of ours leaves root: it becomes --user, and everybody loses the way back, core dumps and outliving the
+// keeper.
 
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { EXIT, ExitError } from '../base/errors.ts';
@@ -11,8 +12,8 @@ import {
 } from '../native/index.ts';
 
 /**
- * Sent to a worker by the kernel when the keeper dies. One that runs sees the end of its channel and drains, whatever the
- * signal; one that is stopped is made to run by this one, and by no other that leaves it time to drain (ADR 12).
+ * Sent to a worker by the kernel when the keeper dies. One that runs sees the end of its channel and drains, whatever
+ * the signal; one that is stopped is made to run by this one, and by no other that leaves it time to drain (ADR 12).
  */
 export const WORKER_FOLLOWS = 'SIGCONT';
 
@@ -44,8 +45,8 @@ export function becomeUnprivileged(user: string | null): void {
 }
 
 /**
- * For the controller: nothing is left, but where `paths` (of the configuration) hold something that only root may read, the one capability
- * to read (CAP_DAC_READ_SEARCH). Returns those paths, and whether they can be read.
+ * For the controller: nothing is left, but where `paths` (of the configuration) hold something that only root may read,
+ * the one capability to read (CAP_DAC_READ_SEARCH). Returns those paths, and whether they can be read.
  */
 export function becomeReader(user: string, paths: readonly string[]): { closed: string[]; reads: boolean } {
   let closed: string[] = [];

@@ -1,5 +1,5 @@
-// The keeper's system: processes and time, by Node. A process of ours is the same program in another role, with one unix
-// socket as descriptor 3.
+// The keeper's system: processes and time, by Node. A process of ours is the same program in another role, with one
+// unix socket as descriptor 3.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,5 @@
-// The way of a resource through the controller: sources deliver, the store keeps, a revision closes, the translator says
-// what it means, the publisher sends it.
+// The way of a resource through the controller: sources deliver, the store keeps, a revision closes, the translator
+// says what it means, the publisher sends it.
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
@@ -85,7 +85,10 @@ export class Resources implements SourceSink {
   #published = false;
   /** Why nothing is served, as it was last said. */
   #idle: string | null = null;
-  /** Everything has been read, but is not published: its files have errors, and what is served does not follow from them. */
+  /**
+   * Everything has been read, but is not published: its files have errors, and what is served does not follow from
+   * them.
+   */
   #holding = false;
 
   constructor(options: Options, log: Logger, publisher: Publisher, cluster: Cluster | null, beginning: Beginning) {
@@ -189,7 +192,10 @@ export class Resources implements SourceSink {
     this.problems('certificates', expiryProblems(this.certificates(now), now));
   }
 
-  /** Files have no creation time: what this controller gave as one has to outlive it, or who serves would be decided anew. */
+  /**
+   * Files have no creation time: what this controller gave as one has to outlive it, or who serves would be decided
+   * anew.
+   */
   #rememberAge(key: ObjectKey): void {
     const [kind = '', namespace, name = ''] = key.split('/');
     if (this.#cluster !== null || !AGED.test(kind)) return;
@@ -222,8 +228,8 @@ export class Resources implements SourceSink {
   }
 
   /**
-   * Whether a configuration whose files have errors is published at a start. What they last said is not known here, so it
-   * would be taken away: not from a program that serves it.
+   * Whether a configuration whose files have errors is published at a start. What they last said is not known here, so
+   * it would be taken away: not from a program that serves it.
    */
   #begin(errors: readonly Problem[]): boolean {
     const more = errors.length === 1 ? '' : ` (and ${errors.length - 1} errors more)`;
@@ -245,7 +251,9 @@ export class Resources implements SourceSink {
     }
   }
 
-  /** Errors of files as such: not of what their objects mean together, which is the same for everybody who reads them. */
+  /**
+   * Errors of files as such: not of what their objects mean together, which is the same for everybody who reads them.
+   */
   #fileErrors(): Problem[] {
     return [...this.#sourceProblems.values()]
       .flat()

@@ -1,4 +1,5 @@
-// Which sources the options ask for, in the order of their precedence, with the hostnames of Backends resolved around them.
+// Which sources the options ask for, in the order of their precedence, with the hostnames of Backends resolved around
+// them.
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
@@ -46,7 +47,7 @@ export function createSources(options: Options, { cluster, pair, ages }: Origins
   };
 }
 
-/** The briefs' variables as the environment source takes them. */
+/** The variables that make a proxy without files, as the environment source takes them. */
 export function environmentOf(options: Options): EnvironmentOptions {
   return {
     bind: options.bindAddress as string,

@@ -15,7 +15,10 @@ export interface ControllerState {
 
 /** What sources and translator say of themselves to `/readyz` (docs/reference/admin.md). */
 export interface Readiness {
-  /** What the first configuration waits for, `KIND: REASON`; '' for nothing in particular, null when it was read and published. */
+  /**
+   * What the first configuration waits for, `KIND: REASON`; '' for nothing in particular, null when it was read and
+   * published.
+   */
   readonly waitingFor: string | null;
   /** Why nothing of it is served; null when something is. */
   readonly nothingToServe: string | null;

@@ -1,5 +1,5 @@
-// A fuzzer of the room's surface: any sequence of calls with any handles and ranges ends in a result, -errno or a RangeError;
-// never in a crash, and never at another socket than the handle's own.
+// A fuzzer of the room's surface: any sequence of calls with any handles and ranges ends in a result, -errno or a
+// RangeError; never in a crash, and never at another socket than the handle's own.
 
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';

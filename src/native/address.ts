@@ -134,7 +134,10 @@ function putGroups(mem: Uint8Array, at: number, text: string, last: boolean): nu
   return n;
 }
 
-/** RFC 5952 section 4: lower case, no leading zeros, the longest run of two or more zero groups (the first of equals) as "::". */
+/**
+ * RFC 5952 section 4: lower case, no leading zeros, the longest run of two or more zero groups (the first of equals) as
+ * "::".
+ */
 function ipv6Text(mem: Uint8Array, at: number): string {
   const groups: number[] = [];
   for (let i = 0; i < 16; i += 2) groups.push(portOf(mem, at + i));

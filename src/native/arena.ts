@@ -1,5 +1,6 @@
-// All memory that C sees: one range of address space, reserved once as memory of WebAssembly (base/memory.ts), handed out by offset.
-// Pages cost nothing until touched, and go back to the system when much of what was given back is resident.
+// All memory that C sees: one range of address space, reserved once as memory of WebAssembly (base/memory.ts), handed
+// out by offset. Pages cost nothing until touched, and go back to the system when much of what was given back is
+// resident.
 //
 // Blocks up to half a slab (64 KB) come from slabs of one size class each, with a bitmap of what is in use; larger ones
 // are runs of slabs kept by a binary buddy system (Knuth, TAOCP volume 1, section 2.5), so that neighbours rejoin.
@@ -147,7 +148,10 @@ export class Arena {
     return 64 << cls;
   }
 
-  /** Gives the pages back; only for what lives shorter than its process (tests). The address space goes with the last view of it. */
+  /**
+   * Gives the pages back; only for what lives shorter than its process (tests). The address space goes with the last
+   * view of it.
+   */
   release(): void {
     madvise(this.base, this.bytes, MADV_DONTNEED);
   }

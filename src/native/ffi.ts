@@ -16,8 +16,8 @@ export const FFI_SHA256: Readonly<Record<string, string>> = {
 };
 
 /**
- * How a value is passed to C. `long` is any 64-bit value exact in a double, as every `address` of a process is on both architectures;
- * `bytes` a typed array of our own, for calls that are rare.
+ * How a value is passed to C. `long` is any 64-bit value exact in a double, as every `address` of a process is on both
+ * architectures; `bytes` a typed array of our own, for calls that are rare.
  */
 type Kind = 'int' | 'address' | 'long' | 'bytes';
 type Passed<K extends Kind> = K extends 'bytes' ? NodeJS.TypedArray : number;

@@ -31,7 +31,9 @@ export {
   unmap,
 } from './shared.ts';
 
-/** The process's one `Io`. `arenaBytes`: a multiple of 64 KB up to 1 GB; address space only, pages come when touched. */
+/**
+ * The process's one `Io`. `arenaBytes`: a multiple of 64 KB up to 1 GB; address space only, pages come when touched.
+ */
 export function openNative(options: { arenaBytes?: number } = {}): NativeIo {
   limitAllocator();
   return new NativeIo(options.arenaBytes ?? LIMITS.ARENA_BYTES);

@@ -326,8 +326,9 @@ export class NativeIo implements Io {
   }
 
   /**
-   * A listening socket (IPv6 takes IPv6 only, but `dual`; an existing unix path is EADDRINUSE), or -errno. `reusePort` lets others of
-   * the same user share the port; `first`: but is EADDRINUSE when anybody listens there already, who would share or not.
+   * A listening socket (IPv6 takes IPv6 only, but `dual`; an existing unix path is EADDRINUSE), or -errno. `reusePort`
+   * lets others of the same user share the port; `first`: but is EADDRINUSE when anybody listens there already, who
+   * would share or not.
    */
   listen(
     address: SocketAddress,
@@ -483,7 +484,10 @@ export class NativeIo implements Io {
     return handled;
   }
 
-  /** Tells the sink of `handle`: 1, or 0 when it was closed, perhaps reopened, by what an earlier event of this turn did. */
+  /**
+   * Tells the sink of `handle`: 1, or 0 when it was closed, perhaps reopened, by what an earlier event of this turn
+   * did.
+   */
   #tell(handle: number, bits: number): number {
     const fd = handle & FD_MASK;
     if (this.#handles[fd] !== handle) return 0;

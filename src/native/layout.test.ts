@@ -1,5 +1,5 @@
-// The structures of both architectures as data. Only the machine's own runs here; the other is held to the kernel's headers
-// by these numbers, not by execution.
+// The structures of both architectures as data. Only the machine's own runs here; the other is held to the kernel's
+// headers by these numbers, not by execution.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// Sizes and places of the C structures that cross the FFI boundary, and the constants of the calls. Linux only; glibc and
-// musl agree in these. Data, so that both architectures are checked on either.
+// Sizes and places of the C structures that cross the FFI boundary, and the constants of the calls. Linux only; glibc
+// and musl agree in these. Data, so that both architectures are checked on either.
 
 export interface Layout {
   /** `struct epoll_event`: packed on x86-64 only (include/uapi/linux/eventpoll.h, EPOLL_PACKED). */

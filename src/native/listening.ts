@@ -1,7 +1,7 @@
-// Letting go of a listening socket without resetting anybody. close(2) resets what waits in its accept queue, and between
-// the last accept(2) and close(2) there is always a moment. So first no new handshake may begin there: a socket filter
-// drops SYNs (Documentation/networking/filter.rst), whose senders try again a second later and find another socket or a
-// refusal. Handshakes under way end, the queue is emptied, and then nothing is lost by closing.
+// Letting go of a listening socket without resetting anybody. close(2) resets what waits in its accept queue, and
+// between the last accept(2) and close(2) there is always a moment. So first no new handshake may begin there: a socket
+// filter drops SYNs (Documentation/networking/filter.rst), whose senders try again a second later and find another
+// socket or a refusal. Handshakes under way end, the queue is emptied, and then nothing is lost by closing.
 
 import type { Handle } from '../io/io.ts';
 import * as c from './ffi.ts';

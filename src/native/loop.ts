@@ -1,7 +1,7 @@
 // How the reactor shares its thread with Node's own loop (docs/adr/0001-event-loop.md has the measurements).
 //
-// Busy: `setImmediate` runs turns of the reactor until a millisecond has gone by, then libuv gets a pass. A turn waits in
-// our epoll set, a few milliseconds at most, with libuv's descriptor in it, so that Node's I/O ends the wait and the
+// Busy: `setImmediate` runs turns of the reactor until a millisecond has gone by, then libuv gets a pass. A turn waits
+// in our epoll set, a few milliseconds at most, with libuv's descriptor in it, so that Node's I/O ends the wait and the
 // turns. Promises run between any two turns, timers, ticks and Node's I/O between any two passes. Quiet: after some
 // milliseconds without an event libuv waits alone, with our epoll set among its own watchers, for as long as it likes.
 

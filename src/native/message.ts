@@ -118,8 +118,8 @@ export function recvMessage(
 }
 
 /**
- * Who is at the other end of a connected unix stream (SO_PEERCRED, unix(7)): the process that connected, or the one that
- * listened, as it was then. Throws NativeError.
+ * Who is at the other end of a connected unix stream (SO_PEERCRED, unix(7)): the process that connected, or the one
+ * that listened, as it was then. Throws NativeError.
  */
 export function peerCredentials(io: NativeIo, handle: Handle): { pid: number; uid: number } {
   const fd = io.fdOf(handle);

@@ -137,6 +137,8 @@ export const NO_PARTIAL_WILDCARDS = 0x4;
 export const CRL_CHECK = 0x4;
 /** What an ALPN callback answers: SSL_TLSEXT_ERR_OK, and _ALERT_FATAL, which sends no_application_protocol (120). */
 export const ALPN = { OK: 0, ALERT_FATAL: 2, NEGOTIATED: 1 } as const;
-/** ERR_GET_REASON of the high bits that ERR_get_error packs (openssl/err.h); alerts received are 1,000 and their number. */
+/**
+ * ERR_GET_REASON of the high bits that ERR_get_error packs (openssl/err.h); alerts received are 1,000 and their number.
+ */
 export const REASON_MASK = 0x7f_ffff;
 export const ALERT_OFFSET = 1000;

@@ -1,6 +1,7 @@
-// Where lines go: standard error, standard output, a file, a FIFO. Writing to it never waits for whoever reads at the other end.
-// O_NONBLOCK belongs to the open file, which others share (a shell, our own children, whose start takes it off again), so it is not
-// set there: a pipe or terminal is opened anew for ourselves (proc(5), /proc/self/fd), a socket is told with each send(2).
+// Where lines go: standard error, standard output, a file, a FIFO. Writing to it never waits for whoever reads at the
+// other end. O_NONBLOCK belongs to the open file, which others share (a shell, our own children, whose start takes it
+// off again), so it is not set there: a pipe or terminal is opened anew for ourselves (proc(5), /proc/self/fd), a
+// socket is told with each send(2).
 
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { ERRNO } from '../io/io.ts';
@@ -17,8 +18,8 @@ export class Outlet {
   readonly #owned: boolean;
 
   /**
-   * `fd` stays the caller's, unless it is `ours`: opened by ourselves with O_NONBLOCK, and closed by `close`. Another's has to be wrapped
-   * before privileges go: what is opened anew may be another user's.
+   * `fd` stays the caller's, unless it is `ours`: opened by ourselves with O_NONBLOCK, and closed by `close`. Another's
+   * has to be wrapped before privileges go: what is opened anew may be another user's.
    */
   constructor(fd: number, ours = false) {
     const stat = fstatSync(fd);
@@ -71,7 +72,9 @@ export class Outlet {
   }
 }
 
-/** The same pipe or terminal as an open file of our own, or -1: it is another user's, or a pipe whose readers are gone. */
+/**
+ * The same pipe or terminal as an open file of our own, or -1: it is another user's, or a pipe whose readers are gone.
+ */
 function reopened(fd: number): number {
   try {
     return openSync(`/proc/self/fd/${fd}`, NONBLOCKING);

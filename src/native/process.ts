@@ -40,8 +40,8 @@ export function keepCapabilities(keep: boolean): void {
 }
 
 /**
- * Of all capabilities this thread keeps the one to read any file, or none. Whether it is as asked: it may never have had that one (in a
- * container it is not among the usual ones), and then has none.
+ * Of all capabilities this thread keeps the one to read any file, or none. Whether it is as asked: it may never have
+ * had that one (in a container it is not among the usual ones), and then has none.
  */
 export function mayReadAnything(may: boolean): boolean {
   const kept = may ? 1 << CAP.DAC_READ_SEARCH : 0;
@@ -60,8 +60,8 @@ export function forbidCoreDumps(): void {
 }
 
 /**
- * The kernel ends this process (SIGXCPU) when it has used `seconds` of CPU more, whether it still runs its own code or not;
- * to be called again before. RLIMIT_CPU counts whole seconds.
+ * The kernel ends this process (SIGXCPU) when it has used `seconds` of CPU more, whether it still runs its own code or
+ * not; to be called again before. RLIMIT_CPU counts whole seconds.
  */
 export function limitCpu(seconds: number): void {
   mostCpu ??= hardCpuLimit();
@@ -76,9 +76,9 @@ export function setProcessTitle(title: string): void {
 }
 
 /**
- * Fixes from what size on an allocation is pages of its own, returned when freed, and how much may stay free at the end of a heap
- * (mallopt(3)). Left alone the C library raises both to twice the largest thing ever freed: one file of 3 MB read at the
- * start is 6 MB kept for good. And fewer heaps: V8's threads would have one each.
+ * Fixes from what size on an allocation is pages of its own, returned when freed, and how much may stay free at the end
+ * of a heap (mallopt(3)). Left alone the C library raises both to twice the largest thing ever freed: one file of 3 MB
+ * read at the start is 6 MB kept for good. And fewer heaps: V8's threads would have one each.
  */
 export function limitAllocator(): void {
   c.mallopt?.(M.MMAP_THRESHOLD, LIMITS.ALLOCATOR_PAGES_BYTES);

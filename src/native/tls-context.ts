@@ -164,8 +164,8 @@ function listOf(alpn: readonly string[]): Uint8Array {
 let alpnAddress = 0;
 
 /**
- * The function that OpenSSL asks for a protocol (SSL_CTX_set_alpn_select_cb): (ssl, out, outLength, in, inLength, list).
- * The choice itself is OpenSSL's; without overlap the client is told so (RFC 7301 section 3.2).
+ * The function that OpenSSL asks for a protocol (SSL_CTX_set_alpn_select_cb): (ssl, out, outLength, in, inLength,
+ * list). The choice itself is OpenSSL's; without overlap the client is told so (RFC 7301 section 3.2).
  */
 function alpnCallback(): number {
   if (alpnAddress === 0) {

@@ -1,5 +1,5 @@
-// How bytes and texts reach OpenSSL and come back: one block of the arena that every call uses and leaves, and blocks of
-// their own for what is kept. Nothing here outlives a call unless it says so.
+// How bytes and texts reach OpenSSL and come back: one block of the arena that every call uses and leaves, and blocks
+// of their own for what is kept. Nothing here outlives a call unless it says so.
 
 import { LIMITS } from '../base/limits.ts';
 import { view } from './ffi.ts';
@@ -48,7 +48,9 @@ export class TlsMemory {
     return this.#view.getUint32(this.#at + i * 8, true);
   }
 
-  /** Copies at most LIMITS.TLS_OBJECT_BYTES to where C can read them; returns their address, good until the next call. */
+  /**
+   * Copies at most LIMITS.TLS_OBJECT_BYTES to where C can read them; returns their address, good until the next call.
+   */
   put(bytes: Uint8Array): number {
     if (bytes.length > LIMITS.TLS_OBJECT_BYTES) throw new RangeError(`${bytes.length} bytes for TLS at once`);
     this.io.mem.set(bytes, this.#at + CELLS_BYTES);

@@ -1,6 +1,6 @@
-// Certificates with their keys, and trust. What a certificate was given as (DER) lies in the arena; what OpenSSL makes of
-// it is made when a handshake first needs it, and only the most recently used stay made: 10,000 certificates of which a
-// few hundred are asked for cost their bytes and no more.
+// Certificates with their keys, and trust. What a certificate was given as (DER) lies in the arena; what OpenSSL makes
+// of it is made when a handshake first needs it, and only the most recently used stay made: 10,000 certificates of
+// which a few hundred are asked for cost their bytes and no more.
 
 import { hash } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
@@ -105,7 +105,9 @@ export class TlsStore {
     if (held.chain !== null) this.#releaseChain(held.chain);
   }
 
-  /** X509, EVP_PKEY and STACK_OF(X509) of a certificate, good until the next call here; null when they cannot be made. */
+  /**
+   * X509, EVP_PKEY and STACK_OF(X509) of a certificate, good until the next call here; null when they cannot be made.
+   */
   get(id: number): { readonly x509: number; readonly pkey: number; readonly stack: number } | null {
     const held = this.#certificates.get(id);
     if (held === undefined || !this.#make(held)) return null;

@@ -127,7 +127,8 @@ export class NativeTls implements TlsIo {
     ssl.sslSetConnectState(s);
     if (name === '') return tls;
     const text = this.#memory.putText(name);
-    // Names and addresses are looked for in different places of a certificate; only names go into SNI (RFC 6066 section 3).
+    // Names and addresses are looked for in different places of a certificate; only names go into SNI (RFC 6066 section
+    // 3).
     if (/^[0-9.]+$|:/.test(name)) {
       if (ssl.paramSet1IpAsc(ssl.sslGet0Param(s), text) === 1) return tls;
     } else {

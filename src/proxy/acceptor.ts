@@ -4,7 +4,7 @@ import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle, READABLE, type ReadySink, type SocketAddress } from '../io/io.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
 import { limitCell } from '../telemetry/layout.ts';
-import type { Core } from './exchange/core.ts';
+import type { Core } from './core.ts';
 import type { Listener } from './listener.ts';
 
 const CONNECTIONS_LIMIT = limitCell('DOWNSTREAM_CONNECTIONS');

@@ -5,11 +5,17 @@ import type { SocketHost } from '../ir/ir.ts';
 import { type Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
 import type { Transport } from './transport/transport.ts';
 
-/** What is known of the other end. Its opening may change it: a PROXY header the client, a handshake whether it is secure. */
+/**
+ * What is known of the other end. Its opening may change it: a PROXY header the client, a handshake whether it is
+ * secure.
+ */
 export class ClientInfo {
   /** The connection's own other end. */
   readonly peer: SocketAddress;
-  /** Address of the client, ASCII without port; 'unix' where there is none. The peer's, unless the peer is a proxy that names it. */
+  /**
+   * Address of the client, ASCII without port; 'unix' where there is none. The peer's, unless the peer is a proxy that
+   * names it.
+   */
   client: Uint8Array;
   /** The peer is a trusted proxy: what it says about its own client is believed. */
   trusted: boolean;
@@ -48,8 +54,8 @@ export const STEP_ENDED = -4;
 /** One step of an opening, shared by all connections of its listener: it keeps nothing of them. */
 export interface OpeningStep {
   /**
-   * Looks at mem[start..end), all that came and was not used yet, and may change `info`. Returns the offset up to which it used
-   * them, which may be `start`, or one of those above.
+   * Looks at mem[start..end), all that came and was not used yet, and may change `info`. Returns the offset up to which
+   * it used them, which may be `start`, or one of those above.
    */
   read(mem: Uint8Array, start: number, end: number, info: ClientInfo, transport: Transport): number;
 }

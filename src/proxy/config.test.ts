@@ -7,9 +7,9 @@ import type { Entry } from '../ir/ir.ts';
 import { SimIo } from '../sim/io.ts';
 import { Cells } from '../telemetry/cells.ts';
 import { ApplyError, Config } from './config.ts';
-import { Core } from './exchange/core.ts';
-import { TrustedProxies } from './exchange/trusted.ts';
+import { Core } from './core.ts';
 import type { Listener } from './listener.ts';
+import { TrustedProxies } from './trusted.ts';
 
 const AT = { family: 'ipv4', address: '10.0.0.1', port: 80 } as const;
 const [CLUSTER, ENDPOINTS] = withEndpoints('app', [endpoint(AT)]);

@@ -14,7 +14,7 @@ import type {
 } from '../ir/ir.ts';
 import { parseKey, routeCellsKey } from '../ir/keys.ts';
 import { OTHER_ROUTE_BLOCK } from '../telemetry/layout.ts';
-import type { Core } from './exchange/core.ts';
+import type { Core } from './core.ts';
 import { ClusterRef, CompiledRule, RouteCells } from './exchange/rule.ts';
 import { Listener } from './listener.ts';
 import { TlsOpening } from './tls/opening.ts';
@@ -162,7 +162,9 @@ export class Config {
     this.#forget();
   }
 
-  /** Certificates and trust first, for the sockets of the same revision need them; no handshake sees it before the end. */
+  /**
+   * Certificates and trust first, for the sockets of the same revision need them; no handshake sees it before the end.
+   */
   #installTls(delta: Delta, installed: Installed[], undo: (() => void)[]): void {
     const take = (one: Installed): void => {
       installed.push(one);

@@ -11,15 +11,15 @@ import { Acceptor, type AcceptorOwner } from './acceptor.ts';
 import { ClientInfo } from './client-info.ts';
 import { Config } from './config.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
-import { Core } from './exchange/core.ts';
+import { Core } from './core.ts';
 import { ExchangePool } from './exchange/pool.ts';
 import type { RequestSide } from './exchange/sides.ts';
-import { TrustedProxies } from './exchange/trusted.ts';
 import { Http1Connector } from './http1/client.ts';
 import type { Listener } from './listener.ts';
 import { open } from './opening.ts';
 import { Tcp } from './transport/tcp.ts';
 import { PlainWire } from './transport/wire.ts';
+import { TrustedProxies } from './trusted.ts';
 
 export { ApplyError } from './config.ts';
 
@@ -132,7 +132,10 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     this.#config.dropUnused(acceptor.listener);
   }
 
-  /** The worker will leave soon: answers say `Connection: close`, so that clients move while there is time; all else goes on. */
+  /**
+   * The worker will leave soon: answers say `Connection: close`, so that clients move while there is time; all else
+   * goes on.
+   */
   leaveSoon(): void {
     this.#core.leaving = true;
     this.#core.cells.set(CELL.DRAINING, 1);

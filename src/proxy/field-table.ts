@@ -1,4 +1,5 @@
-// Where the fields of heads stand: tables of integers in memory that WebAssembly writes (http1/scanner.ts) and JavaScript reads.
+// Where the fields of heads stand: tables of integers in memory that WebAssembly writes (http1/scanner.ts) and
+// JavaScript reads.
 
 import { LIMITS } from '../base/limits.ts';
 import { newMemory } from '../base/memory.ts';

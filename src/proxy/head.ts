@@ -144,8 +144,8 @@ export class Head {
   /** Request: Expect: 100-continue. */
   expectContinue = false;
   /**
-   * Connection names `upgrade` and there is an Upgrade field. Of a request: one that goes on (one field, no content behind the
-   * head, not to HTTP/2 in the clear).
+   * Connection names `upgrade` and there is an Upgrade field. Of a request: one that goes on (one field, no content
+   * behind the head, not to HTTP/2 in the clear).
    */
   upgrade = false;
   /** TE lists `trailers`: the client takes trailers. */
@@ -156,7 +156,10 @@ export class Head {
   /** Which limit it was, if it was one. */
   limit: LimitName | null = null;
 
-  /** Becomes the table of `from`, whose bytes were copied to stand `delta` further behind. What has no place (0) gets none. */
+  /**
+   * Becomes the table of `from`, whose bytes were copied to stand `delta` further behind. What has no place (0) gets
+   * none.
+   */
   rebase(from: Head, delta: number): void {
     const moved = (at: number): number => (at === 0 ? 0 : at + delta);
     this.raw = from.raw;

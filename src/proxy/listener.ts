@@ -1,4 +1,5 @@
-// One listening socket's rules: who takes its requests. It exists as soon as a rule names it, also before its own entry came.
+// One listening socket's rules: who takes its requests. It exists as soon as a rule names it, also before its own entry
+// came.
 
 import type { Key, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
@@ -6,7 +7,9 @@ import type { OpeningStep } from './client-info.ts';
 import type { CompiledRule } from './exchange/rule.ts';
 import { Router } from './route/router.ts';
 
-/** Whether a connection for host `a` may ask `b`: it is good for the listener that it was shown (RFC 9110 section 7.4). */
+/**
+ * Whether a connection for host `a` may ask `b`: it is good for the listener that it was shown (RFC 9110 section 7.4).
+ */
 export function isSameListener(a: SocketHost, b: SocketHost): boolean {
   return a === b || (a.gateway === b.gateway && a.listener === b.listener);
 }

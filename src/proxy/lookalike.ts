@@ -1,7 +1,8 @@
-// Fields that a backend may take for another one. Servers that hand fields on as variables (CGI, RFC 3875 section 4.1.18,
-// and with it FastCGI, WSGI, Rack, PSGI, PHP) upper-case the name and turn what is no letter or digit into '_': to them
-// `X_Forwarded_For` is `X-Forwarded-For`, and a field called `Proxy` is the variable by which programs are told to use one.
-// So a client could say what only RAUTA may say. nginx drops every name with '_'; here only the dangerous ones go.
+// Fields that a backend may take for another one. Servers that hand fields on as variables (CGI, RFC 3875 section
+// 4.1.18, and with it FastCGI, WSGI, Rack, PSGI, PHP) upper-case the name and turn what is no letter or digit into '_':
+// to them `X_Forwarded_For` is `X-Forwarded-For`, and a field called `Proxy` is the variable by which programs are told
+// to use one. So a client could say what only RAUTA may say. nginx drops every name with '_'; here only the dangerous
+// ones go.
 
 import { bytesOf } from '../base/bytes.ts';
 
@@ -16,8 +17,8 @@ const FIRST = new Uint8Array(256);
 for (const name of [...NAMES, PREFIX]) FIRST[name[0] as number] = 1;
 
 /**
- * Whether the name [start, end), a token that is none of NAME, can be taken for a field of framing or for one in which proxies
- * tell of the client. `trusted`: X-Forwarded-Anything may be told, if written so.
+ * Whether the name [start, end), a token that is none of NAME, can be taken for a field of framing or for one in which
+ * proxies tell of the client. `trusted`: X-Forwarded-Anything may be told, if written so.
  */
 export function isLookalike(mem: Uint8Array, start: number, end: number, trusted: boolean): boolean {
   if (FIRST[(mem[start] as number) | 0x20] === 0) return false;
@@ -40,7 +41,9 @@ function isAlphanumeric(c: number): boolean {
   return (c >= 0x61 && c <= 0x7a) || (c >= 0x30 && c <= 0x39);
 }
 
-/** Whether mem[start..] is `name` (lower case), in any case and with anything but a letter or digit for each of its '-'. */
+/**
+ * Whether mem[start..] is `name` (lower case), in any case and with anything but a letter or digit for each of its '-'.
+ */
 export function equalLoosely(mem: Uint8Array, start: number, name: Uint8Array): boolean {
   for (let i = 0; i < name.length; i++) {
     let c = mem[start + i] as number;

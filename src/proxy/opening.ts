@@ -6,7 +6,7 @@ import { Timer, type TimerSink } from '../io/wheel.ts';
 import { limitCell } from '../telemetry/layout.ts';
 import { type ClientInfo, type OpeningStep, STEP_ENDED, STEP_LAYERED, STEP_MORE, STEP_REFUSED } from './client-info.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
-import type { Core } from './exchange/core.ts';
+import type { Core } from './core.ts';
 import { Http1Server } from './http1/server.ts';
 import type { Listener } from './listener.ts';
 import type { Shared } from './transport/shared.ts';
@@ -15,8 +15,8 @@ import type { Transport, TransportUser } from './transport/transport.ts';
 const HEAD_LIMIT = limitCell('HEAD_MS');
 
 /**
- * Opens a connection that `listener` accepted; `transport` is watched by nobody yet. `refused`: past the limit of connections, so
- * that its first request is answered 503.
+ * Opens a connection that `listener` accepted; `transport` is watched by nobody yet. `refused`: past the limit of
+ * connections, so that its first request is answered 503.
  */
 export function open(
   core: Core,

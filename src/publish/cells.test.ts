@@ -116,7 +116,9 @@ interface Step {
   readonly code: 0 | 200 | 404 | 409;
 }
 
-/** Two workers, six routes, a controller that is replaced: what is read is what was counted, and nothing becomes less. */
+/**
+ * Two workers, six routes, a controller that is replaced: what is read is what was counted, and nothing becomes less.
+ */
 class World {
   readonly #slots = [Cells.local(), Cells.local()];
   #book = new CellBook(reading(this.#slots), limits);

@@ -1,6 +1,7 @@
-// Which cells count what. The controller assigns blocks of cells to routes and endpoints and tells the workers in the IR;
-// workers only ever add. So that no counter goes backwards, a block is used again only after every worker acked a revision
-// without its old owner, and what it had counted until then moves to `other` (as a baseline kept on this side).
+// Which cells count what. The controller assigns blocks of cells to routes and endpoints and tells the workers in the
+// IR; workers only ever add. So that no counter goes backwards, a block is used again only after every worker acked a
+// revision without its old owner, and what it had counted until then moves to `other` (as a baseline kept on this
+// side).
 
 import { type BlockKind, COUNTS } from '../telemetry/blocks.ts';
 import {
@@ -67,7 +68,10 @@ export class CellBook {
     this.#maxExposed = maxExposed;
   }
 
-  /** Every worker serves `revision`: less than before when one is held back, whose released blocks are then written again. */
+  /**
+   * Every worker serves `revision`: less than before when one is held back, whose released blocks are then written
+   * again.
+   */
   acked(revision: number): void {
     this.#acked = revision;
   }

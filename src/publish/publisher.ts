@@ -1,5 +1,6 @@
-// Turns what the translator changed into one revision on the config stream: entries as bytes, the cells they count in, the
-// sockets they need. Equal bytes are no change, so a controller that comes back says nothing new when nothing is new.
+// Turns what the translator changed into one revision on the config stream: entries as bytes, the cells they count in,
+// the sockets they need. Equal bytes are no change, so a controller that comes back says nothing new when nothing is
+// new.
 
 import { hash } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
@@ -85,7 +86,10 @@ export class Publisher {
     );
   }
 
-  /** Something that the next controller of this program is to know, by name; null forgets it. Goes with the next revision. */
+  /**
+   * Something that the next controller of this program is to know, by name; null forgets it. Goes with the next
+   * revision.
+   */
   remember(name: string, value: string | null): void {
     this.#memory.set(`${STATE_PREFIX}${name}`, value === null ? null : Buffer.from(value));
   }

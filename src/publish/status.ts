@@ -1,6 +1,6 @@
-// Statuses as a stream: what the translator says of objects goes to a sink (files: /config; Kubernetes: the API) as soon
-// as it is true, and only when it is another than what was written last. What says that something is programmed is true
-// when every live worker acked the revision that programs it; until then, and while that revision is refused or
+// Statuses as a stream: what the translator says of objects goes to a sink (files: /config; Kubernetes: the API) as
+// soon as it is true, and only when it is another than what was written last. What says that something is programmed is
+// true when every live worker acked the revision that programs it; until then, and while that revision is refused or
 // quarantined, False says why. A status that changes in other parts does not take back what is served (ADR 16).
 
 import type { ObjectKey } from '../api/object.ts';

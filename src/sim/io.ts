@@ -90,12 +90,16 @@ export class SimIo implements Io {
     return busy || moved || this.#ready.length > 0 || this.#again.length > 0;
   }
 
-  /** Steps until nothing is ready and nothing is on the wire; delays on the wire move the clock, armed timers do not. */
+  /**
+   * Steps until nothing is ready and nothing is on the wire; delays on the wire move the clock, armed timers do not.
+   */
   runUntilIdle(): void {
     while (this.step() || this.passToWire()) {}
   }
 
-  /** Moves the clock towards the next arrival on the wire (a timer may come first); false when nothing is on its way. */
+  /**
+   * Moves the clock towards the next arrival on the wire (a timer may come first); false when nothing is on its way.
+   */
   passToWire(): boolean {
     return this.network.nextWireUs !== Number.POSITIVE_INFINITY && this.jump(this.nextEventUs());
   }

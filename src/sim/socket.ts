@@ -1,5 +1,6 @@
-// One end of a simulated connection, with the semantics of a Linux TCP (or unix stream) socket as tcp_poll, tcp_recvmsg,
-// tcp_sendmsg, tcp_reset and tcp_close have them. test/sim/differential.test.ts holds it to the real kernel.
+// One end of a simulated connection, with the semantics of a Linux TCP (or unix stream) socket as tcp_poll,
+// tcp_recvmsg, tcp_sendmsg, tcp_reset and tcp_close have them. test/sim/differential.test.ts holds it to the real
+// kernel.
 
 import { BROKEN, ERRNO, PEER_CLOSED, READABLE, type SocketAddress, WRITABLE } from '../io/io.ts';
 import type { SimNetwork } from './network.ts';

@@ -1,5 +1,5 @@
-// Environment mode: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR alone make a working proxy. They stand for the objects that a
-// person would have written: a GatewayClass, a Gateway, a Backend and an HTTPRoute that sends it everything; with
+// Environment mode: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR alone make a working proxy. They stand for the objects that
+// a person would have written: a GatewayClass, a Gateway, a Backend and an HTTPRoute that sends it everything; with
 // RAUTA_TLS_CERT and RAUTA_TLS_KEY a Secret besides.
 
 import { isIP } from 'node:net';

@@ -1,5 +1,5 @@
-// Where resources come from. A source delivers whole objects, says when it has delivered everything once, and names what it
-// could not read; it never decides what an object means.
+// Where resources come from. A source delivers whole objects, says when it has delivered everything once, and names
+// what it could not read; it never decides what an object means.
 
 import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
@@ -19,8 +19,8 @@ export interface Source {
   /** Rereads everything (SIGHUP). */
   rescan(): void;
   /**
-   * Of `kind` (one of BY_REFERENCE in api/kinds.ts) exactly these are referred to from now on. A source that can fetch by
-   * name delivers no others; one that has everything at hand has no need of it.
+   * Of `kind` (one of BY_REFERENCE in api/kinds.ts) exactly these are referred to from now on. A source that can fetch
+   * by name delivers no others; one that has everything at hand has no need of it.
    */
   want?(kind: string, keys: ReadonlySet<ObjectKey>): void;
 }

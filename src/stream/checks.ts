@@ -1,5 +1,5 @@
-// What another process said, taken apart and checked: a message that is not of the protocol is a ProtocolError, whoever sent
-// it, and nothing in a message that passed is larger or of another kind than its type says.
+// What another process said, taken apart and checked: a message that is not of the protocol is a ProtocolError, whoever
+// sent it, and nothing in a message that passed is larger or of another kind than its type says.
 
 import { LIMITS } from '../base/limits.ts';
 import { LEVELS, type Level } from '../base/log.ts';

@@ -1,5 +1,6 @@
-// The config stream's frames: u32 length, u8 type, body. One protocol between controller, keeper and workers; descriptors
-// (sockets, shared memory) travel beside the frame that announces them. Values of entries are opaque to the keeper.
+// The config stream's frames: u32 length, u8 type, body. One protocol between controller, keeper and workers;
+// descriptors (sockets, shared memory) travel beside the frame that announces them. Values of entries are opaque to the
+// keeper.
 
 import { LIMITS } from '../base/limits.ts';
 import { ProtocolError } from './protocol-error.ts';

@@ -1,6 +1,6 @@
-// A worker's side of the config stream: entries are kept as the bytes they came as until their revision is whole. Then it is
-// applied whole or refused whole; a change of another revision than the one that is there is passed over (the keeper knows:
-// it was told that the one before was refused).
+// A worker's side of the config stream: entries are kept as the bytes they came as until their revision is whole. Then
+// it is applied whole or refused whole; a change of another revision than the one that is there is passed over (the
+// keeper knows: it was told that the one before was refused).
 
 import { type Begin, decodeBegin, decodePut, FRAME, type Frame } from './frames.ts';
 import { ProtocolError } from './protocol-error.ts';
@@ -60,7 +60,10 @@ export class Inbox {
     }
   }
 
-  /** `received` is what is there from now on. `keys`: those of its puts, as the entries name them, so that there is one copy. */
+  /**
+   * `received` is what is there from now on. `keys`: those of its puts, as the entries name them, so that there is one
+   * copy.
+   */
   applied({ revision, puts, removals }: Received, keys: Iterable<string> = puts.keys()): void {
     this.#revision = revision;
     for (const key of removals) this.#keys.delete(key);

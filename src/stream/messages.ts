@@ -3,12 +3,15 @@
 import type { Level } from '../base/log.ts';
 
 /**
- * Version of the stream between keeper, controller and workers: of its frames and messages. Whoever connects says in its
- * `hello` which one it speaks; another one than the keeper's is refused. It changes when an old program's keeper could
- * misunderstand a child that is started from newer files.
+ * Version of the stream between keeper, controller and workers: of its frames and messages. Whoever connects says in
+ * its `hello` which one it speaks; another one than the keeper's is refused. It changes when an old program's keeper
+ * could misunderstand a child that is started from newer files.
  */
 export const PROTOCOL = 1;
-/** Version of what a program and its successor say to each other (--takeover), which are of different versions by nature. */
+/**
+ * Version of what a program and its successor say to each other (--takeover), which are of different versions by
+ * nature.
+ */
 export const TAKEOVER_PROTOCOL = 2;
 
 /** A listening socket that a revision asks for. */
@@ -96,7 +99,10 @@ export interface Grant {
 
 /** Keeper -> controller. `Options`: what the program was started with, which the stream only carries. */
 export type ToController<Options> =
-  /** Options, then grants and one `slot` per worker slot (descriptors: cells, ring), then the snapshot as entries, then `welcome`. */
+  /**
+   * Options, then grants and one `slot` per worker slot (descriptors: cells, ring), then the snapshot as entries, then
+   * `welcome`.
+   */
   | { readonly type: 'options'; readonly options: Options }
   | { readonly type: 'slot'; readonly slot: number }
   /** `succeeds`: another program serves and would hand over to this one, which has served nothing yet. */

@@ -1,5 +1,5 @@
-// A worker that does not read: what waits for it is bounded, and when it reads again it gets what is true then. And what it
-// answers is held against what it was sent.
+// A worker that does not read: what waits for it is bounded, and when it reads again it gets what is true then. And
+// what it answers is held against what it was sent.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

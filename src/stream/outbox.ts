@@ -1,6 +1,7 @@
-// What one worker is sent of the configuration, and what it has made of it: changes as they come, or, when it did not read for
-// long or refused something, everything afresh once it reads again. A slow one holds nobody back and makes nobody's memory
-// grow. What a worker answers is held against what it was sent, so none can claim to serve what it never got.
+// What one worker is sent of the configuration, and what it has made of it: changes as they come, or, when it did not
+// read for long or refused something, everything afresh once it reads again. A slow one holds nobody back and makes
+// nobody's memory grow. What a worker answers is held against what it was sent, so none can claim to serve what it
+// never got.
 
 import { LIMITS } from '../base/limits.ts';
 import type { Link } from './channel.ts';

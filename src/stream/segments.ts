@@ -1,5 +1,5 @@
-// The shared memory behind a slot's cells, one segment after the other in one file. The file is as long from the start as it
-// may ever become: pages nobody wrote to cost nothing, and no cell anybody can name lies behind its end (SIGBUS).
+// The shared memory behind a slot's cells, one segment after the other in one file. The file is as long from the start
+// as it may ever become: pages nobody wrote to cost nothing, and no cell anybody can name lies behind its end (SIGBUS).
 
 import { LIMITS } from '../base/limits.ts';
 import { mapShared } from '../native/index.ts';

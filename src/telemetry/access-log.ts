@@ -49,7 +49,10 @@ export class LineWriter {
     this.#stamp.set(bytesOf(STAMP));
   }
 
-  /** Formats `r` at out[at..], which has LINE_BYTES of room (`view` is the same memory); returns the offset behind its newline. */
+  /**
+   * Formats `r` at out[at..], which has LINE_BYTES of room (`view` is the same memory); returns the offset behind its
+   * newline.
+   */
   format(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
     let o = this.#putTime(view, at, r.startWallMs);
     o = putText(out, view, o, r, r.idStart, r.idEnd);

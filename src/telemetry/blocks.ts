@@ -1,6 +1,6 @@
-// Counting a request of a route, and reading what was counted for a route or an endpoint. A route's unusual methods and codes lie far from its block, and are
-// looked at only when their mark says that there is something: reading a page that was never written makes it memory, and
-// ten thousand routes with their rows would be 27 MB of it.
+// Counting a request of a route, and reading what was counted for a route or an endpoint. A route's unusual methods and
+// codes lie far from its block, and are looked at only when their mark says that there is something: reading a page
+// that was never written makes it memory, and ten thousand routes with their rows would be 27 MB of it.
 
 import { type Cells, placeOf } from './cells.ts';
 import {
@@ -33,8 +33,9 @@ export interface Counted {
 }
 
 /**
- * Counts a request of the route whose block is at `block`; it took `us` microseconds, a whole number. A block is marked before
- * its first count: a worker that dies between the two leaves a mark without a count, never a count that nobody looks at.
+ * Counts a request of the route whose block is at `block`; it took `us` microseconds, a whole number. A block is marked
+ * before its first count: a worker that dies between the two leaves a mark without a count, never a count that nobody
+ * looks at.
  */
 export function countRequest(cells: Cells, block: number, r: Counted, us: number): void {
   const segment = cells.segmentOf(block);

@@ -1,6 +1,6 @@
 // Numbers in shared memory: one writer, any number of readers, no lock. A double is read and written in one piece on
-// x86-64 and arm64, so a scrape never disturbs a worker and counts outlive the process that made them. Whoever reads a page
-// that nobody wrote to makes it memory: what was never used is not read (telemetry/blocks.ts).
+// x86-64 and arm64, so a scrape never disturbs a worker and counts outlive the process that made them. Whoever reads a
+// page that nobody wrote to makes it memory: what was never used is not read (telemetry/blocks.ts).
 
 import { LIMITS } from '../base/limits.ts';
 import { GAUGES, markCell } from './layout.ts';

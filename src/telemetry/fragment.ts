@@ -4,8 +4,10 @@ import { bytesOf } from '../base/bytes.ts';
 
 export class Fragment {
   readonly length: number;
-  /** The bytes as doubles, padded with zeros. No text has the bit pattern of a NaN (0x7f and 0xff end no word of UTF-8 text
-   * without DEL), so no store can change it. */
+  /**
+   * The bytes as doubles, padded with zeros. No text has the bit pattern of a NaN (0x7f and 0xff end no word of UTF-8
+   * text without DEL), so no store can change it.
+   */
   readonly #words: Float64Array;
 
   /** Text without DEL (JSON with controls escaped has none). */

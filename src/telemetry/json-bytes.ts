@@ -51,8 +51,8 @@ export function putEscaped(
 }
 
 /**
- * Whether one of the four bytes may be below 0x20, '"', '\\', DEL or above (zero-byte test: Mycroft, 1987; a borrow can only come from
- * a byte that is one).
+ * Whether one of the four bytes may be below 0x20, '"', '\\', DEL or above (zero-byte test: Mycroft, 1987; a borrow can
+ * only come from a byte that is one).
  */
 function careful(word: number): boolean {
   const quote = (word ^ 0x22222222) - 0x01010101;

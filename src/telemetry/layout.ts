@@ -1,5 +1,5 @@
-// Where each number lives in a worker's cells. A cell is one double with one writer; blocks are assigned by the controller.
-// `counter` cells outlive their worker, `gauge` cells are zeroed when a worker takes the slot.
+// Where each number lives in a worker's cells. A cell is one double with one writer; blocks are assigned by the
+// controller. `counter` cells outlive their worker, `gauge` cells are zeroed when a worker takes the slot.
 
 import { FAULTS, type Fault } from '../base/errors.ts';
 import { LIMITS, type LimitName } from '../base/limits.ts';
@@ -213,8 +213,8 @@ export function rowUsed(method: number): number {
 }
 
 /**
- * The cell with the marks of the block at `block`, if it is a route's; two endpoints share one. Blocks whose marks are 0 need
- * not be read.
+ * The cell with the marks of the block at `block`, if it is a route's; two endpoints share one. Blocks whose marks are
+ * 0 need not be read.
  */
 export function markCell(block: number): number {
   return FIRST_MARK + (block >>> BLOCK_SHIFT);
@@ -237,7 +237,9 @@ USUAL.forEach(([method, code], i) => {
   usualAt[METHOD[method] * 1000 + code] = ROUTE.USUAL + i;
 });
 
-/** Where requests of `method` (METHOD) answered with `status` (0..999) are counted within a route's block; 0: in a row. */
+/**
+ * Where requests of `method` (METHOD) answered with `status` (0..999) are counted within a route's block; 0: in a row.
+ */
 export function usualOffset(method: number, status: number): number {
   return usualAt[method * 1000 + status] as number;
 }

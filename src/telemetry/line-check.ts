@@ -1,5 +1,6 @@
-// Whether a line that a worker left in its ring is one that a worker writes: a flat JSON object of strings and numbers, without
-// a byte that steers the reader. A worker meets what clients send; what it says is looked at before it goes anywhere.
+// Whether a line that a worker left in its ring is one that a worker writes: a flat JSON object of strings and numbers,
+// without a byte that steers the reader. A worker meets what clients send; what it says is looked at before it goes
+// anywhere.
 
 import { memoryOf, newMemory } from '../base/memory.ts';
 import { steers } from '../base/steering.ts';
@@ -85,8 +86,8 @@ const module = assemble(1, [{ name: 'fits', params: 4, integers: 1, vectors: 2, 
 type Fits = (line: number, low: number, high: number, length: number) => number;
 
 /**
- * A batch of lines in memory of its own, which nobody else can change meanwhile. Nearly every line has the shape of one that was seen
- * before, so it is compared with that, sixteen bytes a step; only one that differs is read byte by byte.
+ * A batch of lines in memory of its own, which nobody else can change meanwhile. Nearly every line has the shape of one
+ * that was seen before, so it is compared with that, sixteen bytes a step; only one that differs is read byte by byte.
  */
 export class LineCheck {
   /** Where a batch is put. */
@@ -113,7 +114,10 @@ export class LineCheck {
     this.#fits = new WebAssembly.Instance(module, { memory }).exports['fits'] as Fits;
   }
 
-  /** Keeps the good lines of batch[0, n), which ends with a newline; returns where they end. `bad` is the number of others. */
+  /**
+   * Keeps the good lines of batch[0, n), which ends with a newline; returns where they end. `bad` is the number of
+   * others.
+   */
   sift(n: number): number {
     const bytes = this.#bytes;
     this.bad = 0;
@@ -135,7 +139,10 @@ export class LineCheck {
     return out;
   }
 
-  /** The end of the line at `at` if it has the length and the shape of the one before (then no newline is within), else 0. */
+  /**
+   * The end of the line at `at` if it has the length and the shape of the one before (then no newline is within), else
+   * 0.
+   */
   #likeTheLast(at: number, n: number): number {
     const end = at + this.#lastLength;
     if (end === at || end > n) return 0;
@@ -153,7 +160,10 @@ export class LineCheck {
     return true;
   }
 
-  /** Names and what stands between are to be the same; within values any plain text of that length, or digits for digits. */
+  /**
+   * Names and what stands between are to be the same; within values any plain text of that length, or digits for
+   * digits.
+   */
   #learn(at: number, length: number): void {
     let pattern = this.#patterns[length] as number;
     if (pattern === 0) {

@@ -91,8 +91,8 @@ export class RingWriter extends Ring {
 }
 
 /**
- * The reader's side. Whatever stands in the memory may have been put there by a worker that was made to err: positions are held against
- * the ring's size, what is read is copied first, and where reading goes on is known here, not there.
+ * The reader's side. Whatever stands in the memory may have been put there by a worker that was made to err: positions
+ * are held against the ring's size, what is read is copied first, and where reading goes on is known here, not there.
  */
 export class RingReader extends Ring {
   /** Behind what was consumed. In memory it stands for the next reader only. */
@@ -124,8 +124,9 @@ export class RingReader extends Ring {
   }
 
   /**
-   * Copies whole lines that wait to the front of `into`, which has room for the longest; returns the bytes copied. They wait until they are
-   * consumed. What cannot be a line (positions further apart than the ring is long, no end of a line where one must be) is dropped.
+   * Copies whole lines that wait to the front of `into`, which has room for the longest; returns the bytes copied. They
+   * wait until they are consumed. What cannot be a line (positions further apart than the ring is long, no end of a
+   * line where one must be) is dropped.
    */
   take(into: Uint8Array): number {
     const written = Atomics.load(this.positions, WRITTEN);
@@ -177,7 +178,10 @@ export class RingReader extends Ring {
     return Atomics.load(this.positions, WRITTEN);
   }
 
-  /** A copy of the lines between the positions `from` and `to`, read or not; null when that is more than `most` bytes or half the ring. */
+  /**
+   * A copy of the lines between the positions `from` and `to`, read or not; null when that is more than `most` bytes or
+   * half the ring.
+   */
   between(from: number, to: number, most: number): Buffer | null {
     const n = (to - from) >>> 0;
     if (n > Math.min(most, this.size >> 1)) return null;
@@ -188,7 +192,10 @@ export class RingReader extends Ring {
     return out;
   }
 
-  /** A copy of the newest whole lines, read or not: about `bytes`, at most half the ring (the worker writes at the other end). */
+  /**
+   * A copy of the newest whole lines, read or not: about `bytes`, at most half the ring (the worker writes at the other
+   * end).
+   */
   newest(bytes: number): Buffer {
     const end = Atomics.load(this.positions, WRITTEN);
     const n = Math.min(bytes, (this.mask + 1) >> 1);

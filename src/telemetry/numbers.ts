@@ -8,7 +8,9 @@ import type { Cells } from './cells.ts';
 import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition, type RouteLabels } from './exposition.ts';
 import { CELL, ENDPOINT, NO_ROUTE_BLOCK } from './layout.ts';
 
-/** The `route` of requests that no route took, and of those whose route has no label of its own. No route is called so. */
+/**
+ * The `route` of requests that no route took, and of those whose route has no label of its own. No route is called so.
+ */
 const NO_ROUTE = 'none';
 const OTHER = 'other';
 

@@ -29,7 +29,10 @@ const v = new Local(5);
 const MESSAGES = 0;
 const of = i32.of;
 
-/** Bits of the bytes that need care inside a JSON string: controls, '"', '\\', DEL, and every byte of a multi-byte sequence. */
+/**
+ * Bits of the bytes that need care inside a JSON string: controls, '"', '\\', DEL, and every byte of a multi-byte
+ * sequence.
+ */
 const needCare: Code = v128.bits(
   v128.or(
     v128.or(v128.lt(v.get, v128.all(0x20)), v128.gt(v.get, v128.all(0x7e))),
@@ -66,8 +69,8 @@ let boundMem: Uint8Array | null = null;
 let run: (to: number, from: number, length: number) => number = () => 0;
 
 /**
- * Copies mem[start..end) to mem[at..] (the ranges do not overlap; up to PLAIN_SLACK bytes behind are overwritten too). True when nothing in
- * it needs care inside a JSON string. `mem` is made by newMemory.
+ * Copies mem[start..end) to mem[at..] (the ranges do not overlap; up to PLAIN_SLACK bytes behind are overwritten too).
+ * True when nothing in it needs care inside a JSON string. `mem` is made by newMemory.
  */
 export function copyPlain(mem: Uint8Array, at: number, start: number, end: number): boolean {
   if (mem !== boundMem) {

@@ -1,6 +1,6 @@
 // What is known of one request when it ends: the access log, the ring of recent requests and the counters read it.
-// An exchange owns one, fills it as it goes, and hands it over once. Names that repeat (route, backend) are prepared JSON
-// fragments, made when the configuration was compiled.
+// An exchange owns one, fills it as it goes, and hands it over once. Names that repeat (route, backend) are prepared
+// JSON fragments, made when the configuration was compiled.
 
 import { type Fragment, NO_FRAGMENT } from './fragment.ts';
 import { copyPlain, PLAIN_SLACK } from './plain.ts';
@@ -9,7 +9,10 @@ import { copyPlain, PLAIN_SLACK } from './plain.ts';
 export const RECORD_BYTES = 2048;
 /** Room that a record needs for them. */
 export const RECORD_ROOM = RECORD_BYTES + PLAIN_SLACK;
-/** Of them for one value, so that a long one pushes no other out of the log: a DNS name with room to spare, and the path. */
+/**
+ * Of them for one value, so that a long one pushes no other out of the log: a DNS name with room to spare, and the
+ * path.
+ */
 export const RECORD_HOST_BYTES = 256;
 export const RECORD_AGENT_BYTES = 512;
 export const RECORD_PATH_BYTES = 1024;
@@ -100,7 +103,10 @@ export class AccessRecord {
     this.used = base;
   }
 
-  /** Copies mem[start..end), cut to `most` and to what is left; sets nothing but `used` and `plain`. Returns the offset of the copy. */
+  /**
+   * Copies mem[start..end), cut to `most` and to what is left; sets nothing but `used` and `plain`. Returns the offset
+   * of the copy.
+   */
   copy(mem: Uint8Array, start: number, end: number, most: number = RECORD_BYTES): number {
     const at = this.used;
     const n = Math.min(end - start, most, this.base + RECORD_BYTES - at);

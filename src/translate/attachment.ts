@@ -138,7 +138,8 @@ function allowsNamespace(reader: Reader, policy: NamespacePolicy, gateway: strin
     case 'None':
       return false;
     case 'Selector': {
-      // Kubernetes labels every namespace with its name. A namespace without an object (from files) has that label alone.
+      // Kubernetes labels every namespace with its name. A namespace without an object (from files) has that label
+      // alone.
       const labels = fields(reader.get('Namespace', undefined, route)?.metadata.labels);
       return selects(policy.selector, { ...labels, 'kubernetes.io/metadata.name': route });
     }

@@ -1,5 +1,5 @@
-// A certificate with its key as a Secret holds them (core/v1, type kubernetes.io/tls), checked as far as a worker relies
-// on it: what is wrong here is a condition of the listener that refers to it, never a refused revision.
+// A certificate with its key as a Secret holds them (core/v1, type kubernetes.io/tls), checked as far as a worker
+// relies on it: what is wrong here is a condition of the listener that refers to it, never a refused revision.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readPem } from '../base/pem.ts';

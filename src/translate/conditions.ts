@@ -1,5 +1,6 @@
 // Every condition that the translator writes: type, status, reason and message in one table, after the constants of
-// Gateway API v1.6.1 (apis/v1). Statuses have the API's shape without lastTransitionTime, which whoever writes them adds.
+// Gateway API v1.6.1 (apis/v1). Statuses have the API's shape without lastTransitionTime, which whoever writes them
+// adds.
 
 export interface Condition {
   readonly type: string;
@@ -8,8 +9,8 @@ export interface Condition {
   readonly message: string;
   readonly observedGeneration: number;
   /**
-   * True only once every worker serves the revision, or one before it with the same text: it tells what has to be served.
-   * publish/status.ts decides, and takes this field away.
+   * True only once every worker serves the revision, or one before it with the same text: it tells what has to be
+   * served. publish/status.ts decides, and takes this field away.
    */
   readonly pendsOn?: string;
 }

@@ -52,9 +52,9 @@ function preferred(a: Endpoint, b: Endpoint): number {
 }
 
 /**
- * Endpoints of a Service's port from its EndpointSlices, whoever wrote them (controller or hand). A slice's port belongs
- * to the Service's port of the same name; the number is the slice's, so named target ports and headless Services need
- * nothing more. A Service of two address families is served over its first.
+ * Endpoints of a Service's port from its EndpointSlices, whoever wrote them (controller or hand). A slice's port
+ * belongs to the Service's port of the same name; the number is the slice's, so named target ports and headless
+ * Services need nothing more. A Service of two address families is served over its first.
  */
 function serviceEndpoints(
   reader: Reader,
@@ -133,8 +133,8 @@ function lacks(slice: KubeObject, portName: string): string {
 }
 
 /**
- * From files nobody else sees to it that slices and Services find each other: what is wrong with a slice that belongs to
- * none, or null.
+ * From files nobody else sees to it that slices and Services find each other: what is wrong with a slice that belongs
+ * to none, or null.
  */
 export function strayProblem(reader: Reader, slice: KubeObject): Problem | null {
   const problems = new Problems(keyOf(slice));

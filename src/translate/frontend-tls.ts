@@ -29,7 +29,10 @@ export interface FrontendTls {
 
 const UNASKED: FrontendTls = { clients: null, fault: null, refs: null };
 
-/** What holds on `number`, a port as listeners write it; each setting is looked at once, however many listeners it is for. */
+/**
+ * What holds on `number`, a port as listeners write it; each setting is looked at once, however many listeners it is
+ * for.
+ */
 export function frontendOf(reader: Reader, gateway: KubeObject, problems: Problems): (number: number) => FrontendTls {
   const frontend = fields(fields(fields(gateway.spec)['tls'])['frontend']);
   const known = new Map<string, FrontendTls>();

@@ -23,7 +23,10 @@ export interface FilterReports {
   readonly warning: Report;
 }
 
-/** Fields that frame a message or belong to one connection: editing them would corrupt it (RFC 9110 section 7.6.1, RFC 9112 section 6). */
+/**
+ * Fields that frame a message or belong to one connection: editing them would corrupt it (RFC 9110 section 7.6.1, RFC
+ * 9112 section 6).
+ */
 const FRAMING: ReadonlySet<string> = new Set([
   'connection',
   'content-length',

@@ -84,7 +84,9 @@ function methodMatch(value: unknown, field: string, report: Report): string {
   return '';
 }
 
-/** "If multiple entries specify equivalent names, only the first entry MUST be considered": header names in any case. */
+/**
+ * "If multiple entries specify equivalent names, only the first entry MUST be considered": header names in any case.
+ */
 function valueMatches(value: unknown, field: string, isHeader: boolean, report: Report): ValueMatch[] {
   const found = new Map<string, ValueMatch>();
   for (const [i, item] of list(value).entries()) {
@@ -104,7 +106,10 @@ function valueMatches(value: unknown, field: string, isHeader: boolean, report: 
   return [...found.values()];
 }
 
-/** RE2 syntax, without look-around and back-references, and of bounded size: what the data plane can match in linear time. */
+/**
+ * RE2 syntax, without look-around and back-references, and of bounded size: what the data plane can match in linear
+ * time.
+ */
 function checkExpression(expression: string, field: string, report: Report): void {
   try {
     new Regex(expression);

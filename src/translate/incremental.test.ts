@@ -334,7 +334,10 @@ function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): nu
   return a[0] < b[0] ? -1 : 1;
 }
 
-/** What the data plane relies on: keys that entries name exist, nobody is kept who is not named, every entry survives the wire. */
+/**
+ * What the data plane relies on: keys that entries name exist, nobody is kept who is not named, every entry survives
+ * the wire.
+ */
 function checkReferences(ir: ReadonlyMap<string, Entry>): void {
   const named = new Set<string>();
   const name = (by: string, key: string, kind: Entry['kind']): void => {

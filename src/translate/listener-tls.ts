@@ -172,7 +172,9 @@ interface SecretResult {
   readonly warnings: readonly string[];
 }
 
-/** Reading a Secret costs as much as translating three routes, and a Gateway has many: each is read once as it stands. */
+/**
+ * Reading a Secret costs as much as translating three routes, and a Gateway has many: each is read once as it stands.
+ */
 const READ = new WeakMap<KubeObject, SecretResult>();
 
 function entryOf(secret: KubeObject, namespace: string, name: string): SecretResult {

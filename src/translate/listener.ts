@@ -1,5 +1,5 @@
-// One listener of a Gateway by itself: what it asks for, what of it cannot be served, which routes it lets in. Whether it
-// gets its traffic is decided against its neighbours (gateway.ts) and other Gateways (sockets.ts).
+// One listener of a Gateway by itself: what it asks for, what of it cannot be served, which routes it lets in. Whether
+// it gets its traffic is decided against its neighbours (gateway.ts) and other Gateways (sockets.ts).
 
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
@@ -158,8 +158,8 @@ function namespacePolicy(value: unknown, field: string, problems: Problems): Nam
 }
 
 /**
- * Conflicts among the listeners of one Gateway, by index. Listeners must be distinct by port, protocol and hostname, and
- * none of those that are not may win (apis/v1 GatewaySpec.Listeners, "Handling indistinct Listeners"). Ports are
+ * Conflicts among the listeners of one Gateway, by index. Listeners must be distinct by port, protocol and hostname,
+ * and none of those that are not may win (apis/v1 GatewaySpec.Listeners, "Handling indistinct Listeners"). Ports are
  * compared as they are bound. TCP and UDP listeners are not served and so conflict with nothing.
  */
 export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict | null)[] {

@@ -6,7 +6,9 @@ import { equal } from '../base/equal.ts';
 import type { Delta, Entry, Key } from '../ir/ir.ts';
 import type { Status } from './conditions.ts';
 
-/** What one revision changes. Statuses and diagnostics are whole per object; null or [] takes back what was said before. */
+/**
+ * What one revision changes. Statuses and diagnostics are whole per object; null or [] takes back what was said before.
+ */
 export interface Update {
   readonly delta: Delta;
   readonly statuses: ReadonlyMap<ObjectKey, Status | null>;

@@ -99,8 +99,9 @@ interface Verdict {
 }
 
 /**
- * A route with a valid rule is Accepted, and PartiallyInvalid when another is not (apis/v1 RouteConditionPartiallyInvalid,
- * approach "Drop Rule(s)"). What an invalid rule matches is answered with 500, unless the match itself is what is wrong.
+ * A route with a valid rule is Accepted, and PartiallyInvalid when another is not (apis/v1
+ * RouteConditionPartiallyInvalid, approach "Drop Rule(s)"). What an invalid rule matches is answered with 500, unless
+ * the match itself is what is wrong.
  */
 function judge(rules: readonly RouteRule[]): Verdict {
   const invalid: string[] = [];

@@ -1,4 +1,5 @@
-// Label selectors (metav1.LabelSelector): read once, with everything that is wrong named; an invalid one selects nothing.
+// Label selectors (metav1.LabelSelector): read once, with everything that is wrong named; an invalid one selects
+// nothing.
 
 import { fields, isFields } from '../base/fields.ts';
 import type { Report } from './http-match.ts';
@@ -26,7 +27,9 @@ const TAKES_VALUES: ReadonlyMap<unknown, boolean> = new Map([
   ['DoesNotExist', false],
 ]);
 
-/** Of a label's name, and of its value when there is one (apimachinery, validation.IsQualifiedName, IsValidLabelValue). */
+/**
+ * Of a label's name, and of its value when there is one (apimachinery, validation.IsQualifiedName, IsValidLabelValue).
+ */
 const NAME = /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const PREFIX = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const PREFIX_LENGTH = 253;

@@ -45,7 +45,9 @@ export class Translator {
     return this.#state.out.diagnostics;
   }
 
-  /** By kind that is fetched by reference, the keys that are read now, where that has changed since this was last asked. */
+  /**
+   * By kind that is fetched by reference, the keys that are read now, where that has changed since this was last asked.
+   */
   takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
     return this.#state.takeWanted();
   }
@@ -81,7 +83,9 @@ export class Translator {
     return this.#compute(world);
   }
 
-  /** Of the last update's sockets: how many there are, how many are open, and what is said of listeners that lack some. */
+  /**
+   * Of the last update's sockets: how many there are, how many are open, and what is said of listeners that lack some.
+   */
   openness(): { readonly sockets: number; readonly open: number; readonly unopened: readonly string[] } {
     const { plan, socketFaults, gateways } = this.#state;
     const sockets = [...plan.entries.values()].filter(({ kind }) => kind === 'socket');

@@ -1,4 +1,5 @@
-// The units of translation: what can be computed by itself, in which order, and how. A new kind of object is a line here.
+// The units of translation: what can be computed by itself, in which order, and how. A new kind of object is a line
+// here.
 
 import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';

@@ -180,7 +180,8 @@ test('more connections than descriptors: no worker dies, and when some leave the
     // Clients cannot take the descriptors that backends need; those too many are told so.
     const begun = (line: string): number => clients.filter((client) => client.received.startsWith(line)).length;
     assert.ok(begun('HTTP/1.1 200') > 15, `${begun('HTTP/1.1 200')} were served`);
-    // A refused one holds its descriptor while it lingers (2 s, nobody here closes): the next ones are told when it is free.
+    // A refused one holds its descriptor while it lingers (2 s, nobody here closes): the next ones are told when it is
+    // free.
     for (let i = 0; begun('HTTP/1.1 503') <= 50 && i < 500; i++) await pause(20);
     assert.ok(begun('HTTP/1.1 503') > 50, `${begun('HTTP/1.1 503')} were refused`);
     for (const client of clients) client.reset();

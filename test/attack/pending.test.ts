@@ -1,5 +1,5 @@
-// A backend that keeps all its connections busy (a route that leads to its own listener does, with one request): whoever waits
-// for one of them is answered in time.
+// A backend that keeps all its connections busy (a route that leads to its own listener does, with one request):
+// whoever waits for one of them is answered in time.
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';

@@ -1,6 +1,6 @@
-// Everything at once, at random: clients that pipeline in pieces, leave or dawdle; backends that answer in every framing, lie,
-// cut off, reset or leave; a configuration that changes meanwhile. Whatever happens, a client that gets a whole answer gets
-// its own. ATTACK_SECONDS makes it longer, ATTACK_SEED chooses the run.
+// Everything at once, at random: clients that pipeline in pieces, leave or dawdle; backends that answer in every
+// framing, lie, cut off, reset or leave; a configuration that changes meanwhile. Whatever happens, a client that gets a
+// whole answer gets its own. ATTACK_SECONDS makes it longer, ATTACK_SEED chooses the run.
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';

@@ -1,11 +1,13 @@
-// Request smuggling: whatever a client sends, the backend sees exactly the requests that RAUTA answered for, in order, framed
-// anew; what two readers could read in two ways is refused and ends the connection (RFC 9112 sections 2 to 7 and 11.2).
+// Request smuggling: whatever a client sends, the backend sees exactly the requests that RAUTA answered for, in order,
+// framed anew; what two readers could read in two ways is refused and ends the connection (RFC 9112 sections 2 to 7 and
+// 11.2).
 //
-// nginx 1.22 given the same vectors is laxer in some forty of them: it passes bare LF and CR CR LF line ends, fields without
-// colon, names that are no tokens, any trailer section, LF and spaces in chunk sizes, sizes of any length, repeated spaces in a
-// request line, fragments, userinfo and any port in Host, unknown expectations; its "LF at the end" of chunks ends in two
-// requests. RAUTA is laxer in five, each as the RFCs have it: white space around `chunked` and a length (RFC 9110 section
-// 5.5), methods in lower case (section 9.1), `OPTIONS *` (RFC 9112 section 3.2.4), and targets over 8 KB.
+// nginx 1.22 given the same vectors is laxer in some forty of them: it passes bare LF and CR CR LF line ends, fields
+// without colon, names that are no tokens, any trailer section, LF and spaces in chunk sizes, sizes of any length,
+// repeated spaces in a request line, fragments, userinfo and any port in Host, unknown expectations; its "LF at the
+// end" of chunks ends in two requests. RAUTA is laxer in five, each as the RFCs have it: white space around `chunked`
+// and a length (RFC 9110 section 5.5), methods in lower case (section 9.1), `OPTIONS *` (RFC 9112 section 3.2.4), and
+// targets over 8 KB.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,5 +1,5 @@
-// Backends that lie, err or are somebody else's: what they send is one well-framed response to one request, or 502, and never
-// reaches another request; a response that is not whole never looks whole (RFC 9112 sections 6.3, 8 and 9.2).
+// Backends that lie, err or are somebody else's: what they send is one well-framed response to one request, or 502, and
+// never reaches another request; a response that is not whole never looks whole (RFC 9112 sections 6.3, 8 and 9.2).
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -171,7 +171,8 @@ for (const pieces of ['whole', 'byte by byte'] as const) {
       client.end();
       const { how, text } = await client.over();
       const seen = await read(text, method, how);
-      // The backend's reset may overtake what it had said; a fault that is seen together with the head is told instead of it.
+      // The backend's reset may overtake what it had said; a fault that is seen together with the head is told instead
+      // of it.
       const cut = got === 'cut' && !(ends !== 'fin' && seen.first === 502);
       if (got !== 'cut' || cut)
         assert.equal(seen.first, got, `${name}: ${how} behind ${JSON.stringify(text.slice(0, 300))}`);
@@ -198,8 +199,8 @@ test('half a response does not look whole to HTTP/1.0, whose bodies end with the
 });
 
 test('what a backend says between two requests is nobody’s answer', async () => {
-  // What is said before the next request is sent must not answer it, even if RAUTA sees both in one turn of its reactor. (What
-  // is said later cannot be told from an answer by anybody.)
+  // What is said before the next request is sent must not answer it, even if RAUTA sees both in one turn of its
+  // reactor. (What is said later cannot be told from an answer by anybody.)
   const resting: Wire[] = [];
   target.backend.reset(async (wire, backend) => {
     for (;;) {

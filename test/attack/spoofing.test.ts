@@ -1,5 +1,5 @@
-// What a client says to be taken for somebody else or to be somewhere else: fields that only a proxy may set, fields that
-// end at each hop (RFC 9110 section 7.6.1), and paths and hosts that two readers read differently.
+// What a client says to be taken for somebody else or to be somewhere else: fields that only a proxy may set, fields
+// that end at each hop (RFC 9110 section 7.6.1), and paths and hosts that two readers read differently.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -111,7 +111,10 @@ test('fields of one hop end there, in both directions', async () => {
   }
 });
 
-/** Paths that must not reach anything but what `admin` is for when they mean /admin, and must be refused when it is unclear. */
+/**
+ * Paths that must not reach anything but what `admin` is for when they mean /admin, and must be refused when it is
+ * unclear.
+ */
 const paths: readonly (readonly [path: string, answer: string | number])[] = [
   ['/admin', 'ADMIN GET /admin'],
   ['/public/../admin', 'ADMIN GET /admin'],
@@ -211,7 +214,8 @@ test('a host is one host', async () => {
       `GET /h HTTP/1.1\r\nHost: ${host}\r\n\r\n`,
       ...(/[\s\0]/.test(host) ? [] : [`GET http://${host}/h HTTP/1.1\r\nHost: other.example\r\n\r\n`]),
     ]) {
-      // An empty path: the slash of userinfo or host ends the authority of an absolute target, so there it is another path.
+      // An empty path: the slash of userinfo or host ends the authority of an absolute target, so there it is another
+      // path.
       if (text.startsWith('GET http') && host.endsWith('/')) continue;
       const [answer] = await responsesOf(await target.exchange(text));
       const got =

@@ -1,5 +1,5 @@
-// What the attacks share: the whole program behind a few routes, raw TCP clients, and a raw backend that keeps every byte it
-// was sent and answers whatever it is told, byte by byte.
+// What the attacks share: the whole program behind a few routes, raw TCP clients, and a raw backend that keeps every
+// byte it was sent and answers whatever it is told, byte by byte.
 
 import assert from 'node:assert/strict';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';

@@ -1,5 +1,6 @@
-// Backends that refuse, are silent, reset or leave at the worst moment. What must hold: a request is answered exactly once, one
-// that is not idempotent reaches a backend at most once, nothing hangs, and the pool comes back (RFC 9110 section 9.2.2).
+// Backends that refuse, are silent, reset or leave at the worst moment. What must hold: a request is answered exactly
+// once, one that is not idempotent reaches a backend at most once, nothing hangs, and the pool comes back (RFC 9110
+// section 9.2.2).
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,5 +1,6 @@
-// Requests whose end two readers could find in two places, and requests that only look so. Each is sent on a connection of its
-// own, followed by a plain request for /next: whoever misreads the end takes that, or a part of the body, for something else.
+// Requests whose end two readers could find in two places, and requests that only look so. Each is sent on a connection
+// of its own, followed by a plain request for /next: whoever misreads the end takes that, or a part of the body, for
+// something else.
 
 /** A refusal's status, or the requests that the backend must see, as `label` of support.ts names them. */
 export type Expected = number | readonly string[];

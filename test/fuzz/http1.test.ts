@@ -1,6 +1,6 @@
-// Fuzzing of the HTTP/1 codec: mutated messages must mean the same in any pieces, and whatever we accept Node's own parser
-// accepts with the same framing. FUZZ_SECONDS runs each for that long with a seed of its own (printed), FUZZ_SEED with a
-// given one; otherwise a fixed number of steps from a fixed seed.
+// Fuzzing of the HTTP/1 codec: mutated messages must mean the same in any pieces, and whatever we accept Node's own
+// parser accepts with the same framing. FUZZ_SECONDS runs each for that long with a seed of its own (printed),
+// FUZZ_SEED with a given one; otherwise a fixed number of steps from a fixed seed.
 
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
@@ -92,7 +92,10 @@ test('mutated messages mean the same in any pieces', async (t) => {
   });
 });
 
-/** A tab beside the coding is white space like any other (RFC 9112 section 5.1); llhttp takes it for a part of the value. */
+/**
+ * A tab beside the coding is white space like any other (RFC 9112 section 5.1); llhttp takes it for a part of the
+ * value.
+ */
 const TAB_BY_CODING = /^transfer-encoding:.*\t/im;
 /** White space in extensions is in the grammar (RFC 9112 section 7.1.1), but llhttp has none of it. */
 const SPACE_IN_EXTENSION = /^[0-9A-Fa-f]+[^\r\n]*[ \t]/m;

@@ -1,5 +1,6 @@
-// An API server of our own over real loopback sockets, as small as the tests need it: discovery, LIST in pages, WATCH with
-// bookmarks and initial events, resume from a version, optimistic updates, and everything that can go wrong with them.
+// An API server of our own over real loopback sockets, as small as the tests need it: discovery, LIST in pages, WATCH
+// with bookmarks and initial events, resume from a version, optimistic updates, and everything that can go wrong with
+// them.
 
 import { createServer, type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';

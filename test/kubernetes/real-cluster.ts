@@ -1,5 +1,6 @@
-// Against a real API server (test/kubernetes/real-cluster.sh starts it and this inside): 1,000 routes on one Gateway, then
-// churn while watches are cut and answers fail; in the end RAUTA holds what the server holds, and every status is right.
+// Against a real API server (test/kubernetes/real-cluster.sh starts it and this inside): 1,000 routes on one Gateway,
+// then churn while watches are cut and answers fail; in the end RAUTA holds what the server holds, and every status is
+// right.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';

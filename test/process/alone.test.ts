@@ -1,4 +1,5 @@
-// One program on its ports: a second one is refused by name, what a dead one left behind goes, too few descriptors are said.
+// One program on its ports: a second one is refused by name, what a dead one left behind goes, too few descriptors are
+// said.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';

@@ -1,5 +1,5 @@
-// What flags name and the keeper opens for the controller: the access log, the token file, the admin's ports. A controller that is
-// started again has them again, whatever became of them meanwhile, and needs no privilege for it.
+// What flags name and the keeper opens for the controller: the access log, the token file, the admin's ports. A
+// controller that is started again has them again, whatever became of them meanwhile, and needs no privilege for it.
 
 import assert from 'node:assert/strict';
 import {

@@ -1,5 +1,5 @@
-// The whole program with resources from an API server: traffic flows, changes arrive, an absent server is waited for, one
-// that goes away takes nothing with it.
+// The whole program with resources from an API server: traffic flows, changes arrive, an absent server is waited for,
+// one that goes away takes nothing with it.
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';

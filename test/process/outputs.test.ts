@@ -1,5 +1,5 @@
-// Where the program writes: standard error, standard output, files and FIFOs whose readers are gone or stand still, and disks that
-// are full. Nothing of that may hold it up or end it.
+// Where the program writes: standard error, standard output, files and FIFOs whose readers are gone or stand still, and
+// disks that are full. Nothing of that may hold it up or end it.
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';

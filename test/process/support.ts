@@ -335,7 +335,9 @@ export class Load {
   }
 }
 
-/** Asks for `path` on a connection of its own. How that ended: a status, or the error of one that never was established. */
+/**
+ * Asks for `path` on a connection of its own. How that ended: a status, or the error of one that never was established.
+ */
 export function askOnce(port: number, path: string, onSocket: (socket: Socket) => void = () => {}): Promise<string> {
   return new Promise((resolve) => {
     let answer = '';

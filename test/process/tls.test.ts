@@ -1,4 +1,5 @@
-// HTTPS as a user has it: a Secret and a listener in files, replaced while it serves, wrong beside right, and its key nowhere.
+// HTTPS as a user has it: a Secret and a listener in files, replaced while it serves, wrong beside right, and its key
+// nowhere.
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';

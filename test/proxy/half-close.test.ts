@@ -1,11 +1,14 @@
-// A client that sends FIN while something is not answered yet (docs/adr/0011-half-close.md), and what the log says was delivered.
+// A client that sends FIN while something is not answered yet (docs/adr/0011-half-close.md), and what the log says was
+// delivered.
 
 import assert from 'node:assert/strict';
 import type { SocketAddress } from '../../src/io/io.ts';
 import { onBoth, simOnly, type TestNet } from '../support/net.ts';
 import { answering, bodyText, get, ok, Rig, rule } from './rig.ts';
 
-/** A backend that reads a request and says nothing until the proxy lets go of it; `targets` are what it was asked for. */
+/**
+ * A backend that reads a request and says nothing until the proxy lets go of it; `targets` are what it was asked for.
+ */
 function silent(net: TestNet): { address: SocketAddress; targets: string[]; ended: string[] } {
   const targets: string[] = [];
   const ended: string[] = [];

@@ -1,4 +1,5 @@
-// Attempts: stale connections, refused and silent endpoints, what may be sent twice and what never (RFC 9110 section 9.2.2).
+// Attempts: stale connections, refused and silent endpoints, what may be sent twice and what never (RFC 9110 section
+// 9.2.2).
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';

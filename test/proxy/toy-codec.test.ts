@@ -1,12 +1,13 @@
-// A second pair of codecs, that is not HTTP/1: a client's and a backend's side in memory, driving an exchange through what sides.ts
-// and upstream/connection.ts say, and nothing else. Heads come as tables of lines without a start line, as HTTP/2's will.
+// A second pair of codecs, that is not HTTP/1: a client's and a backend's side in memory, driving an exchange through
+// what sides.ts and upstream/connection.ts say, and nothing else. Heads come as tables of lines without a start line,
+// as HTTP/2's will.
 
 import assert from 'node:assert/strict';
 import { bytesOf, textOf } from '../../src/base/bytes.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import type { Endpoint, Retry } from '../../src/ir/ir.ts';
+import { Core } from '../../src/proxy/core.ts';
 import { Answer, NO_BODY } from '../../src/proxy/exchange/answer.ts';
-import { Core } from '../../src/proxy/exchange/core.ts';
 import type { Asked, Decision } from '../../src/proxy/exchange/decision.ts';
 import { ExchangePool } from '../../src/proxy/exchange/pool.ts';
 import { ClusterRef, CompiledRule, type Extras, RouteCells } from '../../src/proxy/exchange/rule.ts';
@@ -18,13 +19,13 @@ import type {
   Upstream,
 } from '../../src/proxy/exchange/sides.ts';
 import type { Tap, TapReader } from '../../src/proxy/exchange/tap.ts';
-import { TrustedProxies } from '../../src/proxy/exchange/trusted.ts';
 import { FIELD } from '../../src/proxy/field-table.ts';
 import type { FieldLines } from '../../src/proxy/filter/field-lines.ts';
 import { BODY, type Head, METHOD, NAME } from '../../src/proxy/head.ts';
 import { copyFields } from '../../src/proxy/lines.ts';
 import { Listener } from '../../src/proxy/listener.ts';
 import type { Transport } from '../../src/proxy/transport/transport.ts';
+import { TrustedProxies } from '../../src/proxy/trusted.ts';
 import { Cluster } from '../../src/proxy/upstream/cluster.ts';
 import type { ConnectionPool, Connector, UpstreamConnection } from '../../src/proxy/upstream/connection.ts';
 import { Cells } from '../../src/telemetry/cells.ts';

@@ -1,4 +1,5 @@
-// How long connections of clients stay, how they are moved when the worker is going to leave, and when the clock of a request begins.
+// How long connections of clients stay, how they are moved when the worker is going to leave, and when the clock of a
+// request begins.
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';

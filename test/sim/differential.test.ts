@@ -164,7 +164,9 @@ async function compare(script: Script): Promise<void> {
   assert.deepEqual(simulated.map(withoutIdle), real.map(withoutIdle));
 }
 
-/** An edge that says "writable" and nothing else, to who was not waiting for it, comes with a late ACK or not at all. */
+/**
+ * An edge that says "writable" and nothing else, to who was not waiting for it, comes with a late ACK or not at all.
+ */
 function withoutIdle(line: string): string {
   return line.startsWith('drained') ? line : line.replace(/ (a|b) writable(?=,|$)/g, ' $1 -');
 }

@@ -1,5 +1,5 @@
-// What one connection causes in one turn is bounded by work, not only by bytes: whoever floods the worker with the smallest pieces
-// there are makes nobody else wait for more than a few short turns. Counted, not timed.
+// What one connection causes in one turn is bounded by work, not only by bytes: whoever floods the worker with the
+// smallest pieces there are makes nobody else wait for more than a few short turns. Counted, not timed.
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';

@@ -1,5 +1,5 @@
-// What attackers send to be read differently by the proxy and by what stands behind it (RFC 9112 section 11.2), and what
-// broken backends answer. SMUGGLED stands where only a misreading takes it for a request.
+// What attackers send to be read differently by the proxy and by what stands behind it (RFC 9112 section 11.2), and
+// what broken backends answer. SMUGGLED stands where only a misreading takes it for a request.
 
 export const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: sim.example\r\nX-Token: smuggled\r\n\r\n';
 

@@ -1,5 +1,5 @@
-// One request of the random workload, what its backend is to answer, and who breaks off where. Both scripts act on it; the
-// proxy sees only the bytes.
+// One request of the random workload, what its backend is to answer, and who breaks off where. Both scripts act on it;
+// the proxy sees only the bytes.
 
 import { Random } from '../../src/sim/random.ts';
 import { BROKEN_RESPONSES } from './hostile.ts';

@@ -37,7 +37,9 @@ export interface WorkloadOptions {
   readonly calm: boolean;
   /** The proxy has time limits that are shorter than some answers: 504 and 408 are its right. */
   readonly mayTimeOut?: boolean;
-  /** Connections of attackers beside the clients (HOSTILE_REQUESTS); then backends, too, break rules (BROKEN_RESPONSES). */
+  /**
+   * Connections of attackers beside the clients (HOSTILE_REQUESTS); then backends, too, break rules (BROKEN_RESPONSES).
+   */
   readonly hostile?: number;
 }
 

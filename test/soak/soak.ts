@@ -1,6 +1,6 @@
-// `make soak`: 64 connections for 10 minutes through the whole program: bodies of 0 B to 10 MB both ways, half of them chunked, compared
-// byte for byte at both ends, while some clients abort at random. Anything wrong, or memory that keeps growing, is a failure.
-// `bin/node test/soak/soak.ts [--seconds 600] [--connections 64] [--seed 1] [--out soak]`
+// `make soak`: 64 connections for 10 minutes through the whole program: bodies of 0 B to 10 MB both ways, half of them
+// chunked, compared byte for byte at both ends, while some clients abort at random. Anything wrong, or memory that
+// keeps growing, is a failure. `bin/node test/soak/soak.ts [--seconds 600] [--connections 64] [--seed 1] [--out soak]`
 
 import { Agent, createServer, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';

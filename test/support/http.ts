@@ -1,5 +1,5 @@
-// A strict HTTP/1.1 message reader for tests, written from RFC 9112 alone and sharing nothing with the proxy. It refuses
-// everything a careless sender might do: bare LF, folded lines, doubled lengths, bodies that end early.
+// A strict HTTP/1.1 message reader for tests, written from RFC 9112 alone and sharing nothing with the proxy. It
+// refuses everything a careless sender might do: bare LF, folded lines, doubled lengths, bodies that end early.
 
 export type Fields = Map<string, string[]>;
 

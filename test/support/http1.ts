@@ -1,5 +1,5 @@
-// Feeds bytes to the HTTP/1 codec the way a connection does: in pieces, each head parsed straight after the first read and
-// then only when its end was found.
+// Feeds bytes to the HTTP/1 codec the way a connection does: in pieces, each head parsed straight after the first read
+// and then only when its end was found.
 
 import { readFileSync } from 'node:fs';
 import { textOf } from '../../src/base/bytes.ts';
@@ -118,7 +118,9 @@ export interface FedBody {
   readonly reader: BodyReader;
 }
 
-/** Reads `body`, arriving in pieces that end at the given offsets. Unconsumed bytes are moved, as a connection would. */
+/**
+ * Reads `body`, arriving in pieces that end at the given offsets. Unconsumed bytes are moved, as a connection would.
+ */
 export function feedBody(kind: number, length: number, body: Uint8Array, ...cuts: number[]): FedBody {
   const reader = new BodyReader();
   reader.reset(kind, length);

@@ -1,5 +1,5 @@
-// Reads large configurations of many forms and prints how often each was complained of: run by test/scale.test.ts under a
-// limit of CPU time, which any step that compares everything with everything would exceed many times.
+// Reads large configurations of many forms and prints how often each was complained of: run by test/scale.test.ts under
+// a limit of CPU time, which any step that compares everything with everything would exceed many times.
 
 import { Catalog } from '../../src/source/file/catalog.ts';
 import { ConfigFile } from '../../src/source/file/config-file.ts';

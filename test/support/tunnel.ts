@@ -1,5 +1,5 @@
-// Two transports joined: bytes pass both ways as they are, each direction ends by itself, and the whole ends when both did,
-// when either side is lost, or when nothing moves for too long. The smallest user of
+// Two transports joined: bytes pass both ways as they are, each direction ends by itself, and the whole ends when both
+// did, when either side is lost, or when nothing moves for too long. The smallest user of
 // relayTo that shows all of it.
 
 import { Timer, type TimerSink } from '../../src/io/wheel.ts';
@@ -70,8 +70,8 @@ export class Tunnel implements TimerSink {
   #over = false;
 
   /**
-   * Begins at once, with what either transport has kept; both are the tunnel's from now on, and their users hear nothing any more.
-   * `idleMs`: how long nothing may move either way, above 0.
+   * Begins at once, with what either transport has kept; both are the tunnel's from now on, and their users hear
+   * nothing any more. `idleMs`: how long nothing may move either way, above 0.
    */
   constructor(shared: Shared, client: Transport, backend: Transport, idleMs: number, owner: TunnelOwner) {
     this.#shared = shared;

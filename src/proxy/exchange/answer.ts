@@ -1,5 +1,5 @@
-// Answers that no backend gave: of a fault, of a redirect, of a rule with a status of its own, of whoever decides about a request.
-// Prepared once; each codec writes them in the form of its wire.
+// Answers that no backend gave: of a fault, of a redirect, of a rule with a status of its own, of whoever decides about
+// a request. Prepared once; each codec writes them in the form of its wire.
 
 import { bytesOf } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
@@ -33,7 +33,7 @@ export const NO_BODY = new Uint8Array(0);
 const TEXT_PLAIN = new FieldLines([{ name: 'Content-Type', value: 'text/plain; charset=utf-8' }]);
 
 /** What the faults of the data plane look like to a client. */
-export class FaultAnswers {
+class FaultAnswers {
   readonly #byFault = new Map<Fault, Answer>();
 
   /** `answer` makes that of each fault that has a status. */

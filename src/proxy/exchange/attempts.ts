@@ -1,15 +1,15 @@
-// Which endpoint gets a request, and which one next. What failed before a byte was sent goes to an endpoint that was not
-// tried, while there is one; always of the backend that the rule's weights chose: its share, and the edits that belong to it, are not
-// another's. The rest is the rule's to say (RuleEntry.retry), or the defaults of base/limits.ts.
+// Which endpoint gets a request, and which one next. What failed before a byte was sent goes to an endpoint that was
+// not tried, while there is one; always of the backend that the rule's weights chose: its share, and the edits that
+// belong to it, are not another's. The rest is the rule's to say (RuleEntry.retry), or the defaults of base/limits.ts.
 
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Retry } from '../../ir/ir.ts';
 import { limitCell } from '../../telemetry/layout.ts';
+import type { Core } from '../core.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
 import type { Random } from '../upstream/pick/picker.ts';
-import type { Core } from './core.ts';
 
 const ATTEMPTS_LIMIT = limitCell('UPSTREAM_ATTEMPTS');
 const NONE: readonly EndpointPool[] = [];
@@ -86,8 +86,8 @@ export class Attempts {
   }
 
   /**
-   * Where the request goes when the attempt under way was answered by a `status` that the rule takes for a failure: to another
-   * endpoint, or the same when it is the only one. Null when it is not to be sent again.
+   * Where the request goes when the attempt under way was answered by a `status` that the rule takes for a failure: to
+   * another endpoint, or the same when it is the only one. Null when it is not to be sent again.
    */
   after(status: number): EndpointPool | null {
     const { endpoint } = this;
@@ -102,7 +102,9 @@ export class Attempts {
     return cluster.pickOther(this.#hash, this.#tried) ?? cluster.pick(this.#hash);
   }
 
-  /** How long the next attempt waits: at least the rule's time, doubled with each, and up to a quarter more by chance. */
+  /**
+   * How long the next attempt waits: at least the rule's time, doubled with each, and up to a quarter more by chance.
+   */
   backoffMs(random: Random): number {
     const policy = this.#policy;
     if (policy === null || policy.backoffMs === 0) return 0;

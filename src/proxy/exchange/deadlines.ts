@@ -1,5 +1,5 @@
-// The deadlines of one exchange, by one timer: it is never cancelled when an exchange ends, only set later by the next, since
-// what counts are the deadlines.
+// The deadlines of one exchange, by one timer: it is never cancelled when an exchange ends, only set later by the next,
+// since what counts are the deadlines.
 
 import type { Io } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';

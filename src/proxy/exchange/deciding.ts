@@ -1,8 +1,8 @@
 // A request that waits for somebody's decision: its question, and its head, which is kept for as long as that takes.
 
 import { limitCell } from '../../telemetry/layout.ts';
+import type { Core } from '../core.ts';
 import type { Head } from '../head.ts';
-import type { Core } from './core.ts';
 import { Asked, type Asker, type Decision } from './decision.ts';
 import type { RequestBlock } from './request-block.ts';
 

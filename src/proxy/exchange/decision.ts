@@ -1,5 +1,5 @@
-// Decisions: whoever else has a say in whether a request goes on, and may take its time (external authorisation, limits that are
-// kept elsewhere, plugins). Steps of a rule's chain; a rule without any pays nothing.
+// Decisions: whoever else has a say in whether a request goes on, and may take its time (external authorisation, limits
+// that are kept elsewhere, plugins). Steps of a rule's chain; a rule without any pays nothing.
 
 import type { Head } from '../head.ts';
 import type { Answer } from './answer.ts';

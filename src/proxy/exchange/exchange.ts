@@ -1,4 +1,5 @@
-// One request and its response, between two codecs it knows nothing of (sides.ts), through the states of states.ts. Its way:
+// One request and its response, between two codecs it knows nothing of (sides.ts), through the states of states.ts. Its
+// way:
 //
 //   begin      what the log will say is noted, the rule found (route.ts)
 //   #walk      the rule's chain, step by step: decisions, taps, then forward, redirect or respond (rule.ts)
@@ -11,9 +12,9 @@ import { present } from '../../base/assert.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { limitCell } from '../../telemetry/layout.ts';
+import { BACKEND_ERROR } from '../counts.ts';
 import { type Head, METHOD } from '../head.ts';
 import type { Answer } from './answer.ts';
-import { BACKEND_ERROR } from './counts.ts';
 import { DUE, NEVER } from './deadlines.ts';
 import { ASKED } from './deciding.ts';
 import type { Decision } from './decision.ts';

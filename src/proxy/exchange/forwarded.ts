@@ -1,5 +1,5 @@
-// What a request says about where it came from (X-Forwarded-*, Forwarded, X-Request-ID): believed only from a trusted proxy,
-// else discarded and set afresh (docs/reference/forwarded.md).
+// What a request says about where it came from (X-Forwarded-*, Forwarded, X-Request-ID): believed only from a trusted
+// proxy, else discarded and set afresh (docs/reference/forwarded.md).
 
 import { isIP } from 'node:net';
 import { bytesOf, put, textOf, viewOf } from '../../base/bytes.ts';
@@ -8,8 +8,8 @@ import { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
 import { bitsOf, type Head, NAME } from '../head.ts';
 import { isLookalike } from '../lookalike.ts';
-import { REQUEST_ID_BYTES } from './request-id.ts';
-import type { TrustedProxies } from './trusted.ts';
+import { REQUEST_ID_BYTES } from '../request-id.ts';
+import type { TrustedProxies } from '../trusted.ts';
 
 /** Longest request id taken over from a trusted proxy. */
 const REQUEST_ID_MOST = 128;
@@ -71,7 +71,8 @@ export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean): Ma
 export const FORWARDED_BYTES = FOR.length + PROTO_HTTPS.length + HOST.length + ID.length + REQUEST_ID_BYTES + 64;
 
 /**
- * Writes the fields for the backend, each unless a filter `touches` it or a trusted proxy's is kept. `uuidAt`: the request's UUID.
+ * Writes the fields for the backend, each unless a filter `touches` it or a trusted proxy's is kept. `uuidAt`: the
+ * request's UUID.
  */
 export function putForwarded(
   mem: Uint8Array,

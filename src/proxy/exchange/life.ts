@@ -1,19 +1,19 @@
-// What an exchange is made of, how it begins to be one, and its one end: whatever it was, it is counted, logged and returned to
-// its pool exactly once.
+// What an exchange is made of, how it begins to be one, and its one end: whatever it was, it is counted, logged and
+// returned to its pool exactly once.
 
 import { present } from '../../base/assert.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import type { LimitName } from '../../base/limits.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { AccessRecord } from '../../telemetry/record.ts';
+import type { Core } from '../core.ts';
+import { BACKEND_ERROR, faultCell } from '../counts.ts';
 import { METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
 import { type Answer, TEXT_ANSWERS } from './answer.ts';
 import { Attempts } from './attempts.ts';
-import type { Core } from './core.ts';
-import { BACKEND_ERROR, faultCell } from './counts.ts';
 import { type DeadlineOwner, Deadlines } from './deadlines.ts';
 import { Deciding } from './deciding.ts';
 import type { Asker } from './decision.ts';

@@ -1,10 +1,11 @@
-// What the log line of a request says of it, taken from its head; with that goes the marking of what is not believed of it.
+// What the log line of a request says of it, taken from its head; with that goes the marking of what is not believed of
+// it.
 
 import { type AccessRecord, RECORD_AGENT_BYTES, RECORD_HOST_BYTES, RECORD_PATH_BYTES } from '../../telemetry/record.ts';
+import type { Core } from '../core.ts';
 import { type Head, METHOD } from '../head.ts';
-import type { Core } from './core.ts';
+import { REQUEST_ID_BYTES } from '../request-id.ts';
 import { forwardedClient, markForwarded } from './forwarded.ts';
-import { REQUEST_ID_BYTES } from './request-id.ts';
 import type { Downstream } from './sides.ts';
 
 /** Fills `record` from `head`, and marks its fields that do not go on. A UUID is written at `uuidAt`. */

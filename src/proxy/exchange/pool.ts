@@ -1,8 +1,8 @@
 // Exchanges are reused, the last one used first: its memory is warm.
 
 import { LIMITS } from '../../base/limits.ts';
+import type { Core } from '../core.ts';
 import type { Listener } from '../listener.ts';
-import type { Core } from './core.ts';
 import { Exchange } from './exchange.ts';
 import type { ExchangeOwner } from './life.ts';
 import type { RequestSide } from './sides.ts';

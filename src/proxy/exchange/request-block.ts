@@ -13,11 +13,11 @@ import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
 import type { Io } from '../../io/io.ts';
 import { type AccessRecord, RECORD_ROOM } from '../../telemetry/record.ts';
+import type { Core } from '../core.ts';
 import type { Edits } from '../filter/edits.ts';
 import { putRequestLine, requestLineBound } from '../filter/path-edit.ts';
 import { BODY, type Head, NAME } from '../head.ts';
 import { CRLF, copyFields, copyLineAndFields, keepsRequestLine, putHost } from '../lines.ts';
-import type { Core } from './core.ts';
 import { FORWARDED_BYTES, putForwarded } from './forwarded.ts';
 import type { Downstream, PreparedRequest } from './sides.ts';
 

@@ -36,7 +36,7 @@ export interface Extras {
   readonly decisions: readonly Decision[];
   readonly taps: readonly TapSource[];
 }
-export const NO_EXTRAS: Extras = { decisions: [], taps: [] };
+const NO_EXTRAS: Extras = { decisions: [], taps: [] };
 
 // Most rules have one of these, and share it.
 const FORWARD: readonly Step[] = [{ kind: STEP.FORWARD }];
@@ -119,7 +119,9 @@ export class CompiledRule {
   /** 0 is none. */
   readonly requestTimeoutMs: number;
   readonly backendTimeoutMs: number;
-  /** Somebody has said how long a request may take, or that it may take for ever: no other limit of time is put on it. */
+  /**
+   * Somebody has said how long a request may take, or that it may take for ever: no other limit of time is put on it.
+   */
   readonly timed: boolean;
   readonly clusters: readonly ClusterRef[];
   readonly #backends: readonly CompiledBackend[];
@@ -146,7 +148,9 @@ export class CompiledRule {
     this.#split = alone ? null : splitPicker(backends.map((b) => b.weight));
   }
 
-  /** `"route":"ns/name","rule":"0"`, made when a request first takes the rule: most of ten thousand are rarely taken. */
+  /**
+   * `"route":"ns/name","rule":"0"`, made when a request first takes the rule: most of ten thousand are rarely taken.
+   */
   get json(): Fragment {
     if (this.#json !== null) return this.#json;
     const { route, name, index } = this.entry;

@@ -1,13 +1,14 @@
-// The request of an exchange, from its being prepared: attempts, each with the capacity of an endpoint, and content as it comes.
+// The request of an exchange, from its being prepared: attempts, each with the capacity of an endpoint, and content as
+// it comes.
 
 import { present } from '../../base/assert.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { CELL } from '../../telemetry/layout.ts';
+import { BACKEND_ERROR } from '../counts.ts';
 import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
 import { Answering } from './answering.ts';
-import { BACKEND_ERROR } from './counts.ts';
 import { NEVER } from './deadlines.ts';
 import type { Upstream } from './sides.ts';
 import { STATE, transition } from './states.ts';
@@ -155,8 +156,8 @@ export abstract class Sending extends Answering implements Waiter {
   }
 
   /**
-   * The attempt failed. `fault.retryable`: nothing of the request was sent, so another endpoint may have it whatever its
-   * method is.
+   * The attempt failed. `fault.retryable`: nothing of the request was sent, so another endpoint may have it whatever
+   * its method is.
    */
   onUpstreamFault(fault: Fault, error: number): void {
     this.up = null;

@@ -57,8 +57,8 @@ export interface Downstream {
   /** Takes the response back, as if `respond` had not been called; false when something of it has gone already. */
   retract(): boolean;
   /**
-   * The protocol is switched, as head (101) says: from now on content is bytes without framing, both ways, and `end` the end
-   * of what the backend says.
+   * The protocol is switched, as head (101) says: from now on content is bytes without framing, both ways, and `end`
+   * the end of what the backend says.
    */
   switched(head: Head): void;
   /** The response cannot be completed: ends it in the way that nobody takes for its end (RFC 9112 section 8). */
@@ -120,7 +120,10 @@ export interface RequestSide {
    * Downstream.release.
    */
   begin(down: Downstream, head: Head): void;
-  /** A request that cannot be read: its head is malformed, too large (`limit` says what for) or too slow. Over when it returns. */
+  /**
+   * A request that cannot be read: its head is malformed, too large (`limit` says what for) or too slow. Over when it
+   * returns.
+   */
   refuse(down: Downstream, fault: Fault, limit: LimitName | null): void;
   /** Whether content can be taken now; when it changes, Downstream.resumeRequest. */
   readonly takesBody: boolean;

@@ -1,5 +1,5 @@
-// Taps: second readers of what passes (a mirror, a plugin). A tap has a bounded credit of its own and never slows the exchange: one that
-// does not keep up is left behind.
+// Taps: second readers of what passes (a mirror, a plugin). A tap has a bounded credit of its own and never slows the
+// exchange: one that does not keep up is left behind.
 
 import { LIMITS } from '../../base/limits.ts';
 import type { PreparedRequest } from './sides.ts';

@@ -54,8 +54,8 @@ export class Edits {
   }
 
   /**
-   * Writes Host if it is rewritten, then the fields set and added, as the lines of a prepared request. `uuidAt`: where 36 bytes
-   * of UUID text are.
+   * Writes Host if it is rewritten, then the fields set and added, as the lines of a prepared request. `uuidAt`: where
+   * 36 bytes of UUID text are.
    */
   putRequestLines(mem: Uint8Array, at: number, uuidAt: number): number {
     const to = put(mem, at, this.#hostLine);
@@ -68,7 +68,9 @@ export class Edits {
   }
 }
 
-/** The edits of a rule's filters followed by a backend's; null when there are none, the plain path. Throws FilterError. */
+/**
+ * The edits of a rule's filters followed by a backend's; null when there are none, the plain path. Throws FilterError.
+ */
 export function compileEdits(rule: readonly Filter[], backend: readonly Filter[]): Edits | null {
   return rule.length + backend.length === 0 ? null : new Edits([...rule, ...backend]);
 }

@@ -1,4 +1,5 @@
-// Header edits of a rule, compiled: which fields of a head are not forwarded, and the prepared bytes that follow the rest.
+// Header edits of a rule, compiled: which fields of a head are not forwarded, and the prepared bytes that follow the
+// rest.
 
 import type { HeaderEdits } from '../../ir/ir.ts';
 import { FieldName } from '../field-name.ts';
@@ -18,7 +19,9 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** field-vchar, SP and HTAB (RFC 9110 section 5.5); anything above ASCII goes out as UTF-8. */
 const VALUE = /^[\t\x20-\x7e\u0080-\u{10ffff}]*$/u;
 
-/** Framing and hop-by-hop fields belong to the connections on either side (RFC 9110 section 7.6.1, RFC 9112 section 6). */
+/**
+ * Framing and hop-by-hop fields belong to the connections on either side (RFC 9110 section 7.6.1, RFC 9112 section 6).
+ */
 const FRAMING = [
   'connection',
   'content-length',
@@ -70,8 +73,8 @@ export class FieldEdits {
   }
 
   /**
-   * Whether the edits set, add to or remove the well-known field `id` (NAME, not OTHER): then the proxy writes none of its own
-   * (X-Forwarded-*, X-Request-ID).
+   * Whether the edits set, add to or remove the well-known field `id` (NAME, not OTHER): then the proxy writes none of
+   * its own (X-Forwarded-*, X-Request-ID).
    */
   touches(id: number): boolean {
     return this.#touched.has(id);

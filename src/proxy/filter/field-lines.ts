@@ -1,5 +1,5 @@
-// Field lines that were prepared when the configuration was compiled: what filters set and add, what an answer of our own
-// says. Kept by name and value, and as one string of bytes for each wire, so that writing them is one copy.
+// Field lines that were prepared when the configuration was compiled: what filters set and add, what an answer of our
+// own says. Kept by name and value, and as one string of bytes for each wire, so that writing them is one copy.
 
 import { bytesOf, put } from '../../base/bytes.ts';
 import { move } from '../../base/memory.ts';
@@ -11,7 +11,9 @@ export interface FieldLine {
   readonly value: string;
 }
 
-/** The bytes of one wire, always as many; a UUID has the same length whenever it is written, so its places are known. */
+/**
+ * The bytes of one wire, always as many; a UUID has the same length whenever it is written, so its places are known.
+ */
 class PreparedLines {
   readonly #bytes: Uint8Array;
   /** Where in them UUIDs stand. */
@@ -24,7 +26,10 @@ class PreparedLines {
     this.size = bytes.length;
   }
 
-  /** Writes `size` bytes; `uuidAt` is where 36 bytes of UUID text are (read only if the lines use it). Returns the offset behind them. */
+  /**
+   * Writes `size` bytes; `uuidAt` is where 36 bytes of UUID text are (read only if the lines use it). Returns the
+   * offset behind them.
+   */
   put(mem: Uint8Array, at: number, uuidAt: number): number {
     const end = put(mem, at, this.#bytes);
     const holes = this.#holes;

@@ -16,8 +16,8 @@ function rewritten(target: string, matched: number, modifier: PathModifier | nul
   return text;
 }
 
-// The table of HTTPPathModifier.replacePrefixMatch (Gateway API v1.6.1). The router gives the length of a prefix without its
-// trailing slash.
+// The table of HTTPPathModifier.replacePrefixMatch (Gateway API v1.6.1). The router gives the length of a prefix
+// without its trailing slash.
 const table: readonly (readonly [path: string, matched: string, replacement: string, expected: string])[] = [
   ['/foo/bar', '/foo', '/xyz', '/xyz/bar'],
   ['/foo/bar', '/foo', '/xyz/', '/xyz/bar'],

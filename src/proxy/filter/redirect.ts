@@ -50,11 +50,12 @@ export class CompiledRedirect {
 
   /**
    * Writes the value of Location: scheme, host, port, path and query of the request with what the filter replaces.
-   * `prefixLength` as the router found it; `secure`: the request came over TLS; `listenerPort`: the Listener's port (not
-   * the one it may be mapped to).
+   * `prefixLength` as the router found it; `secure`: the request came over TLS; `listenerPort`: the Listener's port
+   * (not the one it may be mapped to).
    *
-   * The port is that of the filter; else the well-known one of the filter's scheme; else the listener's. 80 with http and 443
-   * with https are left out. A request without a host (HTTP/1.0) gets a relative reference (RFC 9110 section 10.2.2).
+   * The port is that of the filter; else the well-known one of the filter's scheme; else the listener's. 80 with http
+   * and 443 with https are left out. A request without a host (HTTP/1.0) gets a relative reference (RFC 9110 section
+   * 10.2.2).
    */
   putLocation(
     mem: Uint8Array,

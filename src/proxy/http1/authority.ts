@@ -4,9 +4,9 @@ import { CLASS, COLON, DIGIT, HEX } from './scan.ts';
 import { SPAN, span } from './scanner.ts';
 
 /**
- * Checks that [start, end) is uri-host [":" port]. Returns the end of the host (an IPv6 literal with its brackets), or -1:
- * an empty host (RFC 9110 section 4.2.1), userinfo (section 4.2.4), a port that is no number up to 65535, any byte that a
- * host cannot have. `needPort`: CONNECT must name one (RFC 9110 section 9.3.6).
+ * Checks that [start, end) is uri-host [":" port]. Returns the end of the host (an IPv6 literal with its brackets), or
+ * -1: an empty host (RFC 9110 section 4.2.1), userinfo (section 4.2.4), a port that is no number up to 65535, any byte
+ * that a host cannot have. `needPort`: CONNECT must name one (RFC 9110 section 9.3.6).
  */
 export function authorityHostEnd(mem: Uint8Array, start: number, end: number, needPort: boolean): number {
   let i = start;

@@ -1,5 +1,6 @@
-// Reads message bodies (RFC 9112 sections 6.3 and 7): a state machine that hands out one range of content per call and keeps
-// no bytes of its own, so that a body may come in pieces of any size. The only bytes a caller keeps are an unfinished trailer section.
+// Reads message bodies (RFC 9112 sections 6.3 and 7): a state machine that hands out one range of content per call and
+// keeps no bytes of its own, so that a body may come in pieces of any size. The only bytes a caller keeps are an
+// unfinished trailer section.
 
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
@@ -10,11 +11,17 @@ import { CLASS, CR, findHeadEnd, HTAB, LF, SP, TOKEN, VALUE } from './scan.ts';
 export const BODY_STATE = {
   /** The body cannot be read on; `limit` says which limit it was, if it was one. The connection is closed. */
   BAD: -1,
-  /** More bytes are needed. `next` is `end`, or the start of an unfinished trailer section: keep [next, end) and present it again. */
+  /**
+   * More bytes are needed. `next` is `end`, or the start of an unfinished trailer section: keep [next, end) and present
+   * it again.
+   */
   MORE: 0,
   /** [dataStart, dataEnd) is content, never empty; call again from `next`. */
   DATA: 1,
-  /** [trailersStart, trailersEnd) is a complete, valid trailer section with at least one field; call again from `next` for END. */
+  /**
+   * [trailersStart, trailersEnd) is a complete, valid trailer section with at least one field; call again from `next`
+   * for END.
+   */
   TRAILERS: 2,
   /** The body is over; `next` is the first byte behind it. */
   END: 3,
@@ -71,9 +78,9 @@ export class BodyReader {
   #scanned = 0;
 
   /**
-   * Begins a body as its head says: kind head.body, length head.contentLength. `padded`: white space at the end of a chunk's line is
-   * skipped, as some servers send it (they write sizes of a fixed width); RFC 9112 section 7.1 has no place for it, and in a request
-   * others may read it otherwise.
+   * Begins a body as its head says: kind head.body, length head.contentLength. `padded`: white space at the end of a
+   * chunk's line is skipped, as some servers send it (they write sizes of a fixed width); RFC 9112 section 7.1 has no
+   * place for it, and in a request others may read it otherwise.
    */
   reset(kind: number, length: number, padded = false): void {
     this.kind = kind;
@@ -96,7 +103,10 @@ export class BodyReader {
     return BODY_STATE.END;
   }
 
-  /** Whether the end of the stream is the end of this body (RFC 9112 section 6.3 item 8); otherwise it is incomplete (section 8). */
+  /**
+   * Whether the end of the stream is the end of this body (RFC 9112 section 6.3 item 8); otherwise it is incomplete
+   * (section 8).
+   */
   endsAtClose(): boolean {
     if (this.kind === BODY.UNTIL_CLOSE) return true;
     return this.kind === BODY.CHUNKED ? this.#state === OVER : this.remaining === 0;
@@ -220,9 +230,9 @@ for (let d = 0; d < 16; d++) {
 }
 
 /**
- * Next state for byte `c` behind the digits of a chunk size, -1 when it may not stand there. Extensions (RFC 9112 section
- * 7.1.1) are checked and ignored: a CR is only allowed where the line ends, a bare LF nowhere, since readers that take
- * either for a line end, or neither, see other chunks than we do.
+ * Next state for byte `c` behind the digits of a chunk size, -1 when it may not stand there. Extensions (RFC 9112
+ * section 7.1.1) are checked and ignored: a CR is only allowed where the line ends, a bare LF nowhere, since readers
+ * that take either for a line end, or neither, see other chunks than we do.
  */
 function afterSize(state: number, c: number): number {
   const space = c === SP || c === HTAB;

@@ -6,8 +6,8 @@ import { bytesOf, equalLowerAt, put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
-import type { Core } from '../exchange/core.ts';
-import { BACKEND_ERROR, countLimit } from '../exchange/counts.ts';
+import type { Core } from '../core.ts';
+import { BACKEND_ERROR, countLimit } from '../counts.ts';
 import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
 import { BODY, bitsOf, type Head, NAME } from '../head.ts';
 import { framingWork } from '../transport/shared.ts';
@@ -50,7 +50,7 @@ export class Http1Connector implements Connector {
   }
 }
 
-export class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerSink {
+class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerSink {
   readonly #core: Core;
   readonly #pool: ConnectionPool;
   readonly #transport: Transport;
@@ -300,7 +300,9 @@ export class Http1Client implements TransportUser, Upstream, UpstreamConnection,
     return this.#exchange === exchange ? at : -1;
   }
 
-  /** `Keep-Alive: timeout=N` (RFC 2068 section 19.7.1.1): the backend closes the connection N seconds after a response. */
+  /**
+   * `Keep-Alive: timeout=N` (RFC 2068 section 19.7.1.1): the backend closes the connection N seconds after a response.
+   */
   #readKeepAlive(head: Head): void {
     const { mem } = this.#core;
     const k = head.find(NAME.KEEP_ALIVE);

@@ -17,9 +17,10 @@ export function refuse(head: Head, fault: Fault): -1 {
 
 /**
  * Parses field lines from `at` up to and including the empty line that ends them, into head's table.
- * Returns the offset behind the empty line, 0 when [at, end) holds no whole section yet, -1 with head.fault when refused.
- * `malformed` is the fault for what breaks the grammar; `tooMany` the one for more than LIMITS.FIELDS (RESPONSE_FIELDS).
- * In a response (`isResponse`) white space between name and colon is removed in place, as RFC 9112 section 5.1 asks of a proxy.
+ * Returns the offset behind the empty line, 0 when [at, end) holds no whole section yet, -1 with head.fault when
+ * refused. `malformed` is the fault for what breaks the grammar; `tooMany` the one for more than LIMITS.FIELDS
+ * (RESPONSE_FIELDS). In a response (`isResponse`) white space between name and colon is removed in place, as RFC 9112
+ * section 5.1 asks of a proxy.
  */
 export function parseFields(
   mem: Uint8Array,
@@ -75,8 +76,9 @@ function spaceBeforeColon(mem: Uint8Array, at: number, end: number): number {
 }
 
 /**
- * Value of a Content-Length field, -1 when it is not one: digits only, at most 2^53 - 1 (RFC 9110 section 8.6). Zeros in front
- * become spaces in place, and tabs around it too: whoever reads `010` as octal would find another end than we do.
+ * Value of a Content-Length field, -1 when it is not one: digits only, at most 2^53 - 1 (RFC 9110 section 8.6). Zeros
+ * in front become spaces in place, and tabs around it too: whoever reads `010` as octal would find another end than we
+ * do.
  */
 export function parseContentLength(mem: Uint8Array, start: number, end: number): number {
   if (start === end) return -1;
@@ -151,9 +153,9 @@ const FOLD = 0x20202020;
 const UPGRADE = bytesOf('upgrade');
 
 /**
- * Reads every Connection field and marks the fields it names as not forwarded (RFC 9110 section 7.6.1). Host, Content-Length
- * and Transfer-Encoding cannot be named away: routing and framing are what the codec decided. Returns CONNECTION_* bits, or -1
- * when there are more than LIMITS.CONNECTION_OPTIONS options.
+ * Reads every Connection field and marks the fields it names as not forwarded (RFC 9110 section 7.6.1). Host,
+ * Content-Length and Transfer-Encoding cannot be named away: routing and framing are what the codec decided. Returns
+ * CONNECTION_* bits, or -1 when there are more than LIMITS.CONNECTION_OPTIONS options.
  */
 export function connectionOptions(mem: Uint8Array, head: Head): number {
   const words = viewOf(mem);

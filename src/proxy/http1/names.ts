@@ -1,5 +1,5 @@
-// Field names to small integers: a perfect hash of the length, the first and the last four bytes says which known name it can be, and
-// the scanner compares it with that one.
+// Field names to small integers: a perfect hash of the length, the first and the last four bytes says which known name
+// it can be, and the scanner compares it with that one.
 
 import { bytesOf } from '../../base/bytes.ts';
 import { NAME } from '../head.ts';

@@ -3,8 +3,8 @@
 import { FAULTS } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Timer } from '../../io/wheel.ts';
-import type { Core } from '../exchange/core.ts';
-import { countLimit } from '../exchange/counts.ts';
+import type { Core } from '../core.ts';
+import { countLimit } from '../counts.ts';
 import type { RequestSide } from '../exchange/sides.ts';
 import type { Head } from '../head.ts';
 import { framingWork } from '../transport/shared.ts';

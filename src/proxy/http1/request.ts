@@ -305,8 +305,8 @@ function interpretConnection(mem: Uint8Array, head: Head): boolean {
 const H2C = bytesOf('h2c');
 
 /**
- * Whether a request for another protocol is passed on. Content would have to be read before the protocol is switched (RFC 9110
- * section 7.8), and nobody sends any; h2c is between two hops (RFC 9113 section 3.1 gave it up).
+ * Whether a request for another protocol is passed on. Content would have to be read before the protocol is switched
+ * (RFC 9110 section 7.8), and nobody sends any; h2c is between two hops (RFC 9113 section 3.1 gave it up).
  */
 function isUpgradable(mem: Uint8Array, head: Head): boolean {
   if (head.body !== BODY.NONE || (head.twice & UPGRADE) !== 0) return false;

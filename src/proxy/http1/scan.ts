@@ -23,7 +23,9 @@ export const COLON = 0x3a;
 
 /** tchar (RFC 9110 section 5.6.2). */
 export const TOKEN = 1;
-/** A byte of a request target before its query: visible ASCII but '?' and '#' (RFC 9112 section 3.2 has no fragment). */
+/**
+ * A byte of a request target before its query: visible ASCII but '?' and '#' (RFC 9112 section 3.2 has no fragment).
+ */
 export const TARGET = 2;
 /** The same in a query, where '?' is plain (RFC 3986 section 3.4). */
 export const QUERY = 4;
@@ -56,8 +58,8 @@ export function wordOf(text: string): number {
 }
 
 /**
- * Offset behind the first empty line that begins in or behind [from, end), or -1. Also finds lines that end in a bare LF,
- * so that such a head reaches the parser, which refuses it, instead of a time limit.
+ * Offset behind the first empty line that begins in or behind [from, end), or -1. Also finds lines that end in a bare
+ * LF, so that such a head reaches the parser, which refuses it, instead of a time limit.
  */
 export function findHeadEnd(mem: Uint8Array, from: number, end: number): number {
   const words = viewOf(mem);

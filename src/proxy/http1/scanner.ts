@@ -1,11 +1,11 @@
-// The scanner of HTTP/1 in WebAssembly: it looks at sixteen bytes at a time, which JavaScript cannot. Everything it knows is in two
-// memories: that of the messages, and that of the tables (field-table.ts).
+// The scanner of HTTP/1 in WebAssembly: it looks at sixteen bytes at a time, which JavaScript cannot. Everything it
+// knows is in two memories: that of the messages, and that of the tables (field-table.ts).
 //
-//   fields(at, end, table)   reads field lines (RFC 9112 section 5) from `at` up to and including the empty line that ends them
-//   span(at, end, set)       finds the first byte that is not in a set
+//   fields(at, end, table)   reads field lines (RFC 9112 section 5) from `at` up to and including the empty line that
+//   ends them span(at, end, set)       finds the first byte that is not in a set
 //
-// It reads up to 32 bytes at and behind `end` (newMemory leaves room for that), which decide nothing. Why this is worth a second
-// language: docs/adr/0007-scanner.md.
+// It reads up to 32 bytes at and behind `end` (newMemory leaves room for that), which decide nothing. Why this is worth
+// a second language: docs/adr/0007-scanner.md.
 
 import { memoryOf } from '../../base/memory.ts';
 import {
@@ -90,7 +90,10 @@ function setWord(at: Code, index: number, value: Code): Code {
   return store32(TABLES, at, value, 4 * index);
 }
 
-/** A set of ASCII characters by the low half of a byte, a bit for each high half (Langdale and Lemire, 2019, section 3.1.2). */
+/**
+ * A set of ASCII characters by the low half of a byte, a bit for each high half (Langdale and Lemire, 2019, section
+ * 3.1.2).
+ */
 function setOf(cls: number): readonly number[] {
   return Array.from({ length: 16 }, (_, low) => {
     let set = 0;
@@ -107,7 +110,10 @@ function outside(set: Code): Code {
   return v128.bits(v128.eq(v128.and(low, high), v128.all(0)));
 }
 
-/** Moves i on while the `bits` of its sixteen bytes are zero, then to the first that is not; gives `otherwise` at the end of what arrived. */
+/**
+ * Moves i on while the `bits` of its sixteen bytes are zero, then to the first that is not; gives `otherwise` at the
+ * end of what arrived.
+ */
 function search(found: Code, otherwise: Code): Code {
   return [
     ...loop(
@@ -119,7 +125,10 @@ function search(found: Code, otherwise: Code): Code {
   ];
 }
 
-/** Bits of the sixteen bytes from `offset` on that are those of the known name; a byte that folds to one of them is none if it is a control. */
+/**
+ * Bits of the sixteen bytes from `offset` on that are those of the known name; a byte that folds to one of them is none
+ * if it is a control.
+ */
 function sameAs(vector: Local, offset: number): Code {
   const folded = v128.or(vector.tee(load128(MESSAGES, at.get, offset)), v128.all(FOLD));
   const equal = v128.eq(folded, load128(TABLES, known.get, offset));

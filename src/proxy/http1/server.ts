@@ -8,8 +8,8 @@ import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { ClientInfo } from '../client-info.ts';
 import type { Connection, ConnectionOwner } from '../connection.ts';
-import type { Core } from '../exchange/core.ts';
-import { countLimit } from '../exchange/counts.ts';
+import type { Core } from '../core.ts';
+import { countLimit } from '../counts.ts';
 import type { RequestSide } from '../exchange/sides.ts';
 import type { Head } from '../head.ts';
 import type { Listener } from '../listener.ts';
@@ -98,7 +98,8 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
         this.#refuse(FAULTS.headTimeout, 'HEAD_MS');
         break;
       case BODY:
-        // Not the client's fault while nobody reads what it sends, nor while it waits for 100 (RFC 9110 section 10.1.1).
+        // Not the client's fault while nobody reads what it sends, nor while it waits for 100 (RFC 9110 section
+        // 10.1.1).
         if (this.#transport.reading && !this.#down.awaits100) {
           cells.add(BODY_LIMIT, 1);
           const exchange = this.#exchange as RequestSide;
@@ -253,8 +254,8 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
   }
 
   /**
-   * The client sends no more, and something is not answered yet. It may be waiting (RFC 9112 section 9.6 lets it), but most that
-   * send FIN are gone: docs/adr/0011-half-close.md.
+   * The client sends no more, and something is not answered yet. It may be waiting (RFC 9112 section 9.6 lets it), but
+   * most that send FIN are gone: docs/adr/0011-half-close.md.
    */
   onPeerClosed(): void {
     if (!this.#core.halfClose && this.#state !== TUNNEL) this.destroy();

@@ -1,6 +1,6 @@
-// A hash table of entries that begin with a byte string, looked up by a range of memory and the hash that the caller computed
-// while reading it: no string is made. Open addressing with linear probing, at most a quarter full; removal closes the gap, so that
-// there are no tombstones.
+// A hash table of entries that begin with a byte string, looked up by a range of memory and the hash that the caller
+// computed while reading it: no string is made. Open addressing with linear probing, at most a quarter full; removal
+// closes the gap, so that there are no tombstones.
 
 import { LABELS } from './labels.ts';
 

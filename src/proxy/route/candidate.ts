@@ -51,8 +51,8 @@ export class Candidate<T> {
   }
 
   /**
-   * Path bytes, normalised; of a prefix without its trailing slash (so '/' is empty), of a regular expression none. Made anew
-   * when a rule comes or goes: no lookup needs them.
+   * Path bytes, normalised; of a prefix without its trailing slash (so '/' is empty), of a regular expression none.
+   * Made anew when a rule comes or goes: no lookup needs them.
    */
   get path(): Uint8Array {
     const { type, value } = this.match.path;
@@ -78,9 +78,10 @@ export class Candidate<T> {
   }
 
   /**
-   * Negative when `this` comes first. Gateway API v1.6.1, HTTPRouteRule.matches: a method match, most header matches, most
-   * query matches, then the oldest route, the first by namespace/name, the first in the route. The path's part of the order
-   * is the place in the tree, except for regular expressions, where the longer pattern comes first (as in Envoy Gateway).
+   * Negative when `this` comes first. Gateway API v1.6.1, HTTPRouteRule.matches: a method match, most header matches,
+   * most query matches, then the oldest route, the first by namespace/name, the first in the route. The path's part of
+   * the order is the place in the tree, except for regular expressions, where the longer pattern comes first (as in
+   * Envoy Gateway).
    */
   before(other: Candidate<T>): number {
     if (this.regex !== null && other.regex !== null && this.regex.pattern.length !== other.regex.pattern.length) {
@@ -105,7 +106,10 @@ function methodId(method: string): number {
   return method === 'OTHER' ? METHOD.OTHER : (ids[method] ?? METHOD.OTHER);
 }
 
-/** Of several conditions on one name only the first counts (Gateway API, HTTPHeaderMatch.name, HTTPQueryParamMatch.name). */
+/**
+ * Of several conditions on one name only the first counts (Gateway API, HTTPHeaderMatch.name,
+ * HTTPQueryParamMatch.name).
+ */
 function firstOfEach(matches: readonly ValueMatch[], fold: (name: string) => string): ValueMatch[] {
   const seen = new Set<string>();
   return matches.filter((m) => {

@@ -14,7 +14,10 @@ const AMPERSAND = 0x26;
 const PERCENT = 0x25;
 const PLUS = 0x2b;
 
-/** Fields that are not forwarded but say what the client wants of the proxy: rules may ask for them (`Upgrade: websocket`). */
+/**
+ * Fields that are not forwarded but say what the client wants of the proxy: rules may ask for them (`Upgrade:
+ * websocket`).
+ */
 const FOR_THE_PROXY = new Uint8Array(256);
 for (const id of [
   NAME.CONNECTION,
@@ -33,10 +36,10 @@ for (const id of [
 }
 
 /**
- * A field of the request. Its value is that of all field lines of the name, joined by ',' in order (RFC 9110 section 5.3, and
- * as Envoy does since CVE-2020-25017: with the first line alone, a second one could slip past a match). Cookie lines are
- * joined by '; ' (RFC 9113 section 8.2.3). A field that was discarded (X-Forwarded-* of an untrusted client, or named in
- * Connection) is not seen: no rule may follow what the backend will not get.
+ * A field of the request. Its value is that of all field lines of the name, joined by ',' in order (RFC 9110 section
+ * 5.3, and as Envoy does since CVE-2020-25017: with the first line alone, a second one could slip past a match). Cookie
+ * lines are joined by '; ' (RFC 9113 section 8.2.3). A field that was discarded (X-Forwarded-* of an untrusted client,
+ * or named in Connection) is not seen: no rule may follow what the backend will not get.
  */
 export class HeaderCondition {
   readonly #name: FieldName;
@@ -99,9 +102,9 @@ export class HeaderCondition {
 }
 
 /**
- * A parameter of the query, read as a form (`application/x-www-form-urlencoded`): split at '&', name and value at the first
- * '=', '+' is a space, percent-encoded octets decoded, broken escapes taken as they stand. Only the first parameter of the
- * name counts, as the Gateway API recommends.
+ * A parameter of the query, read as a form (`application/x-www-form-urlencoded`): split at '&', name and value at the
+ * first '=', '+' is a space, percent-encoded octets decoded, broken escapes taken as they stand. Only the first
+ * parameter of the name counts, as the Gateway API recommends.
  */
 export class QueryCondition {
   readonly #name: Uint8Array;

@@ -1,6 +1,6 @@
-// Hostnames: exact ones, wildcards ('*.example.com': one or more labels under it) and '*', found by the bytes of a request's host. It is
-// read once, four bytes at a time; only where there are wildcards it is read again, from right to left, to hash every suffix that
-// begins a label.
+// Hostnames: exact ones, wildcards ('*.example.com': one or more labels under it) and '*', found by the bytes of a
+// request's host. It is read once, four bytes at a time; only where there are wildcards it is read again, from right to
+// left, to hash every suffix that begins a label.
 
 import { bytesOf, viewOf } from '../../base/bytes.ts';
 import { ByteTable, type Entry } from './byte-table.ts';
@@ -11,7 +11,10 @@ const FNV_OFFSET = 0x811c9dc5 | 0;
 /** A DNS name has 253 characters at the most (RFC 1035 section 2.3.4); longer hosts can still be under a wildcard. */
 const NAME_BYTES = 256;
 const MAX_SUFFIXES = NAME_BYTES / 2;
-/** Folds letters; of the other bytes that a host can have none becomes one that it can have ('_' is 0x7f then, '[' is '{'). */
+/**
+ * Folds letters; of the other bytes that a host can have none becomes one that it can have ('_' is 0x7f then, '[' is
+ * '{').
+ */
 const FOLD = 0x20;
 const FOLD_WORD = 0x20202020;
 
@@ -60,7 +63,8 @@ export class HostReader {
     if (this.#isSplit) return;
     this.#isSplit = true;
     const bytes = this.#bytes;
-    // A dot at the very beginning has no label before it, which a wildcard needs; nor is there a suffix behind the last one.
+    // A dot at the very beginning has no label before it, which a wildcard needs; nor is there a suffix behind the last
+    // one.
     const first = this.whole ? 1 : 0;
     let hash = FNV_OFFSET;
     let suffixes = 0;
@@ -89,7 +93,9 @@ export function hostKey(hostname: string): Uint8Array {
   return key;
 }
 
-/** Hash of the key of a hostname as HostReader computes it: of a wildcard that of a suffix, else that of a whole name. */
+/**
+ * Hash of the key of a hostname as HostReader computes it: of a wildcard that of a suffix, else that of a whole name.
+ */
 export function hostHash(hostname: string): number {
   const key = hostKey(hostname);
   if (hostname.startsWith('*.')) return key.reduceRight((hash, byte) => Math.imul(hash ^ byte, FNV_PRIME), FNV_OFFSET);

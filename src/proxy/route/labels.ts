@@ -1,5 +1,5 @@
-// The bytes of all host names and path elements that rules name, side by side in one array: a typed array of its own for each
-// would cost over 200 bytes, and a lookup two more cache lines.
+// The bytes of all host names and path elements that rules name, side by side in one array: a typed array of its own
+// for each would cost over 200 bytes, and a lookup two more cache lines.
 
 const FIRST_BYTES = 64 * 1024;
 

@@ -117,7 +117,8 @@ test('what is normalised stays so, holds no dot segments, no runs of slashes and
       assert.doesNotMatch(once, /\/\//);
       assert.doesNotMatch(once, /\/\.{1,2}(\/|$)/);
       assert.doesNotMatch(once, /%(2E|41)|%[0-9a-f]?[a-f]/);
-      // A backend that decodes once more, takes every slash for one and parameters for nothing, still sees no dot segment.
+      // A backend that decodes once more, takes every slash for one and parameters for nothing, still sees no dot
+      // segment.
       const decoded = once.replaceAll(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
       assert.doesNotMatch(decoded.replaceAll('\\', '/'), /\/\.{1,2}([/;]|$)/);
     }),

@@ -1,5 +1,5 @@
-// Paths are normalised before they are matched and forwarded as matched, so that a rule and the backend behind it can never
-// read the same path differently (`/public/../admin`, `/%61dmin`, `//admin`).
+// Paths are normalised before they are matched and forwarded as matched, so that a rule and the backend behind it can
+// never read the same path differently (`/public/../admin`, `/%61dmin`, `//admin`).
 
 import { viewOf } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
@@ -21,16 +21,16 @@ for (let i = 0; i < 16; i++) HEX[i] = '0123456789ABCDEF'.charCodeAt(i);
 const scratch = new Uint8Array(LIMITS.URI_BYTES);
 
 /**
- * Normalises the path in mem[start..end) in place, keeping its end where it is (the query follows), and returns where it
- * begins now; -1 when it must be refused with 400. A path that does not begin with '/' ('*', or none) is left alone.
+ * Normalises the path in mem[start..end) in place, keeping its end where it is (the query follows), and returns where
+ * it begins now; -1 when it must be refused with 400. A path that does not begin with '/' ('*', or none) is left alone.
  *
- * - escapes of unreserved characters are decoded, the hexadecimal digits of others written in upper case (RFC 3986 section
- *   6.2.2.1 and 6.2.2.2); a reserved character stays escaped (`%2F` is data, not a separator: section 2.2);
- * - dot segments are removed (section 6.2.2.3), then runs of slashes become one, as Envoy does with `normalize_path` and
- *   `merge_slashes`;
- * - refused: a path that leaves the root, a broken escape (decoding around it could make a new one), `%00`, and dot segments
- *   that show only when `%2F`, `%5C` or a backslash is read as a separator, as some backends do (`/a/..%2Fadmin`), or when
- *   parameters are taken off first, as servlet containers do (`/a/..;x/admin`).
+ * - escapes of unreserved characters are decoded, the hexadecimal digits of others written in upper case (RFC 3986
+ *   section 6.2.2.1 and 6.2.2.2); a reserved character stays escaped (`%2F` is data, not a separator: section 2.2);
+ * - dot segments are removed (section 6.2.2.3), then runs of slashes become one, as Envoy does with `normalize_path`
+ *   and `merge_slashes`;
+ * - refused: a path that leaves the root, a broken escape (decoding around it could make a new one), `%00`, and dot
+ *   segments that show only when `%2F`, `%5C` or a backslash is read as a separator, as some backends do
+ *   (`/a/..%2Fadmin`), or when parameters are taken off first, as servlet containers do (`/a/..;x/admin`).
  */
 export function normalizePath(mem: Uint8Array, start: number, end: number): number {
   if (start === end || mem[start] !== SLASH || isPlain(mem, start, end)) return start;

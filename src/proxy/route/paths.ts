@@ -1,6 +1,6 @@
-// The paths of one hostname: a radix tree over bytes whose edges are whole path elements (the unit in which the Gateway API
-// matches prefixes). A node with several children finds the next one by the hash of its first element, so that a lookup reads the
-// path once, as deep as the tree goes, whatever the number of routes.
+// The paths of one hostname: a radix tree over bytes whose edges are whole path elements (the unit in which the Gateway
+// API matches prefixes). A node with several children finds the next one by the hash of its first element, so that a
+// lookup reads the path once, as deep as the tree goes, whatever the number of routes.
 
 import { viewOf } from '../../base/bytes.ts';
 import type { Head } from '../head.ts';
@@ -58,8 +58,8 @@ export function newRoot<T>(hostname: string): PathNode<T> {
 
 /**
  * The candidate that takes the request: an exact path, then regular expressions, then prefixes from the longest to the
- * shortest (Gateway API v1.6.1, HTTPRouteRule.matches; the place of regular expressions is the implementation's to choose:
- * it is Envoy Gateway's).
+ * shortest (Gateway API v1.6.1, HTTPRouteRule.matches; the place of regular expressions is the implementation's to
+ * choose: it is Envoy Gateway's).
  */
 export function findCandidate<T>(root: PathNode<T>, mem: Uint8Array, head: Head): Candidate<T> | null {
   const end = head.pathEnd;

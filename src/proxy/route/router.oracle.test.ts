@@ -1,5 +1,5 @@
-// The router against an oracle that knows no trees and no hashes: it lists every match that applies and sorts them by the words
-// of the Gateway API (v1.6.1).
+// The router against an oracle that knows no trees and no hashes: it lists every match that applies and sorts them by
+// the words of the Gateway API (v1.6.1).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,5 @@
-// Which rule takes a request on one listening socket (docs/reference/routing.md). Rules come and go one by one, between two
-// requests; what `find` returned stays valid for the request that holds it.
+// Which rule takes a request on one listening socket (docs/reference/routing.md). Rules come and go one by one, between
+// two requests; what `find` returned stays valid for the request that holds it.
 
 import type { Key, Match, RuleEntry, SocketHost } from '../../ir/ir.ts';
 import type { Head } from '../head.ts';
@@ -40,7 +40,9 @@ export class Router<T> {
   /** The most specific listener hostname; null when the socket has none for the host. */
   host: SocketHost | null = null;
   match: Match | null = null;
-  /** Bytes of the path that the match covers: of a prefix without its trailing slash (0 for '/'), else the whole path. */
+  /**
+   * Bytes of the path that the match covers: of a prefix without its trailing slash (0 for '/'), else the whole path.
+   */
   prefixLength = 0;
 
   readonly #listed = new HostMap<ListenerNode<T>>();
@@ -75,8 +77,8 @@ export class Router<T> {
   }
 
   /**
-   * Adds a rule, or replaces the one of its key. Costs what the rule is large, whatever else is there. Throws RegexError, or
-   * Error for an impossible path, and then changes nothing.
+   * Adds a rule, or replaces the one of its key. Costs what the rule is large, whatever else is there. Throws
+   * RegexError, or Error for an impossible path, and then changes nothing.
    */
   set(rule: RuleEntry, payload: T): void {
     const candidates = rule.matches.map((_, i) => new Candidate(rule, i, payload));
@@ -119,11 +121,12 @@ export class Router<T> {
   /**
    * The payload of the rule that takes the request, null for 404. The path must be normalised (normalizeTarget) before.
    *
-   * 1. The most specific listener hostname that covers the host takes the request, and with it only the rules attached there
-   *    (Gateway API v1.6.1, Gateway.spec.listeners: listener isolation).
-   * 2. Among their hostnames the most specific comes first; when none of its rules matches, the next one is tried: the API
-   *    orders rules by hostname ("precedence must be given to rules from the HTTPRoute with the largest number of characters
-   *    in a matching hostname", HTTPRoute.spec.hostnames), it does not hide the others. (Envoy's virtual hosts do hide them.)
+   * 1. The most specific listener hostname that covers the host takes the request, and with it only the rules attached
+   *    there (Gateway API v1.6.1, Gateway.spec.listeners: listener isolation).
+   * 2. Among their hostnames the most specific comes first; when none of its rules matches, the next one is tried: the
+   *    API orders rules by hostname ("precedence must be given to rules from the HTTPRoute with the largest number of
+   *    characters in a matching hostname", HTTPRoute.spec.hostnames), it does not hide the others. (Envoy's virtual
+   *    hosts do hide them.)
    * 3. Within a hostname: path, method, header, query, age, name (findCandidate, Candidate.before).
    */
   find(mem: Uint8Array, head: Head): T | null {

@@ -1,5 +1,5 @@
-// The first thing a TLS client says (RFC 8446 section 4.1.2, RFC 5246 section 7.4.1.2), read before OpenSSL sees it: which
-// listener and certificate it is for has to be known first. What is wrong with it beyond that, OpenSSL says.
+// The first thing a TLS client says (RFC 8446 section 4.1.2, RFC 5246 section 7.4.1.2), read before OpenSSL sees it:
+// which listener and certificate it is for has to be known first. What is wrong with it beyond that, OpenSSL says.
 
 import { LIMITS } from '../../base/limits.ts';
 import { TICKET_NAME_BYTES } from '../../io/tls.ts';
@@ -58,8 +58,8 @@ export class ClientHello {
 const gathered = new Uint8Array(LIMITS.TLS_HELLO_BYTES);
 
 /**
- * Reads the ClientHello at mem[start..end) into `hello`. Returns the bytes of the records it came in, HELLO_MORE when it
- * is not whole, HELLO_BAD when it is none or longer than LIMITS.TLS_HELLO_BYTES.
+ * Reads the ClientHello at mem[start..end) into `hello`. Returns the bytes of the records it came in, HELLO_MORE when
+ * it is not whole, HELLO_BAD when it is none or longer than LIMITS.TLS_HELLO_BYTES.
  */
 export function readClientHello(mem: Uint8Array, start: number, end: number, hello: ClientHello): number {
   hello.reset();

@@ -1,5 +1,5 @@
-// Which of a socket's hosts a client means by the name in its ClientHello: an exact name, else the longest wildcard, else
-// the host that takes any (apis/v1 Listener.Hostname). The work does not grow with the number of hosts.
+// Which of a socket's hosts a client means by the name in its ClientHello: an exact name, else the longest wildcard,
+// else the host that takes any (apis/v1 Listener.Hostname). The work does not grow with the number of hosts.
 
 export class ServerNames<T> {
   readonly #exact = new Map<string, T>();

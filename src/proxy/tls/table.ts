@@ -1,5 +1,6 @@
 // Certificates, trust and contexts as one worker has them: numbers of TlsIo under the keys of the IR. Entries change by
-// themselves; listeners hold references, so that a replaced certificate is shown by the next handshake and by no earlier.
+// themselves; listeners hold references, so that a replaced certificate is shown by the next handshake and by no
+// earlier.
 
 import type { TlsIo, TlsSettings } from '../../io/tls.ts';
 import type { CertificateEntry, Key, ServerTls, TrustEntry } from '../../ir/ir.ts';

@@ -1,11 +1,14 @@
-// TLS between a transport and its socket. What the transport writes is encrypted, what it reads was decrypted; record by
-// record, so that a short read says nothing.
+// TLS between a transport and its socket. What the transport writes is encrypted, what it reads was decrypted; record
+// by record, so that a short read says nothing.
 
 import { ERRNO, type Handle, type Io, NO_HANDLE } from '../../io/io.ts';
 import { TLS_FAILED, type Tls, type TlsIo } from '../../io/tls.ts';
 import type { Wire } from '../transport/wire.ts';
 
-/** Until this much went out since the last pause, records fit one segment: the first bytes are read as soon as they come. */
+/**
+ * Until this much went out since the last pause, records fit one segment: the first bytes are read as soon as they
+ * come.
+ */
 const SMALL_RECORDS_BYTES = 16 * 1024;
 /** A segment of 1,460 bytes less TCP's options and TLS's frame. */
 const SMALL_RECORD = 1369;

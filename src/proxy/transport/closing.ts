@@ -1,5 +1,6 @@
-// The end of a connection that still has something to send or to drain. RFC 9112 section 9.6: closing a socket with unread
-// input makes the kernel send RST, which can destroy the answer on its way; so say FIN, then read and discard for a while.
+// The end of a connection that still has something to send or to drain. RFC 9112 section 9.6: closing a socket with
+// unread input makes the kernel send RST, which can destroy the answer on its way; so say FIN, then read and discard
+// for a while.
 
 import { LIMITS } from '../../base/limits.ts';
 import { BROKEN, ERRNO, PEER_CLOSED, READABLE, WRITABLE } from '../../io/io.ts';
@@ -50,7 +51,8 @@ export class Closing implements TimerSink, Ending {
     this.#shared.endings.add(this);
     if (this.#queue === null || this.#queue.bytes === 0) this.#sayEnd();
     else io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
-    // What is readable already comes as no new edge; and a peer that goes on sending must not fill the kernel meanwhile.
+    // What is readable already comes as no new edge; and a peer that goes on sending must not fill the kernel
+    // meanwhile.
     if (!this.#ended) io.again({ onReady: (events) => this.onReady(events) }, READABLE);
   }
 

@@ -1,5 +1,6 @@
-// Small writes to one connection are gathered here and sent together. One block for all connections of a worker: it is used
-// and left within one call from the reactor, so an idle connection owns no buffer, and it is one connection's at a time.
+// Small writes to one connection are gathered here and sent together. One block for all connections of a worker: it is
+// used and left within one call from the reactor, so an idle connection owns no buffer, and it is one connection's at a
+// time.
 
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';

@@ -1,5 +1,5 @@
-// What a codec has not used yet of the bytes it was shown: kept in a block of its own until more comes, or until it goes on
-// reading. Most connections never have any: what is used at once stays in the block that all reads share.
+// What a codec has not used yet of the bytes it was shown: kept in a block of its own until more comes, or until it
+// goes on reading. Most connections never have any: what is used at once stays in the block that all reads share.
 
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';

@@ -1,5 +1,5 @@
-// What a connection has to send: gathered in the cork, sent, and queued where the wire does not take it; and the end of our
-// direction behind it.
+// What a connection has to send: gathered in the cork, sent, and queued where the wire does not take it; and the end of
+// our direction behind it.
 
 import { LIMITS } from '../../base/limits.ts';
 import { BROKEN, ERRNO, type Handle, type ReadySink } from '../../io/io.ts';

@@ -1,5 +1,5 @@
-// Bytes that a socket did not take yet: a bounded queue of chunks. A chunk is a range of the arena that the queue owns, or what
-// waits in a pipe; that one is the first, as a pipe is filled only for a queue that is empty.
+// Bytes that a socket did not take yet: a bounded queue of chunks. A chunk is a range of the arena that the queue owns,
+// or what waits in a pipe; that one is the first, as a pipe is filled only for a queue that is empty.
 
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
@@ -30,7 +30,9 @@ export class ChunkQueue {
     this.#io = io;
   }
 
-  /** The `n` bytes in `pipe`, one of `pipes`, to which it goes back when they are gone. Only while the queue is empty. */
+  /**
+   * The `n` bytes in `pipe`, one of `pipes`, to which it goes back when they are gone. Only while the queue is empty.
+   */
   pushPipe(pipe: Handle, n: number, pipes: PipePool): void {
     if (this.bytes > 0) throw new Error('bytes in a pipe behind bytes that wait');
     this.#pipe = pipe;
@@ -39,7 +41,9 @@ export class ChunkQueue {
     this.bytes = n;
   }
 
-  /** Copies mem[start..end) to the end; false when the limit or the arena is exhausted (the connection is then lost). */
+  /**
+   * Copies mem[start..end) to the end; false when the limit or the arena is exhausted (the connection is then lost).
+   */
   push(start: number, end: number): boolean {
     const mem = this.#io.mem;
     let at = start;

@@ -1,5 +1,5 @@
-// The reading half of a transport: what an edge of the reactor said, what of it was read, and who gets it: the user, a buffer
-// until it goes on, or another transport.
+// The reading half of a transport: what an edge of the reactor said, what of it was read, and who gets it: the user, a
+// buffer until it goes on, or another transport.
 
 import { LIMITS } from '../../base/limits.ts';
 import { BROKEN, ERRNO, PEER_CLOSED, type ReadySink } from '../../io/io.ts';

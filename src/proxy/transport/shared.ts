@@ -1,5 +1,5 @@
-// What all connections of a worker share: the block that every read goes into, and the cork. Both are used and left within
-// one call from the reactor, so an idle connection owns no buffer.
+// What all connections of a worker share: the block that every read goes into, and the cork. Both are used and left
+// within one call from the reactor, so an idle connection owns no buffer.
 
 import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
@@ -30,7 +30,9 @@ export class Shared {
   readonly readAt: number;
   readonly cork: Cork;
   readonly pipes: PipePool;
-  /** Work that the connection that is being read may still cause in this turn; its codec takes from it, and yields at 0. */
+  /**
+   * Work that the connection that is being read may still cause in this turn; its codec takes from it, and yields at 0.
+   */
   work = 0;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;

@@ -18,8 +18,8 @@ export interface TransportUser {
   /** The peer is gone for good, seen while reading was paused: nothing that is written will arrive. */
   onHangup(): void;
   /**
-   * The peer will send no more, seen while reading is paused: what it sent before may still be unread. `onEnd` comes besides,
-   * once that is read. Told once.
+   * The peer will send no more, seen while reading is paused: what it sent before may still be unread. `onEnd` comes
+   * besides, once that is read. Told once.
    */
   onPeerClosed(): void;
   /** All that was waiting to be sent has been sent. */
@@ -53,9 +53,10 @@ export interface Transport {
   /** From within `onBytes`: enough was done in this turn. The next one goes on with what is left, and reads on then. */
   yield(): void;
   /**
-   * What arrives from now on goes to `to` as it is instead of to the user, first what is kept: `limit` bytes of it, or all
-   * (Infinity). While `to` is congested reading is paused: whoever hears the `onDrained` of `to` resumes it. The user is told of
-   * the end, and of all other events, as ever; a half-close is passed on by calling `to.end()` in `onEnd`.
+   * What arrives from now on goes to `to` as it is instead of to the user, first what is kept: `limit` bytes of it, or
+   * all (Infinity). While `to` is congested reading is paused: whoever hears the `onDrained` of `to` resumes it. The
+   * user is told of the end, and of all other events, as ever; a half-close is passed on by calling `to.end()` in
+   * `onEnd`.
    */
   relayTo(to: Transport, limit: number): void;
 
@@ -71,8 +72,8 @@ export interface Transport {
   reserve(n: number): number;
   commit(end: number): void;
   /**
-   * Makes mem[start..end) part of the output where it stands, for as long as the current call from the reactor lasts: a `write`
-   * that begins at `end` is then sent with it, and nothing is copied.
+   * Makes mem[start..end) part of the output where it stands, for as long as the current call from the reactor lasts: a
+   * `write` that begins at `end` is then sent with it, and nothing is copied.
    */
   hold(start: number, end: number): void;
   /** Sends what `write`, `reserve` and `hold` gathered. */
@@ -80,7 +81,10 @@ export interface Transport {
   /** Forgets what they gathered, and `endsByClosing`. */
   discard(): void;
 
-  /** Sends the `n` bytes that wait in `pipe`, one of the worker's, which is the transport's from now on. Only while not congested. */
+  /**
+   * Sends the `n` bytes that wait in `pipe`, one of the worker's, which is the transport's from now on. Only while not
+   * congested.
+   */
   writePipe(pipe: Handle, n: number): void;
 
   /** Ends our direction (FIN) once everything is sent; reading goes on. Nothing may be written any more. */

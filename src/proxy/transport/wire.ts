@@ -1,15 +1,19 @@
-// What lies between a transport and its peer: the socket as it is, or a layer over it. A transport knows no more of it than this.
+// What lies between a transport and its peer: the socket as it is, or a layer over it. A transport knows no more of it
+// than this.
 
 import type { Handle, Io } from '../../io/io.ts';
 
 /** Results below zero are -errno, as in `Io`. */
 export interface Wire {
   /**
-   * A read of fewer bytes than asked for has left nothing behind (epoll(7), questions and answers, 9). Not true of a layer that
-   * decrypts record by record: there only -EAGAIN says that it is empty.
+   * A read of fewer bytes than asked for has left nothing behind (epoll(7), questions and answers, 9). Not true of a
+   * layer that decrypts record by record: there only -EAGAIN says that it is empty.
    */
   readonly shortReadEmpties: boolean;
-  /** The socket whose bytes these are as they stand, so that the kernel may move them (splice(2)); NO_HANDLE over a layer. */
+  /**
+   * The socket whose bytes these are as they stand, so that the kernel may move them (splice(2)); NO_HANDLE over a
+   * layer.
+   */
   readonly plain: Handle;
   /** Bytes read into mem[at..], 0 at the end of the peer's direction. */
   recv(at: number, length: number): number;
@@ -23,7 +27,9 @@ export interface Wire {
   reset(): void;
   /** While `on`, the death of the process is no end in order either. */
   resetOnExit(on: boolean): void;
-  /** Asked when something became ready, until it stands: 0 when it does, -EAGAIN for not yet, -errno when it never will. */
+  /**
+   * Asked when something became ready, until it stands: 0 when it does, -EAGAIN for not yet, -errno when it never will.
+   */
   establish(): number;
 }
 

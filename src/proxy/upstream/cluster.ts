@@ -3,7 +3,7 @@
 
 import { hash32 } from '../../base/hash.ts';
 import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
-import type { Core } from '../exchange/core.ts';
+import type { Core } from '../core.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
 import type { Connector } from './connection.ts';

@@ -1,13 +1,14 @@
 // A connection on its way: from an address to a transport that stands, or to a fault. For whoever needs one (requests,
-// relays, mirrors, probes, questions to others): its time is bounded and its failures are counted here, and nowhere else.
+// relays, mirrors, probes, questions to others): its time is bounded and its failures are counted here, and nowhere
+// else.
 
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type SocketAddress } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, limitCell } from '../../telemetry/layout.ts';
-import type { Core } from '../exchange/core.ts';
-import { BACKEND_ERROR } from '../exchange/counts.ts';
+import type { Core } from '../core.ts';
+import { BACKEND_ERROR } from '../counts.ts';
 import { Tcp } from '../transport/tcp.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { PlainWire } from '../transport/wire.ts';

@@ -1,6 +1,6 @@
 // The capacity of one worker at one endpoint: connections kept alive, the last one used first (the rest may go idle and
-// close), bounded, with a bounded queue of those who wait. Who waits, waits for capacity, not for a certain connection: the
-// first one that is free or new is the first waiter's.
+// close), bounded, with a bounded queue of those who wait. Who waits, waits for capacity, not for a certain connection:
+// the first one that is free or new is the first waiter's.
 
 import { isIPv6 } from 'node:net';
 import { FAULTS, type Fault } from '../../base/errors.ts';
@@ -10,8 +10,8 @@ import type { SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { BLOCK_USED, CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
-import type { Core } from '../exchange/core.ts';
-import { BACKEND_ERROR } from '../exchange/counts.ts';
+import type { Core } from '../core.ts';
+import { BACKEND_ERROR } from '../counts.ts';
 import type { Upstream } from '../exchange/sides.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ConnectionPool, Connector, UpstreamConnection, Waiter } from './connection.ts';
@@ -125,8 +125,8 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   // ---- for attempts
 
   /**
-   * Capacity for `waiter`: at once, or null, and later by onUpstreamReady or onUpstreamFault (which may come before this
-   * returns).
+   * Capacity for `waiter`: at once, or null, and later by onUpstreamReady or onUpstreamFault (which may come before
+   * this returns).
    */
   acquire(waiter: Waiter): Upstream | null {
     if (this.#mayReuse(waiter)) {

@@ -1,7 +1,7 @@
-// Who of several replicas writes: the holder of a Lease (coordination.k8s.io/v1), after client-go's leaderelection, with
-// its timings. All of them serve; only writing is led. The version of an object does not fence off a leader that stood
-// still, so each write asks `leads()` when its first byte goes out: time since the last renewal was begun, by a clock that
-// nobody sets.
+// Who of several replicas writes: the holder of a Lease (coordination.k8s.io/v1), after client-go's leaderelection,
+// with its timings. All of them serve; only writing is led. The version of an object does not fence off a leader that
+// stood still, so each write asks `leads()` when its first byte goes out: time since the last renewal was begun, by a
+// clock that nobody sets.
 
 import { fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';

@@ -1,6 +1,6 @@
 // What an object's status is to become: what it says now with our part of it replaced. Entries of other controllers
-// (parents[] and ancestors[] of another controllerName), conditions of types that are not ours and fields that we do not
-// write stay as they are. Pure.
+// (parents[] and ancestors[] of another controllerName), conditions of types that are not ours and fields that we do
+// not write stay as they are. Pure.
 
 import { equal } from '../../base/equal.ts';
 import { type Fields, fields } from '../../base/fields.ts';

@@ -1,6 +1,6 @@
-// Statuses into the API server: what the stream (publish/status.ts) says of objects, merged into what stands there, by the
-// leader alone. Written only when it differs, Gateways first, each object at most every 250 ms; conflicts are solved on
-// fresh copies; what others take away again and again is left to them.
+// Statuses into the API server: what the stream (publish/status.ts) says of objects, merged into what stands there, by
+// the leader alone. Written only when it differs, Gateways first, each object at most every 250 ms; conflicts are
+// solved on fresh copies; what others take away again and again is left to them.
 
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import { equal } from '../../base/equal.ts';

@@ -1,6 +1,6 @@
-// Asks what a name means as the system would: the hosts file, then the name servers of resolv.conf in its search domains.
-// Nothing here blocks: questions go out side by side and each ends by its own deadline (getaddrinfo would hold one of few
-// threads for each name that nobody answers for).
+// Asks what a name means as the system would: the hosts file, then the name servers of resolv.conf in its search
+// domains. Nothing here blocks: questions go out side by side and each ends by its own deadline (getaddrinfo would hold
+// one of few threads for each name that nobody answers for).
 
 import { Resolver } from 'node:dns';
 import { LIMITS } from '../../base/limits.ts';

@@ -1,6 +1,6 @@
-// Resolves the hostnames of Backends (A and AAAA, by their TTL) and delivers what they resolve to as ResolvedHost objects
-// beside the objects of the source it stands around. Each name and family is asked by a schedule of its own, so no name
-// waits for another; the last good addresses are kept when a name server fails.
+// Resolves the hostnames of Backends (A and AAAA, by their TTL) and delivers what they resolve to as ResolvedHost
+// objects beside the objects of the source it stands around. Each name and family is asked by a schedule of its own, so
+// no name waits for another; the last good addresses are kept when a name server fails.
 
 import type { Backend, ResolvedHost } from '../../api/backend.ts';
 import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../../api/object.ts';
@@ -199,7 +199,9 @@ export class DnsStage implements Source {
     this.#sink?.apply([host], []);
   }
 
-  /** Says what is wrong with a name once both families were answered and neither has an address, and when that is over. */
+  /**
+   * Says what is wrong with a name once both families were answered and neither has an address, and when that is over.
+   */
   #tell(name: Name, well: boolean): void {
     if (!well && name.questions.some((q) => q.outcome === null)) return;
     const failed = name.questions.find((q) => q.outcome === 'failed')?.code ?? 'it has no address';

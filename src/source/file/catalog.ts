@@ -45,8 +45,8 @@ export class Catalog {
   }
 
   /**
-   * Replaces files by path (null removes one) and returns what that changes. Objects that appear are as old as their files
-   * say, or of the age `born` (RFC 3339) when that is given.
+   * Replaces files by path (null removes one) and returns what that changes. Objects that appear are as old as their
+   * files say, or of the age `born` (RFC 3339) when that is given.
    */
   update(changed: ReadonlyMap<string, ConfigFile | null>, born: string | null = null): CatalogChange {
     const touched = new Set<ObjectKey>();

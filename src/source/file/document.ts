@@ -24,7 +24,9 @@ export interface ReadObject {
 }
 
 export interface ReadChunk {
-  /** The same text may stand at another offset of a newer file; the newer copy replaces it, so that no old file is held. */
+  /**
+   * The same text may stand at another offset of a newer file; the newer copy replaces it, so that no old file is held.
+   */
   text: string;
   readonly objects: readonly ReadObject[];
   readonly problems: readonly LocalProblem[];

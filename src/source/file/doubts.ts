@@ -1,5 +1,5 @@
-// What is believed only when it is still so a little later: that a file is gone (it may be on its way to another name, or
-// the first of all to go), that a path cannot be read (it may be just being replaced).
+// What is believed only when it is still so a little later: that a file is gone (it may be on its way to another name,
+// or the first of all to go), that a path cannot be read (it may be just being replaced).
 
 import type { Timers } from '../../base/timers.ts';
 

@@ -1,5 +1,6 @@
 // Configuration from files: reads everything below the given paths, watches it, and delivers what changes within
-// milliseconds. A file that is being written is given time to become whole; one that stays wrong keeps what it last said.
+// milliseconds. A file that is being written is given time to become whole; one that stays wrong keeps what it last
+// said.
 
 import { basename, dirname, join, normalize } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -325,8 +326,8 @@ export class FileSource implements Source {
   }
 
   /**
-   * The age of what appears now: younger than all there is, so that whatever serves goes on when a newcomer wants its place
-   * (older objects win). At the start all are as old as each other, and names decide.
+   * The age of what appears now: younger than all there is, so that whatever serves goes on when a newcomer wants its
+   * place (older objects win). At the start all are as old as each other, and names decide.
    */
   #born(): string | null {
     if (!this.#synced || this.#changed.size === 0) return null;

@@ -1,6 +1,6 @@
-// A parsed YAML document as plain values: aliases and merges resolved, duplicate keys found, in one walk whose cost is the
-// size of the document and of what its aliases stand for. (The parser's own ways compare each key with all before it and
-// look for each alias among all anchors.)
+// A parsed YAML document as plain values: aliases and merges resolved, duplicate keys found, in one walk whose cost is
+// the size of the document and of what its aliases stand for. (The parser's own ways compare each key with all before
+// it and look for each alias among all anchors.)
 
 import {
   type Alias,

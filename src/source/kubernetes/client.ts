@@ -1,5 +1,5 @@
-// Questions to the API server: not too fast, not too many at once, each within a time, counted; answers and failures are
-// values. It never repeats a question but for one that was refused with an old credential.
+// Questions to the API server: not too fast, not too many at once, each within a time, counted; answers and failures
+// are values. It never repeats a question but for one that was refused with an old credential.
 
 import { LIMITS } from '../../base/limits.ts';
 import type { Timers } from '../../base/timers.ts';
@@ -108,8 +108,8 @@ export class Client {
   }
 
   /**
-   * A watch: `onEvent` for each line, until the server ends it (ok), it fails, or no byte came for `idleMs`. Half a line
-   * at the end is no event and makes it fail.
+   * A watch: `onEvent` for each line, until the server ends it (ok), it fails, or no byte came for `idleMs`. Half a
+   * line at the end is no event and makes it fail.
    */
   async watch(question: Question, idleMs: number, onEvent: (event: unknown) => void): Promise<Reply> {
     await this.#bucket.take();

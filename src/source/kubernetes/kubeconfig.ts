@@ -1,5 +1,5 @@
-// Where the API server is and how it is asked, after a kubeconfig (client-go's tools/clientcmd: the fields of its v1 API)
-// or as a pod is told. Pure but for the reading of files, which is passed in.
+// Where the API server is and how it is asked, after a kubeconfig (client-go's tools/clientcmd: the fields of its v1
+// API) or as a pod is told. Pure but for the reading of files, which is passed in.
 
 import { dirname, isAbsolute, join } from 'node:path';
 import { parse } from 'yaml';

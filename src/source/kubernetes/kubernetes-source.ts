@@ -330,7 +330,8 @@ export class KubernetesSource implements Source {
     if (this.#synced || !this.#discovered) return;
     if (this.#followed.some((f) => f.reflectors.some((r) => !r.health.synced))) return;
     if (!this.#settled) {
-      // What is delivered becomes a revision after REVISION_MAX_MS at the latest, and only then is known what it refers to.
+      // What is delivered becomes a revision after REVISION_MAX_MS at the latest, and only then is known what it refers
+      // to.
       this.#cancelSettling ??= this.#tools.timers.after(LIMITS.REVISION_MAX_MS, () => {
         this.#settled = true;
         this.#maybeSynced();

@@ -1,5 +1,5 @@
-// Secrets and ConfigMaps are fetched by name, one watch each: RAUTA reads none that nothing refers to. Where many of one
-// namespace are wanted, one watch of the namespace is cheaper for the server; what else comes by it is dropped.
+// Secrets and ConfigMaps are fetched by name, one watch each: RAUTA reads none that nothing refers to. Where many of
+// one namespace are wanted, one watch of the namespace is cheaper for the server; what else comes by it is dropped.
 
 import type { ObjectKey } from '../../api/object.ts';
 import { LIMITS } from '../../base/limits.ts';

@@ -111,7 +111,9 @@ export class Reflector {
     this.#interrupt.abort();
   }
 
-  /** What another has delivered of the same objects: it goes unless it is found here too. To be called before `start`. */
+  /**
+   * What another has delivered of the same objects: it goes unless it is found here too. To be called before `start`.
+   */
   adopt(names: Iterable<RawName>): void {
     for (const name of names) this.#known.add(name);
   }

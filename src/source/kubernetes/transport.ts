@@ -1,5 +1,5 @@
-// HTTP/1.1 to the API server by undici: one pool for short questions, one for watches, each with the TLS settings of the
-// credential in force. HTTP/2 is left out: one connection that hangs would hang everything.
+// HTTP/1.1 to the API server by undici: one pool for short questions, one for watches, each with the TLS settings of
+// the credential in force. HTTP/2 is left out: one connection that hangs would hang everything.
 
 import { Agent, type Dispatcher, ProxyAgent } from 'undici';
 import { LIMITS } from '../../base/limits.ts';

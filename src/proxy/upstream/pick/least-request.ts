@@ -1,6 +1,7 @@
-// Least request by the power of two choices (Mitzenmacher, 2001): of two random endpoints the one with fewer active requests
-// for its weight. Close to the true least one, without looking at all and without a herd running to it. The two are drawn in
-// proportion to their weights and the first one wins a tie, so that idle endpoints get exactly their shares.
+// Least request by the power of two choices (Mitzenmacher, 2001): of two random endpoints the one with fewer active
+// requests for its weight. Close to the true least one, without looking at all and without a herd running to it. The
+// two are drawn in proportion to their weights and the first one wins a tie, so that idle endpoints get exactly their
+// shares.
 
 import type { Picker, Random } from './types.ts';
 

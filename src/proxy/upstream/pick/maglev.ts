@@ -1,12 +1,16 @@
-// Maglev hashing (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4): a
-// table that gives every backend an almost equal share, and of which little changes when a backend comes or goes.
+// Maglev hashing (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section
+// 3.4): a table that gives every backend an almost equal share, and of which little changes when a backend comes or
+// goes.
 
 import { bytesOf } from '../../../base/bytes.ts';
 import { hash32 } from '../../../base/hash.ts';
 import { LIMITS } from '../../../base/limits.ts';
 import type { Picker } from './types.ts';
 
-/** Each about twice the one before, so that a changing number of backends rarely changes the size (which moves everything). */
+/**
+ * Each about twice the one before, so that a changing number of backends rarely changes the size (which moves
+ * everything).
+ */
 const PRIMES = [503, 1009, 2003, 4099, 8209, 16_411, 32_771, LIMITS.MAGLEV_ENTRIES] as const;
 /** Entries for each backend: at M >= 100 N the shares differ by 1 % at the most (section 5.3). */
 const ENTRIES_PER_BACKEND = 100;
@@ -69,8 +73,8 @@ function sharedTable(ids: readonly string[], weights: readonly number[], entries
 }
 
 /**
- * Fills a table of `entries` (a prime) with ranks. Each backend walks the table in an order of its own, `offset + n * skip`, and
- * takes the next free entry of it when its turn comes; of a lower weight, it is left out of as many turns.
+ * Fills a table of `entries` (a prime) with ranks. Each backend walks the table in an order of its own, `offset + n *
+ * skip`, and takes the next free entry of it when its turn comes; of a lower weight, it is left out of as many turns.
  */
 export function buildTable(ids: readonly string[], weights: readonly number[], entries: number): MaglevTable {
   const n = ids.length;

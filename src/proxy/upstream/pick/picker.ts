@@ -1,5 +1,5 @@
-// Pickers choose among a fixed set of choices (endpoints of a cluster, backends of a rule) by index. A change of the set makes
-// a new picker; what an old one picked stays valid for who holds its set.
+// Pickers choose among a fixed set of choices (endpoints of a cluster, backends of a rule) by index. A change of the
+// set makes a new picker; what an old one picked stays valid for who holds its set.
 
 import type { Balancer, Endpoint } from '../../../ir/ir.ts';
 import { LeastRequest } from './least-request.ts';
@@ -17,8 +17,9 @@ export function splitPicker(weights: readonly number[]): Picker {
 }
 
 /**
- * A picker over a cluster's endpoints, by their index in the array. Those that are draining are chosen from only while none is
- * ready; those of weight 0 or whose `health` is not 1 never. `active[i]` is the number of requests at endpoint i, kept by the caller.
+ * A picker over a cluster's endpoints, by their index in the array. Those that are draining are chosen from only while
+ * none is ready; those of weight 0 or whose `health` is not 1 never. `active[i]` is the number of requests at endpoint
+ * i, kept by the caller.
  */
 export function endpointPicker(
   balancer: Balancer,

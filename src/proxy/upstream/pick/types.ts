@@ -2,8 +2,8 @@
 
 export interface Picker {
   /**
-   * Index of the choice, -1 when there is none. `hash` (unsigned 32 bits) is used by the hashing pickers: equal hashes go to the
-   * same choice.
+   * Index of the choice, -1 when there is none. `hash` (unsigned 32 bits) is used by the hashing pickers: equal hashes
+   * go to the same choice.
    */
   pick(hash: number): number;
 }

@@ -20,9 +20,9 @@ export class RoundRobin implements Picker {
 }
 
 /**
- * Smooth weighted round robin, as nginx does it: every choice earns its weight in each pick, the richest is picked and pays the
- * sum of all. Over a cycle of as many picks as the weights sum up to, each choice gets exactly its weight, spread out
- * evenly. O(choices) a pick.
+ * Smooth weighted round robin, as nginx does it: every choice earns its weight in each pick, the richest is picked and
+ * pays the sum of all. Over a cycle of as many picks as the weights sum up to, each choice gets exactly its weight,
+ * spread out evenly. O(choices) a pick.
  */
 export class Weighted implements Picker {
   readonly #choices: Int32Array;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { textOf } from '../../base/bytes.ts';
-import { NO_FAULTS } from '../../sim/faults.ts';
-import { SimIo } from '../../sim/io.ts';
+import { textOf } from '../base/bytes.ts';
+import { NO_FAULTS } from '../sim/faults.ts';
+import { SimIo } from '../sim/io.ts';
 import { REQUEST_ID_BYTES, RequestIds } from './request-id.ts';
 
 test('ids are UUIDs version 7 of the present millisecond, and differ (RFC 9562 section 5.7)', () => {

@@ -1,7 +1,7 @@
 // Request ids: UUID version 7 (RFC 9562 section 5.7), written as text straight into memory.
 
-import { viewOf } from '../../base/bytes.ts';
-import type { Io } from '../../io/io.ts';
+import { viewOf } from '../base/bytes.ts';
+import type { Io } from '../io/io.ts';
 
 export const REQUEST_ID_BYTES = 36;
 

@@ -1,13 +1,13 @@
 // What every exchange of a worker shares. One per worker, passed down instead of globals.
 
-import { LIMITS } from '../../base/limits.ts';
-import type { Io } from '../../io/io.ts';
-import type { Cells } from '../../telemetry/cells.ts';
-import type { RecordSink } from '../../telemetry/record.ts';
-import { Head } from '../head.ts';
-import { Shared } from '../transport/shared.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { Io } from '../io/io.ts';
+import type { Cells } from '../telemetry/cells.ts';
+import type { RecordSink } from '../telemetry/record.ts';
+import { Head } from './head.ts';
 import { KeptHeads } from './kept-heads.ts';
 import { RequestIds } from './request-id.ts';
+import { Shared } from './transport/shared.ts';
 import type { TrustedProxies } from './trusted.ts';
 
 export interface CoreOptions {

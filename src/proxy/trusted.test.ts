@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bytesOf, textOf } from '../../base/bytes.ts';
-import { newMemory } from '../../base/memory.ts';
-import { Head } from '../head.ts';
-import { parseRequest } from '../http1/request.ts';
-import { forwardedClient } from './forwarded.ts';
+import { bytesOf, textOf } from '../base/bytes.ts';
+import { newMemory } from '../base/memory.ts';
+import { forwardedClient } from './exchange/forwarded.ts';
+import { Head } from './head.ts';
+import { parseRequest } from './http1/request.ts';
 import { TrustedProxies } from './trusted.ts';
 
 test('ranges and single addresses of both families', () => {

@@ -1,7 +1,7 @@
 // Whose X-Forwarded-*, Forwarded and X-Request-ID are believed.
 
 import { BlockList, isIPv6 } from 'node:net';
-import type { SocketAddress } from '../../io/io.ts';
+import type { SocketAddress } from '../io/io.ts';
 
 export class TrustedProxies {
   readonly #list: BlockList | null;

@@ -1,9 +1,9 @@
 // Cells of faults and limits.
 
-import type { Fault } from '../../base/errors.ts';
-import type { LimitName } from '../../base/limits.ts';
-import type { Cells } from '../../telemetry/cells.ts';
-import { BACKEND_ERROR, FAULT_CELLS, LIMIT_CELLS } from '../../telemetry/layout.ts';
+import type { Fault } from '../base/errors.ts';
+import type { LimitName } from '../base/limits.ts';
+import type { Cells } from '../telemetry/cells.ts';
+import { BACKEND_ERROR, FAULT_CELLS, LIMIT_CELLS } from '../telemetry/layout.ts';
 
 export { BACKEND_ERROR };
 

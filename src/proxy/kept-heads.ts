@@ -1,7 +1,7 @@
 // Tables of heads that outlive the call in which they came: requests that wait for a decision.
 
-import { LIMITS } from '../../base/limits.ts';
-import { Head } from '../head.ts';
+import { LIMITS } from '../base/limits.ts';
+import { Head } from './head.ts';
 
 export class KeptHeads {
   readonly #free: Head[] = [];
