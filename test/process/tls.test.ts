@@ -131,6 +131,27 @@ test('a certificate that ends soon is shown, warned of, counted and listed, with
   assert.equal(await rauta.stop(), 0);
 });
 
+test('--default-certificate: who names no host is served, with the certificate of a Secret that no listener refers to', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const other = leaf(root, ['other.example']);
+  const rauta = await Rauta.start(
+    {
+      'app.yaml': gatewayYaml(port, { 'a.example': 'a' }) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
+      'a.yaml': secretYaml('a', leaf(root, ['a.example'])) + secretYaml('other', other),
+    },
+    ['--default-certificate', 'default/other'],
+  );
+  const client = connect({ host: '127.0.0.1', port, ca: CA, checkServerIdentity: () => undefined });
+  await once(client, 'secureConnect');
+  assert.equal(client.getPeerCertificate().fingerprint256, fingerprintOf(other));
+  client.write('GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n');
+  let text = '';
+  for await (const chunk of client) text += chunk;
+  assert.match(text, /^HTTP\/1\.1 200 /);
+  assert.equal(await rauta.stop(), 0);
+});
+
 /** Files of a pair; the key's is for its owner alone. */
 function writePair(folder: string, own: Leaf, key = own): void {
   for (const [name, text, mode] of [
