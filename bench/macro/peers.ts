@@ -108,7 +108,8 @@ export async function startPeer(
   if (version === null) return null;
   // Apart from logs: who watches the folder of its configuration would see every write to one.
   mkdirSync(join(run, 'conf'), { recursive: true });
-  const conf = join(run, 'conf', kind.conf);
+  // A file of its own: two checkouts of RAUTA read the same kind, and both watch it.
+  const conf = join(run, 'conf', `${name}-${kind.conf}`);
   const text = readFileSync(join(here, 'conf', kind.conf), 'utf8');
   writeFileSync(
     conf,

@@ -32,7 +32,6 @@ export const FAULTS = {
   badRequest: fault('bad_request', 'downstream', 400, 'DPE', 'malformed request'),
   headTooLarge: fault('head_too_large', 'downstream', 431, 'DPE', 'request head too large'),
   uriTooLong: fault('uri_too_long', 'downstream', 414, 'DPE', 'request target too long'),
-  bodyTooLarge: fault('body_too_large', 'downstream', 413, 'DPE', 'request body too large'),
   expectation: fault('expectation', 'downstream', 417, 'DPE', 'unknown expectation'),
   transferCoding: fault('transfer_coding', 'downstream', 501, 'DPE', 'unknown transfer coding'),
   methodTooLong: fault('method_too_long', 'downstream', 501, 'DPE', 'request method too long'),
