@@ -99,7 +99,13 @@ class Controller implements ChannelOwner, Downstream {
     const state = this.#state;
     switch (message.type) {
       case 'options':
-        this.#configure(message.options);
+        try {
+          this.#configure(message.options);
+        } catch (error) {
+          // Nothing from outside is read with privileges that were to be gone.
+          this.#fatal(error);
+          process.exit(EXIT.cannotRun);
+        }
         break;
       case 'grant':
         this.#take(

@@ -22,9 +22,15 @@ interface User {
   readonly gid: number;
 }
 
+/** The last number is no user's: calls of the kernel take it for "as it is". */
+const LAST_USER = 0xffff_fffe;
+
 /** Throws ExitError when there is no such user. */
 export function lookUpUser(name: string): User {
-  if (/^\d+$/.test(name)) return { uid: Number(name), gid: Number(name) };
+  if (/^\d+$/.test(name)) {
+    if (Number(name) > LAST_USER) throw new ExitError(EXIT.cannotRun, `--user ${name}: is no number of a user`);
+    return { uid: Number(name), gid: Number(name) };
+  }
   for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
     const [user, , uid, gid] = line.split(':');
     if (user === name) return { uid: Number(uid), gid: Number(gid) };
@@ -63,12 +69,19 @@ export function becomeReader(user: string, paths: readonly string[]): { closed: 
   return { closed, reads };
 }
 
-/** `named`: whose further groups are taken too. */
+/** `named`: whose further groups are taken too. Throws ExitError when this process may not, as in some containers. */
 function become({ uid, gid }: User, named: string | null): void {
-  if (named === null || /^\d+$/.test(named)) process.setgroups?.([gid]);
-  else (process as Partial<{ initgroups(user: string, group: number): void }>).initgroups?.(named, gid);
-  process.setgid?.(gid);
-  process.setuid?.(uid);
+  try {
+    if (named === null || /^\d+$/.test(named)) process.setgroups?.([gid]);
+    else (process as Partial<{ initgroups(user: string, group: number): void }>).initgroups?.(named, gid);
+    process.setgid?.(gid);
+    process.setuid?.(uid);
+  } catch (error) {
+    throw new ExitError(
+      EXIT.cannotRun,
+      `cannot become user ${named ?? uid}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
 }
 
 function settle(signal: NodeJS.Signals): void {
