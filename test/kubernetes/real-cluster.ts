@@ -167,8 +167,11 @@ test(`${EDITS} edits while watches are cut and answers fail: in the end everythi
       ],
     }),
   );
-  // Rules count for questions that begin now: everything is asked anew.
+  // Rules count for questions that begin now: everything is asked anew, and only then anything is edited.
+  const watched = 'rauta_kubernetes_requests_total{verb="watch",kind="HTTPRoute",code="200"}';
+  const before = await metric(watched);
   rauta.kill('SIGHUP');
+  await until('watched anew', async () => (await metric(watched)) > before);
   const random = seeded(7);
   const there = new Set(Array.from({ length: ROUTES }, (_, i) => `r${i}`));
   for (let i = 0; i < EDITS; i += WRITERS) {
@@ -198,7 +201,8 @@ test(`${EDITS} edits while watches are cut and answers fail: in the end everythi
   const relists = page.kinds.find((k) => k.kind === 'HTTPRoute')?.relists;
   t.diagnostic(`the same ${took} ms after the faults ended; relists of HTTPRoute: ${JSON.stringify(relists)}`);
   assert.equal((await routes()).length, there.size);
-  const watches = await metric('rauta_kubernetes_requests_total{verb="watch",kind="HTTPRoute",code="200"}');
+  const watches = await metric(watched);
   t.diagnostic(`${watches} watches of HTTPRoute`);
-  assert.ok(watches > 20, 'they were cut');
+  // How many depends on how fast the machine edits.
+  assert.ok(watches > before + 10, 'they were cut');
 });
