@@ -6,11 +6,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { type AddressInfo, connect, createServer as createTcp, type Socket } from 'node:net';
+import { type AddressInfo, createServer as createTcp } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Client } from './client.ts';
 import { circumstances, writeResult } from './result.ts';
 import { median } from './stats.ts';
 
@@ -72,39 +73,6 @@ async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   await new Promise<void>((resolve) => server.close(() => resolve()));
   return port;
-}
-
-/** One kept-alive connection that asks one thing after another. */
-class Client {
-  readonly #socket: Socket;
-  #held = '';
-  #resolve: ((status: number) => void) | null = null;
-
-  constructor(port: number) {
-    this.#socket = connect(port, '127.0.0.1').setNoDelay(true).setEncoding('latin1');
-    this.#socket.on('data', (part: string) => {
-      this.#held += part;
-      const head = this.#held.indexOf('\r\n\r\n');
-      const length = Number(/content-length: (\d+)/i.exec(this.#held.slice(0, head))?.[1] ?? 0);
-      if (head === -1 || this.#held.length < head + 4 + length) return;
-      const status = Number(this.#held.slice(9, 12));
-      this.#held = '';
-      this.#resolve?.(status);
-    });
-    this.#socket.on('error', () => this.#resolve?.(0));
-    this.#socket.on('close', () => this.#resolve?.(0));
-  }
-
-  ask(host: string, path: string): Promise<number> {
-    return new Promise((resolve) => {
-      this.#resolve = resolve;
-      this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nUser-Agent: memory\r\n\r\n`);
-    });
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
 }
 
 function hostOf(route: number): string {
@@ -222,7 +190,7 @@ async function useAll(port: number, routes: number, requests: number): Promise<v
   const expected = routes === 0 ? 404 : 200;
   let next = 0;
   const loop = async (): Promise<void> => {
-    const client = new Client(port);
+    const client = new Client(port, 'User-Agent: memory\r\n');
     while (next < requests) {
       const route = next++;
       const status = await client.ask(hostOf(route), `/route-${route}/x`);

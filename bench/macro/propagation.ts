@@ -5,11 +5,12 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { Client } from './client.ts';
 import { circumstances, writeResult } from './result.ts';
 import { median } from './stats.ts';
 
@@ -41,40 +42,6 @@ spec:
       backendRefs: [{ group: rauta.io, kind: Backend, name: app }]
 ---
 `;
-}
-
-/** One kept-alive connection that asks one thing after another. */
-class Client {
-  readonly #socket: Socket;
-  #held = '';
-  #resolve: ((status: number) => void) | null = null;
-
-  constructor(port: number) {
-    this.#socket = connect(port, '127.0.0.1').setNoDelay(true).setEncoding('latin1');
-    this.#socket.on('data', (part: string) => {
-      this.#held += part;
-      const head = this.#held.indexOf('\r\n\r\n');
-      if (head === -1) return;
-      const length = Number(/content-length: (\d+)/i.exec(this.#held.slice(0, head))?.[1] ?? 0);
-      if (this.#held.length < head + 4 + length) return;
-      const status = Number(this.#held.slice(9, 12));
-      this.#held = '';
-      this.#resolve?.(status);
-    });
-    this.#socket.on('error', () => this.#resolve?.(0));
-    this.#socket.on('close', () => this.#resolve?.(0));
-  }
-
-  ask(host: string, path: string): Promise<number> {
-    return new Promise((resolve) => {
-      this.#resolve = resolve;
-      this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
-    });
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
 }
 
 const backend = createServer((_request, response) => response.end('ok'));

@@ -203,6 +203,5 @@ test(`${EDITS} edits while watches are cut and answers fail: in the end everythi
   assert.equal((await routes()).length, there.size);
   const watches = await metric(watched);
   t.diagnostic(`${watches} watches of HTTPRoute`);
-  // How many depends on how fast the machine edits.
-  assert.ok(watches > before + 10, 'they were cut');
+  assert.ok(watches > 20, 'they were cut');
 });
