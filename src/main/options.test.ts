@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExitError } from '../base/errors.ts';
-import { duration, FLAGS, parseOptions, variableOf } from './options.ts';
+import { FLAGS } from './flags.ts';
+import { duration, parseOptions, variableOf } from './options.ts';
 
 const CONFIG = ['--config', 'x'];
 
