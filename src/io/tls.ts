@@ -86,7 +86,10 @@ export interface TlsIo {
   offered(tls: Tls, ticketName: string): void;
   /** 1 when the connection stands, -EAGAIN, -errno or TLS_FAILED. */
   handshake(tls: Tls): number;
-  /** The first `handshake` of a connection of a client, of whose socket mem[offset..+length) was read already. */
+  /**
+   * The first `handshake` of a connection of a client, of whose socket mem[offset..+length) was read already: the
+   * ClientHello, and what came behind it (early data, say, which is skipped: RFC 8446 section 4.2.10).
+   */
   handshakeWith(tls: Tls, offset: number, length: number): number;
   /** Bytes read into mem[offset..], 0 at the end in order, -EAGAIN, -errno or TLS_FAILED. */
   recv(tls: Tls, offset: number, length: number): number;

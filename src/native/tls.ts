@@ -241,7 +241,7 @@ export class NativeTls implements TlsIo {
     const fd = this.#io.fdOf(socket);
     if (fd < 0 || ssl.sslSetRfd(s, fd) !== 1) return -ERRNO.EBADF;
     if (left === 0 || said === TLS_FAILED) return said;
-    this.#failure.reason = 'more than a ClientHello came at once';
+    this.#failure.reason = 'more than a record came behind the ClientHello';
     this.#failure.alert = 0;
     this.#failure.verify = 0;
     return TLS_FAILED;

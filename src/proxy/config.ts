@@ -201,7 +201,7 @@ export class Config {
   }
 
   #setOpening(listener: Listener, opening: TlsOpening | null): void {
-    this.#openings.get(listener.key)?.dispose();
+    this.#openings.get(listener.key)?.dispose(opening);
     if (opening === null) this.#openings.delete(listener.key);
     else this.#openings.set(listener.key, opening);
     listener.steps = opening === null ? [] : [opening];

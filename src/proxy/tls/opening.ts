@@ -8,7 +8,14 @@ import { TLS_VERSION, type Tls } from '../../io/tls.ts';
 import type { Key, ServerTls, SocketEntry, SocketHost } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { handshakeCell, limitCell, type TlsRefusal, tlsRefusalCell } from '../../telemetry/layout.ts';
-import { type ClientInfo, type OpeningStep, STEP_ENDED, STEP_LAYERED, STEP_MORE } from '../client-info.ts';
+import {
+  type ClientInfo,
+  type OpeningStep,
+  STEP_ENDED,
+  STEP_LAYERED,
+  STEP_MORE,
+  STEP_REFUSED,
+} from '../client-info.ts';
 import type { Shared } from '../transport/shared.ts';
 import type { Transport } from '../transport/transport.ts';
 import { ClientHello, HELLO_BAD, HELLO_MORE, readClientHello } from './client-hello.ts';
@@ -38,6 +45,8 @@ interface HostTls {
   readonly certificates: readonly TlsRef[];
   /** Name of the context in the table. */
   readonly context: string;
+  /** A session is good for one listener and one way of speaking; the name comes to it. In hexadecimal digits. */
+  readonly binding: string;
 }
 
 /** What a session of no listener is bound to in its place. */
@@ -65,6 +74,8 @@ export class TlsOpening implements OpeningStep {
   readonly #hosts: HostTls[] = [];
   readonly #names = new ServerNames<HostTls>();
   #fallback: HostTls | null = null;
+  #disposed = false;
+  #next: TlsOpening | null = null;
   /** Handshakes begun in the turn that is under way. */
   #turn = -1;
   #begun = 0;
@@ -87,13 +98,21 @@ export class TlsOpening implements OpeningStep {
 
   #add(host: SocketHost | null, tls: ServerTls): HostTls {
     const context = this.#table.acquireContext(tls);
-    const one = { host, tls, certificates: tls.certificates.map((key) => this.#table.acquire(key)), context };
+    const { gateway, listener } = host ?? NOBODY;
+    const binding = hash('sha256', JSON.stringify([this.#socket, gateway, listener, this.#table.binding(tls)]), 'hex');
+    const certificates = tls.certificates.map((key) => this.#table.acquire(key));
+    const one = { host, tls, certificates, context, binding };
     this.#hosts.push(one);
     return one;
   }
 
-  /** The listener has other hosts now. Connections under way go on with what they have. */
-  dispose(): void {
+  /**
+   * The listener is `next` now, or not of TLS any more. Handshakes under way go on with what they have; those that are
+   * still to begin begin there.
+   */
+  dispose(next: TlsOpening | null = null): void {
+    this.#disposed = true;
+    this.#next = next;
     for (const { context, certificates } of this.#hosts) {
       this.#table.releaseContext(context);
       for (const ref of certificates) this.#table.release(ref);
@@ -102,6 +121,12 @@ export class TlsOpening implements OpeningStep {
   }
 
   read(mem: Uint8Array, start: number, end: number, info: ClientInfo, transport: Transport): number {
+    let latest: TlsOpening = this;
+    while (latest.#next !== null) latest = latest.#next;
+    return latest.#disposed ? STEP_REFUSED : latest.#read(mem, start, end, info, transport);
+  }
+
+  #read(mem: Uint8Array, start: number, end: number, info: ClientInfo, transport: Transport): number {
     const used = readClientHello(mem, start, end, this.#hello);
     if (used === HELLO_MORE) return STEP_MORE;
     if (used === HELLO_BAD) {
@@ -114,7 +139,7 @@ export class TlsOpening implements OpeningStep {
     }
     const host = this.#names.find(this.#hello.serverName) ?? this.#fallback;
     if (host === null) return this.#refuse(transport, ALERT.UNRECOGNIZED_NAME, 'no_name');
-    return this.#begin(host, start, used, info, transport);
+    return this.#begin(host, start, end, info, transport);
   }
 
   /** A handshake costs as much as fifty requests: those of others must not wait for many of them. */
@@ -129,7 +154,7 @@ export class TlsOpening implements OpeningStep {
     return false;
   }
 
-  #begin(host: HostTls, start: number, length: number, info: ClientInfo, transport: Transport): number {
+  #begin(host: HostTls, start: number, end: number, info: ClientInfo, transport: Transport): number {
     const { io } = this.#table;
     const hello = this.#hello;
     const socket = transport.wire.plain;
@@ -139,12 +164,12 @@ export class TlsOpening implements OpeningStep {
       io.close(tls);
       return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'certificate');
     }
-    io.bind(tls, this.#sessionContext(host));
+    io.bind(tls, hash('sha256', host.binding + hello.serverName, 'buffer'));
     if (hello.ticketName !== '') io.offered(tls, hello.ticketName);
     const handshake = new ServerHandshake(this.#shared, this.#table, host.host, hello.serverName, info);
     const wire = new TlsWire(this.#shared.io, io, tls, socket as Handle, handshake, false);
-    // The socket was read up to here: what OpenSSL gets by itself comes behind.
-    const said = io.handshakeWith(tls, start, length);
+    // The socket was read up to here, behind the ClientHello too: what OpenSSL gets by itself comes after that.
+    const said = io.handshakeWith(tls, start, end - start);
     wire.began(said);
     transport.layer(wire);
     return STEP_LAYERED;
@@ -160,13 +185,6 @@ export class TlsOpening implements OpeningStep {
       shown = true;
     }
     return shown;
-  }
-
-  /** A session is good for one listener, one name, one way of asking for certificates. */
-  #sessionContext(host: HostTls): Uint8Array {
-    const { gateway, listener } = host.host ?? NOBODY;
-    const parts = [this.#socket, gateway, listener, this.#hello.serverName, host.tls.clients];
-    return hash('sha256', JSON.stringify(parts), 'buffer');
   }
 
   #refuse(transport: Transport, alert: number, why: TlsRefusal): number {

@@ -2,6 +2,7 @@
 // themselves; listeners hold references, so that a replaced certificate is shown by the next handshake and by no
 // earlier.
 
+import { hash } from 'node:crypto';
 import type { TlsIo, TlsSettings } from '../../io/tls.ts';
 import type { CertificateEntry, Key, ServerTls, TrustEntry } from '../../ir/ir.ts';
 
@@ -13,11 +14,16 @@ export class TlsRef {
   uses = 0;
   /** OCSP response of a certificate, DER; null for none. */
   staple: Uint8Array | null = null;
+  /** Differs when what is trusted does; '' for certificates. */
+  digest = '';
 
   constructor(key: Key) {
     this.key = key;
   }
 }
+
+type Meaning = Pick<TlsRef, 'id' | 'staple' | 'digest'>;
+const NOTHING: Meaning = { id: 0, staple: null, digest: '' };
 
 interface Context {
   readonly id: number;
@@ -62,25 +68,25 @@ export class TlsTable {
     const { io } = this;
     if (entry.kind === 'trust') {
       const id = io.trust(entry.authorities.map(bytesOf64), entry.revoked.map(bytesOf64));
-      return this.#put(this.#trusts, entry.key, id, null, (old) => io.dropTrust(old));
+      const digest = hash('sha256', JSON.stringify([entry.authorities, entry.revoked]), 'base64');
+      return this.#put(this.#trusts, entry.key, { id, staple: null, digest }, (old) => io.dropTrust(old));
     }
     const id = io.certificate(entry.chain.map(bytesOf64), bytesOf64(entry.privateKey));
     const staple = entry.staple === '' ? null : bytesOf64(entry.staple);
-    return this.#put(this.#certificates, entry.key, id, staple, (old) => io.dropCertificate(old));
+    return this.#put(this.#certificates, entry.key, { id, staple, digest: '' }, (old) => io.dropCertificate(old));
   }
 
   /** Nothing stands under the key any more. */
   remove(kind: 'certificate' | 'trust', key: Key): Installed {
     const { io } = this;
-    if (kind === 'trust') return this.#put(this.#trusts, key, 0, null, (old) => io.dropTrust(old));
-    return this.#put(this.#certificates, key, 0, null, (old) => io.dropCertificate(old));
+    if (kind === 'trust') return this.#put(this.#trusts, key, NOTHING, (old) => io.dropTrust(old));
+    return this.#put(this.#certificates, key, NOTHING, (old) => io.dropCertificate(old));
   }
 
-  #put(refs: Map<Key, TlsRef>, key: Key, id: number, staple: Uint8Array | null, drop: (id: number) => void): Installed {
+  #put(refs: Map<Key, TlsRef>, key: Key, what: Meaning, drop: (id: number) => void): Installed {
     const ref = refOf(refs, key);
-    const before = { id: ref.id, staple: ref.staple };
-    ref.id = id;
-    ref.staple = staple;
+    const before: Meaning = { id: ref.id, staple: ref.staple, digest: ref.digest };
+    Object.assign(ref, what);
     const leave = (old: number): void => {
       if (old !== 0) drop(old);
       forget(refs, ref);
@@ -88,9 +94,8 @@ export class TlsTable {
     return {
       commit: () => leave(before.id),
       undo: () => {
-        ref.id = before.id;
-        ref.staple = before.staple;
-        leave(id);
+        Object.assign(ref, before);
+        leave(what.id);
       },
     };
   }
@@ -110,6 +115,15 @@ export class TlsTable {
     for (const { id } of this.#certificates.values()) if (id !== 0) this.io.dropCertificate(id);
     for (const { id } of this.#trusts.values()) if (id !== 0) this.io.dropTrust(id);
     for (const { id } of this.#contexts.values()) this.io.dropContext(id);
+  }
+
+  /**
+   * What a session is bound to beside its listener and name: in which way it may be taken up. Other authorities or
+   * lists of revoked certificates end what was good before, and so do other versions and ciphers.
+   */
+  binding({ minVersion, ciphers, suites, clients }: ServerTls): string {
+    const trust = clients === null ? '' : (this.#trusts.get(clients.trust)?.digest ?? '');
+    return JSON.stringify([minVersion, ciphers, suites, clients?.mode ?? '', trust]);
   }
 
   contextId(name: string): number {
