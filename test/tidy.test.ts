@@ -134,7 +134,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   transport: [],
   route: ['common'],
   filter: ['common', 'route'],
-  upstream: ['common', 'exchange/sides', 'transport'],
+  tls: ['common', 'transport'],
+  upstream: ['common', 'exchange/sides', 'tls/dialer', 'transport'],
   exchange: ['common', 'filter', 'route', 'transport', 'upstream'],
   http1: ['common', 'exchange/answer', 'exchange/sides', 'filter', 'transport', 'upstream/connection'],
 };

@@ -73,6 +73,8 @@ export interface LeafOptions {
   readonly notAfter?: number;
   /** For clients rather than servers. */
   readonly client?: boolean;
+  /** Of its subject; the first of the names if not given. */
+  readonly commonName?: string;
   /** P-256 if not given. */
   readonly kind?: 'p256' | 'p384' | 'rsa2048' | 'rsa1024' | 'ed25519';
 }
@@ -148,15 +150,17 @@ export function authority(commonName: string, parent: Authority | null = null): 
   return { commonName, key: privateKey, der, keyId };
 }
 
-/** A certificate for `names`, host names or addresses in their text form. */
+/** A certificate for `names`: host names, addresses in their text form, or URIs. */
 export function leaf(issuer: Authority, names: readonly string[], options: LeafOptions = {}): Leaf {
   const { publicKey, privateKey } = newKey(options.kind ?? 'p256');
   const now = Date.now();
-  const alternatives = names.map((name) =>
-    /^\d+\.\d+\.\d+\.\d+$/.test(name) ? tlv(0x87, Uint8Array.from(name.split('.').map(Number))) : text(0x82, name),
-  );
+  const alternatives = names.map((name) => {
+    if (name.includes('://')) return text(0x86, name);
+    const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(name);
+    return isAddress ? tlv(0x87, Uint8Array.from(name.split('.').map(Number))) : text(0x82, name);
+  });
   const { der } = issue({
-    commonName: (names[0] ?? 'nobody').slice(0, 60),
+    commonName: (options.commonName ?? names[0] ?? 'nobody').slice(0, 60),
     publicKey,
     issuer,
     notBefore: options.notBefore ?? now - DAY_MS,

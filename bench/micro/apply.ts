@@ -32,6 +32,7 @@ const cluster: ClusterEntry = {
   backend: 'default/app',
   endpoints: ENDPOINTS,
   protocol: 'http1',
+  tls: null,
   balancer: { type: 'roundRobin' },
 };
 

@@ -47,6 +47,7 @@ export const FAULTS = {
   // upstream
   connectFailed: fault('connect_failed', 'upstream', 503, 'UF', 'upstream connect failed', true),
   connectTimeout: fault('connect_timeout', 'upstream', 503, 'UF', 'upstream connect timeout', true),
+  tlsFailed: fault('upstream_tls', 'upstream', 503, 'UF', 'upstream TLS handshake failed', true),
   upstreamReset: fault('upstream_reset', 'upstream', 502, 'UC', 'upstream closed the connection'),
   upstreamMalformed: fault('upstream_malformed', 'upstream', 502, 'UPE', 'malformed upstream response'),
   requestTimeout: fault('request_timeout', 'upstream', 504, 'UT', 'request timeout'),

@@ -120,6 +120,10 @@ class Limits {
   readonly TLS_FACTS = 4_096;
   /** Keys of tickets that are accepted at once. */
   readonly TLS_TICKET_KEYS = 8;
+  /** Sessions with backends that are kept for the next connection, one for each endpoint. */
+  readonly TLS_SESSIONS = 4_096;
+  /** A session is taken up for so long; then a backend's certificate is looked at again. */
+  readonly TLS_SESSION_MS = 3_600_000;
   /** How long a key issues tickets; it is accepted for as long again. */
   readonly TLS_TICKET_ROTATION_MS = 12 * 3_600_000;
 
@@ -131,6 +135,7 @@ class Limits {
    * keep one.
    */
   readonly IDLE_MS = 180_000;
+  /** With the handshake where TLS is spoken. */
   readonly UPSTREAM_CONNECT_MS = 5_000;
   /** Waiting for one of an endpoint's connections to become free; also what ends a route that leads to itself. */
   readonly UPSTREAM_PENDING_MS = 10_000;

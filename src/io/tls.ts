@@ -41,6 +41,20 @@ export interface TlsVerify {
   readonly mode: 'require' | 'request';
 }
 
+/** Whom a connection to a server is for. */
+export interface TlsPeer {
+  /** The host that is asked for by SNI; an address, which is never sent (RFC 6066 section 3), and '' for none. */
+  readonly serverName: string;
+  /** The server's certificate must be for one of these; none: for anybody. */
+  readonly names: readonly PeerName[];
+}
+
+/** A host (`*.a.example` stands for itself), an address, or a URI as it stands. */
+export interface PeerName {
+  readonly type: 'Hostname' | 'URI';
+  readonly value: string;
+}
+
 /** Why an operation gave TLS_FAILED. */
 export interface TlsFailure {
   /** OpenSSL's words, in lower case: `certificate verify failed`, `no shared cipher`. */
@@ -55,7 +69,8 @@ export interface TlsIo {
   // ---- what connections are made of: by number, until they are dropped; connections keep what they use
   /** Throws NativeError for settings that OpenSSL refuses: they are checked before. */
   serverContext(settings: TlsSettings): number;
-  clientContext(settings: TlsSettings): number;
+  /** `certificate`: what servers that ask are shown, kept by the context; 0 for none. */
+  clientContext(settings: TlsSettings, certificate: number): number;
   dropContext(context: number): void;
   /**
    * `chain`: the certificate and those that lead to its root, DER. `key`: PKCS#8, PKCS#1 or SEC 1. Parsed at first use.
@@ -74,8 +89,8 @@ export interface TlsIo {
   // ---- connections; the socket stays the caller's
   /** A connection of a client. -ENOMEM when there is no memory. */
   accept(context: number, socket: Handle): Tls;
-  /** A connection to a server that must show a certificate for `name`, a host or an address; '' for any. */
-  connect(context: number, socket: Handle, name: string): Tls;
+  /** A connection to a server, whose certificate must be trusted and for `peer`. */
+  connect(context: number, socket: Handle, peer: TlsPeer): Tls;
   /** Shows `certificate`; one of each kind of key. 0, or TLS_FAILED when the two do not belong together. */
   use(tls: Tls, certificate: number): number;
   /** The OCSP response to show, DER, when the client asks for one. */
@@ -109,6 +124,8 @@ export interface TlsIo {
   /** Before the handshake: offers the session of an earlier connection. */
   resume(tls: Tls, session: number): void;
   dropSession(session: number): void;
+  /** How many are kept. */
+  readonly sessions: number;
 
   // ---- what is known of a connection that stands
   version(tls: Tls): TlsVersion;

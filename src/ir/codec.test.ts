@@ -65,6 +65,7 @@ const cluster: ClusterEntry = {
   backend: 'ns/app',
   endpoints: 'endpoints/Service/ns/app/80',
   protocol: 'http1',
+  tls: null,
   balancer: { type: 'maglev', key: 'header', name: 'x-user' },
 };
 

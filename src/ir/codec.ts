@@ -10,6 +10,7 @@ import type {
   Balancer,
   CellsEntry,
   CertificateEntry,
+  ClientTls,
   ClientValidation,
   ClusterEntry,
   Endpoint,
@@ -27,6 +28,7 @@ import type {
   ServerTls,
   SocketEntry,
   SocketHost,
+  SubjectAltName,
   Timeouts,
   TrustEntry,
   ValueMatch,
@@ -210,6 +212,15 @@ const serverTls = record<ServerTls>({
   clients: orNull(record<ClientValidation>({ trust: string, mode: oneOf('AllowValidOnly', 'AllowInsecureFallback') })),
 });
 
+const clientTls = record<ClientTls>({
+  trust: string,
+  hostname: string,
+  subjectAltNames: listOf(record<SubjectAltName>({ type: oneOf('Hostname', 'URI'), value: string })),
+  certificate: orNull(string),
+  alpn: listOf(string),
+  minVersion: oneOf('TLSv1.2', 'TLSv1.3'),
+});
+
 type Body<T extends Entry> = Omit<T, 'kind'>;
 
 const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
@@ -250,6 +261,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     backend: string,
     endpoints: string,
     protocol: oneOf('http1'),
+    tls: orNull(clientTls),
     balancer,
   }),
   endpoints: record<Body<EndpointsEntry>>({

@@ -76,6 +76,26 @@ export interface ClientValidation {
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 
+/** How TLS is spoken with the endpoints of a cluster. */
+export interface ClientTls {
+  /** Key of the TrustEntry that a server's certificate must lead to. */
+  readonly trust: Key;
+  /** Sent as SNI (an address is not), and what the certificate must be for where `subjectAltNames` are none. */
+  readonly hostname: string;
+  /** Names of which the certificate must have one, instead of `hostname`. */
+  readonly subjectAltNames: readonly SubjectAltName[];
+  /** Key of the CertificateEntry that is shown to a server that asks for one; null for none. */
+  readonly certificate: Key | null;
+  /** Protocols offered by ALPN, in order; none: it is not spoken. */
+  readonly alpn: readonly string[];
+  readonly minVersion: TlsVersion;
+}
+
+export interface SubjectAltName {
+  readonly type: 'Hostname' | 'URI';
+  readonly value: string;
+}
+
 /** What holds for everything that comes by one Gateway. */
 export interface GatewayEntry {
   readonly kind: 'gateway';
@@ -206,6 +226,8 @@ export interface ClusterEntry {
   /** Key of an EndpointsEntry; while there is none, the cluster has no endpoint. */
   readonly endpoints: Key;
   readonly protocol: 'http1';
+  /** null: in the clear. */
+  readonly tls: ClientTls | null;
   readonly balancer: Balancer;
 }
 

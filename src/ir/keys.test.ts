@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ClientTls } from './ir.ts';
 import {
   certificateKey,
   clusterCellsKey,
@@ -9,6 +10,7 @@ import {
   parseKey,
   routeCellsKey,
   ruleKey,
+  SYSTEM_TRUST,
   settingsDigest,
   socketKey,
   trustKey,
@@ -16,7 +18,7 @@ import {
 
 test('what was put into a key is read out of it', () => {
   const service = { objectKind: 'Service', namespace: 'ns', name: 'app' };
-  const digest = settingsDigest({ protocol: 'http1' });
+  const digest = settingsDigest({ protocol: 'http1', tls: null });
   const cluster = clusterKey('Service', 'ns', 'app', 80, digest);
   const cases: [string, unknown][] = [
     [socketKey('::', 443, 'tcp'), { kind: 'socket', address: '::', port: 443, transport: 'tcp' }],
@@ -33,6 +35,7 @@ test('what was put into a key is read out of it', () => {
     ],
     [certificateKey('ns', 'cert'), { kind: 'certificate', namespace: 'ns', name: 'cert' }],
     [trustKey('ns', 'ca'), { kind: 'trust', namespace: 'ns', name: 'ca' }],
+    [SYSTEM_TRUST, { kind: 'trust', namespace: '', name: 'system' }],
     [clusterCellsKey(cluster), { kind: 'clusterCells', cluster }],
   ];
   for (const [key, parsed] of cases) assert.deepEqual(parseKey(key), parsed, key);
@@ -54,7 +57,28 @@ test('anything else is unknown, never half read', () => {
 });
 
 test('a digest differs with what it is made of', () => {
-  const digests = ['http1', 'h2c', ''].map((protocol) => settingsDigest({ protocol }));
-  assert.equal(new Set(digests).size, 3);
+  const tls: ClientTls = {
+    trust: 'trust/ns/ca',
+    hostname: 'a.example',
+    subjectAltNames: [],
+    certificate: null,
+    alpn: ['http/1.1'],
+    minVersion: 'TLSv1.2',
+  };
+  const changes: Partial<ClientTls>[] = [
+    {},
+    { trust: SYSTEM_TRUST },
+    { hostname: 'b.example' },
+    { subjectAltNames: [{ type: 'Hostname', value: 'b.example' }] },
+    { subjectAltNames: [{ type: 'URI', value: 'b.example' }] },
+    { certificate: 'certificate/ns/us' },
+    { alpn: [] },
+    { minVersion: 'TLSv1.3' },
+  ];
+  const protocol = 'http1';
+  const digests = [null, ...changes.map((change) => ({ ...tls, ...change }))].map((one) =>
+    settingsDigest({ protocol, tls: one }),
+  );
+  assert.equal(new Set(digests).size, changes.length + 1);
   for (const digest of digests) assert.match(digest, /^[0-9a-f]{12}$/);
 });

@@ -70,14 +70,33 @@ export function clusterCellsKey(cluster: Key): Key {
   return `cells/${cluster}`;
 }
 
+/** Of the authorities that the system knows. */
+export const SYSTEM_TRUST: Key = 'trust/system';
+
+/** Of a ClusterEntry (ir.ts), what its connections depend on. */
+interface Settings {
+  readonly protocol: string;
+  readonly tls: {
+    readonly trust: Key;
+    readonly hostname: string;
+    readonly subjectAltNames: readonly { readonly type: string; readonly value: string }[];
+    readonly certificate: Key | null;
+    readonly alpn: readonly string[];
+    readonly minVersion: string;
+  } | null;
+}
+
 /**
  * Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings.
  */
-export function settingsDigest(settings: { readonly protocol: string }): string {
-  return createHash('sha256')
-    .update(JSON.stringify([settings.protocol]))
-    .digest('hex')
-    .slice(0, 12);
+export function settingsDigest({ protocol, tls }: Settings): string {
+  const parts: unknown[] = [protocol];
+  if (tls !== null) {
+    const { trust, hostname, subjectAltNames, certificate, alpn, minVersion } = tls;
+    const names = subjectAltNames.map(({ type, value }) => [type, value]);
+    parts.push([trust, hostname, names, certificate, alpn, minVersion]);
+  }
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);
 }
 
 /** Reads a key; `unknown` for what none of the functions above made. */
@@ -88,6 +107,7 @@ export function parseKey(key: Key): Parsed {
   if (kind === 'socket' && n === 4) return { kind, address: a, port: Number(b), transport: c };
   if (kind === 'gateway' && n === 3) return { kind, namespace: a, name: b };
   if ((kind === 'certificate' || kind === 'trust') && n === 3) return { kind, namespace: a, name: b };
+  if (key === SYSTEM_TRUST) return { kind: 'trust', namespace: '', name: a };
   const object: ObjectPart = { objectKind: a, namespace: b, name: c };
   if (kind === 'rule' && n === 5) return { kind, ...object, index: Number(d) };
   if (kind === 'cluster' && n === 6) return { kind, ...object, port: Number(d), digest: e };

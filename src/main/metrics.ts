@@ -5,7 +5,7 @@ import type { CellBook } from '../publish/cells.ts';
 import { type Backend, endpointOwner, routeOfOwner } from '../publish/publisher.ts';
 import type { WorkerState } from '../stream/messages.ts';
 import { backendErrors } from '../telemetry/exposition.ts';
-import { CELL, ENDPOINT } from '../telemetry/layout.ts';
+import { BACKEND_TLS, CELL, ENDPOINT } from '../telemetry/layout.ts';
 import type { BackendNumbers, EndpointNumbers, Numbers, Owners } from '../telemetry/numbers.ts';
 
 /** Who has labels of his own in /metrics, with his numbers, and the numbers of all others. */
@@ -44,6 +44,7 @@ export function clustersPage(book: CellBook, backends: Iterable<Backend>): unkno
     key: cluster.key,
     backend: cluster.backend,
     protocol: cluster.protocol,
+    tls: cluster.tls,
     balancer: cluster.balancer,
     endpoints: endpoints.map((endpoint) => {
       const counts = book.counts('endpoint', endpointOwner(cluster, endpoint.id));
@@ -53,9 +54,15 @@ export function clustersPage(book: CellBook, backends: Iterable<Backend>): unkno
         active: counts[ENDPOINT.ACTIVE],
         connections: counts[ENDPOINT.CONNECTIONS],
         errors: Object.fromEntries(backendErrors(counts)),
+        ...(cluster.tls === null ? {} : { tls_error: tlsErrorText(counts) }),
       };
     }),
   }));
+}
+
+/** What the last connection to an endpoint failed for within TLS, null when it stands; of several workers, of any. */
+function tlsErrorText(counts: Float64Array): string | null {
+  return BACKEND_TLS[(counts[ENDPOINT.TLS_ERROR] as number) - 1] ?? null;
 }
 
 export function workersPage(numbers: Numbers, states: readonly WorkerState[]): unknown {

@@ -44,8 +44,11 @@ export const sslGet0AlpnSelected = symbol('SSL_get0_alpn_selected', ['long', 'ad
 export const sslGetVerifyResult = symbol('SSL_get_verify_result', ['long'], 'long');
 export const sslGet0PeerCertificate = symbol('SSL_get0_peer_certificate', ['long'], 'long');
 export const sslSet1Host = symbol('SSL_set1_host', ['long', 'address']);
+export const sslAdd1Host = symbol('SSL_add1_host', ['long', 'address']);
 export const sslSetHostflags = symbol('SSL_set_hostflags', ['long', 'int']);
 export const sslGet0Param = symbol('SSL_get0_param', ['long'], 'long');
+export const ctxGet0Param = symbol('SSL_CTX_get0_param', ['long'], 'long');
+export const paramSetFlags = symbol('X509_VERIFY_PARAM_set_flags', ['long', 'long']);
 export const paramSet1IpAsc = symbol('X509_VERIFY_PARAM_set1_ip_asc', ['long', 'address']);
 
 // Per context, certificate, trust.
@@ -58,6 +61,7 @@ export const ctxSetOptions = symbol('SSL_CTX_set_options', ['long', 'long'], 'lo
 export const ctxClearOptions = symbol('SSL_CTX_clear_options', ['long', 'long'], 'long');
 export const ctxSetCipherList = symbol('SSL_CTX_set_cipher_list', ['long', 'address']);
 export const ctxSetCiphersuites = symbol('SSL_CTX_set_ciphersuites', ['long', 'address']);
+export const ctxUseCertAndKey = symbol('SSL_CTX_use_cert_and_key', ['long', 'long', 'long', 'long', 'int']);
 export const ctxSetVerify = symbol('SSL_CTX_set_verify', ['long', 'int', 'long']);
 export const ctxSet1CertStore = symbol('SSL_CTX_set1_cert_store', ['long', 'long']);
 export const ctxSetAlpnProtos = symbol('SSL_CTX_set_alpn_protos', ['long', 'address', 'int']);
@@ -72,6 +76,7 @@ export const sessionFree = symbol('SSL_SESSION_free', ['long']);
 export const memdup = symbol('CRYPTO_memdup', ['address', 'long', 'long', 'int'], 'long');
 export const selectNextProto = symbol('SSL_select_next_proto', ['long', 'long', 'long', 'int', 'long', 'int']);
 export const d2iX509 = symbol('d2i_X509', ['long', 'address', 'long'], 'long');
+export const i2dX509 = symbol('i2d_X509', ['long', 'address']);
 export const d2iX509Crl = symbol('d2i_X509_CRL', ['long', 'address', 'long'], 'long');
 export const d2iAutoPrivateKey = symbol('d2i_AutoPrivateKey', ['long', 'address', 'long'], 'long');
 export const x509Free = symbol('X509_free', ['long']);
@@ -131,8 +136,13 @@ export const OP = {
 } as const;
 
 export const VERIFY = { NONE: 0, PEER: 1, FAIL_IF_NO_PEER_CERT: 2 } as const;
-/** A wildcard stands for a whole label (RFC 9525 section 6.3). */
-export const NO_PARTIAL_WILDCARDS = 0x4;
+/**
+ * NO_PARTIAL_WILDCARDS, NEVER_CHECK_SUBJECT: a wildcard stands for a whole label, and a subject's common name is no
+ * host (RFC 9525 sections 6.3 and 2).
+ */
+export const HOST_FLAGS = 0x4 | 0x20;
+/** X509_V_FLAG_PARTIAL_CHAIN: an authority that is trusted need not be a root. */
+export const PARTIAL_CHAIN = 0x8_0000;
 /** X509_V_FLAG_CRL_CHECK. */
 export const CRL_CHECK = 0x4;
 /** What an ALPN callback answers: SSL_TLSEXT_ERR_OK, and _ALERT_FATAL, which sends no_application_protocol (120). */

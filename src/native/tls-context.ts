@@ -37,13 +37,15 @@ export class TlsContexts {
     return this.#contexts.get(context)?.pointer ?? 0;
   }
 
-  add(settings: TlsSettings, server: boolean): number {
+  /** `certificate`: what a client shows; 0 for none. */
+  add(settings: TlsSettings, server: boolean, certificate = 0): number {
     const pointer = ssl.ctxNew(server ? ssl.tlsServerMethod() : ssl.tlsClientMethod());
     if (pointer === 0) throw new TlsError('SSL_CTX_new', errorText(takeError()));
     try {
       this.#configure(pointer, settings);
       if (settings.verify !== null) this.#verify(pointer, settings.verify.trust, server, settings.verify.mode);
       if (settings.alpn.length > 0) this.#speak(pointer, server, settings.alpn);
+      if (certificate !== 0) this.#show(pointer, certificate);
     } catch (error) {
       ssl.ctxFree(pointer);
       throw error;
@@ -80,9 +82,16 @@ export class TlsContexts {
     if (suites !== '') this.#must('suites', ssl.ctxSetCiphersuites(pointer, this.#memory.putText(suites)));
   }
 
+  #show(pointer: number, certificate: number): void {
+    const made = this.#store.get(certificate);
+    if (made === null) throw new TlsError('certificate', errorText(takeError()));
+    this.#must('certificate', ssl.ctxUseCertAndKey(pointer, made.x509, made.pkey, made.stack, 1));
+  }
+
   #verify(pointer: number, trust: number, server: boolean, mode: 'require' | 'request'): void {
     const { NONE, PEER, FAIL_IF_NO_PEER_CERT } = ssl.VERIFY;
     ssl.ctxSet1CertStore(pointer, this.#store.trust(trust));
+    if (!server) ssl.paramSetFlags(ssl.ctxGet0Param(pointer), ssl.PARTIAL_CHAIN);
     const required = server ? PEER | FAIL_IF_NO_PEER_CERT : PEER;
     // getpagesize() answers something that is not zero whatever it is asked: the connection goes on, and what is wrong
     // with the certificate stays to be read.

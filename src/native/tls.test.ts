@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { authority, leaf } from '../../tools/certificates.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
-import { TICKET_KEY_BYTES, TLS_FAILED, type Tls, type TlsSettings } from '../io/tls.ts';
+import { TICKET_KEY_BYTES, TLS_FAILED, type Tls, type TlsPeer, type TlsSettings } from '../io/tls.ts';
 import { openNative, socketPair } from './index.ts';
 import { NativeTls } from './tls.ts';
 
@@ -31,7 +31,7 @@ const PLAIN: TlsSettings = {
 const trust = tls.trust([root.der], []);
 const certificate = tls.certificate(chain, site.keyDer);
 const server = tls.serverContext({ ...PLAIN, alpn: ['h2', 'http/1.1'] });
-const client = tls.clientContext({ ...PLAIN, alpn: ['http/1.1'], verify: { trust, mode: 'require' } });
+const client = tls.clientContext({ ...PLAIN, alpn: ['http/1.1'], verify: { trust, mode: 'require' } }, 0);
 
 interface Pair {
   readonly server: Tls;
@@ -39,12 +39,16 @@ interface Pair {
   readonly sockets: readonly [Handle, Handle];
 }
 
+function peer(name: string): TlsPeer {
+  return { serverName: name, names: name === '' ? [] : [{ type: 'Hostname', value: name }] };
+}
+
 function pair(
   options: { server?: number; client?: number; name?: string; certificates?: readonly number[] } = {},
 ): Pair {
   const sockets = socketPair(io);
   const s = tls.accept(options.server ?? server, sockets[0]);
-  const c = tls.connect(options.client ?? client, sockets[1], options.name ?? 'site.example');
+  const c = tls.connect(options.client ?? client, sockets[1], peer(options.name ?? 'site.example'));
   assert.ok(s > 0 && c > 0, `${s} ${c}`);
   for (const one of options.certificates ?? [certificate]) assert.equal(tls.use(s, one), 0);
   tls.bind(s, new Uint8Array(32).fill(7));
@@ -130,7 +134,7 @@ test('names: exact, wildcard of one label, address; any other is refused on both
 });
 
 test('without overlap in ALPN the client is told: alert 120', () => {
-  const other = tls.clientContext({ ...PLAIN, alpn: ['foo/1'] });
+  const other = tls.clientContext({ ...PLAIN, alpn: ['foo/1'] }, 0);
   const p = pair({ client: other });
   const [s, c] = shake(p);
   assert.equal(s, TLS_FAILED);
@@ -142,7 +146,7 @@ test('without overlap in ALPN the client is told: alert 120', () => {
 
 test('versions and ciphers of the settings, and what OpenSSL does not know is an error', () => {
   const old = tls.serverContext({ ...PLAIN, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' });
-  const new13 = tls.clientContext({ ...PLAIN, minVersion: 'TLSv1.3' });
+  const new13 = tls.clientContext({ ...PLAIN, minVersion: 'TLSv1.3' }, 0);
   const p = pair({ server: old, client: new13 });
   assert.deepEqual(shake(p), [1, 1]);
   assert.equal(tls.version(p.client), 'TLSv1.3');
@@ -258,7 +262,7 @@ const nameOf = (key: Uint8Array): string => Buffer.from(key.subarray(0, 16)).toS
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   const server12 = tls.serverContext({ ...PLAIN, maxVersion: version });
-  const client12 = tls.clientContext({ ...PLAIN, maxVersion: version, verify: { trust, mode: 'require' } });
+  const client12 = tls.clientContext({ ...PLAIN, maxVersion: version, verify: { trust, mode: 'require' } }, 0);
   const connect = (session: number, context: number, offered: string): { resumed: boolean; session: number } => {
     const p = pair({ server: server12, client: client12 });
     tls.bind(p.server, new Uint8Array(32).fill(context));

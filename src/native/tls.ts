@@ -5,6 +5,7 @@
 import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
 import {
+  type PeerName,
   SESSION_CONTEXT_BYTES,
   TICKET_KEY_BYTES,
   TICKET_NAME_BYTES,
@@ -14,6 +15,7 @@ import {
   type TlsCounts,
   type TlsFailure,
   type TlsIo,
+  type TlsPeer,
   type TlsSettings,
   type TlsVersion,
 } from '../io/tls.ts';
@@ -22,6 +24,7 @@ import type { NativeIo } from './io.ts';
 import * as ssl from './openssl.ts';
 import { TlsContexts } from './tls-context.ts';
 import { errorText, TlsMemory, takeError, textAt } from './tls-memory.ts';
+import { isAddress, isCertificateFor, isOpenSslsWork } from './tls-names.ts';
 import { TlsStore } from './tls-store.ts';
 
 const INDEX_BITS = 20;
@@ -29,6 +32,8 @@ const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATIONS = 1 << (31 - INDEX_BITS);
 /** TLS 1.3 tells by its key share that a ClientHello was enough (RFC 8446 section 4.1.4). */
 const TLS13 = TLS_VERSION['TLSv1.3'];
+/** X509_V_ERR_HOSTNAME_MISMATCH. */
+const HOSTNAME_MISMATCH = 62;
 
 export class NativeTls implements TlsIo {
   readonly #io: NativeIo;
@@ -45,6 +50,8 @@ export class NativeTls implements TlsIo {
   readonly #sockets: Handle[] = [];
   /** Which ticket key the next call of the handshake is made with, 0 for the first. */
   readonly #ticketKey: number[] = [];
+  /** Names that OpenSSL does not look for by itself; null for none. */
+  readonly #names: (readonly PeerName[] | null)[] = [];
   readonly #free: number[] = [];
   #open = 0;
 
@@ -68,6 +75,9 @@ export class NativeTls implements TlsIo {
   get failure(): TlsFailure {
     return this.#failure;
   }
+  get sessions(): number {
+    return this.#sessions.size;
+  }
   get counts(): TlsCounts {
     return {
       connections: this.#open,
@@ -84,9 +94,9 @@ export class NativeTls implements TlsIo {
     ssl.clearErrors();
     return this.#contexts.add(settings, true);
   }
-  clientContext(settings: TlsSettings): number {
+  clientContext(settings: TlsSettings, certificate: number): number {
     ssl.clearErrors();
-    return this.#contexts.add(settings, false);
+    return this.#contexts.add(settings, false, certificate);
   }
   dropContext(context: number): void {
     this.#contexts.drop(context);
@@ -120,22 +130,32 @@ export class NativeTls implements TlsIo {
     return tls;
   }
 
-  connect(context: number, socket: Handle, name: string): Tls {
+  connect(context: number, socket: Handle, peer: TlsPeer): Tls {
     const tls = this.#new(context, socket);
     if (tls < 0) return tls;
     const s = this.#ssl[tls & INDEX_MASK] as number;
     ssl.sslSetConnectState(s);
-    if (name === '') return tls;
-    const text = this.#memory.putText(name);
+    const { serverName, names } = peer;
     // Names and addresses are looked for in different places of a certificate; only names go into SNI (RFC 6066 section
     // 3).
-    if (/^[0-9.]+$|:/.test(name)) {
-      if (ssl.paramSet1IpAsc(ssl.sslGet0Param(s), text) === 1) return tls;
-    } else {
-      ssl.sslSetHostflags(s, ssl.NO_PARTIAL_WILDCARDS);
-      const set = ssl.sslSet1Host(s, text) === 1;
-      if (set && ssl.sslCtrl(s, ssl.CTRL.SET_TLSEXT_HOSTNAME, 0, text) === 1) return tls;
+    if (serverName !== '' && !isAddress(serverName)) {
+      const text = this.#memory.putText(serverName);
+      if (ssl.sslCtrl(s, ssl.CTRL.SET_TLSEXT_HOSTNAME, 0, text) !== 1) return this.#refused(tls);
     }
+    if (!isOpenSslsWork(names)) this.#names[tls & INDEX_MASK] = names;
+    else if (!names.every(({ value }, i) => this.#expect(s, value, i === 0))) return this.#refused(tls);
+    return tls;
+  }
+
+  /** Lets OpenSSL look for `name` in the server's certificate. */
+  #expect(s: number, name: string, first: boolean): boolean {
+    const text = this.#memory.putText(name);
+    if (isAddress(name)) return ssl.paramSet1IpAsc(ssl.sslGet0Param(s), text) === 1;
+    ssl.sslSetHostflags(s, ssl.HOST_FLAGS);
+    return (first ? ssl.sslSet1Host(s, text) : ssl.sslAdd1Host(s, text)) === 1;
+  }
+
+  #refused(tls: Tls): number {
     this.close(tls);
     return -ERRNO.EINVAL;
   }
@@ -165,6 +185,7 @@ export class NativeTls implements TlsIo {
     this.#contextOf[index] = context;
     this.#sockets[index] = socket;
     this.#ticketKey[index] = 0;
+    this.#names[index] = null;
     this.#open++;
     return tls;
   }
@@ -221,6 +242,8 @@ export class NativeTls implements TlsIo {
       if (!this.#asksAgain(s)) this.#ticketKey[index] = 0;
     }
     if (done !== 1) return this.#outcome(s, done);
+    const names = this.#names[index];
+    if (names != null && !this.#isFor(s, names)) return this.#refuse(HOSTNAME_MISMATCH, 'hostname mismatch');
     // An idle connection does not keep a certificate alive that was replaced.
     ssl.sslCertsClear(s);
     return 1;
@@ -241,10 +264,25 @@ export class NativeTls implements TlsIo {
     const fd = this.#io.fdOf(socket);
     if (fd < 0 || ssl.sslSetRfd(s, fd) !== 1) return -ERRNO.EBADF;
     if (left === 0 || said === TLS_FAILED) return said;
-    this.#failure.reason = 'more than a record came behind the ClientHello';
+    return this.#refuse(0, 'more than a record came behind the ClientHello');
+  }
+
+  #refuse(verify: number, reason: string): number {
+    this.#failure.reason = reason;
     this.#failure.alert = 0;
-    this.#failure.verify = 0;
+    this.#failure.verify = verify;
     return TLS_FAILED;
+  }
+
+  /** Whether the other side's certificate has one of `names`; a session that was taken up has it still. */
+  #isFor(s: number, names: readonly PeerName[]): boolean {
+    const x509 = ssl.sslGet0PeerCertificate(s);
+    const length = x509 === 0 ? 0 : ssl.i2dX509(x509, 0);
+    if (length <= 0 || length > LIMITS.TLS_OBJECT_BYTES) return false;
+    // i2d moves the pointer it is given, hence a cell.
+    const at = this.#memory.put(new Uint8Array(0));
+    ssl.i2dX509(x509, this.#memory.setCell(0, at));
+    return isCertificateFor(this.#memory.bytes(length), names);
   }
 
   /** Whether the client was asked for another key share: then its ticket comes again. */
@@ -289,6 +327,7 @@ export class NativeTls implements TlsIo {
     const index = tls & INDEX_MASK;
     this.#handles[index] = -tls;
     this.#ssl[index] = 0;
+    this.#names[index] = null;
     this.#free.push(index);
     this.#open--;
     ssl.sslFree(s);

@@ -3,6 +3,7 @@
 import type { TlsIo } from '../io/tls.ts';
 import type {
   CellsEntry,
+  ClientTls,
   ClusterEntry,
   Delta,
   Endpoint,
@@ -17,6 +18,7 @@ import { OTHER_ROUTE_BLOCK } from '../telemetry/layout.ts';
 import type { Core } from './core.ts';
 import { ClusterRef, CompiledRule, RouteCells } from './exchange/rule.ts';
 import { Listener } from './listener.ts';
+import type { Secured } from './tls/dialer.ts';
 import { TlsOpening } from './tls/opening.ts';
 import { type Installed, TlsTable } from './tls/table.ts';
 import { Cluster } from './upstream/cluster.ts';
@@ -243,6 +245,7 @@ export class Config {
           throw new ApplyError((entry as Entry).key, new Error(`unknown kind ${(entry as Entry).kind}`));
       }
     }
+    this.#addSecured(clusters, delta);
     // Clusters whose endpoints changed are made anew, each once.
     for (const key of endpoints.keys()) {
       for (const { current } of this.#endpoints.get(key)?.users ?? []) {
@@ -250,9 +253,31 @@ export class Config {
       }
     }
     const compiled = [...clusters.values()].map((entry) =>
-      guarded(entry.key, () => this.#compileCluster(entry, endpoints)),
+      guarded(entry.key, () => this.#compileCluster(entry, endpoints, undo)),
     );
     return { rules, clusters: compiled, endpoints, sockets: this.#openSockets(sockets, delta, undo), gateways, cells };
+  }
+
+  /** Adds the clusters in use whose trust or certificate the revision changes: their connections are others then. */
+  #addSecured(clusters: Map<Key, ClusterEntry>, delta: Delta): void {
+    const changed = new Set<Key>();
+    for (const { kind, key } of delta.upserts) if (kind === 'trust' || kind === 'certificate') changed.add(key);
+    if (changed.size === 0) return;
+    const removed = new Set(delta.removals);
+    for (const { current } of this.#clusters.values()) {
+      const tls = current?.entry.tls ?? null;
+      if (current === null || tls === null || removed.has(current.entry.key)) continue;
+      if (!changed.has(tls.trust) && !(tls.certificate !== null && changed.has(tls.certificate))) continue;
+      if (!clusters.has(current.entry.key)) clusters.set(current.entry.key, current.entry);
+    }
+  }
+
+  /** What the connections of a cluster are secured by; given back if the revision is not applied. */
+  #secure(tls: ClientTls, undo: (() => void)[]): Secured {
+    const table = this.#tlsTable;
+    const client = table.acquireClient(tls);
+    undo.push(() => table.releaseClient(client));
+    return { table, client };
   }
 
   #compileRule(entry: RuleEntry): CompiledRule {
@@ -261,7 +286,11 @@ export class Config {
   }
 
   /** `changed`: endpoints of the revision being prepared. */
-  #compileCluster(entry: ClusterEntry, changed: ReadonlyMap<Key, readonly Endpoint[] | null>): Cluster {
+  #compileCluster(
+    entry: ClusterEntry,
+    changed: ReadonlyMap<Key, readonly Endpoint[] | null>,
+    undo: (() => void)[],
+  ): Cluster {
     const previous = this.#clusters.get(entry.key)?.current ?? null;
     const news = changed.get(entry.endpoints);
     const endpoints = news === undefined ? this.#endpoints.get(entry.endpoints)?.current : news;
@@ -273,6 +302,7 @@ export class Config {
       endpoints ?? NO_ENDPOINTS,
       previous,
       blocks,
+      entry.tls === null ? null : this.#secure(entry.tls, undo),
     );
   }
 
@@ -329,6 +359,7 @@ export class Config {
     cluster.install(previous);
     cluster.setCells(this.#clusterBlocks.get(cluster.entry.key) ?? NO_BLOCKS);
     ref.current = cluster;
+    if (previous !== null) unsecure(previous);
   }
 
   #leaveEndpoints(ref: ClusterRef, cluster: Cluster): void {
@@ -403,6 +434,7 @@ export class Config {
     if (ref === undefined || ref.current === null) return;
     this.#leaveEndpoints(ref, ref.current);
     ref.current.retire();
+    unsecure(ref.current);
     ref.current = null;
     this.#looseClusters.add(ref);
   }
@@ -467,6 +499,11 @@ export class Config {
     }
     return cells;
   }
+}
+
+/** A cluster that is not in use any more gives back what it was secured by; its pools may have a use of it still. */
+function unsecure({ secured }: Cluster): void {
+  secured?.table.releaseClient(secured.client);
 }
 
 function guarded<T>(key: Key, make: () => T): T {

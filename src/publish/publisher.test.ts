@@ -29,7 +29,15 @@ const D = 'cluster/Service/default/d/80/000000000000';
 
 function cluster(key: string): ClusterEntry {
   const endpoints = key.replace('cluster/', 'endpoints/').replace(/\/[0-9]+$/, '');
-  return { kind: 'cluster', key, backend: 'default/c', endpoints, protocol: 'http1', balancer: { type: 'roundRobin' } };
+  return {
+    kind: 'cluster',
+    key,
+    backend: 'default/c',
+    endpoints,
+    protocol: 'http1',
+    tls: null,
+    balancer: { type: 'roundRobin' },
+  };
 }
 
 function endpoints(clusterKey: string, ids: string[]): EndpointsEntry {

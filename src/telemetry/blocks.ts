@@ -63,7 +63,10 @@ export function addBlock(cells: Cells, kind: BlockKind, base: number, out: Float
   const marks = cells.get(markCell(base));
   if (marks === 0) return;
   if (kind === 'endpoint') {
+    const tlsError = out[ENDPOINT.TLS_ERROR] as number;
     cells.addTo(base, ENDPOINT.SIZE, out, 0);
+    // A code, not a number of anything.
+    out[ENDPOINT.TLS_ERROR] = Math.max(tlsError, cells.get(base + ENDPOINT.TLS_ERROR));
     return;
   }
   if ((marks & BLOCK_USED) !== 0) cells.addTo(base, ROUTE.SIZE, out, 0);

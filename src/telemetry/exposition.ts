@@ -4,6 +4,8 @@ import { METRICS, type Metric } from './catalogue.ts';
 import {
   BACKEND_ERROR,
   BACKEND_ERROR_LABELS,
+  BACKEND_TLS,
+  backendTlsCell,
   CELL,
   CODES,
   DURATION_BUCKETS,
@@ -153,5 +155,10 @@ function addHandshakes(out: Exposition, sum: Sum): void {
   for (const result of TLS_REFUSALS) {
     const n = sum(tlsRefusalCell(result));
     if (n > 0) out.add(METRICS.tlsHandshakes, { side: 'downstream', version: '', resumed: '', result }, n);
+  }
+  for (const error of BACKEND_TLS) {
+    const n = sum(backendTlsCell(error));
+    const result = error.slice('TLS_'.length).toLowerCase();
+    if (n > 0) out.add(METRICS.tlsHandshakes, { side: 'upstream', version: '', resumed: '', result }, n);
   }
 }

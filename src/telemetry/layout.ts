@@ -57,6 +57,7 @@ export const GAUGES = 16;
 /** Behind the single cells: one counter per limit, one per fault, each with room to grow. */
 const FIRST_LIMIT_CELL = 64;
 const FIRST_FAULT_CELL = 128;
+const FIRST_BACKEND_TLS_CELL = 192;
 const FIXED_CELLS = 256;
 
 /** TLS handshakes that ended well: by side, version and whether a session was taken up. */
@@ -85,6 +86,28 @@ export const TLS_REFUSALS = [
 export type TlsRefusal = (typeof TLS_REFUSALS)[number];
 export function tlsRefusalCell(why: TlsRefusal): number {
   return HANDSHAKES + TLS_SIDES.length * 4 + TLS_REFUSALS.indexOf(why);
+}
+
+/** Why TLS with a backend failed: what the access log and /clusters say; without `TLS_`, the `result` label. */
+export const BACKEND_TLS = [
+  'TLS_UNKNOWN_CA',
+  'TLS_HOSTNAME',
+  'TLS_CERT_EXPIRED',
+  'TLS_CERT_NOT_YET_VALID',
+  'TLS_CERT_REVOKED',
+  'TLS_CERT_INVALID',
+  'TLS_CLIENT_CERT',
+  'TLS_VERSION',
+  'TLS_NO_PROTOCOL',
+  'TLS_REFUSED',
+  'TLS_NOT_TLS',
+  'TLS_TIMEOUT',
+  'TLS_CLOSED',
+  'TLS_OTHER',
+] as const;
+export type BackendTlsError = (typeof BACKEND_TLS)[number];
+export function backendTlsCell(error: BackendTlsError): number {
+  return FIRST_BACKEND_TLS_CELL + BACKEND_TLS.indexOf(error);
 }
 
 /** Limits that can be reached at run time, each with a counter `rauta_limit_reached_total{limit}`. */
@@ -175,6 +198,7 @@ export const BACKEND_ERROR = {
   malformed: 3,
   timeout: 4,
   status5xx: 5,
+  tls: 6,
 } as const;
 /** The `kind` label of each. */
 export const BACKEND_ERROR_LABELS: Readonly<Record<keyof typeof BACKEND_ERROR, string>> = {
@@ -184,9 +208,13 @@ export const BACKEND_ERROR_LABELS: Readonly<Record<keyof typeof BACKEND_ERROR, s
   malformed: 'malformed',
   timeout: 'timeout',
   status5xx: 'status_5xx',
+  tls: 'tls',
 };
-/** Offsets within an endpoint's block. */
-export const ENDPOINT = { REQUESTS: 0, ACTIVE: 1, CONNECTIONS: 2, ERRORS: 4, SIZE: 16 } as const;
+/**
+ * Offsets within an endpoint's block. TLS_ERROR: what its last connection failed for, one more than the place in
+ * BACKEND_TLS; 0 when it stands.
+ */
+export const ENDPOINT = { REQUESTS: 0, ACTIVE: 1, CONNECTIONS: 2, TLS_ERROR: 3, ERRORS: 4, SIZE: 16 } as const;
 
 // ---- where blocks, marks and rows lie
 

@@ -26,7 +26,7 @@ export interface Resolved {
   readonly fault: BackendFault | null;
 }
 
-const DIGESTS = { http1: settingsDigest({ protocol: 'http1' }) } as const;
+const DIGESTS = { http1: settingsDigest({ protocol: 'http1', tls: null }) } as const;
 
 /** `number`: 0 where endpoints have ports of their own. */
 function clusterOf(kind: string, namespace: string, name: string, number: number): ClusterEntry {
@@ -37,6 +37,7 @@ function clusterOf(kind: string, namespace: string, name: string, number: number
     backend: `${namespace}/${name}`,
     endpoints: endpointsKey(kind, namespace, name, number),
     protocol,
+    tls: null,
     balancer: { type: 'roundRobin' },
   };
 }

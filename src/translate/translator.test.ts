@@ -55,7 +55,7 @@ const ENDPOINTS = {
 };
 
 function clusterOf(name: string): Key {
-  return clusterKey('Service', 'default', name, 80, settingsDigest({ protocol: 'http1' }));
+  return clusterKey('Service', 'default', name, 80, settingsDigest({ protocol: 'http1', tls: null }));
 }
 
 class Bench {

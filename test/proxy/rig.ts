@@ -168,6 +168,7 @@ export function cluster(
       backend: `default/${name}`,
       endpoints: endpointsKey(name),
       protocol: 'http1',
+      tls: null,
       balancer: { type: 'roundRobin' },
       ...more,
     },

@@ -317,7 +317,7 @@ function setup(
     },
   };
   const [entry] = clusterOf('app', []);
-  const cluster = new Cluster(core, connector, entry, [...more, endpoint(net.serve(() => {}))], null, {});
+  const cluster = new Cluster(core, connector, entry, [...more, endpoint(net.serve(() => {}))], null, {}, null);
   cluster.install(null);
   const ref = new ClusterRef(clusterKey('app'));
   ref.current = cluster;

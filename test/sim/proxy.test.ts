@@ -41,6 +41,7 @@ function configuration(
     backend: 'default/app',
     endpoints: ENDPOINTS,
     protocol: 'http1',
+    tls: null,
     balancer: { type: 'roundRobin' },
   };
   const endpoints: EndpointsEntry = {

@@ -170,6 +170,7 @@ export abstract class Sending extends Answering implements Waiter {
         return;
       }
     }
+    if (failed !== null) this.record.endpointJson = failed.failedJson;
     this.record.end = 'backend';
     this.fail(fault);
   }

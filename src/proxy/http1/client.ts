@@ -41,7 +41,8 @@ export class Http1Connector implements Connector {
   }
 
   connect(transport: Transport, pool: ConnectionPool): UpstreamConnection | null {
-    if (transport.unread) {
+    // Of a layer only it can say whether something is left to read.
+    if (transport.wire.shortReadEmpties ? transport.unread : !transport.isQuiet()) {
       // It has spoken, or ended, before it was asked.
       transport.abort();
       return null;

@@ -256,4 +256,8 @@ class ServerHandshake implements TlsWireOwner {
     else if (failure.alert !== 0) why = 'client_refused';
     this.#shared.cells.add(tlsRefusalCell(why), 1);
   }
+
+  heard(): void {}
+  /** Its transport ends, and says so. */
+  broke(): void {}
 }

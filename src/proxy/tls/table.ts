@@ -3,8 +3,9 @@
 // earlier.
 
 import { hash } from 'node:crypto';
-import type { TlsIo, TlsSettings } from '../../io/tls.ts';
-import type { CertificateEntry, Key, ServerTls, TrustEntry } from '../../ir/ir.ts';
+import { isIP } from 'node:net';
+import type { TlsIo, TlsPeer, TlsSettings } from '../../io/tls.ts';
+import type { CertificateEntry, ClientTls, Key, ServerTls, TrustEntry } from '../../ir/ir.ts';
 
 /** What a key stands for now; 0 for nothing. */
 export class TlsRef {
@@ -30,6 +31,26 @@ interface Context {
   uses: number;
 }
 
+/**
+ * What connections to the endpoints of a cluster are secured by, as trust and certificate stand: others make another
+ * one. Whoever may still begin a connection has a use of it.
+ */
+export class TlsClient {
+  readonly io: TlsIo;
+  /** Differs where connections must not be shared. */
+  readonly identity: string;
+  readonly context: number;
+  readonly peer: TlsPeer;
+  uses = 1;
+
+  constructor(io: TlsIo, identity: string, context: number, peer: TlsPeer) {
+    this.io = io;
+    this.identity = identity;
+    this.context = context;
+    this.peer = peer;
+  }
+}
+
 /** An entry that took the place of the one before: for good with `commit`, or not at all with `undo`. */
 export interface Installed {
   commit(): void;
@@ -42,6 +63,8 @@ export class TlsTable {
   readonly #trusts = new Map<Key, TlsRef>();
   /** By settings. */
   readonly #contexts = new Map<string, Context>();
+  /** By identity. */
+  readonly #clients = new Map<string, TlsClient>();
 
   constructor(io: TlsIo) {
     this.io = io;
@@ -49,7 +72,7 @@ export class TlsTable {
 
   /** Certificates, trusts and contexts that are kept: nothing that nobody names is among them. */
   get kept(): number {
-    return this.#certificates.size + this.#trusts.size + this.#contexts.size;
+    return this.#certificates.size + this.#trusts.size + this.#contexts.size + this.#clients.size;
   }
 
   /** The certificate of the key, whether it is there yet or not; to be given back by `release`. */
@@ -115,6 +138,7 @@ export class TlsTable {
     for (const { id } of this.#certificates.values()) if (id !== 0) this.io.dropCertificate(id);
     for (const { id } of this.#trusts.values()) if (id !== 0) this.io.dropTrust(id);
     for (const { id } of this.#contexts.values()) this.io.dropContext(id);
+    for (const { context } of this.#clients.values()) this.io.dropContext(context);
   }
 
   /**
@@ -135,6 +159,44 @@ export class TlsTable {
     if (context === undefined || --context.uses > 0) return;
     this.#contexts.delete(name);
     this.io.dropContext(context.id);
+  }
+
+  /** What a cluster's connections are secured by, with one use. Throws for what is not there, or TLS refuses. */
+  acquireClient(tls: ClientTls): TlsClient {
+    const trust = this.#trusts.get(tls.trust)?.id ?? 0;
+    if (trust === 0) throw new Error(`${tls.trust} is not there`);
+    const certificate = tls.certificate === null ? 0 : (this.#certificates.get(tls.certificate)?.id ?? 0);
+    if (tls.certificate !== null && certificate === 0) throw new Error(`${tls.certificate} is not there`);
+    const settings: TlsSettings = {
+      minVersion: tls.minVersion,
+      maxVersion: 'TLSv1.3',
+      ciphers: '',
+      suites: '',
+      alpn: tls.alpn,
+      verify: { trust, mode: 'require' },
+    };
+    const peer: TlsPeer = {
+      serverName: isIP(tls.hostname) === 0 ? tls.hostname : '',
+      names:
+        tls.subjectAltNames.length > 0
+          ? tls.subjectAltNames.map(({ type, value }) => ({ type, value }))
+          : [{ type: 'Hostname', value: tls.hostname }],
+    };
+    const identity = JSON.stringify([settings, certificate, peer]);
+    const known = this.#clients.get(identity);
+    if (known !== undefined) {
+      known.uses++;
+      return known;
+    }
+    const client = new TlsClient(this.io, identity, this.io.clientContext(settings, certificate), peer);
+    this.#clients.set(identity, client);
+    return client;
+  }
+
+  releaseClient(client: TlsClient): void {
+    if (--client.uses > 0) return;
+    this.#clients.delete(client.identity);
+    this.io.dropContext(client.context);
   }
 
   #settingsOf(tls: ServerTls): TlsSettings {

@@ -20,6 +20,10 @@ export interface TlsWireOwner {
   established(wire: TlsWire): void;
   /** `TlsIo.failure` says why, unless `errno` does. */
   failed(wire: TlsWire, errno: number): void;
+  /** Of a connection to a server, once: the first bytes came. */
+  heard(wire: TlsWire): void;
+  /** A connection that stood broke; `TlsIo.failure` says why. */
+  broke(wire: TlsWire): void;
 }
 
 export class TlsWire implements Wire {
@@ -32,6 +36,8 @@ export class TlsWire implements Wire {
   readonly #owner: TlsWireOwner;
   /** The socket itself does not stand yet. */
   #connecting: boolean;
+  /** Nothing came from the server yet. */
+  #unheard: boolean;
   #said = -ERRNO.EAGAIN;
   /** The handshake failed: what still comes is no TLS that anybody wants to read. */
   #failed = false;
@@ -48,6 +54,12 @@ export class TlsWire implements Wire {
     this.#socket = socket;
     this.#owner = owner;
     this.#connecting = connecting;
+    this.#unheard = connecting;
+  }
+
+  /** The socket stands, and the handshake is under way or over. */
+  get connected(): boolean {
+    return !this.#connecting;
   }
 
   /** What the first call of the handshake gave, which was made before the wire was below anything. */
@@ -83,7 +95,12 @@ export class TlsWire implements Wire {
 
   recv(at: number, length: number): number {
     if (this.#failed) return this.#io.recv(this.#socket, at, length);
-    return errnoOf(this.#tlsIo.recv(this.tls, at, length));
+    const n = this.#tlsIo.recv(this.tls, at, length);
+    if (n > 0) {
+      if (this.#unheard) this.#hear();
+      return n;
+    }
+    return n === TLS_FAILED ? this.#break() : n;
   }
 
   send(at: number, length: number): number {
@@ -92,10 +109,20 @@ export class TlsWire implements Wire {
     this.#lastSendMs = nowMs;
     const record = this.#smallLeft > 0 ? Math.max(SMALL_RECORD, this.#offered) : length;
     const offer = Math.min(length, record);
-    const n = errnoOf(this.#tlsIo.send(this.tls, at, offer));
+    const n = this.#tlsIo.send(this.tls, at, offer);
     this.#offered = n > 0 ? 0 : offer;
     if (n > 0) this.#smallLeft -= n;
-    return n;
+    return n === TLS_FAILED ? this.#break() : n;
+  }
+
+  #hear(): void {
+    this.#unheard = false;
+    this.#owner.heard(this);
+  }
+
+  #break(): number {
+    this.#owner.broke(this);
+    return -ERRNO.EPROTO;
   }
 
   /** close_notify, and FIN behind it: the other direction goes on (RFC 8446 section 6.1). */
@@ -118,8 +145,4 @@ export class TlsWire implements Wire {
   resetOnExit(on: boolean): void {
     this.#io.resetOnExit(this.#socket, on);
   }
-}
-
-function errnoOf(said: number): number {
-  return said === TLS_FAILED ? -ERRNO.EPROTO : said;
 }

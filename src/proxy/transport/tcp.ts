@@ -94,9 +94,11 @@ export class Tcp implements Transport, ReaderOwner {
       this.user.onLost(-result);
       return;
     }
-    // A layer may have taken bytes from the socket already that are for us.
-    if (!this.#wire.shortReadEmpties) this.#in.readable = true;
+    // What was ready was the handshake's. A layer may have taken bytes from the socket already that are for us.
+    const layered = !this.#wire.shortReadEmpties;
+    if (layered) this.#in.readable = false;
     this.user.onConnected();
+    if (layered) this.#in.readable = true;
     if (this.open && this.#in.reading && this.#in.readable) this.#in.read();
   }
 

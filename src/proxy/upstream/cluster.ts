@@ -6,6 +6,7 @@ import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
 import type { Core } from '../core.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
+import type { Secured } from '../tls/dialer.ts';
 import type { Connector } from './connection.ts';
 import { EndpointPool } from './endpoint.ts';
 import { LeastRequest } from './pick/least-request.ts';
@@ -30,6 +31,8 @@ export class Cluster {
   readonly #cookie: Uint8Array;
 
   readonly #active: Int32Array;
+  /** null: in the clear. */
+  readonly secured: Secured | null;
 
   /** `previous`: the cluster that this one replaces. Nothing changes until `install`. */
   constructor(
@@ -39,17 +42,19 @@ export class Cluster {
     endpoints: readonly Endpoint[],
     previous: Cluster | null,
     blocks: Readonly<Record<string, number>>,
+    secured: Secured | null,
   ) {
     this.entry = entry;
+    this.secured = secured;
     this.#endpoints = endpoints;
     this.#core = core;
     const known = new Map(previous?.pools.map((pool) => [pool.endpoint.id, pool]));
     const active = new Int32Array(endpoints.length);
     this.pools = endpoints.map((endpoint) => {
-      const identity = identityOf(entry, endpoint);
+      const identity = identityOf(entry, endpoint, secured);
       const old = known.get(endpoint.id);
       if (old?.is(identity) === true) return old;
-      return new EndpointPool(core, connector, endpoint, identity, blocks[endpoint.id] ?? 0);
+      return new EndpointPool(core, connector, endpoint, identity, blocks[endpoint.id] ?? 0, secured);
     });
     this.#active = active;
     this.health = Uint8Array.from(this.pools, (pool) => (pool.healthy ? 1 : 0));
@@ -148,8 +153,9 @@ export class Cluster {
 
 /**
  * What connections to an endpoint are good for. Whoever changes the protocol or the settings of a cluster gets new
- * connections, also where the address stays.
+ * connections, also where the address stays; so does a certificate or an authority that took the place of another.
  */
-function identityOf(entry: ClusterEntry, endpoint: Endpoint): string {
-  return `${entry.protocol} ${endpoint.address} ${endpoint.port}`;
+function identityOf(entry: ClusterEntry, endpoint: Endpoint, secured: Secured | null): string {
+  const plain = `${entry.protocol} ${endpoint.address} ${endpoint.port}`;
+  return secured === null ? plain : `${plain} ${secured.client.identity}`;
 }

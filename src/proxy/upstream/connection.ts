@@ -30,9 +30,12 @@ export interface ConnectionPool {
   gone(connection: UpstreamConnection, unannounced: boolean): void;
 }
 
-/** Makes the codec on a transport that stands; null (and the transport closed) when it cannot be used. */
+/**
+ * Makes the codec on a transport that stands; null (and the transport closed) when it cannot be used. `alpn`: the
+ * protocol that was agreed on by TLS, '' for none.
+ */
 export interface Connector {
-  connect(transport: Transport, pool: ConnectionPool): UpstreamConnection | null;
+  connect(transport: Transport, pool: ConnectionPool, alpn: string): UpstreamConnection | null;
 }
 
 /** Who waits for an endpoint's capacity: one attempt of a request. */

@@ -1,6 +1,6 @@
-// A connection on its way: from an address to a transport that stands, or to a fault. For whoever needs one (requests,
-// relays, mirrors, probes, questions to others): its time is bounded and its failures are counted here, and nowhere
-// else.
+// A connection on its way: from an address to a transport that stands, with TLS or without, or to a fault. For whoever
+// needs one (requests, relays, mirrors, probes, questions to others): its time is bounded and its failures are counted
+// here, and nowhere else.
 
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
@@ -9,6 +9,7 @@ import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import { BACKEND_ERROR } from '../counts.ts';
+import type { TlsDialer } from '../tls/dialer.ts';
 import { Tcp } from '../transport/tcp.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { PlainWire } from '../transport/wire.ts';
@@ -17,8 +18,11 @@ const CONNECT_LIMIT = limitCell('UPSTREAM_CONNECT_MS');
 const EXHAUSTED: readonly number[] = [ERRNO.EMFILE, ERRNO.ENFILE, ERRNO.ENOMEM, ERRNO.ENOBUFS];
 
 export interface DialOwner {
-  /** The connection stands, and is the owner's: it sets the transport's user in this call. */
-  onDialed(dial: Dial, transport: Transport): void;
+  /**
+   * The connection stands, and is the owner's: it sets the transport's user in this call. `alpn`: the protocol that was
+   * agreed on by TLS, '' for none.
+   */
+  onDialed(dial: Dial, transport: Transport, alpn: string): void;
   /** There is none. `fault.retryable`: another endpoint may fare better. `error`: which of BACKEND_ERROR. */
   onDialFailed(dial: Dial, fault: Fault, error: number): void;
 }
@@ -28,6 +32,8 @@ export class Dial implements TransportUser, TimerSink {
   readonly #owner: DialOwner;
   readonly #timer = new Timer(this, 0);
   #transport: Transport | null = null;
+  /** null: in the clear. */
+  #tls: TlsDialer | null = null;
   // ---- the owner's list
   next: Dial | null = null;
   previous: Dial | null = null;
@@ -38,7 +44,7 @@ export class Dial implements TransportUser, TimerSink {
   }
 
   /** Begins; onDialFailed may come before it returns, onDialed does not. */
-  start(address: SocketAddress): void {
+  start(address: SocketAddress, tls: TlsDialer | null): void {
     const { io, cells, shared } = this.#core;
     cells.add(CELL.UPSTREAM_CONNECTS_TOTAL, 1);
     const handle = io.connect(address);
@@ -46,7 +52,14 @@ export class Dial implements TransportUser, TimerSink {
       this.#failed(-handle);
       return;
     }
-    const transport = new Tcp(shared, new PlainWire(io, handle), false, true);
+    this.#tls = tls;
+    const wire = tls === null ? new PlainWire(io, handle) : tls.wire(handle);
+    if (typeof wire === 'number') {
+      io.close(handle);
+      this.#failed(-wire);
+      return;
+    }
+    const transport = new Tcp(shared, wire, false, true);
     transport.user = this;
     // Responses before requests: what is under way ends, and its connection is free, before more begins; and each
     // side's work in a row is cheaper than both in turn (docs/adr/0001-event-loop.md).
@@ -68,6 +81,7 @@ export class Dial implements TransportUser, TimerSink {
 
   onTimer(): void {
     this.#core.cells.add(CONNECT_LIMIT, 1);
+    if (this.#transport !== null) this.#tls?.timedOut(this.#transport.wire);
     this.cancel();
     this.#failed(ERRNO.ETIMEDOUT);
   }
@@ -77,7 +91,7 @@ export class Dial implements TransportUser, TimerSink {
     if (transport === null) return;
     this.#core.io.timers.cancel(this.#timer);
     this.#transport = null;
-    this.#owner.onDialed(this, transport);
+    this.#owner.onDialed(this, transport, this.#tls === null ? '' : this.#tls.alpn);
   }
 
   onLost(errno: number): void {
@@ -97,6 +111,10 @@ export class Dial implements TransportUser, TimerSink {
 
   #failed(errno: number): void {
     this.#core.cells.add(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL, 1);
+    if (this.#tls !== null && this.#tls.errorNow !== null) {
+      this.#owner.onDialFailed(this, FAULTS.tlsFailed, BACKEND_ERROR.tls);
+      return;
+    }
     const timedOut = errno === ERRNO.ETIMEDOUT;
     // Without descriptors or memory another endpoint would fare no better.
     const fault = EXHAUSTED.includes(errno) ? FAULTS.overload : timedOut ? FAULTS.connectTimeout : FAULTS.connectFailed;

@@ -9,10 +9,11 @@ import { LIMITS } from '../../base/limits.ts';
 import type { SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
-import { BLOCK_USED, CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
+import { BACKEND_TLS, BLOCK_USED, CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { Upstream } from '../exchange/sides.ts';
+import { type Secured, TlsDialer } from '../tls/dialer.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ConnectionPool, Connector, UpstreamConnection, Waiter } from './connection.ts';
 import { Dial, type DialOwner } from './dial.ts';
@@ -58,9 +59,19 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   #abruptUntil = 0;
   /** No longer part of the cluster: requests here end, nothing is kept. */
   #retired = false;
+  /** null: in the clear. */
+  readonly #tls: TlsDialer | null;
 
-  constructor(core: Core, connector: Connector, endpoint: Endpoint, identity: string, block: number) {
+  constructor(
+    core: Core,
+    connector: Connector,
+    endpoint: Endpoint,
+    identity: string,
+    block: number,
+    secured: Secured | null,
+  ) {
     this.#core = core;
+    this.#tls = secured === null ? null : new TlsDialer(core, secured);
     this.#connector = connector;
     this.endpoint = endpoint;
     this.identity = identity;
@@ -79,6 +90,20 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     // Whoever counted here before, a worker that died or another endpoint, may have left something in the gauges.
     cells.set(this.block + ENDPOINT.ACTIVE, this.#active);
     cells.set(this.block + ENDPOINT.CONNECTIONS, this.#connections);
+    this.#showTls();
+  }
+
+  /** What its last connection failed for within TLS. */
+  #showTls(): void {
+    const error = this.#tls?.error ?? null;
+    this.#core.cells.set(this.block + ENDPOINT.TLS_ERROR, error === null ? 0 : BACKEND_TLS.indexOf(error) + 1);
+  }
+
+  /** For the log, `json` with what TLS failed for, if it did in the turn that is under way. */
+  get failedJson(): Fragment {
+    const error = this.#tls?.errorNow ?? null;
+    if (error === null) return this.json;
+    return Fragment.members({ endpoint: nameOf(this.endpoint), upstream_tls: error });
   }
 
   /** Whether its connections are as good for what `identity` stands for. */
@@ -92,6 +117,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#view = view;
     this.#viewIndex = index;
     view[index] = this.#active;
+    this.#tls?.hold();
     if (endpoint.state === 'draining') this.#closeFree();
   }
 
@@ -100,6 +126,12 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#retired = true;
     this.#closeFree();
     while (this.#dials > this.#waiting) this.#cancelDial();
+    this.#letGo();
+  }
+
+  /** Gives the TLS settings back once nobody can ask for a connection any more. */
+  #letGo(): void {
+    if (this.#retired && this.#waiting === 0 && this.#active === 0) this.#tls?.release();
   }
 
   // ---- attempts: each is told of twice
@@ -114,6 +146,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   finished(outcome: number, _us: number): void {
     this.#setActive(this.#active - 1);
     if (outcome >= 0) this.#core.cells.add(this.block + ENDPOINT.ERRORS + outcome, 1);
+    if (this.#retired) this.#letGo();
   }
 
   #setActive(active: number): void {
@@ -161,6 +194,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   giveUp(waiter: Waiter): void {
     this.#unqueue(waiter);
     if (this.#dials > this.#waiting) this.#cancelDial();
+    if (this.#retired) this.#letGo();
   }
 
   #unqueue(waiter: Waiter): void {
@@ -223,13 +257,14 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#connections++;
     this.#count(1);
     const before = this.#dials;
-    dial.start(this.#address);
+    dial.start(this.#address, this.#tls);
     return this.#dials === before;
   }
 
-  onDialed(dial: Dial, transport: Transport): void {
+  onDialed(dial: Dial, transport: Transport, alpn: string): void {
     this.#forgetDial(dial);
-    const connection = this.#connector.connect(transport, this);
+    if (this.#tls !== null) this.#showTls();
+    const connection = this.#connector.connect(transport, this, alpn);
     if (connection === null) {
       this.#lostOne();
       this.#failFirst(FAULTS.connectFailed, BACKEND_ERROR.connect);
@@ -247,6 +282,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   onDialFailed(dial: Dial, fault: Fault, error: number): void {
     this.#forgetDial(dial);
     this.#lostOne();
+    if (this.#tls !== null) this.#showTls();
     this.#failFirst(fault, error);
   }
 
@@ -327,6 +363,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
 
   gone(connection: UpstreamConnection, unannounced: boolean): void {
     if (unannounced) this.#sawAbrupt();
+    if (this.#tls !== null) this.#showTls();
     if (connection.listed) this.#unlist(connection);
     this.#lostOne();
     this.#fill();
