@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
 
-const FAST = ['src/**/*.test.ts', 'test/tidy.test.ts'];
+const FAST = ['src/**/*.test.ts', 'test/tidy.test.ts', 'test/promises.test.ts'];
 const SLOW = ['test/**/*.test.ts'];
 /** One file of tests may take this long before it is a failure. */
 const FILE_TIMEOUT_MS = 300_000;

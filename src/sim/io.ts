@@ -48,6 +48,7 @@ export class SimIo implements Io {
 
   readonly #random: Random;
   readonly #faultRandom: Random;
+  #failing = { times: 0, errno: 0 };
   readonly #trace: ((line: string) => void) | null;
   readonly #maxHandles: number;
   readonly #slots: Slot[] = [];
@@ -67,6 +68,11 @@ export class SimIo implements Io {
     this.#trace = options.trace ?? null;
     this.#readClock();
     this.timers = new TimerWheel(this.nowMs);
+  }
+
+  /** The next `times` connects fail at once with `errno`, as without a local port (EADDRNOTAVAIL). */
+  failConnects(times: number, errno: number): void {
+    this.#failing = { times, errno };
   }
 
   // ---- running
@@ -210,7 +216,10 @@ export class SimIo implements Io {
   connect(address: SocketAddress): Handle {
     let result: number;
     if (this.#open >= this.#maxHandles) result = -ERRNO.EMFILE;
-    else {
+    else if (this.#failing.times > 0) {
+      this.#failing.times--;
+      result = -this.#failing.errno;
+    } else {
       const inVain = this.#faultRandom.chance(this.network.faults.connectFail);
       const socket = inVain ? this.network.connectInVain(address) : this.network.connect(address);
       result = typeof socket === 'number' ? socket : this.#handleOf(socket);

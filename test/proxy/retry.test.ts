@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
+import { ERRNO } from '../../src/io/io.ts';
 import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../src/telemetry/layout.ts';
 import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
 import { answering, bodyText, cluster, endpoint, get, ok, Rig, rule } from './rig.ts';
@@ -222,6 +223,106 @@ onBoth('a POST is not sent on a connection whose backend closes right behind eac
   await rig.end();
   assert.equal(requests, 80);
 });
+
+simOnly(
+  'a POST does not take a connection whose backend closed it right behind the response, in the same turn',
+  async (net) => {
+    const asked: Peer[] = [];
+    const backend = net.serve(async (peer) => {
+      if ((await peer.readMessage().catch(() => null)) === null) return;
+      asked.push(peer);
+      // Every connection but the first answers and stays.
+      if (asked.length > 1) await peer.send(ok('later'));
+    });
+    const rig = new Rig(net, [backend]);
+    const [a, b] = [await rig.connect(), await rig.connect()];
+    await a.send(get());
+    await net.settle();
+    // The response and the POST stand ready for one turn; the FIN arrives when the response has been read.
+    const { network } = net.sim;
+    let calls = 0;
+    network.interlude = () => {
+      if (++calls !== 2) return;
+      asked[0]?.close();
+      network.run();
+    };
+    void asked[0]?.send(ok('first'));
+    void b.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody');
+    assert.equal((await a.readMessage()).status, 200);
+    assert.equal((await b.readMessage()).status, 200);
+    a.close();
+    b.close();
+    await rig.end();
+    assert.equal(asked.length, 2);
+  },
+  { seeds: 0 },
+);
+
+simOnly('a connect that fails at once is tried again, and answered at once when it goes on failing', async (net) => {
+  const held: Peer[] = [];
+  const backend = net.serve(async (peer) => {
+    await peer.readMessage().catch(() => null);
+    held.push(peer);
+  });
+  const rig = new Rig(net, [backend]);
+  const [busy, refused] = [await rig.connect(), await rig.connect()];
+  await busy.send(get());
+  await net.settle();
+  net.sim.failConnects(LIMITS.UPSTREAM_ATTEMPTS, ERRNO.EADDRNOTAVAIL);
+  await refused.send(get());
+  await net.settle();
+  assert.deepEqual([rig.records.last.flags, rig.records.last.attempts], ['UF', LIMITS.UPSTREAM_ATTEMPTS]);
+  assert.equal((await refused.readMessage()).status, 503);
+  net.sim.failConnects(LIMITS.UPSTREAM_ATTEMPTS - 1, ERRNO.EADDRNOTAVAIL);
+  await refused.send(get());
+  await net.settle();
+  for (const peer of held.splice(0)) await peer.send(ok('x'));
+  assert.equal((await refused.readMessage()).status, 200);
+  assert.equal((await busy.readMessage()).status, 200);
+  for (const client of [busy, refused]) client.close();
+  await rig.end();
+});
+
+simOnly(
+  'where a connection goes and those in its place fail at once, the next who waits gets a new one at once',
+  async (net) => {
+    const held: Peer[] = [];
+    const backend = net.serve(async (peer) => {
+      await peer.readMessage().catch(() => null);
+      held.push(peer);
+    });
+    const rig = new Rig(net, [backend]);
+    const ask = async (target: string): Promise<Peer> => {
+      const client = await rig.connect();
+      await client.send(get(target));
+      return client;
+    };
+    const full = LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT;
+    const busy = await Promise.all(Array.from({ length: full }, () => ask('/busy')));
+    await net.settle();
+    const waiting = [await ask('/waits'), await ask('/waits')];
+    await net.settle();
+    assert.equal(held.length, full);
+    net.sim.failConnects(LIMITS.UPSTREAM_ATTEMPTS, ERRNO.EADDRNOTAVAIL);
+    await held[0]?.send(ok('x', 'Connection: close\r\n'));
+    held[0]?.close();
+    await net.settle();
+    // No time has passed: it does not wait for another to go.
+    assert.equal(held.length, full + 1);
+    for (const peer of held.slice(1)) {
+      await peer.send(ok('x', 'Connection: close\r\n'));
+      peer.close();
+    }
+    await net.settle();
+    await held[full + 1]?.send(ok('x'));
+    for (const client of [...busy, ...waiting]) {
+      assert.equal((await client.readMessage()).status, 200);
+      client.close();
+    }
+    await rig.end();
+  },
+  { seeds: 0, sim: { arenaBytes: 64 * 1024 * 1024 } },
+);
 
 simOnly('a connection is given up before the backend’s Keep-Alive timeout ends it', async (net) => {
   let connections = 0;

@@ -229,9 +229,11 @@ export class EndpointPool implements ConnectionPool, DialOwner {
 
   // ---- connections on their way
 
-  /** As many are on their way as there are waiters, as far as there is room. */
+  /**
+   * As many are on their way as there are waiters, as far as there is room. One that fails at once costs its waiter an
+   * attempt, as one that fails later does; the loop goes on for the others, and for it if it asks again.
+   */
   #fill(): void {
-    // Whoever fails in here may ask again: the loop goes on for it, too.
     if (this.#filling) return;
     this.#filling = true;
     while (this.#dials < this.#waiting) {
@@ -242,13 +244,12 @@ export class EndpointPool implements ConnectionPool, DialOwner {
         idle.close();
         continue;
       }
-      if (!this.#dial() && this.#connections > 0) break;
+      this.#dial();
     }
     this.#filling = false;
   }
 
-  /** False when it failed at once; somebody was told. */
-  #dial(): boolean {
+  #dial(): void {
     const dial = new Dial(this.#core, this);
     dial.next = this.#dialing;
     if (this.#dialing !== null) this.#dialing.previous = dial;
@@ -256,9 +257,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#dials++;
     this.#connections++;
     this.#count(1);
-    const before = this.#dials;
     dial.start(this.#address, this.#tls);
-    return this.#dials === before;
   }
 
   onDialed(dial: Dial, transport: Transport, alpn: string): void {
