@@ -12,7 +12,7 @@ import { checkObject } from '../src/api/schema.ts';
 import { Store } from '../src/store/store.ts';
 import { AddressPool } from '../src/translate/addresses.ts';
 import type { Condition } from '../src/translate/conditions.ts';
-import type { TranslatorOptions } from '../src/translate/context.ts';
+import type { ServiceType, TranslatorOptions } from '../src/translate/context.ts';
 import { Translator } from '../src/translate/translator.ts';
 
 export const GOLDEN_FOLDER = fileURLToPath(new URL('../testdata/translate', import.meta.url));
@@ -27,6 +27,9 @@ interface GoldenOptions {
   readonly portMap?: Readonly<Record<string, number>>;
   readonly unusable?: readonly string[];
   readonly addressPool?: readonly string[];
+  /** Type of the Service that is kept for each Gateway; `none` keeps none. */
+  readonly gatewayService?: 'none' | ServiceType;
+  readonly publishService?: string;
 }
 
 export interface Golden {
@@ -54,10 +57,13 @@ export function readGolden(name: string): Golden {
   return { objects: values.map((value) => objectOf(value, given, path)), options: optionsOf(given) };
 }
 
+/** No file can hold one. */
+const MADE: ReadonlySet<string> = new Set(['ResolvedHost', 'CustomResourceDefinition', 'Pod', 'Node']);
+
 function objectOf(value: unknown, given: GoldenOptions, path: string): KubeObject {
   const made = value as KubeObject;
-  // The controller makes these itself; no file can hold one.
-  if (given.unchecked === true || made.kind === 'ResolvedHost' || made.kind === 'CustomResourceDefinition') return made;
+  // The controller makes these itself.
+  if (given.unchecked === true || MADE.has(made.kind)) return made;
   const { object, problems } = checkObject(value);
   if (object !== null && problems.every((problem) => problem.severity === 'warning')) return object;
   const why = problems.map((problem) => `${problem.place.field}: ${problem.message}`).join('; ');
@@ -72,9 +78,18 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
     fromFiles: given.cluster !== true,
     defaultAddresses: given.defaultAddresses ?? ['0.0.0.0'],
     ...(given.statusAddresses === undefined ? {} : { statusAddresses: given.statusAddresses }),
+    ...(given.cluster === true ? { exposure: exposureOf(given) } : {}),
     ...(given.addressPool === undefined ? {} : { addressPool: new AddressPool(given.addressPool) }),
     portMap: new Map(Object.entries(given.portMap ?? {}).map(([from, to]) => [Number(from), to])),
     isUsableAddress: (address) => !unusable.has(address),
+  };
+}
+
+function exposureOf({ gatewayService = 'none', publishService }: GoldenOptions): NonNullable<TranslatorOptions['exposure']> {
+  const [namespace = '', name = ''] = publishService?.split('/') ?? [];
+  return {
+    serviceType: gatewayService === 'none' ? null : gatewayService,
+    published: publishService === undefined ? null : { namespace, name },
   };
 }
 
@@ -93,6 +108,9 @@ export function render(translator: Translator): string {
       ir: sorted(translator.ir, ({ key: _, kind: __, ...rest }) => rest),
       statuses: sorted(translator.statuses, compactConditions),
       diagnostics: sorted(translator.diagnostics, (problems) => problems.map(line)),
+      ...(translator.generated.size === 0
+        ? {}
+        : { generated: sorted(translator.generated, ({ object, refused }) => object ?? refused ?? 'removed') }),
     },
     { aliasDuplicateObjects: false },
   );

@@ -327,6 +327,9 @@ class Limits {
   /** Events of one kind about one object are told once in this time, and so many in all. */
   readonly EVENT_REPEAT_MS = 600_000;
   readonly EVENTS = 200;
+  /** Addresses of one Gateway's status, the most that the API takes; and endpoints of one EndpointSlice. */
+  readonly STATUS_ADDRESSES = 16;
+  readonly SLICE_ENDPOINTS = 1_000;
 
   // --- config stream
   /** One message of a worker, or of a program that wants to take over. */

@@ -22,11 +22,17 @@ function* namespaceOf(object: KubeObject): Iterable<string> {
   yield object.metadata.namespace ?? '';
 }
 
+/** Pods are in the world only when they run this program. */
+function* everything(): Iterable<string> {
+  yield '';
+}
+
 /** What each index files: values are `namespace/name` unless said otherwise. */
 const INDEXES: readonly Index[] = [
   /** EndpointSlices by the Service that their label names. */
   { name: 'slicesByService', kind: 'EndpointSlice', values: endpointSliceService },
   /** ReferenceGrants by their namespace. */
+  { name: 'replicas', kind: 'Pod', values: everything },
   { name: 'grantsByNamespace', kind: 'ReferenceGrant', values: namespaceOf },
 ];
 

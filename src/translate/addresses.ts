@@ -15,7 +15,10 @@ import { isAddress, list, shown, text } from './read.ts';
 /** What one Gateway gets. */
 export interface Addresses {
   readonly bound: readonly string[];
+  /** Its own, for its status. */
   readonly status: readonly string[];
+  /** It also has those that lead to the default ones (reach.ts). */
+  readonly open: boolean;
   readonly fault: Fault | null;
 }
 
@@ -58,19 +61,20 @@ export function assignAddresses(claimants: readonly Claimant[], options: Transla
   const assigned = new Map<string, Addresses>();
   for (const { name, addresses: claim } of claimants) {
     const fault: Fault | null = claim.unusable === null ? null : { name: 'gatewayAddress', message: claim.unusable };
-    if (!claim.any) assigned.set(name, { bound: claim.own, status: claim.own, fault });
+    if (!claim.any) assigned.set(name, { bound: claim.own, status: claim.own, open: false, fault });
     else if (given === undefined) {
-      const { defaultAddresses, statusAddresses = defaultAddresses } = options;
-      assigned.set(name, {
-        bound: union(claim.own, defaultAddresses),
-        status: union(claim.own, statusAddresses),
-        fault,
-      });
+      const bound = union(claim.own, options.defaultAddresses);
+      assigned.set(name, { bound, status: claim.own, open: true, fault });
     } else {
       const address = given.get(name);
       const all = union(claim.own, address === undefined ? [] : [address]);
       const missing: Fault = { name: 'gatewayUnassigned', message: 'The address pool is used up.' };
-      assigned.set(name, { bound: all, status: all, fault: fault ?? (address === undefined ? missing : null) });
+      assigned.set(name, {
+        bound: all,
+        status: all,
+        open: false,
+        fault: fault ?? (address === undefined ? missing : null),
+      });
     }
   }
   return assigned;

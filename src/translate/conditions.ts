@@ -46,8 +46,13 @@ export interface ListenerStatus {
   readonly conditions: readonly Condition[];
 }
 
+export interface GatewayAddress {
+  readonly type: 'IPAddress' | 'Hostname';
+  readonly value: string;
+}
+
 export interface GatewayStatus {
-  readonly addresses: readonly { readonly type: 'IPAddress'; readonly value: string }[];
+  readonly addresses: readonly GatewayAddress[];
   readonly conditions: readonly Condition[];
   readonly listeners: readonly ListenerStatus[];
 }

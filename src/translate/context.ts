@@ -32,6 +32,17 @@ export interface Pool {
   assign(claimants: readonly Claimant[]): ReadonlyMap<string, string>;
 }
 
+/** Types of the Service that is kept for each Gateway. */
+export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer';
+
+/** How others in a cluster, and from outside it, come to what the pods listen on (ADR 22). */
+export interface Exposure {
+  /** Null: no Service is kept. */
+  readonly serviceType: ServiceType | null;
+  /** A Service whose addresses Gateways have that name none; null: none was named. */
+  readonly published: { readonly namespace: string; readonly name: string } | null;
+}
+
 export interface TranslatorOptions {
   /** GatewayClasses whose spec.controllerName is this are ours: rauta.io/gateway-controller. */
   readonly controllerName: string;
@@ -44,8 +55,10 @@ export interface TranslatorOptions {
   readonly fromFiles?: boolean;
   /** Where Gateways without addresses of their own listen: IP literals, '0.0.0.0' and '::' included. */
   readonly defaultAddresses: readonly string[];
-  /** What status.addresses says for those Gateways; default: defaultAddresses. */
+  /** What status.addresses says for those Gateways where nothing else does; default: defaultAddresses. */
   readonly statusAddresses?: readonly string[];
+  /** In a cluster; absent: nobody keeps Services here. */
+  readonly exposure?: Exposure;
   /** Gives each of those Gateways an address of its own instead. */
   readonly addressPool?: Pool;
   /** Ports in listeners -> ports really bound, for those who may not bind low ones. */

@@ -10,6 +10,7 @@ import type { Condition, ConditionName, Fault, GatewayStatus, ListenerStatus } f
 import { condition, onceServed } from './conditions.ts';
 import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
 import type { Conflict, ListenerDraft } from './listener.ts';
+import type { Reach } from './reach.ts';
 
 /** Why a socket could not be opened, by its key. */
 export type SocketFaults = ReadonlyMap<Key, SocketFault>;
@@ -94,6 +95,7 @@ export function gatewayStatus(
   plan: GatewayPlan,
   attached: ReadonlyMap<string, number>,
   faults: SocketFaults,
+  reach: Reach,
 ): GatewayStatus {
   const lacking = plan.placements.map(({ sockets }) => unopened(draft, sockets, faults));
   const listeners = draft.listeners.map((listener, i) => {
@@ -106,10 +108,8 @@ export function gatewayStatus(
   const missing = lacking.find(({ address }) => address !== null)?.address ?? null;
   const fault: Fault | null = missing === null ? null : { name: 'gatewayAddress', message: missing };
   return {
-    addresses: plan.addresses.status
-      .filter((value) => !unusable.has(value))
-      .map((value) => ({ type: 'IPAddress', value })),
-    conditions: gatewayConditions(draft, plan, plan.addresses.fault ?? fault, listeners),
+    addresses: reach.addresses.filter(({ value }) => !unusable.has(value)),
+    conditions: gatewayConditions(draft, plan, plan.addresses.fault ?? fault ?? reach.fault, listeners),
     listeners,
   };
 }

@@ -24,6 +24,14 @@ export interface GatewayDraft {
   readonly namespace: string;
   readonly created: number;
   readonly generation: number;
+  readonly className: string;
+  /** Empty where the object came from a file. */
+  readonly uid: string;
+  /** What it wants to stand on what is made for it (spec.infrastructure). */
+  readonly infrastructure: {
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
   /** Its entry, when a listener of it is served. */
   readonly entry: GatewayEntry;
   /** Why nothing of the Gateway can be served. */
@@ -109,6 +117,9 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     namespace,
     created: createdOf(object),
     generation: generationOf(object),
+    className,
+    uid: object.metadata.uid ?? '',
+    infrastructure: infrastructureOf(spec),
     entry: { kind: 'gateway', key: gatewayKey(namespace, object.metadata.name), name },
     refused: refusal(claim.refused, className, spec, addresses.unsupported, problems),
     addresses,
@@ -116,6 +127,17 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     conflicts,
   };
   return { draft, problems };
+}
+
+function infrastructureOf(spec: Fields): GatewayDraft['infrastructure'] {
+  const { labels, annotations } = fields(spec['infrastructure']);
+  return { labels: textsOf(labels), annotations: textsOf(annotations) };
+}
+
+function textsOf(value: unknown): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(fields(value)).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
+  );
 }
 
 function refusal(

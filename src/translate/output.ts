@@ -5,6 +5,7 @@ import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import type { Delta, Entry, Key } from '../ir/ir.ts';
 import type { Status } from './conditions.ts';
+import type { Generated } from './exposure.ts';
 
 /**
  * What one revision changes. Statuses and diagnostics are whole per object; null or [] takes back what was said before.
@@ -14,17 +15,21 @@ export interface Update {
   readonly statuses: ReadonlyMap<ObjectKey, Status | null>;
   /** By the object they are about. */
   readonly diagnostics: ReadonlyMap<ObjectKey, readonly Problem[]>;
+  /** What is made for Gateways, by the key of what is made; null: nothing is said of it any more. */
+  readonly generated: ReadonlyMap<ObjectKey, Generated | null>;
 }
 
 export class Output {
   readonly entries = new Map<Key, Entry>();
   readonly statuses = new Map<ObjectKey, Status>();
   readonly diagnostics = new Map<ObjectKey, readonly Problem[]>();
+  readonly generated = new Map<ObjectKey, Generated>();
   // (Each entry belongs to one unit, and a unit is computed once an update: no key comes up twice.)
   #upserts: Entry[] = [];
   #removals: Key[] = [];
   #statuses = new Map<ObjectKey, Status | null>();
   #diagnostics = new Map<ObjectKey, readonly Problem[]>();
+  #generated = new Map<ObjectKey, Generated | null>();
 
   /** What came since the last call. */
   take(): Update {
@@ -32,11 +37,13 @@ export class Output {
       delta: { upserts: this.#upserts, removals: this.#removals },
       statuses: this.#statuses,
       diagnostics: this.#diagnostics,
+      generated: this.#generated,
     };
     this.#upserts = [];
     this.#removals = [];
     this.#statuses = new Map();
     this.#diagnostics = new Map();
+    this.#generated = new Map();
     return update;
   }
 
@@ -63,6 +70,15 @@ export class Output {
     } else if (!equal(this.statuses.get(key), status)) {
       this.statuses.set(key, status);
       this.#statuses.set(key, status);
+    }
+  }
+
+  generate(key: ObjectKey, generated: Generated | null): void {
+    if (generated === null) {
+      if (this.generated.delete(key)) this.#generated.set(key, null);
+    } else if (!equal(this.generated.get(key), generated)) {
+      this.generated.set(key, generated);
+      this.#generated.set(key, generated);
     }
   }
 

@@ -39,7 +39,7 @@ interface Held {
   readonly host: SocketHost | null;
 }
 
-const NO_ADDRESSES: Addresses = { bound: [], status: [], fault: null };
+const NO_ADDRESSES: Addresses = { bound: [], status: [], open: false, fault: null };
 const NOWHERE: Placement = { sockets: [], host: null, conflict: null };
 
 /** Who has what already: of Gateways of one age it keeps it, so that a new one takes nothing away by its name. */

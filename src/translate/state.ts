@@ -8,6 +8,7 @@ import type { World } from '../store/world.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Fact, Unit } from './dependencies.ts';
 import { Dependencies, Reader } from './dependencies.ts';
+import type { Exposed } from './exposure.ts';
 import type { GatewayDraft, GatewayPlan, GatewayView } from './gateway.ts';
 import type { SocketFaults } from './gateway-status.ts';
 import { Output } from './output.ts';
@@ -29,10 +30,17 @@ export function viewFact(gateway: ObjectKey): Fact {
   return `view of ${gateway}`;
 }
 
+/** The status of a Gateway is a unit of its own: it follows from routes and sockets as well. */
+export function statusUnit(gateway: ObjectKey): Unit {
+  return `gatewayStatus/${gateway}`;
+}
+
 export class State {
   readonly options: TranslatorOptions;
   readonly out = new Output();
   readonly gateways = new Map<ObjectKey, GatewayState>();
+  /** What is made for each Gateway of ours. */
+  readonly exposed = new Map<ObjectKey, Exposed>();
   readonly routes = new Map<ObjectKey, RouteResult>();
   /** How many routes send to each; equal keys are equal entries. */
   readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();

@@ -12,10 +12,11 @@ import type { Changes, World } from '../store/world.ts';
 import type { Status } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Unit } from './dependencies.ts';
+import type { Generated } from './exposure.ts';
 import { type SocketFaults, unopenedListeners } from './gateway-status.ts';
 import type { Update } from './output.ts';
-import { State } from './state.ts';
-import { objectOf, socketsOf, statusUnit, UNITS } from './units.ts';
+import { State, statusUnit } from './state.ts';
+import { objectOf, socketsOf, UNITS } from './units.ts';
 
 const KINDS = new Map(UNITS.map((kind) => [kind.kind, kind]));
 const PHASES = Math.max(...UNITS.map(({ phase }) => phase)) + 1;
@@ -40,6 +41,9 @@ export class Translator {
   }
   get statuses(): ReadonlyMap<ObjectKey, Status> {
     return this.#state.out.statuses;
+  }
+  get generated(): ReadonlyMap<ObjectKey, Generated> {
+    return this.#state.out.generated;
   }
   get diagnostics(): ReadonlyMap<ObjectKey, readonly Problem[]> {
     return this.#state.out.diagnostics;

@@ -12,14 +12,16 @@ import type { TranslatorOptions } from './context.ts';
 import type { Reader, Unit } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { strayProblem, translateEndpoints } from './endpoints.ts';
+import { exposureUnit, gatewayOfExposure, refusals, updateExposure, updateGenerated } from './exposure-units.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { draftGateway, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
 import { gatewayStatus, placeProblems } from './gateway-status.ts';
 import { HTTP_ROUTE } from './http-route.ts';
+import { reachOf } from './reach.ts';
 import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
 import { planSockets } from './sockets.ts';
-import { type State, viewFact } from './state.ts';
+import { type State, statusUnit, viewFact } from './state.ts';
 
 export interface UnitKind {
   /** First part of its units' keys; of those that stand for an object, its kind. */
@@ -31,7 +33,17 @@ export interface UnitKind {
   readonly objectOf?: (unit: Unit) => ObjectKey;
 }
 
-const PHASE = { CLASS: 0, GATEWAY: 1, SOCKETS: 2, ROUTE: 3, CLUSTER: 4, ENDPOINTS: 5, GATEWAY_STATUS: 6 } as const;
+const PHASE = {
+  CLASS: 0,
+  GATEWAY: 1,
+  SOCKETS: 2,
+  EXPOSURE: 3,
+  GENERATED: 4,
+  ROUTE: 5,
+  CLUSTER: 6,
+  ENDPOINTS: 7,
+  GATEWAY_STATUS: 8,
+} as const;
 
 /** There is one plan, of all Gateways' listeners. */
 const SOCKETS: Unit = 'sockets/';
@@ -43,14 +55,11 @@ export const UNITS: readonly UnitKind[] = [
   routes('HTTPRoute', HTTP_ROUTE),
   { kind: 'cluster', phase: PHASE.CLUSTER, update: updateCluster, objectOf: backendOf },
   { kind: 'endpoints', phase: PHASE.ENDPOINTS, update: updateEndpoints, objectOf: backendOf },
-  { kind: 'EndpointSlice', phase: PHASE.ENDPOINTS, update: updateSlice },
+  { kind: 'exposure', phase: PHASE.EXPOSURE, update: updateExposure, objectOf: gatewayOfExposure },
+  { kind: 'Service', phase: PHASE.GENERATED, update: updateGenerated },
+  { kind: 'EndpointSlice', phase: PHASE.GENERATED, update: updateSlice },
   { kind: 'gatewayStatus', phase: PHASE.GATEWAY_STATUS, update: updateGatewayStatus, objectOf: gatewayOf },
 ];
-
-/** The status of a Gateway is a unit of its own: it follows from routes and sockets as well. */
-export function statusUnit(gateway: ObjectKey): Unit {
-  return `gatewayStatus/${gateway}`;
-}
 
 function gatewayOf(unit: Unit): ObjectKey {
   return unit.slice('gatewayStatus/'.length);
@@ -81,7 +90,7 @@ function updateClass(state: State, world: World, key: ObjectKey): void {
   state.out.diagnose(key, problems.found);
 }
 
-const UNPLANNED: GatewayPlan = { addresses: { bound: [], status: [], fault: null }, placements: [] };
+const UNPLANNED: GatewayPlan = { addresses: { bound: [], status: [], open: false, fault: null }, placements: [] };
 
 function updateGateway(state: State, world: World, key: ObjectKey): void {
   const object = objectOf(world, key);
@@ -101,6 +110,8 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
     state.out.status(key, null);
     state.changed(viewFact(key));
     state.mark(SOCKETS);
+    state.mark(exposureUnit(key));
+    state.mark(statusUnit(key));
     return;
   }
   if (before !== undefined && equal(before.draft, draft) && equal(before.problems, problems)) return;
@@ -112,6 +123,7 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
     attached: before?.attached ?? new Map(),
   });
   state.mark(SOCKETS);
+  state.mark(exposureUnit(key));
   state.mark(statusUnit(key));
 }
 
@@ -125,6 +137,7 @@ function updateSockets(state: State): void {
     const mine = plan.gateways.get(key) ?? UNPLANNED;
     if (!equal(mine, gateway.plan)) {
       gateway.plan = mine;
+      state.mark(exposureUnit(key));
       state.mark(statusUnit(key));
     }
     const view = viewOf(gateway.draft, mine);
@@ -241,20 +254,27 @@ function tellOfEndpoints(state: State, key: Key, problems: readonly Problem[]): 
   );
 }
 
-/** Only what is wrong with it: its endpoints are read by those of its Service. */
+/** From files, what is wrong with it; in a cluster, whether one of ours may stay. Its endpoints are read by its Service's. */
 function updateSlice(state: State, world: World, key: ObjectKey): void {
-  if (state.options.fromFiles !== true) return;
+  if (state.options.fromFiles !== true) {
+    updateGenerated(state, world, key);
+    return;
+  }
   const object = objectOf(world, key);
   const problem = object === undefined ? null : state.read(world, key, (reader) => strayProblem(reader, object));
   if (object === undefined) state.forget(key);
   state.out.diagnose(key, problem === null ? [] : [problem]);
 }
 
-function updateGatewayStatus(state: State, _world: World, unit: Unit): void {
+function updateGatewayStatus(state: State, world: World, unit: Unit): void {
   const key = gatewayOf(unit);
   const gateway = state.gateways.get(key);
-  if (gateway === undefined) return;
+  if (gateway === undefined) {
+    state.forget(unit);
+    return;
+  }
   const { draft, plan, attached, problems } = gateway;
-  state.out.status(key, gatewayStatus(draft, plan, attached, state.socketFaults));
-  state.out.diagnose(key, [...problems, ...placeProblems(draft, plan, state.socketFaults)]);
+  const reach = state.read(world, unit, (reader) => reachOf(reader, draft, plan, state.options));
+  state.out.status(key, gatewayStatus(draft, plan, attached, state.socketFaults, reach));
+  state.out.diagnose(key, [...problems, ...placeProblems(draft, plan, state.socketFaults), ...refusals(state, key)]);
 }

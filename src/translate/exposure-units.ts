@@ -1,0 +1,97 @@
+// The units that keep what is made for Gateways: one for each Gateway says what there is to be, one for each object
+// that was made by us whether it may stay. Gateways that are gone are not ours to clean up after: the API server
+// collects what they owned. So nothing is lost when Gateways or classes cannot be seen for a moment.
+
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
+import { type Problem, Problems } from '../api/problem.ts';
+import { equal } from '../base/equal.ts';
+import { fields } from '../base/fields.ts';
+import type { World } from '../store/world.ts';
+import type { Fact, Reader, Unit } from './dependencies.ts';
+import { type Exposed, expose, gatewayOfGenerated } from './exposure.ts';
+import { anyText } from './read.ts';
+import { type State, statusUnit } from './state.ts';
+
+export function exposureUnit(gateway: ObjectKey): Unit {
+  return `exposure/${gateway}`;
+}
+
+export function gatewayOfExposure(unit: Unit): ObjectKey {
+  return unit.slice('exposure/'.length);
+}
+
+/** The fact that stands for what is made for a Gateway. */
+function exposedFact(gateway: ObjectKey): Fact {
+  return `what is made for ${gateway}`;
+}
+
+export function updateExposure(state: State, world: World, unit: Unit): void {
+  const { options, out } = state;
+  if (options.exposure === undefined) return;
+  const key = gatewayOfExposure(unit);
+  const gateway = state.gateways.get(key);
+  const before = state.exposed.get(key);
+  let after: Exposed | undefined;
+  if (gateway === undefined) {
+    state.forget(unit);
+    state.exposed.delete(key);
+  } else {
+    after = state.read(world, unit, (reader) => expose(reader, gateway.draft, gateway.plan, options));
+    state.exposed.set(key, after);
+  }
+  for (const name of before?.objects.keys() ?? []) if (after?.objects.has(name) !== true) out.generate(name, null);
+  for (const [name, generated] of after?.objects ?? []) out.generate(name, generated);
+  const shape = (exposed: Exposed | undefined): unknown => [
+    exposed?.keep,
+    ...[...(exposed?.objects ?? [])].map(([name, { refused }]) => [name, refused]),
+  ];
+  if (equal(shape(before), shape(after))) return;
+  state.changed(exposedFact(key));
+  state.mark(statusUnit(key));
+}
+
+/** What of a Gateway's objects is left alone, and why. */
+export function refusals(state: State, gateway: ObjectKey): readonly Problem[] {
+  const problems = new Problems(gateway);
+  for (const { refused } of state.exposed.get(gateway)?.objects.values() ?? [])
+    if (refused !== null) problems.error('metadata.name', refused);
+  return problems.found;
+}
+
+/** Whether a Service or EndpointSlice that was made by us is to go. */
+export function updateGenerated(state: State, world: World, key: ObjectKey): void {
+  const { options, out } = state;
+  if (options.exposure === undefined) return;
+  const [kind = '', namespace, name = ''] = key.split('/');
+  const object = world.get(kind, namespace, name);
+  const of = object === undefined ? null : gatewayOfGenerated(object, options);
+  if (of === null) {
+    state.forget(key);
+    if (removed(state, key)) out.generate(key, null);
+    return;
+  }
+  const goes = state.read(world, key, (reader) => isUnwanted(state, reader, object as KubeObject, of));
+  if (goes) out.generate(key, { gateway: of.key, object: null, refused: null });
+  else if (removed(state, key)) out.generate(key, null);
+}
+
+function removed(state: State, key: ObjectKey): boolean {
+  const generated = state.out.generated.get(key);
+  return generated !== undefined && generated.object === null && generated.refused === null;
+}
+
+function isUnwanted(
+  { exposed, options }: State,
+  reader: Reader,
+  { kind, metadata }: KubeObject,
+  of: { readonly key: ObjectKey; readonly uid: string; readonly name: string },
+): boolean {
+  reader.note(exposedFact(of.key));
+  const gateway = reader.get('Gateway', metadata.namespace, of.name);
+  if (gateway === undefined || gateway.metadata.uid !== of.uid) return false;
+  const ours = exposed.get(of.key);
+  if (ours !== undefined) return !ours.keep && !ours.objects.has(objectKey(kind, metadata.namespace, metadata.name));
+  const className = anyText(fields(gateway.spec)['gatewayClassName']) ?? '';
+  const itsClass = reader.get('GatewayClass', undefined, className);
+  return itsClass !== undefined && fields(itsClass.spec)['controllerName'] !== options.controllerName;
+}
