@@ -85,7 +85,10 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
   };
 }
 
-function exposureOf({ gatewayService = 'none', publishService }: GoldenOptions): NonNullable<TranslatorOptions['exposure']> {
+function exposureOf({
+  gatewayService = 'none',
+  publishService,
+}: GoldenOptions): NonNullable<TranslatorOptions['exposure']> {
   const [namespace = '', name = ''] = publishService?.split('/') ?? [];
   return {
     serviceType: gatewayService === 'none' ? null : gatewayService,

@@ -8,7 +8,8 @@ import { equal } from '../base/equal.ts';
 import { fields } from '../base/fields.ts';
 import type { World } from '../store/world.ts';
 import type { Fact, Reader, Unit } from './dependencies.ts';
-import { type Exposed, expose, gatewayOfGenerated } from './exposure.ts';
+import { type Exposed, expose, gatewayOfGenerated, serviceKey } from './exposure.ts';
+import type { GatewayDraft } from './gateway.ts';
 import { anyText } from './read.ts';
 import { type State, statusUnit } from './state.ts';
 
@@ -25,6 +26,30 @@ function exposedFact(gateway: ObjectKey): Fact {
   return `what is made for ${gateway}`;
 }
 
+/** Takes note of which Service a Gateway would have; whoever would have the same one looks again. */
+export function claimService(
+  state: State,
+  key: ObjectKey,
+  before: GatewayDraft | null,
+  after: GatewayDraft | null,
+): void {
+  if (state.options.exposure === undefined) return;
+  const [old, now] = [before, after].map((draft) => (draft === null ? null : serviceKey(draft)));
+  const claims = (of: ObjectKey): Set<ObjectKey> => {
+    const set = state.claims.get(of) ?? new Set();
+    state.claims.set(of, set);
+    return set;
+  };
+  if (old != null && old !== now) {
+    const left = claims(old);
+    left.delete(key);
+    if (left.size === 0) state.claims.delete(old);
+    for (const rival of left) state.mark(exposureUnit(rival));
+  }
+  if (now != null) for (const rival of claims(now).add(key)) state.mark(exposureUnit(rival));
+  state.mark(exposureUnit(key));
+}
+
 export function updateExposure(state: State, world: World, unit: Unit): void {
   const { options, out } = state;
   if (options.exposure === undefined) return;
@@ -36,25 +61,32 @@ export function updateExposure(state: State, world: World, unit: Unit): void {
     state.forget(unit);
     state.exposed.delete(key);
   } else {
-    after = state.read(world, unit, (reader) => expose(reader, gateway.draft, gateway.plan, options));
+    const { draft, plan } = gateway;
+    const rivals = [...(state.claims.get(serviceKey(draft)) ?? [])].flatMap(
+      (other) => state.gateways.get(other)?.draft ?? [],
+    );
+    after = state.read(world, unit, (reader) => expose(reader, draft, plan, rivals, options));
     state.exposed.set(key, after);
   }
   for (const name of before?.objects.keys() ?? []) if (after?.objects.has(name) !== true) out.generate(name, null);
-  for (const [name, generated] of after?.objects ?? []) out.generate(name, generated);
+  for (const [name, object] of after?.objects ?? []) out.generate(name, { gateway: key, object, refused: null });
+  const refused = after?.refused ?? null;
+  out.generate(key, refused === null ? null : { gateway: key, object: null, refused });
   const shape = (exposed: Exposed | undefined): unknown => [
     exposed?.keep,
-    ...[...(exposed?.objects ?? [])].map(([name, { refused }]) => [name, refused]),
+    exposed?.refused,
+    ...(exposed?.objects.keys() ?? []),
   ];
   if (equal(shape(before), shape(after))) return;
   state.changed(exposedFact(key));
   state.mark(statusUnit(key));
 }
 
-/** What of a Gateway's objects is left alone, and why. */
+/** Why nothing is made for a Gateway. */
 export function refusals(state: State, gateway: ObjectKey): readonly Problem[] {
   const problems = new Problems(gateway);
-  for (const { refused } of state.exposed.get(gateway)?.objects.values() ?? [])
-    if (refused !== null) problems.error('metadata.name', refused);
+  const refused = state.exposed.get(gateway)?.refused ?? null;
+  if (refused !== null) problems.error('metadata.name', refused);
   return problems.found;
 }
 

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { TranslatorOptions } from './context.ts';
-import { GATEWAY_GROUP } from './context.ts';
+import { GATEWAY_GROUP, olderFirst } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
@@ -13,18 +13,22 @@ import { servedProtocol } from './protocols.ts';
 import { isAddress } from './read.ts';
 import { replicasOf } from './replicas.ts';
 
-/** What is to become of an object that is made for a Gateway. */
+/**
+ * What is to become of an object that is made for a Gateway. Under the key of the Gateway itself: that nothing is made,
+ * and why.
+ */
 export interface Generated {
   readonly gateway: ObjectKey;
   /** As it is to be; null: it goes, if it is ours. */
   readonly object: KubeObject | null;
-  /** Why it is left alone as it stands. */
   readonly refused: string | null;
 }
 
 /** What is made for one Gateway. */
 export interface Exposed {
-  readonly objects: ReadonlyMap<ObjectKey, Generated>;
+  readonly objects: ReadonlyMap<ObjectKey, KubeObject>;
+  /** Why none is made, where somebody is to hear of it. */
+  readonly refused: string | null;
   /** Nothing follows from what the Gateway is just now: what stands stays. */
   readonly keep: boolean;
 }
@@ -43,7 +47,7 @@ export const APPLIED_ANNOTATION = 'rauta.io/applied';
 const LABEL_LENGTH = 63;
 
 /** `<gateway>-<class>`, as GEP-1762 asks; where that is no name of a Service, a like one with a digest of it. */
-export function serviceName(gateway: string, className: string): string {
+function serviceName(gateway: string, className: string): string {
   const plain = `${gateway}-${className}`;
   if (plain.length <= LABEL_LENGTH && /^[a-z][-a-z0-9]*$/.test(plain)) return plain;
   const start = plain.replaceAll('.', '-').replace(/^([^a-z])/, 'gw-$1');
@@ -58,6 +62,15 @@ function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
 
+/** The key of the Service that is made for a Gateway. */
+export function serviceKey(draft: GatewayDraft): ObjectKey {
+  return objectKey('Service', draft.namespace, nameOf(draft));
+}
+
+function nameOf({ name, namespace, className }: GatewayDraft): string {
+  return serviceName(name.slice(namespace.length + 1), className);
+}
+
 /** The Service of a Gateway as it stands, and whether it is another's. */
 export interface Standing {
   readonly name: string;
@@ -67,7 +80,7 @@ export interface Standing {
 }
 
 export function standingService(reader: Reader, draft: GatewayDraft): Standing {
-  const name = serviceName(draft.name.slice(draft.namespace.length + 1), draft.className);
+  const name = nameOf(draft);
   const service = reader.get('Service', draft.namespace, name);
   const foreign = service === undefined ? null : foreignness(service, draft);
   return { name, service, foreign };
@@ -103,18 +116,27 @@ function portsOf(draft: GatewayDraft): Port[] {
   return [...ports.values()].sort((a, b) => a.port - b.port || compare(a.protocol, b.protocol));
 }
 
-/** What is kept for a Gateway of ours. */
-export function expose(reader: Reader, draft: GatewayDraft, plan: GatewayPlan, options: TranslatorOptions): Exposed {
+/** What is kept for a Gateway of ours. `rivals`: all whose Service would have the same name. */
+export function expose(
+  reader: Reader,
+  draft: GatewayDraft,
+  plan: GatewayPlan,
+  rivals: readonly GatewayDraft[],
+  options: TranslatorOptions,
+): Exposed {
   const type = options.exposure?.serviceType ?? null;
-  if (type === null) return { objects: new Map(), keep: false };
+  if (type === null) return { objects: new Map(), refused: null, keep: false };
   const ports = portsOf(draft);
   // A Gateway that is refused for a moment does not lose the address of its load balancer.
-  if (draft.refused !== null || ports.length === 0) return { objects: new Map(), keep: true };
-  const { name, foreign } = standingService(reader, draft);
-  if (foreign !== null) {
-    const refused: Generated = { gateway: draft.key, object: null, refused: foreign };
-    return { objects: new Map([[objectKey('Service', draft.namespace, name), refused]]), keep: true };
-  }
+  if (draft.refused !== null || ports.length === 0) return { objects: new Map(), refused: null, keep: true };
+  const { name, service: standing, foreign } = standingService(reader, draft);
+  const first = [...rivals].sort(olderFirst)[0];
+  const rival = standing === undefined && first !== undefined && first.key !== draft.key ? first : null;
+  const refused =
+    rival === null
+      ? foreign
+      : `Service ${draft.namespace}/${name} is made for Gateway ${rival.name}, which comes first.`;
+  if (refused !== null) return { objects: new Map(), refused, keep: true };
   const slices = slicesOf(reader, draft, plan, name, ports, options);
   const families = new Set(slices.map(({ addressType }) => addressType));
   const service = made(
@@ -137,9 +159,7 @@ export function expose(reader: Reader, draft: GatewayDraft, plan: GatewayPlan, o
       },
     },
   );
-  const objects = new Map<ObjectKey, Generated>();
-  for (const object of [service, ...slices]) objects.set(keyOf(object), { gateway: draft.key, object, refused: null });
-  return { objects, keep: false };
+  return { objects: new Map([service, ...slices].map((o) => [keyOf(o), o])), refused: null, keep: false };
 }
 
 /** Whether an object was made for a Gateway by a controller of this name, and which Gateway that is. */

@@ -41,6 +41,8 @@ export class State {
   readonly gateways = new Map<ObjectKey, GatewayState>();
   /** What is made for each Gateway of ours. */
   readonly exposed = new Map<ObjectKey, Exposed>();
+  /** Gateways whose Service would have that key. */
+  readonly claims = new Map<ObjectKey, Set<ObjectKey>>();
   readonly routes = new Map<ObjectKey, RouteResult>();
   /** How many routes send to each; equal keys are equal entries. */
   readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();

@@ -12,7 +12,14 @@ import type { TranslatorOptions } from './context.ts';
 import type { Reader, Unit } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { strayProblem, translateEndpoints } from './endpoints.ts';
-import { exposureUnit, gatewayOfExposure, refusals, updateExposure, updateGenerated } from './exposure-units.ts';
+import {
+  claimService,
+  exposureUnit,
+  gatewayOfExposure,
+  refusals,
+  updateExposure,
+  updateGenerated,
+} from './exposure-units.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { draftGateway, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
@@ -110,7 +117,7 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
     state.out.status(key, null);
     state.changed(viewFact(key));
     state.mark(SOCKETS);
-    state.mark(exposureUnit(key));
+    claimService(state, key, before.draft, null);
     state.mark(statusUnit(key));
     return;
   }
@@ -123,7 +130,7 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
     attached: before?.attached ?? new Map(),
   });
   state.mark(SOCKETS);
-  state.mark(exposureUnit(key));
+  claimService(state, key, before?.draft ?? null, draft);
   state.mark(statusUnit(key));
 }
 
