@@ -65,6 +65,18 @@ export const FLAGS: readonly Flag[] = [
     help: 'the lease; rauta in the namespace of the pod or of the context (else default) when none is named',
   },
   {
+    name: 'gateway-service',
+    value: 'none|ClusterIP|NodePort|LoadBalancer',
+    default: 'none',
+    help: "type of the Service that is kept for each Gateway, in its namespace; its address is the Gateway's",
+  },
+  {
+    name: 'publish-service',
+    value: 'NS/NAME',
+    default: '',
+    help: 'Service that leads here: its addresses are those of Gateways that name none',
+  },
+  {
     name: 'admin',
     value: 'HOST:PORT|off',
     default: '127.0.0.1:9090',

@@ -9,6 +9,7 @@ import type { KindInfo } from '../api/shape.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { Events } from '../publish/kubernetes/events.ts';
+import { GeneratedWriter } from '../publish/kubernetes/generated-writer.ts';
 import { Lease } from '../publish/kubernetes/lease.ts';
 import { StatusWriter } from '../publish/kubernetes/status-writer.ts';
 import { Client } from '../source/kubernetes/client.ts';
@@ -19,6 +20,7 @@ import { Transport } from '../source/kubernetes/transport.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
 import type { ClusterNumbers } from '../telemetry/numbers.ts';
 import type { Status } from '../translate/conditions.ts';
+import type { Generated } from '../translate/exposure.ts';
 import type { KubernetesFlags } from './options.ts';
 import { versionInfo } from './version.ts';
 
@@ -31,6 +33,7 @@ export class Cluster {
   readonly #access: Access;
   readonly #client: Client;
   readonly #writer: StatusWriter;
+  readonly #generated: GeneratedWriter;
   readonly #events: Events;
   /** Null: there is no other, and this one always writes. */
   readonly #lease: Lease | null;
@@ -62,6 +65,7 @@ export class Cluster {
         named: BY_REFERENCE.map((kind) => kindInfo(kind) as KindInfo),
         namespaces: flags.namespaces,
         gatewayClass: flags.gatewayClass,
+        own: { pod: flags.pod, node: flags.node },
       },
       { client, timers, now, random, server: { streams: true } },
     );
@@ -79,6 +83,7 @@ export class Cluster {
       onWritten: (object, before, after) => this.#events.written(object, before, after),
       onTrouble: (object, message) => log.warn(message, { object }),
     });
+    this.#generated = this.#maker(client, leads, log);
     if (!flags.leaderElection) {
       this.#lease = null;
       return;
@@ -89,7 +94,25 @@ export class Cluster {
       log.info(leading ? 'leads: statuses are written by this program' : 'does not lead any more', {
         lease: `${place.namespace}/${place.name}`,
       });
-      if (leading) this.#writer.lead();
+      if (!leading) return;
+      this.#writer.lead();
+      this.#generated.lead();
+    });
+  }
+
+  #maker(api: Client, leads: () => boolean, log: Logger): GeneratedWriter {
+    return new GeneratedWriter({
+      api,
+      timers: SYSTEM_TIMERS,
+      now: () => performance.now(),
+      leads,
+      find: (key) => this.#find(key),
+      pathOf: (object) => this.source.pathOf(object),
+      onTrouble: (gateway, reason, message) => {
+        log.warn(message, { object: gateway });
+        const object = this.#find(gateway);
+        if (object !== undefined) this.#events.warn(object, reason, message);
+      },
     });
   }
 
@@ -102,6 +125,7 @@ export class Cluster {
   /** Gives the lease back, so that another need not wait for its end. */
   async stop(): Promise<void> {
     this.#writer.stop();
+    this.#generated.stop();
     await this.#lease?.stop();
   }
 
@@ -112,6 +136,12 @@ export class Cluster {
   }
   seen(keys: Iterable<ObjectKey>): void {
     this.#writer.seen(keys);
+    this.#generated.seen(keys);
+  }
+
+  /** What is made for Gateways; null: nothing is said of it any more. */
+  make(generated: ReadonlyMap<ObjectKey, Generated | null>): void {
+    for (const [key, wanted] of generated) this.#generated.write(key, wanted);
   }
 
   // ---- what is shown
@@ -136,6 +166,7 @@ export class Cluster {
       kinds: this.source.health().map(({ kind, synced, relists }) => ({ kind, synced, relists })),
       leads: this.#lease?.leads() ?? true,
       statusWrites: this.#writer.counts(),
+      generatedWrites: this.#generated.counts(),
       eventsDropped: this.#events.dropped,
     };
   }

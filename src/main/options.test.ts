@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExitError } from '../base/errors.ts';
 import { FLAGS } from './flags.ts';
-import { duration, parseOptions, variableOf } from './options.ts';
+import { duration, type Options, parseOptions, variableOf } from './options.ts';
 
 const CONFIG = ['--config', 'x'];
 
@@ -93,6 +93,25 @@ test('what is wrong is named, with the nearest right thing', () => {
   );
 });
 
+test('how Gateways are reached: types by name, one source of addresses, who this pod is', () => {
+  const env = { POD_NAMESPACE: 'sys', POD_NAME: 'rauta-1', NODE_NAME: 'n1' };
+  const given = (args: readonly string[]): Options['kubernetes'] =>
+    parseOptions(['--kubernetes', ...args], env, false).options.kubernetes;
+  const load = given(['--gateway-service', 'LoadBalancer']);
+  assert.deepEqual(
+    [load?.gatewayService, load?.publishService, load?.pod, load?.node],
+    ['LoadBalancer', null, { namespace: 'sys', name: 'rauta-1' }, 'n1'],
+  );
+  assert.equal(given(['--publish-service', 'a/b'])?.publishService, 'a/b');
+  assert.throws(() => given(['--publish-service', 'b']), /'b' is not NAMESPACE\/NAME/);
+  assert.throws(() => given(['--gateway-service', 'loadbalancer']), /did you mean LoadBalancer/);
+  assert.throws(
+    () => given(['--publish-service', 'a/b', '--address-pool', '10.0.0.0/24']),
+    /--publish-service: with --address-pool each Gateway has an address of its own/,
+  );
+  assert.throws(() => parseOptions([...CONFIG, '--publish-service', 'a/b'], {}, false), /is for --kubernetes/);
+});
+
 test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only one', () => {
   const mode = parseOptions([], { RAUTA_K8S_MODE: 'true' }, false).options.kubernetes;
   assert.deepEqual(mode, parseOptions(['--kubernetes'], {}, false).options.kubernetes);
@@ -106,6 +125,10 @@ test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only o
     burst: 100,
     leaderElection: true,
     lease: null,
+    gatewayService: null,
+    publishService: null,
+    pod: null,
+    node: null,
     instance: '',
   });
   const { options } = parseOptions(

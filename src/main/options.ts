@@ -8,6 +8,7 @@ import { EXIT, ExitError } from '../base/errors.ts';
 import { splitHostPort } from '../base/ip.ts';
 import { LEVELS, type Level } from '../base/log.ts';
 import { nearest } from '../base/nearest.ts';
+import type { ServiceType } from '../translate/context.ts';
 import { FLAGS, type Flag } from './flags.ts';
 
 export interface Options {
@@ -65,6 +66,13 @@ export interface KubernetesFlags {
   readonly leaderElection: boolean;
   /** `NAMESPACE/NAME`; null: `rauta` where this program is at home. */
   readonly lease: string | null;
+  /** Type of the Service kept for each Gateway; null: none. */
+  readonly gatewayService: ServiceType | null;
+  /** `NAMESPACE/NAME` of the Service whose addresses Gateways have; null: none was named. */
+  readonly publishService: string | null;
+  /** This program's pod and node, as the downward API tells them (POD_NAMESPACE, POD_NAME, NODE_NAME). */
+  readonly pod: { readonly namespace: string; readonly name: string } | null;
+  readonly node: string | null;
   /** Of this program and no other; kept when its controller is replaced. */
   readonly instance: string;
 }
@@ -83,7 +91,7 @@ const VARIABLES = [
 /** Without --kubernetes these say nothing, and whoever gives one thinks otherwise. */
 const KUBERNETES_FLAGS = [
   ...['kubeconfig', 'context', 'watch-namespaces', 'backends'],
-  ...['api-qps', 'api-burst', 'leader-election', 'lease'],
+  ...['api-qps', 'api-burst', 'leader-election', 'lease', 'gateway-service', 'publish-service'],
 ];
 
 function usage(message: string): ExitError {
@@ -160,7 +168,7 @@ export function parseOptions(
       bindAddress,
       backendAddresses,
       tls: tlsFiles(values, backendAddresses.length > 0),
-      kubernetes: kubernetes ? kubernetesOptions(values, given.has('gateway-class')) : null,
+      kubernetes: kubernetes ? kubernetesOptions(values, given.has('gateway-class'), env) : null,
     },
   };
 }
@@ -239,8 +247,18 @@ function tlsFiles({ text, from }: Values, environment: boolean): Options['tls'] 
 function kubernetesOptions(
   { text, from, list, oneOf, count }: Values,
   classGiven: boolean,
+  env: Readonly<Record<string, string | undefined>>,
 ): NonNullable<Options['kubernetes']> {
+  const service = oneOf('gateway-service', ['none', 'ClusterIP', 'NodePort', 'LoadBalancer']);
+  if (text('publish-service') !== '' && text('address-pool') !== '')
+    throw usage(`${from('publish-service')}: with --address-pool each Gateway has an address of its own`);
+  const { POD_NAMESPACE: namespace, POD_NAME: name, NODE_NAME: node } = env;
   return {
+    gatewayService: service === 'none' ? null : service,
+    publishService:
+      text('publish-service') === '' ? null : objectName(from('publish-service'), text('publish-service')),
+    pod: namespace && name ? { namespace, name } : null,
+    node: node || null,
     kubeconfig: text('kubeconfig') || null,
     context: text('context') || null,
     namespaces: list('watch-namespaces'),

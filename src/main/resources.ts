@@ -104,8 +104,16 @@ export class Resources implements SourceSink {
       implicitClass: options.kubernetes === null ? options.gatewayClass : null,
       fromFiles: options.kubernetes === null,
       defaultAddresses: options.listen,
-      defaultCertificate: secretOf(options.defaultCertificate),
-      ...(cluster === null ? {} : { statusAddresses: reachableAddresses(options.listen) }),
+      defaultCertificate: nameOf(options.defaultCertificate),
+      ...(options.kubernetes === null
+        ? {}
+        : {
+            statusAddresses: reachableAddresses(options.listen),
+            exposure: {
+              serviceType: options.kubernetes.gatewayService,
+              published: nameOf(options.kubernetes.publishService),
+            },
+          }),
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
@@ -178,6 +186,7 @@ export class Resources implements SourceSink {
     for (const key of this.#beginning.ages.keys()) this.#rememberAge(key);
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
+    this.#cluster?.make(this.#translator.generated);
     this.#tellIdle();
     this.#lookAtCertificates();
   }
@@ -312,7 +321,7 @@ export class Resources implements SourceSink {
   // ---- revisions
 
   /** `keys`: of the objects that changed. */
-  #revise({ delta, statuses, diagnostics }: Update, keys: ReadonlySet<ObjectKey>): void {
+  #revise({ delta, statuses, diagnostics, generated }: Update, keys: ReadonlySet<ObjectKey>): void {
     for (const [key, problems] of diagnostics) this.#journal.problems(`meaning of ${key}`, problems);
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
     if (!this.#published) return;
@@ -320,6 +329,7 @@ export class Resources implements SourceSink {
     const before = this.#publisher.revision;
     const revision = this.#publisher.publish(delta);
     this.statuses.note(revision, statuses);
+    this.#cluster?.make(generated);
     const [removed, changed] = [[...keys].filter((key) => !this.#has(key)), [...keys].filter((key) => this.#has(key))];
     if (revision > before) this.#journal.revised({ revision, changed, removed });
     else this.#journal.unchanged({ revision, changed, removed });
@@ -349,7 +359,7 @@ function withoutSecrets(object: KubeObject): KubeObject {
   };
 }
 
-function secretOf(text: string | null): { readonly namespace: string; readonly name: string } | null {
+function nameOf(text: string | null): { readonly namespace: string; readonly name: string } | null {
   const [namespace = '', name = ''] = text?.split('/') ?? [];
   return text === null ? null : { namespace, name };
 }

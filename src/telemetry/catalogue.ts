@@ -142,6 +142,13 @@ export const METRICS = {
     'kind',
     'result',
   ),
+  generatedWrites: metric(
+    'rauta_generated_writes_total',
+    'counter',
+    'Services and EndpointSlices of Gateways: ok, removed, conflict, refused, failed, left to others.',
+    'kind',
+    'result',
+  ),
   eventsDropped: metric(
     'rauta_kubernetes_events_dropped_total',
     'counter',

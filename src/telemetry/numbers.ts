@@ -52,6 +52,7 @@ export interface ClusterNumbers {
   }[];
   readonly leads: boolean;
   readonly statusWrites: Iterable<{ readonly kind: string; readonly result: string; readonly count: number }>;
+  readonly generatedWrites: Iterable<{ readonly kind: string; readonly result: string; readonly count: number }>;
   readonly eventsDropped: number;
 }
 
@@ -149,7 +150,7 @@ function addCertificates(out: Exposition, { certificates }: ControllerNumbers): 
 }
 
 function addCluster(out: Exposition, cluster: ClusterNumbers): void {
-  const { requests, kinds, statusWrites } = cluster;
+  const { requests, kinds, statusWrites, generatedWrites } = cluster;
   for (const { verb, kind, code, count } of requests) out.add(METRICS.kubernetesRequests, { verb, kind, code }, count);
   for (const { kind, synced, relists } of kinds) {
     out.add(METRICS.kubernetesSynced, { kind }, synced ? 1 : 0);
@@ -157,6 +158,7 @@ function addCluster(out: Exposition, cluster: ClusterNumbers): void {
   }
   out.add(METRICS.leader, {}, cluster.leads ? 1 : 0);
   for (const { kind, result, count } of statusWrites) out.add(METRICS.statusWrites, { kind, result }, count);
+  for (const { kind, result, count } of generatedWrites) out.add(METRICS.generatedWrites, { kind, result }, count);
   out.add(METRICS.eventsDropped, {}, cluster.eventsDropped);
 }
 

@@ -37,9 +37,9 @@ const MANAGER = 'rauta';
 const SLICE_MANAGER = 'gateway-controller.rauta.io';
 const SERVICE_NAME = 'kubernetes.io/service-name';
 /** Of which controller, which Gateway of what uid: whose object this is. */
-export const CONTROLLER_ANNOTATION = 'rauta.io/controller-name';
+const CONTROLLER_ANNOTATION = 'rauta.io/controller-name';
 const GATEWAY_ANNOTATION = 'rauta.io/gateway';
-const UID_ANNOTATION = 'rauta.io/gateway-uid';
+export const UID_ANNOTATION = 'rauta.io/gateway-uid';
 /** A digest of what was written: tells also what is no longer to stand there. */
 export const APPLIED_ANNOTATION = 'rauta.io/applied';
 

@@ -61,7 +61,9 @@ function addressOf(value: string): GatewayAddress {
   return { type: isAddress(value) ? 'IPAddress' : 'Hostname', value };
 }
 
-/** Of a Service that somebody else keeps: its load balancer's, else those that lead to it from outside, else its own. */
+/**
+ * Of a Service that somebody else keeps: its load balancer's, else those that lead to it from outside, else its own.
+ */
 function publishedOf(service: KubeObject): GatewayAddress[] {
   const balancers = balancersOf(service);
   if (balancers.length > 0) return balancers;

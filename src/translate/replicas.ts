@@ -1,4 +1,5 @@
-// The pods that run this program, as the source tells of them (source/kubernetes/own.ts): kind Pod, these and no others.
+// The pods that run this program, as the source tells of them (source/kubernetes/own.ts): kind Pod, these and no
+// others.
 
 import type { KubeObject } from '../api/object.ts';
 import { fields } from '../base/fields.ts';

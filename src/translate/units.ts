@@ -261,7 +261,10 @@ function tellOfEndpoints(state: State, key: Key, problems: readonly Problem[]): 
   );
 }
 
-/** From files, what is wrong with it; in a cluster, whether one of ours may stay. Its endpoints are read by its Service's. */
+/**
+ * From files, what is wrong with it; in a cluster, whether one of ours may stay. Its endpoints are read by its
+ * Service's.
+ */
 function updateSlice(state: State, world: World, key: ObjectKey): void {
   if (state.options.fromFiles !== true) {
     updateGenerated(state, world, key);

@@ -71,6 +71,8 @@ export class FakeApi {
   readonly #watchers = new Set<Watcher>();
   /** Pages still to be fetched: the snapshot they are cut from. */
   readonly #pages = new Map<string, { readonly version: number; readonly rest: readonly ApiObject[] }>();
+  /** What each manager applied last. */
+  readonly #applied = new Map<string, ApiObject>();
   #history: Change[] = [];
   #version = 100;
   /** Versions below this are gone. */
@@ -217,9 +219,14 @@ export class FakeApi {
     if (name !== undefined) return void this.#one(seen, kind, `${namespace ?? ''}/${name}`, sub, body, response);
     if (seen.method === 'POST') return void this.#create(kind, namespace ?? '', body as ApiObject, response);
     const wanted = /^metadata\.name=(.+)$/.exec(seen.query.get('fieldSelector') ?? '')?.[1];
+    const labels = (seen.query.get('labelSelector') ?? '').split(',').filter((pair) => pair !== '');
     const matches = ({ metadata }: ApiObject): boolean =>
       (namespace === undefined || metadata.namespace === namespace) &&
-      (wanted === undefined || metadata.name === wanted);
+      (wanted === undefined || metadata.name === wanted) &&
+      labels.every((pair) => {
+        const [key = '', value] = pair.split('=');
+        return (metadata['labels'] as Record<string, string> | undefined)?.[key] === value;
+      });
     if (seen.watch) this.#watch(seen, kind, matches, response);
     else this.#list(seen, kind, matches, response);
   }
@@ -281,9 +288,20 @@ export class FakeApi {
     response: ServerResponse,
   ): void {
     const old = kind.objects.get(key);
+    if (seen.headers['content-type'] === 'application/apply-patch+yaml' && body !== null) {
+      this.#apply(seen, kind, key, body, response);
+      return;
+    }
     if (old === undefined) return void this.#status(response, 404, 'NotFound', `${key} not found`);
     if (seen.method === 'GET') return void json(response, 200, old);
     if (seen.method === 'DELETE') {
+      const { uid, resourceVersion } = (body?.['preconditions'] ?? {}) as Partial<Record<string, string>>;
+      const { metadata } = old;
+      if (
+        (uid ?? metadata.uid) !== metadata.uid ||
+        (resourceVersion ?? metadata.resourceVersion) !== metadata.resourceVersion
+      )
+        return void this.#status(response, 409, 'Conflict', 'a precondition failed');
       const [namespace = '', name = ''] = key.split('/');
       this.delete(kind.kind, namespace, name);
       return void json(response, 200, status(200, '', ''));
@@ -296,6 +314,21 @@ export class FakeApi {
       return void this.#status(response, 409, 'Conflict', 'the object has been modified');
     const next = patch ? (mergePatch(old, body) as ApiObject) : body;
     json(response, 200, this.#store(kind, sub === 'status' ? { ...old, status: next['status'] } : next, sub));
+  }
+
+  /** Server-side apply, as far as one manager goes: what it named before and names no more goes, the rest stays. */
+  #apply(seen: Seen, kind: Kind, key: string, body: ApiObject, response: ServerResponse): void {
+    const old = kind.objects.get(key);
+    const uid = body.metadata.uid;
+    if (uid !== undefined && uid !== old?.metadata.uid)
+      return void this.#status(response, 409, 'Conflict', 'uid mismatch');
+    const manager = `${seen.query.get('fieldManager')} ${kind.kind} ${key} ${old?.metadata.uid ?? ''}`;
+    const last = this.#applied.get(manager);
+    if (old !== undefined && last === undefined && seen.query.get('force') !== 'true')
+      return void this.#status(response, 409, 'Conflict', 'Apply failed with conflicts');
+    const stored = this.#store(kind, mergePatch(without(old ?? body, last, body), body) as ApiObject);
+    this.#applied.set(`${seen.query.get('fieldManager')} ${kind.kind} ${key} ${stored.metadata.uid}`, body);
+    json(response, old === undefined ? 201 : 200, stored);
   }
 
   #create(kind: Kind, namespace: string, body: ApiObject, response: ServerResponse): void {
@@ -372,6 +405,8 @@ function pluralOf(kind: string): string {
 export function defineKinds(api: FakeApi, gatewayApi = true): void {
   api.define('v1', 'Namespace', 'namespaces', false);
   api.define('v1', 'Service', 'services');
+  api.define('v1', 'Pod', 'pods');
+  api.define('v1', 'Node', 'nodes', false);
   api.define('v1', 'Secret', 'secrets');
   api.define('v1', 'ConfigMap', 'configmaps');
   api.define('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices');
@@ -396,6 +431,19 @@ function mergePatch(target: unknown, patch: unknown): unknown {
   for (const [name, value] of Object.entries(patch)) {
     if (value === null) delete out[name];
     else out[name] = mergePatch(out[name], value);
+  }
+  return out;
+}
+
+/** `object` without the fields that `last` names and `next` does not. */
+function without(object: unknown, last: unknown, next: unknown): unknown {
+  const isMap = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isMap(object) || !isMap(last) || !isMap(next)) return object;
+  const out: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(object)) {
+    if (name in last && !(name in next)) continue;
+    out[name] = without(value, last[name], next[name]);
   }
   return out;
 }

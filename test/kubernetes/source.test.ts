@@ -7,7 +7,7 @@ import type { KindInfo } from '../../src/api/shape.ts';
 import { MemorySink } from '../../src/source/file/testing.ts';
 import { type KubernetesOptions, KubernetesSource } from '../../src/source/kubernetes/kubernetes-source.ts';
 import { type ApiObject, defineGatewayApi, defineKinds, FakeApi } from './fake-api.ts';
-import { rig } from './support.ts';
+import { NOWHERE, rig } from './support.ts';
 
 const info = (kind: string): KindInfo => kindInfo(kind) as KindInfo;
 const KINDS = ['GatewayClass', 'Gateway', 'HTTPRoute', 'ReferenceGrant', 'Namespace', 'Service', 'EndpointSlice'];
@@ -51,6 +51,7 @@ async function setup(
       named: [info('Secret'), info('ConfigMap')],
       namespaces: [],
       gatewayClass: null,
+      own: NOWHERE,
       ...options,
     },
     tools,

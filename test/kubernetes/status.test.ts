@@ -11,7 +11,7 @@ import { KubernetesSource } from '../../src/source/kubernetes/kubernetes-source.
 import { Store } from '../../src/store/store.ts';
 import { condition, type GatewayStatus, type RouteStatus } from '../../src/translate/conditions.ts';
 import { type ApiObject, defineKinds, FakeApi } from './fake-api.ts';
-import { fastTime, rig } from './support.ts';
+import { fastTime, NOWHERE, rig } from './support.ts';
 
 const US = 'rauta.io/gateway-controller';
 const parentRef = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'gw' };
@@ -92,7 +92,7 @@ async function setup(
   const { client, tools } = rig(t, await world.api.listen(), 10, qps);
   const info = (kind: string): KindInfo => kindInfo(kind) as KindInfo;
   const kinds = ['Gateway', 'HTTPRoute', 'Service'].map(info);
-  world.source = new KubernetesSource({ kinds, named: [], namespaces: [], gatewayClass: null }, tools);
+  world.source = new KubernetesSource({ kinds, named: [], namespaces: [], gatewayClass: null, own: NOWHERE }, tools);
   const { timers, now } = fastTime(10);
   world.writer = new StatusWriter(US, {
     api: client,

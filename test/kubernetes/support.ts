@@ -4,6 +4,7 @@ import type { Timers } from '../../src/base/timers.ts';
 import { Client } from '../../src/source/kubernetes/client.ts';
 import { Credentials } from '../../src/source/kubernetes/credentials.ts';
 import type { Access } from '../../src/source/kubernetes/kubeconfig.ts';
+import type { OwnPlace } from '../../src/source/kubernetes/own.ts';
 import type { ReflectorTools } from '../../src/source/kubernetes/reflector.ts';
 import { Transport } from '../../src/source/kubernetes/transport.ts';
 
@@ -16,6 +17,9 @@ export const PLAIN: Omit<Access, 'server'> = {
   auth: { kind: 'none' },
   namespace: null,
 };
+
+/** Not in a pod. */
+export const NOWHERE: OwnPlace = { pod: null, node: null };
 
 /** Time runs `speed` times faster than the machine's. */
 export function fastTime(speed: number): { timers: Timers; now: () => number } {

@@ -64,6 +64,14 @@ function asked({
   };
 }
 
+function madeFor(uid: string): Record<string, string> {
+  return {
+    'rauta.io/controller-name': 'rauta.io/gateway-controller',
+    'rauta.io/gateway': 'gw',
+    'rauta.io/gateway-uid': uid,
+  };
+}
+
 test('the rights of deploy/rbac.yaml are enough, and none is idle', async (t) => {
   const app = await backend('app');
   const port = await freePort();
@@ -73,6 +81,21 @@ test('the rights of deploy/rbac.yaml are enough, and none is idle', async (t) =>
   t.after(() => api.close());
   site(api, port, app.port);
   api.put('Secret', { metadata: { name: 'cert', namespace: 'web' }, type: 'kubernetes.io/tls', data: {} });
+  api.put('Pod', {
+    metadata: { name: 'rauta-1', namespace: 'rauta-system', labels: { app: 'rauta' } },
+    spec: { nodeName: 'node-a' },
+    status: { podIPs: [{ ip: 'fd00::1' }], conditions: [{ type: 'Ready', status: 'True' }] },
+  });
+  api.put('Node', { metadata: { name: 'node-a', labels: { 'topology.kubernetes.io/zone': 'a' } } });
+  // Made when it also listened on IPv4, and when there was another port: they go.
+  for (const [kind, name] of [
+    ['EndpointSlice', 'gw-rauta-ipv4'],
+    ['Service', 'gw-other'],
+  ] as const)
+    api.put(kind, {
+      metadata: { name, namespace: 'web', annotations: madeFor(api.get('Gateway', 'web', 'gw')?.metadata.uid ?? '') },
+      ...(kind === 'Service' ? { spec: { ports: [{ port: 80 }] } } : { addressType: 'IPv4', endpoints: [] }),
+    });
   const all = rights();
   const refused: string[] = [];
   const conflicts = new Set<string>();
@@ -81,15 +104,19 @@ test('the rights of deploy/rbac.yaml are enough, and none is idle', async (t) =>
   api.fault = (seen) => {
     const wanted = asked(seen);
     if (wanted === null) return null;
-    const fits = ({ text, namespace }: Right): boolean => {
-      const [verb, resource, name] = text.split(' ');
-      if (verb !== wanted.verb || resource !== wanted.resource) return false;
-      return (name === '*' || name === wanted.name) && (namespace === null || namespace === wanted.namespace);
-    };
-    const granted = all.filter(fits);
-    for (const right of granted) right.used = true;
-    if (granted.length === 0) {
-      refused.push(`${wanted.verb} ${wanted.resource} ${wanted.namespace} ${wanted.name}`);
+    // To apply what is not there is to create it, too.
+    const kind = { '/services': 'Service', 'discovery.k8s.io/endpointslices': 'EndpointSlice' }[wanted.resource];
+    const applies = seen.headers['content-type'] === 'application/apply-patch+yaml' && kind !== undefined;
+    const creates = applies && api.get(kind, wanted.namespace ?? '', wanted.name) === undefined;
+    for (const needed of creates ? ['patch', 'create'] : [wanted.verb]) {
+      const granted = all.filter(({ text, namespace }) => {
+        const [verb, resource, name] = text.split(' ');
+        if (verb !== needed || resource !== wanted.resource) return false;
+        return (name === '*' || name === wanted.name) && (namespace === null || namespace === wanted.namespace);
+      });
+      for (const right of granted) right.used = true;
+      if (granted.length > 0) continue;
+      refused.push(`${needed} ${wanted.resource} ${wanted.namespace} ${wanted.name}`);
       return { status: 403, reason: 'Forbidden' };
     }
     // Of each kind one write meets another's.
@@ -98,7 +125,8 @@ test('the rights of deploy/rbac.yaml are enough, and none is idle', async (t) =>
     return { status: 409, reason: 'Conflict' };
   };
   const args = ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'rauta-system/rauta'];
-  const rauta = await Rauta.start({}, args);
+  const env = { POD_NAMESPACE: 'rauta-system', POD_NAME: 'rauta-1', NODE_NAME: 'node-a' };
+  const rauta = await Rauta.start({}, [...args, '--gateway-service', 'ClusterIP', '--listen', '127.0.0.1,::'], env);
   t.after(() => rauta.stop());
   await until(
     () => get(port, '/one'),

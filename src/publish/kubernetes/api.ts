@@ -14,10 +14,11 @@ export type Answer = { readonly ok: true; readonly body: unknown } | { readonly 
 export interface Api {
   /** One question, one answer; never rejects. */
   ask(question: {
-    readonly verb: 'get' | 'create' | 'update' | 'patch';
+    readonly verb: 'get' | 'create' | 'update' | 'patch' | 'delete';
     /** For counting. */
     readonly kind: string;
     readonly path: string;
+    readonly query?: Readonly<Record<string, string>>;
     readonly body?: unknown;
     readonly contentType?: string;
     /** Does not wait behind others. */

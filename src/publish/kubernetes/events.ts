@@ -44,6 +44,11 @@ export class Events {
     for (const told of transitions(object.kind, before, after, this.#tools.controllerName)) this.#tell(object, told);
   }
 
+  /** What a status does not say. */
+  warn(object: KubeObject, reason: string, note: string): void {
+    this.#tell(object, { type: 'Warning', reason, note });
+  }
+
   #tell(object: KubeObject, { type, reason, note }: Told): void {
     const now = this.#tools.now();
     for (const [key, at] of this.#told) {

@@ -12,6 +12,7 @@ import type { Source, SourceSink } from '../source.ts';
 import { backoffMs } from './backoff.ts';
 import { collectionPath, discover, type Served } from './discovery.ts';
 import { Named } from './named.ts';
+import { Own, type OwnPlace } from './own.ts';
 import {
   type Collection,
   type RawName,
@@ -30,6 +31,7 @@ export interface KubernetesOptions {
   readonly namespaces: readonly string[];
   /** The only GatewayClass that counts; null: every one. */
   readonly gatewayClass: string | null;
+  readonly own: OwnPlace;
 }
 
 /** How it stands with one kind. */
@@ -63,6 +65,7 @@ export class KubernetesSource implements Source {
   readonly #followed: readonly Followed[];
   readonly #named: readonly Named[];
   readonly #definition: Reflector;
+  readonly #own: Own;
   #sink: SourceSink | null = null;
   #synced = false;
   /** All kinds that are followed as a whole have been delivered, and what they refer to is known. */
@@ -92,6 +95,14 @@ export class KubernetesSource implements Source {
           return this.#reflector(info, served, namespace, name, (raw) => this.#wanted(info.kind, raw));
         }),
     );
+    this.#own = new Own(
+      options.own,
+      {
+        apply: (objects, gone) => this.#sink?.apply(objects, gone),
+        changed: () => this.#maybeSynced(),
+      },
+      tools,
+    );
     this.#definition = new Reflector(
       {
         kind: 'CustomResourceDefinition',
@@ -112,6 +123,7 @@ export class KubernetesSource implements Source {
   start(sink: SourceSink): void {
     this.#sink = sink;
     this.#definition.start();
+    this.#own.start();
     void this.#discover();
   }
 
@@ -119,6 +131,7 @@ export class KubernetesSource implements Source {
     this.#stopped = true;
     this.#cancelDiscovery?.();
     this.#cancelSettling?.();
+    this.#own.stop();
     for (const reflector of this.#reflectors()) reflector.stop();
   }
 
@@ -148,6 +161,7 @@ export class KubernetesSource implements Source {
         const served = { apiVersion: 'v1', plural: '', namespaced: true };
         return this.#healthOf(named.kind, served, named.reflectors, now);
       }),
+      ...this.#ownHealth(now),
     ];
   }
 
@@ -156,6 +170,14 @@ export class KubernetesSource implements Source {
     if (this.#synced) return null;
     const kind = this.health().find((k) => !k.synced && (k.apiVersion !== null || !this.#discovered));
     return kind === undefined ? null : `${kind.kind}: ${kind.reason ?? 'being listed'}`;
+  }
+
+  #ownHealth(now: number): KindHealth[] {
+    if (this.#options.own.pod === null) return [];
+    const { reflector, reason } = this.#own;
+    const served = { apiVersion: 'v1', plural: 'pods', namespaced: true };
+    const health = this.#healthOf('Pod', served, reflector === null ? [] : [reflector], now);
+    return [reflector === null ? { ...health, synced: false, reason } : health];
   }
 
   #healthOf(kind: string, served: Served | null, reflectors: readonly Reflector[], now: number): KindHealth {
@@ -341,6 +363,7 @@ export class KubernetesSource implements Source {
     // A Secret that may not be read is like one that is not there: whoever refers to it is told so.
     const refused = ({ health }: Reflector): boolean => health.reason?.startsWith('Forbidden') === true;
     if (this.#named.some((n) => n.reflectors.some((r) => !r.health.synced && !refused(r)))) return;
+    if (!this.#own.settled) return;
     this.#synced = true;
     this.#sink?.synced();
   }
@@ -349,5 +372,6 @@ export class KubernetesSource implements Source {
     yield this.#definition;
     for (const { reflectors } of this.#followed) yield* reflectors;
     for (const { reflectors } of this.#named) yield* reflectors;
+    if (this.#own.reflector !== null) yield this.#own.reflector;
   }
 }

@@ -24,6 +24,7 @@ export interface Collection {
   readonly apiVersion: string;
   readonly path: string;
   readonly fieldSelector?: string;
+  readonly labelSelector?: string;
   /** Only metadata is asked for. */
   readonly metadataOnly?: boolean;
 }
@@ -361,8 +362,11 @@ export class Reflector {
   }
 
   #selector(): Record<string, string> {
-    const { fieldSelector } = this.collection;
-    return fieldSelector === undefined ? {} : { fieldSelector };
+    const { fieldSelector, labelSelector } = this.collection;
+    return {
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+    };
   }
 
   #accept(list: 'List' | ''): { accept?: string } {
