@@ -7,6 +7,7 @@ import type { Logger } from '../base/log.ts';
 import { Keeper } from '../keeper/keeper.ts';
 import { NativeError, openNative, Reactor } from '../native/index.ts';
 import type { Options } from './options.ts';
+import { becomeKeeper } from './privileges.ts';
 import { nodeSystem } from './process.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
@@ -16,6 +17,7 @@ export function runKeeper(options: Options, log: Logger): Promise<number> {
   requireDescriptors(options.workers);
   return new Promise((resolve, reject) => {
     try {
+      becomeKeeper();
       const io = openNative({ arenaBytes: ARENA_BYTES });
       const keeper = new Keeper(options, nodeSystem(io), log, resolve);
       process.on('uncaughtException', (error) => keeper.crash(error));

@@ -6,7 +6,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { constants, enableCompileCache, getCompileCacheDir } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,8 +28,10 @@ function ownFolder() {
   }
 }
 
-/** Changes with any source file. */
+/** Changes with any source file. A distribution, whose files do not change, says what it was built from. */
 function fingerprint() {
+  const build = new URL('../../build', import.meta.url);
+  if (existsSync(build)) return readFileSync(build, 'utf8').trim();
   const sources = fileURLToPath(new URL('..', import.meta.url));
   const hash = createHash('sha256');
   for (const name of readdirSync(sources, { recursive: true }).sort()) {
@@ -60,9 +62,11 @@ function fillCompileCache() {
 }
 
 let folder = process.env[CHOSEN] ?? fileURLToPath(new URL('../../.cache/compile', import.meta.url));
-if (enableCompileCache(folder).status === FAILED && process.env[CHOSEN] === undefined) {
+// What is in it is found by paths from there: a program may be moved with its cache.
+const open = () => enableCompileCache({ directory: folder, portable: true });
+if (open().status === FAILED && process.env[CHOSEN] === undefined) {
   folder = ownFolder() ?? folder;
-  enableCompileCache(folder);
+  open();
 }
 // Every process of ours uses the same.
 process.env[CHOSEN] = folder;

@@ -4,11 +4,15 @@
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { EXIT, ExitError } from '../base/errors.ts';
 import {
+  dropBoundingSet,
   forbidCoreDumps,
   keepCapabilities,
+  keepOverExec,
   mayReadAnything,
+  raiseBinding,
   setNoNewPrivileges,
   setParentDeathSignal,
+  shedCapabilities,
 } from '../native/index.ts';
 
 /**
@@ -42,11 +46,33 @@ export function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
+/** For the keeper: it may bind low ports where it can, and nobody it starts gains anything by an exec. */
+export function becomeKeeper(): void {
+  if (!isRoot()) raiseBinding();
+  setNoNewPrivileges();
+}
+
+/**
+ * For a child of a keeper that is not root. What the program's file permits every thread of it has, and a thread can
+ * take it from itself only: so the first one does, and starts the program again, which gains nothing by that
+ * (NO_NEW_PRIVS). Returns when nothing is left. `channel`: the descriptor of its channel to the keeper.
+ */
+export function startBare(channel: number): void {
+  if (isRoot() || !shedCapabilities()) return;
+  setNoNewPrivileges();
+  keepOverExec(channel);
+  const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  process.execve?.(process.execPath, again, process.env);
+  throw new ExitError(EXIT.cannotRun, 'this Node cannot start itself again');
+}
+
 /** For a worker: nothing is left. */
 export function becomeUnprivileged(user: string | null): void {
-  if (user !== null && isRoot()) become(lookUpUser(user), null);
+  const other = user !== null && isRoot() ? lookUpUser(user) : null;
+  if (isRoot()) dropBoundingSet();
+  if (other !== null) become(other, null);
   // What a supervisor gave, and what `--user root` would leave.
-  mayReadAnything(false);
+  shedCapabilities();
   settle(WORKER_FOLLOWS);
 }
 

@@ -8,7 +8,7 @@ import { environmentObjects } from '../source/environment.ts';
 import { unreadable } from '../source/file/disk.ts';
 import { FLAGS } from './flags.ts';
 import { type Parsed, parseOptions, suggestion, variableOf } from './options.ts';
-import { CHILD_COMMAND } from './process.ts';
+import { CHANNEL_FD, CHILD_COMMAND } from './process.ts';
 import { environmentOf } from './sources.ts';
 import { versionInfo } from './version.ts';
 
@@ -38,8 +38,11 @@ async function dispatch(argv: readonly string[], notCached: string | null): Prom
   switch (command) {
     case CHILD_COMMAND:
       if (rest[0] === 'compile') await (await import('./compile-cache.ts')).compileAll(rest[1]);
-      else if (rest[0] === 'worker') (await import('./worker.ts')).runWorker();
-      else (await import('./controller.ts')).runController();
+      else {
+        (await import('./privileges.ts')).startBare(CHANNEL_FD);
+        if (rest[0] === 'worker') (await import('./worker.ts')).runWorker();
+        else (await import('./controller.ts')).runController();
+      }
       return EXIT.ok;
     case 'serve':
       if (rest.includes('--help')) return print(serveHelp());

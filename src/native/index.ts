@@ -9,17 +9,20 @@ export { errnoName, NativeError } from './errors.ts';
 export { NativeIo } from './io.ts';
 export { admitNew, holdNew } from './listening.ts';
 export { Reactor } from './loop.ts';
-export { closeDescriptor, peerCredentials, recvMessage, sendMessage, socketPair } from './message.ts';
+export { closeDescriptor, keepOverExec, peerCredentials, recvMessage, sendMessage, socketPair } from './message.ts';
 export { Outlet } from './outlet.ts';
 export {
   cpuSeconds,
+  dropBoundingSet,
   forbidCoreDumps,
   keepCapabilities,
   limitCpu,
   mayReadAnything,
+  raiseBinding,
   setNoNewPrivileges,
   setParentDeathSignal,
   setProcessTitle,
+  shedCapabilities,
   trimAllocator,
 } from './process.ts';
 export {

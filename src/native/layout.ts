@@ -99,7 +99,14 @@ export const MMAP = { READ_WRITE: 3, SHARED: 1 } as const;
 export const MADV_DONTNEED = 4;
 export const M = { TRIM_THRESHOLD: -1, MMAP_THRESHOLD: -3, ARENA_MAX: -8 } as const;
 export const SPLICE = { MOVE: 1, NONBLOCK: 2 } as const;
-export const PR = { SET_PDEATHSIG: 1, SET_DUMPABLE: 4, SET_KEEPCAPS: 8, SET_NAME: 15, SET_NO_NEW_PRIVS: 38 } as const;
+export const PR = {
+  SET_PDEATHSIG: 1,
+  SET_DUMPABLE: 4,
+  SET_KEEPCAPS: 8,
+  SET_NAME: 15,
+  CAPBSET_DROP: 24,
+  SET_NO_NEW_PRIVS: 38,
+} as const;
 /** include/uapi/linux/capability.h. */
-export const CAP = { VERSION_3: 0x20080522, DAC_READ_SEARCH: 2 } as const;
+export const CAP = { VERSION_3: 0x20080522, DAC_READ_SEARCH: 2, SETPCAP: 8, NET_BIND_SERVICE: 10, LAST: 63 } as const;
 export const RLIMIT = { CPU: 0, CORE: 4 } as const;

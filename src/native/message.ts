@@ -5,7 +5,7 @@ import { ERRNO, type Handle } from '../io/io.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
 import type { NativeIo } from './io.ts';
-import { AF, LAYOUT, MSG, SCM_RIGHTS, SO, SOCK, SOL } from './layout.ts';
+import { AF, F, LAYOUT, MSG, SCM_RIGHTS, SO, SOCK, SOL } from './layout.ts';
 
 const { msghdr, iovec, cmsghdr, ucred } = LAYOUT;
 const IOVEC_AT = msghdr.size;
@@ -129,6 +129,11 @@ export function peerCredentials(io: NativeIo, handle: Handle): { pid: number; ui
   if (fd < 0 || c.getsockopt(fd, SOL.SOCKET, SO.PEERCRED, at + 4, at) < 0)
     throw new NativeError('getsockopt', fd < 0 ? ERRNO.EBADF : c.errno(), 'SO_PEERCRED');
   return { pid: view.getInt32(4 + ucred.pid, true), uid: view.getUint32(4 + ucred.uid, true) };
+}
+
+/** Whatever this process becomes by an exec still has `fd`: Node marks what it was given as its own. */
+export function keepOverExec(fd: number): void {
+  if (c.fcntl(fd, F.SETFD, 0) < 0) throw new NativeError('fcntl', c.errno(), `descriptor ${fd}`);
 }
 
 /** Closes a descriptor that belongs to no handle. */

@@ -53,6 +53,46 @@ export function mayReadAnything(may: boolean): boolean {
   return false;
 }
 
+/**
+ * What this process was permitted when it started, as bits; of the first 32 capabilities, which is all that are asked
+ * for.
+ */
+function permitted(): number {
+  const line = /^CapPrm:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1] ?? '0';
+  return Number(BigInt(`0x${line}`) & 0xffff_ffffn);
+}
+
+function setCapabilities(effective: number, kept: number): void {
+  const data = Uint32Array.of(effective, kept, 0, 0, 0, 0);
+  if (c.capset(Uint32Array.of(CAP.VERSION_3, 0), data) < 0) throw new NativeError('capset', c.errno(), '');
+}
+
+/**
+ * For the keeper of a program that is not root: this thread may bind ports below 1024, and take from those it starts
+ * what they are not to have, as far as the program's file, or whoever started it, permits that.
+ */
+export function raiseBinding(): void {
+  const kept = permitted() & ((1 << CAP.NET_BIND_SERVICE) | (1 << CAP.SETPCAP));
+  if (kept !== 0) setCapabilities(kept, kept);
+}
+
+/** No exec of this thread can give it a capability any more (capabilities(7), bounding set), where it may say so. */
+export function dropBoundingSet(): void {
+  for (let cap = 0; cap <= CAP.LAST && c.prctl(PR.CAPBSET_DROP, cap, 0, 0, 0) === 0; cap++);
+}
+
+/** Takes every capability from this thread; others keep theirs. Returns whether it had any. */
+export function shedCapabilities(): boolean {
+  const had = permitted();
+  const taker = had & (1 << CAP.SETPCAP);
+  if (taker !== 0) {
+    setCapabilities(taker, taker);
+    dropBoundingSet();
+  }
+  setCapabilities(0, 0);
+  return had !== 0;
+}
+
 /** No core file, and no other process of the same user can look into this one's memory. */
 export function forbidCoreDumps(): void {
   if (c.setrlimit(RLIMIT.CORE, new BigUint64Array(2)) < 0) throw new NativeError('setrlimit', c.errno(), 'core');

@@ -1,0 +1,9 @@
+# What is given to others. Guide: docs/operations/kubernetes.md, decision: docs/adr/0021-artifacts.md
+
+.PHONY: dist image
+
+dist: deps ## an archive that runs as it is: dist/rauta-VERSION-linux-ARCH.tar.gz
+	@sh bin/node --disable-warning=ExperimentalWarning tools/dist/dist.ts archive
+
+image: deps ## an OCI layout of it, made without a container engine: dist/image
+	@sh bin/node --disable-warning=ExperimentalWarning tools/dist/dist.ts image
