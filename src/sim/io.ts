@@ -237,22 +237,32 @@ export class SimIo implements Io {
   }
 
   recv(handle: Handle, offset: number, length: number): number {
-    this.network.interlude();
     this.#assertRange(offset, length);
+    return this.recvInto(handle, this.mem, offset, length);
+  }
+
+  send(handle: Handle, offset: number, length: number): number {
+    this.#assertRange(offset, length);
+    return this.sendFrom(handle, this.mem, offset, length);
+  }
+
+  /** `recv` into other memory than the arena: for a layer that lives beside the program, as OpenSSL does. */
+  recvInto(handle: Handle, bytes: Uint8Array, offset: number, length: number): number {
+    this.network.interlude();
     const socket = this.#stream(handle);
-    const result = socket === null ? -ERRNO.EBADF : socket.recv(this.mem, offset, length);
+    const result = socket === null ? -ERRNO.EBADF : socket.recv(bytes, offset, length);
     this.#note('recv', handle, length, result);
     return result;
   }
 
-  send(handle: Handle, offset: number, length: number): number {
+  /** `send` from other memory than the arena. */
+  sendFrom(handle: Handle, bytes: Uint8Array, offset: number, length: number): number {
     this.network.interlude();
-    this.#assertRange(offset, length);
     const socket = this.#stream(handle);
     let most = length;
     if (length > 1 && this.#faultRandom.chance(this.network.faults.shortWrites))
       most = this.#faultRandom.between(1, length);
-    const result = socket === null ? -ERRNO.EBADF : socket.send(this.mem, offset, length, most);
+    const result = socket === null ? -ERRNO.EBADF : socket.send(bytes, offset, length, most);
     this.#note('send', handle, length, result);
     return result;
   }

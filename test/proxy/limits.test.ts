@@ -245,11 +245,11 @@ onBoth(
     for (const size of [4096, 512]) {
       for (let at = io.alloc(size); at >= 0; at = io.alloc(size)) held.push(at);
     }
-    const client = await rig.connect();
-    await client.send(get());
-    const answer = await client.readMessage().catch(() => null);
-    if (answer !== null) assert.equal(answer.status, 503);
-    client.close();
+    // Over TLS the handshake may be what there is no memory for.
+    const client = await rig.connect().catch(() => null);
+    const answer = await client?.send(get()).then(() => client.readMessage().catch(() => null));
+    if (answer != null) assert.equal(answer.status, 503);
+    client?.close();
     for (const at of held) io.free(at);
     const later = await rig.connect();
     await later.send(get('/later'));

@@ -13,8 +13,10 @@ import type { Transport, TransportUser } from '../../src/proxy/transport/transpo
 import { PlainWire } from '../../src/proxy/transport/wire.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
 import { limitCell } from '../../src/telemetry/layout.ts';
-import { onBoth, simOnly, type TestNet } from '../support/net.ts';
+import { plainly, type TestNet } from '../support/net.ts';
 import type { Peer } from '../support/peer.ts';
+
+const { onBoth, simOnly } = plainly('its listener has steps of its own');
 
 function lineEnd(mem: Uint8Array, start: number, end: number): number {
   const at = mem.subarray(start, end).indexOf(0x0a);

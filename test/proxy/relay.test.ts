@@ -9,9 +9,11 @@ import { PlainWire } from '../../src/proxy/transport/wire.ts';
 import { GENTLE, HARSH } from '../../src/sim/faults.ts';
 import { Random } from '../../src/sim/random.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
-import { onBoth, simOnly, type TestNet } from '../support/net.ts';
+import { plainly, type TestNet } from '../support/net.ts';
 import { isGone, type Peer } from '../support/peer.ts';
 import { Tunnel, type TunnelEnd } from '../support/tunnel.ts';
+
+const { onBoth, simOnly } = plainly('its transports stand over sockets by themselves');
 
 const IDLE_MS = 10_000;
 const PREFIX = 'to the backend\r\n';

@@ -5,6 +5,7 @@ import type { SocketAddress } from '../../src/io/io.ts';
 import type { TlsIo } from '../../src/io/tls.ts';
 import type {
   Action,
+  CertificateEntry,
   ClusterEntry,
   Endpoint,
   EndpointsEntry,
@@ -15,10 +16,12 @@ import type {
   Match,
   Retry,
   RuleEntry,
+  ServerTls,
   SocketEntry,
 } from '../../src/ir/ir.ts';
 import { Engine, type EngineSettings } from '../../src/proxy/engine.ts';
 import { METHOD } from '../../src/proxy/head.ts';
+import { SimTls } from '../../src/sim/tls.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
 import { METHODS } from '../../src/telemetry/layout.ts';
 import type { AccessRecord, RecordSink } from '../../src/telemetry/record.ts';
@@ -190,6 +193,30 @@ export function listener(port = 80): SocketEntry {
   };
 }
 
+const TOY_CERTIFICATE: CertificateEntry = {
+  kind: 'certificate',
+  key: 'certificate/default/toy',
+  chain: ['dG95'],
+  privateKey: 'dG95',
+  fingerprint: '00',
+  staple: '',
+};
+const TOY_TLS: ServerTls = {
+  certificates: [TOY_CERTIFICATE.key],
+  minVersion: 'TLSv1.3',
+  ciphers: [],
+  suites: [],
+  alpn: ['http/1.1'],
+  clients: null,
+};
+
+/** The same listener for clients that speak TLS and name no host: that of the request decides, as in the clear. */
+function overTls(entry: Entry): Entry {
+  if (entry.kind !== 'socket') return entry;
+  const hosts = entry.hosts.map((host) => ({ ...host, protocol: 'HTTPS' as const, tls: host.tls ?? TOY_TLS }));
+  return { ...entry, hosts, fallback: entry.fallback ?? TOY_TLS };
+}
+
 /** Entries, one by one or as `cluster` makes them. */
 type Entries = readonly (Entry | readonly Entry[])[];
 
@@ -199,6 +226,8 @@ export class Rig {
   readonly records = new Records();
   readonly cells = Cells.local();
   readonly listening: Parameters<TestNet['connect']>[0];
+  /** The simulation's TLS, where the net's clients speak it. */
+  readonly #toy: SimTls | null;
 
   /** One rule '/' to the cluster 'app' of `backends`, unless `entries` say otherwise. */
   constructor(
@@ -209,25 +238,31 @@ export class Rig {
     tls?: () => TlsIo,
   ) {
     this.net = net;
+    const { sim } = net;
+    const toy = net.tls && sim !== null ? new SimTls(sim) : null;
+    this.#toy = toy;
+    const open = toy === null ? tls : (): TlsIo => toy;
     this.engine = new Engine({
       io: net.io,
       cells: this.cells,
       records: this.records,
       settings: { trustedProxies: [], ...settings },
-      ...(tls === undefined ? {} : { tls }),
+      ...(open === undefined ? {} : { tls: open }),
     });
     const app = cluster(
       'app',
       backends.map((b) => endpoint(b)),
     );
-    this.apply({ upserts: [GATEWAY, listener(), app, ...entries], removals: [] });
+    const shown = toy === null ? [] : [TOY_CERTIFICATE];
+    this.apply({ upserts: [GATEWAY, ...shown, listener(), app, ...entries], removals: [] });
     const { handle, address } = net.listen();
     this.listening = address;
     this.engine.addSocket(LISTENER, handle);
   }
 
   apply({ upserts, removals }: { readonly upserts: Entries; readonly removals: readonly Key[] }): void {
-    this.engine.apply({ upserts: upserts.flat(), removals });
+    const entries = upserts.flat();
+    this.engine.apply({ upserts: this.#toy === null ? entries : entries.map(overTls), removals });
   }
 
   connect(from?: string): Promise<Peer> {
@@ -244,6 +279,7 @@ export class Rig {
     this.engine.stop();
     await this.net.settle();
     assert.deepEqual(this.net.leaks(), []);
+    if (this.#toy !== null) assert.equal(this.#toy.counts.connections, 0, 'connections of TLS');
     assert.equal(this.engine.stats().requests, 0);
   }
 }

@@ -4,10 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { HARSH } from '../../src/sim/faults.ts';
 import { Random } from '../../src/sim/random.ts';
-import { onBoth, runSeed, seedsOf, simOnly } from '../support/net.ts';
+import { plainly, runSeed, seedsOf } from '../support/net.ts';
 import { EndedEarly, isGone } from '../support/peer.ts';
 import { SimNet } from '../support/sim-net.ts';
 import { Relay } from './relay.ts';
+
+const { onBoth, simOnly } = plainly('the network itself');
 
 onBoth('bytes pass both ways, FIN after FIN, and nothing is left', async (net) => {
   const backend = net.serve(async (peer) => {

@@ -18,6 +18,7 @@ const SETTLE_ROUNDS = 6;
 
 export class NativeNet implements TestNet {
   readonly kind = 'native';
+  readonly tls = false;
   readonly io: NativeIo;
   readonly sim = null;
   readonly #reactor: Reactor;

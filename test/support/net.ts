@@ -29,6 +29,8 @@ export type Backend<A extends SocketAddress = IpAddress> = A & {
 
 export interface TestNet {
   readonly kind: 'native' | 'sim';
+  /** Clients of the proxy speak TLS. */
+  readonly tls: boolean;
   /** What the proxy under test runs on; its reactor is running. */
   readonly io: Io;
   /** The simulation itself, for what only it can do; null on native. */
@@ -63,6 +65,8 @@ export interface RunOptions {
   /** The faults of those runs (GENTLE: cut and delayed segments, short writes, other orders). */
   readonly faults?: Faults;
   readonly sim?: Omit<SimOptions, 'seed' | 'faults'>;
+  /** Why the test is not run over TLS too. */
+  readonly plain?: string;
 }
 
 type Body = (net: TestNet) => Promise<void>;
@@ -81,16 +85,27 @@ export function nativeOnly(name: string, body: Body): void {
 }
 
 /**
- * Registers `body` on the simulation, once without faults and `seeds` times with. SEED=n runs only that seed, SEEDS=n
- * runs n of them, TRACE=1 prints each call and event of the program to stderr.
+ * Registers `body` on the simulation, in the clear and over TLS, once without faults and `seeds` times with. SEED=n
+ * runs only that seed, SEEDS=n runs n of them, TRACE=1 prints each call and event of the program to stderr.
  */
 export function simOnly(name: string, body: (net: SimNet) => Promise<void>, options: RunOptions = {}): void {
   const faults = options.faults ?? GENTLE;
-  if (process.env.SEED === undefined)
-    test(`${name} [sim]`, () => run(new SimNet({ ...options.sim, seed: 1, faults: NO_FAULTS }), body));
-  for (const seed of seedsOf(options.seeds ?? 3)) {
-    test(`${name} [sim, seed ${seed}]`, () => runSeed(seed, body, faults, options.sim));
+  for (const tls of options.plain === undefined ? [false, true] : [false]) {
+    const over = tls ? ', tls' : '';
+    if (process.env.SEED === undefined)
+      test(`${name} [sim${over}]`, () => run(new SimNet({ ...options.sim, seed: 1, faults: NO_FAULTS }, tls), body));
+    for (const seed of seedsOf(options.seeds ?? 3)) {
+      test(`${name} [sim${over}, seed ${seed}]`, () => runSeed(seed, body, faults, options.sim, tls));
+    }
   }
+}
+
+/** The same two for tests of a file that are not run over TLS too; `why` is for whoever reads. */
+export function plainly(why: string): { readonly onBoth: typeof onBoth; readonly simOnly: typeof simOnly } {
+  return {
+    onBoth: (name, body, options) => onBoth(name, body, { ...options, plain: why }),
+    simOnly: (name, body, options) => simOnly(name, body, { ...options, plain: why }),
+  };
 }
 
 /** The seeds of this run: 1..count, or what SEED and SEEDS say. */
@@ -107,16 +122,20 @@ export async function runSeed(
   body: (net: SimNet) => Promise<void>,
   faults: Faults,
   options?: RunOptions['sim'],
+  tls = false,
 ): Promise<void> {
   const random = new Random(seed ^ 0x5eed);
-  const net = new SimNet({
-    sendBufferBytes: random.pick([4, 16, 64]) * 1024,
-    receiveBufferBytes: random.pick([4, 16, 64]) * 1024,
-    ...(process.env.TRACE === undefined ? {} : { trace: (line: string) => process.stderr.write(`${line}\n`) }),
-    ...options,
-    seed,
-    faults,
-  });
+  const net = new SimNet(
+    {
+      sendBufferBytes: random.pick([4, 16, 64]) * 1024,
+      receiveBufferBytes: random.pick([4, 16, 64]) * 1024,
+      ...(process.env.TRACE === undefined ? {} : { trace: (line: string) => process.stderr.write(`${line}\n`) }),
+      ...options,
+      seed,
+      faults,
+    },
+    tls,
+  );
   try {
     await run(net, body);
   } catch (error) {

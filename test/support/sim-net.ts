@@ -11,6 +11,7 @@ import type { SimListener } from '../../src/sim/network.ts';
 import { SimSocket } from '../../src/sim/socket.ts';
 import type { Backend, ListenOptions, OnPeer, ServeOptions, TestNet } from './net.ts';
 import { BasePeer, bytesOf, isEndOfScript, type Peer, SocketError } from './peer.ts';
+import { ToyTlsPeer } from './toy-tls.ts';
 
 /** Real time after which a simulation in which nothing can happen any more, but somebody waits, is called stuck. */
 const STUCK_MS = 500;
@@ -25,6 +26,8 @@ export class SimNet implements TestNet {
   readonly kind = 'sim';
   readonly io: SimIo;
   readonly sim: SimIo;
+  /** Clients speak TLS, and the listener of the proxy has to. */
+  readonly tls: boolean;
   /** When nothing else can happen and a script waits, the clock goes on to the next timer (instead of "stuck"). */
   patient = false;
   readonly #peers = new Set<SimPeer>();
@@ -42,7 +45,8 @@ export class SimNet implements TestNet {
   #stuck: NodeJS.Timeout | null = null;
   #unixPaths = 0;
 
-  constructor(options: SimOptions) {
+  constructor(options: SimOptions, tls = false) {
+    this.tls = tls;
     this.sim = new SimIo(options);
     this.io = this.sim;
     this.#targetUs = this.sim.network.nowUs;
@@ -72,6 +76,12 @@ export class SimNet implements TestNet {
   }
 
   async connect(to: IpAddress, from?: string): Promise<Peer> {
+    const peer = await this.connectPlain(to, from);
+    return this.tls ? ToyTlsPeer.open(peer) : peer;
+  }
+
+  /** A client that speaks no TLS, whatever the others do. */
+  async connectPlain(to: IpAddress, from?: string): Promise<Peer> {
     const local: IpAddress | undefined = from === undefined ? undefined : { family: to.family, address: from, port: 0 };
     const socket = this.sim.network.connect(to, local);
     if (!(socket instanceof SimSocket)) throw failed(socket, 'connect');
