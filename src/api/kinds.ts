@@ -16,8 +16,6 @@ const UNSERVED: ReadonlySet<string> = new Set([
   'BackendTLSPolicy',
   'ListenerSet',
   'XBackendTrafficPolicy',
-  'Ingress',
-  'IngressClass',
 ]);
 
 const byKind = new Map(KINDS.map((info) => [info.kind, info]));

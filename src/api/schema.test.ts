@@ -220,7 +220,10 @@ test('kinds of others are none of our business, kinds that nobody knows are erro
   assert.deepEqual(of('v1', undefined), ['error : kind is required, as a string']);
   assert.deepEqual(of(undefined, 'Service'), ['error : apiVersion is required, as a string']);
   assert.deepEqual(complaints([]), ['error : must be a Kubernetes object, not a list']);
-  assert.match(of('networking.k8s.io/v1', 'Ingress')[0] ?? '', /^warning kind: kind Ingress is checked but not served/);
+  assert.match(
+    of('gateway.networking.k8s.io/v1', 'ListenerSet').join('\n'),
+    /^warning kind: kind ListenerSet is checked but not served/m,
+  );
 });
 
 test('what is in a Secret never gets into a message', () => {

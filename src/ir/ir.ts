@@ -108,10 +108,10 @@ export interface GatewayEntry {
 export interface RuleEntry {
   readonly kind: 'rule';
   readonly key: Key;
-  readonly routeKind: 'HTTPRoute';
+  readonly routeKind: 'HTTPRoute' | 'Ingress';
   /** `namespace/name`. */
   readonly route: string;
-  /** Position in the route's spec.rules. */
+  /** Position in the route's spec.rules; of an Ingress, of the path among all its paths. */
   readonly index: number;
   /** spec.rules[].name, '' if none. */
   readonly name: string;
@@ -150,7 +150,7 @@ export interface Attachment {
   readonly socket: Key;
   /** SocketHost.hostname. */
   readonly host: string;
-  /** Effective hostnames ('*', '*.a.example', 'b.example'), never empty. */
+  /** Effective hostnames ('*', '*.a.example', '?.a.example' for one label under it, 'b.example'), never empty. */
   readonly hostnames: readonly string[];
 }
 

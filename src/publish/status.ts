@@ -109,6 +109,7 @@ export class StatusStream {
 }
 
 function mapConditions(status: Status, map: (condition: Condition) => Condition): Status {
+  if ('loadBalancer' in status) return status;
   if ('parents' in status) {
     return { parents: status.parents.map((parent) => ({ ...parent, conditions: parent.conditions.map(map) })) };
   }
@@ -119,6 +120,7 @@ function mapConditions(status: Status, map: (condition: Condition) => Condition)
 }
 
 function conditionsOf(status: Status): readonly Condition[] {
+  if ('loadBalancer' in status) return [];
   if ('parents' in status) return status.parents.flatMap(({ conditions }) => conditions);
   if (!('listeners' in status)) return status.conditions;
   return [...status.conditions, ...status.listeners.flatMap(({ conditions }) => conditions)];

@@ -22,7 +22,6 @@ function* namespaceOf(object: KubeObject): Iterable<string> {
   yield object.metadata.namespace ?? '';
 }
 
-/** Pods are in the world only when they run this program. */
 function* everything(): Iterable<string> {
   yield '';
 }
@@ -32,8 +31,11 @@ const INDEXES: readonly Index[] = [
   /** EndpointSlices by the Service that their label names. */
   { name: 'slicesByService', kind: 'EndpointSlice', values: endpointSliceService },
   /** ReferenceGrants by their namespace. */
-  { name: 'replicas', kind: 'Pod', values: everything },
   { name: 'grantsByNamespace', kind: 'ReferenceGrant', values: namespaceOf },
+  /** Pods, all under '': they are in the world only when they run this program. */
+  { name: 'replicas', kind: 'Pod', values: everything },
+  /** IngressClasses, all under ''. */
+  { name: 'ingressClasses', kind: 'IngressClass', values: everything },
 ];
 
 const BY_KIND = Map.groupBy(INDEXES, (index) => index.kind);

@@ -63,8 +63,13 @@ export interface GatewayClassStatus {
   readonly supportedFeatures: readonly { readonly name: string }[];
 }
 
+/** Where an Ingress is to be reached (networking.k8s.io/v1 IngressStatus). */
+export interface IngressStatus {
+  readonly loadBalancer: { readonly ingress: readonly ({ readonly ip: string } | { readonly hostname: string })[] };
+}
+
 /** What `status` of an object should say, our part of it only: for a route, the parents that are ours. */
-export type Status = RouteStatus | GatewayStatus | GatewayClassStatus;
+export type Status = RouteStatus | GatewayStatus | GatewayClassStatus | IngressStatus;
 
 type Row = readonly [type: string, status: Condition['status'], reason: string, message: string];
 

@@ -27,7 +27,7 @@ export interface FrontendTls {
   readonly refs: Fault | null;
 }
 
-const UNASKED: FrontendTls = { clients: null, fault: null, refs: null };
+export const UNASKED: FrontendTls = { clients: null, fault: null, refs: null };
 
 /**
  * What holds on `number`, a port as listeners write it; each setting is looked at once, however many listeners it is

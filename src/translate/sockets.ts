@@ -79,30 +79,37 @@ class Incumbents {
   }
 }
 
-/** `before`: sockets as they are served now. */
+/**
+ * `before`: sockets as they are served now. `shared`: what takes what is left, and shares a hostname of which somebody
+ * else is the holder.
+ */
 export function planSockets(
   drafts: Iterable<GatewayDraft>,
   options: TranslatorOptions,
   before: Iterable<SocketEntry>,
+  shared: GatewayDraft | null = null,
 ): Plan {
   const sorted = [...drafts].sort(olderFirst);
   const incumbents = new Incumbents(before);
   const claimants = sorted.filter((draft) => draft.refused === null).map((draft) => incumbents.claimant(draft));
+  if (shared !== null) claimants.push(incumbents.claimant(shared));
   const assigned = assignAddresses(claimants, options);
   const placements = placeAll(sorted, assigned, incumbents);
+  if (shared !== null) placeShared(placements, shared, assigned);
   const gateways = new Map<ObjectKey, GatewayPlan>();
-  for (const draft of sorted) {
+  for (const draft of shared === null ? sorted : [...sorted, shared]) {
     gateways.set(draft.key, {
       addresses: assigned.get(draft.name) ?? NO_ADDRESSES,
       placements: draft.listeners.map((listener) => placements.placed.get(listener) ?? NOWHERE),
     });
   }
-  return { gateways, entries: entriesOf(placements.sockets) };
+  return { gateways, entries: entriesOf(placements.sockets.values()) };
 }
 
 interface Placements {
-  readonly placed: ReadonlyMap<ListenerDraft, Placement>;
-  readonly sockets: Iterable<Socket>;
+  readonly placed: Map<ListenerDraft, Placement>;
+  /** By transport, address and port. */
+  readonly sockets: Map<string, Socket>;
 }
 
 /** Older Gateways first, of one age those that serve, then by name. */
@@ -124,11 +131,20 @@ function placeAll(
     (a, b) =>
       a.wish.gateway.created - b.wish.gateway.created || a.rank - b.rank || olderFirst(a.wish.gateway, b.wish.gateway),
   );
-  /** By transport, address and port. */
   const sockets = new Map<string, Socket>();
   const placed = new Map<ListenerDraft, Placement>();
-  for (const { wish, addresses } of wishes) placed.set(wish.listener, place(sockets, wish, addresses));
-  return { placed, sockets: sockets.values() };
+  for (const { wish, addresses } of wishes) placed.set(wish.listener, place(sockets, wish, addresses, false));
+  return { placed, sockets };
+}
+
+/** After all others. */
+function placeShared(
+  { placed, sockets }: Placements,
+  draft: GatewayDraft,
+  assigned: ReadonlyMap<string, Addresses>,
+): void {
+  const { bound } = assigned.get(draft.name) ?? NO_ADDRESSES;
+  for (const listener of draft.listeners) placed.set(listener, place(sockets, held(draft, listener), bound, true));
 }
 
 function held(gateway: GatewayDraft, listener: ListenerDraft): Held {
@@ -141,7 +157,7 @@ function held(gateway: GatewayDraft, listener: ListenerDraft): Held {
 }
 
 /** On every address of the Gateway or on none: a listener is available on all assigned addresses. */
-function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly string[]): Placement {
+function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly string[], shares: boolean): Placement {
   const { boundPort: port, protocol: name, hostname } = wish.listener;
   const protocol = protocolOf(name);
   if (protocol === undefined) return NOWHERE;
@@ -150,7 +166,7 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
   for (const address of addresses) {
     const socket = sockets.get(nameOf(address));
     const conflict = socket === undefined ? null : conflictOn(socket, protocol.family, host, wish.listener);
-    if (conflict !== null) return { ...NOWHERE, conflict };
+    if (conflict !== null && !(shares && conflict.type === 'hostname')) return { ...NOWHERE, conflict };
   }
   for (const address of addresses) {
     let socket = sockets.get(nameOf(address));
@@ -158,7 +174,7 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
       socket = { address, port, family: protocol.family, hosts: new Map() };
       sockets.set(nameOf(address), socket);
     }
-    socket.hosts.set(host, wish);
+    if (!socket.hosts.has(host)) socket.hosts.set(host, wish);
   }
   const served = servedProtocol(name);
   if (served === null) return NOWHERE;

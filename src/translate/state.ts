@@ -3,14 +3,16 @@
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
-import type { ClusterEntry, Key, SocketEntry } from '../ir/ir.ts';
+import type { ClusterEntry, Key, RuleEntry, SocketEntry } from '../ir/ir.ts';
 import type { World } from '../store/world.ts';
+import type { GatewayAddress } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Fact, Unit } from './dependencies.ts';
 import { Dependencies, Reader } from './dependencies.ts';
 import type { Exposed } from './exposure.ts';
 import type { GatewayDraft, GatewayPlan, GatewayView } from './gateway.ts';
 import type { SocketFaults } from './gateway-status.ts';
+import type { IngressDraft, IngressView, SharedDraft } from './ingress.ts';
 import { Output } from './output.ts';
 import type { RouteResult } from './route.ts';
 import type { Plan } from './sockets.ts';
@@ -23,6 +25,31 @@ export interface GatewayState {
   plan: GatewayPlan;
   /** Accepted routes by listener name. */
   readonly attached: Map<string, number>;
+}
+
+interface RuleSet {
+  readonly entries: readonly RuleEntry[];
+  readonly clusters: readonly ClusterEntry[];
+}
+
+export interface IngressState {
+  readonly draft: IngressDraft;
+  /** Of the draft by itself. */
+  readonly problems: readonly Problem[];
+}
+
+/** What Ingresses ask for together, and got. */
+export interface SharedState extends SharedDraft {
+  readonly plan: GatewayPlan;
+  readonly view: IngressView;
+}
+
+/** The facts that stand for where Ingress rules can be put: on port 80, and on port 443 under a hostname. */
+export const INGRESS_HTTP: Fact = 'ingress over http';
+/** Where Ingresses are reached. */
+export const INGRESS_REACH: Fact = 'where ingresses are reached';
+export function ingressFact(hostname: string): Fact {
+  return `ingress over https for ${hostname}`;
 }
 
 /** The fact that stands for a Gateway's view: it changes when the view does. */
@@ -44,6 +71,14 @@ export class State {
   /** Gateways whose Service would have that key. */
   readonly claims = new Map<ObjectKey, Set<ObjectKey>>();
   readonly routes = new Map<ObjectKey, RouteResult>();
+  /** Of those that are ours. */
+  readonly ingresses = new Map<ObjectKey, IngressState>();
+  /** What they ask for, and what they got; null while there is none. */
+  wishes: SharedDraft | null = null;
+  shared: SharedState | null = null;
+  ingressAddresses: readonly GatewayAddress[] = [];
+  /** What routes, and whatever else becomes rules, came to. */
+  readonly #rules = new Map<ObjectKey, RuleSet>();
   /** How many routes send to each; equal keys are equal entries. */
   readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();
   /** Clusters that are made of each key of endpoints. */
@@ -82,6 +117,28 @@ export class State {
   /** By kind that is fetched by reference, the keys that are read now, where that has changed. */
   takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
     return this.#dependencies.takeWanted();
+  }
+
+  /** Hands out the rules of an object in place of those before (null: none), and counts who uses which cluster. */
+  replaceRules(key: ObjectKey, after: RuleSet | null): void {
+    const before = this.#rules.get(key);
+    this.out.replace(before?.entries ?? [], after?.entries ?? []);
+    if (after === null) this.#rules.delete(key);
+    else this.#rules.set(key, { entries: after.entries, clusters: after.clusters });
+    for (const cluster of after?.clusters ?? []) {
+      const users = this.clusters.get(cluster.key)?.users ?? 0;
+      this.clusters.set(cluster.key, { entry: cluster, users: users + 1 });
+      this.mark(cluster.key);
+    }
+    for (const { key: cluster } of before?.clusters ?? []) this.#leave(cluster);
+  }
+
+  #leave(cluster: Key): void {
+    const before = this.clusters.get(cluster);
+    if (before === undefined) return;
+    if (before.users > 1) this.clusters.set(cluster, { entry: before.entry, users: before.users - 1 });
+    else this.clusters.delete(cluster);
+    this.mark(cluster);
   }
 
   /** `unit` is no more, and depends on nothing. */

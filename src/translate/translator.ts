@@ -16,7 +16,8 @@ import type { Generated } from './exposure.ts';
 import { type SocketFaults, unopenedListeners } from './gateway-status.ts';
 import type { Update } from './output.ts';
 import { State, statusUnit } from './state.ts';
-import { objectOf, socketsOf, UNITS } from './units.ts';
+import { objectOf } from './unit.ts';
+import { socketsOf, UNITS } from './units.ts';
 
 const KINDS = new Map(UNITS.map((kind) => [kind.kind, kind]));
 const PHASES = Math.max(...UNITS.map(({ phase }) => phase)) + 1;
@@ -91,12 +92,13 @@ export class Translator {
    * Of the last update's sockets: how many there are, how many are open, and what is said of listeners that lack some.
    */
   openness(): { readonly sockets: number; readonly open: number; readonly unopened: readonly string[] } {
-    const { plan, socketFaults, gateways } = this.#state;
+    const { plan, socketFaults, gateways, shared } = this.#state;
+    const all = shared === null ? [...gateways.values()] : [...gateways.values(), shared];
     const sockets = [...plan.entries.values()].filter(({ kind }) => kind === 'socket');
     return {
       sockets: sockets.length,
       open: sockets.filter(({ key }) => !socketFaults.has(key)).length,
-      unopened: [...gateways.values()].flatMap(({ draft, plan }) => unopenedListeners(draft, plan, socketFaults)),
+      unopened: all.flatMap(({ draft, plan }) => unopenedListeners(draft, plan, socketFaults)),
     };
   }
 

@@ -25,10 +25,20 @@ import { draftGateway, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
 import { gatewayStatus, placeProblems } from './gateway-status.ts';
 import { HTTP_ROUTE } from './http-route.ts';
+import { INGRESS_GATEWAY } from './ingress.ts';
+import {
+  ingressOf,
+  placeIngresses,
+  updateIngress,
+  updateIngressRules,
+  updateReach,
+  updateShared,
+} from './ingress-units.ts';
 import { reachOf } from './reach.ts';
 import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
 import { planSockets } from './sockets.ts';
 import { type State, statusUnit, viewFact } from './state.ts';
+import { objectOf } from './unit.ts';
 
 export interface UnitKind {
   /** First part of its units' keys; of those that stand for an object, its kind. */
@@ -43,13 +53,15 @@ export interface UnitKind {
 const PHASE = {
   CLASS: 0,
   GATEWAY: 1,
-  SOCKETS: 2,
-  EXPOSURE: 3,
-  GENERATED: 4,
-  ROUTE: 5,
-  CLUSTER: 6,
-  ENDPOINTS: 7,
-  GATEWAY_STATUS: 8,
+  INGRESS: 1,
+  SHARED_INGRESS: 2,
+  SOCKETS: 3,
+  EXPOSURE: 4,
+  GENERATED: 5,
+  ROUTE: 6,
+  CLUSTER: 7,
+  ENDPOINTS: 8,
+  GATEWAY_STATUS: 9,
 } as const;
 
 /** There is one plan, of all Gateways' listeners. */
@@ -58,8 +70,12 @@ const SOCKETS: Unit = 'sockets/';
 export const UNITS: readonly UnitKind[] = [
   { kind: 'GatewayClass', phase: PHASE.CLASS, update: updateClass },
   { kind: 'Gateway', phase: PHASE.GATEWAY, update: updateGateway },
+  { kind: 'Ingress', phase: PHASE.INGRESS, update: updateIngress },
+  { kind: 'sharedIngress', phase: PHASE.SHARED_INGRESS, update: (state, world) => updateShared(state, world, SOCKETS) },
   { kind: 'sockets', phase: PHASE.SOCKETS, update: updateSockets },
   routes('HTTPRoute', HTTP_ROUTE),
+  { kind: 'ingressReach', phase: PHASE.EXPOSURE, update: updateReach },
+  { kind: 'ingressRules', phase: PHASE.ROUTE, update: updateIngressRules, objectOf: ingressOf },
   { kind: 'cluster', phase: PHASE.CLUSTER, update: updateCluster, objectOf: backendOf },
   { kind: 'endpoints', phase: PHASE.ENDPOINTS, update: updateEndpoints, objectOf: backendOf },
   { kind: 'exposure', phase: PHASE.EXPOSURE, update: updateExposure, objectOf: gatewayOfExposure },
@@ -77,11 +93,6 @@ function backendOf(key: Key): ObjectKey {
   const parsed = parseKey(key);
   if (parsed.kind !== 'endpoints' && parsed.kind !== 'cluster') return key;
   return objectKey(parsed.objectKind, parsed.namespace, parsed.name);
-}
-
-export function objectOf(world: World, key: ObjectKey): KubeObject | undefined {
-  const [kind, namespace, ...name] = key.split('/');
-  return world.get(kind as string, namespace, name.join('/'));
 }
 
 function updateClass(state: State, world: World, key: ObjectKey): void {
@@ -137,7 +148,9 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
 /** Plans the sockets anew and passes on what came out differently. */
 function updateSockets(state: State): void {
   const drafts = [...state.gateways.values()].map(({ draft }) => draft);
-  const plan = planSockets(drafts, state.options, state.incumbents ?? socketsOf(state.plan.entries.values()));
+  const { options, wishes } = state;
+  const before = state.incumbents ?? socketsOf(state.plan.entries.values());
+  const plan = planSockets(drafts, options, before, wishes?.draft ?? null);
   state.out.replace([...state.plan.entries.values()], [...plan.entries.values()]);
   state.plan = plan;
   for (const [key, gateway] of state.gateways) {
@@ -152,6 +165,7 @@ function updateSockets(state: State): void {
     gateway.view = view;
     state.changed(viewFact(key));
   }
+  placeIngresses(state, wishes, plan.gateways.get(INGRESS_GATEWAY) ?? null);
   state.out.diagnose(SOCKETS, []);
 }
 
@@ -169,7 +183,7 @@ function routes(kind: string, what: RouteKind): UnitKind {
     update: (state, world, key) => {
       const object = objectOf(world, key);
       const before = state.routes.get(key);
-      let after: RouteResult | undefined;
+      let after: RouteResult | null = null;
       if (object === undefined) {
         state.forget(key);
         state.routes.delete(key);
@@ -181,15 +195,9 @@ function routes(kind: string, what: RouteKind): UnitKind {
         after = state.read(world, key, (reader) => translate(reader, view, object, state.options));
         state.routes.set(key, after);
       }
-      state.out.replace(before?.entries ?? [], after?.entries ?? []);
+      state.replaceRules(key, after);
       for (const { gateway, listener } of before?.attached ?? []) attach(state, gateway, listener, -1);
       for (const { gateway, listener } of after?.attached ?? []) attach(state, gateway, listener, 1);
-      for (const cluster of after?.clusters ?? []) {
-        const users = state.clusters.get(cluster.key)?.users ?? 0;
-        state.clusters.set(cluster.key, { entry: cluster, users: users + 1 });
-        state.mark(cluster.key);
-      }
-      for (const { key: cluster } of before?.clusters ?? []) leave(state, cluster);
       state.out.status(key, after?.status ?? null);
       state.out.diagnose(key, after?.problems.found ?? []);
     },
@@ -204,14 +212,6 @@ function attach(state: State, gateway: ObjectKey, listener: string, by: number):
   if (count > 0) attached.set(listener, count);
   else attached.delete(listener);
   state.mark(statusUnit(gateway));
-}
-
-function leave(state: State, cluster: Key): void {
-  const before = state.clusters.get(cluster);
-  if (before === undefined) return;
-  if (before.users > 1) state.clusters.set(cluster, { entry: before.entry, users: before.users - 1 });
-  else state.clusters.delete(cluster);
-  state.mark(cluster);
 }
 
 function updateCluster(state: State, _world: World, key: Key): void {

@@ -51,6 +51,16 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.equal(moved.status, 302);
     assert.match(String(moved.headers.location), /^http:\/\/www\.example\.com(:\d+)?\/page$/);
   },
+  ingress: async (ask) => {
+    assert.equal(seen(await ask('/', { host: 'shop.example.com' })).backend, 'first');
+    assert.equal(seen(await ask('/api/users', { host: 'shop.example.com' })).backend, 'second');
+    assert.equal(seen(await ask('/', { host: 'any.example.org' })).backend, 'first');
+    assert.equal(seen(await ask('/', { host: 'two.labels.example.org' })).backend, 'second');
+    const moved = await ask('/page', { host: 'old.example.com' });
+    assert.equal(moved.status, 308);
+    assert.equal(moved.headers.location, 'http://shop.example.com/');
+    assert.equal(seen(await ask('/')).backend, 'second');
+  },
   https: async (ask, tls) => {
     const moved = await ask('/page', { host: 'shop.example' });
     assert.equal(moved.status, 301);
@@ -58,6 +68,9 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.match((await askTls(tls, 'shop.example', '/')).backend, /first|second/);
   },
 };
+
+/** What is served where it may not be bound. */
+const PORT_MAP: Readonly<Record<string, number>> = { ingress: 80 };
 
 async function askTls({ port, ca }: Tls, servername: string, path: string): Promise<{ backend: string }> {
   const client = connect({ host: '127.0.0.1', port, servername, ca });
@@ -86,7 +99,8 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
         .replaceAll('8443', String(tlsPort))
         .replaceAll('9001', String(first.port))
         .replaceAll('9002', String(second.port));
-    const rauta = await Rauta.start(files);
+    const mapped = PORT_MAP[name];
+    const rauta = await Rauta.start(files, mapped === undefined ? [] : ['--port-map', `${mapped}=${port}`]);
     const ca = (files['certificate.yaml'] ?? '').match(/^# .*$/gm)?.map((line) => line.slice(2)) ?? [];
     await prove((path, headers = {}) => get(port, path, headers), { port: tlsPort, ca: ca.join('\n') });
     assert.equal(await rauta.stop(), 0);

@@ -1,6 +1,6 @@
-// Hostnames: exact ones, wildcards ('*.example.com': one or more labels under it) and '*', found by the bytes of a
-// request's host. It is read once, four bytes at a time; only where there are wildcards it is read again, from right to
-// left, to hash every suffix that begins a label.
+// Hostnames: exact ones, wildcards ('*.example.com': one or more labels under it; '?.example.com': one) and '*', found
+// by the bytes of a request's host. It is read once, four bytes at a time; only where there are wildcards it is read
+// again, from right to left, to hash every suffix that begins a label.
 
 import { bytesOf, viewOf } from '../../base/bytes.ts';
 import { ByteTable, type Entry } from './byte-table.ts';
@@ -86,9 +86,14 @@ function mixed(hash: number, word: number): number {
   return h ^ (h >>> 15);
 }
 
-/** The key of a hostname: without '*.', as HostReader reads it. */
+/** A hostname with '*.' or '?.' in front. */
+function isWildcard(hostname: string): boolean {
+  return hostname.startsWith('*.') || hostname.startsWith('?.');
+}
+
+/** The key of a hostname: without '*.' and '?.', as HostReader reads it. */
 export function hostKey(hostname: string): Uint8Array {
-  const key = bytesOf(hostname.startsWith('*.') ? hostname.slice(2) : hostname);
+  const key = bytesOf(isWildcard(hostname) ? hostname.slice(2) : hostname);
   for (let i = 0; i < key.length; i++) key[i] = (key[i] as number) | FOLD;
   return key;
 }
@@ -98,7 +103,7 @@ export function hostKey(hostname: string): Uint8Array {
  */
 export function hostHash(hostname: string): number {
   const key = hostKey(hostname);
-  if (hostname.startsWith('*.')) return key.reduceRight((hash, byte) => Math.imul(hash ^ byte, FNV_PRIME), FNV_OFFSET);
+  if (isWildcard(hostname)) return key.reduceRight((hash, byte) => Math.imul(hash ^ byte, FNV_PRIME), FNV_OFFSET);
   const words = new DataView(key.buffer);
   let hash = key.length;
   let at = 0;
@@ -113,15 +118,16 @@ export class HostMap<E extends Entry> {
   any: E | null = null;
   readonly #exact = new ByteTable<E>();
   readonly #wildcard = new ByteTable<E>();
+  readonly #oneLabel = new ByteTable<E>();
 
   get size(): number {
-    return this.#exact.size + this.#wildcard.size + Number(this.any !== null);
+    return this.#exact.size + this.#wildcard.size + this.#oneLabel.size + Number(this.any !== null);
   }
   get hasWildcards(): boolean {
-    return this.#wildcard.size !== 0;
+    return this.#wildcard.size !== 0 || this.#oneLabel.size !== 0;
   }
 
-  /** The entry of a hostname as configuration writes it: '*', '*.suffix' or exact, lower case. */
+  /** The entry of a hostname as configuration writes it: '*', '*.suffix', '?.suffix' or exact, lower case. */
   get(hostname: string): E | null {
     if (hostname === '*') return this.any;
     const key = hostKey(hostname);
@@ -141,7 +147,8 @@ export class HostMap<E extends Entry> {
   }
 
   #tableOf(hostname: string): ByteTable<E> {
-    return hostname.startsWith('*.') ? this.#wildcard : this.#exact;
+    if (!isWildcard(hostname)) return this.#exact;
+    return hostname.startsWith('*') ? this.#wildcard : this.#oneLabel;
   }
 
   exact(host: HostReader): E | null {
@@ -149,12 +156,19 @@ export class HostMap<E extends Entry> {
     return this.#exact.find(host.hash, host.words, 0, host.length);
   }
 
+  /** The wildcard for one label whose suffix is all of the host, which is `split`, but its first label. */
+  oneLabel(host: HostReader): E | null {
+    const i = host.suffixes - 1;
+    if (i < 0 || !host.whole || this.#oneLabel.size === 0) return null;
+    return this.#oneLabel.find(host.suffixHash[i] as number, host.words, host.suffixStart[i] as number, host.length);
+  }
+
   /** The wildcard whose suffix is number `i` of the host's suffixes, which is `split`; suffixes - 1 is the longest. */
   wildcard(host: HostReader, i: number): E | null {
     return this.#wildcard.find(host.suffixHash[i] as number, host.words, host.suffixStart[i] as number, host.length);
   }
 
-  /** The most specific: exact, then the wildcard with the longest suffix, then '*'. */
+  /** The most specific: exact, then the wildcard with the longest suffix, then '*'. No '?.suffix' is asked for. */
   best(host: HostReader): E | null {
     const exact = this.exact(host);
     if (exact !== null) return exact;

@@ -142,6 +142,8 @@ export class Router<T> {
     let found = root === null ? null : findCandidate(root, mem, head);
     if (found === null && hostnames.hasWildcards) {
       reader.split();
+      root = hostnames.oneLabel(reader);
+      if (root !== null) found = findCandidate(root, mem, head);
       for (let i = reader.suffixes - 1; i >= 0 && found === null; i--) {
         root = hostnames.wildcard(reader, i);
         if (root !== null) found = findCandidate(root, mem, head);

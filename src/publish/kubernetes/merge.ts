@@ -26,6 +26,7 @@ function merged(before: Fields, wanted: Status | null, options: MergeOptions): F
     // A Gateway that is no longer ours is somebody else's to speak of; of a route only our entries are ours.
     return Array.isArray(before['parents']) ? { ...before, parents: entries(before['parents'], [], options) } : before;
   }
+  if ('loadBalancer' in wanted) return { ...before, ...wanted };
   if ('parents' in wanted) return { ...before, parents: entries(before['parents'], wanted.parents, options) };
   const conditions = mergeConditions(before['conditions'], wanted.conditions, options);
   if (!('listeners' in wanted)) return { ...before, ...wanted, conditions };

@@ -1,0 +1,199 @@
+// What annotations of an Ingress mean here: RAUTA's own, and those of ingress-nginx that can be served as they were
+// meant. Of the others each is told of; where one would have kept somebody out, its Ingress is not served without it.
+
+import type { KubeObject } from '../api/object.ts';
+import type { Problems } from '../api/problem.ts';
+import { fields } from '../base/fields.ts';
+import type { Filter, Redirect } from '../ir/ir.ts';
+import { isPreciseHostname } from './hostname.ts';
+import { shown } from './read.ts';
+
+const NGINX = 'nginx.ingress.kubernetes.io/';
+const OWN = 'rauta.io/';
+
+export interface IngressSettings {
+  /** Cleartext requests for hosts of spec.tls are sent to https. */
+  readonly sslRedirect: boolean;
+  /** Those for any host are. */
+  readonly forceSslRedirect: boolean;
+  /** Paths of type ImplementationSpecific are regular expressions. */
+  readonly regex: boolean;
+  /** Instead of any backend. */
+  readonly redirect: Redirect | null;
+  readonly filters: readonly Filter[];
+  /** Why nothing of it may be served: what would have kept somebody out has no effect here. */
+  readonly refused: string | null;
+}
+
+/** By the name behind the prefix: they let in only some, or only so many. */
+const RESTRICTING: readonly RegExp[] = [
+  /^auth-(url|tls-|type$|secret$|secret-type$|realm$|signin|method$|snippet$)/,
+  /^(whitelist|allowlist|denylist)-source-range$/,
+  /^(enable-modsecurity|enable-owasp-core-rules|modsecurity-)/,
+  /^limit-(connections|rps|rpm|whitelist|allowlist|burst-multiplier)$/,
+];
+
+/** What is so without being asked for, or asks for nothing that shows. */
+const GRANTED: ReadonlySet<string> = new Set([
+  'proxy-http-version',
+  'proxy-buffering',
+  'proxy-request-buffering',
+  'service-upstream',
+  'use-port-in-redirects',
+  'enable-access-log',
+]);
+
+const REDIRECT_CODES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** A reading of one Ingress's annotations. */
+class Annotations {
+  readonly #values: Readonly<Record<string, unknown>>;
+  readonly #problems: Problems;
+  readonly #asked = new Set<string>();
+
+  constructor(ingress: KubeObject, problems: Problems) {
+    this.#values = fields(ingress.metadata.annotations);
+    this.#problems = problems;
+  }
+
+  text(name: string): string | null {
+    this.#asked.add(name);
+    const value = this.#values[name];
+    return typeof value === 'string' ? value : null;
+  }
+
+  /** `fallback` where it is not there or is neither. */
+  flag(name: string, fallback: boolean): boolean {
+    const value = this.text(name);
+    if (value === null) return fallback;
+    if (value === 'true' || value === 'false') return value === 'true';
+    this.wrong(name, `${shown(value)} is neither "true" nor "false".`);
+    return fallback;
+  }
+
+  wrong(name: string, message: string): void {
+    this.#problems.error(`metadata.annotations[${name}]`, message);
+  }
+
+  /** Without it things work, but not as its author may think. */
+  idle(name: string, message: string): void {
+    this.#problems.warning(`metadata.annotations[${name}]`, message);
+  }
+
+  /** Annotations of `prefix` that nobody asked for. */
+  left(prefix: string): string[] {
+    return Object.keys(this.#values).filter((name) => name.startsWith(prefix) && !this.#asked.has(name));
+  }
+}
+
+export function readAnnotations(ingress: KubeObject, problems: Problems): IngressSettings {
+  const read = new Annotations(ingress, problems);
+  const redirect = redirectOf(read);
+  const rewrite = rewriteOf(read);
+  const regex = read.flag(`${NGINX}use-regex`, false);
+  const settings = {
+    sslRedirect: read.flag(`${OWN}ssl-redirect`, read.flag(`${NGINX}ssl-redirect`, true)),
+    forceSslRedirect: read.flag(`${NGINX}force-ssl-redirect`, false),
+    regex,
+    redirect: redirect.redirect,
+    filters: [...rewrite.filters, ...prefixOf(read)],
+  };
+  const refused = [redirect.refused, rewrite.refused, ...leftOver(read)].find((why) => why !== null) ?? null;
+  return { ...settings, refused };
+}
+
+/** Tells of what has no effect; returns why it must not be served without. */
+function leftOver(read: Annotations): string[] {
+  const refused: string[] = [];
+  for (const name of read.left(NGINX)) {
+    const short = name.slice(NGINX.length);
+    if (GRANTED.has(short)) continue;
+    if (RESTRICTING.some((pattern) => pattern.test(short))) {
+      const message = `${name} is not served, and it restricts who may ask: the Ingress answers 500 while it is there.`;
+      read.wrong(name, message);
+      refused.push(message);
+    } else read.idle(name, 'This annotation of ingress-nginx is not served and has no effect.');
+  }
+  for (const name of read.left(OWN)) read.wrong(name, 'There is no such annotation of an Ingress; it has no effect.');
+  return refused;
+}
+
+interface Reading<T> {
+  readonly refused: string | null;
+  readonly value: T;
+}
+
+function redirectOf(read: Annotations): { readonly redirect: Redirect | null; readonly refused: string | null } {
+  const permanent = targetOf(read, `${NGINX}permanent-redirect`);
+  const temporal = targetOf(read, `${NGINX}temporal-redirect`);
+  const permanentCode = codeOf(read, `${NGINX}permanent-redirect-code`, 301);
+  const temporalCode = codeOf(read, `${NGINX}temporal-redirect-code`, 302);
+  const refused = permanent.refused ?? temporal.refused;
+  // As in ingress-nginx the temporal one comes first.
+  const [target, status] = temporal.value === null ? [permanent.value, permanentCode] : [temporal.value, temporalCode];
+  if (target === null) return { redirect: null, refused };
+  const port = target.port === '' ? null : Number(target.port);
+  const path = { type: 'ReplaceFullPath', value: target.pathname } as const;
+  const scheme = target.protocol === 'https:' ? 'https' : 'http';
+  return { redirect: { scheme, hostname: target.hostname, port, path, status }, refused };
+}
+
+function targetOf(read: Annotations, name: string): Reading<URL | null> {
+  const value = read.text(name);
+  if (value === null) return { value: null, refused: null };
+  const url = URL.canParse(value) ? new URL(value) : null;
+  const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.search + url.hash === '';
+  if (plain && !value.includes('$')) return { value: url, refused: null };
+  const message = `${shown(value)} is not an absolute URL of http or https without query, fragment and variables.`;
+  read.wrong(name, message);
+  return { value: null, refused: `${name}: ${message}` };
+}
+
+function codeOf(read: Annotations, name: string, fallback: Redirect['status']): Redirect['status'] {
+  const value = read.text(name);
+  if (value === null) return fallback;
+  const code = Number(value);
+  if (REDIRECT_CODES.has(code)) return code as Redirect['status'];
+  read.wrong(name, `${shown(value)} is not one of ${[...REDIRECT_CODES].join(', ')}; ${fallback} is sent.`);
+  return fallback;
+}
+
+function rewriteOf(read: Annotations): { readonly filters: readonly Filter[]; readonly refused: string | null } {
+  const target = read.text(`${NGINX}rewrite-target`);
+  const host = read.text(`${NGINX}upstream-vhost`);
+  let refused: string | null = null;
+  let path: string | null = null;
+  let hostname: string | null = null;
+  if (target !== null) {
+    if (target.startsWith('/') && !/[$?#\s]/.test(target)) path = target;
+    else {
+      refused = `rewrite-target ${shown(target)}: only a path without variables and query can be put in place of the request's.`;
+      read.wrong(`${NGINX}rewrite-target`, `${refused} The Ingress answers 500 while it is there.`);
+    }
+  }
+  if (host !== null) {
+    if (isPreciseHostname(host.toLowerCase())) hostname = host.toLowerCase();
+    else {
+      refused ??= `upstream-vhost ${shown(host)} is not a hostname.`;
+      read.wrong(
+        `${NGINX}upstream-vhost`,
+        `${shown(host)} is not a hostname. The Ingress answers 500 while it is there.`,
+      );
+    }
+  }
+  if (path === null && hostname === null) return { filters: [], refused };
+  const edit = path === null ? null : ({ type: 'ReplaceFullPath', value: path } as const);
+  return { filters: [{ type: 'rewrite', hostname, path: edit }], refused };
+}
+
+function prefixOf(read: Annotations): Filter[] {
+  const name = `${NGINX}x-forwarded-prefix`;
+  const value = read.text(name);
+  if (value === null) return [];
+  if (!/^[\x21-\x7e]+$/.test(value)) {
+    read.wrong(name, `${shown(value)} cannot stand in a header field; it has no effect.`);
+    return [];
+  }
+  const edits = { set: [{ name: 'X-Forwarded-Prefix', value }], add: [], remove: [] };
+  return [{ type: 'requestHeaders', edits }];
+}

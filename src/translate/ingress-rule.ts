@@ -1,0 +1,252 @@
+// The rules of an Ingress (networking.k8s.io/v1 HTTPIngressPath): each path is a rule of its own; cleartext requests
+// for hosts that it has a certificate for are sent to https, as ingress-nginx does.
+
+import { type KubeObject, keyOf } from '../api/object.ts';
+import { Problems } from '../api/problem.ts';
+import { type Fields, fields } from '../base/fields.ts';
+import type { Action, Attachment, ClusterEntry, Match, RuleEntry } from '../ir/ir.ts';
+import { ruleKey } from '../ir/keys.ts';
+import { resolveBackend } from './backend.ts';
+import { createdOf } from './context.ts';
+import type { Reader } from './dependencies.ts';
+import { compare } from './dependencies.ts';
+import { isHostname } from './hostname.ts';
+import type { IngressDraft, IngressPlace } from './ingress.ts';
+import { type IngressSettings, readAnnotations } from './ingress-annotations.ts';
+import { list, port, shown, text } from './read.ts';
+
+const ANY = '*';
+const NO_TIMEOUTS = { requestMs: null, backendMs: null } as const;
+const ALL: Match = matchOf('PathPrefix', '/');
+/** What ingress-nginx sends where it sends to https. */
+const TO_HTTPS: Action = {
+  type: 'redirect',
+  redirect: { scheme: 'https', hostname: null, port: null, path: null, status: 308 },
+};
+/** Nobody to ask: what ingress-nginx answers for a Service that is not there. */
+const UNAVAILABLE: Action = { type: 'respond', status: 503 };
+const ANSWER = 'Its requests are answered 503.';
+const REFUSE: Action = { type: 'respond', status: 500 };
+
+/** Asks where rules can be put, noting that the caller depends on the answer. */
+export interface Places {
+  http(): IngressPlace;
+  /** Of port 443 and exactly this hostname; undefined when no Ingress has TLS for it. */
+  https(hostname: string): IngressPlace | undefined;
+}
+
+export interface IngressRules {
+  readonly entries: readonly RuleEntry[];
+  readonly clusters: readonly ClusterEntry[];
+  readonly problems: Problems;
+}
+
+/** One host of spec.rules, with where it is to be reached. */
+interface Host {
+  /** Lower case; '*' for any. */
+  readonly name: string;
+  /** This Ingress has TLS for it. */
+  readonly secured: boolean;
+}
+
+export function translateIngress(
+  reader: Reader,
+  object: KubeObject,
+  draft: IngressDraft,
+  places: Places,
+): IngressRules {
+  return new Rules(reader, object, draft, places).translate();
+}
+
+class Rules {
+  readonly #reader: Reader;
+  readonly #object: KubeObject;
+  readonly #draft: IngressDraft;
+  readonly #places: Places;
+  readonly #problems: Problems;
+  readonly #namespace: string;
+  readonly #settings: IngressSettings;
+  readonly #entries: RuleEntry[] = [];
+  readonly #clusters = new Map<string, ClusterEntry>();
+  readonly #faults = new Set<string>();
+
+  constructor(reader: Reader, object: KubeObject, draft: IngressDraft, places: Places) {
+    this.#reader = reader;
+    this.#object = object;
+    this.#draft = draft;
+    this.#places = places;
+    this.#problems = new Problems(keyOf(object));
+    this.#namespace = object.metadata.namespace ?? '';
+    this.#settings = readAnnotations(object, this.#problems);
+  }
+
+  translate(): IngressRules {
+    const spec = fields(this.#object.spec);
+    /** What of each host's cleartext requests is sent to https. */
+    const redirected = new Map<string, Match[]>();
+    for (const [i, value] of list(spec['rules']).entries()) this.#rule(fields(value), `spec.rules[${i}]`, redirected);
+    if (spec['defaultBackend'] !== undefined) this.#defaultBackend(spec['defaultBackend'], redirected);
+    else if (list(spec['rules']).length === 0) {
+      this.#problems.warning('spec', 'It has neither rules nor a defaultBackend and serves nothing.');
+    }
+    for (const [name, matches] of redirected) this.#push(matches, TO_HTTPS, this.#cleartext(name));
+    return { entries: this.#entries, clusters: [...this.#clusters.values()], problems: this.#problems };
+  }
+
+  #rule(spec: Fields, field: string, redirected: Map<string, Match[]>): void {
+    const host = this.#hostOf(spec['host'], `${field}.host`);
+    if (host === null) return;
+    for (const [j, value] of list(fields(spec['http'])['paths']).entries()) {
+      const at = `${field}.http.paths[${j}]`;
+      const match = this.#match(fields(value), at);
+      if (match !== null) this.#forward(match, host, fields(value)['backend'], `${at}.backend`, redirected);
+    }
+  }
+
+  #defaultBackend(backend: unknown, redirected: Map<string, Match[]>): void {
+    const host = { name: ANY, secured: this.#draft.hosts.some(({ hostname }) => hostname === ANY) };
+    this.#forward(ALL, host, backend, 'spec.defaultBackend', redirected);
+  }
+
+  #forward(match: Match, host: Host, backend: unknown, field: string, redirected: Map<string, Match[]>): void {
+    const action = this.#action(backend, field);
+    const cleartext = this.#cleartext(host.name);
+    const { forceSslRedirect, sslRedirect } = this.#settings;
+    const toHttps = forceSslRedirect || (sslRedirect && host.secured);
+    if (toHttps && cleartext.length > 0) {
+      const matches = redirected.get(host.name);
+      if (matches === undefined) redirected.set(host.name, [match]);
+      else matches.push(match);
+    }
+    this.#push([match], action, [...(toHttps ? [] : cleartext), ...this.#secured(host.name)]);
+  }
+
+  #hostOf(value: unknown, field: string): Host | null {
+    const name = (text(value) ?? ANY).toLowerCase();
+    if (name !== ANY && !isHostname(name)) {
+      this.#problems.error(field, `${shown(value)} is not a hostname.`);
+      return null;
+    }
+    return { name, secured: this.#draft.hosts.some(({ hostname }) => hostname === ANY || covers(hostname, name)) };
+  }
+
+  #match(spec: Fields, at: string): Match | null {
+    const path = text(spec['path']) ?? '/';
+    const type = spec['pathType'];
+    if (!path.startsWith('/')) {
+      this.#problems.error(`${at}.path`, `${shown(path)} does not begin with a slash; the path is not served.`);
+      return null;
+    }
+    if (type === 'Exact') return matchOf('Exact', path);
+    // As nginx reads it: from the beginning of the path on, whatever follows, without regard to case.
+    if (type === 'ImplementationSpecific' && this.#settings.regex) {
+      return matchOf('RegularExpression', `(?i:${path}).*`);
+    }
+    return matchOf('PathPrefix', path);
+  }
+
+  #action(value: unknown, field: string): Action {
+    const { refused, redirect } = this.#settings;
+    if (refused !== null) return REFUSE;
+    if (redirect !== null) return { type: 'redirect', redirect };
+    const backend = fields(value);
+    const resource = backend['resource'] === undefined ? null : fields(backend['resource']);
+    const service = fields(backend['service']);
+    const name = text(service['name']) ?? '';
+    const portName = text(fields(service['port'])['name']);
+    const number = portName === undefined ? port(fields(service['port'])['number']) : this.#portOf(name, portName);
+    if (resource === null && number === undefined && portName !== undefined) {
+      const where = `Service ${this.#namespace}/${name}`;
+      this.#problems.error(`${field}.service.port.name`, `${where} has no port named ${shown(portName)}. ${ANSWER}`);
+      return UNAVAILABLE;
+    }
+    const ref =
+      resource === null
+        ? { name, ...(number === undefined ? {} : { port: number }) }
+        : { group: resource['apiGroup'] ?? '', kind: resource['kind'], name: resource['name'] };
+    const { cluster, label, fault } = resolveBackend(this.#reader, 'Ingress', this.#namespace, ref);
+    if (cluster === null) {
+      if (fault !== null) this.#problems.error(field, `${fault.message} ${ANSWER}`);
+      return UNAVAILABLE;
+    }
+    this.#clusters.set(cluster.key, cluster);
+    return { type: 'forward', backends: [{ cluster: cluster.key, backend: label, weight: 1, filters: [] }] };
+  }
+
+  /** Undefined where the Service, or its port of that name, does not exist. */
+  #portOf(service: string, name: string): number | undefined {
+    const ports = list(fields(this.#reader.get('Service', this.#namespace, service)?.spec)['ports']).map(fields);
+    return port(ports.find((item) => item['name'] === name)?.['port']);
+  }
+
+  /** Where cleartext requests for a host come in. */
+  #cleartext(name: string): Attachment[] {
+    const place = this.#places.http();
+    this.#tell(place);
+    return place.sockets.map((socket) => ({ socket, host: ANY, hostnames: [oneLabel(name)] }));
+  }
+
+  /** Where those over TLS do: at the most specific host of 443 that covers it, and for any host at all of its own. */
+  #secured(name: string): Attachment[] {
+    const hosts = new Set<string>();
+    const found = hostsOver(name).find((host) => this.#places.https(host) !== undefined);
+    if (found !== undefined) hosts.add(found);
+    if (name === ANY) for (const { hostname } of this.#draft.hosts) hosts.add(hostname);
+    const attachments: Attachment[] = [];
+    for (const host of hosts) {
+      const place = this.#places.https(host);
+      if (place === undefined) continue;
+      this.#tell(place);
+      for (const socket of place.sockets) attachments.push({ socket, host, hostnames: [oneLabel(name)] });
+    }
+    return attachments;
+  }
+
+  #tell({ fault }: IngressPlace): void {
+    if (fault === null || this.#faults.has(fault)) return;
+    this.#faults.add(fault);
+    this.#problems.error('spec', fault);
+  }
+
+  #push(matches: readonly Match[], action: Action, attachments: readonly Attachment[]): void {
+    if (attachments.length === 0) return;
+    const { name } = this.#object.metadata;
+    const index = this.#entries.length;
+    this.#entries.push({
+      kind: 'rule',
+      key: ruleKey('Ingress', this.#namespace, name, index),
+      routeKind: 'Ingress',
+      route: `${this.#namespace}/${name}`,
+      index,
+      name: '',
+      created: createdOf(this.#object),
+      attachments: [...attachments].sort((a, b) => compare(a.socket, b.socket) || compare(a.host, b.host)),
+      matches,
+      filters: action.type === 'forward' ? this.#settings.filters : [],
+      action,
+      timeouts: NO_TIMEOUTS,
+      retry: null,
+    });
+  }
+}
+
+function matchOf(type: Match['path']['type'], value: string): Match {
+  return { path: { type, value }, method: '', headers: [], query: [] };
+}
+
+/** Of an Ingress a wildcard stands for one label (IngressRule.host). */
+function oneLabel(name: string): string {
+  return name.startsWith('*.') ? `?${name.slice(1)}` : name;
+}
+
+/** Whether a host of spec.tls is for a host of a rule. */
+function covers(tls: string, name: string): boolean {
+  return tls === name || (tls.startsWith('*.') && tls.slice(2) === name.slice(name.indexOf('.') + 1));
+}
+
+/** Hosts of port 443 under which a host can be, the most specific first. */
+function hostsOver(name: string): string[] {
+  if (name === ANY) return [ANY];
+  const parent = `*.${name.slice(name.indexOf('.') + 1)}`;
+  return name === parent || !name.includes('.') ? [name, ANY] : [name, parent, ANY];
+}

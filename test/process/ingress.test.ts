@@ -1,0 +1,224 @@
+// Ingresses, served by the whole program: the scenarios of the Ingress conformance suite (kubernetes-sigs
+// ingress-controller-conformance: default_backend, host_rules, ingress_class, load_balancing, path_rules), and what
+// ingress-nginx does with TLS.
+
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { after, before, describe, test } from 'node:test';
+import { connect } from 'node:tls';
+import { authority, leaf, pem } from '../../tools/certificates.ts';
+import { backend, freePort, get, Rauta, until } from './support.ts';
+
+const root = authority('Root');
+const middle = authority('Middle', root);
+
+function secretYaml(name: string, host: string): string {
+  const own = leaf(middle, [host]);
+  const data = {
+    'tls.crt': Buffer.from(pem('CERTIFICATE', own.der) + pem('CERTIFICATE', middle.der)).toString('base64'),
+    'tls.key': Buffer.from(pem('PRIVATE KEY', own.keyDer)).toString('base64'),
+  };
+  return JSON.stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name }, type: 'kubernetes.io/tls', data });
+}
+
+/** A Service of each name, its endpoints the ports. */
+function serviceYaml(name: string, ...ports: readonly number[]): string {
+  const service = {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name },
+    spec: { ports: [{ name: 'web', port: 80 }] },
+  };
+  const slices = ports.map((port, i) => ({
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: { name: `${name}-${i}`, labels: { 'kubernetes.io/service-name': name } },
+    addressType: 'IPv4',
+    ports: [{ name: 'web', port }],
+    endpoints: [{ addresses: ['127.0.0.1'], targetRef: { kind: 'Pod', name: `${name}-${i}`, namespace: 'default' } }],
+  }));
+  return [service, ...slices].map((object) => JSON.stringify(object)).join('\n---\n');
+}
+
+interface Path {
+  readonly path: string;
+  readonly type: 'Exact' | 'Prefix';
+  readonly service: string;
+}
+
+function ingressYaml(
+  name: string,
+  hosts: Readonly<Record<string, readonly Path[]>>,
+  more: { readonly spec?: object; readonly annotations?: object } = {},
+): string {
+  const backendOf = (service: string): object => ({ service: { name: service, port: { name: 'web' } } });
+  const rules = Object.entries(hosts).map(([host, paths]) => ({
+    ...(host === '' ? {} : { host }),
+    http: { paths: paths.map(({ path, type, service }) => ({ path, pathType: type, backend: backendOf(service) })) },
+  }));
+  const spec = { ...(rules.length === 0 ? {} : { rules }), ...more.spec };
+  const metadata = { name, ...(more.annotations === undefined ? {} : { annotations: more.annotations }) };
+  return JSON.stringify({ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata, spec });
+}
+
+const exact = (path: string, service: string): Path => ({ path, type: 'Exact', service });
+const prefix = (path: string, service: string): Path => ({ path, type: 'Prefix', service });
+
+/** Host of an Ingress by its scenario, what it asks for, and what `path` at `host` is answered by (404: nobody). */
+const SCENARIOS: readonly {
+  readonly name: string;
+  readonly hosts: Readonly<Record<string, readonly Path[]>>;
+  readonly asks: readonly (readonly [host: string, path: string, service: string | 404])[];
+}[] = [
+  {
+    name: 'host rules',
+    hosts: {
+      'foo.bar.com': [prefix('/', 'one')],
+      '*.foo.com': [prefix('/', 'two')],
+    },
+    asks: [
+      ['foo.bar.com', '/', 'one'],
+      ['FOO.bar.com:80', '/', 'one'],
+      ['wrong.bar.com', '/', 404],
+      ['foo.bar.com.org', '/', 404],
+      ['bar.foo.com', '/', 'two'],
+      ['baz.bar.foo.com', '/', 404],
+      ['foo.com', '/', 404],
+    ],
+  },
+  {
+    name: 'exact paths',
+    hosts: { 'exact.test': [exact('/foo', 'one')], 'exact-slash.test': [exact('/foo/', 'one')] },
+    asks: [
+      ['exact.test', '/foo', 'one'],
+      ['exact.test', '/foo?query', 'one'],
+      ['exact.test', '/foo/', 404],
+      ['exact.test', '/FOO', 404],
+      ['exact.test', '/bar', 404],
+      ['exact-slash.test', '/foo', 404],
+      ['exact-slash.test', '/foo/', 'one'],
+    ],
+  },
+  {
+    name: 'prefixes',
+    hosts: {
+      'prefix.test': [prefix('/foo', 'one')],
+      'prefix-slash.test': [prefix('/aaa/bbb/', 'one')],
+      'longest.test': [prefix('/', 'one'), prefix('/aaa', 'two'), prefix('/aaa/bbb', 'three')],
+      'mixed.test': [prefix('/foo', 'one'), exact('/foo', 'two')],
+    },
+    asks: [
+      ['prefix.test', '/foo', 'one'],
+      ['prefix.test', '/foo/', 'one'],
+      ['prefix.test', '/foo/bar', 'one'],
+      ['prefix.test', '/FOO', 404],
+      ['prefix.test', '/foobar', 404],
+      ['prefix.test', '/', 404],
+      ['prefix-slash.test', '/aaa/bbb', 'one'],
+      ['prefix-slash.test', '/aaa/bbb/', 'one'],
+      ['prefix-slash.test', '/aaa/bbb/ccc', 'one'],
+      ['prefix-slash.test', '/aaa/bbbxyz', 404],
+      ['longest.test', '/ccc', 'one'],
+      ['longest.test', '/aaa/ccc', 'two'],
+      ['longest.test', '/aaa/bbb/ccc', 'three'],
+      ['mixed.test', '/foo', 'two'],
+      ['mixed.test', '/foo/bar', 'one'],
+    ],
+  },
+];
+
+describe('Ingress', () => {
+  let rauta: Rauta;
+  let port = 0;
+  let tlsPort = 0;
+
+  const files = async (): Promise<Record<string, string>> => {
+    const [one, two, three] = [await backend('one'), await backend('two'), await backend('three')];
+    return {
+      'services.yaml': [
+        serviceYaml('one', one.port),
+        serviceYaml('two', two.port),
+        serviceYaml('three', three.port),
+        serviceYaml('all', one.port, two.port, three.port),
+      ].join('\n---\n'),
+      'scenarios.yaml': SCENARIOS.map(({ name, hosts }) => ingressYaml(name.replace(' ', '-'), hosts)).join('\n---\n'),
+      'more.yaml': [
+        ingressYaml('all', { 'all.test': [prefix('/', 'all')] }),
+        ingressYaml('foreign', { 'foreign.test': [prefix('/', 'one')] }, { spec: { ingressClassName: 'nobody' } }),
+        ingressYaml(
+          'secure',
+          { 'secure.test': [prefix('/', 'one')], 'open.test': [prefix('/', 'two')] },
+          { spec: { tls: [{ hosts: ['secure.test'], secretName: 'secure' }] } },
+        ),
+        ingressYaml('solver', { 'secure.test': [exact('/.well-known/acme-challenge/x', 'two')] }),
+        secretYaml('secure', 'secure.test'),
+      ].join('\n---\n'),
+    };
+  };
+
+  before(async () => {
+    port = await freePort();
+    tlsPort = await freePort();
+    rauta = await Rauta.start(await files(), ['--port-map', `80=${port},443=${tlsPort}`]);
+  });
+  after(async () => {
+    assert.equal(await rauta.stop(), 0);
+  });
+
+  const servedBy = async (host: string, path: string): Promise<string | number> => {
+    const answer = await get(port, path, { host });
+    return answer.status === 200 ? JSON.parse(answer.body).backend : answer.status;
+  };
+
+  for (const { name, asks } of SCENARIOS) {
+    test(name, async () => {
+      for (const [host, path, service] of asks) assert.equal(await servedBy(host, path), service, `${host} ${path}`);
+    });
+  }
+
+  test('every endpoint of a Service is asked', async () => {
+    const seen = new Set<string | number>();
+    for (let i = 0; i < 30; i++) seen.add(await servedBy('all.test', '/'));
+    assert.deepEqual([...seen].sort(), ['one', 'three', 'two']);
+  });
+
+  test('an Ingress of a class that nobody has is not served, and that is said', async () => {
+    assert.equal(await servedBy('foreign.test', '/'), 404);
+    assert.match(rauta.text(), /IngressClass \\"nobody\\" does not exist/);
+  });
+
+  test('a host with a certificate is sent to https, but for an Ingress without one', async () => {
+    const moved = await get(port, '/page?x=1', { host: 'secure.test' });
+    assert.equal(moved.status, 308);
+    assert.equal(moved.headers.location, 'https://secure.test/page?x=1');
+    assert.equal(await servedBy('secure.test', '/.well-known/acme-challenge/x'), 'two');
+    assert.equal(await servedBy('open.test', '/'), 'two');
+  });
+
+  test('over TLS the certificate of the host is shown, and its rules hold', async () => {
+    const ca = pem('CERTIFICATE', root.der);
+    const client = connect({ host: '127.0.0.1', port: tlsPort, servername: 'secure.test', ca });
+    await once(client, 'secureConnect');
+    assert.ok(client.authorized);
+    client.write('GET /page HTTP/1.1\r\nHost: secure.test\r\nConnection: close\r\n\r\n');
+    let text = '';
+    for await (const chunk of client) text += chunk;
+    assert.match(text, /^HTTP\/1\.1 200 /);
+    assert.match(text, /"backend":"one"/);
+  });
+
+  test('a default backend takes what no rule does, as long as it is there', async () => {
+    assert.equal(await servedBy('nobody.test', '/any'), 404);
+    rauta.write(
+      'default.yaml',
+      ingressYaml('default', {}, { spec: { defaultBackend: { service: { name: 'three', port: { number: 80 } } } } }),
+    );
+    await until(
+      () => get(port, '/any', { host: 'nobody.test' }),
+      ({ status }) => status === 200,
+    );
+    assert.equal(await servedBy('nobody.test', '/any'), 'three');
+    assert.equal(await servedBy('prefix.test', '/none'), 'three');
+    assert.equal(await servedBy('foo.bar.com', '/'), 'one');
+  });
+});
