@@ -111,6 +111,13 @@ export class Grants {
     for (const wish of this.#wishes) this.#give(wish);
   }
 
+  close(): void {
+    for (const wish of this.#wishes) {
+      wish.now?.close();
+      wish.now = null;
+    }
+  }
+
   /** After a rotation. What cannot be opened is tried again later; the old file is used until then. */
   reopenLog(): void {
     this.#again(['accessLog']);

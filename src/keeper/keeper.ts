@@ -40,13 +40,11 @@ export class Keeper<Options extends KeeperOptions> {
   #succeeded = false;
   #crashed = false;
   #exitCode: number = EXIT.ok;
-  readonly #done: (code: number) => void;
+  readonly #done: (code: number, handedOver: boolean) => void;
   #lastTickMs = 0;
 
-  /**
-   * `done` is called once, with the exit code. Throws NativeError when the system has not what so many workers need.
-   */
-  constructor(options: Options, system: System, log: Logger, done: (code: number) => void) {
+  /** `done` is called once. Throws NativeError when the system has not what so many workers need. */
+  constructor(options: Options, system: System, log: Logger, done: (code: number, handedOver: boolean) => void) {
     this.#options = options;
     this.#system = system;
     this.#log = log;
@@ -189,10 +187,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#shutDown();
   }
 
-  /**
-   * An exception of its own: a bug, said with its stack. What it knows may be wrong, so it ends, and the others in
-   * order, as they would if it were asked to stop. A second one while it does so ends everything at once.
-   */
+  /** A bug. What it knows may be wrong: it ends, the others in order; a second one ends everything at once. */
   crash(error: unknown): void {
     this.#log.error('a bug in the keeper, ending', { stack: error instanceof Error ? error.stack : String(error) });
     const again = this.#crashed;
@@ -222,7 +217,10 @@ export class Keeper<Options extends KeeperOptions> {
     this.#slots.kill();
     this.#controller.kill();
     this.#log.info('stopped');
-    this.#done(this.#exitCode);
+    // Whoever it is that ends the process, and when: what others wait for is free now.
+    this.#takeover?.close();
+    this.#grants.close();
+    this.#done(this.#exitCode, this.#succeeded);
   }
 
   // ---- time
@@ -343,6 +341,7 @@ export class Keeper<Options extends KeeperOptions> {
       onInherited: (address, port, handle) => this.#sockets.inherit(address, port, handle),
       onSucceeded: () => this.#succeed(),
       onForsaken: () => this.#sockets.admit(),
+      onSuccession: (begun) => this.#tell({ type: 'succession', begun }),
       onGone: () => this.#grants.retry(),
       onRefused: (reason) => this.#fail(EXIT.cannotRun, reason),
     });

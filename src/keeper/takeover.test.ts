@@ -34,6 +34,7 @@ class Stage {
         events.push(`inherited ${address} ${port}`);
       },
       onSucceeded: () => events.push('succeeded'),
+      onSuccession: () => {},
       onForsaken: () => events.push('forsaken'),
       onGone: () => events.push('gone'),
       onRefused: (reason) => events.push(`refused ${reason}`),

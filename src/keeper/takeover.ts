@@ -28,6 +28,8 @@ export interface TakeoverOwner {
   /** Handed on, and taken over. */
   readonly tickets: Tickets;
   onInherited(address: string, port: number, handle: Handle): void;
+  /** A successor has begun to take over, or is gone before it served. */
+  onSuccession(begun: boolean): void;
   /** The successor serves: time to drain and end. */
   onSucceeded(): void;
   /** The successor went away before it served: everything stays as it was. */
@@ -190,12 +192,14 @@ export class Takeover implements ReadySink {
     channel.send(encodeFrame(FRAME.TICKETS, this.#owner.tickets.keys));
     channel.message({ type: 'inherited' });
     this.#log.info('a successor takes the listening sockets over', { sockets: count });
+    this.#owner.onSuccession(true);
   }
 
   #forsaken({ reason }: ChannelEnd): void {
     this.#successor = null;
     if (this.#listener < 0) return;
     this.#log.warn('the successor is gone before it served', { reason });
+    this.#owner.onSuccession(false);
     this.#owner.onForsaken();
   }
 

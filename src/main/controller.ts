@@ -50,6 +50,7 @@ class Controller implements ChannelOwner, Downstream {
     acked: 0,
     held: null,
     draining: false,
+    succession: false,
     storm: false,
     workers: [],
     failedSockets: [],
@@ -142,6 +143,9 @@ class Controller implements ChannelOwner, Downstream {
         break;
       case 'draining':
         state.draining = true;
+        break;
+      case 'succession':
+        state.succession = message.begun && this.#options?.afterTakeover === 'wait';
         break;
       case 'stop':
         this.#flush(() => this.#say({ type: 'flushed' }));

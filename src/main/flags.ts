@@ -160,6 +160,13 @@ export const FLAGS: readonly Flag[] = [
     help: 'unix socket by which a successor takes the listening sockets over',
   },
   {
+    name: 'after-takeover',
+    value: 'exit|wait',
+    default: 'exit',
+    podDefault: 'wait',
+    help: 'what a program does that handed over: wait for SIGTERM, where one that exits would be started again',
+  },
+  {
     name: 'client-idle-timeout',
     value: 'DURATION',
     default: '180s',

@@ -11,6 +11,7 @@ import { becomeKeeper } from './privileges.ts';
 import { nodeSystem } from './process.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
+const LONG_MS = 3_600_000;
 
 /** Serves until stopped; resolves with the exit code. Throws ExitError when it cannot start. */
 export function runKeeper(options: Options, log: Logger): Promise<number> {
@@ -19,7 +20,10 @@ export function runKeeper(options: Options, log: Logger): Promise<number> {
     try {
       becomeKeeper();
       const io = openNative({ arenaBytes: ARENA_BYTES });
-      const keeper = new Keeper(options, nodeSystem(io), log, resolve);
+      const keeper = new Keeper(options, nodeSystem(io), log, (code, handedOver) => {
+        if (handedOver && options.afterTakeover === 'wait') rest(log, () => resolve(code));
+        else resolve(code);
+      });
       process.on('uncaughtException', (error) => keeper.crash(error));
       process.on('SIGTERM', () => keeper.stop('SIGTERM'));
       process.on('SIGINT', () => keeper.stop('SIGINT'));
@@ -42,4 +46,15 @@ function requireDescriptors(workers: number): void {
       EXIT.cannotRun,
       `${limit} open files are too few for ${workers} workers, which need ${needed} at the least (ulimit -n)`,
     );
+}
+
+/** Nothing is left but to be told to end: whoever started this program would start it again if it ended by itself. */
+function rest(log: Logger, done: () => void): void {
+  log.info('handed over, waiting for the signal to end');
+  const stays = setInterval(() => {}, LONG_MS);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.once(signal, () => {
+      clearInterval(stays);
+      done();
+    });
 }

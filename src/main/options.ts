@@ -47,6 +47,8 @@ export interface Options {
   /** `NAMESPACE/NAME` of a Secret. */
   readonly defaultCertificate: string | null;
   readonly takeover: string | null;
+  /** A program that handed over ends, or waits to be told so. */
+  readonly afterTakeover: 'exit' | 'wait';
   /** Fields and kinds that are not known are warnings, not errors. */
   readonly lenient: boolean;
   /** Resources come from an API server; null: from files or the environment. */
@@ -156,6 +158,7 @@ export function parseOptions(
           ? null
           : objectName(from('default-certificate'), text('default-certificate')),
       takeover: text('takeover') || null,
+      afterTakeover: oneOf('after-takeover', ['exit', 'wait']),
       clientIdleMs: positive(from('client-idle-timeout'), text('client-idle-timeout')),
       streamIdleMs: positive(from('stream-idle-timeout'), text('stream-idle-timeout')),
       bodyIdleMs: positive(from('body-idle-timeout'), text('body-idle-timeout')),

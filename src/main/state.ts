@@ -7,6 +7,8 @@ export interface ControllerState {
   /** The newest revision is not what is served. */
   held: Held | null;
   draining: boolean;
+  /** A successor is taking over, and this program stays when it has. */
+  succession: boolean;
   storm: boolean;
   workers: readonly WorkerState[];
   failedSockets: readonly FailedSocket[];

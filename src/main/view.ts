@@ -47,6 +47,8 @@ export class ControllerView implements View {
     const waits = waitingFor !== null && state.acked === 0;
     const waiting = waits ? (cluster?.source.waiting() ?? waitingFor) : null;
     if (state.draining) return { ready: false, reason: 'draining' };
+    // In a pod one port answers for both: the successor is not ready because this one is.
+    if (state.succession) return { ready: false, reason: 'a successor takes over' };
     if (waiting) return { ready: false, reason: `waiting for ${waiting}` };
     if (waiting !== null || state.acked === 0) return { ready: false, reason: 'no configuration yet' };
     if (state.storm) return { ready: false, reason: 'workers keep dying' };

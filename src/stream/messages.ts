@@ -125,6 +125,8 @@ export type ToController<Options> =
   | Grant
   | { readonly type: 'reread' }
   | { readonly type: 'draining' }
+  /** A successor (--takeover) has begun to take over, or is gone before it served. */
+  | { readonly type: 'succession'; readonly begun: boolean }
   /** The program ends: write what is left in the log rings. */
   | { readonly type: 'stop' };
 

@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { kubeconfig } from '../kubernetes/site.ts';
 import { backend, backendYaml, Churn, freePort, gateway, get, Load, Rauta, routeYaml, until } from './support.ts';
 
 interface Stage {
@@ -66,6 +67,40 @@ test('successors take over under load, one after another, without one failed req
   assert.deepEqual(Object.keys(counts), ['200'], JSON.stringify(counts));
   assert.equal(await current.stop(), 0);
   assert.throws(() => statSync(path), 'the last one takes the path with it');
+  clean();
+});
+
+test('with --after-takeover wait the one that handed over is not ready for it, then waits for SIGTERM', async (t) => {
+  const { port, path, files, clean } = await stage();
+  const admin = await freePort();
+  const flags = ['--takeover', path, '--after-takeover', 'wait', '--admin', `127.0.0.1:${admin}`];
+  const first = await Rauta.start(files, flags);
+  // This one gets the sockets and never serves: nobody tells it what.
+  const nobody = await freePort();
+  const waiting = ['--kubernetes', '--kubeconfig', kubeconfig(t, `http://127.0.0.1:${nobody}`)];
+  const stuck = Rauta.spawn({}, [...flags, ...waiting]);
+  await first.said('a successor takes the listening sockets over');
+  const ready = (status: number) =>
+    until(
+      async () => (await first.ask('/readyz')) as never,
+      (a: { status: number }) => a.status === status,
+    );
+  first.admin = admin;
+  await ready(503);
+  assert.equal((await get(port, '/x')).status, 200);
+  stuck.process.kill('SIGKILL');
+  await ready(200);
+  const second = Rauta.spawn(files, flags);
+  await second.said('serving');
+  await first.said('handed over, waiting for the signal to end');
+  // Port and path are the successor's, though the first is still there.
+  await second.said('opened after all');
+  assert.equal(first.process.exitCode, null);
+  assert.equal((await get(port, '/x')).status, 200);
+  first.process.kill('SIGTERM');
+  assert.equal(await first.exited, 0);
+  assert.equal((await get(port, '/x')).status, 200);
+  assert.equal(await second.stop(), 0);
   clean();
 });
 
