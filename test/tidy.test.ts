@@ -138,6 +138,11 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   upstream: ['common', 'exchange/sides', 'tls/dialer', 'transport'],
   exchange: ['common', 'filter', 'route', 'transport', 'upstream'],
   http1: ['common', 'exchange/answer', 'exchange/sides', 'filter', 'transport', 'upstream/connection'],
+  // What HTTP/2 has of HTTP/1 is what both have of HTTP: the grammar of names and values.
+  http2: [
+    ...['common', 'exchange/answer', 'exchange/sides', 'filter', 'transport', 'upstream/connection'],
+    ...['authority', 'fields', 'request', 'scanner', 'trailers', 'write'].map((file) => `http1/${file}`),
+  ],
 };
 
 test('layers of the data plane know only those below them', () => {

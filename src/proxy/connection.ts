@@ -1,7 +1,9 @@
 // A connection of a client as the engine holds it, whatever protocol it speaks.
 
+import type { ClientInfo } from './client-info.ts';
 import type { RequestSide } from './exchange/sides.ts';
 import type { Listener } from './listener.ts';
+import type { Transport, TransportUser } from './transport/transport.ts';
 
 export interface Connection {
   /** Where it was accepted. */
@@ -24,4 +26,15 @@ export interface ConnectionOwner {
   closed(connection: Connection): void;
   /** `after` goes on with what `before` began: the same connection, in the protocol that was found. */
   became(before: Connection, after: Connection): void;
+  /**
+   * The first that came on `before`, at `at`, may be HTTP/2's preface: returns what goes on with it from its first byte
+   * instead of `before`; null when it is not, or must not be spoken here.
+   */
+  prefaced(
+    before: Connection,
+    at: number,
+    transport: Transport,
+    info: ClientInfo,
+    refused: boolean,
+  ): TransportUser | null;
 }

@@ -15,9 +15,12 @@ import { Core } from './core.ts';
 import { ExchangePool } from './exchange/pool.ts';
 import type { RequestSide } from './exchange/sides.ts';
 import { Http1Connector } from './http1/client.ts';
+import { Http2Server } from './http2/server.ts';
+import { beginsHttp2, Http2Servers } from './http2/servers.ts';
 import type { Listener } from './listener.ts';
 import { open } from './opening.ts';
 import { Tcp } from './transport/tcp.ts';
+import type { Transport, TransportUser } from './transport/transport.ts';
 import { PlainWire } from './transport/wire.ts';
 import { TrustedProxies } from './trusted.ts';
 
@@ -57,6 +60,7 @@ export interface EngineStats {
 export class Engine implements ConnectionOwner, AcceptorOwner {
   readonly #core: Core;
   readonly #exchanges: ExchangePool;
+  readonly #http2: Http2Servers;
   readonly #config: Config;
   readonly #acceptors = new Map<Key, Acceptor>();
   /** Connections of clients, a list through Connection.next. */
@@ -86,6 +90,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     const connectors = { http1: new Http1Connector(this.#core) };
     this.#config = new Config(this.#core, connectors, options.tls ?? noTls, (listener) => this.#leave(listener));
     const { shared } = this.#core;
+    this.#http2 = new Http2Servers(this.#core);
     options.io.onTurn(() => shared.onTurn());
     shared.onEndingsOver = () => this.#checkDrained();
   }
@@ -164,6 +169,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     while (this.#first !== null) this.#first.destroy();
     for (const ref of this.#config.clusters) ref.current?.retire();
     this.#exchanges.dispose();
+    this.#http2.dispose();
     this.#config.dispose();
     core.dispose();
   }
@@ -183,7 +189,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
       return;
     }
     const info = new ClientInfo(peer, core.trusted.has(peer));
-    const connection = open(core, this, listener, transport, info, refused);
+    const connection = open(core, this.#http2, this, listener, transport, info, refused);
     connection.next = this.#first;
     if (this.#first !== null) this.#first.previous = connection;
     this.#first = connection;
@@ -201,6 +207,20 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     if (next !== null) next.previous = after;
     before.previous = null;
     before.next = null;
+  }
+
+  prefaced(
+    before: Connection,
+    at: number,
+    transport: Transport,
+    info: ClientInfo,
+    refused: boolean,
+  ): TransportUser | null {
+    // Over TLS protocols are agreed on by ALPN (RFC 9113 section 3.3).
+    if (info.secure || !beginsHttp2(this.#core.mem, at)) return null;
+    const after = new Http2Server(this.#http2, before.listener, this, transport, info, refused);
+    this.became(before, after);
+    return after;
   }
 
   request(listener: Listener): RequestSide {

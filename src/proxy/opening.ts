@@ -8,6 +8,8 @@ import { type ClientInfo, type OpeningStep, STEP_ENDED, STEP_LAYERED, STEP_MORE,
 import type { Connection, ConnectionOwner } from './connection.ts';
 import type { Core } from './core.ts';
 import { Http1Server } from './http1/server.ts';
+import { Http2Server } from './http2/server.ts';
+import type { Http2Servers } from './http2/servers.ts';
 import type { Listener } from './listener.ts';
 import type { Shared } from './transport/shared.ts';
 import type { Transport, TransportUser } from './transport/transport.ts';
@@ -20,13 +22,17 @@ const HEAD_LIMIT = limitCell('HEAD_MS');
  */
 export function open(
   core: Core,
+  http2: Http2Servers,
   owner: ConnectionOwner,
   listener: Listener,
   transport: Transport,
   info: ClientInfo,
   refused: boolean,
 ): Connection {
-  const speak = (): Connection => new Http1Server(core, listener, owner, transport, info, refused);
+  const speak = (): Connection =>
+    info.alpn === 'h2'
+      ? new Http2Server(http2, listener, owner, transport, info, refused)
+      : new Http1Server(core, listener, owner, transport, info, refused);
   return listener.steps.length === 0 ? speak() : new Opening(core.shared, owner, listener, transport, info, speak);
 }
 

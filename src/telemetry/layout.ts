@@ -142,6 +142,11 @@ export const LIMITED = [
   'DECISION_MS',
   'DECISIONS_PENDING',
   'RESPONSE_FIELDS',
+  'HTTP2_STREAMS',
+  'HTTP2_CONTINUATIONS',
+  'HTTP2_CONTROL_FRAMES',
+  'HTTP2_RESETS',
+  'HTTP2_SETTINGS_MS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -46,7 +46,7 @@ const VERSIONS: Readonly<Record<string, TlsVersion>> = { '1.2': 'TLSv1.2', '1.3'
 const MIN_VERSION = 'rauta.io/tls-min-version';
 const CIPHER_OPTION = 'rauta.io/tls-ciphers';
 /** Protocols that clients are offered by ALPN. */
-const ALPN: readonly string[] = ['http/1.1'];
+const ALPN: readonly string[] = ['h2', 'http/1.1'];
 
 /** `value`: spec.listeners[].tls, at `field`. */
 export function listenerTls(

@@ -178,7 +178,7 @@ export const VECTORS: readonly Vector[] = [
   ['http/1.1', `GET / http/1.1\r\n${H}\r\n`, 400],
   ['HTTP/ 1.1', `GET / HTTP/ 1.1\r\n${H}\r\n`, 400],
   ['ICY', `GET / ICY/1.1\r\n${H}\r\n`, 400],
-  ["HTTP/2's preface", 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+  ["HTTP/2's preface, but for its version", 'PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n', 505],
   ['a method with a colon', `GE:T / HTTP/1.1\r\n${H}\r\n`, 400],
   ['a method without end', `${'G'.repeat(100_000)} / HTTP/1.1\r\n${H}\r\n`, 501],
   ['an unknown method', `BREW / HTTP/1.1\r\n${H}\r\n`, ['BREW /', next]],

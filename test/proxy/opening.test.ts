@@ -127,6 +127,9 @@ class Server implements ConnectionOwner {
   request(): never {
     throw new Error('nothing here speaks HTTP');
   }
+  prefaced(): null {
+    return null;
+  }
   became(before: Connection, after: Connection): void {
     assert.ok(this.held.delete(before));
     this.held.add(after);

@@ -5,13 +5,14 @@ import { put } from '../../base/bytes.ts';
 import type { SocketHost } from '../../ir/ir.ts';
 import type { Fragment } from '../../telemetry/fragment.ts';
 import type { ClientInfo } from '../client-info.ts';
+import type { Connection, ConnectionOwner } from '../connection.ts';
 import type { Core } from '../core.ts';
 import type { Answer } from '../exchange/answer.ts';
 import type { Downstream } from '../exchange/sides.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
 import type { Listener } from '../listener.ts';
-import type { Transport } from '../transport/transport.ts';
+import type { Transport, TransportUser } from '../transport/transport.ts';
 import { answerBound, putAnswer } from './answer.ts';
 import { headBytes, putFinal, putInterim, putSwitched, CONNECTION as SAYS } from './heads.ts';
 import { putTrailers } from './trailers.ts';
@@ -38,6 +39,10 @@ export class Http1Downstream implements Downstream {
   readonly #connection: AnsweredConnection;
   readonly #transport: Transport;
   readonly #info: ClientInfo;
+  /** Past the limit of connections. */
+  readonly #refused: boolean;
+  /** Nothing was asked yet. */
+  #fresh = true;
   #version = 11;
   /** The request is HEAD: no content answers it. */
   #toHead = false;
@@ -59,16 +64,27 @@ export class Http1Downstream implements Downstream {
   /** The connection ends with the answer that is being sent. */
   closing = false;
 
-  constructor(core: Core, connection: AnsweredConnection, transport: Transport, info: ClientInfo) {
+  constructor(core: Core, connection: AnsweredConnection, transport: Transport, info: ClientInfo, refused: boolean) {
     this.#core = core;
     this.#connection = connection;
     this.#transport = transport;
     this.#info = info;
+    this.#refused = refused;
+  }
+
+  /**
+   * What goes on with the bytes at `at`, in another protocol than HTTP/1, when they are the first of the connection and
+   * `owner` knows the protocol; null for others. The connection is no longer `before` then.
+   */
+  prefaced(owner: ConnectionOwner, before: Connection, at: number): TransportUser | null {
+    if (!this.#fresh) return null;
+    return owner.prefaced(before, at, this.#transport, this.#info, this.#refused);
   }
 
   /** A request whose head is here, with so much of its content behind it (`here` bytes). */
   begin(head: Head, here: number): void {
     const length = head.contentLength;
+    this.#fresh = false;
     this.#version = head.version;
     this.#toHead = head.method === METHOD.HEAD;
     this.keepAlive = head.keepAlive;

@@ -165,7 +165,7 @@ function parseVersion(mem: Uint8Array, start: number, end: number, head: Head): 
 const METHOD_BYTES = METHODS.map((name) => bytesOf(name));
 
 /** Methods are case-sensitive (RFC 9110 section 9.1). */
-function methodOf(mem: Uint8Array, start: number, end: number): number {
+export function methodOf(mem: Uint8Array, start: number, end: number): number {
   for (let id = 0; id < METHOD.OTHER; id++) {
     const bytes = METHOD_BYTES[id] as Uint8Array;
     if (bytes.length !== end - start) continue;

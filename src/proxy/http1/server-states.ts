@@ -13,3 +13,5 @@ export const FLUSH = 4;
 /** The protocol was switched: bytes, both ways. */
 export const TUNNEL = 5;
 export const CLOSED = 6;
+/** Another protocol goes on with its transport. */
+export const LEFT = 7;

@@ -19,7 +19,7 @@ import { type AnsweredConnection, Http1Downstream } from './downstream.ts';
 import { parseRequest } from './request.ts';
 import { type ContentOwner, RequestContent } from './request-content.ts';
 import { BAD, findHeadEnd, MORE } from './scan.ts';
-import { BODY, CLOSED, FLUSH, HEAD, IDLE, TUNNEL, WAIT } from './server-states.ts';
+import { BODY, CLOSED, FLUSH, HEAD, IDLE, LEFT, TUNNEL, WAIT } from './server-states.ts';
 
 const IDLE_LIMIT = limitCell('IDLE_MS');
 const HEAD_LIMIT = limitCell('HEAD_MS');
@@ -60,7 +60,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
     this.listener = listener;
     this.#owner = owner;
     this.#transport = transport;
-    this.#down = new Http1Downstream(core, this, transport, info);
+    this.#down = new Http1Downstream(core, this, transport, info, refused);
     this.#refused = refused;
     this.#timer = new Timer(this, 0);
     transport.user = this;
@@ -191,6 +191,12 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
       return -1;
     }
     if (parsed === BAD) {
+      const other = head.fault === FAULTS.version ? this.#down.prefaced(this.#owner, this, start) : null;
+      if (other !== null) {
+        this.#state = LEFT;
+        io.timers.cancel(this.#timer);
+        return other.onBytes(start, end);
+      }
       countLimit(this.#core.cells, head.limit);
       this.#refuse(head.fault as Fault, head.limit);
       return end;

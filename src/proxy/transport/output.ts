@@ -21,6 +21,8 @@ export class Output implements CorkOwner {
   /** What the wire did not take yet; null until that first happens. */
   queue: ChunkQueue | null = null;
   sentBytes = 0;
+  /** Bytes that may wait in the queue. */
+  #most: number = LIMITS.FLOW_BYTES;
   /** What was written and will never be sent. */
   #dropped = 0;
   /** errno of the send that failed; nothing is sent any more. */
@@ -39,6 +41,11 @@ export class Output implements CorkOwner {
 
   get congested(): boolean {
     return this.queue !== null && this.queue.bytes > 0;
+  }
+
+  mayQueue(bytes: number): void {
+    this.#most = bytes;
+    if (this.queue !== null) this.queue.most = bytes;
   }
 
   /** Bytes written that the wire has not taken: they wait, or the connection ended before. */
@@ -84,9 +91,9 @@ export class Output implements CorkOwner {
         }
       }
     }
-    this.queue ??= new ChunkQueue(this.#shared.io);
+    this.queue ??= new ChunkQueue(this.#shared.io, this.#most);
     if (!this.queue.push(at, end)) {
-      this.#shared.cells.add(this.queue.bytes + end - at > LIMITS.FLOW_BYTES ? FLOW_LIMIT : ARENA_LIMIT, 1);
+      this.#shared.cells.add(this.queue.bytes + end - at > this.#most ? FLOW_LIMIT : ARENA_LIMIT, 1);
       this.#dropped += end - at;
       this.#fail(ERRNO.ENOBUFS);
     }
@@ -100,7 +107,7 @@ export class Output implements CorkOwner {
       pipes.discard(pipe);
       return;
     }
-    this.queue ??= new ChunkQueue(io);
+    this.queue ??= new ChunkQueue(io, this.#most);
     this.queue.pushPipe(pipe, n, pipes);
     this.flush();
   }

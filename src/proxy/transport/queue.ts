@@ -13,6 +13,8 @@ const LARGEST = 64 * 1024;
 
 export class ChunkQueue {
   readonly #io: Io;
+  /** So much it holds at the most. */
+  most: number;
   readonly #blocks: number[] = [];
   /** First unsent byte of the first block, first free byte and end of the last. */
   #first = 0;
@@ -26,8 +28,9 @@ export class ChunkQueue {
   #piped = 0;
   #pipes: PipePool | null = null;
 
-  constructor(io: Io) {
+  constructor(io: Io, most: number = LIMITS.FLOW_BYTES) {
     this.#io = io;
+    this.most = most;
   }
 
   /**
@@ -47,7 +50,7 @@ export class ChunkQueue {
   push(start: number, end: number): boolean {
     const mem = this.#io.mem;
     let at = start;
-    if (this.bytes + end - start > LIMITS.FLOW_BYTES) return false;
+    if (this.bytes + end - start > this.most) return false;
     if (this.#blocks.length > 0 && this.#last < this.#lastEnd) {
       const n = Math.min(this.#lastEnd - this.#last, end - at);
       move(mem, this.#last, at, at + n);

@@ -153,6 +153,10 @@ export class Tcp implements Transport, ReaderOwner {
     this.#out.discard();
   }
 
+  mayQueue(bytes: number): void {
+    this.#out.mayQueue(bytes);
+  }
+
   writePipe(pipe: Handle, n: number): void {
     this.#out.uncork();
     this.#out.writePipe(pipe, n);

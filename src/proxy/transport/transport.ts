@@ -81,6 +81,9 @@ export interface Transport {
   /** Forgets what they gathered, and `endsByClosing`. */
   discard(): void;
 
+  /** So many bytes may wait for the peer (LIMITS.FLOW_BYTES): past that the connection is lost. */
+  mayQueue(bytes: number): void;
+
   /**
    * Sends the `n` bytes that wait in `pipe`, one of the worker's, which is the transport's from now on. Only while not
    * congested.

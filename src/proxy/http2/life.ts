@@ -1,0 +1,225 @@
+// A connection of HTTP/2, on either side of the proxy: its streams, what its peer may make of it for nothing, and its
+// end. What comes is read by its subclasses: content.ts, session.ts, and server.ts for a client's.
+
+import { LIMITS } from '../../base/limits.ts';
+import type { ReadySink } from '../../io/io.ts';
+import { READABLE } from '../../io/io.ts';
+import { limitCell } from '../../telemetry/layout.ts';
+import type { Core } from '../core.ts';
+import type { Transport } from '../transport/transport.ts';
+import { Budget } from './budget.ts';
+import { CODE } from './frames.ts';
+import { Sender, type SenderOwner } from './sender.ts';
+import { PeerSettings } from './settings.ts';
+import type { Stream } from './stream.ts';
+import type { Turns } from './turns.ts';
+
+const CONTROL_LIMIT = limitCell('HTTP2_CONTROL_FRAMES');
+const RESETS_LIMIT = limitCell('HTTP2_RESETS');
+
+/** Numbers of streams that were reset here, so that what the peer had sent before it knew is no fault. */
+const RESET_IDS = 256;
+/** What a control frame costs that asks nothing of us, and one that is answered. */
+export const COST = { PLAIN: 1, ANSWERED: 2 } as const;
+
+export abstract class Life implements SenderOwner, ReadySink {
+  protected readonly core: Core;
+  readonly transport: Transport;
+  readonly out: Sender;
+  readonly peer = new PeerSettings();
+  protected readonly streams = new Map<number, Stream>();
+  /** The highest number of a stream that the peer opened. */
+  protected lastPeerId = 0;
+  protected closed = false;
+
+  readonly #control: Budget;
+  readonly #resets: Budget;
+  #resetIds: Int32Array | null = null;
+  #resetCount = 0;
+  /** Streams that are asked again in the next turn. */
+  #again: Stream[] = [];
+  #againAsked = false;
+
+  constructor(core: Core, turns: Turns, transport: Transport) {
+    this.core = core;
+    this.transport = transport;
+    this.out = new Sender(core, turns, transport, this);
+    const { nowMs } = core.io;
+    this.#control = new Budget(LIMITS.HTTP2_CONTROL_FRAMES, LIMITS.HTTP2_CONTROL_FRAMES_PER_SECOND, nowMs);
+    this.#resets = new Budget(LIMITS.HTTP2_RESETS, LIMITS.HTTP2_RESETS_PER_SECOND, nowMs);
+  }
+
+  // ---- roles
+
+  /** Nobody has used the stream of this number yet. */
+  protected abstract isIdle(id: number): boolean;
+  /** `stream` closed, with so many bytes of content that nobody will take. */
+  protected abstract onStreamClosed(stream: Stream, held: number): void;
+  /** The last stream closed. */
+  protected abstract onIdle(): void;
+  /** It is over, whoever ended it; `code` is why, if it was for a fault of the peer's. Streams are gone. */
+  protected abstract onOver(code: number): void;
+  abstract putTrailers(at: number, start: number, end: number): number;
+  abstract trailersBound(start: number, end: number): number;
+  abstract onCongested(): void;
+
+  // ---- what the peer may make of it
+
+  /** A frame that leads to nothing by itself. Returns a CODE. */
+  protected spend(cost: number): number {
+    if (this.#control.spend(this.core.io.nowMs, cost)) return CODE.NO_ERROR;
+    this.core.cells.add(CONTROL_LIMIT, 1);
+    return CODE.ENHANCE_YOUR_CALM;
+  }
+
+  /** The peer has work thrown away: it reset a stream, or made us do so. Returns a CODE. */
+  protected spendReset(): number {
+    if (this.#resets.spend(this.core.io.nowMs, 1)) return CODE.NO_ERROR;
+    this.core.cells.add(RESETS_LIMIT, 1);
+    return CODE.ENHANCE_YOUR_CALM;
+  }
+
+  /** A stream came to its end in order. */
+  protected earn(): void {
+    this.#resets.earn(1);
+    this.#control.earn(LIMITS.HTTP2_CONTROL_FRAMES_PER_STREAM);
+  }
+
+  // ---- streams
+
+  /**
+   * Resets `stream`; `theirs`: for what the peer did, and then its user is told. Returns a CODE: whoever has too many
+   * streams reset is told to calm down (CVE-2025-8671).
+   */
+  resetStream(stream: Stream, code: number, theirs: boolean): number {
+    if (this.closed || stream.closed) return CODE.NO_ERROR;
+    this.out.reset(stream.id, code);
+    if (!stream.remoteEnded) this.#noteReset(stream.id);
+    this.closeStream(stream);
+    if (!theirs) return CODE.NO_ERROR;
+    stream.onReset(code);
+    return this.spendReset();
+  }
+
+  /** A stream that was never opened here is refused. */
+  protected refuseStream(id: number, code: number): void {
+    this.out.reset(id, code);
+    this.#noteReset(id);
+  }
+
+  #noteReset(id: number): void {
+    this.#resetIds ??= new Int32Array(RESET_IDS);
+    this.#resetIds[this.#resetCount++ % RESET_IDS] = id;
+  }
+
+  /** It was reset here, not long ago. */
+  protected wasReset(id: number): boolean {
+    return this.#resetIds?.includes(id) === true;
+  }
+
+  /** `stream` is over for the connection. */
+  closeStream(stream: Stream): void {
+    if (stream.closed) return;
+    stream.closed = true;
+    this.streams.delete(stream.id);
+    this.out.forget(stream);
+    const held = stream.forget();
+    if (this.closed) return;
+    this.onStreamClosed(stream, held);
+    if (this.streams.size === 0) this.onIdle();
+  }
+
+  onLocalEnd(stream: Stream): void {
+    if (!stream.remoteEnded) return;
+    this.earn();
+    this.closeStream(stream);
+  }
+
+  /** `stream` is asked again in the next turn (Stream.onAgain). */
+  again(stream: Stream): void {
+    this.#again.push(stream);
+    this.#askAgain();
+  }
+
+  #askAgain(): void {
+    if (this.#againAsked) return;
+    this.#againAsked = true;
+    this.core.io.again(this, READABLE);
+  }
+
+  onReady(): void {
+    this.#againAsked = false;
+    if (this.closed) return;
+    const streams = this.#again;
+    if (streams.length > 0) {
+      this.#again = [];
+      for (const stream of streams) stream.onAgain();
+    }
+    this.pump();
+  }
+
+  /** Sends what waits, if it can be sent now. */
+  protected pump(): void {
+    if (!this.closed && this.out.pump()) this.#askAgain();
+  }
+
+  // ---- ends
+
+  /** A fault of the peer's that nothing can go on behind (section 5.4.1). */
+  fail(code: number): void {
+    if (this.closed) return;
+    this.out.goaway(this.lastPeerId, code);
+    this.end(code, true);
+  }
+
+  /** Ends it in order, once what is gathered is sent. `linger`: the peer may still be sending. */
+  protected end(code: number, linger: boolean): void {
+    if (this.closed) return;
+    this.out.flush();
+    this.shut();
+    this.transport.finish(linger);
+    this.#over(code);
+  }
+
+  /** Ends it at once, by a reset. */
+  destroy(): void {
+    if (this.closed) return;
+    this.shut();
+    this.transport.abort();
+    this.#over(CODE.NO_ERROR);
+  }
+
+  protected shut(): void {
+    this.closed = true;
+    this.out.close();
+    this.#again.length = 0;
+  }
+
+  #over(code: number): void {
+    for (const stream of this.streams.values()) {
+      this.closeStream(stream);
+      stream.onGone();
+    }
+    this.onOver(code);
+  }
+
+  onLost(): void {
+    if (this.closed) return;
+    this.shut();
+    this.#over(CODE.NO_ERROR);
+  }
+
+  onHangup(): void {
+    this.destroy();
+  }
+
+  /** Nobody can be answered by a peer that says nothing more: windows would stay as they are. */
+  onEnd(): void {
+    if (this.streams.size > 0) this.destroy();
+    else this.end(CODE.NO_ERROR, false);
+  }
+
+  onDrained(): void {
+    this.pump();
+  }
+}

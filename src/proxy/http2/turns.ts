@@ -1,0 +1,54 @@
+// What all HTTP/2 connections of a worker share: whose frames go out at the end of the turn, and the block that field
+// sections are decoded to.
+
+import { LIMITS } from '../../base/limits.ts';
+import type { Core } from '../core.ts';
+import { Head } from '../head.ts';
+import { FieldSection, sectionBytes } from './hpack/section.ts';
+
+/** Whose frames are gathered. */
+export interface Gathering {
+  dirty: boolean;
+  flush(): void;
+}
+
+export class Turns {
+  readonly #core: Core;
+  #dirty: Gathering[] = [];
+  #spare: Gathering[] = [];
+  /** Where sections are decoded to, with room to join cookies behind one. Nothing of it outlives a call. */
+  readonly sectionAt: number;
+  readonly section: FieldSection;
+  /** The table of a trailer section. */
+  readonly trailers = new Head();
+
+  /** Throws when the arena has no room for the block. */
+  constructor(core: Core) {
+    this.#core = core;
+    this.sectionAt = core.io.alloc(sectionBytes(LIMITS.HEAD_BYTES) + LIMITS.HEAD_BYTES + 64);
+    if (this.sectionAt < 0) throw new Error('no memory for the block that field sections are decoded to');
+    this.section = new FieldSection(this.trailers);
+    core.io.onTurn(() => this.#flush());
+  }
+
+  dispose(): void {
+    this.#core.io.free(this.sectionAt);
+  }
+
+  /** It sends at the end of this turn. */
+  add(one: Gathering): void {
+    this.#dirty.push(one);
+  }
+
+  #flush(): void {
+    const dirty = this.#dirty;
+    if (dirty.length === 0) return;
+    this.#dirty = this.#spare;
+    this.#spare = dirty;
+    for (const one of dirty) {
+      one.dirty = false;
+      one.flush();
+    }
+    dirty.length = 0;
+  }
+}
