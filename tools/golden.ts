@@ -30,6 +30,8 @@ interface GoldenOptions {
   /** Type of the Service that is kept for each Gateway; `none` keeps none. */
   readonly gatewayService?: 'none' | ServiceType;
   readonly publishService?: string;
+  readonly zone?: string;
+  readonly node?: string;
 }
 
 export interface Golden {
@@ -79,6 +81,8 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
     defaultAddresses: given.defaultAddresses ?? ['0.0.0.0'],
     ...(given.statusAddresses === undefined ? {} : { statusAddresses: given.statusAddresses }),
     ...(given.cluster === true ? { exposure: exposureOf(given) } : {}),
+    ...(given.zone === undefined ? {} : { zone: given.zone }),
+    ...(given.node === undefined ? {} : { node: given.node }),
     ...(given.addressPool === undefined ? {} : { addressPool: new AddressPool(given.addressPool) }),
     portMap: new Map(Object.entries(given.portMap ?? {}).map(([from, to]) => [Number(from), to])),
     isUsableAddress: (address) => !unusable.has(address),

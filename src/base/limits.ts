@@ -196,6 +196,8 @@ class Limits {
   readonly REGEX_INSTRUCTIONS = 512;
   /** States that one regular expression keeps for speed (its lazily built automaton); ordinary ones need half. */
   readonly REGEX_CACHE_BYTES = 16 * KB;
+  /** While fewer than so many percent of the endpoints that are near can be used, those that are far are as well. */
+  readonly NEAR_PERCENT = 50;
   /** Largest Maglev table (NSDI 2016, section 5.3: 65,537 serves hundreds of backends within 1 %). */
   readonly MAGLEV_ENTRIES = 65_537;
 

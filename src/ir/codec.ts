@@ -273,7 +273,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
         port: portNumber,
         zone: string,
         weight: count,
-        state: oneOf('ready', 'draining'),
+        state: oneOf('ready', 'far', 'draining'),
       }),
     ),
   }),

@@ -258,8 +258,11 @@ export interface Endpoint {
   readonly port: number;
   readonly zone: string;
   readonly weight: number;
-  /** `draining`: serving but terminating; used only while no endpoint is ready. */
-  readonly state: 'ready' | 'draining';
+  /**
+   * `far`: ready, but others are nearer, and used while enough of these can be; `draining`: serving but terminating,
+   * used only while no endpoint is ready.
+   */
+  readonly state: 'ready' | 'far' | 'draining';
 }
 
 /**

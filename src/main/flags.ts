@@ -123,6 +123,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'give each Gateway an address of its own out of these, which must be addresses of this machine',
   },
   {
+    name: 'zone',
+    value: 'NAME',
+    default: '',
+    help: 'zone this program is in, for Services that prefer near endpoints; by default that of its node (NODE_NAME)',
+  },
+  {
     name: 'port-map',
     value: 'A=B[,C=D]',
     default: '',

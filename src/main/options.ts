@@ -20,6 +20,8 @@ export interface Options {
   readonly workers: number;
   readonly listen: readonly string[];
   readonly addressPool: readonly string[];
+  /** Null: that of its node, where it is known. */
+  readonly zone: string | null;
   readonly portMap: Readonly<Record<string, number>>;
   readonly accessLog: string;
   readonly accessLogFormat: 'json' | 'combined';
@@ -143,6 +145,7 @@ export function parseOptions(
       workers: text('workers') === 'auto' ? availableParallelism() : count('workers', 1, 256),
       listen: list('listen'),
       addressPool: list('address-pool').map((c) => cidr(from('address-pool'), c)),
+      zone: text('zone') || null,
       portMap: portMap(from('port-map'), list('port-map')),
       accessLog: text('access-log'),
       accessLogFormat: oneOf('access-log-format', ['json', 'combined']),

@@ -115,6 +115,8 @@ export class Resources implements SourceSink {
             },
           }),
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
+      zone: options.zone,
+      node: options.kubernetes?.node ?? null,
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
     this.#journal = new Journal(log, SYSTEM_TIMERS, (problem) => this.#located(problem));

@@ -99,9 +99,12 @@ export function resolveBackend(reader: Reader, routeKind: string, routeNamespace
   return { cluster: clusterOf('Service', namespace, name, number), label, fault: null };
 }
 
+/** `kubernetes.io/ws` is HTTP/1.1 with Upgrade (GEP-1911), which any backend may answer here. */
+const SPOKEN: ReadonlySet<unknown> = new Set(['http', 'kubernetes.io/ws']);
+
 /** GEP-1911: a protocol that cannot be spoken makes the reference invalid. */
 function protocolFault(appProtocol: unknown): string | null {
-  if (appProtocol === undefined || appProtocol === null || appProtocol === 'http') return null;
+  if (appProtocol === undefined || appProtocol === null || SPOKEN.has(appProtocol)) return null;
   return `appProtocol ${shown(appProtocol)} is not supported.`;
 }
 

@@ -61,6 +61,10 @@ export interface TranslatorOptions {
   readonly exposure?: Exposure;
   /** Gives each of those Gateways an address of its own instead. */
   readonly addressPool?: Pool;
+  /** The zone that this program is in, as it was told; null or absent: that of its node. */
+  readonly zone?: string | null;
+  /** Name of the node that it runs on; null or absent: not known. */
+  readonly node?: string | null;
   /** Ports in listeners -> ports really bound, for those who may not bind low ones. */
   readonly portMap: ReadonlyMap<number, number>;
   /** A Secret whose certificate clients get that name no host of a socket; null: they are refused. */

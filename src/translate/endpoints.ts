@@ -11,6 +11,7 @@ import { servicePortOf } from './backend.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
+import { nearOnes, type Placed } from './near.ts';
 import { anyText, integer, isAddress, list, port, shown, text } from './read.ts';
 
 export interface EndpointsResult {
@@ -32,7 +33,10 @@ export function translateEndpoints(reader: Reader, key: Key, options: Translator
   return { entry: { kind: 'endpoints', key, endpoints: distinct(endpoints) }, problems };
 }
 
-/** Sorted by id; of several with one id (a pod in two slices during a change) a ready one, then the first address. */
+/**
+ * Sorted by id; of several with one id (a pod in two slices during a change) one that is near, then a ready one, then
+ * the first address: `ready`, `far`, `draining` in this order.
+ */
 function distinct(endpoints: readonly Endpoint[]): Endpoint[] {
   const byId = new Map<string, Endpoint>();
   for (const endpoint of [...endpoints].sort(preferred)) {
@@ -54,7 +58,7 @@ function preferred(a: Endpoint, b: Endpoint): number {
 /**
  * Endpoints of a Service's port from its EndpointSlices, whoever wrote them (controller or hand). A slice's port
  * belongs to the Service's port of the same name; the number is the slice's, so named target ports and headless
- * Services need nothing more. A Service of two address families is served over its first.
+ * Services need nothing more. A Service of two address families is served over its first that has a ready endpoint.
  */
 function serviceEndpoints(
   reader: Reader,
@@ -68,17 +72,17 @@ function serviceEndpoints(
   if (servicePort === undefined) return [];
   const portName = anyText(servicePort['name']) ?? '';
   const slices = reader.by('slicesByService', `${namespace}/${service.metadata.name}`);
-  const found: { family: unknown; endpoint: Endpoint }[] = [];
+  const placed: SliceEndpoint[] = [];
   for (const slice of slices) {
     const family = slice['addressType'];
     const target = port(slicePort(slice, portName)?.['port']);
     if ((family !== 'IPv4' && family !== 'IPv6') || target === undefined) continue;
     for (const item of list(slice['endpoints'])) {
-      const endpoint = sliceEndpoint(fields(item), namespace, target);
-      if (endpoint !== null) found.push({ family, endpoint });
+      const endpoint = sliceEndpoint(fields(item), family, namespace, target);
+      if (endpoint !== null) placed.push(endpoint);
     }
   }
-  if (found.length === 0) {
+  if (!placed.some((p) => p.ready || p.serving)) {
     const index = list(fields(service.spec)['ports']).indexOf(servicePort);
     const why =
       slices.length === 0
@@ -89,10 +93,21 @@ function serviceEndpoints(
             .join(' ');
     problems.warning(`spec.ports[${index}]`, `Port ${number} has no endpoint, requests answer 503. ${why}`);
   }
-  const families = new Set(found.map(({ family }) => family));
-  const first = list(fields(service.spec)['ipFamilies'])[0] ?? 'IPv4';
-  const chosen = families.has(first) ? first : families.values().next().value;
-  return found.filter(({ family }) => family === chosen).map(({ endpoint }) => endpoint);
+  const chosen = placed.filter(({ family }) => family === familyOf(service, placed));
+  const near = nearOnes(reader, service, chosen, options);
+  return chosen.flatMap((p) => {
+    if (p.ready) return { ...p.endpoint, state: near === null || near.has(p) ? 'ready' : 'far' } as const;
+    return p.serving ? ({ ...p.endpoint, state: 'draining' } as const) : [];
+  });
+}
+
+/** The family over which a Service is served: its first that has a ready endpoint, else one that has any. */
+function familyOf(service: KubeObject, placed: readonly SliceEndpoint[]): 'IPv4' | 'IPv6' {
+  const first = list(fields(service.spec)['ipFamilies'])[0] === 'IPv6' ? 'IPv6' : 'IPv4';
+  const order = [first, first === 'IPv4' ? 'IPv6' : 'IPv4'] as const;
+  const having = (of: (p: SliceEndpoint) => boolean): 'IPv4' | 'IPv6' | undefined =>
+    order.find((family) => placed.some((p) => p.family === family && of(p)));
+  return having((p) => p.ready) ?? having((p) => p.serving) ?? first;
 }
 
 function slicePort(slice: KubeObject, name: string): Fields | undefined {
@@ -149,29 +164,36 @@ export function strayProblem(reader: Reader, slice: KubeObject): Problem | null 
   return problems.found[0] ?? null;
 }
 
+interface SliceEndpoint extends Placed {
+  readonly family: 'IPv4' | 'IPv6';
+  /** Not ready, but still answers on its way out. */
+  readonly serving: boolean;
+  readonly endpoint: Omit<Endpoint, 'state'>;
+}
+
 /**
  * Conditions as EndpointSlice defines them (discovery/v1 EndpointConditions): an unknown `ready` counts as ready, an
  * unknown `serving` follows it, an unknown `terminating` is false. What is neither ready nor serving its last requests
- * is left out.
+ * is not used.
  */
-function sliceEndpoint(item: Fields, namespace: string, number: number): Endpoint | null {
+function sliceEndpoint(item: Fields, family: 'IPv4' | 'IPv6', namespace: string, number: number): SliceEndpoint | null {
   // "Consumers may use the first address": the others are the same endpoint.
   const address = text(list(item['addresses'])[0]);
   if (address === undefined || !isAddress(address)) return null;
   const conditions = fields(item['conditions']);
   const ready = conditions['ready'] !== false;
-  const serving = typeof conditions['serving'] === 'boolean' ? conditions['serving'] : ready;
-  if (!ready && !(serving && conditions['terminating'] === true)) return null;
+  const answers = typeof conditions['serving'] === 'boolean' ? conditions['serving'] : ready;
+  const terminating = conditions['terminating'] === true;
   const target = fields(item['targetRef']);
   const pod = target['kind'] === 'Pod' ? text(target['name']) : undefined;
-  return {
+  const endpoint = {
     id: pod === undefined ? addressText(address, number) : `${text(target['namespace']) ?? namespace}/${pod}`,
     address,
     port: number,
     zone: text(item['zone']) ?? '',
     weight: 1,
-    state: ready ? 'ready' : 'draining',
   };
+  return { item, family, ready, terminating, serving: !ready && answers && terminating, endpoint };
 }
 
 /** Longest path of a unix socket, the closing zero apart (sockaddr_un, unix(7)). */

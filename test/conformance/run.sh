@@ -28,7 +28,7 @@ mkdir -p "$logs" "$here/reports"
 version=$(sed -n 's/^ *"version": *"\(.*\)".*/\1/p' "$root/package.json" 2>/dev/null | head -1)
 version=v${version:-0.0.0}
 
-[ -n "${IMPL:-}" ] || IMPL='sh bin/node --disable-warning=ExperimentalWarning test/conformance/serve.ts --address-pool 10.250.0.0/17 --access-log off'
+[ -n "${IMPL:-}" ] || IMPL='sh bin/node --disable-warning=ExperimentalWarning test/conformance/serve.ts --address-pool 10.250.0.0/17 --gateway-service ClusterIP --access-log off'
 options=$here/options.yaml
 if [ "${CLAIM:-}" != all ]; then
   # Without features named, the suite asks the class for them; profiles imply kinds, so only those that are served.

@@ -92,7 +92,7 @@ export class Cluster {
 
   /** Another one than those in `tried`, in proportion to the load; null when there is none. */
   pickOther(hash: number, tried: readonly EndpointPool[]): EndpointPool | null {
-    const others = usableOf(this.#endpoints, this.health).filter((i) => !tried.includes(this.pools[i] as EndpointPool));
+    const others = usableOf(this.#endpoints, this.health, (i) => tried.includes(this.pools[i] as EndpointPool));
     if (others.length === 0) return null;
     // Whoever hashes finds the same second choice each time.
     if (this.hashes) return this.pools[others[hash % others.length] as number] as EndpointPool;

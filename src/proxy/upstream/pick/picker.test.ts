@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Balancer, Endpoint } from '../../../ir/ir.ts';
 import { LeastRequest } from './least-request.ts';
 import { Maglev } from './maglev.ts';
-import { endpointPicker, type Picker, type Random, splitPicker } from './picker.ts';
+import { endpointPicker, type Picker, type Random, splitPicker, usableOf } from './picker.ts';
 
 /** A repeatable source (mulberry32). */
 function seeded(seed: number): Random {
@@ -125,6 +125,31 @@ test('every balancer: no endpoint, none of weight 0, draining ones only while no
     assert.deepEqual(of(endpoint('a', 0), endpoint('b', 1, 'draining'), endpoint('c', 2, 'draining')), [1, 2]);
     assert.deepEqual(of(endpoint('a')), [0]);
   }
+});
+
+test('every balancer: far ones only while fewer than half of those that are near can be used', () => {
+  const endpoints = [
+    ...['a', 'b', 'c', 'd'].map((id) => endpoint(id)),
+    endpoint('e', 1, 'far'),
+    endpoint('f', 1, 'far'),
+    endpoint('g', 1, 'draining'),
+  ];
+  for (const balancer of balancers) {
+    const of = (...unhealthy: readonly number[]): number[] => {
+      const health = Uint8Array.from(endpoints, (_, i) => (unhealthy.includes(i) ? 0 : 1));
+      const picker = endpointPicker(balancer, endpoints, new Int32Array(7), seeded(1), health);
+      const random = seeded(2);
+      return [...new Set(Array.from({ length: 400 }, () => picker.pick(random.random32())))].sort();
+    };
+    assert.deepEqual(of(), [0, 1, 2, 3]);
+    assert.deepEqual(of(0, 1), [2, 3], 'half of them are enough');
+    assert.deepEqual(of(0, 1, 2), [3, 4, 5]);
+    assert.deepEqual(of(0, 1, 2, 3), [4, 5]);
+    assert.deepEqual(of(0, 1, 2, 3, 4, 5), [6]);
+  }
+  const tried = (...list: readonly number[]): number[] => usableOf(endpoints, all(7), (i) => list.includes(i));
+  assert.deepEqual(tried(0), [1, 2, 3], 'another try stays near');
+  assert.deepEqual(tried(0, 1, 2), [3, 4, 5]);
 });
 
 test('every balancer respects the weights of endpoints', () => {

@@ -1,6 +1,7 @@
 // Pickers choose among a fixed set of choices (endpoints of a cluster, backends of a rule) by index. A change of the
 // set makes a new picker; what an old one picked stays valid for who holds its set.
 
+import { LIMITS } from '../../../base/limits.ts';
 import type { Balancer, Endpoint } from '../../../ir/ir.ts';
 import { LeastRequest } from './least-request.ts';
 import { Maglev } from './maglev.ts';
@@ -17,9 +18,9 @@ export function splitPicker(weights: readonly number[]): Picker {
 }
 
 /**
- * A picker over a cluster's endpoints, by their index in the array. Those that are draining are chosen from only while
- * none is ready; those of weight 0 or whose `health` is not 1 never. `active[i]` is the number of requests at endpoint
- * i, kept by the caller.
+ * A picker over a cluster's endpoints, by their index in the array. Those that are far are chosen from only while too
+ * few are near, those that are draining only while none is ready; those of weight 0 or whose `health` is not 1 never.
+ * `active[i]` is the number of requests at endpoint i, kept by the caller.
  */
 export function endpointPicker(
   balancer: Balancer,
@@ -40,16 +41,27 @@ export function endpointPicker(
   return weightedOf(indexes, weights, random.random32());
 }
 
-/** Indexes of the endpoints that may be picked: those that are ready, else those that drain. */
-export function usableOf(endpoints: readonly Endpoint[], health: Uint8Array): number[] {
-  const of = (state: Endpoint['state']): number[] => {
+/**
+ * Indexes of the endpoints that may be picked: those that are near while enough of them are healthy, else all that are
+ * ready, else those that drain. `tried`: those that may not.
+ */
+export function usableOf(
+  endpoints: readonly Endpoint[],
+  health: Uint8Array,
+  tried: (index: number) => boolean = () => false,
+): number[] {
+  let near = 0;
+  const of = (...states: readonly Endpoint['state'][]): number[] => {
     const found: number[] = [];
     endpoints.forEach((e, i) => {
-      if (e.state === state && e.weight > 0 && health[i] === 1) found.push(i);
+      if (states.includes(e.state) && e.weight > 0 && health[i] === 1 && !tried(i)) found.push(i);
     });
     return found;
   };
-  const ready = of('ready');
+  for (const e of endpoints) if (e.state === 'ready' && e.weight > 0) near++;
+  const nearest = of('ready');
+  if (nearest.length > 0 && nearest.length * 100 >= near * LIMITS.NEAR_PERCENT) return nearest;
+  const ready = of('ready', 'far');
   return ready.length > 0 ? ready : of('draining');
 }
 
