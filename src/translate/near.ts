@@ -1,5 +1,5 @@
-// Which endpoints of a Service are near: those that EndpointSlices allot to the zone or node of this program (hints), or
-// that stand there when the Service asks for it. Preferred while enough of them can be used; else all are equal.
+// Which endpoints of a Service are near: those that EndpointSlices allot to the zone or node of this program (hints),
+// or that stand there when the Service asks for it. Preferred while enough of them can be used; else all are equal.
 
 import type { KubeObject } from '../api/object.ts';
 import { type Fields, fields } from '../base/fields.ts';
