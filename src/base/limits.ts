@@ -96,6 +96,10 @@ class Limits {
   readonly UPSTREAM_PENDING_PER_ENDPOINT = 1_024;
   /** Attempts for one request: the first and its retries. */
   readonly UPSTREAM_ATTEMPTS = 3;
+  /** Origins of which a rule remembers whether they may read what it answers, and what it says then. */
+  readonly CORS_ORIGINS = 256;
+  /** Bytes of an Origin field that is answered; a longer one is nobody's. */
+  readonly CORS_ORIGIN_BYTES = 512;
   /** Endpoints that one request may try, while they refuse its connection. */
   readonly UPSTREAM_TRIED = 16;
   /** Requests of one worker that wait for a decision of somebody else; more are answered 503. */

@@ -13,6 +13,7 @@ import type {
   ClientTls,
   ClientValidation,
   ClusterEntry,
+  Cors,
   Endpoint,
   EndpointsEntry,
   Entry,
@@ -167,6 +168,16 @@ const filter = union<Filter>({
   requestHeaders: record<Member<Filter, 'requestHeaders'>>({ edits }),
   responseHeaders: record<Member<Filter, 'responseHeaders'>>({ edits }),
   rewrite: record<Member<Filter, 'rewrite'>>({ hostname: orNull(string), path: orNull(pathModifier) }),
+  cors: record<Member<Filter, 'cors'>>({
+    cors: record<Cors>({
+      origins: listOf(string),
+      credentials: oneOf(true, false),
+      methods: listOf(string),
+      headers: listOf(string),
+      exposedHeaders: listOf(string),
+      maxAgeS: count,
+    }),
+  }),
 });
 const redirect = record<Redirect>({
   scheme: oneOf(null, 'http', 'https'),

@@ -188,7 +188,23 @@ export interface WeightedBackend {
 export type Filter =
   | { readonly type: 'requestHeaders'; readonly edits: HeaderEdits }
   | { readonly type: 'responseHeaders'; readonly edits: HeaderEdits }
-  | { readonly type: 'rewrite'; readonly hostname: string | null; readonly path: PathModifier | null };
+  | { readonly type: 'rewrite'; readonly hostname: string | null; readonly path: PathModifier | null }
+  | { readonly type: 'cors'; readonly cors: Cors };
+
+/** Which other origins' scripts may read what a rule answers (HTTPCORSFilter). Of a rule, never of one backend. */
+export interface Cors {
+  /** `*` alone for any, or `scheme://host[:port]`, whose host may begin with `*`. */
+  readonly origins: readonly string[];
+  readonly credentials: boolean;
+  /** `*` alone for what is asked for; empty: nothing is said. */
+  readonly methods: readonly string[];
+  /** Names of request fields, in the same way. */
+  readonly headers: readonly string[];
+  /** Names of response fields that scripts may read. */
+  readonly exposedHeaders: readonly string[];
+  /** Seconds for which a browser may keep what a preflight was told. */
+  readonly maxAgeS: number;
+}
 
 /** Applied in the order set, add, remove. Values may hold the template {{uuid}} (docs/reference/templates.md). */
 export interface HeaderEdits {

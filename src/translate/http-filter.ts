@@ -1,11 +1,11 @@
 // Filters of an HTTPRoute rule or backendRef (apis/v1 HTTPRouteFilter).
 
 import { fields, isFields } from '../base/fields.ts';
-import type { Filter, Header, HeaderEdits, PathModifier, Redirect } from '../ir/ir.ts';
+import type { Cors, Filter, Header, HeaderEdits, PathModifier, Redirect } from '../ir/ir.ts';
 import { isPreciseHostname } from './hostname.ts';
 import type { Report } from './http-match.ts';
 import { isToken } from './http-match.ts';
-import { anyText, list, port, shown, text } from './read.ts';
+import { anyText, integer, list, port, shown, text } from './read.ts';
 
 export interface Filters {
   readonly filters: readonly Filter[];
@@ -89,6 +89,9 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
         if (rewrite.path?.type === 'ReplacePrefixMatch') prefixField = `${at}.urlRewrite.path`;
         break;
       }
+      case 'CORS':
+        filters.push({ type: 'cors', cors: corsOf(spec['cors'], `${at}.cors`, reports) });
+        break;
       default:
         reports.unsupported(`${at}.type`, `Filter ${shown(spec['type'])} is not supported.`);
     }
@@ -133,6 +136,45 @@ function headers(side: Side, value: unknown, field: string, reports: FilterRepor
     if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), { name, value: content ?? '' });
   }
   return [...found.values()];
+}
+
+/** Seconds, when nobody says (HTTPCORSFilter.MaxAge). */
+const CORS_MAX_AGE_S = 5;
+const ORIGIN = /^https?:\/\/(((\*\.)?([a-zA-Z0-9-]+\.)*[a-zA-Z0-9-]+|\*)(:[0-9]{1,5})?)$/;
+const ANY = '*';
+
+function corsOf(value: unknown, field: string, reports: FilterReports): Cors {
+  const spec = fields(value);
+  const namesOf = (name: string, isGood: (text: string) => boolean, what: string): string[] => {
+    const found: string[] = [];
+    for (const [i, item] of list(spec[name]).entries()) {
+      const entry = anyText(item) ?? '';
+      if (entry !== ANY && !isGood(entry)) {
+        reports.unsupported(`${field}.${name}[${i}]`, `${shown(item)} is not ${what}.`);
+      } else if (!found.includes(entry)) found.push(entry);
+    }
+    if (found.includes(ANY) && found.length > 1) {
+      reports.unsupported(`${field}.${name}`, '"*" stands for all and cannot stand beside others.');
+    }
+    return found;
+  };
+  const origins = namesOf('allowOrigins', (text) => ORIGIN.test(text), 'an origin: scheme://host[:port]');
+  if (origins.length === 0) {
+    reports.warning(`${field}.allowOrigins`, 'No origin is allowed: scripts of other origins can read nothing.');
+  }
+  const credentials = spec['allowCredentials'] === true;
+  const exposed = list(spec['exposeHeaders']).flatMap((item) => anyText(item) ?? []);
+  if (credentials && exposed.includes(ANY)) {
+    reports.warning(`${field}.exposeHeaders`, 'With allowCredentials "*" exposes nothing; name the fields.');
+  }
+  return {
+    origins,
+    credentials,
+    methods: namesOf('allowMethods', isToken, 'a method'),
+    headers: namesOf('allowHeaders', isToken, 'a field name'),
+    exposedHeaders: exposed.filter((name) => name === ANY || isToken(name)),
+    maxAgeS: integer(spec['maxAge'], 1, 2 ** 31 - 1) ?? CORS_MAX_AGE_S,
+  };
 }
 
 function redirectOf(value: unknown, field: string, reports: FilterReports): Redirect {

@@ -141,6 +141,9 @@ function backendsOf(
     else if (cluster !== null) clusters.push(cluster);
     const own = filtersOf(ref['filters'], `${at}.filters`, found);
     checkPrefix(own.prefixField, prefixOnly, found);
+    if (own.filters.some(({ type }) => type === 'cors')) {
+      found.unsupported(`${at}.filters`, 'CORS is not supported on a backendRef; put it on the rule.');
+    }
     if (own.redirect !== null) found.unsupported(`${at}.filters`, 'RequestRedirect is not supported on a backendRef.');
     const weight = integer(ref['weight'] ?? 1, 0, WEIGHT_MAX);
     if (weight === undefined) found.unsupported(`${at}.weight`, `${shown(ref['weight'])} is not a weight.`);

@@ -6,6 +6,7 @@ import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
 import type { Filter, Redirect } from '../ir/ir.ts';
 import { isPreciseHostname } from './hostname.ts';
+import { isToken } from './http-match.ts';
 import { shown } from './read.ts';
 
 const NGINX = 'nginx.ingress.kubernetes.io/';
@@ -43,6 +44,9 @@ const GRANTED: ReadonlySet<string> = new Set([
   'enable-access-log',
 ]);
 
+const CORS_HEADERS =
+  'DNT, Keep-Alive, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization';
+const CORS_MAX_AGE_S = 1_728_000;
 const REDIRECT_CODES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /** A reading of one Ingress's annotations. */
@@ -96,7 +100,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems): Ingres
     forceSslRedirect: read.flag(`${NGINX}force-ssl-redirect`, false),
     regex,
     redirect: redirect.redirect,
-    filters: [...rewrite.filters, ...prefixOf(read)],
+    filters: [...rewrite.filters, ...prefixOf(read), ...corsOf(read)],
   };
   const refused = [redirect.refused, rewrite.refused, ...leftOver(read)].find((why) => why !== null) ?? null;
   return { ...settings, refused };
@@ -196,4 +200,39 @@ function prefixOf(read: Annotations): Filter[] {
   }
   const edits = { set: [{ name: 'X-Forwarded-Prefix', value }], add: [], remove: [] };
   return [{ type: 'requestHeaders', edits }];
+}
+
+const ORIGIN = /^(\*|https?:\/\/(\*\.)?[a-zA-Z0-9.-]+(:[0-9]{1,5})?)$/;
+
+/** With ingress-nginx's defaults. */
+function corsOf(read: Annotations): Filter[] {
+  const enabled = read.flag(`${NGINX}enable-cors`, false);
+  const names = (name: string, fallback: string, isGood: (text: string) => boolean): string[] => {
+    const items = (read.text(`${NGINX}${name}`) ?? fallback).split(',').map((item) => item.trim());
+    const good = items.filter((item) => item !== '' && isGood(item));
+    if (enabled && good.length < items.filter((item) => item !== '').length) {
+      read.wrong(
+        `${NGINX}${name}`,
+        `${shown(items.filter((item) => !good.includes(item)).join(', '))} has no effect here.`,
+      );
+    }
+    return good.includes('*') ? ['*'] : good;
+  };
+  const cors = {
+    origins: names('cors-allow-origin', '*', (text) => ORIGIN.test(text)),
+    credentials: read.flag(`${NGINX}cors-allow-credentials`, true),
+    methods: names('cors-allow-methods', 'GET, PUT, POST, DELETE, PATCH, OPTIONS', isToken),
+    headers: names('cors-allow-headers', CORS_HEADERS, isToken),
+    exposedHeaders: names('cors-expose-headers', '', isToken),
+    maxAgeS: secondsOf(read, `${NGINX}cors-max-age`) ?? CORS_MAX_AGE_S,
+  };
+  return enabled ? [{ type: 'cors', cors }] : [];
+}
+
+function secondsOf(read: Annotations, name: string): number | null {
+  const value = read.text(name);
+  if (value === null) return null;
+  if (/^\d{1,9}$/.test(value) && Number(value) > 0) return Number(value);
+  read.wrong(name, `${shown(value)} is not a number of seconds; the default holds.`);
+  return null;
 }

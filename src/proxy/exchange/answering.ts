@@ -35,9 +35,11 @@ export abstract class Answering extends Life implements ResponseSide {
     record.upstreamUs = io.nowUs - this.sentUs;
     record.status = head.status;
     this.deadlines.moved();
-    const edits = present(this.backend, 'the backend').edits;
+    const { edits, crossOrigin } = present(this.backend, 'the backend');
     if (edits !== null) edits.applyResponse(mem, head);
-    present(this.down, 'the client').respond(head, edits === null ? null : edits.responseLines, this.request.at);
+    const own = edits === null ? null : edits.responseLines;
+    const added = crossOrigin === null ? own : crossOrigin.linesFor(this.origin);
+    present(this.down, 'the client').respond(head, added, this.request.at);
   }
 
   onSwitched(head: Head): void {

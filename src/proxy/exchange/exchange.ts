@@ -13,8 +13,9 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
+import type { CompiledCors } from '../filter/cors.ts';
 import { type Head, METHOD } from '../head.ts';
-import type { Answer } from './answer.ts';
+import { Answer, NO_BODY } from './answer.ts';
 import { DUE, NEVER } from './deadlines.ts';
 import { ASKED } from './deciding.ts';
 import type { Decision } from './decision.ts';
@@ -26,6 +27,8 @@ import type { Downstream, RequestSide } from './sides.ts';
 import { STATE, transition } from './states.ts';
 import { Tap } from './tap.ts';
 
+/** No Content: what a preflight is answered, whoever asks. */
+const PREFLIGHT = new Answer(204, null, NO_BODY, false);
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_MS');
 const DECISION_LIMIT = limitCell('DECISION_MS');
@@ -63,6 +66,9 @@ export class Exchange extends Sending implements RequestSide {
     for (let i = from; i < chain.length; i++) {
       const step = chain[i] as CompiledRule['chain'][number];
       switch (step.kind) {
+        case STEP.CORS:
+          if (!this.crossOrigin(step.cors, head)) return;
+          break;
         case STEP.DECIDE:
           if (!this.decide(step.decision, i, head)) return;
           break;
@@ -81,6 +87,23 @@ export class Exchange extends Sending implements RequestSide {
           return;
       }
     }
+  }
+
+  /** False: it was a browser's question whether it may ask, which is answered here. */
+  protected crossOrigin(cors: CompiledCors, head: Head): boolean {
+    const { mem } = this.core;
+    this.origin = cors.originOf(mem, head);
+    if (!cors.isPreflight(mem, head)) return true;
+    const lines = cors.preflight(mem, head, this.origin);
+    const at = this.request.room(lines.length);
+    if (at < 0) {
+      this.exhausted();
+      return false;
+    }
+    mem.set(lines, at);
+    this.answer(PREFLIGHT, at, at + lines.length);
+    this.finish('');
+    return false;
   }
 
   /** True when the verdict was given at once, and is to go on. */
@@ -118,13 +141,16 @@ export class Exchange extends Sending implements RequestSide {
   protected redirect(rule: CompiledRule, head: Head): void {
     const redirect = present(rule.redirect, 'the redirect');
     const { prefixLength, port } = this.found;
-    const start = this.request.room(redirect.locationBound(head) + 16);
+    const lines = rule.crossOrigin === null ? null : rule.crossOrigin.linesFor(this.origin).http1;
+    const start = this.request.room(redirect.locationBound(head) + 16 + (lines === null ? 0 : lines.size));
     if (start < 0) {
       this.exhausted();
       return;
     }
     const secure = present(this.down, 'the client').secure;
-    const end = redirect.putLine(this.core.mem, start, head, prefixLength, secure, port);
+    const { mem } = this.core;
+    let end = redirect.putLine(mem, start, head, prefixLength, secure, port);
+    if (lines !== null) end = lines.put(mem, end, this.request.at);
     this.answer(present(rule.answer, 'the answer'), start, end);
     this.finish('');
   }

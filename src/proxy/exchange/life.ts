@@ -59,6 +59,8 @@ export abstract class Life implements DeadlineOwner, Asker {
   protected delivering = false;
   protected sentUs = 0;
   protected tap: Tap | null = null;
+  /** Who may read the answer by its rule's CORS filter; '' is nobody else. */
+  protected origin = '';
   protected readonly deciding: Deciding;
   /** Of a tunnel: who has ended its direction. */
   protected clientEnded = false;
@@ -96,6 +98,7 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.interims = 0;
     this.delivering = false;
     this.unsent = false;
+    this.origin = '';
     this.clientEnded = false;
     this.backendEnded = false;
     this.deadlines.clear();
@@ -130,7 +133,17 @@ export abstract class Life implements DeadlineOwner, Asker {
   protected answer(answer: Answer, start: number, end: number): void {
     const record = this.record;
     record.status = answer.status;
-    record.responseBytes = present(this.down, 'the client').answer(answer, start, end, this.request.at);
+    const crossOrigin = this.found.rule === null ? null : this.found.rule.crossOrigin;
+    const down = present(this.down, 'the client');
+    if (crossOrigin === null || start < end) {
+      record.responseBytes = down.answer(answer, start, end, this.request.at);
+      return;
+    }
+    // A script may read why it got no answer from a backend.
+    const lines = crossOrigin.linesFor(this.origin).http1;
+    const at = this.request.room(lines.size);
+    const to = at < 0 ? 0 : lines.put(this.core.mem, at, this.request.at);
+    record.responseBytes = down.answer(answer, Math.max(at, 0), to, this.request.at);
   }
 
   protected exhausted(): void {

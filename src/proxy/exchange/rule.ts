@@ -1,9 +1,12 @@
 // A rule as the data plane uses it: everything that is the same for each of its requests is prepared here.
 
+import { LIMITS } from '../../base/limits.ts';
 import type { Action, Filter, Key, RuleEntry, WeightedBackend } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
+import { CompiledCors } from '../filter/cors.ts';
 import { compileEdits, type Edits } from '../filter/edits.ts';
+import { FieldLines } from '../filter/field-lines.ts';
 import { CompiledRedirect } from '../filter/redirect.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import { type Picker, splitPicker } from '../upstream/pick/picker.ts';
@@ -13,18 +16,21 @@ import type { TapSource } from './tap.ts';
 
 /** The steps of a rule's chain, in the order in which they may stand. */
 export const STEP = {
+  /** What scripts of other origins may read. */
+  CORS: 0,
   /** Somebody else has a say. */
-  DECIDE: 0,
+  DECIDE: 1,
   /** Somebody else reads what passes. */
-  TAP: 1,
+  TAP: 2,
   // ---- and one that ends it
   /** To a backend, with the edits of the rule and of the backend. */
-  FORWARD: 2,
-  REDIRECT: 3,
-  RESPOND: 4,
+  FORWARD: 3,
+  REDIRECT: 4,
+  RESPOND: 5,
 } as const;
 
 export type Step =
+  | { readonly kind: typeof STEP.CORS; readonly cors: CompiledCors }
   | { readonly kind: typeof STEP.DECIDE; readonly decision: Decision }
   | { readonly kind: typeof STEP.TAP; readonly source: TapSource }
   | { readonly kind: typeof STEP.FORWARD }
@@ -43,12 +49,18 @@ const FORWARD: readonly Step[] = [{ kind: STEP.FORWARD }];
 const REDIRECT: readonly Step[] = [{ kind: STEP.REDIRECT }];
 
 /** The way of a request through its rule, as one list. */
-function chainOf(entry: RuleEntry, answer: Answer | null, { decisions, taps }: Extras): readonly Step[] {
+function chainOf(
+  entry: RuleEntry,
+  answer: Answer | null,
+  cors: CompiledCors | null,
+  { decisions, taps }: Extras,
+): readonly Step[] {
   const { type } = entry.action;
   const end: readonly Step[] =
     type === 'forward' ? FORWARD : type === 'redirect' || answer === null ? REDIRECT : [{ kind: STEP.RESPOND, answer }];
-  if (decisions.length + taps.length === 0) return end;
+  if (cors === null && decisions.length + taps.length === 0) return end;
   return [
+    ...(cors === null ? [] : [{ kind: STEP.CORS, cors }]),
     ...decisions.map((decision): Step => ({ kind: STEP.DECIDE, decision })),
     ...taps.map((source): Step => ({ kind: STEP.TAP, source })),
     ...end,
@@ -100,11 +112,53 @@ export class CompiledBackend {
   /** null: an invalid reference. */
   readonly cluster: ClusterRef | null;
   readonly edits: Edits | null;
+  /** What is added to its responses, with what scripts of other origins may do. */
+  readonly crossOrigin: CrossOrigin | null;
 
-  constructor(backend: WeightedBackend, cluster: ClusterRef | null, filters: readonly Filter[]) {
+  constructor(
+    backend: WeightedBackend,
+    cluster: ClusterRef | null,
+    filters: readonly Filter[],
+    cors: CompiledCors | null,
+  ) {
     this.json = cluster === null ? Fragment.members({ backend: backend.backend }) : cluster.jsonOf(backend.backend);
     this.cluster = cluster;
     this.edits = checkedEdits(compileEdits(filters, backend.filters));
+    this.crossOrigin = cors === null ? null : new CrossOrigin(cors, this.edits?.responseLines ?? null);
+  }
+}
+
+function corsOf(filters: readonly Filter[]): CompiledCors | null {
+  const found = filters.find((filter) => filter.type === 'cors');
+  return found === undefined ? null : new CompiledCors(found.cors);
+}
+
+/** Response lines by what scripts of an origin may do, made when it is first seen. */
+class CrossOrigin {
+  readonly #cors: CompiledCors;
+  readonly #lines: FieldLines | null;
+  readonly #byKey = new Map<string, FieldLines>();
+
+  constructor(cors: CompiledCors, lines: FieldLines | null) {
+    this.#cors = cors;
+    this.#lines = lines;
+    checkedSize(this.#made('x'.repeat(LIMITS.CORS_ORIGIN_BYTES)).http1.size);
+  }
+
+  #made(origin: string): FieldLines {
+    return new FieldLines([...(this.#lines?.lines ?? []), ...this.#cors.lines(origin)]);
+  }
+
+  /** `origin`: CompiledCors.originOf. */
+  linesFor(origin: string): FieldLines {
+    const key = this.#cors.answerKey(origin);
+    let lines = this.#byKey.get(key);
+    if (lines === undefined) {
+      lines = this.#made(origin);
+      if (this.#byKey.size >= LIMITS.CORS_ORIGINS) this.#byKey.clear();
+      this.#byKey.set(key, lines);
+    }
+    return lines;
   }
 }
 
@@ -116,6 +170,9 @@ export class CompiledRule {
   /** Of REDIRECT (which adds Location) and RESPOND, else null. */
   readonly answer: Answer | null;
   readonly redirect: CompiledRedirect | null;
+  readonly cors: CompiledCors | null;
+  /** What is added to answers that no backend gave, besides their own fields. */
+  readonly crossOrigin: CrossOrigin | null;
   /** 0 is none. */
   readonly requestTimeoutMs: number;
   readonly backendTimeoutMs: number;
@@ -138,10 +195,12 @@ export class CompiledRule {
     this.timed = entry.timeouts.requestMs !== null || entry.timeouts.backendMs !== null;
     this.redirect = action.type === 'redirect' ? new CompiledRedirect(action.redirect) : null;
     this.answer = action.type === 'forward' ? null : answerOf(action, entry.filters);
-    this.chain = chainOf(entry, this.answer, extras);
+    this.cors = corsOf(entry.filters);
+    this.crossOrigin = this.cors === null ? null : new CrossOrigin(this.cors, null);
+    this.chain = chainOf(entry, this.answer, this.cors, extras);
     const backends = action.type === 'forward' ? action.backends : [];
     this.#backends = backends.map(
-      (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters),
+      (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters, this.cors),
     );
     this.clusters = kept(this.#backends.flatMap((b) => b.cluster ?? []));
     const alone = backends.length === 1 && (backends[0] as WeightedBackend).weight > 0;
@@ -174,7 +233,10 @@ function answerOf(action: Exclude<Action, { readonly type: 'forward' }>, filters
 
 /** A response head is written in one piece: what filters add must fit there besides the largest head. */
 function checkedEdits(edits: Edits | null): Edits | null {
-  const size = edits?.responseLines?.http1.size ?? 0;
-  if (size > ANSWER_BYTES) throw new Error(`response header filters add ${size} bytes, more than ${ANSWER_BYTES}`);
+  checkedSize(edits?.responseLines?.http1.size ?? 0);
   return edits;
+}
+
+function checkedSize(size: number): void {
+  if (size > ANSWER_BYTES) throw new Error(`response header filters add ${size} bytes, more than ${ANSWER_BYTES}`);
 }

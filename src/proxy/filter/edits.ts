@@ -1,8 +1,9 @@
 // The edits of one way through a rule: its own filters, then those of the backend, compiled to prepared bytes.
 
 import { bytesOf, put } from '../../base/bytes.ts';
-import type { Filter } from '../../ir/ir.ts';
+import type { Filter, HeaderEdits } from '../../ir/ir.ts';
 import { bitsOf, type Head, NAME } from '../head.ts';
+import { CORS_FIELDS } from './cors.ts';
 import { FieldEdits, FilterError } from './field-edits.ts';
 import type { FieldLines } from './field-lines.ts';
 import { PathEdit } from './path-edit.ts';
@@ -11,6 +12,7 @@ import { PathEdit } from './path-edit.ts';
 const HOSTNAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 const HOST = bitsOf(NAME.HOST);
+const WITHOUT_CORS: HeaderEdits = { set: [], add: [], remove: CORS_FIELDS };
 
 export class Edits {
   readonly request: FieldEdits | null;
@@ -29,7 +31,8 @@ export class Edits {
   /** `filters` in their order: those of the rule, then those of the backend. Throws FilterError. */
   constructor(filters: readonly Filter[]) {
     const request = filters.flatMap((f) => (f.type === 'requestHeaders' ? [f.edits] : []));
-    const response = filters.flatMap((f) => (f.type === 'responseHeaders' ? [f.edits] : []));
+    const cors = filters.some((f) => f.type === 'cors') ? [WITHOUT_CORS] : [];
+    const response = [...cors, ...filters.flatMap((f) => (f.type === 'responseHeaders' ? [f.edits] : []))];
     this.request = request.length === 0 ? null : new FieldEdits('request', request);
     this.response = response.length === 0 ? null : new FieldEdits('response', response);
     let hostname: string | null = null;
