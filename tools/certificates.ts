@@ -184,12 +184,25 @@ export function pem(label: string, der: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
-/** YAML of a Secret of type kubernetes.io/tls; lines of the authority's certificate stand in front, behind `# `. */
-export function secretYaml(name: string, names: readonly string[]): string {
+/**
+ * YAML of a Secret of type kubernetes.io/tls; lines of the authority's certificate stand in front, behind `# `, and in
+ * a ConfigMap if it is given a name.
+ */
+export function secretYaml(name: string, names: readonly string[], configMap = ''): string {
   const issuer = authority(`${name} authority`);
   const own = leaf(issuer, names);
   const indented = (text: string): string => text.trimEnd().replace(/^/gm, '    ');
-  return `${pem('CERTIFICATE', issuer.der).trimEnd().replace(/^/gm, '# ')}
+  const ca = pem('CERTIFICATE', issuer.der);
+  const trust = `---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: ${configMap}
+data:
+  ca.crt: |
+${indented(ca)}
+`;
+  return `${ca.trimEnd().replace(/^/gm, '# ')}
 apiVersion: v1
 kind: Secret
 metadata:
@@ -197,25 +210,34 @@ metadata:
 type: kubernetes.io/tls
 stringData:
   tls.crt: |
-${indented(pem('CERTIFICATE', own.der) + pem('CERTIFICATE', issuer.der))}
+${indented(pem('CERTIFICATE', own.der) + ca)}
   tls.key: |
 ${indented(pem('PRIVATE KEY', own.keyDer))}
-`;
+${configMap === '' ? '' : trust}`;
 }
 
-/** Makes the certificate of the example that needs one, if it is not there. Returns whether it did. */
+/** What examples need that no repository should hold. */
+const EXAMPLES: Readonly<Record<string, () => string>> = {
+  'examples/https': () => secretYaml('shop-tls', ['shop.example']),
+  'examples/backend-tls': () => secretYaml('app-tls', ['app.internal'], 'app-ca'),
+};
+
+/** Makes the certificate of an example that needs one, if it is not there. Returns whether it did. */
 export function ensureExampleCertificate(folder: string): boolean {
   const path = join(folder, 'certificate.yaml');
-  if (!folder.replace(/\/+$/, '').endsWith('examples/https') || existsSync(path)) return false;
+  const make = Object.entries(EXAMPLES).find(([name]) => folder.replace(/\/+$/, '').endsWith(name))?.[1];
+  if (make === undefined || existsSync(path)) return false;
   // Whoever serves has to read it, and a key for an afternoon on one machine is no secret.
-  writeFileSync(path, secretYaml('shop-tls', ['shop.example']), { mode: 0o644 });
+  writeFileSync(path, make(), { mode: 0o644 });
   return true;
 }
 
 if (import.meta.main) {
-  const [name, ...names] = process.argv.slice(2);
+  const args = process.argv.slice(2);
+  const configMap = args[0] === '--config-map' ? args.splice(0, 2)[1] : '';
+  const [name, ...names] = args;
   if (name === undefined || names.length === 0) {
-    process.stderr.write('usage: bin/node tools/certificates.ts SECRET NAME...\n');
+    process.stderr.write('usage: bin/node tools/certificates.ts [--config-map NAME] SECRET NAME...\n');
     process.exitCode = 2;
-  } else process.stdout.write(secretYaml(name, names));
+  } else process.stdout.write(secretYaml(name, names, configMap));
 }

@@ -32,6 +32,8 @@ interface GoldenOptions {
   readonly publishService?: string;
   readonly zone?: string;
   readonly node?: string;
+  /** The authorities that the system knows: Base64 of DER. */
+  readonly systemTrust?: readonly string[];
 }
 
 export interface Golden {
@@ -85,6 +87,7 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
     ...(given.node === undefined ? {} : { node: given.node }),
     ...(given.addressPool === undefined ? {} : { addressPool: new AddressPool(given.addressPool) }),
     portMap: new Map(Object.entries(given.portMap ?? {}).map(([from, to]) => [Number(from), to])),
+    systemTrust: () => given.systemTrust ?? [],
     isUsableAddress: (address) => !unusable.has(address),
   };
 }

@@ -13,7 +13,6 @@ const UNSERVED: ReadonlySet<string> = new Set([
   'TLSRoute',
   'TCPRoute',
   'UDPRoute',
-  'BackendTLSPolicy',
   'ListenerSet',
   'XBackendTrafficPolicy',
 ]);

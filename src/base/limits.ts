@@ -348,6 +348,8 @@ class Limits {
   readonly KUBERNETES_RETRY_MAX_MS = 30_000;
 
   // --- leadership and statuses
+  /** Gateways that the status of a policy speaks of: the API takes no more entries (PolicyStatus). */
+  readonly POLICY_ANCESTORS = 16;
   /** After the last renewal that others have seen the lease may be taken (client-go's timings, these three). */
   readonly LEASE_MS = 15_000;
   /** Who leads writes no longer than this after the start of its last renewal. */

@@ -41,6 +41,11 @@ export function ruleKey(kind: string, namespace: string, name: string, index: nu
   return `rule/${kind}/${namespace}/${name}/${index}`;
 }
 
+/** Of a rule that becomes several entries, another one. */
+export function ruleVariant(rule: Key, variant: string): Key {
+  return `${rule}~${variant}`;
+}
+
 /** `port` is 0 for a backend whose endpoints have ports of their own. `digest`: settingsDigest. */
 export function clusterKey(kind: string, namespace: string, name: string, port: number, digest: string): Key {
   return `cluster/${kind}/${namespace}/${name}/${port}/${digest}`;
@@ -53,6 +58,19 @@ export function endpointsKey(kind: string, namespace: string, name: string, port
 /** Of a Secret. */
 export function certificateKey(namespace: string, name: string): Key {
   return `certificate/${namespace}/${name}`;
+}
+
+/** What stands behind the name of a Secret whose certificate is shown to backends: it is an entry of its own. */
+const CLIENT = ':client';
+
+export function clientCertificateKey(namespace: string, name: string): Key {
+  return certificateKey(namespace, `${name}${CLIENT}`);
+}
+
+/** The Secret of a certificate's name in its key, and whether it is shown to backends. */
+export function secretOfCertificate(name: string): { readonly secret: string; readonly client: boolean } {
+  const client = name.endsWith(CLIENT);
+  return { secret: client ? name.slice(0, -CLIENT.length) : name, client };
 }
 
 /** Of what certificates are checked against. */
@@ -109,7 +127,7 @@ export function parseKey(key: Key): Parsed {
   if ((kind === 'certificate' || kind === 'trust') && n === 3) return { kind, namespace: a, name: b };
   if (key === SYSTEM_TRUST) return { kind: 'trust', namespace: '', name: a };
   const object: ObjectPart = { objectKind: a, namespace: b, name: c };
-  if (kind === 'rule' && n === 5) return { kind, ...object, index: Number(d) };
+  if (kind === 'rule' && n === 5) return { kind, ...object, index: Number.parseInt(d, 10) };
   if (kind === 'cluster' && n === 6) return { kind, ...object, port: Number(d), digest: e };
   if (kind === 'endpoints' && n === 5) return { kind, ...object, port: Number(d) };
   if (kind === 'cells' && a === 'cluster' && n === 7)

@@ -28,6 +28,7 @@ import type { Cluster } from './kubernetes.ts';
 import type { Options } from './options.ts';
 import { createSources, type Sources } from './sources.ts';
 import type { Readiness } from './state.ts';
+import { systemTrust } from './system-trust.ts';
 
 /** How resources are understood when no flag says otherwise. */
 export const DEFAULT_TRANSLATION: TranslatorOptions = {
@@ -36,6 +37,7 @@ export const DEFAULT_TRANSLATION: TranslatorOptions = {
   fromFiles: true,
   defaultAddresses: ['0.0.0.0', '::'],
   portMap: new Map(),
+  systemTrust,
 };
 
 /** What there was before this controller. */
@@ -114,6 +116,7 @@ export class Resources implements SourceSink {
               published: nameOf(options.kubernetes.publishService),
             },
           }),
+      systemTrust,
       ...(options.addressPool.length === 0 ? {} : { addressPool: new AddressPool(options.addressPool) }),
       zone: options.zone,
       node: options.kubernetes?.node ?? null,

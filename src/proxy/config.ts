@@ -245,12 +245,15 @@ export class Config {
           throw new ApplyError((entry as Entry).key, new Error(`unknown kind ${(entry as Entry).kind}`));
       }
     }
-    this.#addSecured(clusters, delta);
-    // Clusters whose endpoints changed are made anew, each once.
+    // Clusters of which something changed are made anew, each once; not those that go, for what they name may go too.
+    const removed = new Set(delta.removals);
+    const again = (current: Cluster | null): void => {
+      if (current === null || clusters.has(current.entry.key) || removed.has(current.entry.key)) return;
+      clusters.set(current.entry.key, current.entry);
+    };
+    for (const current of this.#securedAnew(delta)) again(current);
     for (const key of endpoints.keys()) {
-      for (const { current } of this.#endpoints.get(key)?.users ?? []) {
-        if (current !== null && !clusters.has(current.entry.key)) clusters.set(current.entry.key, current.entry);
-      }
+      for (const { current } of this.#endpoints.get(key)?.users ?? []) again(current);
     }
     const compiled = [...clusters.values()].map((entry) =>
       guarded(entry.key, () => this.#compileCluster(entry, endpoints, undo)),
@@ -258,18 +261,18 @@ export class Config {
     return { rules, clusters: compiled, endpoints, sockets: this.#openSockets(sockets, delta, undo), gateways, cells };
   }
 
-  /** Adds the clusters in use whose trust or certificate the revision changes: their connections are others then. */
-  #addSecured(clusters: Map<Key, ClusterEntry>, delta: Delta): void {
+  /** Clusters in use whose trust or certificate the revision changes: their connections are others then. */
+  #securedAnew(delta: Delta): Cluster[] {
     const changed = new Set<Key>();
     for (const { kind, key } of delta.upserts) if (kind === 'trust' || kind === 'certificate') changed.add(key);
-    if (changed.size === 0) return;
-    const removed = new Set(delta.removals);
+    const found: Cluster[] = [];
+    if (changed.size === 0) return found;
     for (const { current } of this.#clusters.values()) {
       const tls = current?.entry.tls ?? null;
-      if (current === null || tls === null || removed.has(current.entry.key)) continue;
-      if (!changed.has(tls.trust) && !(tls.certificate !== null && changed.has(tls.certificate))) continue;
-      if (!clusters.has(current.entry.key)) clusters.set(current.entry.key, current.entry);
+      if (current === null || tls === null) continue;
+      if (changed.has(tls.trust) || (tls.certificate !== null && changed.has(tls.certificate))) found.push(current);
     }
+    return found;
   }
 
   /** What the connections of a cluster are secured by; given back if the revision is not applied. */

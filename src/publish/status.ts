@@ -113,6 +113,9 @@ function mapConditions(status: Status, map: (condition: Condition) => Condition)
   if ('parents' in status) {
     return { parents: status.parents.map((parent) => ({ ...parent, conditions: parent.conditions.map(map) })) };
   }
+  if ('ancestors' in status) {
+    return { ancestors: status.ancestors.map((one) => ({ ...one, conditions: one.conditions.map(map) })) };
+  }
   const conditions = status.conditions.map(map);
   if (!('listeners' in status)) return { ...status, conditions };
   const listeners = status.listeners.map((listener) => ({ ...listener, conditions: listener.conditions.map(map) }));
@@ -122,6 +125,7 @@ function mapConditions(status: Status, map: (condition: Condition) => Condition)
 function conditionsOf(status: Status): readonly Condition[] {
   if ('loadBalancer' in status) return [];
   if ('parents' in status) return status.parents.flatMap(({ conditions }) => conditions);
+  if ('ancestors' in status) return status.ancestors.flatMap(({ conditions }) => conditions);
   if (!('listeners' in status)) return status.conditions;
   return [...status.conditions, ...status.listeners.flatMap(({ conditions }) => conditions)];
 }

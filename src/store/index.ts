@@ -1,7 +1,7 @@
 // Named indexes over the desired world: one table says what an object is filed under. Whoever needs "all of a kind that
 // have to do with X" asks for an index here instead of walking the kind.
 
-import type { KubeObject } from '../api/object.ts';
+import { type KubeObject, objectKey } from '../api/object.ts';
 import { fields } from '../base/fields.ts';
 
 /** Separates index and value in a bucket's name; neither can hold it. */
@@ -26,6 +26,17 @@ function* everything(): Iterable<string> {
   yield '';
 }
 
+/** Kind, namespace and name of what a policy is for; it is of the policy's own namespace. */
+function* policyTargets(object: KubeObject): Iterable<string> {
+  const refs = fields(object.spec)['targetRefs'];
+  for (const item of Array.isArray(refs) ? refs : []) {
+    const { kind, name } = fields(item);
+    if (typeof kind === 'string' && typeof name === 'string') {
+      yield objectKey(kind, object.metadata.namespace, name);
+    }
+  }
+}
+
 /** What each index files: values are `namespace/name` unless said otherwise. */
 const INDEXES: readonly Index[] = [
   /** EndpointSlices by the Service that their label names. */
@@ -36,6 +47,8 @@ const INDEXES: readonly Index[] = [
   { name: 'replicas', kind: 'Pod', values: everything },
   /** IngressClasses, all under ''. */
   { name: 'ingressClasses', kind: 'IngressClass', values: everything },
+  /** BackendTLSPolicies by the key of what they are for. */
+  { name: 'tlsPoliciesByTarget', kind: 'BackendTLSPolicy', values: policyTargets },
 ];
 
 const BY_KIND = Map.groupBy(INDEXES, (index) => index.kind);

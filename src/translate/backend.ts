@@ -1,14 +1,15 @@
 // Backends: what a backendRef may name (Service, our Backend), and the cluster that it becomes. A reference is resolved
 // with the route, its endpoints with the cluster, so that a changed EndpointSlice recomputes one cluster and no route.
 
-import type { KubeObject } from '../api/object.ts';
+import type { KubeObject, ObjectKey } from '../api/object.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { ClusterEntry } from '../ir/ir.ts';
-import { clusterKey, endpointsKey, settingsDigest } from '../ir/keys.ts';
+import type { ClientTls, ClusterEntry, Key } from '../ir/ir.ts';
+import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.ts';
+import { governing, readPolicy, systemTls } from './backend-tls.ts';
 import type { ConditionName } from './conditions.ts';
-import { GATEWAY_GROUP, RAUTA_GROUP } from './context.ts';
+import { GATEWAY_GROUP, RAUTA_GROUP, type SystemTrust, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import { list, port, shown, text } from './read.ts';
+import { anyText, list, port, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
 export interface BackendFault {
@@ -24,26 +25,43 @@ export interface Resolved {
   /** For logs: `namespace/name:port`. */
   readonly label: string;
   readonly fault: BackendFault | null;
+  /** BackendTLSPolicies that are for the backend. */
+  readonly policies: readonly ObjectKey[];
+  /** Why TLS cannot be spoken with it as it must be: its share answers 500, though the reference is good. */
+  readonly untrusted: string | null;
 }
 
-const DIGESTS = { http1: settingsDigest({ protocol: 'http1', tls: null }) } as const;
-
 /** `number`: 0 where endpoints have ports of their own. */
-function clusterOf(kind: string, namespace: string, name: string, number: number): ClusterEntry {
+function clusterOf(kind: string, namespace: string, name: string, number: number, tls: ClientTls | null): ClusterEntry {
   const protocol = 'http1';
   return {
     kind: 'cluster',
-    key: clusterKey(kind, namespace, name, number, DIGESTS[protocol]),
+    key: clusterKey(kind, namespace, name, number, settingsDigest({ protocol, tls })),
     backend: `${namespace}/${name}`,
     endpoints: endpointsKey(kind, namespace, name, number),
     protocol,
-    tls: null,
+    tls,
     balancer: { type: 'roundRobin' },
   };
 }
 
+/** The same backend, to which `certificate` is shown; as it is where no TLS is spoken. */
+export function showing(cluster: ClusterEntry, certificate: Key): ClusterEntry {
+  const parsed = parseKey(cluster.key);
+  if (cluster.tls === null || parsed.kind !== 'cluster') return cluster;
+  const tls = { ...cluster.tls, certificate };
+  const digest = settingsDigest({ protocol: cluster.protocol, tls });
+  return { ...cluster, key: clusterKey(parsed.objectKind, parsed.namespace, parsed.name, parsed.port, digest), tls };
+}
+
 /** Resolves one backendRef of a route (apis/v1 BackendObjectReference). */
-export function resolveBackend(reader: Reader, routeKind: string, routeNamespace: string, value: unknown): Resolved {
+export function resolveBackend(
+  reader: Reader,
+  routeKind: string,
+  routeNamespace: string,
+  value: unknown,
+  options: TranslatorOptions,
+): Resolved {
   const ref = fields(value);
   const group = ref['group'] ?? '';
   const kind = ref['kind'] ?? 'Service';
@@ -55,6 +73,8 @@ export function resolveBackend(reader: Reader, routeKind: string, routeNamespace
     cluster: null,
     label,
     fault: { name: condition, field, message },
+    policies: [],
+    untrusted: null,
   });
 
   const isService = group === '' && kind === 'Service';
@@ -77,39 +97,105 @@ export function resolveBackend(reader: Reader, routeKind: string, routeNamespace
   // A name with a slash can be nobody's, and would make an ambiguous key.
   const object = label.split('/').length > 2 ? undefined : reader.get(kind, namespace, name);
   if (object === undefined) return fail('routeBackend', 'name', `${kind} ${namespace}/${name} does not exist.`);
-  const spec = fields(object.spec);
-  if (!isService) {
-    const refused = protocolFault(spec['appProtocol']);
-    if (refused !== null) return fail('routeProtocol', '', `Backend ${namespace}/${name}: ${refused}`);
-    // A Backend's endpoints have ports of their own; the reference's has no say.
-    return { cluster: clusterOf('Backend', namespace, name, 0), label, fault: null };
+  const found = isService
+    ? servicePort(object, number, fail)
+    : { protocol: fields(object.spec)['appProtocol'], section: '', what: `Backend ${namespace}/${name}` };
+  if ('cluster' in found) return found;
+  const { policy, policies } = governing(reader, kind, namespace, name, found.section);
+  const system = options.systemTrust ?? null;
+  const verdict = policy === null ? null : readPolicy(reader, policy, system);
+  const refused = protocolFault(found.protocol, policy !== null || !isService);
+  if (refused !== null)
+    return { ...fail('routeProtocol', isService ? 'port' : '', `${found.what}: ${refused}`), policies };
+  // A Backend's endpoints have ports of their own; the reference's has no say.
+  const at = isService ? (number ?? 0) : 0;
+  const untrusted = (why: string): Resolved => ({ cluster: null, label, fault: null, policies, untrusted: why });
+  if (policy !== null && verdict?.tls == null) {
+    const why = verdict?.refused?.message ?? '';
+    return untrusted(`BackendTLSPolicy ${policy.metadata.namespace}/${policy.metadata.name} is not good: ${why}`);
   }
-  if (spec['type'] === 'ExternalName') {
+  const own = policy === null && !isService ? ownTls(object, system) : null;
+  if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
+  return {
+    cluster: clusterOf(kind, namespace, name, at, verdict?.tls ?? own),
+    label,
+    fault: null,
+    policies,
+    untrusted: null,
+  };
+}
+
+interface Port {
+  readonly protocol: unknown;
+  /** Its name, by which policies mean it. */
+  readonly section: string;
+  /** For messages. */
+  readonly what: string;
+}
+
+/** The port of a Service that is referred to. */
+function servicePort(
+  service: KubeObject,
+  number: number | undefined,
+  fail: (condition: ConditionName, field: string, message: string) => Resolved,
+): Port | Resolved {
+  const { namespace = '', name } = service.metadata;
+  if (fields(service.spec)['type'] === 'ExternalName') {
     return fail('routeKind', 'name', `Service ${namespace}/${name} is of type ExternalName, which is refused.`);
   }
   if (number === undefined) return fail('routeBackend', 'port', 'A reference to a Service needs a port.');
-  const servicePort = servicePortOf(object, number);
-  if (servicePort === undefined) {
-    return fail('routeBackend', 'port', `Service ${namespace}/${name} has no port ${number}.`);
-  }
-  const transport = servicePort['protocol'] ?? 'TCP';
-  const refused =
-    transport === 'TCP' ? protocolFault(servicePort['appProtocol']) : `Protocol ${shown(transport)} is not TCP.`;
-  if (refused !== null) return fail('routeProtocol', 'port', `Service ${namespace}/${name} port ${number}: ${refused}`);
-  return { cluster: clusterOf('Service', namespace, name, number), label, fault: null };
+  const found = servicePortOf(service, number);
+  if (found === undefined) return fail('routeBackend', 'port', `Service ${namespace}/${name} has no port ${number}.`);
+  const transport = found['protocol'] ?? 'TCP';
+  const what = `Service ${namespace}/${name} port ${number}`;
+  if (transport !== 'TCP') return fail('routeProtocol', 'port', `${what}: Protocol ${shown(transport)} is not TCP.`);
+  return { protocol: found['appProtocol'], section: anyText(found['name']) ?? '', what };
 }
 
 /** `kubernetes.io/ws` is HTTP/1.1 with Upgrade (GEP-1911), which any backend may answer here. */
-const SPOKEN: ReadonlySet<unknown> = new Set(['http', 'kubernetes.io/ws']);
+const SPOKEN: ReadonlySet<string> = new Set(['http', 'kubernetes.io/ws']);
+/** The same over TLS. */
+const SECURED: ReadonlySet<string> = new Set(['https', 'kubernetes.io/wss']);
 
-/** GEP-1911: a protocol that cannot be spoken makes the reference invalid. */
-function protocolFault(appProtocol: unknown): string | null {
-  if (appProtocol === undefined || appProtocol === null || SPOKEN.has(appProtocol)) return null;
+/**
+ * GEP-1911: a protocol that cannot be spoken makes the reference invalid. `https` says that TLS is spoken, and not
+ * whose certificates are good: a Service needs a policy for that.
+ */
+function protocolFault(appProtocol: unknown, secured: boolean): string | null {
+  if (appProtocol === undefined || appProtocol === null) return null;
+  const protocol = typeof appProtocol === 'string' ? appProtocol.toLowerCase() : '';
+  if (SPOKEN.has(protocol) || (SECURED.has(protocol) && secured)) return null;
+  if (SECURED.has(protocol)) return `appProtocol ${shown(appProtocol)} needs a BackendTLSPolicy.`;
   return `appProtocol ${shown(appProtocol)} is not supported.`;
+}
+
+/**
+ * TLS of a Backend by itself: the system's authorities, and the one host that its endpoints name, or their one address.
+ * A text says why it cannot be spoken; null: in the clear.
+ */
+function ownTls(backend: KubeObject, system: SystemTrust | null): ClientTls | string | null {
+  const spec = fields(backend.spec);
+  if (spec['appProtocol'] !== 'https') return null;
+  if (system === null || system().length === 0) return 'this system knows no authorities.';
+  const names = new Set(
+    list(spec['endpoints'])
+      .map(fields)
+      .map((endpoint) => text(endpoint['hostname'])?.toLowerCase() ?? text(endpoint['address']) ?? ''),
+  );
+  const [hostname = ''] = names;
+  if (names.size !== 1 || hostname === '') {
+    return 'its endpoints are not of one name: a BackendTLSPolicy has to say which one certificates are for.';
+  }
+  return systemTls(hostname);
 }
 
 export function servicePortOf(service: KubeObject, number: number): Fields | undefined {
   return list(fields(service.spec)['ports'])
     .map(fields)
     .find((item) => item['port'] === number);
+}
+
+/** Names of its ports, by which policies mean them. */
+export function servicePortNames(service: KubeObject): string[] {
+  return list(fields(service.spec)['ports']).map((item) => anyText(fields(item)['name']) ?? '');
 }

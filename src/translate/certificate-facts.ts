@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import type { Problem } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, Entry, Key } from '../ir/ir.ts';
-import { parseKey } from '../ir/keys.ts';
+import { parseKey, secretOfCertificate } from '../ir/keys.ts';
 import { keyText, namesOf } from './certificate.ts';
 import { compare } from './dependencies.ts';
 
@@ -38,6 +38,10 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
   const listeners = new Map<Key, Set<string>>();
   for (const entry of entries) {
     if (entry.kind === 'certificate') certificates.push(entry);
+    if (entry.kind === 'cluster' && entry.tls !== null && entry.tls.certificate !== null) {
+      const shown = listeners.get(entry.tls.certificate) ?? new Set();
+      listeners.set(entry.tls.certificate, shown.add(`to backend ${entry.backend}`));
+    }
     if (entry.kind !== 'socket') continue;
     for (const key of entry.fallback?.certificates ?? []) {
       const shown = listeners.get(key) ?? new Set();
@@ -117,5 +121,6 @@ function dateText(ms: number): string {
 /** NAMESPACE/NAME of an entry's key. */
 function nameOf(key: Key): string {
   const parsed = parseKey(key);
+  if (parsed.kind === 'certificate') return `${parsed.namespace}/${secretOfCertificate(parsed.name).secret}`;
   return 'namespace' in parsed ? `${parsed.namespace}/${parsed.name}` : key;
 }

@@ -68,8 +68,18 @@ export interface IngressStatus {
   readonly loadBalancer: { readonly ingress: readonly ({ readonly ip: string } | { readonly hostname: string })[] };
 }
 
+export interface PolicyAncestorStatus {
+  readonly ancestorRef: ParentReference;
+  readonly controllerName: string;
+  readonly conditions: readonly Condition[];
+}
+
+export interface PolicyStatus {
+  readonly ancestors: readonly PolicyAncestorStatus[];
+}
+
 /** What `status` of an object should say, our part of it only: for a route, the parents that are ours. */
-export type Status = RouteStatus | GatewayStatus | GatewayClassStatus | IngressStatus;
+export type Status = RouteStatus | GatewayStatus | GatewayClassStatus | PolicyStatus | IngressStatus;
 
 type Row = readonly [type: string, status: Condition['status'], reason: string, message: string];
 
@@ -97,6 +107,8 @@ const TABLE = {
   gatewayAddress: ['Programmed', 'False', 'AddressNotUsable', ''],
   gatewayResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
   gatewayUnresolved: ['ResolvedRefs', 'False', 'ListenersNotResolved', ''],
+  gatewayClientCertificate: ['ResolvedRefs', 'False', 'InvalidClientCertificateRef', ''],
+  gatewayNotPermitted: ['ResolvedRefs', 'False', 'RefNotPermitted', ''],
   gatewayInsecureClients: ['InsecureFrontendValidationMode', 'True', 'ConfigurationChanged', ''],
   gatewayUnassigned: ['Programmed', 'False', 'AddressNotAssigned', ''],
   programmedPending: ['Programmed', 'False', 'Pending', 'Waiting for the data plane.'],
@@ -138,6 +150,15 @@ const TABLE = {
   routeKind: ['ResolvedRefs', 'False', 'InvalidKind', ''],
   routeBackend: ['ResolvedRefs', 'False', 'BackendNotFound', ''],
   routeProtocol: ['ResolvedRefs', 'False', 'UnsupportedProtocol', ''],
+  // BackendTLSPolicy
+  policyAccepted: ['Accepted', 'True', 'Accepted', 'TLS is spoken as the policy says.'],
+  policyConflicted: ['Accepted', 'False', 'Conflicted', ''],
+  policyTarget: ['Accepted', 'False', 'TargetNotFound', ''],
+  policyInvalid: ['Accepted', 'False', 'Invalid', ''],
+  policyNoAuthority: ['Accepted', 'False', 'NoValidCACertificate', ''],
+  policyResolved: ['ResolvedRefs', 'True', 'ResolvedRefs', 'All references are resolved.'],
+  policyAuthority: ['ResolvedRefs', 'False', 'InvalidCACertificateRef', ''],
+  policyAuthorityKind: ['ResolvedRefs', 'False', 'InvalidKind', ''],
 } as const satisfies Record<string, Row>;
 
 export type ConditionName = keyof typeof TABLE;

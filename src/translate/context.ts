@@ -43,6 +43,9 @@ export interface Exposure {
   readonly published: { readonly namespace: string; readonly name: string } | null;
 }
 
+/** The authorities that the system knows, Base64 of DER; an empty list when it knows none. */
+export type SystemTrust = () => readonly string[];
+
 export interface TranslatorOptions {
   /** GatewayClasses whose spec.controllerName is this are ours: rauta.io/gateway-controller. */
   readonly controllerName: string;
@@ -69,6 +72,8 @@ export interface TranslatorOptions {
   readonly portMap: ReadonlyMap<number, number>;
   /** A Secret whose certificate clients get that name no host of a socket; null: they are refused. */
   readonly defaultCertificate?: { readonly namespace: string; readonly name: string } | null;
+  /** Default: the system knows none. */
+  readonly systemTrust?: SystemTrust;
   /** Whether an address that a Gateway asks for can be bound here; default: any IP literal can. */
   readonly isUsableAddress?: (address: string) => boolean;
 }

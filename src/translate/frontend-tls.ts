@@ -1,12 +1,11 @@
 // Certificates of clients: whose are good on which port of a Gateway (apis/v1 GatewayTLSConfig.frontend, GEP-91).
 
-import { X509Certificate } from 'node:crypto';
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { type Fields, fields, isFields } from '../base/fields.ts';
-import { readPem } from '../base/pem.ts';
 import type { ClientValidation, TrustEntry } from '../ir/ir.ts';
 import { trustKey } from '../ir/keys.ts';
+import { type Authorities, authoritiesIn } from './authorities.ts';
 import type { Fault } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -94,12 +93,6 @@ function validationOf(
   return { clients: { validation: { trust: key, mode }, trust }, fault: null, refs };
 }
 
-interface Authorities {
-  /** Base64 of DER. */
-  readonly authorities: readonly string[];
-  readonly revoked: readonly string[];
-}
-
 /** The certificates of one ConfigMap, or why there are none. */
 function authoritiesOf(reader: Reader, gatewayNamespace: string, ref: Fields): Authorities | Fault {
   const group = anyText(ref['group']) ?? '';
@@ -129,34 +122,6 @@ function authoritiesOf(reader: Reader, gatewayNamespace: string, ref: Fields): A
     message: `ConfigMap ${namespace}/${name} ${what}`,
   });
   if (object === undefined) return invalid('does not exist.');
-  const data = fields(object['data']);
-  const certificates = readAuthorities(anyText(data['ca.crt']));
-  if (typeof certificates === 'string') return invalid(certificates);
-  const lists = readPem(anyText(data['ca.crl']) ?? '');
-  if (typeof lists === 'string') return invalid(`: ca.crl: ${lists}.`);
-  return {
-    authorities: certificates,
-    revoked: lists.filter(({ label }) => label === 'X509 CRL').map(({ der }) => base64(der)),
-  };
-}
-
-/** At least one certificate, Base64 of DER; a text that says what is missing. */
-function readAuthorities(pem: string | undefined): string[] | string {
-  if (pem === undefined) return 'has no key "ca.crt".';
-  const blocks = readPem(pem);
-  if (typeof blocks === 'string') return `has a key "ca.crt" that is no PEM: ${blocks}.`;
-  const found: string[] = [];
-  for (const { label, der } of blocks) {
-    if (label !== 'CERTIFICATE') continue;
-    try {
-      found.push(base64(new X509Certificate(der).raw));
-    } catch {
-      return `: certificate ${found.length + 1} in "ca.crt" cannot be read.`;
-    }
-  }
-  return found.length > 0 ? found : 'holds no certificate in "ca.crt" ("-----BEGIN CERTIFICATE-----").';
-}
-
-function base64(der: Uint8Array): string {
-  return Buffer.from(der).toString('base64');
+  const found = authoritiesIn(object);
+  return typeof found === 'string' ? invalid(found) : found;
 }

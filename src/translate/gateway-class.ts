@@ -12,8 +12,11 @@ import { text } from './read.ts';
 
 /** Ascending; a feature stands here only while it is true of what is served (pkg/features of the API). */
 const SUPPORTED_FEATURES = [
+  'BackendTLSPolicy',
+  'BackendTLSPolicySANValidation',
   'Gateway',
   'GatewayAddressEmpty',
+  'GatewayBackendClientCertificate',
   'GatewayHTTPListenerIsolation',
   'GatewayPort8080',
   'HTTPRoute',

@@ -146,10 +146,13 @@ function gatewayConditions(
   }
 
   const unresolved = naming(listeners, (listener) => !isTrue(listener, 'ResolvedRefs'));
+  const certificate = draft.clientCertificate.fault;
   const resolved =
-    unresolved === 'none'
-      ? condition('gatewayResolved', generation)
-      : condition('gatewayUnresolved', generation, `Listeners with references that do not resolve: ${unresolved}.`);
+    certificate !== null
+      ? condition(certificate.name, generation, certificate.message)
+      : unresolved === 'none'
+        ? condition('gatewayResolved', generation)
+        : condition('gatewayUnresolved', generation, `Listeners with references that do not resolve: ${unresolved}.`);
   // Taken back with the mode (apis/v1 GatewayConditionInsecureFrontendValidationMode).
   const insecure = draft.listeners.filter(({ tls }) => tls?.settings.clients?.mode === 'AllowInsecureFallback');
   if (insecure.length === 0) return [accepted, programmed, resolved];

@@ -2,11 +2,12 @@
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
-import { type Fields, fields, isFields } from '../base/fields.ts';
+import { type Fields, fields } from '../base/fields.ts';
 import type { GatewayEntry, Key, SocketHost } from '../ir/ir.ts';
 import { gatewayKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { claimAddresses } from './addresses.ts';
+import { type ClientCertificate, clientCertificateOf } from './client-certificate.ts';
 import type { Fault } from './conditions.ts';
 import type { AddressClaim, TranslatorOptions } from './context.ts';
 import { createdOf, generationOf } from './context.ts';
@@ -37,6 +38,7 @@ export interface GatewayDraft {
   /** Why nothing of the Gateway can be served. */
   readonly refused: Fault | null;
   readonly addresses: AddressClaim;
+  readonly clientCertificate: ClientCertificate;
   readonly listeners: readonly ListenerDraft[];
   /** Conflicts within the Gateway, by listener. */
   readonly conflicts: readonly (Conflict | null)[];
@@ -63,6 +65,8 @@ export interface GatewayView {
   readonly name: string;
   readonly namespace: string;
   readonly listeners: readonly ListenerView[];
+  /** What its requests show to backends that ask for one. */
+  readonly clientCertificate: ClientCertificate;
 }
 
 export interface ListenerView {
@@ -123,6 +127,7 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     entry: { kind: 'gateway', key: gatewayKey(namespace, object.metadata.name), name },
     refused: refusal(claim.refused, className, spec, addresses.unsupported, problems),
     addresses,
+    clientCertificate: clientCertificateOf(reader, object, problems),
     listeners,
     conflicts,
   };
@@ -161,8 +166,6 @@ function refusal(
 }
 
 function unsupportedFields(spec: Fields, problems: Problems): void {
-  if (isFields(fields(spec['tls'])['backend']))
-    problems.warning('spec.tls.backend', 'TLS to backends is not supported; the setting has no effect.');
   const from = fields(fields(spec['allowedListeners'])['namespaces'])['from'] ?? 'None';
   if (from !== 'None') problems.warning('spec.allowedListeners', 'ListenerSets are not supported and none attaches.');
 }
@@ -184,6 +187,7 @@ export function viewOf(draft: GatewayDraft, plan: GatewayPlan): GatewayView {
     key: draft.key,
     name: draft.name,
     namespace: draft.namespace,
+    clientCertificate: draft.clientCertificate,
     listeners: draft.listeners.map((listener, i) => ({
       name: listener.name,
       port: listener.port,

@@ -3,6 +3,7 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
+import type { TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
 import type { HttpRule } from './http-rule.ts';
@@ -22,12 +23,12 @@ export const HTTP_ROUTE: RouteKind = {
     return given.length > 0 && found.length === 0 ? null : found;
   },
 
-  rules(reader: Reader, route: KubeObject, problems: Problems): readonly HttpRule[] {
+  rules(reader: Reader, route: KubeObject, problems: Problems, options: TranslatorOptions): readonly HttpRule[] {
     const given = list(fields(route.spec)['rules']);
     const namespace = route.metadata.namespace ?? '';
     // The API fills in one rule that matches everything when there are none.
     const rules = (given.length > 0 ? given : [{}]).map((value, i) =>
-      translateRule(reader, namespace, value, `spec.rules[${i}]`, problems),
+      translateRule(reader, namespace, value, `spec.rules[${i}]`, problems, options),
     );
     warnOfDoubles(rules, problems);
     return rules;

@@ -1,6 +1,6 @@
 // One rule of an HTTPRoute: matches, filters, timeouts and where it sends (apis/v1 HTTPRouteRule).
 
-import type { KubeObject } from '../api/object.ts';
+import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { type Fields, fields, isFields } from '../base/fields.ts';
 import type {
@@ -16,7 +16,7 @@ import type {
 import { ruleKey } from '../ir/keys.ts';
 import type { BackendFault } from './backend.ts';
 import { resolveBackend } from './backend.ts';
-import { createdOf } from './context.ts';
+import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import type { FilterReports } from './http-filter.ts';
 import { filtersOf } from './http-filter.ts';
@@ -67,6 +67,7 @@ export function translateRule(
   value: unknown,
   field: string,
   problems: Problems,
+  options: TranslatorOptions,
 ): HttpRule {
   const spec = fields(value);
   const found = new Findings(problems);
@@ -78,7 +79,7 @@ export function translateRule(
   const prefixOnly = matches.every((match) => match.path.type === 'PathPrefix');
   const { filters, redirect, prefixField } = filtersOf(spec['filters'], `${field}.filters`, found);
   checkPrefix(prefixField, prefixOnly, found);
-  const { backends, clusters } = backendsOf(reader, namespace, spec, field, prefixOnly, found);
+  const { backends, clusters, policies } = backendsOf(reader, namespace, spec, field, prefixOnly, found, options);
   if (redirect !== null && backends.length > 0) {
     found.incompatible(`${field}.filters`, 'RequestRedirect excludes backendRefs.');
   }
@@ -98,6 +99,7 @@ export function translateRule(
     invalid,
     unresolved,
     clusters: action.type === 'forward' ? clusters : [],
+    policies,
     entry: (route: KubeObject, index: number, attachments: readonly Attachment[]): RuleEntry | null =>
       unmatchable
         ? null
@@ -131,12 +133,21 @@ function backendsOf(
   field: string,
   prefixOnly: boolean,
   found: Findings,
-): { backends: readonly WeightedBackend[]; clusters: readonly ClusterEntry[] } {
+  options: TranslatorOptions,
+): {
+  backends: readonly WeightedBackend[];
+  clusters: readonly ClusterEntry[];
+  policies: readonly ObjectKey[];
+} {
   const clusters: ClusterEntry[] = [];
+  const policies = new Set<ObjectKey>();
   const backends = list(spec['backendRefs']).map((value, i): WeightedBackend => {
     const at = `${field}.backendRefs[${i}]`;
     const ref = fields(value);
-    const { cluster, label, fault } = resolveBackend(reader, 'HTTPRoute', namespace, ref);
+    const resolved = resolveBackend(reader, 'HTTPRoute', namespace, ref, options);
+    const { cluster, label, fault, untrusted } = resolved;
+    for (const policy of resolved.policies) policies.add(policy);
+    if (untrusted !== null) found.warning(at, `${untrusted} Requests answer 500.`);
     if (fault !== null) found.unresolvedAt(at, fault);
     else if (cluster !== null) clusters.push(cluster);
     const own = filtersOf(ref['filters'], `${at}.filters`, found);
@@ -149,7 +160,7 @@ function backendsOf(
     if (weight === undefined) found.unsupported(`${at}.weight`, `${shown(ref['weight'])} is not a weight.`);
     return { cluster: cluster?.key ?? null, backend: label, weight: weight ?? 0, filters: own.filters };
   });
-  return { backends, clusters };
+  return { backends, clusters, policies: [...policies] };
 }
 
 function actionOf(

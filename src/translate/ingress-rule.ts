@@ -7,7 +7,7 @@ import { type Fields, fields } from '../base/fields.ts';
 import type { Action, Attachment, ClusterEntry, Match, RuleEntry } from '../ir/ir.ts';
 import { ruleKey } from '../ir/keys.ts';
 import { resolveBackend } from './backend.ts';
-import { createdOf } from './context.ts';
+import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
@@ -54,8 +54,9 @@ export function translateIngress(
   object: KubeObject,
   draft: IngressDraft,
   places: Places,
+  options: TranslatorOptions,
 ): IngressRules {
-  return new Rules(reader, object, draft, places).translate();
+  return new Rules(reader, object, draft, places, options).translate();
 }
 
 class Rules {
@@ -63,6 +64,7 @@ class Rules {
   readonly #object: KubeObject;
   readonly #draft: IngressDraft;
   readonly #places: Places;
+  readonly #options: TranslatorOptions;
   readonly #problems: Problems;
   readonly #namespace: string;
   readonly #settings: IngressSettings;
@@ -70,11 +72,12 @@ class Rules {
   readonly #clusters = new Map<string, ClusterEntry>();
   readonly #faults = new Set<string>();
 
-  constructor(reader: Reader, object: KubeObject, draft: IngressDraft, places: Places) {
+  constructor(reader: Reader, object: KubeObject, draft: IngressDraft, places: Places, options: TranslatorOptions) {
     this.#reader = reader;
     this.#object = object;
     this.#draft = draft;
     this.#places = places;
+    this.#options = options;
     this.#problems = new Problems(keyOf(object));
     this.#namespace = object.metadata.namespace ?? '';
     this.#settings = readAnnotations(object, this.#problems);
@@ -164,9 +167,11 @@ class Rules {
       resource === null
         ? { name, ...(number === undefined ? {} : { port: number }) }
         : { group: resource['apiGroup'] ?? '', kind: resource['kind'], name: resource['name'] };
-    const { cluster, label, fault } = resolveBackend(this.#reader, 'Ingress', this.#namespace, ref);
+    const resolved = resolveBackend(this.#reader, 'Ingress', this.#namespace, ref, this.#options);
+    const { cluster, label, fault, untrusted } = resolved;
     if (cluster === null) {
-      if (fault !== null) this.#problems.error(field, `${fault.message} ${ANSWER}`);
+      const why = fault?.message ?? untrusted;
+      if (why !== null) this.#problems.error(field, `${why} ${ANSWER}`);
       return UNAVAILABLE;
     }
     this.#clusters.set(cluster.key, cluster);

@@ -110,7 +110,7 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
         return state.shared?.view.https.get(hostname);
       },
     };
-    return translateIngress(reader, object, draft, places);
+    return translateIngress(reader, object, draft, places, state.options);
   });
   state.replaceRules(key, rules);
   const mine = (state.shared?.outdone ?? []).filter(({ name }) => name === draft.name);

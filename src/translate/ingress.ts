@@ -7,6 +7,7 @@ import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { Key } from '../ir/ir.ts';
 import { gatewayKey } from '../ir/keys.ts';
+import { NO_CERTIFICATE } from './client-certificate.ts';
 import type { TranslatorOptions } from './context.ts';
 import { createdOf, olderFirst } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -178,6 +179,7 @@ export function shareIngresses(
     entry: { kind: 'gateway', key: gatewayKey('', NAME), name: NAME },
     refused: null,
     addresses: { own: [], any: true, held: [], unsupported: null, unusable: null },
+    clientCertificate: NO_CERTIFICATE,
     listeners,
     conflicts: listeners.map(() => null),
   };

@@ -143,7 +143,7 @@ function certificateOf(
   }
   const secret = reader.get('Secret', namespace, name);
   if (secret === undefined) return invalid(`Secret ${namespace}/${name} does not exist.`);
-  const read = entryOf(secret, namespace, name);
+  const read = secretEntry(secret, namespace, name);
   for (const warning of read.warnings) warn(`Secret ${namespace}/${name}: ${warning}`);
   return read.entry ?? invalid(`Secret ${namespace}/${name}: ${read.fault}`);
 }
@@ -156,7 +156,7 @@ export function defaultCertificate(
   problems: Problems,
 ): CertificateEntry | null {
   const secret = reader.get('Secret', namespace, name);
-  const read = secret === undefined ? null : entryOf(secret, namespace, name);
+  const read = secret === undefined ? null : secretEntry(secret, namespace, name);
   if (read?.entry) return read.entry;
   const why = read === null ? 'does not exist.' : read.fault;
   problems.warning(
@@ -177,7 +177,8 @@ interface SecretResult {
  */
 const READ = new WeakMap<KubeObject, SecretResult>();
 
-function entryOf(secret: KubeObject, namespace: string, name: string): SecretResult {
+/** What a Secret of type kubernetes.io/tls holds; `fault` is empty where that can be shown. */
+export function secretEntry(secret: KubeObject, namespace: string, name: string): SecretResult {
   let result = READ.get(secret);
   if (result === undefined) {
     result = readSecret(secret, namespace, name);

@@ -4,10 +4,12 @@
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { one } from '../base/tight.ts';
-import type { Attachment, ClusterEntry, RuleEntry } from '../ir/ir.ts';
+import type { Action, Attachment, ClusterEntry, Key, RuleEntry } from '../ir/ir.ts';
+import { parseKey, ruleVariant } from '../ir/keys.ts';
 import type { Parent, ViewOf } from './attachment.ts';
 import { attachmentsOf, parentsOf } from './attachment.ts';
-import type { BackendFault } from './backend.ts';
+import { type BackendFault, showing } from './backend.ts';
+import type { ClientCertificate } from './client-certificate.ts';
 import type { Condition, Fault, Status } from './conditions.ts';
 import { condition } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -23,6 +25,8 @@ export interface RouteRule {
   readonly unresolved: BackendFault | null;
   /** Where it sends to. */
   readonly clusters: readonly ClusterEntry[];
+  /** BackendTLSPolicies that are for the backends it names. */
+  readonly policies: readonly ObjectKey[];
   /** Null when nothing can be routed to it: its matches themselves are wrong. */
   entry(route: KubeObject, index: number, attachments: readonly Attachment[]): RuleEntry | null;
 }
@@ -35,7 +39,7 @@ export interface Invalid {
 export interface RouteKind {
   /** Empty: any. Null: hostnames were given and none is valid, so that nothing may match. */
   hostnames(route: KubeObject, problems: Problems): readonly string[] | null;
-  rules(reader: Reader, route: KubeObject, problems: Problems): readonly RouteRule[];
+  rules(reader: Reader, route: KubeObject, problems: Problems, options: TranslatorOptions): readonly RouteRule[];
 }
 
 /** What a route, or whatever else becomes rules, comes to. */
@@ -48,6 +52,9 @@ export interface RouteResult {
   readonly attached: readonly { readonly gateway: ObjectKey; readonly listener: string }[];
   /** Clusters that its rules send to. */
   readonly clusters: readonly ClusterEntry[];
+  /** Keys of Gateways that it is attached to, and of the BackendTLSPolicies that are for its backends. */
+  readonly gateways: readonly ObjectKey[];
+  readonly policies: readonly ObjectKey[];
 }
 
 export function translateRoute(
@@ -59,23 +66,15 @@ export function translateRoute(
 ): RouteResult {
   const problems = new Problems(keyOf(object));
   const parents = parentsOf(reader, viewOf, object, kind.hostnames(object, problems), problems);
-  if (parents.length === 0) return { entries: [], status: null, problems, attached: [], clusters: [] };
-  const rules = kind.rules(reader, object, problems);
+  if (parents.length === 0) {
+    return { entries: [], status: null, problems, attached: [], clusters: [], gateways: [], policies: [] };
+  }
+  const rules = kind.rules(reader, object, problems, options);
   const verdict = judge(rules);
   const accepted = parents.filter((parent) => parent.refused === null);
-  const attachments = attachmentsOf(accepted);
-  const entries: RuleEntry[] = [];
-  const clusters = new Map<string, ClusterEntry>();
-  if (attachments.length > 0) {
-    for (const [index, rule] of rules.entries()) {
-      const entry = rule.entry(object, index, attachments);
-      if (entry === null) continue;
-      entries.push(entry);
-      for (const cluster of rule.clusters) clusters.set(cluster.key, cluster);
-    }
-  }
+  const { entries, clusters } = entriesOf(rules, object, accepted);
   return {
-    entries: entries.slice(),
+    entries,
     // Of ten thousand routes most are in the same state.
     status: one({
       parents: parents.map((parent) => ({
@@ -86,8 +85,91 @@ export function translateRoute(
     }),
     problems,
     attached: verdict.refused === null ? attachedListeners(accepted) : [],
-    clusters: [...clusters.values()],
+    clusters,
+    gateways: [...new Set(accepted.map(({ gateway }) => gateway.key))],
+    policies: [...new Set(rules.flatMap(({ policies }) => policies))],
   };
+}
+
+/**
+ * Of each rule one entry; several where Gateways show backends different certificates (or cannot show theirs), each for
+ * what comes by one of them.
+ */
+function entriesOf(
+  rules: readonly RouteRule[],
+  route: KubeObject,
+  accepted: readonly Parent[],
+): { readonly entries: readonly RuleEntry[]; readonly clusters: readonly ClusterEntry[] } {
+  const entries: RuleEntry[] = [];
+  const clusters = new Map<string, ClusterEntry>();
+  const whole = attachmentsOf(accepted);
+  const shares = sharesOf(accepted);
+  for (const [index, rule] of rules.entries()) {
+    const secured = rule.clusters.some(({ tls }) => tls !== null);
+    for (const { certificate, parents } of secured ? shares : []) {
+      const entry = rule.entry(route, index, attachmentsOf(parents));
+      if (entry === null || entry.attachments.length === 0) continue;
+      const one = secure(entry, rule.clusters, certificate);
+      entries.push(one.entry);
+      for (const cluster of one.clusters) clusters.set(cluster.key, cluster);
+    }
+    const entry = secured || whole.length === 0 ? null : rule.entry(route, index, whole);
+    if (entry === null) continue;
+    entries.push(entry);
+    for (const cluster of rule.clusters) clusters.set(cluster.key, cluster);
+  }
+  return { entries: entries.slice(), clusters: [...clusters.values()] };
+}
+
+interface Share {
+  readonly certificate: ClientCertificate;
+  readonly parents: Parent[];
+}
+
+/** Parents by what their Gateways show to backends. */
+function sharesOf(accepted: readonly Parent[]): readonly Share[] {
+  const shares = new Map<string, Share>();
+  for (const parent of accepted) {
+    const { clientCertificate: certificate } = parent.gateway;
+    const name = variantOf(certificate);
+    const share = shares.get(name);
+    if (share === undefined) shares.set(name, { certificate, parents: [parent] });
+    else share.parents.push(parent);
+  }
+  return [...shares.values()];
+}
+
+/** Names an entry of a rule that becomes several: no two of one rule are called the same. */
+function variantOf({ key, fault }: ClientCertificate): string {
+  if (fault !== null) return 'none';
+  const parsed = key === null ? null : parseKey(key);
+  return parsed?.kind === 'certificate' ? `${parsed.namespace}:${parsed.name}` : '';
+}
+
+/** The entry with `certificate` shown to those of its backends that speak TLS. */
+function secure(
+  entry: RuleEntry,
+  clusters: readonly ClusterEntry[],
+  certificate: ClientCertificate,
+): { readonly entry: RuleEntry; readonly clusters: readonly ClusterEntry[] } {
+  const variant = variantOf(certificate);
+  const { key, fault } = certificate;
+  if (variant === '') return { entry, clusters };
+  const used: ClusterEntry[] = [];
+  const renamed = new Map<Key, Key | null>();
+  for (const cluster of clusters) {
+    // Who is to say who it is and cannot is not let go on as nobody.
+    const other = cluster.tls === null ? cluster : fault !== null || key === null ? null : showing(cluster, key);
+    renamed.set(cluster.key, other?.key ?? null);
+    if (other !== null) used.push(other);
+  }
+  const { action } = entry;
+  const to = (cluster: Key | null): Key | null => (cluster === null ? null : (renamed.get(cluster) ?? null));
+  const sent: Action =
+    action.type === 'forward'
+      ? { ...action, backends: action.backends.map((one) => ({ ...one, cluster: to(one.cluster) })) }
+      : action;
+  return { entry: { ...entry, key: ruleVariant(entry.key, variant), action: sent }, clusters: used };
 }
 
 interface Verdict {

@@ -60,6 +60,7 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
     generation: 1,
     entry: { kind: 'gateway', key: `gateway/default/${name}`, name: `default/${name}` },
     refused: null,
+    clientCertificate: { key: null, fault: null },
     addresses: { own, any: own.length === 0, held: [], unsupported: null, unusable: null },
     listeners,
     conflicts: listeners.map(() => null),

@@ -83,6 +83,10 @@ export class State {
   readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();
   /** Clusters that are made of each key of endpoints. */
   readonly endpointsUsers = new Map<Key, number>();
+  /** Clusters that name each key of trust or of a client certificate. */
+  readonly tlsUsers = new Map<Key, number>();
+  /** For each BackendTLSPolicy the Gateways whose routes have to do with it, and how many of each. */
+  readonly policyGateways = new Map<ObjectKey, Map<ObjectKey, number>>();
   readonly endpointsProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
   plan: Plan = { gateways: new Map(), entries: new Map() };
   /** Sockets whose holders keep them against Gateways of their age; null: those of the plan. */

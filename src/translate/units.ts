@@ -8,6 +8,7 @@ import type { Entry, Key, SocketEntry } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
 import type { ViewOf } from './attachment.ts';
+import { countPolicies, tlsOwner, updatePolicy, updateTls, useTls } from './backend-tls-units.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Reader, Unit } from './dependencies.ts';
 import { compare } from './dependencies.ts';
@@ -81,6 +82,9 @@ export const UNITS: readonly UnitKind[] = [
   { kind: 'exposure', phase: PHASE.EXPOSURE, update: updateExposure, objectOf: gatewayOfExposure },
   { kind: 'Service', phase: PHASE.GENERATED, update: updateGenerated },
   { kind: 'EndpointSlice', phase: PHASE.GENERATED, update: updateSlice },
+  { kind: 'trust', phase: PHASE.ENDPOINTS, update: updateTls, objectOf: tlsOwner },
+  { kind: 'certificate', phase: PHASE.ENDPOINTS, update: updateTls, objectOf: tlsOwner },
+  { kind: 'BackendTLSPolicy', phase: PHASE.GATEWAY_STATUS, update: updatePolicy },
   { kind: 'gatewayStatus', phase: PHASE.GATEWAY_STATUS, update: updateGatewayStatus, objectOf: gatewayOf },
 ];
 
@@ -198,6 +202,8 @@ function routes(kind: string, what: RouteKind): UnitKind {
       state.replaceRules(key, after);
       for (const { gateway, listener } of before?.attached ?? []) attach(state, gateway, listener, -1);
       for (const { gateway, listener } of after?.attached ?? []) attach(state, gateway, listener, 1);
+      countPolicies(state, after, 1);
+      countPolicies(state, before, -1);
       state.out.status(key, after?.status ?? null);
       state.out.diagnose(key, after?.problems.found ?? []);
     },
@@ -217,7 +223,9 @@ function attach(state: State, gateway: ObjectKey, listener: string, by: number):
 function updateCluster(state: State, _world: World, key: Key): void {
   const before = state.out.entries.get(key);
   const was = before?.kind === 'cluster' ? before.endpoints : null;
+  if (before?.kind === 'cluster') useTls(state, before.tls, -1);
   const after = state.clusters.get(key)?.entry;
+  useTls(state, after?.tls ?? null, 1);
   if (was !== (after?.endpoints ?? null)) {
     if (was !== null) useEndpoints(state, was, -1);
     if (after !== undefined) useEndpoints(state, after.endpoints, 1);

@@ -67,6 +67,11 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.equal(moved.headers.location, `https://shop.example:${tls.port}/page`);
     assert.match((await askTls(tls, 'shop.example', '/')).backend, /first|second/);
   },
+  'backend-tls': async (ask) => {
+    const answer = await ask('/page');
+    assert.match(seen(answer).backend, /first|second/);
+    assert.equal(seen(answer).headers['x-forwarded-proto'], 'https', 'as the backend of TLS saw it');
+  },
 };
 
 /** What is served where it may not be bound. */

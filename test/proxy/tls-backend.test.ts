@@ -2,12 +2,20 @@
 // that are not, sessions, client certificates, replacement under load, ends.
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import type { AddressInfo, Server } from 'node:net';
+import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
-import type { ClientTls, Entry, TrustEntry } from '../../src/ir/ir.ts';
+import type { CertificateEntry, ClientTls, Entry, TrustEntry } from '../../src/ir/ir.ts';
 import { NativeTls } from '../../src/native/tls.ts';
-import { handshakeCell } from '../../src/telemetry/layout.ts';
+import {
+  BACKEND_TLS,
+  type BackendTlsError,
+  backendTlsCell,
+  ENDPOINT,
+  handshakeCell,
+  OTHER_ENDPOINT_BLOCK,
+} from '../../src/telemetry/layout.ts';
 import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
 import type { NativeNet } from '../support/native-net.ts';
 import { nativeOnly, type TestNet } from '../support/net.ts';
@@ -18,9 +26,22 @@ const middle = authority('Middle', root);
 const good = leaf(middle, ['app.example', 'spiffe://example/app', '127.0.0.1']);
 
 const TRUST = 'trust/default/app';
+const US = 'certificate/default/us:client';
+const DAY_MS = 86_400_000;
 
 function trust(...authorities: readonly Buffer[]): TrustEntry {
   return { kind: 'trust', key: TRUST, authorities: authorities.map((der) => der.toString('base64')), revoked: [] };
+}
+
+function certificate(own: Leaf): CertificateEntry {
+  return {
+    kind: 'certificate',
+    key: US,
+    chain: [own.der.toString('base64')],
+    privateKey: own.keyDer.toString('base64'),
+    fingerprint: createHash('sha256').update(own.der).digest('hex'),
+    staple: '',
+  };
 }
 
 const TLS: ClientTls = {
@@ -106,6 +127,11 @@ class BackendRig extends Rig {
     return (this.#tls() as NativeTls).counts;
   }
 
+  /** What the last connection to the only endpoint failed for: one more than its place in BACKEND_TLS. */
+  get tlsError(): number {
+    return this.cells.get(OTHER_ENDPOINT_BLOCK + ENDPOINT.TLS_ERROR);
+  }
+
   async ask(target = '/'): Promise<{ readonly status: number; readonly body: string }> {
     const client = await this.connect();
     await client.send(get(target, 'Connection: close\r\n'));
@@ -141,3 +167,311 @@ nativeOnly(
     await backend.end();
   },
 );
+
+/** A backend of plain bytes: `serve` says what it does with each connection. */
+async function plain(serve: (socket: Socket) => void): Promise<{ port: number; end(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createTcp((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    serve(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    end: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+interface Bad {
+  readonly name: string;
+  readonly error: BackendTlsError;
+  readonly server?: TlsOptions;
+  readonly tls?: Partial<ClientTls>;
+}
+
+const foreign = leaf(authority('Foreign'), ['app.example']);
+const BAD: readonly Bad[] = [
+  { name: 'a foreign authority', error: 'TLS_UNKNOWN_CA', server: shown(foreign) },
+  { name: 'another name', error: 'TLS_HOSTNAME', tls: { hostname: 'other.example' } },
+  {
+    name: 'a name in the subject alone',
+    error: 'TLS_HOSTNAME',
+    server: shown(leaf(middle, [], { commonName: 'app.example' })),
+  },
+  {
+    name: 'a certificate that has ended',
+    error: 'TLS_CERT_EXPIRED',
+    server: shown(leaf(middle, ['app.example'], { notBefore: Date.now() - 9 * DAY_MS, notAfter: Date.now() - DAY_MS })),
+  },
+  {
+    name: 'a certificate that has not begun',
+    error: 'TLS_CERT_NOT_YET_VALID',
+    server: shown(leaf(middle, ['app.example'], { notBefore: Date.now() + DAY_MS })),
+  },
+  {
+    name: 'a certificate for clients',
+    error: 'TLS_CERT_INVALID',
+    server: shown(leaf(middle, ['app.example'], { client: true })),
+  },
+  {
+    name: 'none of the alternative names',
+    error: 'TLS_HOSTNAME',
+    tls: {
+      subjectAltNames: [
+        { type: 'Hostname', value: 'x.example' },
+        { type: 'URI', value: 'spiffe://example/x' },
+      ],
+    },
+  },
+  {
+    name: 'the hostname does not count beside alternative names',
+    error: 'TLS_HOSTNAME',
+    tls: { subjectAltNames: [{ type: 'Hostname', value: 'x.example' }] },
+  },
+  {
+    name: 'an older version alone',
+    error: 'TLS_VERSION',
+    server: { maxVersion: 'TLSv1.2' },
+    tls: { minVersion: 'TLSv1.3' },
+  },
+  { name: 'no protocol in common', error: 'TLS_NO_PROTOCOL', server: { ALPNProtocols: ['h3'] } },
+  {
+    name: 'no cipher in common',
+    error: 'TLS_REFUSED',
+    server: { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' },
+  },
+  {
+    name: 'a client certificate wanted, TLS 1.2',
+    error: 'TLS_REFUSED',
+    server: { requestCert: true, ca: [pem('CERTIFICATE', root.der)], maxVersion: 'TLSv1.2' },
+  },
+  {
+    name: 'a client certificate wanted, TLS 1.3',
+    error: 'TLS_CLIENT_CERT',
+    server: { requestCert: true, ca: [pem('CERTIFICATE', root.der)] },
+  },
+];
+
+for (const { name, error, server, tls } of BAD) {
+  nativeOnly(`refused, and said why: ${name}`, async (net) => {
+    const backend = await Backend.start(server);
+    const rig = new BackendRig(net, [backend.port], tls);
+    const late = error === 'TLS_CLIENT_CERT' && server?.maxVersion === undefined;
+    const answer = await rig.ask();
+    assert.equal(answer.status, late ? 502 : 503);
+    const { endpoint: logged, flags } = rig.records.last;
+    assert.match(logged, new RegExp(`"upstream_tls":"${error}"`));
+    assert.equal(flags, late ? 'UC' : 'UF');
+    assert.ok(rig.get(backendTlsCell(error)) > 0);
+    assert.equal(BACKEND_TLS[rig.tlsError - 1], error);
+    await rig.end();
+    await backend.end();
+  });
+}
+
+nativeOnly('refused, and said why: HTTP in the clear, an end within the handshake', async (net) => {
+  const clear = await plain((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  const silent = await plain((socket) => socket.end());
+  const reset = await plain((socket) => socket.once('data', () => socket.resetAndDestroy()));
+  for (const [{ port }, error] of [
+    [clear, 'TLS_NOT_TLS'],
+    [silent, 'TLS_CLOSED'],
+    [reset, 'TLS_CLOSED'],
+  ] as const) {
+    const rig = new BackendRig(net, [port]);
+    assert.equal((await rig.ask()).status, 503);
+    assert.match(rig.records.last.endpoint, new RegExp(`"upstream_tls":"${error}"`));
+    await rig.end();
+  }
+  for (const one of [clear, silent, reset]) await one.end();
+});
+
+nativeOnly('good: TLS 1.2, an address, one of several alternative names, an authority that is no root', async (net) => {
+  const cases: readonly [Partial<ClientTls>, TlsOptions, TrustEntry?][] = [
+    [{}, { maxVersion: 'TLSv1.2' }],
+    [{ hostname: '127.0.0.1' }, {}],
+    [
+      {
+        subjectAltNames: [
+          { type: 'Hostname', value: 'x.example' },
+          { type: 'Hostname', value: 'app.example' },
+        ],
+      },
+      {},
+    ],
+    [{ subjectAltNames: [{ type: 'URI', value: 'spiffe://example/app' }], hostname: 'sni.example' }, {}],
+    [
+      {
+        subjectAltNames: [
+          { type: 'Hostname', value: 'x.example' },
+          { type: 'URI', value: 'spiffe://example/app' },
+        ],
+      },
+      {},
+    ],
+    [{}, {}, trust(middle.der)],
+    [{ alpn: [] }, {}],
+  ];
+  for (const [tls, server, other] of cases) {
+    const backend = await Backend.start(server);
+    const rig = new BackendRig(net, [backend.port], tls, other === undefined ? [] : [other]);
+    const sni = tls.hostname === '127.0.0.1' ? '-' : (tls.hostname ?? 'app.example');
+    const answer = await rig.ask();
+    assert.deepEqual(answer, { status: 200, body: `${sni} ${tls.alpn === undefined ? 'http/1.1' : '-'} false -` });
+    await rig.end();
+    await backend.end();
+  }
+});
+
+nativeOnly('a backend that asks for a certificate is shown ours; another one makes other connections', async (net) => {
+  const clients = authority('Clients');
+  const options: TlsOptions = { requestCert: true, ca: [pem('CERTIFICATE', clients.der)] };
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const backend = await Backend.start({ ...options, maxVersion });
+    const us = certificate(leaf(clients, [], { client: true, commonName: 'us' }));
+    const rig = new BackendRig(net, [backend.port], { certificate: US }, [us]);
+    assert.deepEqual(await rig.ask(), { status: 200, body: 'app.example http/1.1 false us' });
+    const others = certificate(leaf(clients, [], { client: true, commonName: 'others' }));
+    rig.apply({ upserts: [others], removals: [] });
+    assert.deepEqual(await rig.ask(), { status: 200, body: 'app.example http/1.1 false others' });
+    await rig.end();
+    await backend.end();
+  }
+});
+
+nativeOnly('a second endpoint serves when TLS with the first fails', async (net) => {
+  const bad = await Backend.start(shown(foreign));
+  const backend = await Backend.start();
+  const rig = new BackendRig(net, [bad.port, backend.port]);
+  for (let i = 0; i < 4; i++) assert.equal((await rig.ask()).status, 200);
+  assert.ok(rig.get(backendTlsCell('TLS_UNKNOWN_CA')) > 0);
+  await rig.end();
+  await bad.end();
+  await backend.end();
+});
+
+nativeOnly('authorities replaced under load: nothing fails, and what is refused is refused at once', async (net) => {
+  const next = authority('Next');
+  const both = trust(root.der, next.der);
+  const backend = await Backend.start();
+  const rig = new BackendRig(net, [backend.port]);
+  let going = true;
+  const client = async (): Promise<void> => {
+    const peer = await rig.connect();
+    while (going) {
+      await peer.send(get('/'));
+      assert.equal((await peer.readMessage()).status, 200);
+    }
+    await peer.close();
+  };
+  const clients = Array.from({ length: 4 }, client);
+  for (let i = 0; i < 20; i++) {
+    rig.apply({ upserts: [i % 2 === 0 ? both : trust(root.der)], removals: [] });
+    const before = rig.records.all.length;
+    while (rig.records.all.length < before + 8) await net.settle();
+  }
+  going = false;
+  await Promise.all(clients);
+  assert.ok(rig.records.all.every(({ status }) => status === 200));
+  assert.ok(backend.sockets.length >= 20, 'other authorities make other connections');
+  assert.equal(rig.counts.contexts, 1, 'and leave nothing behind');
+  rig.apply({ upserts: [trust(next.der)], removals: [] });
+  assert.equal((await rig.ask()).status, 503);
+  assert.match(rig.records.last.endpoint, /TLS_UNKNOWN_CA/);
+  await rig.end();
+  await backend.end();
+});
+
+nativeOnly('a request under way ends over the connection it has, whatever becomes of the authorities', async (net) => {
+  const held: TLSSocket[] = [];
+  const backend = await Backend.start({}, (socket) => socket.once('data', () => held.push(socket)));
+  const rig = new BackendRig(net, [backend.port]);
+  const client = await rig.connect();
+  await client.send(get('/'));
+  while (held.length === 0) await net.settle();
+  rig.apply({ upserts: [trust(foreign.der)], removals: [] });
+  held[0]?.write(ok('late'));
+  assert.equal(bodyText(await client.readMessage()), 'late');
+  await client.close();
+  await rig.end();
+  await backend.end();
+});
+
+nativeOnly('the end of a response without a length: in order with close_notify, never without', async (net) => {
+  const open = 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nwhole';
+  const orderly = await Backend.start({}, (socket) => socket.once('data', () => socket.end(open)));
+  const cut = await Backend.start({}, (socket) => {
+    socket.once('data', () => {
+      socket.write(open, () =>
+        (socket as unknown as { _handle: { _parent: { close(): void } } })._handle._parent.close(),
+      );
+    });
+  });
+  const rig = new BackendRig(net, [orderly.port]);
+  assert.deepEqual(await rig.ask(), { status: 200, body: 'whole' });
+  await rig.end();
+  const other = new BackendRig(net, [cut.port]);
+  await assert.rejects(other.ask(), 'the client must not take it for whole');
+  await other.end();
+  await orderly.end();
+  await cut.end();
+});
+
+nativeOnly('large content both ways', async (net) => {
+  const backend = await Backend.start({}, (socket) => {
+    let seen = 0;
+    socket.on('data', (chunk) => {
+      seen += chunk.length;
+      if (seen < 1_000_000) return;
+      seen = -1e12;
+      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n`);
+      socket.write(Buffer.alloc(1_000_000, 0x61));
+    });
+  });
+  const rig = new BackendRig(net, [backend.port]);
+  const client = await rig.connect();
+  const sending = client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n${'b'.repeat(1_000_000)}`);
+  const message = await client.readMessage();
+  await sending;
+  assert.equal(message.body.length, 1_000_000);
+  assert.ok(message.body.every((byte) => byte === 0x61));
+  await client.close();
+  await rig.end();
+  await backend.end();
+});
+
+nativeOnly(
+  'a revision whose authorities or certificate are not there is refused whole, and holds nothing',
+  async (net) => {
+    const backend = await Backend.start();
+    const rig = new BackendRig(net, [backend.port]);
+    assert.equal((await rig.ask()).status, 200);
+    const { contexts } = rig.counts;
+    const missing = BackendRig.cluster([backend.port], { trust: 'trust/default/none' });
+    assert.throws(() => rig.apply({ upserts: [missing], removals: [] }), /is not there/);
+    const unsigned = BackendRig.cluster([backend.port], { certificate: US });
+    assert.throws(() => rig.apply({ upserts: [unsigned], removals: [] }), /is not there/);
+    assert.equal(rig.counts.contexts, contexts);
+    assert.equal((await rig.ask()).status, 200);
+    await rig.end();
+    await backend.end();
+  },
+);
+
+nativeOnly('a cluster, its authorities and its endpoints go in one revision', async (net) => {
+  const backend = await Backend.start();
+  const rig = new BackendRig(net, [backend.port]);
+  assert.equal((await rig.ask()).status, 200);
+  const [entry, endpoints] = BackendRig.cluster([], {});
+  rig.apply({ upserts: [endpoints], removals: [TRUST, entry.key, rule({}).key] });
+  assert.equal((await rig.ask()).status, 404);
+  assert.deepEqual(rig.counts, { connections: 0, contexts: 0, sessions: 0, certificates: 0, parsed: 0 });
+  await rig.end();
+  await backend.end();
+});

@@ -139,9 +139,9 @@ interface Said {
   readonly message: string;
 }
 
-/** By `WHERE/TYPE`: the object itself, its listeners, its parents. */
+/** By `WHERE/TYPE`: the object itself, its listeners, its parents or ancestors. */
 function conditionsOf(status: unknown, controllerName: string): Map<string, Said> {
-  const { conditions, listeners, parents } = fields(status);
+  const { conditions, listeners, parents, ancestors } = fields(status);
   const out = new Map<string, Said>();
   const add = (where: string, list: unknown): void => {
     for (const item of Array.isArray(list) ? list : []) {
@@ -155,12 +155,17 @@ function conditionsOf(status: unknown, controllerName: string): Map<string, Said
     const listener = fields(item);
     add(`listener ${listener['name']}`, listener['conditions']);
   }
-  for (const item of Array.isArray(parents) ? parents : []) {
-    const parent = fields(item);
-    if (parent['controllerName'] !== controllerName) continue;
-    const { kind, namespace, name, sectionName, port } = fields(parent['parentRef']);
-    const parts = [namespace, name, sectionName, port].filter((p) => p !== undefined);
-    add(`${kind ?? 'Gateway'} ${parts.join(' ')}`, parent['conditions']);
+  for (const [entries, ref] of [
+    [parents, 'parentRef'],
+    [ancestors, 'ancestorRef'],
+  ] as const) {
+    for (const item of Array.isArray(entries) ? entries : []) {
+      const entry = fields(item);
+      if (entry['controllerName'] !== controllerName) continue;
+      const { kind, namespace, name, sectionName, port } = fields(entry[ref]);
+      const parts = [namespace, name, sectionName, port].filter((p) => p !== undefined);
+      add(`${kind ?? 'Gateway'} ${parts.join(' ')}`, entry['conditions']);
+    }
   }
   return out;
 }

@@ -4,6 +4,7 @@
 
 import { equal } from '../../base/equal.ts';
 import { type Fields, fields } from '../../base/fields.ts';
+import { LIMITS } from '../../base/limits.ts';
 import type { Condition, Status } from '../../translate/conditions.ts';
 
 export interface MergeOptions {
@@ -24,10 +25,17 @@ export function mergeStatus(current: unknown, wanted: Status | null, options: Me
 function merged(before: Fields, wanted: Status | null, options: MergeOptions): Fields {
   if (wanted === null) {
     // A Gateway that is no longer ours is somebody else's to speak of; of a route only our entries are ours.
-    return Array.isArray(before['parents']) ? { ...before, parents: entries(before['parents'], [], options) } : before;
+    for (const [name, ref] of LISTS) {
+      if (Array.isArray(before[name])) return { ...before, [name]: entries(before[name], [], ref, options) };
+    }
+    return before;
+  }
+  if ('parents' in wanted)
+    return { ...before, parents: entries(before['parents'], wanted.parents, 'parentRef', options) };
+  if ('ancestors' in wanted) {
+    return { ...before, ancestors: ancestors(before['ancestors'], wanted.ancestors, options) };
   }
   if ('loadBalancer' in wanted) return { ...before, ...wanted };
-  if ('parents' in wanted) return { ...before, parents: entries(before['parents'], wanted.parents, options) };
   const conditions = mergeConditions(before['conditions'], wanted.conditions, options);
   if (!('listeners' in wanted)) return { ...before, ...wanted, conditions };
   const old = new Map(list(before['listeners']).map((l) => [fields(l)['name'], fields(l)]));
@@ -38,15 +46,27 @@ function merged(before: Fields, wanted: Status | null, options: MergeOptions): F
   return { ...before, ...wanted, conditions, listeners };
 }
 
+/** Entries of several controllers, and what each of them refers to. */
+const LISTS = [
+  ['parents', 'parentRef'],
+  ['ancestors', 'ancestorRef'],
+] as const;
+
 interface Entry {
-  readonly parentRef: Fields | object;
   readonly controllerName: string;
   readonly conditions: readonly Condition[];
 }
 
-/** Ours are found by what they refer to; where they stand among the others does not change. */
-function entries(current: unknown, wanted: readonly Entry[], options: MergeOptions): unknown[] {
-  const left = new Map(wanted.map((entry) => [refKey(entry.parentRef), entry]));
+/** The API takes no more than so many: what others wrote stays, and of ours those that have room. */
+function ancestors(current: unknown, wanted: readonly Entry[], options: MergeOptions): unknown[] {
+  const others = list(current).filter((item) => fields(item)['controllerName'] !== options.controllerName).length;
+  const room = Math.max(0, LIMITS.POLICY_ANCESTORS - others);
+  return entries(current, wanted.slice(0, room), 'ancestorRef', options);
+}
+
+/** Ours are found by what they refer to, in the field `ref`; where they stand among the others does not change. */
+function entries(current: unknown, wanted: readonly Entry[], ref: string, options: MergeOptions): unknown[] {
+  const left = new Map(wanted.map((entry) => [refKey((entry as unknown as Fields)[ref]), entry]));
   const out: unknown[] = [];
   for (const item of list(current)) {
     const entry = fields(item);
@@ -54,13 +74,13 @@ function entries(current: unknown, wanted: readonly Entry[], options: MergeOptio
       out.push(item);
       continue;
     }
-    const key = refKey(entry['parentRef']);
+    const key = refKey(entry[ref]);
     const ours = left.get(key);
     if (ours === undefined) continue;
     left.delete(key);
     // The server may have filled in what the reference left out.
-    const { parentRef, conditions } = entry;
-    out.push({ ...entry, ...ours, parentRef, conditions: mergeConditions(conditions, ours.conditions, options) });
+    const conditions = mergeConditions(entry['conditions'], ours.conditions, options);
+    out.push({ ...entry, ...ours, [ref]: entry[ref], conditions });
   }
   for (const ours of left.values()) out.push({ ...ours, conditions: mergeConditions([], ours.conditions, options) });
   return out;

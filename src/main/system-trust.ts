@@ -1,0 +1,18 @@
+// The authorities that the system knows, as Node reads them (SSL_CERT_FILE and SSL_CERT_DIR name others than the
+// system's). A system without any, as in an image that holds nothing but the program, has those that Node ships.
+
+import { getCACertificates } from 'node:tls';
+
+let known: readonly string[] | null = null;
+
+/** Base64 of DER, read when they are first asked for. */
+export function systemTrust(): readonly string[] {
+  known ??= read();
+  return known;
+}
+
+function read(): readonly string[] {
+  const system = getCACertificates('system');
+  const pems = system.length > 0 ? system : getCACertificates('bundled');
+  return [...new Set(pems.map((pem) => pem.replace(/-----[^-]+-----|\s/g, '')))];
+}

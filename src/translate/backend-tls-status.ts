@@ -1,0 +1,85 @@
+// What is said of a BackendTLSPolicy: for each Gateway whose routes send to what it is for, whether it counts, and
+// whether its references resolve.
+
+import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
+import type { Problems } from '../api/problem.ts';
+import { fields } from '../base/fields.ts';
+import { LIMITS } from '../base/limits.ts';
+import { servicePortNames } from './backend.ts';
+import { contenders, type PolicyTarget, readPolicy, targetsOf } from './backend-tls.ts';
+import type { Fault, PolicyStatus } from './conditions.ts';
+import { condition } from './conditions.ts';
+import type { TranslatorOptions } from './context.ts';
+import { GATEWAY_GROUP, generationOf } from './context.ts';
+import { compare, type Reader } from './dependencies.ts';
+import { list } from './read.ts';
+
+export interface PolicyResult {
+  /** Null when no Gateway of ours has to do with it. */
+  readonly status: PolicyStatus | null;
+  readonly problems: Problems;
+}
+
+/** `gateways`: keys of those whose routes send to what the policy is for. */
+export function policyStatus(
+  reader: Reader,
+  policy: KubeObject,
+  gateways: readonly ObjectKey[],
+  options: TranslatorOptions,
+): PolicyResult {
+  const { refused, unresolved, problems } = readPolicy(reader, policy, options.systemTrust ?? null);
+  const generation = generationOf(policy);
+  const misplaced = misplacedAt(reader, policy, problems);
+  const fault = misplaced ?? refused;
+  const conditions = [
+    fault === null ? condition('policyAccepted', generation) : condition(fault.name, generation, fault.message),
+    unresolved === null
+      ? condition('policyResolved', generation)
+      : condition(unresolved.name, generation, unresolved.message),
+  ];
+  const ancestors = [...gateways]
+    .sort(compare)
+    .slice(0, LIMITS.POLICY_ANCESTORS)
+    .map((gateway) => {
+      const [kind = '', namespace = '', name = ''] = gateway.split('/');
+      return {
+        ancestorRef: { group: GATEWAY_GROUP, kind, namespace, name },
+        controllerName: options.controllerName,
+        conditions,
+      };
+    });
+  return { status: ancestors.length === 0 ? null : { ancestors }, problems };
+}
+
+/** What keeps the policy from counting somewhere: an older one, or that the section does not exist. */
+function misplacedAt(reader: Reader, policy: KubeObject, problems: Problems): Fault | null {
+  let first: Fault | null = null;
+  const say = (field: string, fault: Fault): void => {
+    problems.error(field, fault.message);
+    first ??= fault;
+  };
+  const targets = targetsOf(policy);
+  const refs = list(fields(policy.spec)['targetRefs']);
+  if (targets.length < refs.length) {
+    const message = 'Policies are for Services and for Backends of rauta.io; other targets have no effect.';
+    say('spec.targetRefs', { name: 'policyTarget', message });
+  }
+  for (const target of targets) {
+    const missing = missingSection(reader, target);
+    if (missing !== null) say(target.field, { name: 'policyTarget', message: missing });
+    const winner = contenders(reader, target.key, target.section)[0];
+    if (winner === undefined || keyOf(winner) === keyOf(policy)) continue;
+    const message = `The older ${winner.metadata.namespace}/${winner.metadata.name} is for the same target.`;
+    say(target.field, { name: 'policyConflicted', message });
+  }
+  return first;
+}
+
+function missingSection(reader: Reader, { key, section }: PolicyTarget): string | null {
+  const [kind = '', namespace, name = ''] = key.split('/');
+  const object = reader.get(kind, namespace, name);
+  if (object === undefined) return `${kind} ${namespace}/${name} does not exist.`;
+  if (section === '') return null;
+  if (kind === 'Service' && servicePortNames(object).includes(section)) return null;
+  return `${kind} ${namespace}/${name} has no port named ${section}.`;
+}

@@ -1,0 +1,84 @@
+// Units of TLS to backends: the status of a policy, which follows from the routes that send to what it is for, and the
+// trust and client certificates that clusters name, which are handed out as long as one does.
+
+import type { ObjectKey } from '../api/object.ts';
+import type { ClientTls, Key } from '../ir/ir.ts';
+import { parseKey, secretOfCertificate } from '../ir/keys.ts';
+import type { World } from '../store/world.ts';
+import { trustEntry } from './backend-tls.ts';
+import { policyStatus } from './backend-tls-status.ts';
+import { clientCertificateEntry } from './client-certificate.ts';
+import type { Unit } from './dependencies.ts';
+import type { RouteResult } from './route.ts';
+import type { State } from './state.ts';
+
+/** Counts for each policy the Gateways whose routes have to do with it; `by`: 1 for one more route, -1 for one less. */
+export function countPolicies(state: State, route: RouteResult | null | undefined, by: 1 | -1): void {
+  for (const policy of route?.policies ?? []) {
+    const gateways = state.policyGateways.get(policy) ?? new Map<ObjectKey, number>();
+    for (const gateway of route?.gateways ?? []) {
+      const routes = (gateways.get(gateway) ?? 0) + by;
+      if (routes > 0) gateways.set(gateway, routes);
+      else gateways.delete(gateway);
+    }
+    if (gateways.size > 0) state.policyGateways.set(policy, gateways);
+    else state.policyGateways.delete(policy);
+    state.mark(policy);
+  }
+}
+
+export function updatePolicy(state: State, world: World, key: ObjectKey): void {
+  const [kind = '', namespace, name = ''] = key.split('/');
+  const policy = world.get(kind, namespace, name);
+  const gateways = state.policyGateways.get(key);
+  if (policy === undefined || gateways === undefined) {
+    state.forget(key);
+    state.out.status(key, null);
+    state.out.diagnose(key, []);
+    return;
+  }
+  const { status, problems } = state.read(world, key, (reader) =>
+    policyStatus(reader, policy, [...gateways.keys()], state.options),
+  );
+  state.out.status(key, status);
+  state.out.diagnose(key, problems.found);
+}
+
+/** A cluster names, or no longer names, what its TLS is made of. */
+export function useTls(state: State, tls: ClientTls | null, by: 1 | -1): void {
+  if (tls === null) return;
+  for (const key of [tls.trust, tls.certificate]) {
+    if (key === null) continue;
+    const users = (state.tlsUsers.get(key) ?? 0) + by;
+    if (users > 0) state.tlsUsers.set(key, users);
+    else state.tlsUsers.delete(key);
+    state.mark(key);
+  }
+}
+
+/** Trust or a client certificate, by its key. */
+export function updateTls(state: State, world: World, key: Key): void {
+  const parsed = parseKey(key);
+  if (parsed.kind !== 'trust' && parsed.kind !== 'certificate') return;
+  const { kind, namespace, name } = parsed;
+  const entry = state.tlsUsers.has(key)
+    ? state.read(world, key, (reader) =>
+        kind === 'trust'
+          ? trustEntry(reader, namespace, name, state.options.systemTrust ?? null)
+          : clientCertificateEntry(reader, namespace, secretOfCertificate(name).secret),
+      )
+    : null;
+  if (entry !== null) {
+    state.out.upsert(entry);
+    return;
+  }
+  state.forget(key);
+  state.out.remove(key);
+}
+
+/** What a fault of ours is told of. */
+export function tlsOwner(key: Unit): ObjectKey {
+  const parsed = parseKey(key);
+  if (parsed.kind === 'certificate') return `Secret/${parsed.namespace}/${secretOfCertificate(parsed.name).secret}`;
+  return parsed.kind === 'trust' ? `BackendTLSPolicy/${parsed.namespace}/${parsed.name.split(':').at(-1)}` : key;
+}

@@ -1,0 +1,223 @@
+// BackendTLSPolicy: whether TLS is spoken with a backend, and how (apis/v1 BackendTLSPolicy). A policy that is there
+// and is not good makes its backends answer 5xx: nobody is ever spoken to in the clear because a policy was broken.
+
+import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
+import { Problems } from '../api/problem.ts';
+import { type Fields, fields, isFields } from '../base/fields.ts';
+import type { ClientTls, SubjectAltName, TlsVersion, TrustEntry } from '../ir/ir.ts';
+import { SYSTEM_TRUST, trustKey } from '../ir/keys.ts';
+import { type Authorities, authoritiesIn } from './authorities.ts';
+import type { Fault } from './conditions.ts';
+import { createdOf, olderFirst, RAUTA_GROUP, type SystemTrust } from './context.ts';
+import type { Reader } from './dependencies.ts';
+import { isHostname } from './hostname.ts';
+import { anyText, list, shown, text } from './read.ts';
+
+/** Protocols offered to backends by ALPN. */
+const ALPN: readonly string[] = ['http/1.1'];
+const VERSIONS: Readonly<Record<string, TlsVersion>> = { '1.2': 'TLSv1.2', '1.3': 'TLSv1.3' };
+const MIN_VERSION = 'rauta.io/tls-min-version';
+/** In front of a policy's name in the key of its trust: no Gateway is called so. */
+const TRUST_NAME = 'BackendTLSPolicy:';
+/** Kinds of object that hold authorities. */
+const AUTHORITY_KINDS: readonly string[] = ['ConfigMap', 'Secret'];
+
+/** TLS with whoever has a certificate for `hostname` of an authority that the system knows. */
+export function systemTls(hostname: string): ClientTls {
+  return {
+    trust: SYSTEM_TRUST,
+    hostname,
+    subjectAltNames: [],
+    certificate: null,
+    alpn: ALPN,
+    minVersion: 'TLSv1.2',
+  };
+}
+
+/** What a policy comes to. */
+export interface PolicyVerdict {
+  /** Null: nothing can be spoken by it. */
+  readonly tls: ClientTls | null;
+  /** Its own authorities; null when they are the system's, or there are none. */
+  readonly trust: TrustEntry | null;
+  /** Why it is not accepted, conflicts with others apart. */
+  readonly refused: Fault | null;
+  /** The first reference that does not resolve. */
+  readonly unresolved: Fault | null;
+  readonly problems: Problems;
+}
+
+export function readPolicy(reader: Reader, policy: KubeObject, system: SystemTrust | null): PolicyVerdict {
+  const problems = new Problems(keyOf(policy));
+  const spec = fields(policy.spec);
+  const validation = fields(spec['validation']);
+  let refused: Fault | null = null;
+  const refuse = (field: string, message: string, name: 'policyInvalid' | 'policyNoAuthority' = 'policyInvalid') => {
+    problems.error(field, message);
+    refused ??= { name, message };
+  };
+  const minVersion = optionsOf(fields(spec['options']), refuse);
+  const hostname = (anyText(validation['hostname']) ?? '').toLowerCase();
+  if (!isHostname(hostname) || hostname.startsWith('*'))
+    refuse('spec.validation.hostname', `${shown(validation['hostname'])} is not the name of a host.`);
+  const subjectAltNames = list(validation['subjectAltNames']).map((item, i) => {
+    const name = alternativeName(fields(item));
+    if (name === null) refuse(`spec.validation.subjectAltNames[${i}]`, `${shown(item)} is no alternative name.`);
+    return name;
+  });
+  const { trust, unresolved } = trustOf(reader, policy, validation, system, problems, refuse);
+  const names = subjectAltNames.filter((name): name is SubjectAltName => name !== null);
+  const base = systemTls(hostname);
+  const tls = { ...base, trust: trust?.key ?? base.trust, subjectAltNames: names, minVersion };
+  return { tls: refused === null ? tls : null, trust, refused, unresolved, problems };
+}
+
+type Refuse = (field: string, message: string, name?: 'policyInvalid' | 'policyNoAuthority') => void;
+
+function optionsOf(options: Fields, refuse: Refuse): TlsVersion {
+  let minVersion: TlsVersion = 'TLSv1.2';
+  for (const [name, value] of Object.entries(options)) {
+    const at = `spec.options[${shown(name)}]`;
+    const version = VERSIONS[anyText(value) ?? ''];
+    if (name !== MIN_VERSION) refuse(at, `Option ${shown(name)} is not known; ${MIN_VERSION} is.`);
+    else if (version === undefined) refuse(at, `TLS version ${shown(value)} is not one of 1.2, 1.3.`);
+    else minVersion = version;
+  }
+  return minVersion;
+}
+
+function alternativeName(item: Fields): SubjectAltName | null {
+  const hostname = anyText(item['hostname'])?.toLowerCase() ?? '';
+  const uri = text(item['uri']);
+  if (item['type'] === 'Hostname' && isHostname(hostname)) return { type: 'Hostname', value: hostname };
+  if (item['type'] === 'URI' && uri !== undefined) return { type: 'URI', value: uri };
+  return null;
+}
+
+/** The policy's own authorities; null for the system's, and where it is refused for want of any. */
+function trustOf(
+  reader: Reader,
+  policy: KubeObject,
+  validation: Fields,
+  system: SystemTrust | null,
+  problems: Problems,
+  refuse: Refuse,
+): { readonly trust: TrustEntry | null; readonly unresolved: Fault | null } {
+  const wellKnown = text(validation['wellKnownCACertificates']);
+  const refs = list(validation['caCertificateRefs']);
+  if (refs.length > 0 === (wellKnown !== undefined)) {
+    refuse('spec.validation', 'It needs one of caCertificateRefs and wellKnownCACertificates.');
+    return { trust: null, unresolved: null };
+  }
+  if (wellKnown !== undefined) {
+    const field = 'spec.validation.wellKnownCACertificates';
+    if (wellKnown !== 'System') refuse(field, `${shown(wellKnown)} is not known; "System" is.`);
+    else if (system === null || system().length === 0) refuse(field, 'This system knows no authorities.');
+    return { trust: null, unresolved: null };
+  }
+  const namespace = policy.metadata.namespace ?? '';
+  const found: Authorities[] = [];
+  let unresolved: Fault | null = null;
+  for (const [i, item] of refs.entries()) {
+    const one = authoritiesOf(reader, namespace, fields(item));
+    if ('authorities' in one) {
+      found.push(one);
+      continue;
+    }
+    problems.error(`spec.validation.caCertificateRefs[${i}]`, one.message);
+    unresolved ??= one;
+  }
+  if (found.length === 0) {
+    refuse('spec.validation.caCertificateRefs', 'None of the references is good.', 'policyNoAuthority');
+    return { trust: null, unresolved };
+  }
+  const trust: TrustEntry = {
+    kind: 'trust',
+    key: trustKey(namespace, `${TRUST_NAME}${policy.metadata.name}`),
+    authorities: [...new Set(found.flatMap(({ authorities }) => authorities))],
+    revoked: [...new Set(found.flatMap(({ revoked }) => revoked))],
+  };
+  return { trust, unresolved };
+}
+
+/** Of one reference, which stays in the policy's namespace (LocalObjectReference). */
+function authoritiesOf(reader: Reader, namespace: string, ref: Fields): Authorities | Fault {
+  const group = anyText(ref['group']) ?? '';
+  const kind = text(ref['kind']) ?? '';
+  const name = text(ref['name']) ?? '';
+  if (group !== '' || !AUTHORITY_KINDS.includes(kind)) {
+    const message = `Authorities of kind ${shown(kind)} in group ${shown(group)} are not supported; ConfigMaps and Secrets are.`;
+    return { name: 'policyAuthorityKind', message };
+  }
+  const object = reader.get(kind, namespace, name);
+  const read = object === undefined ? 'does not exist.' : authoritiesIn(object);
+  if (typeof read !== 'string') return read;
+  return { name: 'policyAuthority', message: `${kind} ${namespace}/${name} ${read}` };
+}
+
+/** The trust entry under `key`, of a policy or of the system; null when there is none (any more). */
+export function trustEntry(
+  reader: Reader,
+  namespace: string,
+  name: string,
+  system: SystemTrust | null,
+): TrustEntry | null {
+  if (trustKey(namespace, name) === trustKey('', 'system')) {
+    return { kind: 'trust', key: SYSTEM_TRUST, authorities: system?.() ?? [], revoked: [] };
+  }
+  const policy = reader.get('BackendTLSPolicy', namespace, name.slice(TRUST_NAME.length));
+  return policy === undefined ? null : readPolicy(reader, policy, system).trust;
+}
+
+/** What stands for one port of a backend. */
+export interface Governed {
+  /** The policy that counts; null when none is for it. */
+  readonly policy: KubeObject | null;
+  /** All that are for the backend, whichever counts. */
+  readonly policies: readonly ObjectKey[];
+}
+
+/** `section`: the port's name, '' for none. One that names the section counts before one that does not. */
+export function governing(reader: Reader, kind: string, namespace: string, name: string, section: string): Governed {
+  const target = objectKey(kind, namespace, name);
+  const all = reader
+    .by('tlsPoliciesByTarget', target)
+    .filter((policy) => targetsOf(policy).some((one) => one.key === target));
+  const oldest = (wanted: string): KubeObject | null => contenders(reader, target, wanted)[0] ?? null;
+  const policy = (section === '' ? null : oldest(section)) ?? oldest('');
+  return { policy, policies: all.map(keyOf) };
+}
+
+export interface PolicyTarget {
+  /** Of the object. */
+  readonly key: ObjectKey;
+  /** '' for the whole. */
+  readonly section: string;
+  /** Field path in the policy. */
+  readonly field: string;
+}
+
+/** What a policy is for, of the kinds that are backends here. */
+export function targetsOf(policy: KubeObject): PolicyTarget[] {
+  return list(fields(policy.spec)['targetRefs']).flatMap((item, i) => {
+    if (!isFields(item)) return [];
+    const group = anyText(item['group']) ?? '';
+    const kind = text(item['kind']) ?? '';
+    const isBackend = (group === '' && kind === 'Service') || (group === RAUTA_GROUP && kind === 'Backend');
+    if (!isBackend) return [];
+    const key = objectKey(kind, policy.metadata.namespace, text(item['name']) ?? '');
+    return [{ key, section: anyText(item['sectionName']) ?? '', field: `spec.targetRefs[${i}]` }];
+  });
+}
+
+/** Policies for the same section of a target, that which counts in front (older first, then by name). */
+export function contenders(reader: Reader, target: ObjectKey, section: string): KubeObject[] {
+  const aged = (policy: KubeObject): { created: number; name: string } => ({
+    created: createdOf(policy),
+    name: `${policy.metadata.namespace ?? ''}/${policy.metadata.name}`,
+  });
+  return reader
+    .by('tlsPoliciesByTarget', target)
+    .filter((policy) => targetsOf(policy).some((one) => one.key === target && one.section === section))
+    .sort((a, b) => olderFirst(aged(a), aged(b)));
+}
