@@ -182,6 +182,12 @@ class Limits {
   readonly UPSTREAM_ABRUPT_MS = 10_000;
   /** Shorter than the 60 s after which most servers close an idle connection. */
   readonly UPSTREAM_IDLE_MS = 55_000;
+  /**
+   * Of the requests that a worker has under way at a cluster, so many in a hundred may be there again because the
+   * rule's `retry` took an answer for a failure; and always as many as the second number.
+   */
+  readonly RETRY_BUDGET_PERCENT = 20;
+  readonly RETRY_BUDGET_LEAST = 3;
   /** Longest pause before a request is sent again. */
   readonly RETRY_BACKOFF_MAX_MS = 10_000;
   /** Whoever decides about a request may take this long. */

@@ -41,6 +41,7 @@ export const METRICS = {
   ),
   connections: metric('rauta_connections', 'gauge', 'Open client connections.'),
   connectionsTotal: metric('rauta_connections_total', 'counter', 'Client connections accepted.'),
+  tunnels: metric('rauta_tunnels', 'gauge', 'Connections that speak another protocol since a 101.', 'kind'),
   requestsActive: metric('rauta_requests_active', 'gauge', 'Requests being answered.'),
   bytes: metric('rauta_bytes_total', 'counter', 'Bytes over sockets, heads included.', 'direction'),
   upstreamConnections: metric('rauta_upstream_connections', 'gauge', 'Open connections to backends.', 'state'),

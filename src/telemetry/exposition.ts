@@ -18,7 +18,9 @@ import {
   requestsOffset,
   TLS_REFUSALS,
   TLS_SIDES,
+  TUNNEL_KINDS,
   tlsRefusalCell,
+  tunnelCell,
 } from './layout.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -118,6 +120,7 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.connections, {}, sum(CELL.CONNECTIONS));
   out.add(METRICS.connectionsTotal, {}, sum(CELL.CONNECTIONS_TOTAL));
   out.add(METRICS.requestsActive, {}, sum(CELL.REQUESTS_ACTIVE));
+  for (const kind of TUNNEL_KINDS) out.add(METRICS.tunnels, { kind }, sum(tunnelCell(kind)));
   out.add(METRICS.bytes, { direction: 'downstream_read' }, sum(CELL.BYTES_DOWNSTREAM_READ));
   out.add(METRICS.bytes, { direction: 'downstream_written' }, sum(CELL.BYTES_DOWNSTREAM_WRITTEN));
   out.add(METRICS.bytes, { direction: 'upstream_read' }, sum(CELL.BYTES_UPSTREAM_READ));

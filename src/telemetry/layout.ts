@@ -35,6 +35,7 @@ export const CELL = {
   ARENA_BYTES: 7,
   RSS_BYTES: 8,
   DRAINING: 9,
+  TUNNELS: 10,
   // counters
   CONNECTIONS_TOTAL: 16,
   REQUESTS_TOTAL: 17,
@@ -54,6 +55,12 @@ export const CELL = {
   CPU_SECONDS: 31,
 } as const;
 export const GAUGES = 16;
+
+/** What a connection that was switched to another protocol speaks: the `kind` label. */
+export const TUNNEL_KINDS = ['websocket', 'other'] as const;
+export function tunnelCell(kind: (typeof TUNNEL_KINDS)[number]): number {
+  return CELL.TUNNELS + TUNNEL_KINDS.indexOf(kind);
+}
 /** Behind the single cells: one counter per limit, one per fault, each with room to grow. */
 const FIRST_LIMIT_CELL = 64;
 const FIRST_FAULT_CELL = 128;
@@ -133,6 +140,7 @@ export const LIMITED = [
   'FLOW_BYTES',
   'STREAM_IDLE_MS',
   'UPSTREAM_ATTEMPTS',
+  'RETRY_BUDGET_PERCENT',
   'ACCEPT_PAUSE_MS',
   'CONNECTION_OPTIONS',
   'METHOD_BYTES',

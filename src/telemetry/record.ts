@@ -2,6 +2,7 @@
 // An exchange owns one, fills it as it goes, and hands it over once. Names that repeat (route, backend) are prepared
 // JSON fragments, made when the configuration was compiled.
 
+import { equalLowerAt } from '../base/bytes.ts';
 import { type Fragment, NO_FRAGMENT } from './fragment.ts';
 import { copyPlain, PLAIN_SLACK } from './plain.ts';
 
@@ -123,6 +124,12 @@ export class AccessRecord {
       this.plain = false;
     }
     return at;
+  }
+
+  /** Whether `lower`, whatever its case, is the one protocol that the request asked to be switched to. */
+  upgradesTo(lower: Uint8Array): boolean {
+    const { upgradeStart, upgradeEnd } = this;
+    return upgradeEnd - upgradeStart === lower.length && equalLowerAt(this.bytes, upgradeStart, lower);
   }
 
   reset(): void {

@@ -132,3 +132,28 @@ for (const line of ['2  ', '2\t', '2 ;a', '2;a ', '2;a=b \t', '2;a="b" ']) {
     },
   );
 }
+
+onBoth(
+  'a request that turns out bad before anything of it was sent leaves the connection to the backend to others',
+  async (net) => {
+    let connections = 0;
+    const backend = net.serve(async (peer) => {
+      connections++;
+      for (;;) {
+        if ((await peer.readMessage().catch(() => null)) === null) return;
+        await peer.send(ok('good'));
+      }
+    });
+    const rig = new Rig(net, [backend]);
+    for (const request of [get(), `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n`, get()]) {
+      const client = await rig.connect();
+      await client.send(request);
+      assert.equal((await client.readMessage()).status, request.startsWith('GET') ? 200 : 400);
+      client.close();
+      await net.settle();
+    }
+    await rig.end();
+    assert.equal(connections, 1);
+  },
+  WHOLE,
+);

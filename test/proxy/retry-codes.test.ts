@@ -1,8 +1,10 @@
 // What a rule says about repeating (HTTPRouteRetry, GEP-1731): which statuses are failures, how often, and no more.
 
 import assert from 'node:assert/strict';
+import { LIMITS } from '../../src/base/limits.ts';
 import type { Retry } from '../../src/ir/ir.ts';
-import { onBoth, type TestNet } from '../support/net.ts';
+import { limitCell } from '../../src/telemetry/layout.ts';
+import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
 import { answering, bodyText, get, ok, Rig, rule } from './rig.ts';
 
 const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy';
@@ -65,3 +67,42 @@ onBoth('a request with content is sent again whole, after the time the rule says
   await rig.end();
   assert.ok(rig.records.last.durationUs >= 20_000, `${rig.records.last.durationUs}`);
 });
+
+for (const clients of [40, 4]) {
+  simOnly(`where all fail, few are asked again: of ${clients} at once a fifth, or three`, async (net) => {
+    const waiting: Peer[] = [];
+    let fails = true;
+    const backend = net.serve(async (peer) => {
+      while ((await peer.readMessage().catch(() => null)) !== null) {
+        waiting.push(peer);
+        if (!fails) await peer.send(ok('fine'));
+      }
+    });
+    const rig = new Rig(net, [backend], [rule({ retry: retry({ attempts: 3 }) })]);
+    const peers = await Promise.all(Array.from({ length: clients }, () => rig.connect()));
+    for (const client of peers) await client.send(get());
+    await net.settle();
+    assert.equal(waiting.length, clients);
+    fails = false;
+    for (const peer of waiting.splice(0)) await peer.send(UNAVAILABLE);
+    const [answers] = await Promise.all([Promise.all(peers.map((c) => c.readMessage())), net.advance(100)]);
+    const again = waiting.length;
+    const most = Math.max(LIMITS.RETRY_BUDGET_LEAST, (clients * LIMITS.RETRY_BUDGET_PERCENT) / 100);
+    assert.ok(again >= LIMITS.RETRY_BUDGET_LEAST && again <= most, `${again} again`);
+    assert.equal(answers.filter(({ status }) => status === 200).length, again);
+    assert.equal(rig.get(limitCell('RETRY_BUDGET_PERCENT')), clients - again);
+    const limited = rig.records.all.filter(({ limit }) => limit === 'RETRY_BUDGET_PERCENT');
+    assert.equal(limited.length, clients - again);
+    // What was taken of the budget is given back.
+    fails = true;
+    waiting.length = 0;
+    await (peers[0] as Peer).send(get());
+    await net.settle();
+    fails = false;
+    await (waiting[0] as Peer).send(UNAVAILABLE);
+    const [late] = await Promise.all([(peers[0] as Peer).readMessage(), net.advance(100)]);
+    assert.equal(late.status, 200);
+    for (const client of peers) client.close();
+    await rig.end();
+  });
+}

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
+import { tunnelCell } from '../../src/telemetry/layout.ts';
 import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
 import { answering, bodyText, get, ok, Rig, rule } from './rig.ts';
 
@@ -48,10 +49,12 @@ onBoth('a WebSocket goes through: bytes both ways, each side ends for itself', a
   const large = Buffer.alloc(1_000_000, 'GET /smuggled HTTP/1.1\\r\\n');
   const [back] = await Promise.all([client.readExactly(large.length), client.send(large)]);
   assert.ok(large.equals(back));
+  assert.deepEqual([rig.get(tunnelCell('websocket')), rig.get(tunnelCell('other'))], [1, 0]);
   client.end();
   assert.equal(await client.read(), null);
   client.close();
   await rig.end();
+  assert.deepEqual([rig.get(tunnelCell('websocket')), rig.get(tunnelCell('other'))], [0, 0]);
   assert.ok(seen.ended);
   assert.match(seen.head, /\r\nConnection: upgrade\r\nUpgrade: websocket\r\n/);
   assert.match(seen.head, /\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n/);

@@ -1,9 +1,10 @@
 // The response of an exchange: what comes from the backend, with the rule's edits, to the client.
 
 import { present } from '../../base/assert.ts';
+import { bytesOf } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { limitCell } from '../../telemetry/layout.ts';
+import { limitCell, tunnelCell } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { Head } from '../head.ts';
 import { NEVER } from './deadlines.ts';
@@ -12,6 +13,9 @@ import type { ResponseSide } from './sides.ts';
 import { STATE, transition } from './states.ts';
 
 const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
+const WEBSOCKET = bytesOf('websocket');
+const WEBSOCKETS = tunnelCell('websocket');
+const OTHER_TUNNELS = tunnelCell('other');
 
 export abstract class Answering extends Life implements ResponseSide {
   onInterim(head: Head): void {
@@ -43,10 +47,12 @@ export abstract class Answering extends Life implements ResponseSide {
   }
 
   onSwitched(head: Head): void {
-    const { io } = this.core;
+    const { io, cells } = this.core;
     const record = this.record;
     const down = present(this.down, 'the client');
     this.state = transition(this.state, STATE.TUNNEL);
+    this.tunnelCell = record.upgradesTo(WEBSOCKET) ? WEBSOCKETS : OTHER_TUNNELS;
+    cells.add(this.tunnelCell, 1);
     record.upstreamUs = io.nowUs - this.sentUs;
     record.status = head.status;
     // How long it lives is not a request's time: only that nothing moves ends it.

@@ -7,11 +7,13 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Retry } from '../../ir/ir.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
+import type { RetryBudget } from '../upstream/budget.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
 import type { Random } from '../upstream/pick/picker.ts';
 
 const ATTEMPTS_LIMIT = limitCell('UPSTREAM_ATTEMPTS');
+const BUDGET_LIMIT = limitCell('RETRY_BUDGET_PERCENT');
 const NONE: readonly EndpointPool[] = [];
 
 export class Attempts {
@@ -22,6 +24,10 @@ export class Attempts {
   #tried: EndpointPool[] = NONE as EndpointPool[];
   /** Times that the request was sent again by the rule's wish; connections that were refused are not among them. */
   #repeats = 0;
+  /** What allowed the first of them. */
+  #budget: RetryBudget | null = null;
+  /** The rule would have it sent again, but its cluster has too many such already. */
+  overBudget = false;
   /** Attempts so far. */
   count = 0;
   /** Where the attempt under way is; null between two. */
@@ -40,6 +46,7 @@ export class Attempts {
     this.#policy = policy;
     this.count = 0;
     this.#repeats = 0;
+    this.overBudget = false;
     this.fresh = false;
     if (this.#tried.length > 0) this.#tried.length = 0;
     return cluster.pick(hash);
@@ -95,6 +102,12 @@ export class Attempts {
     const policy = this.#policy;
     if (policy?.codes.includes(status) !== true || endpoint === null || cluster === null) return null;
     if (this.#repeats >= policy.attempts) return null;
+    this.#budget ??= cluster.takeRetry();
+    if (this.#budget === null) {
+      this.#core.cells.add(BUDGET_LIMIT, 1);
+      this.overBudget = true;
+      return null;
+    }
     this.#repeats++;
     if (this.#tried === NONE) this.#tried = [];
     this.#tried.push(endpoint);
@@ -123,6 +136,10 @@ export class Attempts {
   clear(): void {
     this.#cluster = null;
     this.#policy = null;
+    if (this.#budget !== null) {
+      this.#budget.giveBack();
+      this.#budget = null;
+    }
     if (this.#tried.length > 0) this.#tried.length = 0;
   }
 }

@@ -65,6 +65,8 @@ export abstract class Life implements DeadlineOwner, Asker {
   /** Of a tunnel: who has ended its direction. */
   protected clientEnded = false;
   protected backendEnded = false;
+  /** Where it is counted; 0 while it is none. */
+  protected tunnelCell = 0;
 
   /** Whom the next attempt goes to, when its time has come. */
   protected later: EndpointPool | null = null;
@@ -160,7 +162,7 @@ export abstract class Life implements DeadlineOwner, Asker {
   protected letGoOfUpstream(): void {
     const up = this.up;
     this.up = null;
-    if (up !== null) up.cancel();
+    if (up !== null) up.cancel(this.unsent);
     if (this.waiting) this.stopWaiting();
   }
 
@@ -185,6 +187,10 @@ export abstract class Life implements DeadlineOwner, Asker {
     if (this.tap !== null) {
       this.tap.close(flag === '');
       this.tap = null;
+    }
+    if (this.tunnelCell !== 0) {
+      this.core.cells.add(this.tunnelCell, -1);
+      this.tunnelCell = 0;
     }
     record.flags = flag;
     record.endUs = io.nowUs;

@@ -192,7 +192,10 @@ export abstract class Sending extends Answering implements Waiter {
   protected retriesAfter(status: number): boolean {
     const attempts = this.attempts;
     const next = this.request.whole ? attempts.after(status) : null;
-    if (next === null) return false;
+    if (next === null) {
+      if (attempts.overBudget) this.record.limit = 'RETRY_BUDGET_PERCENT';
+      return false;
+    }
     const { io } = this.core;
     this.letGoOfUpstream();
     attempts.leave(status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED, io.nowUs - this.sentUs);

@@ -109,8 +109,10 @@ export interface Upstream {
   /** Sends what was gathered; false when the backend does not take it: pause until ResponseSide.onUpstreamDrained. */
   flush(): boolean;
   resumeResponse(): void;
-  /** The exchange wants no more of it: nothing is called any more. */
-  cancel(): void;
+  /**
+   * The exchange wants no more of it: nothing is called any more. `unused`: nothing was sent, so others may have it.
+   */
+  cancel(unused: boolean): void;
 }
 
 /** What a client's codec calls: the request as it comes. */

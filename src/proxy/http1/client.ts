@@ -216,9 +216,15 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
     this.#transport.resume();
   }
 
-  cancel(): void {
+  cancel(unused: boolean): void {
     this.#sent = false;
-    this.close();
+    if (!unused || this.#state !== HEAD || !this.#transport.open) {
+      this.close();
+      return;
+    }
+    this.#exchange = null;
+    this.#state = IDLE;
+    this.#pool.released(this);
   }
 
   // ---- for the transport

@@ -7,6 +7,7 @@ import type { Core } from '../core.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
 import type { Secured } from '../tls/dialer.ts';
+import { RetryBudget } from './budget.ts';
 import type { Connector } from './connection.ts';
 import { EndpointPool } from './endpoint.ts';
 import { LeastRequest } from './pick/least-request.ts';
@@ -26,6 +27,8 @@ export class Cluster {
   #picker: Picker;
   /** 1 for those that may be picked, by index. */
   readonly health: Uint8Array;
+  /** Of all the clusters that took each other's place. */
+  readonly #retries: RetryBudget;
   readonly #core: Core;
   readonly #header: FieldName | null;
   readonly #cookie: Uint8Array;
@@ -48,6 +51,7 @@ export class Cluster {
     this.secured = secured;
     this.#endpoints = endpoints;
     this.#core = core;
+    this.#retries = previous === null ? new RetryBudget() : previous.#retries;
     const known = new Map(previous?.pools.map((pool) => [pool.endpoint.id, pool]));
     const active = new Int32Array(endpoints.length);
     this.pools = endpoints.map((endpoint) => {
@@ -99,6 +103,13 @@ export class Cluster {
     const weights = others.map((i) => (this.#endpoints[i] as Endpoint).weight);
     const index = new LeastRequest(Int32Array.from(others), weights, this.#active, this.#core.io).pick(hash);
     return this.pools[index] as EndpointPool;
+  }
+
+  /** The budget that allows one more request to be sent here again, and wants it back; null when none does. */
+  takeRetry(): RetryBudget | null {
+    let active = 0;
+    for (const pool of this.pools) active += pool.active;
+    return this.#retries.take(active) ? this.#retries : null;
   }
 
   /** Endpoint `index` may be picked from now on, or not (ejected, or failing its checks). */

@@ -37,7 +37,6 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   block: number;
   /** Whether it may be picked; told by Cluster.setHealth, and kept when the cluster is replaced. */
   healthy = true;
-  /** Requests here. */
   #active = 0;
   /** The same, where the picker of the cluster in use reads it. */
   #view: Int32Array = new Int32Array(1);
@@ -132,6 +131,11 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   /** Gives the TLS settings back once nobody can ask for a connection any more. */
   #letGo(): void {
     if (this.#retired && this.#waiting === 0 && this.#active === 0) this.#tls?.release();
+  }
+
+  /** Requests here. */
+  get active(): number {
+    return this.#active;
   }
 
   // ---- attempts: each is told of twice
