@@ -2,13 +2,23 @@
 // shape. Not for anything that others are to trust. As a command: `bin/node tools/certificates.ts SECRET NAME...`
 // prints a Secret with a certificate for the names; the certificate of its authority stands in front as a comment.
 
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import {
+  createHash,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+  X509Certificate,
+} from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const DAY_MS = 86_400_000;
 const OID = {
   commonName: '2.5.4.3',
+  ocspBasic: '1.3.6.1.5.5.7.48.1.1',
+  sha1: '1.3.14.3.2.26',
   keyUsage: '2.5.29.15',
   subjectKeyId: '2.5.29.14',
   authorityKeyId: '2.5.29.35',
@@ -48,6 +58,8 @@ function oid(dotted: string): Buffer {
 
 const nameOf = (commonName: string): Buffer => sequence(tlv(0x31, sequence(oid(OID.commonName), text(12, commonName))));
 const time = (ms: number): Buffer => text(0x17, `${new Date(ms).toISOString().replace(/[-:T]/g, '').slice(2, 14)}Z`);
+const generalized = (ms: number): Buffer =>
+  text(0x18, `${new Date(ms).toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`);
 const extension = (id: string, critical: boolean, value: Uint8Array): Buffer =>
   sequence(oid(id), ...(critical ? [TRUE] : []), octets(value));
 
@@ -173,6 +185,39 @@ export function leaf(issuer: Authority, names: readonly string[], options: LeafO
     ],
   });
   return { der, keyDer: privateKey.export({ type: 'pkcs8', format: 'der' }), key: privateKey };
+}
+
+export interface OcspOptions {
+  readonly status?: 'good' | 'revoked' | 'unknown';
+  /** Unix milliseconds; a week from now. */
+  readonly nextUpdate?: number;
+  /** Whose word it is, if not the issuer's. */
+  readonly signer?: KeyObject;
+}
+
+/** An OCSP response (RFC 6960 section 4.2.1) of `issuer` for a certificate, DER. */
+export function ocspResponse(issuer: Authority, own: Leaf, options: OcspOptions = {}): Buffer {
+  const sha1 = (bytes: Uint8Array): Buffer => createHash('sha1').update(bytes).digest();
+  const serial = new X509Certificate(own.der).serialNumber;
+  // The point of a key on P-256, which ends its SubjectPublicKeyInfo.
+  const point = createPublicKey(issuer.key).export({ type: 'spki', format: 'der' }).subarray(-65);
+  const status = { good: tlv(0x80), revoked: tlv(0xa1, generalized(Date.now())), unknown: tlv(0x82) };
+  const id = sequence(
+    sequence(oid(OID.sha1), NULL),
+    octets(sha1(nameOf(issuer.commonName))),
+    octets(sha1(point)),
+    tlv(2, Buffer.from(serial.length % 2 === 0 ? serial : `0${serial}`, 'hex')),
+  );
+  const single = sequence(
+    id,
+    status[options.status ?? 'good'],
+    generalized(Date.now() - DAY_MS),
+    tlv(0xa0, generalized(options.nextUpdate ?? Date.now() + 7 * DAY_MS)),
+  );
+  const data = sequence(tlv(0xa2, octets(sha1(point))), generalized(Date.now() - DAY_MS), sequence(single));
+  const signature = sign('sha256', data, options.signer ?? issuer.key);
+  const basic = sequence(data, sequence(oid(OID.ecdsaSha256)), tlv(3, Uint8Array.of(0), signature));
+  return sequence(tlv(10, Uint8Array.of(0)), tlv(0xa0, sequence(oid(OID.ocspBasic), octets(basic))));
 }
 
 /** `label`: CERTIFICATE, PRIVATE KEY (RFC 7468). */

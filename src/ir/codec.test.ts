@@ -106,6 +106,7 @@ const certificate: CertificateEntry = {
   privateKey: 'c2VjcmV0',
   fingerprint: 'ab12',
   staple: '',
+  stapleUntil: 0,
 };
 const trust: TrustEntry = { kind: 'trust', key: 'trust/ns/ca', authorities: ['MIID'], revoked: [] };
 const cells: CellsEntry = { kind: 'cells', key: 'cells/HTTPRoute/ns/app', blocks: { route: 16 } };

@@ -294,6 +294,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     privateKey: string,
     fingerprint: string,
     staple: string,
+    stapleUntil: count,
   }),
   trust: record<Body<TrustEntry>>({ key: string, authorities: listOf(string, 1), revoked: listOf(string) }),
   cells: record<Body<CellsEntry>>({ key: string, blocks: mapOf(count) }),

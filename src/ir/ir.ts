@@ -296,6 +296,8 @@ export interface CertificateEntry {
   readonly fingerprint: string;
   /** An OCSP response (RFC 6960) to show to clients that ask; '' for none. */
   readonly staple: string;
+  /** Until when it may be shown, Unix milliseconds; 0 for none. */
+  readonly stapleUntil: number;
 }
 
 /** Whose certificates are good. Base64 of DER. */

@@ -11,6 +11,7 @@ test('a private key is shown by no page', () => {
     privateKey: 'c2VjcmV0',
     fingerprint: 'ab12',
     staple: '',
+    stapleUntil: 0,
   };
   const shown = JSON.stringify(shownEntry(entry));
   assert.ok(!shown.includes('c2VjcmV0'));

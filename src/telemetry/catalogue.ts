@@ -65,6 +65,12 @@ export const METRICS = {
     'Certificates that listeners show: valid, expiring (within 30 days), expired, not_yet_valid.',
     'state',
   ),
+  tlsOcsp: metric(
+    'rauta_tls_ocsp',
+    'gauge',
+    'Certificates that listeners show, by the OCSP response that is shown with them: none, good, expired (not shown).',
+    'state',
+  ),
   tlsCertificateEnd: metric(
     'rauta_tls_certificate_not_after_seconds',
     'gauge',

@@ -66,6 +66,7 @@ export interface ControllerNumbers {
   /** That which ends first in front; Unix milliseconds. */
   readonly certificates: readonly {
     readonly certificate: string;
+    readonly staple: string;
     readonly state: string;
     readonly notAfter: number;
   }[];
@@ -145,6 +146,8 @@ function addBackends(out: Exposition, { backends, otherEndpoints }: Owners): voi
 function addCertificates(out: Exposition, { certificates }: ControllerNumbers): void {
   for (const state of ['valid', 'expiring', 'expired', 'not_yet_valid'])
     out.add(METRICS.tlsCertificates, { state }, certificates.filter((c) => c.state === state).length);
+  for (const state of ['none', 'good', 'expired'])
+    out.add(METRICS.tlsOcsp, { state }, certificates.filter((c) => c.staple === state).length);
   for (const { certificate, notAfter } of certificates.slice(0, LIMITS.CERTIFICATES_EXPOSED))
     out.add(METRICS.tlsCertificateEnd, { certificate }, notAfter / 1000);
 }

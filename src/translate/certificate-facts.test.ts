@@ -12,7 +12,8 @@ function certificate(name: string, from: number, to: number, kind: 'p256' | 'rsa
   const own = leaf(root, [`${name}.example`], { notBefore: NOW + from * DAY_MS, notAfter: NOW + to * DAY_MS, kind });
   const chain = [own.der.toString('base64')];
   const privateKey = own.keyDer.toString('base64');
-  return { kind: 'certificate', key: `certificate/ns/${name}`, chain, privateKey, fingerprint: name, staple: '' };
+  const shown = { fingerprint: name, staple: name === 'soon' ? 'MAA=' : '', stapleUntil: NOW - 1 };
+  return { kind: 'certificate', key: `certificate/ns/${name}`, chain, privateKey, ...shown };
 }
 
 function socket(port: number, ...certificates: string[]): Entry {
@@ -69,6 +70,7 @@ test('what is said of an end is the same for a day, and another thing on the nex
     expiryProblems(certificateFacts(ENTRIES, nowMs), nowMs).map((p) => `${p.place.object}: ${p.message}`);
   assert.deepEqual(saidAt(NOW), [
     'Secret/ns/late: The certificate expired 2 days ago, on 2029-12-29T12:00:00Z: clients refuse it.',
+    'Secret/ns/soon: The OCSP response ended on 2029-12-31T23:59:59.999Z: none is shown.',
     'Secret/ns/soon: The certificate expires in 29 days, on 2030-01-30T12:00:00Z.',
     'Secret/ns/early: The certificate is not valid before 2030-01-02T00:00:00Z: clients refuse it.',
   ]);

@@ -26,8 +26,12 @@ export interface CertificateFacts {
   /** `ECDSA prime256v1`, `RSA 2048`, `Ed25519`. */
   readonly key: string;
   /** Whether an OCSP response is shown with it. */
-  readonly staple: boolean;
+  readonly staple: StapleState;
+  /** Until when, Unix milliseconds; 0 for none. */
+  readonly stapleUntil: number;
 }
+
+export type StapleState = 'none' | 'good' | 'expired';
 
 type Known = Pick<CertificateFacts, 'names' | 'notBefore' | 'notAfter' | 'key'>;
 const KNOWN = new WeakMap<CertificateEntry, Known>();
@@ -55,7 +59,7 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
     }
   }
   return certificates
-    .map((entry) => {
+    .map((entry): CertificateFacts => {
       const known = knownOf(entry);
       return {
         certificate: nameOf(entry.key),
@@ -63,7 +67,8 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
         ...known,
         listeners: [...(listeners.get(entry.key) ?? [])].sort(),
         sha256: entry.fingerprint,
-        staple: entry.staple !== '',
+        staple: entry.staple === '' ? 'none' : nowMs < entry.stapleUntil ? 'good' : 'expired',
+        stapleUntil: entry.stapleUntil,
       };
     })
     .sort((a, b) => a.notAfter - b.notAfter || compare(a.certificate, b.certificate));
@@ -72,7 +77,12 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
 /** Those that clients refuse, or soon will. What is said changes with each day that is left. */
 export function expiryProblems(facts: readonly CertificateFacts[], nowMs: number): Problem[] {
   const problems: Problem[] = [];
-  for (const { certificate, state, notBefore, notAfter } of facts) {
+  for (const { certificate, state, notBefore, notAfter, staple, stapleUntil } of facts) {
+    const place = { object: `Secret/${certificate}` };
+    if (staple === 'expired') {
+      const message = `The OCSP response ended on ${dateText(stapleUntil)}: none is shown.`;
+      problems.push({ severity: 'warning', message, place });
+    }
     if (state === 'valid') continue;
     const [ends, begins] = [dateText(notAfter), dateText(notBefore)];
     const message =
@@ -81,7 +91,7 @@ export function expiryProblems(facts: readonly CertificateFacts[], nowMs: number
         : state === 'expired'
           ? `The certificate expired ${daysText(nowMs - notAfter)} ago, on ${ends}: clients refuse it.`
           : `The certificate expires in ${daysText(notAfter - nowMs)}, on ${ends}.`;
-    problems.push({ severity: 'warning', message, place: { object: `Secret/${certificate}` } });
+    problems.push({ severity: 'warning', message, place });
   }
   return problems;
 }

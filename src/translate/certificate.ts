@@ -16,6 +16,8 @@ export interface ServerCertificate {
   readonly notAfter: number;
   /** SHA-256 of the certificate in hexadecimal digits. */
   readonly fingerprint: string;
+  /** What leads from the certificate to its root, it first. */
+  readonly certificates: readonly X509Certificate[];
   /** What is odd about it and does not keep it from being served. */
   readonly warnings: readonly string[];
 }
@@ -24,6 +26,7 @@ export interface ServerCertificate {
 const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
 /** OpenSSL's security level 2. */
 const RSA_BITS = 2048;
+const WEAK_DIGESTS = /md[245]|sha1(?!\d)/i;
 
 /** Reads `tls.crt` and `tls.key`; a text that says what is wrong, without a byte of the key. */
 export function readCertificate(crt: string, keyText: string): ServerCertificate | string {
@@ -34,9 +37,12 @@ export function readCertificate(crt: string, keyText: string): ServerCertificate
   const own = certificates[0] as X509Certificate;
   const kind = kindFault(own.publicKey);
   if (kind !== null) return `tls.crt: ${kind}`;
+  const weak = weakness(certificates);
+  if (weak !== null) return `tls.crt: ${weak}`;
   if (!own.checkPrivateKey(key)) return 'tls.key does not belong to the certificate in tls.crt.';
   return {
     chain: certificates.map((certificate) => certificate.raw),
+    certificates,
     key: key.export({ type: 'pkcs8', format: 'der' }),
     names: namesOf(own),
     notBefore: own.validFromDate.getTime(),
@@ -97,6 +103,29 @@ function kindFault(key: KeyObject): string | null {
     default:
       return `a key of type ${type ?? 'unknown'} is not supported; ECDSA, RSA and Ed25519 are.`;
   }
+}
+
+/** What makes TLS refuse to show a chain (OpenSSL's security level 2), or null. */
+function weakness(certificates: readonly X509Certificate[]): string | null {
+  for (const [i, certificate] of certificates.entries()) {
+    const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? RSA_BITS;
+    if (bits < RSA_BITS) return `certificate ${i + 1} has an RSA key of ${bits} bits, at least ${RSA_BITS} are needed.`;
+    const signed = certificate.signatureAlgorithm ?? '';
+    // A root's signature of itself is believed by nobody, so it may be what it likes.
+    if (WEAK_DIGESTS.test(signed) && !certificate.checkIssued(certificate)) {
+      return `certificate ${i + 1} is signed by ${signed}, which clients do not believe any more.`;
+    }
+  }
+  return null;
+}
+
+/** Whether a client that asks for `host` takes a certificate for `names` (RFC 9525 section 6.3); of a wildcard, one. */
+export function covers(names: readonly string[], host: string): boolean {
+  return names.some((name) => {
+    if (name === host) return true;
+    if (host.startsWith('*.')) return name.endsWith(host.slice(1));
+    return name.startsWith('*.') && name.slice(1) === host.slice(host.indexOf('.'));
+  });
 }
 
 /** `RSA 2048`, `ECDSA prime256v1`, `Ed25519`: of a key that a certificate may have here. */

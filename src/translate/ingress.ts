@@ -99,7 +99,8 @@ function hostTls(
   const refs = { certificateRefs: named.map((name) => ({ name })) };
   // What is wrong with a Secret is told where an Ingress names it.
   const wrong = new Problems(null);
-  const own = named.length === 0 ? null : listenerTls(reader, namespace, refs, field, UNASKED, wrong).tls;
+  const own =
+    named.length === 0 ? null : listenerTls(reader, namespace, refs, { field, hostname: '' }, UNASKED, wrong).tls;
   for (const { severity, message } of wrong.found) problems[severity](`${field}.secretName`, message);
   if (own !== null) return own;
   const shared = defaultTls(reader, field, options, problems);
@@ -118,7 +119,7 @@ function defaultTls(
 ): ListenerTls | null {
   if (other === undefined || other === null) return null;
   const refs = { certificateRefs: [{ name: other.name }] };
-  return listenerTls(reader, other.namespace, refs, field, UNASKED, problems).tls;
+  return listenerTls(reader, other.namespace, refs, { field, hostname: '' }, UNASKED, problems).tls;
 }
 
 /** The key by which the Gateway that Ingresses make together is known. No Gateway can have it. */

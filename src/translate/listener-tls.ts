@@ -3,13 +3,15 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, ServerTls, TlsVersion, TrustEntry } from '../ir/ir.ts';
 import { certificateKey } from '../ir/keys.ts';
-import { readCertificate } from './certificate.ts';
+import { covers, readCertificate, type ServerCertificate } from './certificate.ts';
 import type { Fault } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import type { FrontendTls } from './frontend-tls.ts';
+import { readStaple } from './ocsp.ts';
 import { anyText, list, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
@@ -44,22 +46,30 @@ const CIPHERS: readonly string[] = [
 const SUITES: readonly string[] = ['TLS_AES_128_GCM_SHA256', 'TLS_AES_256_GCM_SHA384', 'TLS_CHACHA20_POLY1305_SHA256'];
 const VERSIONS: Readonly<Record<string, TlsVersion>> = { '1.2': 'TLSv1.2', '1.3': 'TLSv1.3' };
 const MIN_VERSION = 'rauta.io/tls-min-version';
+/** Key of a Secret that holds an OCSP response, DER. */
+const STAPLE = 'tls.ocsp-staple';
 const CIPHER_OPTION = 'rauta.io/tls-ciphers';
 /** Protocols that clients are offered by ALPN. */
 const ALPN: readonly string[] = ['h2', 'http/1.1'];
 
-/** `value`: spec.listeners[].tls, at `field`. */
+/** `value`: spec.listeners[].tls, at `field`; `hostname`: the listener's, '' for any. */
 export function listenerTls(
   reader: Reader,
   gatewayNamespace: string,
   value: unknown,
-  field: string,
+  { field, hostname }: { readonly field: string; readonly hostname: string },
   frontend: FrontendTls,
   problems: Problems,
 ): TlsResult {
   const spec = fields(value);
   const found = certificatesOf(reader, gatewayNamespace, spec['certificateRefs'], field, problems);
   const { certificates } = found;
+  if (certificates.length > 0 && hostname !== '' && !covers(found.names, hostname)) {
+    problems.warning(
+      `${field}.certificateRefs`,
+      `No certificate is for ${hostname}, they name ${shownNames(found.names)}: clients will refuse it.`,
+    );
+  }
   const refs = found.refs ?? frontend.refs;
   const options = optionsOf(fields(spec['options']), `${field}.options`, problems);
   if ((spec['mode'] ?? 'Terminate') !== 'Terminate') {
@@ -86,17 +96,24 @@ function certificatesOf(
   refs: unknown,
   field: string,
   problems: Problems,
-): { readonly certificates: readonly CertificateEntry[]; readonly refs: Fault | null } {
+): {
+  readonly certificates: readonly CertificateEntry[];
+  /** For whom they are, all together. */
+  readonly names: readonly string[];
+  readonly refs: Fault | null;
+} {
   const certificates: CertificateEntry[] = [];
+  const names: string[] = [];
   let fault: Fault | null = null;
   for (const [index, item] of list(refs).entries()) {
     const at = `${field}.certificateRefs[${index}]`;
     const found = certificateOf(reader, gatewayNamespace, fields(item), index, (message) =>
       problems.warning(at, message),
     );
-    if ('kind' in found) {
+    if ('entry' in found) {
+      names.push(...found.names);
       // Named twice it is still one.
-      if (!certificates.some(({ key }) => key === found.key)) certificates.push(found);
+      if (!certificates.some(({ key }) => key === found.entry.key)) certificates.push(found.entry);
       continue;
     }
     problems.error(at, found.message);
@@ -107,7 +124,14 @@ function certificatesOf(
     problems.error(`${field}.certificateRefs`, message);
     fault = { name: 'listenerCertificate', message };
   }
-  return { certificates, refs: fault };
+  return { certificates, names, refs: fault };
+}
+
+function shownNames(names: readonly string[]): string {
+  const some = names.slice(0, LIMITS.NAMES_LISTED).join(', ');
+  return names.length > LIMITS.NAMES_LISTED
+    ? `${some} and ${names.length - LIMITS.NAMES_LISTED} more`
+    : some || 'nobody';
 }
 
 /** The entry of one reference, or why there is none. */
@@ -117,7 +141,7 @@ function certificateOf(
   ref: Fields,
   index: number,
   warn: (message: string) => void,
-): CertificateEntry | Fault {
+): { readonly entry: CertificateEntry; readonly names: readonly string[] } | Fault {
   const invalid = (message: string): Fault => ({ name: 'listenerCertificate', message });
   const group = ref['group'] ?? '';
   const kind = ref['kind'] ?? 'Secret';
@@ -145,7 +169,8 @@ function certificateOf(
   if (secret === undefined) return invalid(`Secret ${namespace}/${name} does not exist.`);
   const read = secretEntry(secret, namespace, name);
   for (const warning of read.warnings) warn(`Secret ${namespace}/${name}: ${warning}`);
-  return read.entry ?? invalid(`Secret ${namespace}/${name}: ${read.fault}`);
+  if (read.entry === null) return invalid(`Secret ${namespace}/${name}: ${read.fault}`);
+  return { entry: read.entry, names: read.names };
 }
 
 /** The certificate of --default-certificate; null, and a warning at `field`, when it cannot be shown. */
@@ -168,6 +193,8 @@ export function defaultCertificate(
 
 interface SecretResult {
   readonly entry: CertificateEntry | null;
+  /** Of the certificate's subjectAltName. */
+  readonly names: readonly string[];
   readonly fault: string;
   readonly warnings: readonly string[];
 }
@@ -189,16 +216,35 @@ export function secretEntry(secret: KubeObject, namespace: string, name: string)
 
 function readSecret(secret: KubeObject, namespace: string, name: string): SecretResult {
   const read = readCertificate(secretText(secret, 'tls.crt'), secretText(secret, 'tls.key'));
-  if (typeof read === 'string') return { entry: null, fault: read, warnings: [] };
+  if (typeof read === 'string') return { entry: null, names: [], fault: read, warnings: [] };
+  const warnings = [...read.warnings];
+  const staple = stapleOf(secret, read, warnings);
   const entry: CertificateEntry = {
     kind: 'certificate',
     key: certificateKey(namespace, name),
     chain: read.chain.map((der) => Buffer.from(der).toString('base64')),
     privateKey: Buffer.from(read.key).toString('base64'),
     fingerprint: read.fingerprint,
-    staple: anyText(fields(secret['data'])['tls.ocsp-staple']) ?? '',
+    ...staple,
   };
-  return { entry, fault: '', warnings: read.warnings };
+  return { entry, names: read.names, fault: '', warnings };
+}
+
+/** The OCSP response in the Secret, if it may be shown; else none, and a warning. */
+function stapleOf(
+  secret: KubeObject,
+  { certificates }: ServerCertificate,
+  warnings: string[],
+): Pick<CertificateEntry, 'staple' | 'stapleUntil'> {
+  const given = anyText(fields(secret['data'])[STAPLE]) ?? '';
+  if (given === '') return { staple: '', stapleUntil: 0 };
+  const der = Buffer.from(given, 'base64');
+  const read = readStaple(der, certificates);
+  const said = typeof read === 'string' ? `${read}; it is not shown` : read.warning;
+  if (said !== '') warnings.push(`${STAPLE} ${said}.`);
+  return typeof read === 'string'
+    ? { staple: '', stapleUntil: 0 }
+    : { staple: der.toString('base64'), stapleUntil: read.until };
 }
 
 /** A value of a Secret: `stringData` as it stands wins over `data`, which is Base64 (core/v1 Secret). */

@@ -89,7 +89,9 @@ export function draftListener(
   }
   let tls: ListenerTls | null = null;
   if (protocol === 'HTTPS') {
-    const secured = listenerTls(reader, gatewayNamespace, spec['tls'], `${field}.tls`, frontend(number ?? 0), problems);
+    const clients = frontend(number ?? 0);
+    const at = { field: `${field}.tls`, hostname };
+    const secured = listenerTls(reader, gatewayNamespace, spec['tls'], at, clients, problems);
     tls = secured.tls;
     const other = options.defaultCertificate ?? null;
     if (tls !== null && other !== null)

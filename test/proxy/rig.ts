@@ -200,6 +200,7 @@ const TOY_CERTIFICATE: CertificateEntry = {
   privateKey: 'dG95',
   fingerprint: '00',
   staple: '',
+  stapleUntil: 0,
 };
 const TOY_TLS: ServerTls = {
   certificates: [TOY_CERTIFICATE.key],

@@ -41,6 +41,7 @@ function certificate(own: Leaf): CertificateEntry {
     privateKey: own.keyDer.toString('base64'),
     fingerprint: createHash('sha256').update(own.der).digest('hex'),
     staple: '',
+    stapleUntil: 0,
   };
 }
 

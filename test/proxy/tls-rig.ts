@@ -22,7 +22,7 @@ export const certificates = {
   rsa: leaf(middle, ['a.example'], { kind: 'rsa2048' }),
 };
 
-export function certificate(name: string, own: Leaf, staple = ''): CertificateEntry {
+export function certificate(name: string, own: Leaf, staple = '', stapleUntil = 0): CertificateEntry {
   return {
     kind: 'certificate',
     key: `certificate/default/${name}`,
@@ -30,6 +30,7 @@ export function certificate(name: string, own: Leaf, staple = ''): CertificateEn
     privateKey: own.keyDer.toString('base64'),
     fingerprint: createHash('sha256').update(own.der).digest('hex'),
     staple,
+    stapleUntil,
   };
 }
 

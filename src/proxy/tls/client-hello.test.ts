@@ -51,7 +51,7 @@ test('what a real client says', () => {
   assert.equal(used, modern.length);
   assert.equal(hello.serverName, 'shop.example');
   assert.deepEqual(hello.alpn, ['h2', 'http/1.1']);
-  assert.ok(hello.tls13 && hello.ecdsa && hello.rsa);
+  assert.ok(hello.tls13 && hello.p256 && hello.rsa);
   assert.equal(hello.ticketName, '');
   const earlier = read(old).hello;
   assert.equal(earlier.serverName, 'old.example');

@@ -33,8 +33,8 @@ export class ClientHello {
   serverName = '';
   /** It speaks TLS 1.3. */
   tls13 = false;
-  /** It can verify certificates with keys of these kinds. */
-  ecdsa = false;
+  /** It verifies signatures of keys on P-256, of RSA keys, as TLS 1.3 has them (RFC 8446 section 4.2.3). */
+  p256 = false;
   rsa = false;
   /** It asks for an OCSP response (RFC 6066 section 8). */
   wantsStaple = false;
@@ -46,7 +46,7 @@ export class ClientHello {
   reset(): void {
     this.serverName = '';
     this.tls13 = false;
-    this.ecdsa = false;
+    this.p256 = false;
     this.rsa = false;
     this.wantsStaple = false;
     this.ticketName = '';
@@ -177,17 +177,13 @@ function readServerName(m: Uint8Array, from: number, to: number, hello: ClientHe
   return true;
 }
 
-/** ecdsa_*_sha* of 256 bits and more, eddsa; rsa_pkcs1_sha256 and up, rsa_pss_rsae_* (RFC 8446 section 4.2.3). */
+/** ecdsa_secp256r1_sha256; rsa_pss_rsae_* (RFC 8446 section 4.2.3). */
 function readSignatureAlgorithms(m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
   if (to - from < 2 || from + 2 + uint16(m, from) !== to) return false;
   for (let i = from + 2; i + 1 < to; i += 2) {
-    const hash = m[i] as number;
-    const signature = m[i + 1] as number;
-    if (signature === 3 && hash >= 4 && hash <= 6) hello.ecdsa = true;
-    else if (hash === 8 && (signature === 7 || signature === 8)) hello.ecdsa = true;
-    else if ((signature === 1 && hash >= 4 && hash <= 6) || (hash === 8 && signature >= 4 && signature <= 6)) {
-      hello.rsa = true;
-    }
+    const scheme = uint16(m, i);
+    if (scheme === 0x0403) hello.p256 = true;
+    else if (scheme >= 0x0804 && scheme <= 0x0806) hello.rsa = true;
   }
   return true;
 }

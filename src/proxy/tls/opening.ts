@@ -175,16 +175,43 @@ export class TlsOpening implements OpeningStep {
     return STEP_LAYERED;
   }
 
-  /** Puts the host's certificates on the connection, the first of each kind of key that the client can check. */
+  /**
+   * Puts the host's certificates on the connection. TLS chooses by what the client can check, so that a response of
+   * OCSP is only put where it is sure whose it will be.
+   */
   #present(tls: Tls, host: HostTls): boolean {
     const { io } = this.#table;
-    let shown = false;
-    for (const { id, staple } of host.certificates) {
-      if (id === 0 || io.use(tls, id) !== 0) continue;
-      if (!shown && staple !== null && this.#hello.wantsStaple) io.staple(tls, staple);
-      shown = true;
+    const sure = this.#sureOf(host);
+    if (sure !== null && io.use(tls, sure.id) === 0) {
+      this.#staple(tls, sure);
+      return true;
     }
-    return shown;
+    let shown: TlsRef | null = null;
+    let several = false;
+    for (const ref of host.certificates) {
+      if (ref.id === 0 || io.use(tls, ref.id) !== 0) continue;
+      several = shown !== null;
+      shown ??= ref;
+    }
+    if (shown !== null && !several) this.#staple(tls, shown);
+    return shown !== null;
+  }
+
+  /**
+   * The certificate that a client of TLS 1.3 is shown: its signature alone decides there (RFC 8446 section 4.4.2.2).
+   */
+  #sureOf({ certificates }: HostTls): TlsRef | null {
+    const { tls13, p256, rsa } = this.#hello;
+    if (!tls13 || certificates.length < 2) return null;
+    for (const ref of certificates) {
+      if (ref.id !== 0 && ((ref.keyKind === 'p256' && p256) || (ref.keyKind === 'rsa' && rsa))) return ref;
+    }
+    return null;
+  }
+
+  #staple(tls: Tls, { staple, stapleUntil }: TlsRef): void {
+    const { io } = this.#shared;
+    if (staple !== null && this.#hello.wantsStaple && io.wallMs < stapleUntil) this.#table.io.staple(tls, staple);
   }
 
   #refuse(transport: Transport, alert: number, why: TlsRefusal): number {

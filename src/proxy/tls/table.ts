@@ -15,6 +15,10 @@ export class TlsRef {
   uses = 0;
   /** OCSP response of a certificate, DER; null for none. */
   staple: Uint8Array | null = null;
+  /** Until when it may be shown, Unix milliseconds. */
+  stapleUntil = 0;
+  /** Kind of the key of a certificate: who can check it. */
+  keyKind: KeyKind = 'other';
   /** Differs when what is trusted does; '' for certificates. */
   digest = '';
 
@@ -23,8 +27,13 @@ export class TlsRef {
   }
 }
 
-type Meaning = Pick<TlsRef, 'id' | 'staple' | 'digest'>;
-const NOTHING: Meaning = { id: 0, staple: null, digest: '' };
+/** Of an RSA key, of one on P-256, or of another. */
+export type KeyKind = 'rsa' | 'p256' | 'other';
+type Meaning = Pick<TlsRef, 'id' | 'staple' | 'stapleUntil' | 'keyKind' | 'digest'>;
+const NOTHING: Meaning = { id: 0, staple: null, stapleUntil: 0, keyKind: 'other', digest: '' };
+/** rsaEncryption and prime256v1 (RFC 3279 section 2.3): they occur with the key and nowhere else. */
+const RSA_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1);
+const P256_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7);
 
 interface Context {
   readonly id: number;
@@ -92,11 +101,12 @@ export class TlsTable {
     if (entry.kind === 'trust') {
       const id = io.trust(entry.authorities.map(bytesOf64), entry.revoked.map(bytesOf64));
       const digest = hash('sha256', JSON.stringify([entry.authorities, entry.revoked]), 'base64');
-      return this.#put(this.#trusts, entry.key, { id, staple: null, digest }, (old) => io.dropTrust(old));
+      return this.#put(this.#trusts, entry.key, { ...NOTHING, id, digest }, (old) => io.dropTrust(old));
     }
     const id = io.certificate(entry.chain.map(bytesOf64), bytesOf64(entry.privateKey));
     const staple = entry.staple === '' ? null : bytesOf64(entry.staple);
-    return this.#put(this.#certificates, entry.key, { id, staple, digest: '' }, (old) => io.dropCertificate(old));
+    const meaning = { ...NOTHING, id, staple, stapleUntil: entry.stapleUntil, keyKind: keyKindOf(entry) };
+    return this.#put(this.#certificates, entry.key, meaning, (old) => io.dropCertificate(old));
   }
 
   /** Nothing stands under the key any more. */
@@ -108,7 +118,8 @@ export class TlsTable {
 
   #put(refs: Map<Key, TlsRef>, key: Key, what: Meaning, drop: (id: number) => void): Installed {
     const ref = refOf(refs, key);
-    const before: Meaning = { id: ref.id, staple: ref.staple, digest: ref.digest };
+    const { id, staple, stapleUntil, keyKind, digest } = ref;
+    const before: Meaning = { id, staple, stapleUntil, keyKind, digest };
     Object.assign(ref, what);
     const leave = (old: number): void => {
       if (old !== 0) drop(old);
@@ -225,6 +236,11 @@ function refOf(refs: Map<Key, TlsRef>, key: Key): TlsRef {
 
 function forget(refs: Map<Key, TlsRef>, ref: TlsRef): void {
   if (ref.id === 0 && ref.uses === 0 && refs.get(ref.key) === ref) refs.delete(ref.key);
+}
+
+function keyKindOf({ chain }: CertificateEntry): KeyKind {
+  const own = Buffer.from(chain[0] as string, 'base64');
+  return own.includes(RSA_OID) ? 'rsa' : own.includes(P256_OID) ? 'p256' : 'other';
 }
 
 function bytesOf64(text: string): Uint8Array {

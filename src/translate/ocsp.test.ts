@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { authority, leaf, ocspResponse } from '../../tools/certificates.ts';
+import { elementAt, elementsOf, oidOf, TAG, timeOf } from './der.ts';
+import { readStaple } from './ocsp.ts';
+
+const issuer = authority('Issuer');
+const own = leaf(issuer, ['a.example']);
+const chain = [own.der, issuer.der].map((der) => new X509Certificate(der));
+const until = Date.UTC(2031, 1, 2, 3, 4, 5);
+const good = ocspResponse(issuer, own, { nextUpdate: until });
+
+test('a response for the certificate, by its issuer: until when it holds', () => {
+  assert.deepEqual(readStaple(good, chain), { until, warning: '' });
+  const past = Date.UTC(2001, 0, 1);
+  assert.deepEqual(readStaple(ocspResponse(issuer, own, { nextUpdate: past }), chain), { until: past, warning: '' });
+  const revoked = readStaple(ocspResponse(issuer, own, { status: 'revoked' }), chain);
+  assert.match(typeof revoked === 'string' ? '' : revoked.warning, /revoked: clients refuse it/);
+});
+
+test('what is not to be shown, and why', () => {
+  const other = leaf(issuer, ['a.example']);
+  const namesake = authority('Issuer');
+  const cases: [Uint8Array, RegExp][] = [
+    [Buffer.from('garbage'), /^is no OCSP response/],
+    [Buffer.alloc(0), /^is no OCSP response/],
+    [Buffer.concat([good, Uint8Array.of(0)]), /^is no OCSP response/],
+    [Uint8Array.of(0x30, 3, 10, 1, 6), /^is an answer of failure \(6\)/],
+    [ocspResponse(issuer, other), /^is for another certificate/],
+    [ocspResponse(namesake, own), /^is for another certificate/],
+    [ocspResponse(issuer, own, { signer: namesake.key }), /^is not signed by whoever issued/],
+    [ocspResponse(issuer, own, { status: 'unknown' }), /does not know/],
+  ];
+  for (const [bytes, why] of cases) {
+    const said = readStaple(bytes, chain);
+    assert.match(typeof said === 'string' ? said : 'shown', why);
+  }
+  assert.match(String(readStaple(good, chain.slice(0, 1))), /lacks the certificate that issued/);
+});
+
+test('damage is refused or changes nothing, and never throws', () => {
+  fc.assert(
+    fc.property(fc.nat(good.length - 1), fc.integer({ min: 0, max: 255 }), fc.nat(good.length), (at, value, cut) => {
+      const copy = Uint8Array.from(good);
+      copy[at] = value;
+      const said = readStaple(copy, chain);
+      assert.ok(typeof said === 'string' || said.until === until);
+      assert.ok(cut === good.length || typeof readStaple(good.subarray(0, cut), chain) === 'string');
+    }),
+    { seed: 3, numRuns: 2000 },
+  );
+});
+
+test('elements of DER: whole or none', () => {
+  assert.equal(elementAt(Uint8Array.of(4, 3, 1, 2), 0), null);
+  assert.equal(elementAt(Uint8Array.of(4, 0x84, 0, 0, 0, 0), 0), null);
+  assert.equal(elementAt(Uint8Array.of(0x1f, 1, 1), 0), null);
+  assert.equal(elementsOf(Uint8Array.of(5, 0, 5)), null);
+  assert.equal(elementsOf(Uint8Array.of(5, 0, 5, 0))?.length, 2);
+  assert.equal(oidOf(elementAt(Uint8Array.of(TAG.OID, 3, 0x2b, 0x65, 0x70), 0)), '1.3.101.112');
+  assert.equal(oidOf(elementAt(Uint8Array.of(TAG.OID, 3, 0x88, 0x37, 3), 0)), '2.999.3');
+  assert.ok(Number.isNaN(timeOf(elementAt(Buffer.from('\x18\x04late', 'latin1'), 0))));
+});
