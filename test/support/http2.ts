@@ -1,7 +1,7 @@
 // A client's end of an HTTP/2 connection, frame by frame (RFC 9113), for scripts that do what no client should. What it
 // sends is written from the RFC alone: fields are literals without indexing and without the Huffman code.
 
-import { CODE, FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
+import { CODE, FLAG, FRAME_PAYLOAD, TYPE } from '../../src/proxy/http2/frames.ts';
 import { Decoder, type Field } from './hpack.ts';
 import type { Peer } from './peer.ts';
 
@@ -82,9 +82,19 @@ export function ask(path = '/', more: readonly Field[] = [], method = 'GET'): re
   return [[':method', method], [':scheme', 'http'], [':authority', 'a.example'], [':path', path], ...more];
 }
 
-/** HEADERS with all of these fields. */
+/** HEADERS with all of these fields, and CONTINUATION where they are more than a frame holds. */
 export function head(stream: number, fields: readonly Field[], ends = true): Buffer {
-  return frame(TYPE.HEADERS, FLAG.END_HEADERS | (ends ? FLAG.END_STREAM : 0), stream, block(fields));
+  const all = block(fields);
+  const flags = ends ? FLAG.END_STREAM : 0;
+  const frames: Buffer[] = [];
+  for (let at = 0; at === 0 || at < all.length; at += FRAME_PAYLOAD) {
+    const last = at + FRAME_PAYLOAD >= all.length ? FLAG.END_HEADERS : 0;
+    const payload = all.subarray(at, at + FRAME_PAYLOAD);
+    frames.push(
+      at === 0 ? frame(TYPE.HEADERS, flags | last, stream, payload) : frame(TYPE.CONTINUATION, last, stream, payload),
+    );
+  }
+  return Buffer.concat(frames);
 }
 
 export function data(stream: number, payload: Uint8Array | string, ends = false): Buffer {

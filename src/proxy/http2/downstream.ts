@@ -340,7 +340,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   }
 
   get unsentBytes(): number {
-    return this.waiting;
+    return this.waiting + this.dropped;
   }
 
   answer(answer: Answer, start: number, end: number, uuidAt: number): number {

@@ -87,7 +87,6 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     this.greet(SETTINGS);
     // Its first SETTINGS have to come as soon as a head would.
     io.timers.arm(this.#section, io.nowMs, LIMITS.HEAD_MS);
-    io.timers.arm(this.#settled, io.nowMs, LIMITS.HTTP2_SETTINGS_MS);
   }
 
   // ---- requests
@@ -222,7 +221,12 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
   // ---- the connection
 
   protected onSettings(): void {
-    this.core.io.timers.cancel(this.#section);
+    const { io } = this.core;
+    io.timers.cancel(this.#section);
+    // From now on it speaks, and has ours to acknowledge.
+    if (this.unacknowledged > 0 && this.#settled.due === -1) {
+      io.timers.arm(this.#settled, io.nowMs, LIMITS.HTTP2_SETTINGS_MS);
+    }
     this.encoder.resize(this.peer.headerTableSize);
     if (this.streams.size === 0) this.onIdle();
   }

@@ -35,8 +35,9 @@ export abstract class Stream {
   /** and before it the trailer section of these lines, in a block of the arena; -1 for none. */
   trailersAt = -1;
   trailersEnd = 0;
-  /** Bytes of content that were framed. */
+  /** Bytes of content that were framed, and that never will be. */
   framed = 0;
+  dropped = 0;
   /** The head of its last frame, while that is still gathered in this batch of the sender. */
   frameAt = 0;
   frameBatch = -1;
@@ -61,6 +62,7 @@ export abstract class Stream {
     this.window = window;
     this.ending = false;
     this.framed = 0;
+    this.dropped = 0;
     this.frameBatch = -1;
   }
 
@@ -89,6 +91,7 @@ export abstract class Stream {
   /** Forgets what waits in both directions; returns the bytes that came and that nobody will take. */
   forget(): number {
     const held = this.held;
+    this.dropped += this.waiting;
     this.input?.clear();
     this.output?.clear();
     if (this.trailersAt !== -1) this.#io.free(this.trailersAt);
