@@ -249,3 +249,21 @@ test('an object that is gone before it is written is nothing to speak of', async
   await world.quiet();
   assert.deepEqual(world.troubles, []);
 });
+
+test('an object that goes and comes back, unchanged, before anybody looked is written again, however often', async (t) => {
+  const world = await setup(t, (api) => api.put('HTTPRoute', route('r')));
+  world.writer.write(KEY, routeStatus());
+  await world.until(() => world.parents('r').length === 1);
+  for (let i = 0; i < 6; i++) {
+    await world.quiet();
+    const { uid } = world.api.get('HTTPRoute', 'a', 'r')?.metadata ?? {};
+    world.api.delete('HTTPRoute', 'a', 'r');
+    world.api.put('HTTPRoute', route('r'));
+    // The stream has nothing new to say: it is the same object but for its uid.
+    await world.until(() => {
+      const { metadata } = world.store.get('HTTPRoute', 'a', 'r') ?? {};
+      return metadata !== undefined && metadata.uid !== uid && world.parents('r').length === 1;
+    });
+  }
+  assert.deepEqual(world.troubles, []);
+});

@@ -33,6 +33,8 @@ export type WriteResult = 'ok' | 'conflict' | 'refused' | 'failed' | 'left';
 
 interface Entry {
   wanted: Status | null;
+  /** Of the object that was written last: another of the same name begins anew. */
+  uid: string | undefined;
   /** When it may be written again. */
   notBeforeMs: number;
   /** Failures in a row. */
@@ -78,9 +80,14 @@ export class StatusWriter {
   /** StatusSink: the whole of our part; null: nothing is said of it any more. */
   write(key: ObjectKey, status: Status | null): void {
     const entry = this.#entries.get(key);
+    if (status === null && this.#tools.find(key) === undefined) {
+      this.#entries.delete(key);
+      return;
+    }
     if (entry === undefined) {
       this.#entries.set(key, {
         wanted: status,
+        uid: undefined,
         notBeforeMs: 0,
         failures: 0,
         written: 0,
@@ -97,13 +104,15 @@ export class StatusWriter {
     this.#queue(key);
   }
 
-  /** The objects came anew from the server: somebody may have changed what we said of them. */
+  /**
+   * The objects came anew from the server, or went: somebody may have changed what we said of them. What is wanted of
+   * one that is gone stays until the stream takes it back: when it is there again before anybody looked, the stream has
+   * nothing new to say.
+   */
   seen(keys: Iterable<ObjectKey>): void {
     for (const key of keys) {
       const entry = this.#entries.get(key);
-      if (entry === undefined) continue;
-      if (this.#tools.find(key) === undefined) this.#entries.delete(key);
-      else if (entry.wanted !== null) this.#queue(key);
+      if (entry !== undefined && entry.wanted !== null) this.#queue(key);
     }
   }
 
@@ -156,6 +165,11 @@ export class StatusWriter {
       return;
     }
     const base = this.#base(entry, key);
+    if (base !== undefined && base.metadata.uid !== entry.uid) {
+      entry.uid = base.metadata.uid;
+      entry.written = 0;
+      entry.failures = 0;
+    }
     const next = base === undefined ? null : this.#next(base, entry);
     if (base === undefined || next === null) {
       if (entry.wanted === null) this.#entries.delete(key);
