@@ -116,6 +116,29 @@ test('a server that does not stream: pages of 500, and nobody asks it to stream 
   assert.equal(api.requests.filter((r) => r.query.has('sendInitialEvents')).length, 1);
 });
 
+test('pages that have come stay when the next one fails; a page that is refused begins the list anew', async (t) => {
+  const { api, mirror, reflector, start } = await setup(t, 1_200);
+  api.streams = false;
+  const pages = (): string[] =>
+    api.requests.filter((r) => !r.watch).map((r) => (r.query.has('continue') ? 'next' : 'first'));
+  let failing = 3;
+  api.fault = (seen) => {
+    if (!seen.query.has('continue') || failing-- <= 0) return null;
+    return failing === 1 ? { truncate: 1_000 } : { status: 500 };
+  };
+  start();
+  await mirror.until(() => reflector.health.synced);
+  assert.deepEqual(pages(), ['first', 'next', 'next', 'next', 'next', 'next']);
+  assert.equal(mirror.objects.size, 1_200);
+  api.requests.length = 0;
+  failing = 1;
+  api.fault = (seen) => (seen.query.has('continue') && failing-- > 0 ? { status: 410, reason: 'Expired' } : null);
+  reflector.relist('asked');
+  api.delete('HTTPRoute', 'ns-2', 'route-8');
+  await mirror.until(() => same(api, mirror) && pages().length === 5);
+  assert.deepEqual(pages(), ['first', 'next', 'first', 'next', 'next']);
+});
+
 test('a watch that is cut goes on from where it was, without a new list', async (t) => {
   for (const how of ['end', 'reset', 'half', 'garbage'] as const) {
     const { api, mirror, reflector, start } = await setup(t, 10);

@@ -79,6 +79,8 @@ export class Reflector {
   readonly #known = new Set<RawName>();
   /** Names seen since the filling under way began; null between fillings. */
   #seen: Set<RawName> | null = null;
+  /** The page of a LIST to go on with, its token; empty: the first. */
+  #page = '';
   /** Where to go on from; null: fill. */
   #version: string | null = null;
   /** Failures in a row without a sign of life in between. */
@@ -173,13 +175,14 @@ export class Reflector {
       else if (mayBeTheVersion(said) && this.#failures >= LIMITS.KUBERNETES_RESUMES) this.#forgetVersion('refused');
     }
     const asked = Math.min(said.retryAfterMs ?? 0, LIMITS.KUBERNETES_RETRY_MAX_MS);
-    const row = Math.max(this.#failures, this.#hasty);
+    // Who can go on from where it was costs the server nothing: only fillings are put off the longer.
+    const row = this.#version === null ? Math.max(this.#failures, this.#hasty) : this.#failures;
     await this.#sleep(Math.max(asked, backoffMs(row, this.#tools.random())));
   }
 
   /** Null when it went well and the watch that may follow has ended. */
   async #fill(): Promise<Failure | null> {
-    this.#seen = new Set();
+    if (this.#page === '') this.#seen = new Set();
     return this.#mayStream ? await this.#fillByStream() : await this.#fillByPages();
   }
 
@@ -205,8 +208,8 @@ export class Reflector {
     return await this.#fillByPages();
   }
 
+  /** Pages that have come stay: after a failure it goes on with the next one, as long as the server still has it. */
   async #fillByPages(): Promise<Failure | null> {
-    let next = '';
     do {
       const reply = await this.#tools.client.ask({
         verb: 'list',
@@ -214,22 +217,29 @@ export class Reflector {
         path: this.collection.path,
         query: {
           limit: String(LIMITS.KUBERNETES_PAGE),
-          ...(next === '' ? {} : { continue: next }),
+          ...(this.#page === '' ? {} : { continue: this.#page }),
           ...this.#selector(),
         },
         ...this.#accept('List'),
         signal: this.#interrupt.signal,
       });
-      if (!reply.ok) return reply.failure;
+      if (!reply.ok) {
+        // A busy server may well have the page later; one that says no may have forgotten it.
+        const { code } = reply.failure;
+        const refused = code >= 400 && code < 500 && code !== 429;
+        if (refused || this.#failures + 1 >= LIMITS.KUBERNETES_RESUMES) this.#page = '';
+        return reply.failure;
+      }
       const { metadata, items } = fields(reply.body);
       const { continue: more, resourceVersion } = fields(metadata);
       if ((!Array.isArray(items) && items !== null) || typeof resourceVersion !== 'string')
         return failure('Broken', 'the answer is no list');
       if (this.#stopped || this.#interrupt.signal.aborted) return failure('Stopped', 'stopped');
       this.#upsert((items ?? []).filter(isObject));
-      next = typeof more === 'string' ? more : '';
-      if (next === '') this.#filled(resourceVersion);
-    } while (next !== '');
+      this.#failures = 0;
+      this.#page = typeof more === 'string' ? more : '';
+      if (this.#page === '') this.#filled(resourceVersion);
+    } while (this.#page !== '');
     return null;
   }
 
@@ -340,6 +350,7 @@ export class Reflector {
 
   #forgetVersion(cause: RelistCause): void {
     this.#version = null;
+    this.#page = '';
     const soon = this.#tools.now() - this.#filledMs < LIMITS.KUBERNETES_RELIST_MS;
     this.#hasty = soon && cause !== 'asked' ? this.#hasty + 1 : 0;
     this.health.relists.set(cause, (this.health.relists.get(cause) ?? 0) + 1);
