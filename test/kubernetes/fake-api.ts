@@ -4,9 +4,9 @@
 
 import { createServer, type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { TlsOptions } from 'node:tls';
 import { GATEWAY_API_KINDS } from '../../src/api/generated/index.ts';
+import { heldPort } from '../support/port.ts';
 
 export interface ApiObject {
   readonly apiVersion?: string;
@@ -67,6 +67,7 @@ interface Watcher {
 
 export class FakeApi {
   readonly #server: Server;
+  readonly #port = heldPort();
   readonly #kinds: Kind[] = [];
   readonly #watchers = new Set<Watcher>();
   /** Pages still to be fetched: the snapshot they are cut from. */
@@ -92,14 +93,16 @@ export class FakeApi {
     this.#server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   }
 
-  /** URL. */
-  async listen(port = 0): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(port, '127.0.0.1', resolve));
+  /** URL: the same each time. */
+  async listen(): Promise<string> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject).listen(this.#port, '127.0.0.1', resolve);
+    });
     const scheme = this.#server instanceof Server ? 'http' : 'https';
-    return `${scheme}://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    return `${scheme}://127.0.0.1:${this.#port}`;
   }
 
-  /** What it holds stays, and it may listen again. */
+  /** Whoever connects is refused. What it holds stays, and it may listen again. */
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     await new Promise((resolve) => this.#server.close(resolve));
