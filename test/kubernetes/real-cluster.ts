@@ -209,7 +209,8 @@ test('edits while watches are cut and answers fail: in the end everything is as 
   let edits = 0;
   let watches = 0;
   const started = now();
-  // How many watches are cut in so many edits depends on the machine: it is edited until there have been enough of both.
+  // How many watches are cut in so many edits depends on the machine: it is edited until there have been enough of
+  // both.
   while (edits < EDITS || watches < CUTS) {
     const names = new Set(Array.from({ length: WRITERS }, () => `r${Math.floor(random() * ROUTES * 1.1)}`));
     await many([...names], async (name) => {
