@@ -33,5 +33,7 @@ export function workerSettings(options: KeeperOptions): WorkerSettings {
     streamIdleMs: options.streamIdleMs,
     bodyIdleMs: options.bodyIdleMs,
     halfClose: options.halfClose,
+    // Port 0, for tests, is any.
+    ownBinds: [options.admin, options.requests].filter((bind) => bind !== null).filter(({ port }) => port !== 0),
   };
 }

@@ -32,6 +32,7 @@ import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
 import { GiveBack } from './give-back.ts';
 import { stderrLogger } from './logger.ts';
+import { ownSockets } from './own-sockets.ts';
 import { becomeUnprivileged, WORKER_FOLLOWS } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
 
@@ -146,6 +147,7 @@ class Worker implements ChannelOwner, TimerSink {
         streamIdleMs: settings.streamIdleMs,
         bodyProgressMs: settings.bodyIdleMs,
         halfClose: settings.halfClose,
+        refuses: ownSockets(settings.ownBinds),
       },
     });
     this.#io.onTurn(() => ring.publish());

@@ -1,7 +1,7 @@
 // What every exchange of a worker shares. One per worker, passed down instead of globals.
 
 import { LIMITS } from '../base/limits.ts';
-import type { Io } from '../io/io.ts';
+import type { Io, SocketAddress } from '../io/io.ts';
 import type { Cells } from '../telemetry/cells.ts';
 import type { RecordSink } from '../telemetry/record.ts';
 import { Head } from './head.ts';
@@ -23,6 +23,8 @@ export interface CoreOptions {
   readonly streamIdleMs?: number | undefined;
   /** Content of a request comes at least so often; LIMITS.BODY_PROGRESS_MS if not given. */
   readonly bodyProgressMs?: number | undefined;
+  /** Where no connection may go: the program's own admin server. Anywhere may if not given. */
+  readonly refuses?: ((address: SocketAddress) => boolean) | undefined;
 }
 
 export class Core {
@@ -37,6 +39,7 @@ export class Core {
   readonly halfClose: boolean;
   readonly streamIdleMs: number;
   readonly bodyProgressMs: number;
+  readonly refuses: (address: SocketAddress) => boolean;
   readonly heads = new KeptHeads();
   readonly shared: Shared;
   readonly ids: RequestIds;
@@ -61,6 +64,7 @@ export class Core {
     this.halfClose = options.halfClose ?? false;
     this.streamIdleMs = options.streamIdleMs ?? LIMITS.STREAM_IDLE_MS;
     this.bodyProgressMs = options.bodyProgressMs ?? LIMITS.BODY_PROGRESS_MS;
+    this.refuses = options.refuses ?? (() => false);
     this.shared = new Shared(options.io, options.cells);
     this.ids = new RequestIds(options.io);
   }

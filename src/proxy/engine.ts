@@ -39,6 +39,8 @@ export interface EngineSettings {
   readonly streamIdleMs?: number;
   /** Content of a request comes at least so often; LIMITS.BODY_PROGRESS_MS if not given. */
   readonly bodyProgressMs?: number;
+  /** Where no connection may go. */
+  readonly refuses?: (address: SocketAddress) => boolean;
 }
 
 export interface EngineOptions {
@@ -75,7 +77,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     const { settings, io, cells, records } = options;
     this.maxConnections = settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
     const trusted = new TrustedProxies(settings.trustedProxies);
-    const { clientIdleMs, halfClose, streamIdleMs, bodyProgressMs } = settings;
+    const { clientIdleMs, halfClose, streamIdleMs, bodyProgressMs, refuses } = settings;
     this.#core = new Core({
       io,
       cells,
@@ -85,6 +87,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
       halfClose,
       streamIdleMs,
       bodyProgressMs,
+      refuses,
     });
     this.#exchanges = new ExchangePool(this.#core);
     const connectors = { http1: new Http1Connector(this.#core) };

@@ -45,6 +45,8 @@ export interface WorkerSettings {
   readonly streamIdleMs: number;
   readonly bodyIdleMs: number;
   readonly halfClose: boolean;
+  /** Where the program's own admin server listens: nobody is led there. */
+  readonly ownBinds: readonly { readonly host: string; readonly port: number }[];
 }
 
 export interface WorkerState {

@@ -309,3 +309,13 @@ test('each Gateway gets an address of its own out of the pool', async () => {
   }
   assert.equal(await rauta.stop(), 0);
 });
+
+test('a Backend that names the admin server gets no connection: its pages are not to be had through the proxy', async () => {
+  const [port, admin] = [await freePort(), await freePort()];
+  const files = { 'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', admin) };
+  const rauta = await Rauta.start(files, ['--admin', `127.0.0.1:${admin}`]);
+  const host = { host: 'localhost' };
+  assert.equal((await get(admin, '/config', host)).status, 200);
+  assert.equal((await get(port, '/config', host)).status, 503);
+  await rauta.stop();
+});

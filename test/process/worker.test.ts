@@ -82,6 +82,7 @@ class Keeper {
       streamIdleMs: 300_000,
       bodyIdleMs: 30_000,
       halfClose: false,
+      ownBinds: [],
     };
     this.channel.message({ type: 'assign', slot: 0, settings }, fds);
   }

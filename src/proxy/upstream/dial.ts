@@ -47,7 +47,7 @@ export class Dial implements TransportUser, TimerSink {
   start(address: SocketAddress, tls: TlsDialer | null): void {
     const { io, cells, shared } = this.#core;
     cells.add(CELL.UPSTREAM_CONNECTS_TOTAL, 1);
-    const handle = io.connect(address);
+    const handle = this.#core.refuses(address) ? -ERRNO.ECONNREFUSED : io.connect(address);
     if (handle < 0) {
       this.#failed(-handle);
       return;

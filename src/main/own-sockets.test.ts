@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { SocketAddress } from '../io/io.ts';
+import { ownSockets } from './own-sockets.ts';
+
+function at(address: string, port = 9090): SocketAddress {
+  return { family: address.includes(':') ? 'ipv6' : 'ipv4', address, port };
+}
+
+test('a bind of loopback is reached by its address however it is written, and by the wildcard', () => {
+  const own = ownSockets([{ host: '127.0.0.1', port: 9090 }], () => []);
+  for (const address of ['127.0.0.1', '::ffff:127.0.0.1', '::ffff:7f00:1', '0.0.0.0', '::']) {
+    assert.equal(own(at(address)), true, address);
+  }
+  for (const address of ['127.0.0.2', '10.0.0.1', '::1', '::ffff:10.0.0.1']) {
+    assert.equal(own(at(address)), false, address);
+  }
+  assert.equal(own(at('127.0.0.1', 9091)), false);
+  assert.equal(own({ family: 'unix', path: '/run/app.sock' }), false);
+});
+
+test('a bind of a wildcard is reached by every address of the machine, and by no other', () => {
+  for (const host of ['0.0.0.0', '::']) {
+    const own = ownSockets([{ host, port: 9090 }], () => ['10.0.0.7', 'fd00::7']);
+    for (const address of ['127.0.0.1', '127.9.9.9', '0.0.0.0', '::1', '10.0.0.7', '::ffff:10.0.0.7', 'fd00:0::7']) {
+      assert.equal(own(at(address)), true, `${host} ${address}`);
+    }
+    for (const address of ['10.0.0.8', 'fd00::8']) assert.equal(own(at(address)), false, address);
+  }
+});
+
+test('another address of the machine is itself', () => {
+  const own = ownSockets([{ host: '10.0.0.7', port: 9090 }], () => ['10.0.0.7']);
+  assert.deepEqual([own(at('10.0.0.7')), own(at('127.0.0.1')), own(at('0.0.0.0'))], [true, false, false]);
+});

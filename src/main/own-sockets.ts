@@ -1,0 +1,57 @@
+// Addresses at which this program's own admin server listens. No worker connects there: what a bind of loopback shows
+// to whoever is on this machine, a Backend that names that address would show to everybody.
+
+import { networkInterfaces } from 'node:os';
+import { parseIp } from '../base/ip.ts';
+import type { SocketAddress } from '../io/io.ts';
+
+interface Bind {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** The high bits of ::ffff:0:0/96: an IPv4 address in the form of IPv6 (RFC 4291 section 2.5.5.2). */
+const MAPPED = 0xffffn;
+const LOOPBACK = 127n << 24n;
+
+/** A text that is the same for all ways to write an address; what is no literal stays. */
+function canonical(host: string): string {
+  const ip = parseIp(host === 'localhost' ? '127.0.0.1' : host);
+  if (ip === null) return host;
+  const mapped = ip.family === 6 && ip.value >> 32n === MAPPED;
+  return mapped || ip.family === 4 ? `4 ${ip.value & 0xffff_ffffn}` : `6 ${ip.value}`;
+}
+
+/** Whether every machine has this address for itself: 127.0.0.0/8, ::1, and the wildcards, which lead there. */
+function isOfAnyMachine(host: string): boolean {
+  const [family, value = '0'] = canonical(host).split(' ');
+  if (family === '4') return BigInt(value) === 0n || BigInt(value) >> 24n === LOOPBACK >> 24n;
+  return family === '6' && BigInt(value) <= 1n;
+}
+
+function isWildcard(host: string): boolean {
+  return ['4 0', '6 0'].includes(canonical(host));
+}
+
+function localAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map(({ address }) => address));
+}
+
+/** Whether a connection to `address` would reach one of `binds`. `locals`: the addresses of this machine. */
+export function ownSockets(
+  binds: readonly Bind[],
+  locals: () => readonly string[] = localAddresses,
+): (address: SocketAddress) => boolean {
+  return (address) => {
+    if (address.family === 'unix') return false;
+    const to = canonical(address.address);
+    return binds.some(({ host, port }) => {
+      if (port !== address.port) return false;
+      if (!isWildcard(host)) {
+        // A wildcard as destination is loopback; which of its addresses is the kernel's choice.
+        return to === canonical(host) || (isWildcard(address.address) && isOfAnyMachine(host));
+      }
+      return isOfAnyMachine(address.address) || locals().some((local) => canonical(local) === to);
+    });
+  };
+}
