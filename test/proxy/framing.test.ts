@@ -56,7 +56,8 @@ for (const [name, body] of BROKEN) {
       client.close();
       await rig.end();
     },
-    WHOLE,
+    // Over TLS it is one only where it fits into a record.
+    body.length < 16_000 ? WHOLE : { ...WHOLE, plain: 'more than a record' },
   );
 
   onBoth(

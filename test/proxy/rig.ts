@@ -6,6 +6,7 @@ import type { TlsIo } from '../../src/io/tls.ts';
 import type {
   Action,
   CertificateEntry,
+  ClientTls,
   ClusterEntry,
   Endpoint,
   EndpointsEntry,
@@ -18,6 +19,7 @@ import type {
   RuleEntry,
   ServerTls,
   SocketEntry,
+  TrustEntry,
 } from '../../src/ir/ir.ts';
 import { Engine, type EngineSettings } from '../../src/proxy/engine.ts';
 import { METHOD } from '../../src/proxy/head.ts';
@@ -211,8 +213,22 @@ const TOY_TLS: ServerTls = {
   clients: null,
 };
 
-/** The same listener for clients that speak TLS and name no host: that of the request decides, as in the clear. */
+const TOY_TRUST: TrustEntry = { kind: 'trust', key: 'trust/default/toy', authorities: ['dG95'], revoked: [] };
+const TOY_CLIENT: ClientTls = {
+  trust: TOY_TRUST.key,
+  hostname: 'app.internal',
+  subjectAltNames: [],
+  certificate: null,
+  alpn: ['http/1.1'],
+  minVersion: 'TLSv1.3',
+};
+
+/**
+ * The same cluster by TLS; the same listener for clients that speak it and name no host: that of the request decides,
+ * as in the clear.
+ */
 function overTls(entry: Entry): Entry {
+  if (entry.kind === 'cluster') return { ...entry, tls: entry.tls ?? TOY_CLIENT };
   if (entry.kind !== 'socket') return entry;
   const hosts = entry.hosts.map((host) => ({ ...host, protocol: 'HTTPS' as const, tls: host.tls ?? TOY_TLS }));
   return { ...entry, hosts, fallback: entry.fallback ?? TOY_TLS };
@@ -254,7 +270,7 @@ export class Rig {
       'app',
       backends.map((b) => endpoint(b)),
     );
-    const shown = toy === null ? [] : [TOY_CERTIFICATE];
+    const shown = toy === null ? [] : [TOY_CERTIFICATE, TOY_TRUST];
     this.apply({ upserts: [GATEWAY, ...shown, listener(), app, ...entries], removals: [] });
     const { handle, address } = net.listen();
     this.listening = address;

@@ -13,6 +13,9 @@ import type { Backend, ListenOptions, OnPeer, ServeOptions, TestNet } from './ne
 import { BasePeer, bytesOf, isEndOfScript, type Peer, SocketError } from './peer.ts';
 import { ToyTlsPeer } from './toy-tls.ts';
 
+/** What backends that speak the simulation's TLS show. */
+export const TOY_CHAIN = Buffer.from('toy');
+
 /** Real time after which a simulation in which nothing can happen any more, but somebody waits, is called stuck. */
 const STUCK_MS = 500;
 
@@ -26,7 +29,7 @@ export class SimNet implements TestNet {
   readonly kind = 'sim';
   readonly io: SimIo;
   readonly sim: SimIo;
-  /** Clients speak TLS, and the listener of the proxy has to. */
+  /** Clients and backends speak TLS, and the proxy has to with both. */
   readonly tls: boolean;
   /** When nothing else can happen and a script waits, the clock goes on to the next timer (instead of "stuck"). */
   patient = false;
@@ -60,11 +63,20 @@ export class SimNet implements TestNet {
   }
 
   serve(onPeer: OnPeer, options: ServeOptions = {}): Backend {
-    return this.#serve(loopback(options.family ?? 'ipv4'), onPeer);
+    return this.#serve(loopback(options.family ?? 'ipv4'), this.#securely(onPeer));
   }
 
   serveUnix(onPeer: OnPeer): Backend<UnixAddress> {
-    return this.#serve({ family: 'unix', path: `/sim/${++this.#unixPaths}.sock` }, onPeer);
+    return this.#serve({ family: 'unix', path: `/sim/${++this.#unixPaths}.sock` }, this.#securely(onPeer));
+  }
+
+  #securely(onPeer: OnPeer): OnPeer {
+    if (!this.tls) return onPeer;
+    return async (under) => {
+      const peer = await ToyTlsPeer.accept(under, [TOY_CHAIN], ['http/1.1']);
+      if (peer === null) under.close();
+      else await onPeer(peer);
+    };
   }
 
   refuse(): IpAddress {

@@ -1,4 +1,5 @@
-// A scripted client that speaks the simulation's TLS: what it sends is put into records, what it reads was in some.
+// A scripted client or backend that speaks the simulation's TLS: what it sends is put into records, what it reads was
+// in some.
 
 import {
   CLOSE_NOTIFY,
@@ -6,9 +7,11 @@ import {
   HANDSHAKE,
   Opener,
   plainRecord,
+  protocolsOf,
   RECORD,
   RECORD_BYTES,
   Sealer,
+  serverHello,
 } from '../../src/sim/tls-records.ts';
 import { BasePeer, bytesOf, type Peer, SocketError } from './peer.ts';
 
@@ -20,6 +23,7 @@ export class ToyTlsPeer extends BasePeer {
   /** Sealed, and not taken by the network yet. */
   #out: Uint8Array = new Uint8Array(0);
   #over = false;
+  #serves = false;
 
   private constructor(under: Peer) {
     super();
@@ -37,6 +41,20 @@ export class ToyTlsPeer extends BasePeer {
     }
     peer.#opener.sealed = true;
     await under.send(plainRecord(RECORD.HANDSHAKE, Uint8Array.of(HANDSHAKE.FINISHED)));
+    return peer;
+  }
+
+  /** The same as a server that shows `chain`; null when the client leaves before it stands, or is refused. */
+  static async accept(under: Peer, chain: readonly Uint8Array[], alpn: readonly string[]): Promise<ToyTlsPeer | null> {
+    const peer = new ToyTlsPeer(under);
+    peer.#serves = true;
+    const hello = await peer.#record();
+    if (hello === null || hello.type !== RECORD.HANDSHAKE || hello.body[0] !== HANDSHAKE.CLIENT_HELLO) return null;
+    const offered = protocolsOf(hello.body);
+    await under.send(serverHello(alpn.find((one) => offered.includes(one)) ?? '', chain));
+    const finished = await peer.#record();
+    if (finished === null || finished.type !== RECORD.HANDSHAKE) return null;
+    peer.#opener.sealed = true;
     return peer;
   }
 
@@ -132,7 +150,12 @@ export class ToyTlsPeer extends BasePeer {
     this.#under.reset();
   }
 
+  /** A backend says that it is whole, as a server's library does for it. */
   close(): void {
+    if (this.#serves) {
+      this.#seal(RECORD.ALERT, Uint8Array.of(1, CLOSE_NOTIFY));
+      this.#under.trySend(this.#out);
+    }
     this.#under.close();
   }
 }
