@@ -104,6 +104,10 @@ class Limits {
   readonly UPSTREAM_TRIED = 16;
   /** Requests of one worker that wait for a decision of somebody else; more are answered 503. */
   readonly DECISIONS_PENDING = 1_024;
+  /** Copies of requests under way from one worker; more are left away (docs/reference/gateway-api.md). */
+  readonly MIRRORS = 256;
+  /** Time for the answer to a copy of a request. */
+  readonly MIRROR_MS = 30_000;
   /** Bytes on their way to a second reader of bodies (a mirror, say); one that is slower is left behind. */
   readonly TAP_BYTES = 64 * KB;
 

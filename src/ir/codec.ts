@@ -168,6 +168,7 @@ const filter = union<Filter>({
   requestHeaders: record<Member<Filter, 'requestHeaders'>>({ edits }),
   responseHeaders: record<Member<Filter, 'responseHeaders'>>({ edits }),
   rewrite: record<Member<Filter, 'rewrite'>>({ hostname: orNull(string), path: orNull(pathModifier) }),
+  mirror: record<Member<Filter, 'mirror'>>({ cluster: string, share: count, of: count }),
   cors: record<Member<Filter, 'cors'>>({
     cors: record<Cors>({
       origins: listOf(string),

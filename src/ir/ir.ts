@@ -189,7 +189,9 @@ export type Filter =
   | { readonly type: 'requestHeaders'; readonly edits: HeaderEdits }
   | { readonly type: 'responseHeaders'; readonly edits: HeaderEdits }
   | { readonly type: 'rewrite'; readonly hostname: string | null; readonly path: PathModifier | null }
-  | { readonly type: 'cors'; readonly cors: Cors };
+  | { readonly type: 'cors'; readonly cors: Cors }
+  /** Copies of `share` of `of` requests go to the cluster too. Of a rule, never of one backend. */
+  | { readonly type: 'mirror'; readonly cluster: Key; readonly share: number; readonly of: number };
 
 /** Which other origins' scripts may read what a rule answers (HTTPCORSFilter). Of a rule, never of one backend. */
 export interface Cors {

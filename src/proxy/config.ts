@@ -16,7 +16,8 @@ import type {
 import { parseKey, routeCellsKey } from '../ir/keys.ts';
 import { OTHER_ROUTE_BLOCK } from '../telemetry/layout.ts';
 import type { Core } from './core.ts';
-import { ClusterRef, CompiledRule, RouteCells } from './exchange/rule.ts';
+import { Mirrors } from './exchange/mirror.ts';
+import { ClusterRef, CompiledRule, type Extras, NO_EXTRAS, RouteCells } from './exchange/rule.ts';
 import { Listener } from './listener.ts';
 import type { Secured } from './tls/dialer.ts';
 import { TlsOpening } from './tls/opening.ts';
@@ -79,10 +80,12 @@ export class Config {
   /** null until an entry needs it. */
   #tls: TlsTable | null = null;
   #ticketKeys: readonly Uint8Array[] = [];
+  readonly #mirrors: Mirrors;
   readonly #openings = new Map<Key, TlsOpening>();
 
   constructor(core: Core, connectors: Connectors, openTls: () => TlsIo, onRemoved: (listener: Listener) => void) {
     this.#core = core;
+    this.#mirrors = new Mirrors(core);
     this.#connectors = connectors;
     this.#openTls = openTls;
     this.#onRemoved = onRemoved;
@@ -285,7 +288,15 @@ export class Config {
 
   #compileRule(entry: RuleEntry): CompiledRule {
     const cells = this.#cellsOf(routeCellsKey(entry.routeKind, entry.route));
-    return new CompiledRule(entry, cells, (key) => this.#refOf(key));
+    return new CompiledRule(entry, cells, (key) => this.#refOf(key), this.#extrasOf(entry));
+  }
+
+  #extrasOf({ filters, action }: RuleEntry): Extras {
+    if (action.type !== 'forward') return NO_EXTRAS;
+    const taps = filters.flatMap((filter) =>
+      filter.type === 'mirror' ? this.#mirrors.source(this.#refOf(filter.cluster), filter.share, filter.of) : [],
+    );
+    return taps.length === 0 ? NO_EXTRAS : { decisions: [], taps };
   }
 
   /** `changed`: endpoints of the revision being prepared. */
@@ -452,6 +463,7 @@ export class Config {
 
   /** Gives back what TLS holds; nothing may be under way. */
   dispose(): void {
+    this.#mirrors.stop();
     this.#tls?.dispose();
   }
 

@@ -53,6 +53,12 @@ export const METRICS = {
   ),
   upstreamReused: metric('rauta_upstream_reused_total', 'counter', 'Requests sent on a pooled connection.'),
   upstreamRetries: metric('rauta_upstream_retries_total', 'counter', 'Attempts after the first.'),
+  mirrors: metric(
+    'rauta_mirrored_requests_total',
+    'counter',
+    'Copies of requests: sent; dropped before (broken off, too large, too many); failed, sent or not.',
+    'result',
+  ),
   limits: metric(
     'rauta_limit_reached_total',
     'counter',

@@ -132,6 +132,9 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.upstreamConnectFailures, {}, sum(CELL.UPSTREAM_CONNECT_FAILURES_TOTAL));
   out.add(METRICS.upstreamReused, {}, sum(CELL.UPSTREAM_REUSED_TOTAL));
   out.add(METRICS.upstreamRetries, {}, sum(CELL.UPSTREAM_RETRIES_TOTAL));
+  out.add(METRICS.mirrors, { result: 'sent' }, sum(CELL.MIRRORS_TOTAL));
+  out.add(METRICS.mirrors, { result: 'dropped' }, sum(CELL.MIRRORS_DROPPED_TOTAL));
+  out.add(METRICS.mirrors, { result: 'failed' }, sum(CELL.MIRRORS_FAILED_TOTAL));
   addHandshakes(out, sum);
   out.add(METRICS.logLines, {}, sum(CELL.LOG_LINES_TOTAL));
   out.add(METRICS.configRefused, {}, sum(CELL.REVISIONS_REFUSED_TOTAL));

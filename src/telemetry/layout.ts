@@ -53,6 +53,10 @@ export const CELL = {
   REVISIONS_REFUSED_TOTAL: 29,
   TURNS_TOTAL: 30,
   CPU_SECONDS: 31,
+  /** Behind the handshakes. */
+  MIRRORS_TOTAL: 56,
+  MIRRORS_DROPPED_TOTAL: 57,
+  MIRRORS_FAILED_TOTAL: 58,
 } as const;
 export const GAUGES = 16;
 
@@ -155,6 +159,8 @@ export const LIMITED = [
   'HTTP2_CONTROL_FRAMES',
   'HTTP2_RESETS',
   'HTTP2_SETTINGS_MS',
+  'MIRRORS',
+  'MIRROR_MS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -10,8 +10,18 @@ import { anyText, integer, list, port, shown, text } from './read.ts';
 export interface Filters {
   readonly filters: readonly Filter[];
   readonly redirect: Redirect | null;
+  /** Whom copies go to, as they stand. */
+  readonly mirrors: readonly Mirror[];
   /** A ReplacePrefixMatch is among them, which only PathPrefix matches can feed: its field. */
   readonly prefixField: string | null;
+}
+
+export interface Mirror {
+  /** Field path of the reference. */
+  readonly field: string;
+  readonly backendRef: unknown;
+  readonly share: number;
+  readonly of: number;
 }
 
 export interface FilterReports {
@@ -61,6 +71,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
   const filters: Filter[] = [];
   let redirect: Redirect | null = null;
   let prefixField: string | null = null;
+  const mirrors: Mirror[] = [];
   const seen = new Set<string>();
   for (const [i, item] of list(value).entries()) {
     const spec = fields(item);
@@ -89,6 +100,9 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
         if (rewrite.path?.type === 'ReplacePrefixMatch') prefixField = `${at}.urlRewrite.path`;
         break;
       }
+      case 'RequestMirror':
+        mirrors.push(mirrorOf(spec['requestMirror'], `${at}.requestMirror`, reports));
+        break;
       case 'CORS':
         filters.push({ type: 'cors', cors: corsOf(spec['cors'], `${at}.cors`, reports) });
         break;
@@ -99,7 +113,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
   if (seen.has('RequestRedirect') && seen.has('URLRewrite')) {
     reports.incompatible(field, 'RequestRedirect and URLRewrite exclude each other.');
   }
-  return { filters, redirect, prefixField };
+  return { filters, redirect, mirrors, prefixField };
 }
 
 /** "Equivalent names: only the first entry": within each of set and add, in any case of letters. */
@@ -136,6 +150,30 @@ function headers(side: Side, value: unknown, field: string, reports: FilterRepor
     if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), { name, value: content ?? '' });
   }
   return [...found.values()];
+}
+
+/** All requests when nobody says how many (HTTPRequestMirrorFilter). */
+function mirrorOf(value: unknown, field: string, reports: FilterReports): Mirror {
+  const spec = fields(value);
+  const { percent, fraction } = spec;
+  let [share, of] = [1, 1];
+  if (percent !== undefined && fraction !== undefined) {
+    reports.unsupported(field, 'Only one of percent and fraction may be given.');
+  } else if (percent !== undefined) {
+    [share, of] = [integer(percent, 0, 100) ?? -1, 100];
+    if (share < 0) reports.unsupported(`${field}.percent`, `${shown(percent)} is not a percentage.`);
+  } else if (fraction !== undefined) {
+    const { numerator, denominator } = fields(fraction);
+    of = integer(denominator ?? 100, 1, 2 ** 31 - 1) ?? 0;
+    share = integer(numerator, 0, of) ?? -1;
+    if (share < 0) reports.unsupported(`${field}.fraction`, `${shown(fraction)} is not a fraction of at most 1.`);
+  }
+  return {
+    field: `${field}.backendRef`,
+    backendRef: spec['backendRef'],
+    share: Math.max(0, share),
+    of: Math.max(1, of),
+  };
 }
 
 /** Seconds, when nobody says (HTTPCORSFilter.MaxAge). */

@@ -18,7 +18,7 @@ import type { BackendFault } from './backend.ts';
 import { resolveBackend } from './backend.ts';
 import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import type { FilterReports } from './http-filter.ts';
+import type { FilterReports, Mirror } from './http-filter.ts';
 import { filtersOf } from './http-filter.ts';
 import { matchesOf } from './http-match.ts';
 import { retryOf, timeoutsOf } from './http-timing.ts';
@@ -77,7 +77,7 @@ export function translateRule(
     found.unsupported(at, message);
   });
   const prefixOnly = matches.every((match) => match.path.type === 'PathPrefix');
-  const { filters, redirect, prefixField } = filtersOf(spec['filters'], `${field}.filters`, found);
+  const { filters: own, redirect, mirrors, prefixField } = filtersOf(spec['filters'], `${field}.filters`, found);
   checkPrefix(prefixField, prefixOnly, found);
   const { backends, clusters, policies } = backendsOf(reader, namespace, spec, field, prefixOnly, found, options);
   if (redirect !== null && backends.length > 0) {
@@ -89,6 +89,7 @@ export function translateRule(
   const timeouts = timeoutsOf(spec['timeouts'], `${field}.timeouts`, found);
   const retry = retryOf(spec['retry'], `${field}.retry`, found);
   const action = actionOf(redirect, backends, `${field}.backendRefs`, found);
+  const filters = [...own, ...mirrorsOf(reader, namespace, mirrors, clusters, policies, found, options)];
   const name = text(spec['name']) ?? '';
   const { invalid, unresolved } = found;
   const kept: readonly Filter[] = invalid === null ? filters : [];
@@ -136,8 +137,8 @@ function backendsOf(
   options: TranslatorOptions,
 ): {
   backends: readonly WeightedBackend[];
-  clusters: readonly ClusterEntry[];
-  policies: readonly ObjectKey[];
+  clusters: ClusterEntry[];
+  policies: ObjectKey[];
 } {
   const clusters: ClusterEntry[] = [];
   const policies = new Set<ObjectKey>();
@@ -152,6 +153,9 @@ function backendsOf(
     else if (cluster !== null) clusters.push(cluster);
     const own = filtersOf(ref['filters'], `${at}.filters`, found);
     checkPrefix(own.prefixField, prefixOnly, found);
+    if (own.mirrors.length > 0) {
+      found.unsupported(`${at}.filters`, 'RequestMirror is not supported on a backendRef; put it on the rule.');
+    }
     if (own.filters.some(({ type }) => type === 'cors')) {
       found.unsupported(`${at}.filters`, 'CORS is not supported on a backendRef; put it on the rule.');
     }
@@ -161,6 +165,30 @@ function backendsOf(
     return { cluster: cluster?.key ?? null, backend: label, weight: weight ?? 0, filters: own.filters };
   });
   return { backends, clusters, policies: [...policies] };
+}
+
+/**
+ * Adds the clusters of those that resolve; the others are left away, and told of (HTTPRequestMirrorFilter.BackendRef).
+ */
+function mirrorsOf(
+  reader: Reader,
+  namespace: string,
+  mirrors: readonly Mirror[],
+  clusters: ClusterEntry[],
+  policies: ObjectKey[],
+  found: Findings,
+  options: TranslatorOptions,
+): Filter[] {
+  return mirrors.flatMap(({ field, backendRef, share, of }): Filter[] => {
+    const resolved = resolveBackend(reader, 'HTTPRoute', namespace, fields(backendRef), options);
+    const { cluster, fault, untrusted } = resolved;
+    policies.push(...resolved.policies);
+    if (untrusted !== null) found.warning(field, `${untrusted} Nothing is mirrored to it.`);
+    if (fault !== null) found.unresolvedAt(field, fault);
+    if (cluster === null) return [];
+    clusters.push(cluster);
+    return [{ type: 'mirror', cluster: cluster.key, share, of }];
+  });
 }
 
 function actionOf(

@@ -4,7 +4,7 @@
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { one } from '../base/tight.ts';
-import type { Action, Attachment, ClusterEntry, Key, RuleEntry } from '../ir/ir.ts';
+import type { Action, Attachment, ClusterEntry, Filter, Key, RuleEntry } from '../ir/ir.ts';
 import { parseKey, ruleVariant } from '../ir/keys.ts';
 import type { Parent, ViewOf } from './attachment.ts';
 import { attachmentsOf, parentsOf } from './attachment.ts';
@@ -169,7 +169,12 @@ function secure(
     action.type === 'forward'
       ? { ...action, backends: action.backends.map((one) => ({ ...one, cluster: to(one.cluster) })) }
       : action;
-  return { entry: { ...entry, key: ruleVariant(entry.key, variant), action: sent }, clusters: used };
+  const filters = entry.filters.flatMap((filter): Filter[] => {
+    if (filter.type !== 'mirror') return [filter];
+    const cluster = to(filter.cluster);
+    return cluster === null ? [] : [{ ...filter, cluster }];
+  });
+  return { entry: { ...entry, key: ruleVariant(entry.key, variant), action: sent, filters }, clusters: used };
 }
 
 interface Verdict {

@@ -474,6 +474,7 @@ simOnly('a tap reads along, and is left behind when it does not keep up', async 
   const seen: string[] = [];
   const taps: Tap[] = [];
   const source = {
+    wants: () => true,
     open(tap: Tap): TapReader {
       taps.push(tap);
       return {

@@ -73,7 +73,7 @@ export class Exchange extends Sending implements RequestSide {
           if (!this.decide(step.decision, i, head)) return;
           break;
         case STEP.TAP:
-          this.tap = new Tap(step.source);
+          if (step.source.wants()) this.tap = new Tap(step.source, this.tap);
           break;
         case STEP.FORWARD:
           this.forward(rule, head);
@@ -183,6 +183,7 @@ export class Exchange extends Sending implements RequestSide {
     if (request.upgrade) record.upgradeStart = record.copy(mem, request.upgradeStart, request.upgradeEnd);
     if (request.upgrade) record.upgradeEnd = record.used;
     this.tap?.request(request);
+    if (done) this.tap?.requestEnded();
     const deadlines = this.deadlines;
     const now = io.nowMs;
     deadlines.patient = rule.timed;

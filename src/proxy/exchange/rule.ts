@@ -42,7 +42,7 @@ export interface Extras {
   readonly decisions: readonly Decision[];
   readonly taps: readonly TapSource[];
 }
-const NO_EXTRAS: Extras = { decisions: [], taps: [] };
+export const NO_EXTRAS: Extras = { decisions: [], taps: [] };
 
 // Most rules have one of these, and share it.
 const FORWARD: readonly Step[] = [{ kind: STEP.FORWARD }];
@@ -202,7 +202,8 @@ export class CompiledRule {
     this.#backends = backends.map(
       (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters, this.cors),
     );
-    this.clusters = kept(this.#backends.flatMap((b) => b.cluster ?? []));
+    const mirrored = entry.filters.flatMap((f) => (f.type === 'mirror' ? clusterOf(f.cluster) : []));
+    this.clusters = kept([...this.#backends.flatMap((b) => b.cluster ?? []), ...mirrored]);
     const alone = backends.length === 1 && (backends[0] as WeightedBackend).weight > 0;
     this.#split = alone ? null : splitPicker(backends.map((b) => b.weight));
   }

@@ -17,6 +17,8 @@ export interface TapReader {
 
 /** Opens a reader for one exchange; a step of a rule's chain. */
 export interface TapSource {
+  /** Whether it reads the exchange that begins. */
+  wants(): boolean;
   open(tap: Tap): TapReader;
 }
 
@@ -25,8 +27,11 @@ export class Tap {
   /** Bytes that may still be handed over before the reader says that it is done with some. */
   #credit: number = LIMITS.TAP_BYTES;
   #open = true;
+  /** Another one of the same exchange. */
+  readonly #next: Tap | null;
 
-  constructor(source: TapSource) {
+  constructor(source: TapSource, next: Tap | null) {
+    this.#next = next;
     this.#reader = source.open(this);
   }
 
@@ -37,18 +42,27 @@ export class Tap {
 
   request(request: PreparedRequest): void {
     if (this.#takes(request.trailersEnd - request.start)) this.#reader.request(request);
+    this.#next?.request(request);
   }
   requestBody(start: number, end: number): void {
     if (this.#takes(end - start)) this.#reader.requestBody(start, end);
+    this.#next?.requestBody(start, end);
   }
   requestEnded(): void {
     if (this.#open) this.#reader.requestEnded();
+    this.#next?.requestEnded();
   }
   responseBody(start: number, end: number): void {
     if (this.#takes(end - start)) this.#reader.responseBody(start, end);
+    this.#next?.responseBody(start, end);
   }
   /** The exchange is over. */
   close(whole: boolean): void {
+    this.#leave(whole);
+    this.#next?.close(whole);
+  }
+
+  #leave(whole: boolean): void {
     if (!this.#open) return;
     this.#open = false;
     this.#reader.over(whole);
@@ -60,7 +74,7 @@ export class Tap {
       this.#credit -= bytes;
       return true;
     }
-    this.close(false);
+    this.#leave(false);
     return false;
   }
 }
