@@ -163,7 +163,7 @@ async function killing(kills: number): Promise<Record<string, number>> {
 const folder = mkdtempSync(join(tmpdir(), 'rauta-accept-'));
 execFileSync('cc', ['-O2', '-o', join(folder, 'backend'), join(here, 'backend.c')]);
 const backend = spawn(join(folder, 'backend'), [String(BACKEND_PORT)], { stdio: 'inherit' });
-const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8');
+const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8').replace(/.*@TLSPORT@.*\n/, '');
 writeFileSync(
   join(folder, 'rauta.yaml'),
   conf.replaceAll('@PORT@', String(PORT)).replaceAll('@BACKEND@', String(BACKEND_PORT)),

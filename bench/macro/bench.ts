@@ -79,7 +79,14 @@ function resolved(samples: Samples): boolean {
 /** Three rounds of one work after some that are not counted. */
 async function rounds(work: Work, peers: readonly Peer[], samples: Samples, warmUps: number): Promise<void> {
   const run = (peer: Peer, seconds: number): Promise<Sample> =>
-    measure(peer.pid, peer.port, work, seconds, CLIENT_CORE, join(here, 'post.lua'));
+    measure(
+      peer.pid,
+      work.tls === undefined ? peer.port : peer.tlsPort,
+      work,
+      seconds,
+      CLIENT_CORE,
+      join(here, 'post.lua'),
+    );
   for (let i = 0; i < warmUps; i++) for (const peer of peers) await run(peer, WARM_UP_SECONDS);
   for (let round = 0; round < ROUNDS_PER_START; round++) {
     for (let i = 0; i < peers.length; i++) {

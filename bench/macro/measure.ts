@@ -12,7 +12,12 @@ export interface Work {
   readonly post: number;
   /** A new connection for each request. */
   readonly close: boolean;
+  /** Over TLS; `full` and `resumed` are handshakes alone, by openssl s_time. */
+  readonly tls?: 'requests' | 'full' | 'resumed';
 }
+
+/** Clients of a work of handshakes: enough that a proxy takes several in a turn. */
+const HANDSHAKE_CLIENTS = 4;
 
 export const WORKS: readonly Work[] = [
   {
@@ -57,6 +62,43 @@ export const WORKS: readonly Work[] = [
     post: 0,
     close: true,
   },
+  {
+    name: 'tls-get',
+    what: 'TLS: small GET, 64 connections',
+    connections: 64,
+    path: '/api/v1/items/42?x=1',
+    post: 0,
+    close: false,
+    tls: 'requests',
+  },
+  {
+    name: 'tls-64k',
+    what: 'TLS: 64 KB response, 64 connections',
+    connections: 64,
+    path: '/static/64k',
+    post: 0,
+    close: false,
+    tls: 'requests',
+  },
+  {
+    name: 'tls-1m',
+    what: 'TLS: 1 MB response, 16 connections',
+    connections: 16,
+    path: '/static/1m',
+    post: 0,
+    close: false,
+    tls: 'requests',
+  },
+  { name: 'tls-full', what: 'TLS 1.3: full handshake', connections: 4, path: '', post: 0, close: true, tls: 'full' },
+  {
+    name: 'tls-resumed',
+    what: 'TLS 1.2: resumed handshake',
+    connections: 4,
+    path: '',
+    post: 0,
+    close: true,
+    tls: 'resumed',
+  },
 ];
 
 /** What a browser sends. */
@@ -79,7 +121,7 @@ export interface Sample {
 }
 
 /** A process and everything below it. */
-function family(pid: number): number[] {
+export function family(pid: number): number[] {
   const all = [pid];
   for (const task of list(`/proc/${pid}/task`)) {
     const children = read(`/proc/${pid}/task/${task}/children`).trim();
@@ -95,6 +137,15 @@ function cpuNs(pids: readonly number[]): number {
     for (const task of list(`/proc/${pid}/task`))
       sum += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] || 0);
   return sum;
+}
+
+/** Anonymous and shared memory of `pids`, each page divided by those who hold it. */
+export function ownBytes(pids: readonly number[]): number {
+  let sum = 0;
+  for (const pid of pids) {
+    for (const m of read(`/proc/${pid}/smaps_rollup`).matchAll(/^Pss_(?:Anon|Shmem):\s+(\d+)/gm)) sum += Number(m[1]);
+  }
+  return sum * 1024;
 }
 
 function stolen(): { steal: number; total: number } {
@@ -117,6 +168,56 @@ function read(path: string): string {
   }
 }
 
+/** What a load generator says on its standard output, pinned to `core`. */
+function load(argv: readonly string[], core: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let out = '';
+    const child = spawn('taskset', ['-c', String(core), ...argv], { stdio: ['ignore', 'pipe', 'ignore'] });
+    child.stdout.on('data', (part) => {
+      out += part;
+    });
+    child.on('error', reject);
+    child.on('close', () => resolve(out));
+  });
+}
+
+type Counts = Pick<Sample, 'requests' | 'errors' | 'p99Us'>;
+
+async function requests(port: number, work: Work, seconds: number, core: number, script: string): Promise<Counts> {
+  const fields = work.close ? [...FIELDS, 'Connection: close'] : FIELDS;
+  const argv = ['wrk', '-t1', `-c${work.connections}`, `-d${seconds}s`, '--timeout', '10s', '--latency'];
+  for (const field of fields) argv.push('-H', field);
+  if (work.post > 0) argv.push('-s', script);
+  argv.push(`${work.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}${work.path}`);
+  if (work.post > 0) argv.push('--', String(work.post));
+  const text = await load(argv, core);
+  const socket = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
+  const bad = Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
+  return {
+    requests: Number(/(\d+) requests in/.exec(text)?.[1] ?? 0),
+    errors: bad + (socket === null ? 0 : [1, 2, 3, 4].reduce((n, i) => n + Number(socket[i]), 0)),
+    p99Us: duration(/99%\s+([\d.]+)(us|ms|s)/.exec(text)),
+  };
+}
+
+/** Handshakes one after the other by several clients; one that was to be resumed and was not is an error. */
+async function handshakes(port: number, work: Work, seconds: number, core: number): Promise<Counts> {
+  const how = work.tls === 'resumed' ? ['-reuse', '-tls1_2'] : ['-new', '-tls1_3'];
+  const argv = ['openssl', 's_time', '-connect', `127.0.0.1:${port}`, ...how, '-time', String(seconds)];
+  const texts = await Promise.all(Array.from({ length: HANDSHAKE_CLIENTS }, () => load(argv, core)));
+  let done = 0;
+  let errors = 0;
+  for (const text of texts) {
+    const found = /(\d+) connections in \d+ real seconds/.exec(text);
+    if (found === null) errors++;
+    done += Number(found?.[1] ?? 0);
+    // It writes `r` for a session that was taken up and `*` for one that was not.
+    const others = (/[r*t]{2,}/.exec(text)?.[0] ?? '').replaceAll(work.tls === 'resumed' ? 'r' : '*', '').length;
+    if (others > 1) errors += others;
+  }
+  return { requests: done, errors, p99Us: Number.NaN };
+}
+
 /** Runs `work` for `seconds` against the proxy `pid` on `port`, the client pinned to `core`. */
 export async function measure(
   pid: number,
@@ -126,45 +227,16 @@ export async function measure(
   core: number,
   script: string,
 ): Promise<Sample> {
-  const fields = work.close ? [...FIELDS, 'Connection: close'] : FIELDS;
-  const argv = [
-    '-c',
-    String(core),
-    'wrk',
-    '-t1',
-    `-c${work.connections}`,
-    `-d${seconds}s`,
-    '--timeout',
-    '10s',
-    '--latency',
-  ];
-  for (const field of fields) argv.push('-H', field);
-  if (work.post > 0) argv.push('-s', script);
-  argv.push(`http://127.0.0.1:${port}${work.path}`);
-  if (work.post > 0) argv.push('--', String(work.post));
   const pids = family(pid);
   const before = cpuNs(pids);
   const stealBefore = stolen();
-  const text = await new Promise<string>((resolve, reject) => {
-    let out = '';
-    const child = spawn('taskset', argv, { stdio: ['ignore', 'pipe', 'inherit'] });
-    child.stdout.on('data', (part) => {
-      out += part;
-    });
-    child.on('error', reject);
-    child.on('close', () => resolve(out));
-  });
+  const alone = work.tls === 'full' || work.tls === 'resumed';
+  const counts = await (alone ? handshakes(port, work, seconds, core) : requests(port, work, seconds, core, script));
   const cpu = cpuNs(pids) - before;
   const stealAfter = stolen();
-  const requests = Number(/(\d+) requests in/.exec(text)?.[1] ?? 0);
-  const socket = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text);
-  const bad = Number(/Non-2xx or 3xx responses: (\d+)/.exec(text)?.[1] ?? 0);
-  const errors = bad + (socket === null ? 0 : [1, 2, 3, 4].reduce((n, i) => n + Number(socket[i]), 0));
   return {
-    requests,
-    errors,
-    cpuUs: cpu / 1000 / requests,
-    p99Us: duration(/99%\s+([\d.]+)(us|ms|s)/.exec(text)),
+    ...counts,
+    cpuUs: cpu / 1000 / counts.requests,
     steal: ((stealAfter.steal - stealBefore.steal) / Math.max(1, stealAfter.total - stealBefore.total)) * 100,
   };
 }

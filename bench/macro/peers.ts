@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { authority, leaf, pem } from '../../tools/certificates.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -15,6 +16,8 @@ export interface Peer {
   readonly version: string;
   readonly pid: number;
   readonly port: number;
+  /** The same by TLS, with one certificate on P-256 and its issuer. */
+  readonly tlsPort: number;
   /** Empties its access log. */
   emptyLog(): void;
   /** Resolves when it has ended. */
@@ -93,6 +96,22 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
+/** Ports of TLS lie so far above those of the clear. */
+const TLS_PORTS = 100;
+const issuer = authority('Bench');
+const own = leaf(issuer, ['app.example.com', '127.0.0.1']);
+const CHAIN = pem('CERTIFICATE', own.der) + pem('CERTIFICATE', issuer.der);
+const KEY = pem('PRIVATE KEY', own.keyDer);
+const PEMS = { 'chain.pem': CHAIN, 'key.pem': KEY, 'both.pem': CHAIN + KEY };
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+const SECRET = `---
+apiVersion: v1
+kind: Secret
+metadata: { name: bench }
+type: kubernetes.io/tls
+data: { tls.crt: ${base64(CHAIN)}, tls.key: ${base64(KEY)} }
+`;
+
 export const PEERS: readonly string[] = KINDS.map((k) => k.name);
 
 /** Starts `name` pinned to `core`, listening on `port`; null when it is not installed. */
@@ -110,11 +129,18 @@ export async function startPeer(
   mkdirSync(join(run, 'conf'), { recursive: true });
   // A file of its own: two checkouts of RAUTA read the same kind, and both watch it.
   const conf = join(run, 'conf', `${name}-${kind.conf}`);
-  const text = readFileSync(join(here, 'conf', kind.conf), 'utf8');
-  writeFileSync(
-    conf,
-    text.replaceAll('@PORT@', String(port)).replaceAll('@BACKEND@', String(backend)).replaceAll('@RUN@', run),
-  );
+  const tlsPort = port + TLS_PORTS;
+  let text = readFileSync(join(here, 'conf', kind.conf), 'utf8') + (kind.conf === 'rauta.yaml' ? SECRET : '');
+  for (const [mark, value] of [
+    ['@PORT@', port],
+    ['@TLSPORT@', tlsPort],
+    ['@BACKEND@', backend],
+    ['@RUN@', run],
+  ] as const) {
+    text = text.replaceAll(mark, String(value));
+  }
+  writeFileSync(conf, text);
+  for (const [file, content] of Object.entries(PEMS)) writeFileSync(join(run, 'conf', file), content);
   const child = spawn('taskset', ['-c', String(core), ...kind.argv(conf, run)], {
     stdio: ['ignore', openSync(join(run, `${name}.out`), 'a'), openSync(join(run, `${name}.err`), 'a')],
     detached: true,
@@ -125,6 +151,7 @@ export async function startPeer(
     version,
     pid: child.pid as number,
     port,
+    tlsPort,
     emptyLog: () => {
       for (const log of [join(run, `${name}.log`), join(run, `${name}.out`)]) if (existsSync(log)) truncateSync(log);
     },

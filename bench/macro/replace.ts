@@ -77,7 +77,7 @@ async function kill(pids: readonly number[]): Promise<{ ms: number; broken: numb
 const folder = mkdtempSync(join(tmpdir(), 'rauta-replace-'));
 execFileSync('cc', ['-O2', '-o', join(folder, 'backend'), join(here, 'backend.c')]);
 const backend = spawn(join(folder, 'backend'), [String(BACKEND_PORT)], { stdio: 'inherit' });
-const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8');
+const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8').replace(/.*@TLSPORT@.*\n/, '');
 writeFileSync(
   join(folder, 'rauta.yaml'),
   conf.replaceAll('@PORT@', String(PORT)).replaceAll('@BACKEND@', String(BACKEND_PORT)),
