@@ -11,6 +11,7 @@ export interface KeeperOptions extends GrantOptions {
   readonly drainTimeoutMs: number;
   readonly trustedProxies: readonly string[];
   readonly accessLogQuery: boolean;
+  readonly accessLogFormat: 'json' | 'combined';
   readonly user: string;
   readonly clientIdleMs: number;
   readonly streamIdleMs: number;
@@ -25,6 +26,7 @@ export function workerSettings(options: KeeperOptions): WorkerSettings {
   return {
     trustedProxies: options.trustedProxies,
     accessLogQuery: options.accessLogQuery,
+    accessLogFormat: options.accessLogFormat,
     user: options.user,
     logLevel: options.logLevel,
     logJson: options.logFormat === 'json',

@@ -147,6 +147,7 @@ class Worker implements ChannelOwner, TimerSink {
         streamIdleMs: settings.streamIdleMs,
         bodyProgressMs: settings.bodyIdleMs,
         halfClose: settings.halfClose,
+        notesReferer: settings.accessLogFormat === 'combined',
         refuses: ownSockets(settings.ownBinds),
       },
     });

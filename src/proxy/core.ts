@@ -23,6 +23,8 @@ export interface CoreOptions {
   readonly streamIdleMs?: number | undefined;
   /** Content of a request comes at least so often; LIMITS.BODY_PROGRESS_MS if not given. */
   readonly bodyProgressMs?: number | undefined;
+  /** The log has a place for the Referer of requests; it has none if not given. */
+  readonly notesReferer?: boolean | undefined;
   /** Where no connection may go: the program's own admin server. Anywhere may if not given. */
   readonly refuses?: ((address: SocketAddress) => boolean) | undefined;
 }
@@ -39,6 +41,7 @@ export class Core {
   readonly halfClose: boolean;
   readonly streamIdleMs: number;
   readonly bodyProgressMs: number;
+  readonly notesReferer: boolean;
   readonly refuses: (address: SocketAddress) => boolean;
   readonly heads = new KeptHeads();
   readonly shared: Shared;
@@ -64,6 +67,7 @@ export class Core {
     this.halfClose = options.halfClose ?? false;
     this.streamIdleMs = options.streamIdleMs ?? LIMITS.STREAM_IDLE_MS;
     this.bodyProgressMs = options.bodyProgressMs ?? LIMITS.BODY_PROGRESS_MS;
+    this.notesReferer = options.notesReferer ?? false;
     this.refuses = options.refuses ?? (() => false);
     this.shared = new Shared(options.io, options.cells);
     this.ids = new RequestIds(options.io);

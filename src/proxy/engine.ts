@@ -39,6 +39,8 @@ export interface EngineSettings {
   readonly streamIdleMs?: number;
   /** Content of a request comes at least so often; LIMITS.BODY_PROGRESS_MS if not given. */
   readonly bodyProgressMs?: number;
+  /** The log has a place for the Referer of requests. */
+  readonly notesReferer?: boolean;
   /** Where no connection may go. */
   readonly refuses?: (address: SocketAddress) => boolean;
 }
@@ -77,7 +79,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     const { settings, io, cells, records } = options;
     this.maxConnections = settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
     const trusted = new TrustedProxies(settings.trustedProxies);
-    const { clientIdleMs, halfClose, streamIdleMs, bodyProgressMs, refuses } = settings;
+    const { clientIdleMs, halfClose, streamIdleMs, bodyProgressMs, refuses, notesReferer } = settings;
     this.#core = new Core({
       io,
       cells,
@@ -88,6 +90,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
       streamIdleMs,
       bodyProgressMs,
       refuses,
+      notesReferer,
     });
     this.#exchanges = new ExchangePool(this.#core);
     const connectors = { http1: new Http1Connector(this.#core) };

@@ -23,6 +23,8 @@ const UPSTREAM = new Fragment(',"upstream_ms":');
 const ATTEMPTS = new Fragment(',"attempts":');
 const AGENT = new Fragment(',"user_agent":"');
 const ONE_ATTEMPT_AGENT = new Fragment(',"attempts":1,"user_agent":"');
+const REFERER = new Fragment('","referer":"');
+const QUESTION_MARK = 0x3f;
 const UPGRADE = new Fragment('","upgrade":"');
 /** The status of a tunnel. */
 const SWITCHED = 101;
@@ -95,8 +97,8 @@ export class LineWriter {
       o = AGENT.put(view, o);
     }
     o = putText(out, view, o, r, r.agentStart, r.agentEnd);
-    if (r.limit === '' && r.upgradeStart === r.upgradeEnd) return END.put(view, o);
-    return putRare(out, view, o, r);
+    if (r.limit === '' && r.upgradeStart === r.upgradeEnd && r.refererStart === r.refererEnd) return END.put(view, o);
+    return putRare(out, view, o, r, this.#withQuery);
   }
 
   /** Nearly every request ends like the one before. */
@@ -141,9 +143,15 @@ export class LineWriter {
   }
 }
 
-/** What few lines have: the limit that was reached, and what became of a switch of protocols. */
-function putRare(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
+/** What few lines have: the referer, the limit that was reached, and what became of a switch of protocols. */
+function putRare(out: Uint8Array, view: DataView, at: number, r: AccessRecord, withQuery: boolean): number {
   let o = at;
+  if (r.refererStart < r.refererEnd) {
+    const query = withQuery ? -1 : r.bytes.indexOf(QUESTION_MARK, r.refererStart);
+    const end = query >= 0 && query < r.refererEnd ? query : r.refererEnd;
+    o = REFERER.put(view, o);
+    o = putText(out, view, o, r, r.refererStart, end);
+  }
   if (r.limit !== '') o = put(out, o, bytesOf(`","limit":"${r.limit}`));
   if (r.upgradeStart < r.upgradeEnd) {
     o = UPGRADE.put(view, o);

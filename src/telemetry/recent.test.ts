@@ -66,9 +66,12 @@ test('filters by route and status', () => {
   assert.deepEqual(paths({ route: 'default/b' }), ['/3']);
 });
 
-test('a line a person reads', () => {
-  assert.equal(describe(JSON.parse(line(1))), 'GET /1 200 12ms → 10.0.1.42:8080');
-  assert.equal(describe(JSON.parse(line(1, { status: 503, flags: 'UH', endpoint: undefined }))), 'GET /1 503 12ms UH');
+test('a line a person reads: what the request was and became, then when, for which host, and by which route', () => {
+  const when = '2026-01-02T03:04:05.678Z';
+  const first = JSON.parse(line(1, { host: 'app.example', route: 'default/api' }));
+  assert.equal(describe(first), `GET /1 200 12ms → 10.0.1.42:8080 [${when} app.example default/api]`);
+  const refused = JSON.parse(line(1, { status: 503, flags: 'UH', endpoint: undefined, route: undefined }));
+  assert.equal(describe(refused), `GET /1 503 12ms UH [${when}]`);
 });
 
 test('the combined format, with quotes and controls escaped', () => {
@@ -76,6 +79,8 @@ test('the combined format, with quotes and controls escaped', () => {
     combined(JSON.parse(line(1))),
     '203.0.113.9 - - [02/Jan/2026:03:04:05 +0000] "GET /1 HTTP/1.1" 200 5 "-" "curl/8"\n',
   );
+  const referred = combined(JSON.parse(line(1, { referer: 'http://a.example/"x"' })));
+  assert.ok(referred.endsWith('200 5 "http://a.example/\\"x\\"" "curl/8"\n'));
   const nasty = combined(JSON.parse(line(1, { user_agent: 'a"b\n\u001b[1m\u009b' })));
   assert.ok(nasty.endsWith('"a\\"b\\n\\u001b[1m\\u009b"\n'));
 });

@@ -101,11 +101,13 @@ function statusMatches(wanted: string, status: number): boolean {
   return /^[1-5]xx$/i.test(wanted) ? Math.floor(status / 100) === Number(wanted[0]) : String(status) === wanted;
 }
 
-/** `GET /api/users 200 12ms → 10.0.1.42:8080` */
+/** `GET /api/users 200 12ms → 10.0.1.42:8080 [2026-01-02T03:04:05.678Z app.example default/api]` */
 export function describe(line: RequestLine): string {
+  const known = [line['time'], line['host'], line['route']].filter((part) => part !== undefined && part !== '');
+  const of = known.length === 0 ? '' : ` [${known.join(' ')}]`;
   const to = line['endpoint'] === undefined ? '' : ` → ${line['endpoint']}`;
   const flags = line['flags'] === '' ? '' : ` ${line['flags']}`;
-  return `${line['method']} ${line['path']} ${line['status']} ${Math.round(Number(line['duration_ms']))}ms${to}${flags}`;
+  return `${line['method']} ${line['path']} ${line['status']} ${Math.round(Number(line['duration_ms']))}ms${to}${flags}${of}`;
 }
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
@@ -116,7 +118,7 @@ export function combined(line: RequestLine): string {
   const stamp = `${time.slice(8, 10)}/${MONTHS[Number(time.slice(5, 7)) - 1]}/${time.slice(0, 4)}:${time.slice(11, 19)} +0000`;
   const request = `${text(line['method'])} ${text(line['path'])} ${text(line['protocol'])}`;
   const sizes = `${Number(line['status'])} ${Number(line['response_bytes'])}`;
-  return `${text(line['client'])} - - [${stamp}] "${request}" ${sizes} "-" "${text(line['user_agent'])}"\n`;
+  return `${text(line['client'])} - - [${stamp}] "${request}" ${sizes} "${text(line['referer'] ?? '-')}" "${text(line['user_agent'])}"\n`;
 }
 
 function text(value: string | number | undefined): string {

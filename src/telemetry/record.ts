@@ -6,7 +6,10 @@ import { equalLowerAt } from '../base/bytes.ts';
 import { type Fragment, NO_FRAGMENT } from './fragment.ts';
 import { copyPlain, PLAIN_SLACK } from './plain.ts';
 
-/** Bytes kept of what the client sent (method, host, path, user agent); longer values are cut and marked with '…'. */
+/**
+ * Bytes kept of what the client sent (method, host, path, user agent, referer); longer values are cut and marked with
+ * '…'.
+ */
 export const RECORD_BYTES = 2048;
 /** Room that a record needs for them. */
 export const RECORD_ROOM = RECORD_BYTES + PLAIN_SLACK;
@@ -16,6 +19,7 @@ export const RECORD_ROOM = RECORD_BYTES + PLAIN_SLACK;
  */
 export const RECORD_HOST_BYTES = 256;
 export const RECORD_AGENT_BYTES = 512;
+export const RECORD_REFERER_BYTES = 512;
 export const RECORD_PATH_BYTES = 1024;
 const CUT = [0xe2, 0x80, 0xa6] as const;
 
@@ -41,6 +45,9 @@ export class AccessRecord {
   queryEnd = 0;
   agentStart = 0;
   agentEnd = 0;
+  /** Kept only where the log has a place for it. */
+  refererStart = 0;
+  refererEnd = 0;
   /** Request id, printable ASCII. */
   idStart = 0;
   idEnd = 0;
@@ -140,6 +147,7 @@ export class AccessRecord {
     this.pathStart = this.pathEnd = 0;
     this.queryStart = this.queryEnd = 0;
     this.agentStart = this.agentEnd = 0;
+    this.refererStart = this.refererEnd = 0;
     this.idStart = this.idEnd = 0;
     this.client = EMPTY;
     this.startWallMs = 0;

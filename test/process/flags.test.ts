@@ -64,11 +64,11 @@ test('the access log in the combined format', async () => {
     { 'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port) },
     ['--access-log-format', 'combined'],
   );
-  await get(port, '/a%20b?secret=1', { 'user-agent': 'curl "8"' });
+  await get(port, '/a%20b?secret=1', { 'user-agent': 'curl "8"', referer: 'http://a.example/x"y?secret=2' });
   assert.equal(await rauta.stop(), 0);
   assert.match(
     rauta.access,
-    /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET \/a%20b HTTP\/1\.1" 200 \d+ "-" "curl \\"8\\""\n$/,
+    /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET \/a%20b HTTP\/1\.1" 200 \d+ "http:\/\/a\.example\/x\\"y" "curl \\"8\\""\n$/,
   );
 });
 

@@ -74,6 +74,7 @@ class Keeper {
     const settings = {
       trustedProxies: [],
       accessLogQuery: false,
+      accessLogFormat: 'json' as const,
       user,
       logLevel: 'error' as const,
       logJson: true,

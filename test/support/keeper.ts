@@ -34,6 +34,7 @@ export const OPTIONS: KeeperOptions = {
   drainTimeoutMs: 30_000,
   trustedProxies: [],
   accessLogQuery: false,
+  accessLogFormat: 'json',
   user: 'nobody',
   clientIdleMs: 180_000,
   streamIdleMs: 300_000,

@@ -1,9 +1,15 @@
 // What the log line of a request says of it, taken from its head; with that goes the marking of what is not believed of
 // it.
 
-import { type AccessRecord, RECORD_AGENT_BYTES, RECORD_HOST_BYTES, RECORD_PATH_BYTES } from '../../telemetry/record.ts';
+import {
+  type AccessRecord,
+  RECORD_AGENT_BYTES,
+  RECORD_HOST_BYTES,
+  RECORD_PATH_BYTES,
+  RECORD_REFERER_BYTES,
+} from '../../telemetry/record.ts';
 import type { Core } from '../core.ts';
-import { type Head, METHOD } from '../head.ts';
+import { type Head, METHOD, NAME } from '../head.ts';
 import { REQUEST_ID_BYTES } from '../request-id.ts';
 import { forwardedClient, markForwarded } from './forwarded.ts';
 import type { Downstream } from './sides.ts';
@@ -35,6 +41,11 @@ export function noteRequest(core: Core, record: AccessRecord, head: Head, down: 
   if (agent >= 0) {
     record.agentStart = record.copy(mem, head.valueStart(agent), head.valueEnd(agent), RECORD_AGENT_BYTES);
     record.agentEnd = record.used;
+  }
+  const referer = core.notesReferer ? head.find(NAME.REFERER) : -1;
+  if (referer >= 0) {
+    record.refererStart = record.copy(mem, head.valueStart(referer), head.valueEnd(referer), RECORD_REFERER_BYTES);
+    record.refererEnd = record.used;
   }
   record.pathStart = record.copy(mem, head.pathStart, head.pathEnd, RECORD_PATH_BYTES);
   record.pathEnd = record.used;
