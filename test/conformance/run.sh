@@ -5,7 +5,7 @@
 # KEEP=1          use the cluster of `make cluster-up`, starting it if need be, and leave it running
 # IMPL='command'  shell command that starts the implementation, run inside the cluster's network from
 #                 the repository's root, with KUBECONFIG set; it is sent SIGTERM at the end.
-#                 Without it: RAUTA, as the service account of deploy/rbac.yaml
+#                 Without it: RAUTA, as the service account of deploy/base/rbac.yaml
 # CLAIM=all       every feature and profile of options.yaml, instead of what GatewayClass says of itself
 # FLAGS           more flags for the suite, such as --debug
 set -eu
@@ -51,7 +51,7 @@ set -- "$@" ${FLAGS:-}
 cd "$root"
 if [ -n "${KEEP:-}" ]; then
   "$cluster/cluster.sh" up
-  "$cluster/cluster.sh" kubectl apply -f "$root/deploy/rbac.yaml" >/dev/null
+  "$cluster/cluster.sh" kubectl apply -f "$root/deploy/base/rbac.yaml" >/dev/null
   exec "$cluster/cluster.sh" exec "$@"
 fi
-exec "$bin/cluster" run --apply crds,deploy/rbac.yaml -- "$@"
+exec "$bin/cluster" run --apply crds,deploy/base/rbac.yaml -- "$@"

@@ -1,5 +1,5 @@
 // The implementation as the suite's runner starts it inside the cluster: not as the administrator whom KUBECONFIG
-// names, but as the service account of deploy/rbac.yaml, with a token of its own and exactly these rights.
+// names, but as the service account of deploy/base/rbac.yaml, with a token of its own and exactly these rights.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

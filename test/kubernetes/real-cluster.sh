@@ -16,7 +16,7 @@ elif [ $status != 0 ]; then
 fi
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
-"$bin/cluster" run --faults --apply crds,deploy/rbac.yaml,deploy/gatewayclass.yaml -- \
+"$bin/cluster" run --faults --apply crds,deploy/base/rbac.yaml,deploy/base/gatewayclass.yaml -- \
   sh bin/node --disable-warning=ExperimentalWarning --test-reporter=spec test/kubernetes/real-cluster.ts >"$out" || status=$?
 cat "$out"
 awk '$2 == "pass" { p = $3 } $2 == "fail" { f = $3 } END { printf "real cluster: %d passed, %d failed, 0 skipped\n", p, f }' "$out"

@@ -1,4 +1,4 @@
-// The whole program with exactly the rights of deploy/rbac.yaml: it works, and it needs every one of them.
+// The whole program with exactly the rights of deploy/base/rbac.yaml: it works, and it needs every one of them.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ interface Right {
 }
 
 function rights(): Right[] {
-  const text = readFileSync(new URL('../../deploy/rbac.yaml', import.meta.url), 'utf8');
+  const text = readFileSync(new URL('../../deploy/base/rbac.yaml', import.meta.url), 'utf8');
   const out: Right[] = [];
   for (const document of parseAllDocuments(text)) {
     const object = document.toJS() as { kind: string; metadata: { namespace?: string }; rules?: Rule[] };
@@ -72,7 +72,7 @@ function madeFor(uid: string): Record<string, string> {
   };
 }
 
-test('the rights of deploy/rbac.yaml are enough, and none is idle', async (t) => {
+test('the rights of deploy/base/rbac.yaml are enough, and none is idle', async (t) => {
   const app = await backend('app');
   const port = await freePort();
   const api = new FakeApi();

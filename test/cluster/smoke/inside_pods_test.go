@@ -241,3 +241,31 @@ func TestInsideRefusals(t *testing.T) {
 	zero := int64(0)
 	must(t, i.client.CoreV1().Pods(i.ns).Delete(i.ctx, "probed", metav1.DeleteOptions{GracePeriodSeconds: &zero}))
 }
+
+// TestInsideSecurity: what a security context says holds, as it does with a container runtime.
+func TestInsideSecurity(t *testing.T) {
+	if onlyRoot(t) {
+		t.Skip("in a user's namespace there is no other user")
+	}
+	i := newInside(t)
+	yes, no, user := true, false, int64(1000)
+	confined := shell(`grep -E '^(CapPrm|CapBnd|NoNewPrivs)' /proc/self/status | tr -d '\t'; touch /x /tmp/x 2>&1 | grep -c Read-only; echo "user $(id -u)"`)
+	confined.SecurityContext = &v1.SecurityContext{RunAsUser: &user, RunAsNonRoot: &yes, AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+		Capabilities: &v1.Capabilities{Drop: []v1.Capability{"ALL"}, Add: []v1.Capability{"NET_BIND_SERVICE"}}}
+	i.pod("confined", v1.PodSpec{RestartPolicy: v1.RestartPolicyNever, Containers: []v1.Container{confined}})
+	i.logHas("confined", "CapPrm:0000000000000000\nCapBnd:0000000000000400\nNoNewPrivs:1\n2\nuser 1000\n")
+	usual := shell(`grep -E '^(CapEff|NoNewPrivs)' /proc/self/status | tr -d '\t'; touch /x && echo written`)
+	i.pod("usual", v1.PodSpec{RestartPolicy: v1.RestartPolicyNever, Containers: []v1.Container{usual}})
+	i.logHas("usual", "CapEff:00000000a80425fb\nNoNewPrivs:0\nwritten\n")
+	root := shell("exec sleep 1000")
+	root.SecurityContext = &v1.SecurityContext{RunAsNonRoot: &yes}
+	i.pod("root", v1.PodSpec{Containers: []v1.Container{root}})
+	i.eventually("root refused", func() (bool, string) {
+		p := i.getPod("root")
+		if len(p.Status.ContainerStatuses) == 0 || p.Status.ContainerStatuses[0].State.Waiting == nil {
+			return false, fmt.Sprintf("%+v", p.Status)
+		}
+		w := p.Status.ContainerStatuses[0].State.Waiting
+		return w.Message == "container has runAsNonRoot and image will run as root", w.Message
+	})
+}

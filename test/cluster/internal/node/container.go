@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,11 +31,21 @@ func (p *pod) runOnce(ctx context.Context, c *v1.Container, st *containerState) 
 	if !ok && len(c.Command) == 0 {
 		return 0, fmt.Errorf("no program of this machine is mapped to image %q", c.Image)
 	}
-	env, err := p.environment(ctx, c, img)
+	var own *ociImage
+	if img.OCI != "" {
+		if own, err = p.k.oci(img.OCI); err != nil {
+			return 0, err
+		}
+	}
+	may, err := securityOf(p.obj.Spec.SecurityContext, c.SecurityContext, own)
 	if err != nil {
 		return 0, err
 	}
-	argv := arguments(c, img, env)
+	env, err := p.environment(ctx, c, img, own)
+	if err != nil {
+		return 0, err
+	}
+	argv := arguments(c, img, own, env)
 	log, err := p.k.logs.open(logName(p.obj.Namespace, p.obj.Name, c.Name), p.obj.UID)
 	if err != nil {
 		return 0, err
@@ -55,7 +66,7 @@ func (p *pod) runOnce(ctx context.Context, c *v1.Container, st *containerState) 
 		// there, forks, and lives as long as the child, which dies with it. It is never unlocked:
 		// Go discards it at the end, so that no other goroutine runs in foreign namespaces.
 		runtime.LockOSThread()
-		err := p.enter(c, img, env, cmd)
+		err := p.enter(c, img, own, may, env, cmd)
 		if err == nil {
 			err = p.k.Children.Start(cmd)
 		}
@@ -84,7 +95,7 @@ func (p *pod) runOnce(ctx context.Context, c *v1.Container, st *containerState) 
 	return code, err
 }
 
-func arguments(c *v1.Container, img Image, env *environment) []string {
+func arguments(c *v1.Container, img Image, own *ociImage, env *environment) []string {
 	expand := func(in []string) (out []string) {
 		for _, s := range in {
 			out = append(out, expansion.Expand(s, expansion.MappingFuncFor(env.vars)))
@@ -94,12 +105,17 @@ func arguments(c *v1.Container, img Image, env *environment) []string {
 	if len(c.Command) > 0 {
 		return append(expand(c.Command), expand(c.Args)...)
 	}
+	if own != nil && len(c.Args) > 0 {
+		return append(slices.Clone(own.entrypoint), expand(c.Args)...)
+	} else if own != nil {
+		return append(slices.Clone(own.entrypoint), own.cmd...)
+	}
 	argv := append([]string{path.Join(imageDir, filepath.Base(img.Program))}, img.Args...)
 	return append(argv, expand(c.Args)...)
 }
 
 // enter puts the calling thread into the container's namespaces and completes cmd.
-func (p *pod) enter(c *v1.Container, img Image, env *environment, cmd *exec.Cmd) error {
+func (p *pod) enter(c *v1.Container, img Image, own *ociImage, may security, env *environment, cmd *exec.Cmd) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC); err != nil {
 		return fmt.Errorf("unshare: %w", err)
 	}
@@ -107,7 +123,7 @@ func (p *pod) enter(c *v1.Container, img Image, env *environment, cmd *exec.Cmd)
 		return fmt.Errorf("hostname: %w", err)
 	}
 	root := filepath.Join(p.dir, "root-"+c.Name)
-	if err := p.buildRoot(root, c, img); err != nil {
+	if err := p.buildRoot(root, c, img, own, may.readOnly); err != nil {
 		return err
 	}
 	if p.netns != nil {
@@ -124,36 +140,11 @@ func (p *pod) enter(c *v1.Container, img Image, env *environment, cmd *exec.Cmd)
 			cmd.Dir = d
 		}
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Cloneflags: syscall.CLONE_NEWPID}
-	if !sandbox.Unprivileged() { // there is only one user in an unprivileged user namespace
-		cmd.SysProcAttr.Credential = credential(p.obj.Spec.SecurityContext, c.SecurityContext)
-	}
-	return nil
-}
-
-// credential is the user that the pod, or more closely the container, asks to run as.
-func credential(p *v1.PodSecurityContext, c *v1.SecurityContext) *syscall.Credential {
-	var user, group *int64
-	if p != nil {
-		user, group = p.RunAsUser, p.RunAsGroup
-	}
-	if c != nil && c.RunAsUser != nil {
-		user = c.RunAsUser
-	}
-	if c != nil && c.RunAsGroup != nil {
-		group = c.RunAsGroup
-	}
-	if user == nil {
+	if sandbox.Unprivileged() { // there is only one user in an unprivileged user namespace
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Cloneflags: syscall.CLONE_NEWPID}
 		return nil
 	}
-	cred := &syscall.Credential{Uid: uint32(*user)}
-	if group != nil {
-		cred.Gid = uint32(*group)
-	}
-	if p != nil && p.FSGroup != nil {
-		cred.Groups = []uint32{uint32(*p.FSGroup)}
-	}
-	return cred
+	return may.become(root)
 }
 
 func inPath(root, name, dirs string) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sort"
 	"strconv"
+	"strings"
 
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -36,7 +37,7 @@ func (e *environment) list() (out []string) {
 	return out
 }
 
-func (p *pod) environment(ctx context.Context, c *v1.Container, img Image) (*environment, error) {
+func (p *pod) environment(ctx context.Context, c *v1.Container, img Image, own *ociImage) (*environment, error) {
 	env := &environment{vars: map[string]string{}}
 	env.set("PATH", defaultPath)
 	env.set("HOSTNAME", p.obj.Name)
@@ -46,6 +47,12 @@ func (p *pod) environment(ctx context.Context, c *v1.Container, img Image) (*env
 	env.set("KUBERNETES_SERVICE_PORT", strconv.Itoa(p.k.APIPort))
 	for k, v := range img.Env {
 		env.set(k, v)
+	}
+	if own != nil {
+		for _, kv := range own.env {
+			k, v, _ := strings.Cut(kv, "=")
+			env.set(k, v)
+		}
 	}
 	for _, f := range c.EnvFrom {
 		data, err := p.envFrom(ctx, f)

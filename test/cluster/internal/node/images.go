@@ -12,6 +12,7 @@ import (
 // Image says which program of this machine plays an image.
 type Image struct {
 	Program string            `json:"program"`          // the entry point
+	OCI     string            `json:"oci,omitempty"`    // instead of all else: an OCI layout, whose root is the container's
 	Args    []string          `json:"args,omitempty"`   // before the pod's own
 	Env     map[string]string `json:"env,omitempty"`    // beside the pod's own, which win
 	Mounts  map[string]string `json:"mounts,omitempty"` // path in the pod -> folder of this machine, read-only
@@ -45,8 +46,12 @@ func (m Images) Load(file string) error {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return fmt.Errorf("%s: pattern %q: %w", file, pattern, err)
 		}
-		i.Program = abs(i.Program)
-		if _, err := os.Stat(i.Program); err != nil {
+		source := &i.Program
+		if i.OCI != "" {
+			source = &i.OCI
+		}
+		*source = abs(*source)
+		if _, err := os.Stat(*source); err != nil {
 			return fmt.Errorf("%s: image %q: %w", file, pattern, err)
 		}
 		for to, from := range i.Mounts {

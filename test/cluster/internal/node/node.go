@@ -49,6 +49,9 @@ type Kubelet struct {
 	logs      *logStore
 	events    record.EventRecorder
 
+	unpacking sync.Mutex
+	unpacked  map[string]*ociImage // by the layout's path
+
 	mu      sync.Mutex
 	pods    map[types.UID]*pod
 	binding map[types.UID]placement // pods on the way to a node
@@ -56,7 +59,7 @@ type Kubelet struct {
 
 // New prepares a Kubelet; Start starts it.
 func New(c Config) (*Kubelet, error) {
-	k := &Kubelet{Config: c, addresses: network.NewPool(), pods: map[types.UID]*pod{}, binding: map[types.UID]placement{}}
+	k := &Kubelet{Config: c, addresses: network.NewPool(), pods: map[types.UID]*pod{}, binding: map[types.UID]placement{}, unpacked: map[string]*ociImage{}}
 	var err error
 	if k.logs, err = newLogStore(filepath.Join(c.Dir, "logs")); err != nil {
 		return nil, err

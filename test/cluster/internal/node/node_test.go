@@ -130,6 +130,30 @@ func TestImages(t *testing.T) {
 	}
 }
 
+func TestSecurityOf(t *testing.T) {
+	yes, user, zero := true, int64(7), int64(0)
+	image := &ociImage{uid: 65532, gid: 65532}
+	restricted := &v1.SecurityContext{RunAsNonRoot: &yes, Capabilities: &v1.Capabilities{Drop: []v1.Capability{"ALL"}, Add: []v1.Capability{"SETPCAP"}}}
+	s, err := securityOf(&v1.PodSecurityContext{RunAsUser: &user}, restricted, image)
+	if err != nil || s.uid != 7 || s.gid != 65532 || s.capabilities != 1<<8 || s.noNewPrivs || s.readOnly {
+		t.Errorf("%+v %v", s, err)
+	}
+	if s, err = securityOf(nil, nil, image); err != nil || s.uid != 65532 || s.capabilities != 0xa80425fb {
+		t.Errorf("the image's user with what is usual: %+v %v", s, err)
+	}
+	for want, c := range map[string]*v1.SecurityContext{
+		"will run as root":             {RunAsNonRoot: &yes, RunAsUser: &zero},
+		`there is no capability "FLY"`: {Capabilities: &v1.Capabilities{Add: []v1.Capability{"FLY"}}},
+	} {
+		if _, err := securityOf(nil, c, image); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if _, _, err := numericUser("nobody"); err == nil {
+		t.Error("a name was taken for a number")
+	}
+}
+
 func TestUnsupported(t *testing.T) {
 	pod := func(change func(*v1.Pod)) *v1.Pod {
 		p := &v1.Pod{Spec: v1.PodSpec{Containers: []v1.Container{{Name: "c"}}}}
@@ -145,6 +169,9 @@ func TestUnsupported(t *testing.T) {
 		},
 		"lifecycle hooks": func(p *v1.Pod) {
 			p.Spec.InitContainers = []v1.Container{{Name: "i", Lifecycle: &v1.Lifecycle{PreStop: &v1.LifecycleHandler{Exec: &v1.ExecAction{}}}}}
+		},
+		"sysctl kernel.x=1": func(p *v1.Pod) {
+			p.Spec.SecurityContext = &v1.PodSecurityContext{Sysctls: []v1.Sysctl{{Name: "kernel.x", Value: "1"}}}
 		},
 		"hostPort 80": func(p *v1.Pod) { p.Spec.Containers[0].Ports = []v1.ContainerPort{{HostPort: 80}} },
 		"volume v: only": func(p *v1.Pod) {

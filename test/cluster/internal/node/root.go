@@ -1,10 +1,12 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 	v1 "k8s.io/api/core/v1"
@@ -23,17 +25,18 @@ var (
 // buildRoot assembles the container's file system on a tmpfs: the machine's programs and libraries
 // read-only, an /etc of its own, the image's program, and the volumes. All mounts are in the calling
 // thread's private mount namespace and end with the process.
-func (p *pod) buildRoot(root string, c *v1.Container, img Image) error {
+func (p *pod) buildRoot(root string, c *v1.Container, img Image, own *ociImage, readOnly bool) error {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
 	if err := unix.Mount("tmpfs", root, "tmpfs", 0, rootOptions); err != nil {
 		return fmt.Errorf("tmpfs: %w", err)
 	}
-	if err := machine(root); err != nil {
-		return err
-	}
-	if err := p.etc(root); err != nil {
+	if own != nil {
+		if err := p.fromImage(root, own.root); err != nil {
+			return err
+		}
+	} else if err := errors.Join(machine(root), p.etc(root)); err != nil {
 		return err
 	}
 	if img.Program != "" {
@@ -53,6 +56,58 @@ func (p *pod) buildRoot(root string, c *v1.Container, img Image) error {
 		}
 		if err := bind(from, root, m.MountPath, m.ReadOnly); err != nil {
 			return fmt.Errorf("volume %q: %w", m.Name, err)
+		}
+	}
+	if readOnly {
+		if err := unix.Mount("", root, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
+			return fmt.Errorf("read-only root: %w", err)
+		}
+	}
+	return nil
+}
+
+// fromImage shows an unpacked image, read-only but for what it has in /tmp and /run, with the few files in /etc that a
+// runtime adds. Nothing of the machine is seen but /dev, /proc and /sys.
+func (p *pod) fromImage(root, image string) error {
+	for _, d := range []string{"tmp", "run", "etc"} {
+		if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(filepath.Join(root, "tmp"), 0o1777); err != nil {
+		return err
+	}
+	for _, d := range []string{"", "etc"} {
+		entries, err := os.ReadDir(filepath.Join(image, d))
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			at := filepath.Join("/", d, e.Name())
+			if slices.Contains([]string{"/tmp", "/run", "/etc"}, at) || slices.Contains(kernelDirs, at) {
+				continue
+			}
+			if err := bind(filepath.Join(image, at), root, at, true); err != nil {
+				return err
+			}
+		}
+	}
+	for _, d := range kernelDirs {
+		if err := bind(d, root, d, false); err != nil {
+			return err
+		}
+	}
+	return p.write(root, map[string]string{"hostname": p.obj.Name + "\n", "hosts": p.hosts(), "resolv.conf": ""})
+}
+
+func (p *pod) hosts() string {
+	return fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", p.ip, p.obj.Name)
+}
+
+func (p *pod) write(root string, files map[string]string) error {
+	for n, s := range files {
+		if err := os.WriteFile(filepath.Join(root, "etc", n), []byte(s), 0o644); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -99,14 +154,12 @@ func (p *pod) etc(root string) error {
 	}
 	files := map[string]string{
 		"hostname": p.obj.Name + "\n",
-		"hosts":    fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%s %s\n", p.ip, p.obj.Name),
+		"hosts":    p.hosts(),
 		"passwd":   "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
 		"group":    "root:x:0:\nnogroup:x:65534:\n", "resolv.conf": "", "nsswitch.conf": "hosts: files dns\n",
 	}
-	for n, s := range files {
-		if err := os.WriteFile(filepath.Join(root, "etc", n), []byte(s), 0o644); err != nil {
-			return err
-		}
+	if err := p.write(root, files); err != nil {
+		return err
 	}
 	for _, f := range machineEtc {
 		if _, err := os.Stat(f); err == nil {

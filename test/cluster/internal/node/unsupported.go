@@ -27,6 +27,13 @@ func unsupported(o *v1.Pod) string {
 			}
 		}
 	}
+	if s := o.Spec.SecurityContext; s != nil {
+		for _, c := range s.Sysctls {
+			if c.Name != "net.ipv4.ip_unprivileged_port_start" || c.Value != "0" || o.Spec.HostNetwork {
+				return fmt.Sprintf("sysctl %s=%s is not offered here (net.ipv4.ip_unprivileged_port_start=0 is, in a pod's own network)", c.Name, c.Value)
+			}
+		}
+	}
 	for i := range o.Spec.Volumes {
 		v := &o.Spec.Volumes[i]
 		switch {

@@ -33,7 +33,15 @@ func (p *pod) makeVolumes(ctx context.Context) error {
 	for i := range p.obj.Spec.Volumes {
 		v := &p.obj.Spec.Volumes[i]
 		if v.HostPath != nil {
-			out[v.Name] = &volume{dir: v.HostPath.Path, spec: v}
+			dir := v.HostPath.Path
+			// What a node's kubelet would make is made in a folder of the pretended node: nothing of the machine changes.
+			if t := v.HostPath.Type; t != nil && *t == v1.HostPathDirectoryOrCreate {
+				dir = filepath.Join(p.k.Dir, "nodes", p.obj.Spec.NodeName, dir)
+				if err := os.MkdirAll(dir, 0o755); err != nil {
+					return err
+				}
+			}
+			out[v.Name] = &volume{dir: dir, spec: v}
 			continue
 		}
 		dir := filepath.Join(p.dir, "volumes", v.Name)
