@@ -108,12 +108,23 @@ interface Settings {
  * Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings.
  */
 export function settingsDigest({ protocol, tls }: Settings): string {
-  const parts: unknown[] = [protocol];
-  if (tls !== null) {
-    const { trust, hostname, subjectAltNames, certificate, alpn, minVersion } = tls;
-    const names = subjectAltNames.map(({ type, value }) => [type, value]);
-    parts.push([trust, hostname, names, certificate, alpn, minVersion]);
+  if (tls === null) {
+    let digest = CLEAR.get(protocol);
+    if (digest === undefined) {
+      digest = digestOf([protocol]);
+      CLEAR.set(protocol, digest);
+    }
+    return digest;
   }
+  const { trust, hostname, subjectAltNames, certificate, alpn, minVersion } = tls;
+  const names = subjectAltNames.map(({ type, value }) => [type, value]);
+  return digestOf([protocol, [trust, hostname, names, certificate, alpn, minVersion]]);
+}
+
+/** Of those who speak in the clear, which are most: one for each protocol. */
+const CLEAR = new Map<string, string>();
+
+function digestOf(parts: readonly unknown[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);
 }
 

@@ -283,7 +283,7 @@ export class Config {
     const table = this.#tlsTable;
     const client = table.acquireClient(tls);
     undo.push(() => table.releaseClient(client));
-    return { table, client };
+    return { table, tls, client };
   }
 
   #compileRule(entry: RuleEntry): CompiledRule {

@@ -47,6 +47,16 @@ test('stands for the objects of a whole configuration', async () => {
   await source.stop();
 });
 
+test('backends of https are one Backend that says so', () => {
+  const backendOf = (...texts: string[]): Backend['spec'] =>
+    (environmentObjects(options(':80', ...texts)).find(({ kind }) => kind === 'Backend') as Backend).spec;
+  assert.deepEqual(backendOf('https://App.example:443/'), {
+    endpoints: [{ hostname: 'app.example', port: 443, weight: 1 }],
+    appProtocol: 'https',
+  });
+  assert.equal(backendOf('http://a:1', 'b:2').appProtocol, 'http');
+});
+
 test('a bind address without a host listens where the other options say', () => {
   const gateway = environmentObjects(options(':80', 'a:1')).find((o) => keyOf(o).startsWith('Gateway/')) as Gateway;
   assert.equal(gateway.spec.addresses, undefined);
@@ -55,6 +65,7 @@ test('a bind address without a host listens where the other options say', () => 
 test('wrong values name the variable and exit with 2', () => {
   for (const [bind, backend, words] of [
     ['8080', 'a:1', /^RAUTA_BIND_ADDR: '8080': it must be HOST:PORT/],
+    [':80', 'ftp://a:1', /^RAUTA_BACKEND_ADDR: .*a scheme is one of http, https/],
     ['a.example:80', 'a:1', /^RAUTA_BIND_ADDR: .*must be an IP address/],
     ['0.0.0.0:0', 'a:1', /^RAUTA_BIND_ADDR: .*from 1 to 65535/],
     ['[1.2.3.4]:80', 'a:1', /^RAUTA_BIND_ADDR: .*in brackets/],

@@ -63,7 +63,7 @@ export function environmentObjects(options: EnvironmentOptions): KubeObject[] {
       apiVersion: 'rauta.io/v1alpha1',
       kind: 'Backend',
       metadata: { name: NAME },
-      spec: { endpoints: options.backends.map(endpoint) },
+      spec: backendOf(options.backends),
     },
     {
       apiVersion: gatewayApi,
@@ -121,6 +121,26 @@ function secret({ crt, key }: PemPair): KubeObject {
     type: 'kubernetes.io/tls',
     stringData: { 'tls.crt': crt, 'tls.key': key },
   });
+}
+
+const SCHEMES = ['http', 'https'];
+
+/** All of one scheme; `http` where none is written. Of `https` one name, for that is what certificates are for. */
+function backendOf(texts: readonly string[]): Record<string, unknown> {
+  let scheme: string | null = null;
+  const endpoints = texts.map((text) => {
+    const [, written, rest = text] = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)\/?$/i.exec(text) ?? [];
+    const own = (written ?? 'http').toLowerCase();
+    if (!SCHEMES.includes(own)) throw wrong('RAUTA_BACKEND_ADDR', text, `a scheme is one of ${SCHEMES.join(', ')}`);
+    if (scheme !== null && own !== scheme) throw wrong('RAUTA_BACKEND_ADDR', text, 'all must be of one scheme');
+    scheme = own;
+    return endpoint(rest);
+  });
+  const names = new Set(endpoints.map(({ hostname, address, unix }) => hostname ?? address ?? unix));
+  if (scheme === 'https' && (names.size > 1 || endpoints.some(({ unix }) => unix !== undefined))) {
+    throw wrong('RAUTA_BACKEND_ADDR', texts.join(','), 'backends of https must be of one name, or one address');
+  }
+  return { endpoints, ...(scheme === 'https' ? { appProtocol: 'https' } : {}) };
 }
 
 function endpoint(text: string): Record<string, unknown> {

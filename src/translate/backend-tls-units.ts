@@ -2,6 +2,7 @@
 // trust and client certificates that clusters name, which are handed out as long as one does.
 
 import type { ObjectKey } from '../api/object.ts';
+import { Problems } from '../api/problem.ts';
 import type { ClientTls, Key } from '../ir/ir.ts';
 import { parseKey, secretOfCertificate } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
@@ -34,7 +35,12 @@ export function updatePolicy(state: State, world: World, key: ObjectKey): void {
   if (policy === undefined || gateways === undefined) {
     state.forget(key);
     state.out.status(key, null);
-    state.out.diagnose(key, []);
+    // In a cluster others may have to do with it; who writes a file means it.
+    const unused = new Problems(key);
+    if (policy !== undefined && state.options.fromFiles === true) {
+      unused.warning('spec.targetRefs', 'No route sends to what it is for: it has no effect.');
+    }
+    state.out.diagnose(key, unused.found);
     return;
   }
   const { status, problems } = state.read(world, key, (reader) =>

@@ -13,6 +13,8 @@ export type CertificateState = 'valid' | 'expiring' | 'expired' | 'not_yet_valid
 export interface CertificateFacts {
   /** `NAMESPACE/NAME` of its Secret. */
   readonly certificate: string;
+  /** Shown to backends rather than to clients. */
+  readonly client: boolean;
   readonly state: CertificateState;
   /** DNS names and addresses of its subjectAltName. */
   readonly names: readonly string[];
@@ -63,6 +65,7 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
       const known = knownOf(entry);
       return {
         certificate: nameOf(entry.key),
+        client: isClient(entry.key),
         state: stateOf(known, nowMs),
         ...known,
         listeners: [...(listeners.get(entry.key) ?? [])].sort(),
@@ -77,7 +80,8 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
 /** Those that clients refuse, or soon will. What is said changes with each day that is left. */
 export function expiryProblems(facts: readonly CertificateFacts[], nowMs: number): Problem[] {
   const problems: Problem[] = [];
-  for (const { certificate, state, notBefore, notAfter, staple, stapleUntil } of facts) {
+  for (const { certificate, state, notBefore, notAfter, staple, stapleUntil, client } of facts) {
+    const who = client ? 'backends' : 'clients';
     const place = { object: `Secret/${certificate}` };
     if (staple === 'expired') {
       const message = `The OCSP response ended on ${dateText(stapleUntil)}: none is shown.`;
@@ -87,9 +91,9 @@ export function expiryProblems(facts: readonly CertificateFacts[], nowMs: number
     const [ends, begins] = [dateText(notAfter), dateText(notBefore)];
     const message =
       state === 'not_yet_valid'
-        ? `The certificate is not valid before ${begins}: clients refuse it.`
+        ? `The certificate is not valid before ${begins}: ${who} refuse it.`
         : state === 'expired'
-          ? `The certificate expired ${daysText(nowMs - notAfter)} ago, on ${ends}: clients refuse it.`
+          ? `The certificate expired ${daysText(nowMs - notAfter)} ago, on ${ends}: ${who} refuse it.`
           : `The certificate expires in ${daysText(notAfter - nowMs)}, on ${ends}.`;
     problems.push({ severity: 'warning', message, place });
   }
@@ -129,6 +133,11 @@ function dateText(ms: number): string {
 }
 
 /** NAMESPACE/NAME of an entry's key. */
+function isClient(key: Key): boolean {
+  const parsed = parseKey(key);
+  return parsed.kind === 'certificate' && secretOfCertificate(parsed.name).client;
+}
+
 function nameOf(key: Key): string {
   const parsed = parseKey(key);
   if (parsed.kind === 'certificate') return `${parsed.namespace}/${secretOfCertificate(parsed.name).secret}`;

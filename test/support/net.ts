@@ -67,6 +67,8 @@ export interface RunOptions {
   readonly sim?: Omit<SimOptions, 'seed' | 'faults'>;
   /** Why the test is not run over TLS too. */
   readonly plain?: string;
+  /** It is run over TLS only. */
+  readonly secured?: true;
 }
 
 type Body = (net: TestNet) => Promise<void>;
@@ -90,7 +92,7 @@ export function nativeOnly(name: string, body: Body): void {
  */
 export function simOnly(name: string, body: (net: SimNet) => Promise<void>, options: RunOptions = {}): void {
   const faults = options.faults ?? GENTLE;
-  for (const tls of options.plain === undefined ? [false, true] : [false]) {
+  for (const tls of options.secured ? [true] : options.plain === undefined ? [false, true] : [false]) {
     const over = tls ? ', tls' : '';
     if (process.env.SEED === undefined)
       test(`${name} [sim${over}]`, () => run(new SimNet({ ...options.sim, seed: 1, faults: NO_FAULTS }, tls), body));

@@ -66,6 +66,11 @@ export class SimNet implements TestNet {
     return this.#serve(loopback(options.family ?? 'ipv4'), this.#securely(onPeer));
   }
 
+  /** A backend of bytes as they are, whatever the others speak. */
+  servePlain(onPeer: OnPeer): Backend {
+    return this.#serve(loopback('ipv4'), onPeer);
+  }
+
   serveUnix(onPeer: OnPeer): Backend<UnixAddress> {
     return this.#serve({ family: 'unix', path: `/sim/${++this.#unixPaths}.sock` }, this.#securely(onPeer));
   }

@@ -4,6 +4,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type Handle } from '../../io/io.ts';
 import { TLS_VERSION, type TlsFailure } from '../../io/tls.ts';
+import type { ClientTls } from '../../ir/ir.ts';
 import { BACKEND_TLS, type BackendTlsError, backendTlsCell, handshakeCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import type { Wire } from '../transport/wire.ts';
@@ -28,16 +29,18 @@ const ALERT_VERSION = 70;
 const ALERT_NO_PROTOCOL = 120;
 const CERTIFICATE_ALERTS: readonly number[] = [41, 42, 43, 44, 45, 46, 48, 49, 116];
 
-/** What connections are secured by, and where it is given back. */
+/** What connections are secured by, as asked for and as made of it, and where it is given back. */
 export interface Secured {
   readonly table: TlsTable;
+  readonly tls: ClientTls;
   readonly client: TlsClient;
 }
 
 export class TlsDialer implements TlsWireOwner {
   readonly #core: Core;
   readonly #secured: Secured;
-  /** It has a use of what its connections are secured by. */
+  #client: TlsClient;
+  /** It has a use of `#client`. */
   #holds = false;
   /** To be taken up by the next connection; 0 for none. */
   #session = 0;
@@ -51,13 +54,14 @@ export class TlsDialer implements TlsWireOwner {
   constructor(core: Core, secured: Secured) {
     this.#core = core;
     this.#secured = secured;
+    this.#client = secured.client;
   }
 
   /** Connections will be begun, until `release`. */
   hold(): void {
     if (this.#holds) return;
     this.#holds = true;
-    this.#secured.client.uses++;
+    this.#client.uses++;
   }
 
   /** None is begun any more. */
@@ -65,12 +69,24 @@ export class TlsDialer implements TlsWireOwner {
     if (!this.#holds) return;
     this.#holds = false;
     this.#dropSession();
-    this.#secured.table.releaseClient(this.#secured.client);
+    this.#secured.table.releaseClient(this.#client);
+  }
+
+  /** Somebody comes back to an endpoint that had been left: by what is asked for, as it stands now. */
+  #holdAgain(): boolean {
+    try {
+      this.#client = this.#secured.table.acquireClient(this.#secured.tls);
+    } catch {
+      return false;
+    }
+    this.#holds = true;
+    return true;
   }
 
   /** TLS over `socket`, which connects; -errno when it cannot be had, and the socket stays the caller's. */
   wire(socket: Handle): TlsWire | number {
-    const { io, context, peer } = this.#secured.client;
+    if (!this.#holds && !this.#holdAgain()) return -ERRNO.EINVAL;
+    const { io, context, peer } = this.#client;
     const tls = io.connect(context, socket, peer);
     if (tls < 0) return tls;
     if (this.#session !== 0 && this.#core.io.nowMs - this.#sessionMs < LIMITS.TLS_SESSION_MS) {
@@ -93,7 +109,7 @@ export class TlsDialer implements TlsWireOwner {
   // ---- for wires
 
   established({ tls }: TlsWire): void {
-    const { io } = this.#secured.client;
+    const { io } = this.#client;
     const tls13 = TLS_VERSION[io.version(tls)] === TLS_VERSION['TLSv1.3'];
     this.#core.cells.add(handshakeCell('upstream', tls13, io.resumed(tls)), 1);
     this.alpn = io.alpn(tls);
@@ -101,14 +117,14 @@ export class TlsDialer implements TlsWireOwner {
   }
 
   failed({ connected }: TlsWire, errno: number): void {
-    if (errno === 0) this.#note(errorOf(this.#secured.client.io.failure));
+    if (errno === 0) this.#note(errorOf(this.#client.io.failure));
     else if (connected) this.#note(errno === ERRNO.ETIMEDOUT ? 'TLS_TIMEOUT' : 'TLS_CLOSED');
     else this.#errorTurn = -1;
   }
 
   /** By now the server has sent its tickets, which come behind the handshake (RFC 8446 section 4.6.1). */
   heard({ tls }: TlsWire): void {
-    const { io } = this.#secured.client;
+    const { io } = this.#client;
     if (this.#session === 0 && io.sessions >= LIMITS.TLS_SESSIONS) return;
     const session = io.session(tls);
     if (session === 0) return;
@@ -119,7 +135,7 @@ export class TlsDialer implements TlsWireOwner {
 
   /** With TLS 1.3 a server says only now that it does not take our certificate. */
   broke(): void {
-    const error = errorOf(this.#secured.client.io.failure);
+    const error = errorOf(this.#client.io.failure);
     if (error !== 'TLS_CLOSED') this.#note(error);
   }
 
@@ -130,7 +146,7 @@ export class TlsDialer implements TlsWireOwner {
   }
 
   #dropSession(): void {
-    if (this.#session !== 0) this.#secured.client.io.dropSession(this.#session);
+    if (this.#session !== 0) this.#client.io.dropSession(this.#session);
     this.#session = 0;
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Condition, GatewayStatus, RouteStatus } from '../../translate/conditions.ts';
+import type { Condition, GatewayStatus, PolicyStatus, RouteStatus } from '../../translate/conditions.ts';
 import { mergeStatus } from './merge.ts';
 
 const OPTIONS = { controllerName: 'us', types: new Set(['Accepted', 'ResolvedRefs', 'Programmed']), time: 'now' };
@@ -27,6 +27,30 @@ test('entries of other controllers stay as they are and where they are; ours tha
     parents: [written('a', 'them', 'old'), written('a', 'us', 'old'), { odd: 1 }, written('c', 'us')],
   });
   assert.deepEqual(mergeStatus(current, null, OPTIONS), { parents: [written('a', 'them', 'old'), { odd: 1 }] });
+});
+
+test('ancestors of a policy: others stay, ours are replaced, and no more are written than the API takes', () => {
+  const ancestor = (name: string, controllerName: string) => ({
+    ancestorRef: ref(name),
+    controllerName,
+    conditions: [{ ...condition('Accepted'), lastTransitionTime: 'now' }],
+  });
+  const policy = (...names: string[]): PolicyStatus => ({
+    ancestors: names.map((name) => ({
+      ancestorRef: ref(name),
+      controllerName: 'us',
+      conditions: [condition('Accepted')],
+    })),
+  });
+  const current = { ancestors: [ancestor('a', 'them'), ancestor('b', 'us'), ancestor('a', 'us')] };
+  assert.deepEqual(mergeStatus(current, policy('a', 'c'), OPTIONS), {
+    ancestors: [ancestor('a', 'them'), ancestor('a', 'us'), ancestor('c', 'us')],
+  });
+  assert.equal(mergeStatus(current, policy('a', 'b'), OPTIONS), null);
+  assert.deepEqual(mergeStatus(current, null, OPTIONS), { ancestors: [ancestor('a', 'them')] });
+  const full = { ancestors: Array.from({ length: 15 }, (_, i) => ancestor(`g${i}`, 'them')) };
+  const next = mergeStatus(full, policy('a', 'b', 'c'), OPTIONS) as { ancestors: unknown[] };
+  assert.deepEqual(next.ancestors, [...full.ancestors, ancestor('a', 'us')]);
 });
 
 test('what stands there already is not written, whatever the server filled in and in whatever order', () => {
