@@ -52,7 +52,7 @@ class Worker {
     const core = new Core({ io: new SimIo({ seed: 1 }), cells: Cells.local(), records: { record: () => {} }, trusted });
     this.#config = new Config(
       core,
-      { http1: { connect: () => null } },
+      { http1: { expected: 1, connect: () => null }, http2: { expected: 1, connect: () => null } },
       () => numbers(),
       () => {},
     );

@@ -7,6 +7,7 @@ import { FAULTS } from '../src/base/errors.ts';
 import { LIMITS } from '../src/base/limits.ts';
 import { FLAGS } from '../src/main/flags.ts';
 import { variableOf } from '../src/main/options.ts';
+import { grpcCodeOf } from '../src/proxy/exchange/grpc.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
 import { LIMITED } from '../src/telemetry/layout.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
@@ -77,9 +78,16 @@ function limits(): string {
 function answers(): string {
   return page(
     'What a client gets',
-    'Every answer that RAUTA gives itself, with the response flag of the access log and the labels of `rauta_faults_total`. Status 0: nobody is left to answer. An error after the response head has gone ends the stream in the way the protocol has for it, never with a false end.',
-    ['kind', 'source', 'status', 'flag', 'text'],
-    Object.values(FAULTS).map((f) => [`\`${f.kind}\``, f.source, String(f.status), `\`${f.flag}\``, f.text]),
+    'Every answer that RAUTA gives itself, with the response flag of the access log and the labels of `rauta_faults_total`. Status 0: nobody is left to answer. An error after the response head has gone ends the stream in the way the protocol has for it, never with a false end. A call of gRPC gets 200, `grpc-status` and the text as `grpc-message`.',
+    ['kind', 'source', 'status', 'grpc-status', 'flag', 'text'],
+    Object.values(FAULTS).map((f) => [
+      `\`${f.kind}\``,
+      f.source,
+      String(f.status),
+      f.status === 0 ? '' : String(grpcCodeOf(f)),
+      `\`${f.flag}\``,
+      f.text,
+    ]),
   );
 }
 

@@ -49,9 +49,14 @@ export const FAULTS = {
   connectTimeout: fault('connect_timeout', 'upstream', 503, 'UF', 'upstream connect timeout', true),
   tlsFailed: fault('upstream_tls', 'upstream', 503, 'UF', 'upstream TLS handshake failed', true),
   upstreamReset: fault('upstream_reset', 'upstream', 502, 'UC', 'upstream closed the connection'),
+  /** The backend did not begin to work on it, and said so (RFC 9113 section 8.7): it wants no more, or it leaves. */
+  upstreamRefused: fault('upstream_refused', 'upstream', 503, 'UC', 'upstream refused the request', true),
+  upstreamLeft: fault('upstream_left', 'upstream', 503, 'UC', 'upstream is leaving', true),
   upstreamMalformed: fault('upstream_malformed', 'upstream', 502, 'UPE', 'malformed upstream response'),
   requestTimeout: fault('request_timeout', 'upstream', 504, 'UT', 'request timeout'),
   backendTimeout: fault('backend_timeout', 'upstream', 504, 'UT', 'backend timeout'),
+  /** The time that a call of gRPC gave itself (grpc-timeout). */
+  grpcDeadline: fault('grpc_deadline', 'upstream', 504, 'UT', 'deadline exceeded'),
   upstreamHead: fault('upstream_head', 'upstream', 502, 'UPE', 'upstream response head too large'),
   streamIdle: fault('stream_idle', 'upstream', 504, 'SI', 'nothing moved for too long'),
   /** Asked for over a connection that cannot serve it, e.g. an https target in the clear (RFC 9110 section 7.4). */

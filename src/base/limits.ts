@@ -140,6 +140,11 @@ class Limits {
    */
   readonly HTTP2_RESETS = 256;
   readonly HTTP2_RESETS_PER_SECOND = 32;
+  /** Exchanges that share one connection to a backend, where it allows as many. */
+  readonly UPSTREAM_STREAMS = 128;
+  /** A backend that has requests and says nothing for so long is asked for a sign of life, and given so long for it. */
+  readonly UPSTREAM_PING_QUIET_MS = 15_000;
+  readonly UPSTREAM_PING_MS = 10_000;
   /** SETTINGS have to be acknowledged within this time. */
   readonly HTTP2_SETTINGS_MS = 10_000;
 

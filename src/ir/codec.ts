@@ -272,7 +272,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     key: string,
     backend: string,
     endpoints: string,
-    protocol: oneOf('http1'),
+    protocol: oneOf('http1', 'http2'),
     tls: orNull(clientTls),
     balancer,
   }),

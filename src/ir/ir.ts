@@ -243,7 +243,8 @@ export interface ClusterEntry {
   readonly backend: string;
   /** Key of an EndpointsEntry; while there is none, the cluster has no endpoint. */
   readonly endpoints: Key;
-  readonly protocol: 'http1';
+  /** What it is spoken to in; HTTP/2 in the clear is begun by prior knowledge (RFC 9113 section 3.3). */
+  readonly protocol: 'http1' | 'http2';
   /** null: in the clear. */
   readonly tls: ClientTls | null;
   readonly balancer: Balancer;

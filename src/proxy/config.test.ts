@@ -24,7 +24,7 @@ function setup(): { config: Config; left: Listener[] } {
   const left: Listener[] = [];
   const config = new Config(
     new Core(options),
-    { http1: { connect: () => null } },
+    { http1: { expected: 1, connect: () => null }, http2: { expected: 1, connect: () => null } },
     () => assert.fail(),
     (listener) => left.push(listener),
   );

@@ -15,6 +15,7 @@ import { Core } from './core.ts';
 import { ExchangePool } from './exchange/pool.ts';
 import type { RequestSide } from './exchange/sides.ts';
 import { Http1Connector } from './http1/client.ts';
+import { Http2Connector } from './http2/client.ts';
 import { Http2Server } from './http2/server.ts';
 import { beginsHttp2, Http2Servers } from './http2/servers.ts';
 import type { Listener } from './listener.ts';
@@ -23,6 +24,7 @@ import { Tcp } from './transport/tcp.ts';
 import type { Transport, TransportUser } from './transport/transport.ts';
 import { PlainWire } from './transport/wire.ts';
 import { TrustedProxies } from './trusted.ts';
+import { AlpnConnector } from './upstream/alpn.ts';
 
 export { ApplyError } from './config.ts';
 
@@ -93,10 +95,11 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
       notesReferer,
     });
     this.#exchanges = new ExchangePool(this.#core);
-    const connectors = { http1: new Http1Connector(this.#core) };
+    this.#http2 = new Http2Servers(this.#core);
+    const http2 = new Http2Connector(this.#core, this.#http2.turns);
+    const connectors = { http1: new AlpnConnector(new Http1Connector(this.#core), http2), http2 };
     this.#config = new Config(this.#core, connectors, options.tls ?? noTls, (listener) => this.#leave(listener));
     const { shared } = this.#core;
-    this.#http2 = new Http2Servers(this.#core);
     options.io.onTurn(() => shared.onTurn());
     shared.onEndingsOver = () => this.#checkDrained();
   }

@@ -54,6 +54,7 @@ test('backends of https are one Backend that says so', () => {
     endpoints: [{ hostname: 'app.example', port: 443, weight: 1 }],
     appProtocol: 'https',
   });
+  assert.equal(backendOf('h2c://a:1').appProtocol, 'kubernetes.io/h2c');
   assert.equal(backendOf('http://a:1', 'b:2').appProtocol, 'http');
 });
 
@@ -65,7 +66,7 @@ test('a bind address without a host listens where the other options say', () => 
 test('wrong values name the variable and exit with 2', () => {
   for (const [bind, backend, words] of [
     ['8080', 'a:1', /^RAUTA_BIND_ADDR: '8080': it must be HOST:PORT/],
-    [':80', 'ftp://a:1', /^RAUTA_BACKEND_ADDR: .*a scheme is one of http, https/],
+    [':80', 'ftp://a:1', /^RAUTA_BACKEND_ADDR: .*a scheme is one of http, h2c, https/],
     ['a.example:80', 'a:1', /^RAUTA_BIND_ADDR: .*must be an IP address/],
     ['0.0.0.0:0', 'a:1', /^RAUTA_BIND_ADDR: .*from 1 to 65535/],
     ['[1.2.3.4]:80', 'a:1', /^RAUTA_BIND_ADDR: .*in brackets/],

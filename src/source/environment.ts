@@ -123,7 +123,8 @@ function secret({ crt, key }: PemPair): KubeObject {
   });
 }
 
-const SCHEMES = ['http', 'https'];
+/** What the scheme in front of an address asks for. */
+const SCHEMES: Readonly<Record<string, string>> = { http: 'http', h2c: 'kubernetes.io/h2c', https: 'https' };
 
 /** All of one scheme; `http` where none is written. Of `https` one name, for that is what certificates are for. */
 function backendOf(texts: readonly string[]): Record<string, unknown> {
@@ -131,7 +132,9 @@ function backendOf(texts: readonly string[]): Record<string, unknown> {
   const endpoints = texts.map((text) => {
     const [, written, rest = text] = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)\/?$/i.exec(text) ?? [];
     const own = (written ?? 'http').toLowerCase();
-    if (!SCHEMES.includes(own)) throw wrong('RAUTA_BACKEND_ADDR', text, `a scheme is one of ${SCHEMES.join(', ')}`);
+    if (!Object.hasOwn(SCHEMES, own)) {
+      throw wrong('RAUTA_BACKEND_ADDR', text, `a scheme is one of ${Object.keys(SCHEMES).join(', ')}`);
+    }
     if (scheme !== null && own !== scheme) throw wrong('RAUTA_BACKEND_ADDR', text, 'all must be of one scheme');
     scheme = own;
     return endpoint(rest);
@@ -140,7 +143,7 @@ function backendOf(texts: readonly string[]): Record<string, unknown> {
   if (scheme === 'https' && (names.size > 1 || endpoints.some(({ unix }) => unix !== undefined))) {
     throw wrong('RAUTA_BACKEND_ADDR', texts.join(','), 'backends of https must be of one name, or one address');
   }
-  return { endpoints, ...(scheme === 'https' ? { appProtocol: 'https' } : {}) };
+  return { endpoints, appProtocol: SCHEMES[scheme ?? 'http'] };
 }
 
 function endpoint(text: string): Record<string, unknown> {

@@ -97,8 +97,8 @@ export class LineWriter {
       o = AGENT.put(view, o);
     }
     o = putText(out, view, o, r, r.agentStart, r.agentEnd);
-    if (r.limit === '' && r.upgradeStart === r.upgradeEnd && r.refererStart === r.refererEnd) return END.put(view, o);
-    return putRare(out, view, o, r, this.#withQuery);
+    const rare = r.limit !== '' || r.upgradeStart < r.upgradeEnd || r.refererStart < r.refererEnd || r.grpcStatus >= 0;
+    return rare ? putRare(out, view, o, r, this.#withQuery) : END.put(view, o);
   }
 
   /** Nearly every request ends like the one before. */
@@ -143,7 +143,10 @@ export class LineWriter {
   }
 }
 
-/** What few lines have: the referer, the limit that was reached, and what became of a switch of protocols. */
+/** `","grpc_status":"0`: text, as all that stands behind the user agent. */
+const GRPC_STATUS = Array.from({ length: 17 }, (_, code) => new Fragment(`","grpc_status":"${code}`));
+
+/** What few lines have: the referer, how a call ended, the limit reached, what became of a switch of protocols. */
 function putRare(out: Uint8Array, view: DataView, at: number, r: AccessRecord, withQuery: boolean): number {
   let o = at;
   if (r.refererStart < r.refererEnd) {
@@ -152,6 +155,7 @@ function putRare(out: Uint8Array, view: DataView, at: number, r: AccessRecord, w
     o = REFERER.put(view, o);
     o = putText(out, view, o, r, r.refererStart, end);
   }
+  if (r.grpcStatus >= 0) o = (GRPC_STATUS[r.grpcStatus] as Fragment).put(view, o);
   if (r.limit !== '') o = put(out, o, bytesOf(`","limit":"${r.limit}`));
   if (r.upgradeStart < r.upgradeEnd) {
     o = UPGRADE.put(view, o);

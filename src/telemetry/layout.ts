@@ -161,6 +161,7 @@ export const LIMITED = [
   'HTTP2_SETTINGS_MS',
   'MIRRORS',
   'MIRROR_MS',
+  'UPSTREAM_PING_MS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -67,6 +67,8 @@ export class AccessRecord {
   /** 10, 11, 20. */
   version = 11;
   status = 0;
+  /** How a call of gRPC ended; -1 for what is none, or did not say. */
+  grpcStatus = -1;
   /** Response flags ('' for none), e.g. 'UF'. */
   flags = '';
   /** Name of the limit that was reached, '' for none. */
@@ -157,6 +159,7 @@ export class AccessRecord {
     this.method = 0;
     this.version = 11;
     this.status = 0;
+    this.grpcStatus = -1;
     this.flags = '';
     this.limit = '';
     this.end = '';

@@ -31,9 +31,20 @@ export interface Resolved {
   readonly untrusted: string | null;
 }
 
-/** `number`: 0 where endpoints have ports of their own. */
-function clusterOf(kind: string, namespace: string, name: string, number: number, tls: ClientTls | null): ClusterEntry {
-  const protocol = 'http1';
+/** Offered by ALPN to a backend that is said to speak HTTP/2. */
+const HTTP2_ALPN: readonly string[] = ['h2', 'http/1.1'];
+
+/** `number`: 0 where endpoints have ports of their own. `http2`: it is said to speak that; over TLS ALPN decides. */
+function clusterOf(
+  kind: string,
+  namespace: string,
+  name: string,
+  number: number,
+  http2: boolean,
+  secured: ClientTls | null,
+): ClusterEntry {
+  const protocol = http2 && secured === null ? 'http2' : 'http1';
+  const tls = secured !== null && http2 ? { ...secured, alpn: HTTP2_ALPN } : secured;
   return {
     kind: 'cluster',
     key: clusterKey(kind, namespace, name, number, settingsDigest({ protocol, tls })),
@@ -117,7 +128,7 @@ export function resolveBackend(
   const own = policy === null && !isService ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
   return {
-    cluster: clusterOf(kind, namespace, name, at, verdict?.tls ?? own),
+    cluster: clusterOf(kind, namespace, name, at, nameOf(found.protocol) === H2C, verdict?.tls ?? own),
     label,
     fault: null,
     policies,
@@ -152,10 +163,16 @@ function servicePort(
   return { protocol: found['appProtocol'], section: anyText(found['name']) ?? '', what };
 }
 
+/** HTTP/2 in the clear, by prior knowledge (KEP-3726). */
+const H2C = 'kubernetes.io/h2c';
 /** `kubernetes.io/ws` is HTTP/1.1 with Upgrade (GEP-1911), which any backend may answer here. */
-const SPOKEN: ReadonlySet<string> = new Set(['http', 'kubernetes.io/ws']);
+const SPOKEN: ReadonlySet<string> = new Set(['http', 'kubernetes.io/ws', H2C]);
 /** The same over TLS. */
 const SECURED: ReadonlySet<string> = new Set(['https', 'kubernetes.io/wss']);
+
+function nameOf(appProtocol: unknown): string {
+  return typeof appProtocol === 'string' ? appProtocol.toLowerCase() : '';
+}
 
 /**
  * GEP-1911: a protocol that cannot be spoken makes the reference invalid. `https` says that TLS is spoken, and not
@@ -163,7 +180,7 @@ const SECURED: ReadonlySet<string> = new Set(['https', 'kubernetes.io/wss']);
  */
 function protocolFault(appProtocol: unknown, secured: boolean): string | null {
   if (appProtocol === undefined || appProtocol === null) return null;
-  const protocol = typeof appProtocol === 'string' ? appProtocol.toLowerCase() : '';
+  const protocol = nameOf(appProtocol);
   if (SPOKEN.has(protocol) || (SECURED.has(protocol) && secured)) return null;
   if (SECURED.has(protocol)) return `appProtocol ${shown(appProtocol)} needs a BackendTLSPolicy.`;
   return `appProtocol ${shown(appProtocol)} is not supported.`;

@@ -41,6 +41,7 @@ export interface Logged {
   readonly id: string;
   readonly client: string;
   readonly status: number;
+  readonly grpcStatus: number;
   readonly flags: string;
   readonly limit: string;
   readonly end: string;
@@ -74,6 +75,7 @@ export class Records implements RecordSink {
       id: text(r.idStart, r.idEnd),
       client: Buffer.from(r.client).toString('latin1'),
       status: r.status,
+      grpcStatus: r.grpcStatus,
       flags: r.flags,
       limit: r.limit,
       end: r.end,

@@ -197,6 +197,7 @@ class ToyClient implements Downstream {
 class ToyBackend implements UpstreamConnection {
   free = 100;
   busy = 0;
+  readonly opening = false;
   listed = false;
   next: UpstreamConnection | null = null;
   previous: UpstreamConnection | null = null;
@@ -237,6 +238,9 @@ class ToyBackend implements UpstreamConnection {
     return true;
   }
   rest(): void {}
+  leave(): void {
+    if (this.busy === 0) this.close();
+  }
   close(): void {
     if (!this.#transport.open) return;
     this.#transport.finish(false);
@@ -310,6 +314,7 @@ function setup(
   io.onTurn(() => core.shared.onTurn());
   const connections: ToyBackend[] = [];
   const connector: Connector = {
+    expected: 1,
     connect(transport, pool) {
       const made = new ToyBackend(core.mem, transport, pool);
       connections.push(made);

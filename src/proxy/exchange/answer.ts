@@ -33,7 +33,7 @@ export const NO_BODY = new Uint8Array(0);
 const TEXT_PLAIN = new FieldLines([{ name: 'Content-Type', value: 'text/plain; charset=utf-8' }]);
 
 /** What the faults of the data plane look like to a client. */
-class FaultAnswers {
+export class FaultAnswers {
   readonly #byFault = new Map<Fault, Answer>();
 
   /** `answer` makes that of each fault that has a status. */

@@ -8,6 +8,7 @@ import { limitCell, tunnelCell } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { Head } from '../head.ts';
 import { NEVER } from './deadlines.ts';
+import { grpcStatusIn } from './grpc.ts';
 import { Life } from './life.ts';
 import type { ResponseSide } from './sides.ts';
 import { STATE, transition } from './states.ts';
@@ -38,6 +39,7 @@ export abstract class Answering extends Life implements ResponseSide {
     this.state = transition(this.state, STATE.ANSWERING);
     record.upstreamUs = io.nowUs - this.sentUs;
     record.status = head.status;
+    if (this.grpc) record.grpcStatus = grpcStatusIn(mem, head.fieldsStart, head.end);
     this.deadlines.moved();
     const { edits, crossOrigin } = present(this.backend, 'the backend');
     if (edits !== null) edits.applyResponse(mem, head);
@@ -74,6 +76,7 @@ export abstract class Answering extends Life implements ResponseSide {
   }
 
   responseTrailers(start: number, end: number): void {
+    if (this.grpc) this.record.grpcStatus = grpcStatusIn(this.core.mem, start, end);
     present(this.down, 'the client').trailers(start, end);
   }
 

@@ -28,6 +28,8 @@ export class Attempts {
   #budget: RetryBudget | null = null;
   /** The rule would have it sent again, but its cluster has too many such already. */
   overBudget = false;
+  /** Connections that were left by their backend before it worked on the request. */
+  #left = 0;
   /** Attempts so far. */
   count = 0;
   /** Where the attempt under way is; null between two. */
@@ -47,6 +49,7 @@ export class Attempts {
     this.count = 0;
     this.#repeats = 0;
     this.overBudget = false;
+    this.#left = 0;
     this.fresh = false;
     if (this.#tried.length > 0) this.#tried.length = 0;
     return cluster.pick(hash);
@@ -70,6 +73,8 @@ export class Attempts {
   next(failed: EndpointPool, fault: Fault): EndpointPool | null {
     const cluster = this.#cluster;
     if (cluster === null) return null;
+    // Another of its connections, or a new one, will do: it costs nothing, and the shares stay as they are.
+    if (fault === FAULTS.upstreamLeft && ++this.#left < LIMITS.UPSTREAM_TRIED) return failed;
     if (this.#tried === NONE) this.#tried = [];
     this.#tried.push(failed);
     this.fresh = false;

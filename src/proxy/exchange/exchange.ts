@@ -19,6 +19,7 @@ import { Answer, NO_BODY } from './answer.ts';
 import { DUE, NEVER } from './deadlines.ts';
 import { ASKED } from './deciding.ts';
 import type { Decision } from './decision.ts';
+import { grpcTimeoutMs, isGrpc } from './grpc.ts';
 import { noteRequest } from './noted.ts';
 import { findRule } from './route.ts';
 import { type CompiledRule, STEP } from './rule.ts';
@@ -39,6 +40,7 @@ export class Exchange extends Sending implements RequestSide {
     const method = head.method;
     this.open(down);
     this.toHead = method === METHOD.HEAD;
+    this.grpc = isGrpc(core.mem, head);
     this.idempotent = method !== METHOD.POST && method !== METHOD.PATCH && method < METHOD.CONNECT;
     if (!this.request.open(core, this.record)) {
       this.exhausted();
@@ -189,11 +191,20 @@ export class Exchange extends Sending implements RequestSide {
     deadlines.patient = rule.timed;
     deadlines.moved();
     if (rule.requestTimeoutMs > 0) deadlines.request = now + rule.requestTimeoutMs;
+    if (this.grpc) this.limitCall(mem, head);
     deadlines.arm(Math.min(deadlines.request, deadlines.idle));
     this.attempt(endpoint);
   }
 
   // ---- deadlines
+
+  /** A call has the time that it gives itself, if that is less than the rule's. */
+  protected limitCall(mem: Uint8Array, head: Head): void {
+    const { deadlines } = this;
+    const ms = grpcTimeoutMs(mem, head);
+    this.ownDeadline = ms > 0 && this.core.io.nowMs + ms < deadlines.request;
+    if (this.ownDeadline) deadlines.request = this.core.io.nowMs + ms;
+  }
 
   onDeadline(now: number): void {
     if (this.state === STATE.RESTING) return;
@@ -212,7 +223,7 @@ export class Exchange extends Sending implements RequestSide {
         else this.timedOut(FAULTS.streamIdle);
         return;
       case DUE.REQUEST:
-        this.timedOut(FAULTS.requestTimeout);
+        this.timedOut(this.ownDeadline ? FAULTS.grpcDeadline : FAULTS.requestTimeout);
         return;
       case DUE.BACKEND:
         this.timedOut(FAULTS.backendTimeout);

@@ -17,6 +17,7 @@ import { Attempts } from './attempts.ts';
 import { type DeadlineOwner, Deadlines } from './deadlines.ts';
 import { Deciding } from './deciding.ts';
 import type { Asker } from './decision.ts';
+import { GRPC_ANSWERS, grpcAnswerOf, grpcStatusOf } from './grpc.ts';
 import { NO_BYTES, RequestBlock } from './request-block.ts';
 import type { Found } from './route.ts';
 import type { CompiledBackend } from './rule.ts';
@@ -49,6 +50,10 @@ export abstract class Life implements DeadlineOwner, Asker {
   /** Where it came from; set by who takes the exchange for it. */
   listener: Listener | null = null;
   toHead = false;
+  /** A call of gRPC: answered as one. */
+  protected grpc = false;
+  /** Its deadline is the call's own, not its rule's. */
+  protected ownDeadline = false;
   protected idempotent = false;
   protected readonly found: Found = { rule: null, prefixLength: 0, port: 0 };
   protected backend: CompiledBackend | null = null;
@@ -97,6 +102,8 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.down = down;
     this.state = transition(this.state, STATE.WAITING);
     this.attempts.count = 0;
+    this.grpc = false;
+    this.ownDeadline = false;
     this.interims = 0;
     this.delivering = false;
     this.unsent = false;
@@ -123,7 +130,7 @@ export abstract class Life implements DeadlineOwner, Asker {
       down.abort();
       this.forgetUnsent();
     } else if (down !== null) {
-      const answer = TEXT_ANSWERS.of(fault);
+      const answer = (this.grpc ? GRPC_ANSWERS : TEXT_ANSWERS).of(fault);
       if (answer !== null) this.answer(answer, 0, 0);
     } else if (this.state < STATE.ANSWERING) {
       record.status = CLIENT_CLOSED_REQUEST;
@@ -134,9 +141,14 @@ export abstract class Life implements DeadlineOwner, Asker {
   /** Tells the client what no backend said; mem[start..end) are further field lines. */
   protected answer(answer: Answer, start: number, end: number): void {
     const record = this.record;
-    record.status = answer.status;
-    const crossOrigin = this.found.rule === null ? null : this.found.rule.crossOrigin;
     const down = present(this.down, 'the client');
+    if (this.grpc && answer.status !== 200) {
+      this.answer(grpcAnswerOf(answer.status), 0, 0);
+      return;
+    }
+    record.status = answer.status;
+    if (this.grpc) record.grpcStatus = grpcStatusOf(answer);
+    const crossOrigin = this.found.rule === null ? null : this.found.rule.crossOrigin;
     if (crossOrigin === null || start < end) {
       record.responseBytes = down.answer(answer, start, end, this.request.at);
       return;

@@ -34,6 +34,7 @@ const ABRUPT_MS = 1000;
 
 /** Makes clients of transports that stand. */
 export class Http1Connector implements Connector {
+  readonly expected = 1;
   readonly #core: Core;
 
   constructor(core: Core) {
@@ -81,6 +82,7 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
   #restedMs = 0;
   #restedTurn = -1;
   #restMs: number = LIMITS.UPSTREAM_IDLE_MS;
+  readonly opening = false;
   // ---- the pool's list
   listed = false;
   next: UpstreamConnection | null = null;
@@ -127,6 +129,11 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
 
   close(): void {
     this.#close(false);
+  }
+
+  leave(): void {
+    this.#keepAlive = false;
+    if (this.#state === IDLE) this.#close(false);
   }
 
   #close(unannounced: boolean): void {

@@ -50,6 +50,9 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   /** Those on their way, the youngest first. */
   #dialing: Dial | null = null;
   #dials = 0;
+  /** Connections that stand and wait for their backend's first word; exchanges that one is good for. */
+  #opening = 0;
+  #expected: number;
   #firstWaiting: Waiter | null = null;
   #lastWaiting: Waiter | null = null;
   #waiting = 0;
@@ -72,6 +75,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#core = core;
     this.#tls = secured === null ? null : new TlsDialer(core, secured);
     this.#connector = connector;
+    this.#expected = connector.expected;
     this.endpoint = endpoint;
     this.identity = identity;
     this.#address = addressOf(endpoint);
@@ -124,7 +128,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   retire(): void {
     this.#retired = true;
     this.#closeFree();
-    while (this.#dials > this.#waiting) this.#cancelDial();
+    while (this.#dials > 0 && this.#wanted < 0) this.#cancelDial();
     this.#letGo();
   }
 
@@ -178,7 +182,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     const full = this.#connections >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT && this.#free === null;
     if (full) {
       this.#core.cells.add(CONNECTIONS_LIMIT, 1);
-      if (this.#waiting - this.#dials >= LIMITS.UPSTREAM_PENDING_PER_ENDPOINT) {
+      if (this.#waiting - this.#dials * this.#expected >= LIMITS.UPSTREAM_PENDING_PER_ENDPOINT) {
         this.#core.cells.add(PENDING_LIMIT, 1);
         waiter.onUpstreamFault(FAULTS.overload, OUTCOME.NONE);
         return null;
@@ -197,8 +201,13 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   /** `waiter` waits no more. */
   giveUp(waiter: Waiter): void {
     this.#unqueue(waiter);
-    if (this.#dials > this.#waiting) this.#cancelDial();
+    if (this.#wanted < 0) this.#cancelDial();
     if (this.#retired) this.#letGo();
+  }
+
+  /** Connections that those who wait need besides those on their way; below 0: so many of these are not needed. */
+  get #wanted(): number {
+    return Math.ceil(this.#waiting / this.#expected) - this.#dials - this.#opening;
   }
 
   #unqueue(waiter: Waiter): void {
@@ -234,13 +243,13 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   // ---- connections on their way
 
   /**
-   * As many are on their way as there are waiters, as far as there is room. One that fails at once costs its waiter an
-   * attempt, as one that fails later does; the loop goes on for the others, and for it if it asks again.
+   * As many are on their way as those who wait need, as far as there is room. One that fails at once costs its waiter
+   * an attempt, as one that fails later does; the loop goes on for the others, and for it if it asks again.
    */
   #fill(): void {
     if (this.#filling) return;
     this.#filling = true;
-    while (this.#dials < this.#waiting) {
+    while (this.#wanted > 0) {
       if (this.#connections >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT) {
         // A new one is wanted and there is no place: one that has nothing to do makes it.
         const idle = this.#free;
@@ -271,15 +280,23 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     if (connection === null) {
       this.#lostOne();
       this.#failFirst(FAULTS.connectFailed, BACKEND_ERROR.connect);
-      return;
+    } else if (connection.opening) {
+      this.#opening++;
+    } else {
+      this.#begin(connection);
     }
+  }
+
+  /** A new connection goes to those who wait. */
+  #begin(connection: UpstreamConnection): void {
     let waiter = this.#firstWaiting;
     while (waiter !== null && connection.free > 0) {
       this.#unqueue(waiter);
       waiter.onUpstreamReady(this.#give(connection, waiter));
       waiter = this.#firstWaiting;
     }
-    if (connection.free > 0) this.#keep(connection);
+    if (connection.free > 0 && !connection.listed) this.#keep(connection);
+    if (waiter !== null) this.#fill();
   }
 
   onDialFailed(dial: Dial, fault: Fault, error: number): void {
@@ -289,9 +306,11 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#failFirst(fault, error);
   }
 
+  /** A connection will not come: those whom it was for hear of it. */
   #failFirst(fault: Fault, error: number): void {
-    const waiter = this.#firstWaiting;
-    if (waiter !== null) {
+    for (let n = this.#expected; n > 0; n--) {
+      const waiter = this.#firstWaiting;
+      if (waiter === null) break;
       this.#unqueue(waiter);
       waiter.onUpstreamFault(fault, error);
     }
@@ -322,26 +341,48 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   // ---- for connections
 
   released(connection: UpstreamConnection): void {
-    let waiter = this.#firstWaiting;
-    while (waiter !== null && !this.#mayReuse(waiter)) waiter = waiter.nextWaiting;
-    if (waiter?.once === true && !this.#isSound(connection)) {
-      connection.close();
-    } else if (waiter !== null) {
+    while (connection.free > 0) {
+      let waiter = this.#firstWaiting;
+      while (waiter !== null && !this.#mayReuse(waiter)) waiter = waiter.nextWaiting;
+      if (waiter === null) break;
+      if (waiter.once && !this.#isSound(connection)) {
+        connection.close();
+        return;
+      }
       this.#unqueue(waiter);
       this.#core.shared.tally.reused++;
       waiter.onUpstreamReady(this.#give(connection, waiter));
-    } else if (!connection.listed) {
-      this.#keep(connection);
     }
+    if (connection.free > 0) this.#keep(connection);
+    else if (connection.listed) this.#unlist(connection);
+  }
+
+  opened(connection: UpstreamConnection): void {
+    this.#opening--;
+    // The backend has said how many it takes: the next one will say the same.
+    this.#expected = Math.max(1, connection.free);
+    this.#begin(connection);
+  }
+
+  failed(_connection: UpstreamConnection, fault: Fault, error: number): void {
+    this.#opening--;
+    this.#lostOne();
+    this.#failFirst(fault, error);
   }
 
   /** A connection that is free, and that nobody waits for. */
   #keep(connection: UpstreamConnection): void {
+    const idle = connection.busy === 0;
     const leaves = this.#retired || this.endpoint.state === 'draining' || this.#core.stopping;
-    if (connection.busy === 0 && (leaves || this.#freeCount >= LIMITS.UPSTREAM_IDLE_PER_ENDPOINT)) {
+    if (idle && (leaves || (!connection.listed && this.#freeCount >= LIMITS.UPSTREAM_IDLE_PER_ENDPOINT))) {
       connection.close();
       return;
     }
+    if (!connection.listed) this.#list(connection);
+    if (idle) connection.rest();
+  }
+
+  #list(connection: UpstreamConnection): void {
     connection.next = this.#free;
     connection.previous = null;
     if (this.#free !== null) this.#free.previous = connection;
@@ -349,7 +390,6 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     connection.listed = true;
     this.#freeCount++;
     this.#core.shared.tally.idle++;
-    if (connection.busy === 0) connection.rest();
   }
 
   #unlist(connection: UpstreamConnection): void {
@@ -378,7 +418,14 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   }
 
   #closeFree(): void {
-    while (this.#free !== null) this.#free.close();
+    for (let free = this.#free; free !== null; free = this.#free) {
+      if (free.busy > 0) {
+        this.#unlist(free);
+        free.leave();
+      } else {
+        free.close();
+      }
+    }
   }
 
   #count(n: number): void {
