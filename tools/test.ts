@@ -89,6 +89,7 @@ if (mode === 'all') {
   counted('cluster', ['make', '-s', 'test-cluster']);
   counted('real cluster', ['sh', 'test/kubernetes/real-cluster.sh']);
   counted('install', ['sh', 'test/kubernetes/install.sh']);
+  counted('real services', ['sh', 'test/kubernetes/real-services.sh']);
   counted('conformance', ['make', '-s', 'test-conformance']);
 }
 say(total.failed === 0 ? 'all checks passed' : 'some checks FAILED');

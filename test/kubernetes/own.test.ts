@@ -53,8 +53,9 @@ function pod(api: FakeApi, name: string, labels: Record<string, string>): void {
 
 test('pods like ours, whatever their template; the node with its zone and nothing else of it', async (t) => {
   const { api, seen, own } = await setup(t);
-  pod(api, 'rauta-1', { app: 'rauta', 'pod-template-hash': 'a' });
-  pod(api, 'rauta-2', { app: 'rauta', 'pod-template-hash': 'b' });
+  // Template and node put their own labels on each of them.
+  pod(api, 'rauta-1', { app: 'rauta', 'pod-template-hash': 'a', [ZONE_LABEL]: 'zone-a' });
+  pod(api, 'rauta-2', { app: 'rauta', 'pod-template-hash': 'b', [ZONE_LABEL]: 'zone-b' });
   pod(api, 'web', { app: 'web' });
   api.put('Node', { metadata: { name: 'n1', labels: { [ZONE_LABEL]: 'zone-a', os: 'linux' } } });
   assert.equal(own.settled, false);
@@ -76,6 +77,18 @@ test('pods like ours, whatever their template; the node with its zone and nothin
   });
   api.delete('Pod', 'sys', 'rauta-2');
   await seen.until(() => !seen.objects.has('Pod/sys/rauta-2'));
+});
+
+test('what programs are called by decides, where it is there', async (t) => {
+  const { api, seen, own } = await setup(t);
+  const called = { 'app.kubernetes.io/name': 'rauta', 'app.kubernetes.io/instance': 'edge' };
+  pod(api, 'rauta-1', { ...called, injected: 'one' });
+  pod(api, 'rauta-2', { ...called, injected: 'two' });
+  pod(api, 'other', { ...called, 'app.kubernetes.io/instance': 'inner' });
+  api.put('Node', { metadata: { name: 'n1' } });
+  own.start();
+  await seen.until(() => own.settled);
+  assert.deepEqual([...seen.objects.keys()].sort(), ['Node//n1', 'Pod/sys/rauta-1', 'Pod/sys/rauta-2']);
 });
 
 test('a pod without labels is like no other', async (t) => {

@@ -24,11 +24,26 @@ export interface OwnSink {
 
 export const ZONE_LABEL = 'topology.kubernetes.io/zone';
 
+/** What programs are called by, where somebody does so (recommended labels of Kubernetes). */
+const NAMING = ['name', 'instance', 'component'].map((name) => `app.kubernetes.io/${name}`);
 /** Labels of one generation of a pod's template, or of one pod: those of others of its kind differ. */
 const PASSING: ReadonlySet<string> = new Set([
   ...['pod-template-hash', 'controller-revision-hash', 'pod-template-generation'],
   ...['statefulset.kubernetes.io/pod-name', 'apps.kubernetes.io/pod-index'],
 ]);
+
+/** From version 1.35 on the API server puts those of its node on each pod. */
+const OF_NODE = 'topology.kubernetes.io/';
+
+/** Of the pods that are like one with these labels; empty: none is. */
+function selectorOf(labels: Fields): string {
+  const named = NAMING.filter((key) => typeof labels[key] === 'string');
+  const lasting = Object.keys(labels).filter((key) => !PASSING.has(key) && !key.startsWith(OF_NODE));
+  return (named.length > 0 ? named : lasting)
+    .sort()
+    .map((key) => `${key}=${labels[key]}`)
+    .join(',');
+}
 
 export class Own {
   readonly #place: OwnPlace;
@@ -117,15 +132,14 @@ export class Own {
   }
 
   #follow({ namespace, name }: { readonly namespace: string; readonly name: string }, metadata: Fields): void {
-    const labels = Object.entries(fields(metadata['labels'])).filter(([key]) => !PASSING.has(key));
-    const selector = labels.map(([key, value]) => `${key}=${value}`).sort();
+    const selector = selectorOf(fields(metadata['labels']));
     this.reflector = new Reflector(
       {
         kind: 'Pod',
         apiVersion: 'v1',
         path: `/api/v1/namespaces/${namespace}/pods`,
         // One without labels is like no other.
-        ...(selector.length === 0 ? { fieldSelector: `metadata.name=${name}` } : { labelSelector: selector.join(',') }),
+        ...(selector === '' ? { fieldSelector: `metadata.name=${name}` } : { labelSelector: selector }),
       },
       {
         apply: (objects, gone) =>
