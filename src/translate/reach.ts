@@ -6,7 +6,7 @@ import { fields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Fault, GatewayAddress } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
-import type { Reader } from './dependencies.ts';
+import { compare, type Reader } from './dependencies.ts';
 import { standingService } from './exposure.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { isAddress, list, text } from './read.ts';
@@ -50,6 +50,8 @@ function givenTo(reader: Reader, draft: GatewayDraft, options: TranslatorOptions
   const replicas = takingReplicas(replicasOf(reader));
   const nodes = type === 'NodePort';
   const found = replicas.flatMap((r) => (nodes || r.hostNetwork ? r.nodeAddresses : r.addresses));
+  // Names of pods change with each rollout, addresses of nodes do not.
+  found.sort(compare);
   return { addresses: (found.length > 0 ? found : statusAddresses).map(addressOf), fault: null };
 }
 

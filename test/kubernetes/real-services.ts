@@ -253,6 +253,49 @@ function load(port: number, connections: number): () => Promise<Readonly<Record<
   };
 }
 
+test('endpoints of the own zone get everything, when the Service asks for it', async () => {
+  const pods = ['zone-a', 'zone-b', 'zone-c'].map((zone, i) => ({ name: `near-${i}`, zone }));
+  for (const { name, zone } of pods)
+    await ask({
+      verb: 'create',
+      kind: 'Pod',
+      path: '/api/v1/namespaces/default/pods',
+      body: {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, labels: { app: 'near' } },
+        spec: {
+          nodeSelector: { 'topology.kubernetes.io/zone': zone },
+          terminationGracePeriodSeconds: 1,
+          containers: [{ ...container, readinessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 } }],
+        },
+      },
+    });
+  await create('Service', 'v1', 'near', {
+    spec: { selector: { app: 'near' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] },
+  });
+  await create('Gateway', 'gateway.networking.k8s.io/v1', 'near', gateway({}, 8100));
+  await create('HTTPRoute', 'gateway.networking.k8s.io/v1', 'near', {
+    spec: { parentRefs: [{ name: 'near' }], rules: [{ backendRefs: [{ name: 'near', port: 80 }] }] },
+  });
+  /** Who answers thirty requests. */
+  const answering = async (): Promise<string> => {
+    const names = new Set<string>();
+    for (let i = 0; i < 30; i++) {
+      const reply = await fetch('http://127.0.0.1:8100/').catch(() => null);
+      names.add(reply?.status === 200 ? await reply.text() : 'nobody');
+    }
+    return [...names].sort().join(' ');
+  };
+  const answered = (who: string): Promise<boolean> => until(who, async () => (await answering()) === who);
+  await answered('near-0 near-1 near-2');
+  await patch('Service', 'near', { spec: { trafficDistribution: 'PreferClose' } });
+  await answered('near-0');
+  // The only one of the zone goes: the others take over, and nobody waits for it.
+  await ask({ verb: 'delete', kind: 'Pod', path: '/api/v1/namespaces/default/pods/near-0' });
+  await answered('near-1 near-2');
+});
+
 test('rollouts of a backend with readiness and preStop under load, and pods taken away: no request fails', async (t) => {
   const template = (version: number): object => ({
     metadata: { labels: { app: 'app', version: String(version) } },

@@ -213,6 +213,7 @@ export class GeneratedWriter {
     entry.again = false;
     if (answer.ok || gone) {
       entry.failures = 0;
+      entry.told = '';
       entry.written++;
       entry.writtenMs = now;
       entry.notBeforeMs = now + LIMITS.STATUS_INTERVAL_MS;
