@@ -327,11 +327,13 @@ export class FakeApi {
       return void this.#status(response, 409, 'Conflict', 'uid mismatch');
     const manager = `${seen.query.get('fieldManager')} ${kind.kind} ${key} ${old?.metadata.uid ?? ''}`;
     const last = this.#applied.get(manager);
-    if (old !== undefined && last === undefined && seen.query.get('force') !== 'true')
+    if (old !== undefined && last === undefined && seen.query.get('force') !== 'true' && contradicts(old, body))
       return void this.#status(response, 409, 'Conflict', 'Apply failed with conflicts');
     const stored = this.#store(kind, mergePatch(without(old ?? body, last, body), body) as ApiObject);
     this.#applied.set(`${seen.query.get('fieldManager')} ${kind.kind} ${key} ${stored.metadata.uid}`, body);
-    json(response, old === undefined ? 201 : 200, stored);
+    const managers = ['rauta', ...(old !== undefined && last === undefined ? ['somebody'] : [])];
+    const managedFields = managers.map((name) => ({ manager: name }));
+    json(response, old === undefined ? 201 : 200, { ...stored, metadata: { ...stored.metadata, managedFields } });
   }
 
   #create(kind: Kind, namespace: string, body: ApiObject, response: ServerResponse): void {
@@ -440,6 +442,14 @@ function mergePatch(target: unknown, patch: unknown): unknown {
   return out;
 }
 
+/** Both say something of a field, and not the same. */
+function contradicts(a: unknown, b: unknown): boolean {
+  const isMap = (value: unknown): value is Record<string, unknown> =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!isMap(a) || !isMap(b)) return JSON.stringify(a) !== JSON.stringify(b);
+  return Object.keys(b).some((name) => name in a && contradicts(a[name], b[name]));
+}
+
 /** `object` without the fields that `last` names and `next` does not. */
 function without(object: unknown, last: unknown, next: unknown): unknown {
   const isMap = (value: unknown): value is Record<string, unknown> =>
@@ -447,8 +457,8 @@ function without(object: unknown, last: unknown, next: unknown): unknown {
   if (!isMap(object) || !isMap(last) || !isMap(next)) return object;
   const out: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(object)) {
-    if (name in last && !(name in next)) continue;
-    out[name] = without(value, last[name], next[name]);
+    if (name in last && !(name in next) && !(isMap(value) && isMap(last[name]))) continue;
+    out[name] = without(value, last[name], next[name] ?? {});
   }
   return out;
 }

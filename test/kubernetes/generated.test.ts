@@ -221,6 +221,28 @@ test('a Service of that name that somebody made is never taken, also when it com
   await world.until(() => stands(world));
 });
 
+test('a Service that comes at the last moment and contradicts nothing: what was written into it is taken back', async (t) => {
+  const world = await setup(t);
+  const theirs: ApiObject = {
+    metadata: { name: 'gw-rauta', namespace: 'a', labels: { mine: 'yes' } },
+    spec: { clusterIP: 'None', ports: [{ name: 'http-80', port: 80, protocol: 'TCP', targetPort: 80 }] },
+  };
+  world.api.fault = (seen) => {
+    const apply = seen.method === 'PATCH' && seen.path.endsWith('/services/gw-rauta');
+    if (apply && world.made('Service', 'gw-rauta') === undefined) world.api.put('Service', theirs);
+    return null;
+  };
+  world.gateway();
+  const written = (): number => world.writes().filter((w) => w === 'PATCH gw-rauta').length;
+  await world.until(() => written() === 2 && world.troubles.some((line) => line.includes('NotMade')));
+  await world.quiet();
+  assert.equal(written(), 2, 'one that was made, one that takes it back');
+  // (What both say the same of is both's, which this server does not know: its ports are not looked at.)
+  const { metadata } = world.made('Service', 'gw-rauta') as ApiObject;
+  assert.deepEqual([metadata['labels'], metadata['annotations']], [theirs.metadata['labels'], {}]);
+  assert.equal(metadata['ownerReferences'], undefined);
+});
+
 test('somebody who changes what is ours again and again wins, and is named', async (t) => {
   const world = await setup(t);
   world.gateway();

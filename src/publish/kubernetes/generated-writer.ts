@@ -2,9 +2,9 @@
 // the leader alone: when it differs from what stands, never onto what somebody else made, and taken away when it is no
 // longer wanted. The digest in an annotation tells what was written last, so that what is to go is seen as well.
 
-import { type KubeObject, keyOf, type ObjectKey } from '../../api/object.ts';
+import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import { equal } from '../../base/equal.ts';
-import { isFields } from '../../base/fields.ts';
+import { fields, isFields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { APPLIED_ANNOTATION, type Generated, UID_ANNOTATION } from '../../translate/exposure.ts';
 import type { Answer } from './api.ts';
@@ -193,15 +193,18 @@ export class GeneratedWriter {
       });
     }
     // An apply cannot say "only if there is none": so it is asked, and nothing of anybody's is overruled.
+    const taken = failed('AlreadyExists', `it was made by somebody else, not for ${named(gateway)}`, 409);
     const fresh = await api.ask({ verb: 'get', kind, path });
-    if (fresh.ok && uidOf(fresh.body as KubeObject) !== uidOf(object))
-      return failed(
-        'AlreadyExists',
-        `${named(keyOf(object))} was made by somebody else, not for ${named(gateway)}`,
-        409,
-      );
+    if (fresh.ok && uidOf(fresh.body as KubeObject) !== uidOf(object)) return taken;
     if (!fresh.ok && fresh.failure.code !== 404) return fresh;
-    return await api.ask({ verb: 'patch', kind, path, query, body: object, contentType, mayStart: leads });
+    const apply = { verb: 'patch', kind, path, contentType, mayStart: leads } as const;
+    const reply = await api.ask({ ...apply, query, body: object });
+    if (fresh.ok || !reply.ok || !hasOthers(reply.body as KubeObject)) return reply;
+    // It came in between, and nothing in it contradicted: to apply nothing takes back what is ours alone.
+    const { apiVersion, metadata } = object;
+    const nothing = { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace } };
+    await api.ask({ ...apply, query: { ...query, force: 'true' }, body: nothing });
+    return taken;
   }
 
   #ended(key: ObjectKey, entry: Entry, wanted: Generated, version: string, answer: Answer): void {
@@ -264,6 +267,12 @@ function failed(reason: string, message: string, code = 0): Answer {
 
 function named(key: ObjectKey): string {
   return key.replace('/', ' ');
+}
+
+/** Somebody else has fields of it: what was made by one apply is all of its manager. */
+function hasOthers({ metadata }: KubeObject): boolean {
+  const { managedFields } = fields(metadata);
+  return Array.isArray(managedFields) && managedFields.some((entry) => fields(entry)['manager'] !== FIELD_MANAGER);
 }
 
 function uidOf({ metadata }: KubeObject): string | undefined {
