@@ -92,6 +92,21 @@ export const METRICS = {
     'resumed',
     'result',
   ),
+  http2Streams: metric('rauta_http2_streams', 'gauge', 'Open streams of HTTP/2 connections, by side.', 'side'),
+  http2Resets: metric(
+    'rauta_http2_resets_total',
+    'counter',
+    'Streams of HTTP/2 that were reset, by us or by the other end, by code.',
+    'side',
+    'code',
+  ),
+  http2Goaways: metric(
+    'rauta_http2_goaways_total',
+    'counter',
+    'GOAWAY frames of HTTP/2 connections, sent or received, by code. Floods: rauta_limit_reached_total.',
+    'side',
+    'code',
+  ),
   logLines: metric('rauta_access_log_lines_total', 'counter', 'Access log lines written by workers.'),
   logDropped: metric(
     'rauta_access_log_dropped_total',

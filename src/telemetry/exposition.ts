@@ -11,7 +11,9 @@ import {
   DURATION_BUCKETS,
   ENDPOINT,
   FAULT_CELLS,
+  HTTP2_CODES,
   handshakeCell,
+  http2Cell,
   LIMIT_CELLS,
   METHODS,
   ROUTE,
@@ -136,6 +138,7 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.mirrors, { result: 'dropped' }, sum(CELL.MIRRORS_DROPPED_TOTAL));
   out.add(METRICS.mirrors, { result: 'failed' }, sum(CELL.MIRRORS_FAILED_TOTAL));
   addHandshakes(out, sum);
+  addHttp2(out, sum);
   out.add(METRICS.logLines, {}, sum(CELL.LOG_LINES_TOTAL));
   out.add(METRICS.configRefused, {}, sum(CELL.REVISIONS_REFUSED_TOTAL));
   for (const [limit, cell] of LIMIT_CELLS) {
@@ -145,6 +148,18 @@ export function addFixed(out: Exposition, sum: Sum): void {
   for (const [{ kind, source, flag }, cell] of FAULT_CELLS) {
     const n = sum(cell);
     if (n > 0) out.add(METRICS.faults, { kind, source, flag }, n);
+  }
+}
+
+function addHttp2(out: Exposition, sum: Sum): void {
+  for (const [i, side] of TLS_SIDES.entries()) {
+    out.add(METRICS.http2Streams, { side }, sum(CELL.HTTP2_STREAMS + i));
+    for (const [number, code] of HTTP2_CODES.entries()) {
+      const resets = sum(http2Cell('resets', side, number));
+      if (resets > 0) out.add(METRICS.http2Resets, { side, code }, resets);
+      const goaways = sum(http2Cell('goaways', side, number));
+      if (goaways > 0) out.add(METRICS.http2Goaways, { side, code }, goaways);
+    }
   }
 }
 

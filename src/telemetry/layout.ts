@@ -36,6 +36,8 @@ export const CELL = {
   RSS_BYTES: 8,
   DRAINING: 9,
   TUNNELS: 10,
+  /** Behind the kinds of tunnels; by side. */
+  HTTP2_STREAMS: 12,
   // counters
   CONNECTIONS_TOTAL: 16,
   REQUESTS_TOTAL: 17,
@@ -70,6 +72,8 @@ const FIRST_LIMIT_CELL = 64;
 const FIRST_FAULT_CELL = 128;
 const FIRST_BACKEND_TLS_CELL = 192;
 const FIXED_CELLS = 256;
+/** Behind the blocks that are not assigned. */
+const FIRST_HTTP2_CELL = 384;
 
 /** TLS handshakes that ended well: by side, version and whether a session was taken up. */
 const HANDSHAKES = 32;
@@ -119,6 +123,31 @@ export const BACKEND_TLS = [
 export type BackendTlsError = (typeof BACKEND_TLS)[number];
 export function backendTlsCell(error: BackendTlsError): number {
   return FIRST_BACKEND_TLS_CELL + BACKEND_TLS.indexOf(error);
+}
+
+/** Codes of HTTP/2's errors (RFC 9113 section 7) by their number; the last is any other. */
+export const HTTP2_CODES = [
+  'NO_ERROR',
+  'PROTOCOL_ERROR',
+  'INTERNAL_ERROR',
+  'FLOW_CONTROL_ERROR',
+  'SETTINGS_TIMEOUT',
+  'STREAM_CLOSED',
+  'FRAME_SIZE_ERROR',
+  'REFUSED_STREAM',
+  'CANCEL',
+  'COMPRESSION_ERROR',
+  'CONNECT_ERROR',
+  'ENHANCE_YOUR_CALM',
+  'INADEQUATE_SECURITY',
+  'HTTP_1_1_REQUIRED',
+  'other',
+] as const;
+/** Streams that were reset, and connections that were told to go, whoever said so: the side that it was with. */
+const HTTP2_ENDS = ['resets', 'goaways'] as const;
+export function http2Cell(what: (typeof HTTP2_ENDS)[number], side: TlsSide, code: number): number {
+  const row = HTTP2_ENDS.indexOf(what) * TLS_SIDES.length + TLS_SIDES.indexOf(side);
+  return FIRST_HTTP2_CELL + row * 16 + Math.min(code, HTTP2_CODES.length - 1);
 }
 
 /** Limits that can be reached at run time, each with a counter `rauta_limit_reached_total{limit}`. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
 import { FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
+import { CELL, http2Cell } from '../../src/telemetry/layout.ts';
 import { ask, data, frame, Http2Client, head, settings, word } from '../support/http2.ts';
 import { plainly } from '../support/net.ts';
 import { answering, LISTENER, ok, Rig } from './rig.ts';
@@ -22,6 +23,7 @@ onBoth('an answer before the request is complete, then NO_ERROR; the connection 
   assert.deepEqual([first.status, first.body.toString(), first.reset], [403, 'no', null]);
   const reset = await client.until(TYPE.RST_STREAM);
   assert.deepEqual([reset.stream, reset.payload.readUInt32BE()], [1, 0]);
+  assert.equal(rig.get(http2Cell('resets', 'downstream', 0)), 1);
   // What was on its way is no fault, and neither is its end.
   await client.send(data(1, 'more'), data(1, 'end', true), frame(TYPE.RST_STREAM, 0, 1, word(8)));
   await client.send(head(3, ask('/', [], 'POST'), false));
@@ -118,6 +120,7 @@ simOnly('a worker leaves in two steps; a client that does not answer the PING ha
     assert.equal((await client.outcome(5)).status, 200);
   }
   while (quick.lastStream !== 5) await quick.read();
+  assert.equal(rig.get(http2Cell('goaways', 'downstream', 0)), 3);
   await quick.send(head(7, ask()));
   assert.equal((await quick.outcome(7)).reset, 'REFUSED_STREAM');
   await net.advance(LIMITS.DRAIN_IDLE_MS + 100);
@@ -147,8 +150,10 @@ onBoth('a client that leaves takes its requests with it', async (net) => {
   const client = await Http2Client.open(await rig.connect());
   await client.send(head(1, ask()), head(3, ask('/', [], 'POST'), false));
   await asked.promise;
+  assert.equal(rig.get(CELL.HTTP2_STREAMS), 2);
   client.peer.reset();
   await left.promise;
+  assert.equal(rig.get(CELL.HTTP2_STREAMS), 0);
   await rig.end();
   assert.deepEqual(
     rig.records.all.map(({ status, flags }) => [status, flags]),

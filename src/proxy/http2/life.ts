@@ -4,7 +4,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { ReadySink } from '../../io/io.ts';
 import { READABLE } from '../../io/io.ts';
-import { limitCell } from '../../telemetry/layout.ts';
+import { CELL, limitCell, type TlsSide } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import type { Transport } from '../transport/transport.ts';
 import { Budget } from './budget.ts';
@@ -16,6 +16,10 @@ import type { Turns } from './turns.ts';
 
 const CONTROL_LIMIT = limitCell('HTTP2_CONTROL_FRAMES');
 const RESETS_LIMIT = limitCell('HTTP2_RESETS');
+const STREAMS: Readonly<Record<TlsSide, number>> = {
+  downstream: CELL.HTTP2_STREAMS,
+  upstream: CELL.HTTP2_STREAMS + 1,
+};
 
 /** Numbers of streams that were reset here, so that what the peer had sent before it knew is no fault. */
 const RESET_IDS = 256;
@@ -24,6 +28,9 @@ export const COST = { PLAIN: 1, ANSWERED: 2 } as const;
 
 export abstract class Life implements SenderOwner, ReadySink {
   protected readonly core: Core;
+  /** The peer is a server. */
+  protected readonly fromServer: boolean;
+  protected readonly side: TlsSide;
   readonly transport: Transport;
   readonly out: Sender;
   readonly peer = new PeerSettings();
@@ -40,10 +47,12 @@ export abstract class Life implements SenderOwner, ReadySink {
   #again: Stream[] = [];
   #againAsked = false;
 
-  constructor(core: Core, turns: Turns, transport: Transport) {
+  constructor(core: Core, turns: Turns, transport: Transport, fromServer: boolean) {
     this.core = core;
+    this.fromServer = fromServer;
+    this.side = fromServer ? 'upstream' : 'downstream';
     this.transport = transport;
-    this.out = new Sender(core, turns, transport, this);
+    this.out = new Sender(core, turns, transport, this, this.side);
     const { nowMs } = core.io;
     this.#control = new Budget(LIMITS.HTTP2_CONTROL_FRAMES, LIMITS.HTTP2_CONTROL_FRAMES_PER_SECOND, nowMs);
     this.#resets = new Budget(LIMITS.HTTP2_RESETS, LIMITS.HTTP2_RESETS_PER_SECOND, nowMs);
@@ -87,6 +96,13 @@ export abstract class Life implements SenderOwner, ReadySink {
 
   // ---- streams
 
+  /** `stream`, which has its number, is open. */
+  protected addStream(stream: Stream): void {
+    this.streams.set(stream.id, stream);
+    stream.counted = true;
+    this.core.cells.add(STREAMS[this.side], 1);
+  }
+
   /**
    * Resets `stream`; `theirs`: for what the peer did, and then its user is told. Returns a CODE: whoever has too many
    * streams reset is told to calm down (CVE-2025-8671).
@@ -122,6 +138,8 @@ export abstract class Life implements SenderOwner, ReadySink {
     if (stream.closed) return;
     stream.closed = true;
     this.streams.delete(stream.id);
+    if (stream.counted) this.core.cells.add(STREAMS[this.side], -1);
+    stream.counted = false;
     this.out.forget(stream);
     const held = stream.forget();
     if (this.closed) return;

@@ -4,6 +4,7 @@
 
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
+import { http2Cell, type TlsSide } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import type { Transport } from '../transport/transport.ts';
 import {
@@ -58,18 +59,21 @@ export class Sender {
   #batch = 0;
   /** It is among those that send at the end of the turn. */
   dirty = false;
+  /** Whom it sends to. */
+  readonly #side: TlsSide;
   #closed = false;
 
   /** Streams that have content waiting and a window for it, in turns. */
   #first: Stream | null = null;
   #last: Stream | null = null;
 
-  constructor(core: Core, turns: Turns, transport: Transport, owner: SenderOwner) {
+  constructor(core: Core, turns: Turns, transport: Transport, owner: SenderOwner, side: TlsSide) {
     this.#core = core;
     this.#mem = core.mem;
     this.#turns = turns;
     this.#transport = transport;
     this.#owner = owner;
+    this.#side = side;
   }
 
   // ---- gathering
@@ -143,10 +147,12 @@ export class Sender {
   }
 
   reset(stream: number, code: number): void {
+    this.#core.cells.add(http2Cell('resets', this.#side, code), 1);
     this.#commit(putWordFrame(this.#mem, this.#room(WORD_FRAME), TYPE.RST_STREAM, stream, code));
   }
 
   goaway(lastStream: number, code: number): void {
+    this.#core.cells.add(http2Cell('goaways', this.#side, code), 1);
     this.#commit(putGoaway(this.#mem, this.#room(GOAWAY_FRAME), lastStream, code));
   }
 

@@ -140,7 +140,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     const exchange = this.#owner.request(this.listener);
     const stream = this.#servers.take();
     stream.open(this, id, this.peer.initialWindow, exchange);
-    this.streams.set(id, stream);
+    this.addStream(stream);
     if (this.#leaving === STAYS) core.io.timers.cancel(this.#idle);
     if (core.leaving || this.#refused || this.listener.entry === null) this.drain(LIMITS.DRAIN_IDLE_MS);
     if (fault === null && !this.#refused) {

@@ -2,6 +2,7 @@
 // sections it knows where they stand, not what is in them.
 
 import { bytesOf } from '../../base/bytes.ts';
+import { http2Cell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import { framingWork } from '../transport/shared.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
@@ -28,13 +29,10 @@ export abstract class Session extends Content implements TransportUser {
 
   /** `fromServer`: the peer is one, and sends no preface. */
   constructor(core: Core, turns: Turns, transport: Transport, fromServer: boolean) {
-    super(core, turns, transport);
+    super(core, turns, transport, fromServer);
     this.#block = new SectionBlock(core);
-    this.fromServer = fromServer;
     this.#preface = fromServer ? 0 : PREFACE_BYTES.length;
   }
-
-  protected readonly fromServer: boolean;
 
   /** Says what we want of the peer, and widens the connection's window (section 3.4). */
   protected greet(settings: readonly (readonly [number, number])[]): void {
@@ -224,6 +222,7 @@ export abstract class Session extends Content implements TransportUser {
     const stream = this.streams.get(id);
     if (stream === undefined) return this.spend(COST.PLAIN);
     const code = word(this.core.mem, from);
+    this.core.cells.add(http2Cell('resets', this.side, code), 1);
     this.closeStream(stream);
     stream.onReset(code);
     return this.spendReset();
@@ -282,7 +281,9 @@ export abstract class Session extends Content implements TransportUser {
     if (id !== 0) return CODE.PROTOCOL_ERROR;
     if (to - from < 8) return CODE.FRAME_SIZE_ERROR;
     this.goneAbove = Math.min(this.goneAbove, word31(this.core.mem, from));
-    this.onGoaway(word(this.core.mem, from + 4));
+    const code = word(this.core.mem, from + 4);
+    this.core.cells.add(http2Cell('goaways', this.side, code), 1);
+    this.onGoaway(code);
     return this.spend(COST.PLAIN);
   }
 

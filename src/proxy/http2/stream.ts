@@ -11,6 +11,8 @@ export abstract class Stream {
   id = 0;
   /** It is over for the connection: nothing of it is sent or taken any more. */
   closed = true;
+  /** It is among those that metrics count as open. */
+  counted = false;
   /** The peer's END_STREAM came, and ours went out. */
   remoteEnded = false;
   localEnded = false;
