@@ -3,8 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { connect, createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { type Authority, authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
@@ -244,6 +246,33 @@ ${indented(pem('PRIVATE KEY', us.keyDer))}
   secrets.push(us.keyDer.toString('hex').slice(60, 120), us.keyDer.toString('latin1').slice(36, 60));
   for (const [i, text] of texts.entries())
     for (const piece of secrets) assert.ok(!text.includes(piece), `a piece of the key in ${pages[i] ?? `text ${i}`}`);
+});
+
+test('authorities that the system knows: of the environment mode, and none of an authority that it does not', async (t) => {
+  const [known, unknown] = [authority('Known'), authority('Unknown')];
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-system-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  // The controller, which is not root, has to read it.
+  chmodSync(folder, 0o755);
+  const file = join(folder, 'ca.pem');
+  writeFileSync(file, pem('CERTIFICATE', known.der));
+  for (const [ca, status] of [
+    [known, 200],
+    [unknown, 503],
+  ] as const) {
+    const backendPort = await tlsBackend(t, leaf(ca, ['127.0.0.1']));
+    const port = await freePort();
+    const rauta = Rauta.spawn({}, [], {
+      RAUTA_BIND_ADDR: `127.0.0.1:${port}`,
+      RAUTA_BACKEND_ADDR: `https://127.0.0.1:${backendPort}`,
+      SSL_CERT_FILE: file,
+      SSL_CERT_DIR: folder,
+    });
+    await rauta.said('serving');
+    assert.equal((await get(port, '/')).status, status);
+    assert.equal(await rauta.stop(), 0);
+    if (status !== 200) assert.match(rauta.access, /"upstream_tls":"TLS_UNKNOWN_CA"/);
+  }
 });
 
 /** The program's process, or a child of it. */
