@@ -11,6 +11,7 @@ import { grpcCodeOf } from '../src/proxy/exchange/grpc.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
 import { LIMITED } from '../src/telemetry/layout.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
+import { oneFile } from './manifests.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -109,6 +110,8 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/reference/limits.md': limits,
   'docs/reference/answers.md': answers,
   'docs/reference/conditions.md': conditions,
+  'deploy/install.yaml': () => oneFile('daemonset'),
+  'deploy/install-deployment.yaml': () => oneFile('deployment'),
 };
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

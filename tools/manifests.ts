@@ -1,7 +1,7 @@
 // `deploy/install.yaml` and `deploy/install-deployment.yaml`: each overlay as one file, comments and all, for those who
 // have no kustomize at hand. Of kustomize this knows what the overlays use: resources, and merged patches.
 
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Document, isMap, parseAllDocuments, parseDocument } from 'yaml';
@@ -43,19 +43,11 @@ function merge(document: Document, path: readonly string[], value: unknown): voi
   }
 }
 
-const written = (command: string, folder: string): string =>
-  `# Made of deploy/${folder} by tools/manifests.ts. ${command}\n` +
-  documentsOf(folder)
-    .map((document) => document.toString({ lineWidth: 0, flowCollectionPadding: false }))
-    .map((text) => (text.startsWith('---') ? text : `---\n${text}`))
-    .join('');
-
-/** Each file of `deploy` that is made here. */
-export const FILES: Readonly<Record<string, () => string>> = {
-  'install.yaml': () => written('kubectl apply --server-side -f deploy/install.yaml', 'daemonset'),
-  'install-deployment.yaml': () =>
-    written('kubectl apply --server-side -f deploy/install-deployment.yaml', 'deployment'),
-};
-
-if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const [name, make] of Object.entries(FILES)) writeFileSync(join(deploy, name), make());
+/** An overlay as one file; `tools/docs.ts` writes them. */
+export function oneFile(folder: string): string {
+  const documents = documentsOf(folder)
+    .map((document) => document.toString({ lineWidth: 0, flowCollectionPadding: true }))
+    .map((text) => text.replaceAll(/\[ (.*?) \]/g, '[$1]'))
+    .map((text) => (text.startsWith('---') ? text : `---\n${text}`));
+  return `# Made of deploy/${folder} by tools/docs.ts.\n${documents.join('')}`;
+}

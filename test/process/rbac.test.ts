@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { defineKinds, FakeApi, type Seen } from '../kubernetes/fake-api.ts';
 import { kubeconfig, site, when } from '../kubernetes/site.ts';
@@ -72,7 +72,17 @@ function madeFor(uid: string): Record<string, string> {
   };
 }
 
-test('the rights of deploy/base/rbac.yaml are enough, and none is idle', async (t) => {
+interface World {
+  readonly api: FakeApi;
+  readonly port: number;
+  /** The program, with everything that needs a right turned on. */
+  readonly start: () => Rauta;
+  /** What needs the rights that the site alone does not. */
+  readonly more: () => Promise<void>;
+}
+
+/** A server that does not stream, so that lists are needed. */
+async function world(t: TestContext): Promise<World> {
   const app = await backend('app');
   const port = await freePort();
   const api = new FakeApi();
@@ -96,11 +106,46 @@ test('the rights of deploy/base/rbac.yaml are enough, and none is idle', async (
       metadata: { name, namespace: 'web', annotations: madeFor(api.get('Gateway', 'web', 'gw')?.metadata.uid ?? '') },
       ...(kind === 'Service' ? { spec: { ports: [{ port: 80 }] } } : { addressType: 'IPv4', endpoints: [] }),
     });
+  api.streams = false;
+  const args = ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'rauta-system/rauta'];
+  const env = { POD_NAMESPACE: 'rauta-system', POD_NAME: 'rauta-1', NODE_NAME: 'node-a' };
+  const start = (): Rauta => {
+    const rauta = Rauta.spawn({}, [...args, '--gateway-service', 'ClusterIP', '--listen', '127.0.0.1,::'], env);
+    t.after(() => rauta.stop());
+    return rauta;
+  };
+  const more = async (): Promise<void> => addMore(api, await freePort());
+  return { api, port, start, more };
+}
+
+function addMore(api: FakeApi, port: number): void {
+  api.put('IngressClass', { metadata: { name: 'rauta' }, spec: { controller: 'rauta.io/ingress-controller' } });
+  api.put('Ingress', {
+    metadata: { name: 'i', namespace: 'web' },
+    spec: { ingressClassName: 'rauta', defaultBackend: { service: { name: 'app', port: { number: 80 } } } },
+  });
+  api.put('ConfigMap', { metadata: { name: 'ca', namespace: 'web' }, data: {} });
+  api.put('BackendTLSPolicy', {
+    metadata: { name: 'app', namespace: 'web' },
+    spec: {
+      targetRefs: [{ group: '', kind: 'Service', name: 'app' }],
+      validation: { caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: 'ca' }], hostname: 'app.example' },
+    },
+  });
+  api.put('Gateway', {
+    metadata: { name: 'secure', namespace: 'web' },
+    spec: {
+      gatewayClassName: 'rauta',
+      listeners: [{ name: 'https', port, protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'cert' }] } }],
+    },
+  });
+}
+
+test('the rights of deploy/base/rbac.yaml are enough, and none is idle', async (t) => {
+  const { api, port, start, more } = await world(t);
   const all = rights();
   const refused: string[] = [];
   const conflicts = new Set<string>();
-  // First a server that does not stream, so that lists are needed; later one that does.
-  api.streams = false;
   api.fault = (seen) => {
     const wanted = asked(seen);
     if (wanted === null) return null;
@@ -124,10 +169,7 @@ test('the rights of deploy/base/rbac.yaml are enough, and none is idle', async (
     conflicts.add(wanted.resource);
     return { status: 409, reason: 'Conflict' };
   };
-  const args = ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'rauta-system/rauta'];
-  const env = { POD_NAMESPACE: 'rauta-system', POD_NAME: 'rauta-1', NODE_NAME: 'node-a' };
-  const rauta = await Rauta.start({}, [...args, '--gateway-service', 'ClusterIP', '--listen', '127.0.0.1,::'], env);
-  t.after(() => rauta.stop());
+  await start().said('serving');
   await until(
     () => get(port, '/one'),
     (answer) => answer.status === 200,
@@ -135,29 +177,124 @@ test('the rights of deploy/base/rbac.yaml are enough, and none is idle', async (
   const idle = (): string[] => all.filter((right) => !right.used).map((right) => right.text);
   const route = api.get('HTTPRoute', 'web', 'r');
   assert.ok(route);
-  api.put('IngressClass', { metadata: { name: 'rauta' }, spec: { controller: 'rauta.io/ingress-controller' } });
-  api.put('Ingress', {
-    metadata: { name: 'i', namespace: 'web' },
-    spec: { ingressClassName: 'rauta', defaultBackend: { service: { name: 'app', port: { number: 80 } } } },
-  });
-  api.put('ConfigMap', { metadata: { name: 'ca', namespace: 'web' }, data: {} });
-  api.put('BackendTLSPolicy', {
-    metadata: { name: 'app', namespace: 'web' },
-    spec: {
-      targetRefs: [{ group: '', kind: 'Service', name: 'app' }],
-      validation: { caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: 'ca' }], hostname: 'app.example' },
-    },
-  });
+  await more();
   await when(api, () => idle().every((text) => !text.includes('status') && !text.startsWith('get ')));
-  api.put('Gateway', {
-    metadata: { name: 'secure', namespace: 'web' },
-    spec: {
-      gatewayClassName: 'rauta',
-      listeners: [
-        { name: 'https', port: await freePort(), protocol: 'HTTPS', tls: { certificateRefs: [{ name: 'cert' }] } },
-      ],
-    },
-  });
   await when(api, () => idle().length === 0);
   assert.deepEqual(refused, []);
+});
+
+const KINDS: Readonly<Record<string, string>> = {
+  gatewayclasses: 'GatewayClass',
+  gateways: 'Gateway',
+  httproutes: 'HTTPRoute',
+  referencegrants: 'ReferenceGrant',
+  backendtlspolicies: 'BackendTLSPolicy',
+  ingresses: 'Ingress',
+  ingressclasses: 'IngressClass',
+  namespaces: 'Namespace',
+  services: 'Service',
+  endpointslices: 'EndpointSlice',
+  secrets: 'Secret',
+  configmaps: 'ConfigMap',
+  pods: 'Pod',
+};
+/** Asked for on the way, and done without: counted with everything else that is refused. */
+const COUNTED = ['nodes', 'events', 'customresourcedefinitions'];
+/** Rights that are taken away together: each is missed for itself. */
+const TAKEN = [
+  /^list (?!.*(secrets|configmaps|pods))/,
+  /^watch (?!.*(secrets|configmaps|pods))/,
+  /^list .*(secrets|configmaps|pods)/,
+  /^watch .*(secrets|configmaps|pods)/,
+  /^get .*leases/,
+  /^create .*leases/,
+  /^update .*leases/,
+  /^patch /,
+  /^get (?!.*leases)/,
+  /^(create (?!.*leases)|delete )/,
+];
+
+interface Said {
+  readonly kinds: readonly { readonly kind: string; readonly reason: string | null }[];
+  readonly leader: { readonly reason: string | null };
+  /** Labels of what was refused. */
+  readonly counted: readonly string[];
+  readonly log: Rauta['log'];
+}
+
+async function saidBy(rauta: Rauta): Promise<Said> {
+  const page = JSON.parse((await rauta.ask('/kubernetes')).body) as Pick<Said, 'kinds' | 'leader'>;
+  const lines = /^rauta_kubernetes_requests_total\{(.*code="403".*)\} \d+$/gm;
+  const counted = [...(await rauta.ask('/metrics')).body.matchAll(lines)].map(([, text]) => text as string);
+  return { ...page, counted, log: rauta.log };
+}
+
+/** Whether it is said that the program may not do this. */
+function isSaid(right: string, { kinds, leader, counted, log }: Said): boolean {
+  const [verb, resource] = right.split(' ') as [string, string];
+  const [name, sub] = resource.split('/').slice(1) as [string, string | undefined];
+  const kind = KINDS[name];
+  if (name === 'leases') return leader.reason?.startsWith('Forbidden') === true;
+  if (COUNTED.includes(name) || (verb === 'get' && !['services', 'endpointslices', 'pods'].includes(name)))
+    return counted.some(
+      (text) => text.includes(`verb="${verb}"`) && (kind === undefined || text.includes(`"${kind}"`)),
+    );
+  if (verb === 'list' || verb === 'watch' || name === 'pods')
+    return kinds.some((k) => k.kind === kind && k.reason?.startsWith('Forbidden'));
+  return log.some(({ message, object }) => {
+    if (!message.includes('cannot be written: Forbidden')) return false;
+    return sub === 'status' ? String(object).startsWith(`${kind}/`) : message.startsWith(`${kind} `);
+  });
+}
+
+test('of each right that is taken away the program says so, and goes on with what it may', async (t) => {
+  const unsaid = new Set(rights().map(({ text }) => text.slice(0, text.lastIndexOf(' '))));
+  for (const taken of TAKEN) {
+    const { api, port, start, more } = await world(t);
+    const refused = new Set<string>();
+    const conflicts = new Set<string>();
+    api.fault = (seen) => {
+      const wanted = asked(seen);
+      if (wanted === null) return null;
+      const kind = KINDS[wanted.resource.split('/')[1] as string] ?? '';
+      const applies = seen.headers['content-type'] === 'application/apply-patch+yaml';
+      const creates = applies && api.get(kind, wanted.namespace ?? '', wanted.name) === undefined;
+      for (const verb of creates ? ['patch', 'create'] : [wanted.verb]) {
+        const right = `${verb} ${wanted.resource}`;
+        if (!taken.test(right)) continue;
+        refused.add(right);
+        return { status: 403, reason: 'Forbidden' };
+      }
+      if (wanted.verb !== 'patch' || conflicts.has(wanted.resource)) return null;
+      conflicts.add(wanted.resource);
+      return { status: 409, reason: 'Conflict' };
+    };
+    const rauta = start();
+    rauta.admin = (await rauta.said('admin server'))['port'] as number;
+    await more();
+    const wanted = [...unsaid].filter((right) => taken.test(right));
+    await until(
+      async () => {
+        const said = await saidBy(rauta);
+        for (const right of wanted) if (refused.has(right) && isSaid(right, said)) unsaid.delete(right);
+        const left = wanted
+          .filter((right) => unsaid.has(right))
+          .map((r) => `${r}${refused.has(r) ? '' : ' (not asked)'}`);
+        return { status: left.length, body: left.join(), headers: {} };
+      },
+      ({ status }) => status === 0,
+    );
+    // What is not read at all leaves nothing to serve; nothing else stops traffic.
+    if (taken.test('list /services')) {
+      assert.match((await rauta.ask('/readyz')).body, /^waiting for GatewayClass: Forbidden/);
+    } else {
+      const none = { status: 0, body: '', headers: {} };
+      await until(
+        () => get(port, '/one').catch(() => none),
+        ({ status }) => status === 200 || status === 500,
+      );
+    }
+    await rauta.stop();
+  }
+  assert.deepEqual([...unsaid], []);
 });
