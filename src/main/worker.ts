@@ -2,6 +2,7 @@
 // loaded, nothing owned) and becomes a worker when the keeper assigns it a slot.
 
 import { closeSync, readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -290,6 +291,8 @@ function keysOf(body: Buffer): Uint8Array[] {
 
 export function runWorker(): void {
   setParentDeathSignal(WORKER_FOLLOWS);
+  // Now that all code is loaded: flags are part of what makes cached code usable (give-back.ts).
+  setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${LIMITS.WORKER_INLINED_BYTES}`);
   const io = openNative();
   const worker = new Worker(io);
   process.on('uncaughtException', (error) => worker.crash(error));
