@@ -148,8 +148,22 @@ test('a controller that comes back says nothing new when nothing is new', () => 
   out.take();
   const again = setup(out);
   again.publisher.adopt(new Map(out.entries), 1);
-  again.publisher.publishAll(all);
-  assert.deepEqual(out.take(), ['begin 2', `sockets ${SOCKET}`, 'commit 2']);
+  assert.equal(again.publisher.publishAll(all), 1);
+  assert.deepEqual(out.take(), []);
+  // The list of sockets is whole when it goes out the next time.
+  const other = { ...socket, key: 'socket/0.0.0.0/81/tcp', port: 81 };
+  again.publisher.publish({ upserts: [other], removals: [] });
+  assert.deepEqual(out.take(), ['begin 2', `sockets ${SOCKET},${other.key}`, `put ${other.key}`, 'commit 2']);
+});
+
+test('a socket that went while no controller was there is closed', () => {
+  const { out, publisher } = setup();
+  publisher.publish({ upserts: [socket, rule('default/a')], removals: [] });
+  out.take();
+  const again = setup(out);
+  again.publisher.adopt(new Map(out.entries), 1);
+  again.publisher.publishAll([rule('default/a')]);
+  assert.deepEqual(out.take(), ['begin 2', 'sockets ', `remove ${SOCKET}`, 'commit 2']);
 });
 
 test('a controller that comes back removes what is gone and keeps cells where they were', () => {

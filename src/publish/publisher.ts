@@ -123,10 +123,9 @@ export class Publisher {
   publish(delta: Delta): number {
     const revision = this.#revision + 1;
     const change = new Map<Key, Buffer | null>();
-    let sockets = false;
     for (const key of delta.removals) {
       change.set(key, null);
-      if (this.#sockets.delete(key)) sockets = true;
+      this.#sockets.delete(key);
       this.#forget(key, revision, change);
     }
     for (const entry of delta.upserts) {
@@ -135,14 +134,13 @@ export class Publisher {
         // It cannot travel: whatever stood under its key goes, its neighbours are not harmed.
         this.#refused(entry.key, value.length);
         change.set(entry.key, null);
+        this.#sockets.delete(entry.key);
         this.#forget(entry.key, revision, change);
         continue;
       }
       change.set(entry.key, value);
-      if (entry.kind === 'socket') {
-        this.#sockets.set(entry.key, entry);
-        sockets = true;
-      } else this.#keep(entry, change);
+      if (entry.kind === 'socket') this.#sockets.set(entry.key, entry);
+      else this.#keep(entry, change);
     }
     for (const key of this.#changedClusters) this.#assignEndpoints(key, revision, change);
     this.#changedClusters.clear();
@@ -156,16 +154,17 @@ export class Publisher {
       change.set(`${STATE_PREFIX}cells/${key}`, value === null ? null : Buffer.from(value));
     for (const [key, value] of this.#memory) change.set(key, value);
     this.#memory.clear();
-    return this.#send(revision, change, sockets);
+    return this.#send(revision, change);
   }
 
-  #send(revision: number, change: ReadonlyMap<Key, Buffer | null>, sockets: boolean): number {
+  #send(revision: number, change: ReadonlyMap<Key, Buffer | null>): number {
     const news: (readonly [Key, Buffer | null])[] = [];
     for (const [key, value] of change) if (this.#note(key, value)) news.push([key, value]);
     // The first one goes out even when it says nothing: that there is nothing is news then.
-    if (news.length === 0 && !sockets && this.#revision > 0) return this.#revision;
+    if (news.length === 0 && this.#revision > 0) return this.#revision;
     this.#out.begin(revision);
-    if (sockets) this.#out.sockets([...this.#sockets.values()]);
+    // Also one that went while no controller was there: what the keeper has decides, not what this one remembers.
+    if (news.some(([key]) => parseKey(key).kind === 'socket')) this.#out.sockets([...this.#sockets.values()]);
     for (const [key, value] of news) {
       if (value === null) this.#out.remove(key);
       else this.#out.put(key, value);
