@@ -50,8 +50,8 @@ export const FLAGS: readonly Flag[] = [
     default: 'off',
     help: 'whether Backend objects of the API server count: they may name any address, of this machine too (local)',
   },
-  { name: 'api-qps', value: 'N', default: '50', help: 'questions a second to the API server' },
-  { name: 'api-burst', value: 'N', default: '100', help: 'questions at once before --api-qps holds' },
+  { name: 'api-qps', value: 'N', default: '200', help: 'questions a second to the API server' },
+  { name: 'api-burst', value: 'N', default: '400', help: 'questions at once before --api-qps holds' },
   {
     name: 'leader-election',
     value: 'on|off',

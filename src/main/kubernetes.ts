@@ -5,9 +5,11 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { BY_REFERENCE, isServed, kindInfo, knownKinds } from '../api/kinds.ts';
 import type { KubeObject, ObjectKey } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import type { KindInfo } from '../api/shape.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { EndpointEvents } from '../publish/kubernetes/endpoint-events.ts';
 import { Events } from '../publish/kubernetes/events.ts';
 import { GeneratedWriter } from '../publish/kubernetes/generated-writer.ts';
 import { Lease } from '../publish/kubernetes/lease.ts';
@@ -26,7 +28,12 @@ import { versionInfo } from './version.ts';
 
 const LEASE_NAME = 'rauta';
 
-export type FindObject = (key: ObjectKey) => KubeObject | undefined;
+/** What there is. */
+export interface Objects {
+  /** The newest copy. */
+  readonly find: (key: ObjectKey) => KubeObject | undefined;
+  readonly all: () => Iterable<KubeObject>;
+}
 
 export class Cluster {
   readonly source: KubernetesSource;
@@ -35,9 +42,10 @@ export class Cluster {
   readonly #writer: StatusWriter;
   readonly #generated: GeneratedWriter;
   readonly #events: Events;
+  readonly #endpoints: EndpointEvents;
   /** Null: there is no other, and this one always writes. */
   readonly #lease: Lease | null;
-  #find: FindObject = () => undefined;
+  #objects: Objects = { find: () => undefined, all: () => [] };
 
   /** Throws ExitError when there is no usable configuration; whether a server is there shows later. */
   constructor(flags: KubernetesFlags, controllerName: string, log: Logger) {
@@ -72,13 +80,19 @@ export class Cluster {
     const instance = hostname();
     const leads = (): boolean => this.#lease?.leads() ?? true;
     this.#events = new Events({ api: client, now, wall, random, leads, controllerName, instance });
+    this.#endpoints = new EndpointEvents({
+      leads,
+      find: (key) => this.#objects.find(key),
+      all: () => this.#objects.all(),
+      warn: (object, reason, note) => this.#events.warn(object, reason, note),
+    });
     this.#writer = new StatusWriter(controllerName, {
       api: client,
       timers,
       now,
       wall,
       leads,
-      find: (key) => this.#find(key),
+      find: (key) => this.#objects.find(key),
       pathOf: (object) => this.source.pathOf(object),
       onWritten: (object, before, after) => this.#events.written(object, before, after),
       onTrouble: (object, message) => log.warn(message, { object }),
@@ -97,6 +111,7 @@ export class Cluster {
       if (!leading) return;
       this.#writer.lead();
       this.#generated.lead();
+      this.#endpoints.lead();
     });
   }
 
@@ -106,19 +121,18 @@ export class Cluster {
       timers: SYSTEM_TIMERS,
       now: () => performance.now(),
       leads,
-      find: (key) => this.#find(key),
+      find: (key) => this.#objects.find(key),
       pathOf: (object) => this.source.pathOf(object),
       onTrouble: (gateway, reason, message) => {
         log.warn(message, { object: gateway });
-        const object = this.#find(gateway);
+        const object = this.#objects.find(gateway);
         if (object !== undefined) this.#events.warn(object, reason, message);
       },
     });
   }
 
-  /** `find`: the newest copy of an object. */
-  start(find: FindObject): void {
-    this.#find = find;
+  start(objects: Objects): void {
+    this.#objects = objects;
     this.#lease?.start();
   }
 
@@ -137,6 +151,11 @@ export class Cluster {
   seen(keys: Iterable<ObjectKey>): void {
     this.#writer.seen(keys);
     this.#generated.seen(keys);
+  }
+
+  /** What is wrong with objects, as far as it changed. */
+  diagnosed(diagnostics: ReadonlyMap<ObjectKey, readonly Problem[]>): void {
+    this.#endpoints.diagnosed(diagnostics);
   }
 
   /** What is made for Gateways; null: nothing is said of it any more. */

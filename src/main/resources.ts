@@ -146,9 +146,12 @@ export class Resources implements SourceSink {
   }
 
   start(): void {
-    this.#cluster?.start((key) => {
-      const [kind = '', namespace = '', name = ''] = key.split('/');
-      return this.#store.get(kind, namespace, name);
+    this.#cluster?.start({
+      find: (key) => {
+        const [kind = '', namespace = '', name = ''] = key.split('/');
+        return this.#store.get(kind, namespace, name);
+      },
+      all: () => this.#store.all(),
     });
     this.#sources.source.start(this);
   }
@@ -329,6 +332,7 @@ export class Resources implements SourceSink {
   #revise({ delta, statuses, diagnostics, generated }: Update, keys: ReadonlySet<ObjectKey>): void {
     for (const [key, problems] of diagnostics) this.#journal.problems(`meaning of ${key}`, problems);
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
+    this.#cluster?.diagnosed(diagnostics);
     if (!this.#published) return;
     for (const key of keys) this.#rememberAge(key);
     const before = this.#publisher.revision;

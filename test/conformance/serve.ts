@@ -15,7 +15,8 @@ import { SYSTEM_TIMERS } from '../../src/source/timers.ts';
 
 const RAUTA = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
 const NAMESPACE = 'rauta-system';
-const ACCOUNT = 'rauta';
+/** Whose rights it has. */
+const ACCOUNT = process.env['RAUTA_ACCOUNT'] ?? 'rauta';
 const VALID_SECONDS = 7_200;
 
 const read = (path: string): string => readFileSync(path, 'utf8');

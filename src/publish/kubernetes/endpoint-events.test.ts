@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KubeObject } from '../../api/object.ts';
+import { EndpointEvents } from './endpoint-events.ts';
+
+const object = (kind: string, namespace: string, name: string, spec: unknown = {}): KubeObject =>
+  ({ apiVersion: 'v1', kind, metadata: { namespace, name }, spec }) as KubeObject;
+const route = (namespace: string, name: string, ...backendRefs: unknown[]): KubeObject =>
+  object('HTTPRoute', namespace, name, { rules: [{ backendRefs }, {}] });
+
+test('a Service without endpoints is told of at the Service and at its routes, by who leads', () => {
+  const service = object('Service', 'a', 'app');
+  const all = [
+    service,
+    route('a', 'near', { name: 'app', port: 80 }),
+    route('b', 'far', { name: 'app', namespace: 'a', port: 80 }),
+    route('b', 'own', { name: 'app', port: 80 }, { name: 'app', kind: 'Backend', group: 'rauta.io', namespace: 'a' }),
+  ];
+  const said: string[] = [];
+  let leads = false;
+  const events = new EndpointEvents({
+    leads: () => leads,
+    find: (key) => (key === 'Service/a/app' ? service : undefined),
+    all: () => all,
+    warn: ({ kind, metadata }, reason, note) => said.push(`${kind} ${metadata.name}: ${reason}: ${note}`),
+  });
+  const place = { object: 'Service/a/app' };
+  events.diagnosed(new Map([['Service/a/app', [{ severity: 'warning', message: 'none.', place }]]]));
+  assert.deepEqual(said, []);
+  leads = true;
+  events.lead();
+  assert.deepEqual(said.splice(0), [
+    'Service app: NoEndpoints: none.',
+    'HTTPRoute near: NoEndpoints: Service a/app: none.',
+    'HTTPRoute far: NoEndpoints: Service a/app: none.',
+  ]);
+  events.diagnosed(new Map([['Service/a/app', []]]));
+  events.diagnosed(new Map([['HTTPRoute/a/near', [{ severity: 'error', message: 'else', place: {} }]]]));
+  events.lead();
+  assert.deepEqual(said, []);
+});

@@ -1,0 +1,310 @@
+// In a real cluster (real-cluster.sh), as a person with kubectl: what describe says of five common mistakes; a program
+// that may read one namespace alone; a leader that stood still, in the API server's own audit log.
+
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { childrenOf } from '../process/support.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const environment = (name: string): string => process.env[name] as string;
+const KUBECTL = join(dirname(environment('RAUTA_CLUSTER_BIN')), 'kubectl');
+/** Far more than anything takes. */
+const WAIT_MS = 180_000;
+
+const kubectl = (args: readonly string[], input = ''): string =>
+  execFileSync(KUBECTL, args, { input, stdio: ['pipe', 'pipe', 'inherit'] }).toString();
+const apply = (yaml: string): string => kubectl(['apply', '--server-side', '-f', '-'], yaml);
+
+/** The program with the rights of a service account of rauta-system, and its admin at `port`. */
+class Program {
+  readonly child: ChildProcess;
+  readonly admin: string;
+  constructor(account: string, port: number, args: readonly string[]) {
+    this.admin = `http://127.0.0.1:${port}`;
+    this.child = spawn(
+      'sh',
+      ['bin/node', 'test/conformance/serve.ts', '--admin', `127.0.0.1:${port}`, '--access-log', 'off', ...args],
+      { cwd: root, stdio: ['ignore', 'ignore', 'ignore'], env: { ...process.env, RAUTA_ACCOUNT: account } },
+    );
+    running.add(this);
+  }
+  async ready(): Promise<void> {
+    await until('ready', async () => {
+      const answer = await fetch(`${this.admin}/readyz`);
+      const text = await answer.text();
+      return answer.status === 200 ? null : text;
+    });
+  }
+  async leads(): Promise<boolean> {
+    const page = (await (await fetch(`${this.admin}/kubernetes`)).json()) as { leader: { leads: boolean } };
+    return page.leader.leads;
+  }
+  /** The process of the controller. */
+  get controller(): number {
+    const [keeper] = childrenOf(this.child.pid as number);
+    const found = childrenOf(keeper?.pid ?? 0).find((c) => c.command.includes('controller'));
+    return found?.pid as number;
+  }
+  async stop(): Promise<void> {
+    running.delete(this);
+    const ended = new Promise((resolve) => this.child.on('exit', resolve));
+    this.child.kill('SIGTERM');
+    await ended;
+  }
+}
+const running = new Set<Program>();
+after(async () => {
+  for (const program of running) await program.stop();
+});
+
+/** Looks again and again, without haste, until `look` has nothing to say of what is not so yet. */
+async function until(what: string, look: () => Promise<string | null>): Promise<void> {
+  const started = performance.now();
+  for (;;) {
+    const seen = await look().catch((error: unknown) => String(error));
+    if (seen === null) return;
+    assert.ok(performance.now() - started < WAIT_MS, `not in ${WAIT_MS} ms: ${what}: ${seen}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+/** Until `kubectl describe` says all of these, in whatever order. */
+async function described(object: readonly string[], ...said: readonly RegExp[]): Promise<void> {
+  await until(`describe ${object.join(' ')}`, async () => {
+    const text = kubectl(['describe', ...object]);
+    const missing = said.filter((pattern) => !pattern.test(text));
+    return missing.length === 0 ? null : `${missing.join(' ')} is missing in:\n${text}`;
+  });
+}
+
+const route = (namespace: string, name: string, gateway: string, backend: string, more = ''): string => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: ${name}, namespace: ${namespace} }
+spec:
+  parentRefs: [{ name: ${gateway}, namespace: shop }]
+  rules: [{ backendRefs: [{ name: ${backend}, port: 80${more} }] }]
+---`;
+const gateway = (namespace: string, name: string, port: number, gatewayClass = 'rauta', tls = ''): string => `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: ${name}, namespace: ${namespace} }
+spec:
+  gatewayClassName: ${gatewayClass}
+  listeners: [{ name: web, port: ${port}, protocol: ${tls === '' ? 'HTTP' : `HTTPS, ${tls}`} }]
+---`;
+const named = (kind: string, name: string, apiVersion = 'v1'): string => `
+apiVersion: ${apiVersion}
+kind: ${kind}
+metadata: { name: ${name} }
+---`;
+const service = (namespace: string, name: string): string => `
+apiVersion: v1
+kind: Service
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: { selector: { app: ${name} }, ports: [{ port: 80 }] }
+---`;
+
+let main: Program;
+before(async () => {
+  apply(
+    ['shop', 'other', 'team-a', 'team-b'].map((name) => named('Namespace', name)).join('') +
+      service('shop', 'app') +
+      service('other', 'app') +
+      gateway('shop', 'good', 8080),
+  );
+  main = new Program('rauta', 9091, ['--listen', '127.0.0.1']);
+  await main.ready();
+});
+
+test('a class that nobody has: describe says that the Gateway waits for a controller, and names the class', async () => {
+  apply(gateway('shop', 'typo', 8081, 'ruata'));
+  await described(['gateway', '-n', 'shop', 'typo'], /Gateway Class Name:\s+ruata/, /Waiting for controller/);
+});
+
+test('a missing grant: describe names the namespace that has to give it', async () => {
+  apply(route('shop', 'abroad', 'good', 'app', ', namespace: other'));
+  await described(
+    ['httproute', '-n', 'shop', 'abroad'],
+    /Reason:\s+RefNotPermitted/,
+    /No ReferenceGrant in namespace other lets HTTPRoutes of shop refer to Service app/,
+    /Warning\s+RefNotPermitted/,
+  );
+});
+
+test('a Service without endpoints: describe of the route says so', async () => {
+  apply(route('shop', 'empty', 'good', 'app'));
+  await described(
+    ['httproute', '-n', 'shop', 'empty'],
+    /Warning\s+NoEndpoints/,
+    /Service shop\/app: Port 80 has no endpoint, requests answer 503/,
+  );
+  await described(['service', '-n', 'shop', 'app'], /Warning\s+NoEndpoints/);
+});
+
+test('a route in a namespace that is not allowed: describe says which listener lets whom', async () => {
+  apply(route('other', 'stranger', 'good', 'app'));
+  await described(
+    ['httproute', '-n', 'other', 'stranger'],
+    /Reason:\s+NotAllowedByListeners/,
+    /Warning\s+NotAllowedByListeners/,
+    /namespace/i,
+  );
+});
+
+test('a certificate whose Secret is missing: describe of the Gateway names it', async () => {
+  apply(gateway('shop', 'secure', 8443, 'rauta', 'tls: { certificateRefs: [{ name: absent }] }'));
+  await described(
+    ['gateway', '-n', 'shop', 'secure'],
+    /Reason:\s+InvalidCertificateRef/,
+    /Secret shop\/absent/,
+    /Warning\s+InvalidCertificateRef/,
+  );
+});
+
+test('with --watch-namespaces, Roles there and no rights elsewhere are enough', async (t) => {
+  // It would write there too.
+  await main.stop();
+  const account = named('ServiceAccount', 'narrow').replace('name: narrow', 'name: narrow, namespace: rauta-system');
+  const rules = (kind: string, place: string, list: readonly string[]): string => `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ${kind}
+metadata: { name: narrow${place} }
+rules:
+${list.map((rule) => `  - ${rule}`).join('\n')}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ${kind}Binding
+metadata: { name: narrow${place} }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ${kind}, name: narrow }
+subjects: [{ kind: ServiceAccount, name: narrow, namespace: rauta-system }]
+---`;
+  const all = (group: string, resources: string, verbs = 'get, list, watch', names = ''): string =>
+    `{ apiGroups: ['${group}'], resources: [${resources}], verbs: [${verbs}]${names} }`;
+  const api = 'gateway.networking.k8s.io';
+  apply(
+    account +
+      // What lies in no namespace.
+      rules('ClusterRole', '', [
+        all(api, 'gatewayclasses'),
+        all(api, 'gatewayclasses/status', 'patch'),
+        all('networking.k8s.io', 'ingressclasses'),
+        all('', 'namespaces', 'list, watch', ', resourceNames: [team-a]'),
+        all('apiextensions.k8s.io', 'customresourcedefinitions', 'list, watch'),
+      ]) +
+      rules('Role', ', namespace: team-a', [
+        all(api, 'gateways, httproutes, referencegrants, backendtlspolicies'),
+        all(api, 'gateways/status, httproutes/status, backendtlspolicies/status', 'patch'),
+        all('networking.k8s.io', 'ingresses'),
+        all('networking.k8s.io', 'ingresses/status', 'patch'),
+        all('', 'services, secrets, configmaps', 'get, list, watch'),
+        all('discovery.k8s.io', 'endpointslices'),
+        all('events.k8s.io', 'events', 'create'),
+        all('coordination.k8s.io', 'leases', 'create, get, update'),
+      ]) +
+      ['team-a', 'team-b']
+        .map((place) => gateway(place, 'gw', 8090) + route(place, 'r', 'gw', 'app').replace('shop', place))
+        .join('') +
+      service('team-a', 'app'),
+  );
+  const narrow = new Program('narrow', 9092, [
+    ...['--watch-namespaces', 'team-a', '--lease', 'team-a/narrow', '--listen', '127.0.0.4'],
+  ]);
+  await narrow.ready();
+  await until('written by the narrow one', async () => {
+    const log = readFileSync(join(environment('RAUTA_CLUSTER_DIR'), 'audit.log'), 'utf8');
+    const writes = writesOf(log, 'narrow');
+    const kinds = new Set(writes.filter((w) => w.subresource === 'status').map((w) => w.resource));
+    return kinds.has('gateways') && kinds.has('httproutes') ? null : JSON.stringify([...kinds]);
+  });
+  await described(['gateway', '-n', 'team-a', 'gw'], /Reason:\s+Programmed/);
+  await described(['httproute', '-n', 'team-a', 'r'], /Reason:\s+Accepted/, /Reason:\s+ResolvedRefs/);
+  const page = (await (await fetch(`${narrow.admin}/kubernetes`)).json()) as {
+    kinds: { kind: string; reason: string }[];
+  };
+  t.diagnostic(JSON.stringify(page.kinds.filter((k) => k.reason !== null)));
+  assert.deepEqual(
+    page.kinds.filter((k) => /Forbidden/.test(k.reason ?? '')),
+    [],
+  );
+  const log = readFileSync(join(environment('RAUTA_CLUSTER_DIR'), 'audit.log'), 'utf8');
+  const elsewhere = writesOf(log, 'narrow').filter((w) => w.namespace !== '' && w.namespace !== 'team-a');
+  assert.deepEqual(elsewhere, []);
+  await narrow.stop();
+});
+
+interface Write {
+  readonly atMs: number;
+  readonly resource: string;
+  readonly subresource: string;
+  readonly namespace: string;
+}
+/** What the API server took from a service account, by its audit log. */
+function writesOf(log: string, account: string): Write[] {
+  const user = `system:serviceaccount:rauta-system:${account}`;
+  const out: Write[] = [];
+  for (const line of log.split('\n')) {
+    if (!line.includes(user)) continue;
+    const event = JSON.parse(line) as {
+      readonly user: { readonly username: string };
+      readonly requestReceivedTimestamp: string;
+      readonly objectRef?: { readonly resource: string; readonly subresource?: string; readonly namespace?: string };
+    };
+    const { resource = '', subresource = '', namespace = '' } = event.objectRef ?? {};
+    if (event.user.username !== user) continue;
+    out.push({ atMs: Date.parse(event.requestReceivedTimestamp), resource, subresource, namespace });
+  }
+  return out;
+}
+
+/** Seconds for which the leader stands still; it loses its lease after 15. */
+const STILL_S = Number(process.env['STILL_SECONDS'] ?? 20);
+
+test(`a leader that stood still for ${STILL_S} s: the audit log shows no write of it afterwards`, async (t) => {
+  apply(
+    `${named('ServiceAccount', 'second').replace('name: second', 'name: second, namespace: rauta-system')}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: { name: second }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: rauta }
+subjects: [{ kind: ServiceAccount, name: second, namespace: rauta-system }]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: { name: second, namespace: rauta-system }
+roleRef: { apiGroup: rbac.authorization.k8s.io, kind: Role, name: rauta }
+subjects: [{ kind: ServiceAccount, name: second, namespace: rauta-system }]
+`,
+  );
+  const first = new Program('rauta', 9093, ['--listen', '127.0.0.2']);
+  await first.ready();
+  await until('the first leads', async () => ((await first.leads()) ? null : 'it does not'));
+  const second = new Program('second', 9094, ['--listen', '127.0.0.3']);
+  await second.ready();
+  const { controller } = first;
+  process.kill(controller, 'SIGSTOP');
+  const stoppedMs = Date.now();
+  // Work for whoever leads, all the time: a route that comes and goes.
+  let n = 0;
+  const churn = (): void => void apply(route('shop', 'churn', 'good', n++ % 2 === 0 ? 'app' : 'none'));
+  while (Date.now() - stoppedMs < STILL_S * 1000 || !(await second.leads())) churn();
+  const log = join(environment('RAUTA_CLUSTER_DIR'), 'audit.log');
+  await until('written by the second', async () => {
+    churn();
+    return writesOf(readFileSync(log, 'utf8'), 'second').some((w) => w.subresource === 'status') ? null : 'nothing';
+  });
+  process.kill(controller, 'SIGCONT');
+  for (let i = 0; i < 20; i++) churn();
+  await until('the first knows', async () => ((await first.leads()) ? 'it leads' : null));
+  for (let i = 0; i < 20; i++) churn();
+  const writes = writesOf(readFileSync(log, 'utf8'), 'rauta').filter((w) => w.atMs > stoppedMs);
+  t.diagnostic(`${writesOf(readFileSync(log, 'utf8'), 'second').length} writes of the second`);
+  // It may ask for the lease, and is refused by its version; of anything else there is none.
+  assert.deepEqual(
+    writes.filter((w) => w.resource !== 'leases'),
+    [],
+  );
+});
