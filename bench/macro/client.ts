@@ -8,6 +8,8 @@ export class Client {
   /** Further field lines of each request. */
   readonly #fields: string;
   #held = '';
+  /** Of the last answer. */
+  head = '';
   #resolve: ((status: number) => void) | null = null;
 
   constructor(port: number, fields = '') {
@@ -20,6 +22,7 @@ export class Client {
       const length = Number(/content-length: (\d+)/i.exec(this.#held.slice(0, head))?.[1] ?? 0);
       if (this.#held.length < head + 4 + length) return;
       const status = Number(this.#held.slice(9, 12));
+      this.head = this.#held.slice(0, head);
       this.#held = '';
       this.#resolve?.(status);
     });

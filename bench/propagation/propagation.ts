@@ -1,0 +1,98 @@
+// From a change in the API server to the bytes that show it, and what it costs: run.sh starts a cluster and this in it.
+// Definitions after the public gateway-api-bench; it is asked every millisecond.
+
+import { fork, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { circumstances, writeResult } from '../macro/result.ts';
+import * as api from './api.ts';
+import { attached, change, type Figures, type Place, probe, type Sizes, scale } from './scenarios.ts';
+import { wait } from './traffic.ts';
+
+const PORT = 8_080;
+const ADMIN = 'http://127.0.0.1:9090';
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { values: args } = parseArgs({
+  options: {
+    small: { type: 'boolean', default: false },
+    out: { type: 'string', default: 'propagation-cluster' },
+    only: { type: 'string', default: '' },
+  },
+});
+const sizes: Sizes = args.small
+  ? { attached: 50, probed: 50, scale: 100, churnSeconds: 5 }
+  : { attached: 1_000, probed: 3_000, scale: 5_000, churnSeconds: 60 };
+
+const ports = { attached: 8_081, probe: PORT, scale: 8_082 };
+const place: Place = {
+  port: PORT,
+  backendPort: 3_000,
+  addresses: ['10.250.200.1', '10.250.200.2'],
+  metric: async (name) => {
+    const lines = (await (await fetch(`${ADMIN}/metrics`)).text()).split('\n').filter((l) => /^[a-z]/.test(l));
+    if (name === '*') return lines.length;
+    // Of several workers the sum.
+    const own = lines.filter((l) => l.startsWith(`${name} `) || l.startsWith(`${name}{`));
+    return own.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  },
+};
+
+const backend = fork(fileURLToPath(new URL('./backend.ts', import.meta.url)), [
+  String(place.backendPort),
+  ...place.addresses,
+]);
+await new Promise((resolve) => backend.once('message', resolve));
+const rauta = spawn('sh', ['bin/node', 'test/conformance/serve.ts', '--listen', '127.0.0.1', '--workers', '1'], {
+  cwd: root,
+  stdio: ['ignore', 'ignore', 'ignore'],
+});
+try {
+  await api.create(api.namespace('bench'));
+  for (const [name, port] of Object.entries(ports)) await api.create(api.gateway(name, port));
+  while (
+    !(await fetch(`${ADMIN}/readyz`).then(
+      (r) => r.ok,
+      () => false,
+    ))
+  )
+    await wait(100);
+  const scenarios = { attached, probe, change, scale };
+  const results: Record<string, Figures> = {};
+  for (const [name, run] of Object.entries(scenarios)) {
+    if (args.only !== '' && !args.only.split(',').includes(name)) continue;
+    const started = performance.now();
+    const port = name === 'scale' ? ports.scale : PORT;
+    results[name] = await run(sizes, { ...place, port });
+    process.stdout.write(`${name}: ${Math.round((performance.now() - started) / 1000)} s\n`);
+  }
+  const result = {
+    ...circumstances(),
+    command: `sh bench/propagation/run.sh${args.small ? ' --small' : ''}`,
+    method: 'one machine for API server, controller, worker, backend and load; 1 worker; flags at their defaults',
+    sizes,
+    results,
+  };
+  const out = writeResult(args.out, result);
+  writeFileSync(`${out}.md`, page(result));
+  process.stdout.write(page(result));
+} finally {
+  rauta.kill('SIGTERM');
+  backend.kill('SIGKILL');
+  await new Promise((resolve) => rauta.on('exit', resolve));
+  await api.stop();
+}
+
+interface Result extends ReturnType<typeof circumstances> {
+  readonly command: string;
+  readonly method: string;
+  readonly results: Readonly<Record<string, Figures>>;
+}
+function page({ date, commit, machine, node, command, method, results }: Result): string {
+  const head = `# Propagation in a cluster\n\n${date}, commit ${commit},\n${machine}, Node ${node}.\n\`${command}\`\n\n${method}.\n`;
+  const tables = Object.entries(results).map(([name, figures]) => {
+    const rows = Object.entries(figures).map(([what, value]) => `| ${what} | ${value} |`);
+    return `\n| ${name} | |\n|---|---|\n${rows.join('\n')}\n`;
+  });
+  return head + tables.join('');
+}
