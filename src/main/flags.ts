@@ -46,9 +46,9 @@ export const FLAGS: readonly Flag[] = [
   },
   {
     name: 'backends',
-    value: 'off|local',
+    value: 'off|on|local',
     default: 'off',
-    help: 'whether Backend objects of the API server count: they may name any address, of this machine too (local)',
+    help: 'whether Backend objects of the API server count: any address but those of this machine (on), those too (local)',
   },
   { name: 'api-qps', value: 'N', default: '200', help: 'questions a second to the API server' },
   { name: 'api-burst', value: 'N', default: '400', help: 'questions at once before --api-qps holds' },

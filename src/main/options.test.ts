@@ -86,7 +86,7 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails([...CONFIG, '--default-certificate', 'x'], {}, 2, /--default-certificate: 'x' is not NAMESPACE\/NAME/);
   fails([...CONFIG, '--context', 'x'], {}, 2, /--context is for --kubernetes/);
   fails(['--kubernetes', '--lease', 'x'], {}, 2, /--lease: 'x' is not NAMESPACE\/NAME/);
-  fails(['--kubernetes', '--backends', 'on'], {}, 2, /--backends: 'on' is not one of off, local/);
+  fails(['--kubernetes', '--backends', 'all'], {}, 2, /--backends: 'all' is not one of off, on, local/);
   assert.match(
     parseOptions(CONFIG, { RAUTA_WORKRS: '2' }, false).warnings[0] ?? '',
     /RAUTA_WORKRS.*did you mean RAUTA_WORKERS/,

@@ -64,7 +64,7 @@ export interface KubernetesFlags {
   readonly namespaces: readonly string[];
   /** The only class that is served, when one was named; null: every class of our controller name. */
   readonly gatewayClass: string | null;
-  readonly backends: 'off' | 'local';
+  readonly backends: 'off' | 'on' | 'local';
   readonly qps: number;
   readonly burst: number;
   readonly leaderElection: boolean;
@@ -269,7 +269,7 @@ function kubernetesOptions(
     context: text('context') || null,
     namespaces: list('watch-namespaces'),
     gatewayClass: classGiven ? text('gateway-class') : null,
-    backends: oneOf('backends', ['off', 'local']),
+    backends: oneOf('backends', ['off', 'on', 'local']),
     qps: count('api-qps', 1, 10_000),
     burst: count('api-burst', 1, 100_000),
     leaderElection: oneOf('leader-election', ['on', 'off']) === 'on',

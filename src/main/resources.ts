@@ -20,7 +20,7 @@ import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
 import { Translator } from '../translate/translator.ts';
-import { reachableAddresses } from './addresses.ts';
+import { isLocal, reachableAddresses } from './addresses.ts';
 import { classesOfOthers, whyIdle } from './idle.ts';
 import { Journal } from './journal.ts';
 import type { KeyPair } from './key-pair.ts';
@@ -105,6 +105,8 @@ export class Resources implements SourceSink {
       // In a cluster a class has to exist.
       implicitClass: options.kubernetes === null ? options.gatewayClass : null,
       fromFiles: options.kubernetes === null,
+      // Whoever may write a Backend in a cluster would reach the admin, or the node's own services, through the proxy.
+      ...(options.kubernetes?.backends === 'on' ? { forbidden: isLocal } : {}),
       defaultAddresses: options.listen,
       defaultCertificate: nameOf(options.defaultCertificate),
       ...(options.kubernetes === null

@@ -54,6 +54,8 @@ export interface TranslatorOptions {
    * For configuration from files (`--gateway-class`, rauta); null in a cluster, where a class has to exist.
    */
   readonly implicitClass: string | null;
+  /** Whether a Backend may not name this address (and no unix socket); absent: it may name any. */
+  readonly forbidden?: (address: string) => boolean;
   /** Objects come from files: nobody makes EndpointSlices but who writes the files. */
   readonly fromFiles?: boolean;
   /** Where Gateways without addresses of their own listen: IP literals, '0.0.0.0' and '::' included. */

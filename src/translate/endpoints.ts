@@ -29,7 +29,7 @@ export function translateEndpoints(reader: Reader, key: Key, options: Translator
   const endpoints =
     parsed.objectKind === 'Service'
       ? serviceEndpoints(reader, object, parsed.port, options, problems)
-      : backendEndpoints(reader, object, problems);
+      : backendEndpoints(reader, object, options.forbidden, problems);
   return { entry: { kind: 'endpoints', key, endpoints: distinct(endpoints) }, problems };
 }
 
@@ -200,8 +200,18 @@ function sliceEndpoint(item: Fields, family: 'IPv4' | 'IPv6', namespace: string,
 const UNIX_PATH_BYTES = 107;
 
 /** Endpoints of our Backend: an address, a unix socket, or a hostname that is resolved into ResolvedHost objects. */
-function backendEndpoints(reader: Reader, backend: KubeObject, problems: Problems): Endpoint[] {
+function backendEndpoints(
+  reader: Reader,
+  backend: KubeObject,
+  forbidden: TranslatorOptions['forbidden'],
+  problems: Problems,
+): Endpoint[] {
   const found: Endpoint[] = [];
+  const isForbidden = (field: string, address: string): boolean => {
+    const is = forbidden !== undefined && (address.startsWith('/') || forbidden(address));
+    if (is) problems.error(field, `${shown(address)} is of this machine or its link: only --backends local allows it.`);
+    return is;
+  };
   for (const [i, value] of list(fields(backend.spec)['endpoints']).entries()) {
     const item = fields(value);
     const field = `spec.endpoints[${i}]`;
@@ -216,7 +226,7 @@ function backendEndpoints(reader: Reader, backend: KubeObject, problems: Problem
     if (unix !== undefined) {
       if (!unix.startsWith('/') || unix.includes('\0') || Buffer.byteLength(unix) > UNIX_PATH_BYTES) {
         problems.error(`${field}.unix`, `${shown(unix)} is not an absolute path of at most ${UNIX_PATH_BYTES} bytes.`);
-      } else found.push({ id: unix, address: unix, port: 0, ...rest });
+      } else if (!isForbidden(`${field}.unix`, unix)) found.push({ id: unix, address: unix, port: 0, ...rest });
       continue;
     }
     const number = port(item['port']);
@@ -227,12 +237,14 @@ function backendEndpoints(reader: Reader, backend: KubeObject, problems: Problem
     const address = text(item['address']);
     const hostname = text(item['hostname'])?.toLowerCase();
     if (address !== undefined && isAddress(address)) {
-      found.push({ id: addressText(address, number), address, port: number, ...rest });
+      if (!isForbidden(`${field}.address`, address))
+        found.push({ id: addressText(address, number), address, port: number, ...rest });
     } else if (address !== undefined) {
       problems.error(`${field}.address`, `${shown(address)} is not an IP address; names go into hostname.`);
     } else if (hostname !== undefined) {
       for (const one of resolvedAddresses(reader, hostname)) {
-        found.push({ id: addressText(one, number), address: one, port: number, ...rest });
+        if (!isForbidden(`${field}.hostname`, one))
+          found.push({ id: addressText(one, number), address: one, port: number, ...rest });
       }
     } else problems.error(field, 'An endpoint needs one of address, hostname, unix.');
   }
