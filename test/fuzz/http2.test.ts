@@ -35,6 +35,7 @@ function fields(chance: Chance): readonly Field[] {
       ]),
     );
   }
+  if (chance.next(6) === 0) all.unshift([':protocol', 'websocket']);
   if (chance.next(6) === 0) all.splice(chance.next(all.length), 1);
   return all;
 }

@@ -15,6 +15,7 @@ import type { Downstream, RequestSide } from '../exchange/sides.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import { BODY, type Head, METHOD, NAME } from '../head.ts';
 import type { Transport } from '../transport/transport.ts';
+import { dropAccept } from './extended-connect.ts';
 import {
   putAdded,
   putDateField,
@@ -36,6 +37,8 @@ export interface StreamOwner {
   readonly encoder: HpackEncoder;
   readonly info: ClientInfo;
   usedContent(stream: Stream, bytes: number): void;
+  /** Both sides have ended it. */
+  closeStream(stream: Stream): void;
   again(stream: Stream): void;
   /** Resets it, for a reason of our own. */
   resetStream(stream: Stream, code: number, theirs: boolean): number;
@@ -47,6 +50,11 @@ export interface StreamOwner {
 export interface StreamPool {
   give(stream: ServerStream): void;
 }
+
+// Of a stream that asks for another protocol: the backend has not said yet, or has.
+const NO_TUNNEL = 0;
+const ASKED = 1;
+const TUNNEL = 2;
 
 /** Content that waited is handed on in such pieces. */
 const PIECE_BYTES = 32 * 1024;
@@ -66,6 +74,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   #left = -1;
   /** The backend takes no more content for now. */
   #stalled = false;
+  #tunnel = NO_TUNNEL;
   /** The end came, and has to wait for content that does; with a trailer section in a block, or -1. */
   #endHeld = false;
   #heldTrailersAt = -1;
@@ -98,6 +107,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     this.#toHead = false;
     this.#left = -1;
     this.#stalled = false;
+    this.#tunnel = NO_TUNNEL;
     this.#endHeld = false;
     this.#refusal = CODE.NO_ERROR;
     this.#broken = false;
@@ -108,9 +118,13 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     const exchange = this.#exchange as RequestSide;
     this.#toHead = head.method === METHOD.HEAD;
     this.remoteEnded = ended;
-    if (!ended && head.body !== BODY.UNTIL_CLOSE) this.#left = head.contentLength;
+    if (!ended && !head.upgrade && head.body !== BODY.UNTIL_CLOSE) this.#left = head.contentLength;
+    const asks = head.upgrade;
+    // What comes belongs to the other protocol, once that is spoken.
+    if (asks) this.#tunnel = ASKED;
+    if (asks) this.#stalled = true;
     exchange.begin(this, head);
-    if (ended) this.#exchange?.requestEnded(0, 0);
+    if (ended || asks) this.#exchange?.requestEnded(0, 0);
   }
 
   /** It is answered by a reset: what came is no request. */
@@ -155,7 +169,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       this.#malformed();
       return;
     }
-    if (this.held === 0) {
+    if (this.held === 0 && this.#tunnel !== ASKED) {
       this.#exchange?.requestEnded(start, end);
       return;
     }
@@ -203,6 +217,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       this.#owner.resetStream(this, CODE.INTERNAL_ERROR, true);
       return;
     }
+    if (this.#tunnel === ASKED) return;
     this.#stalled = false;
     const queue = this.input;
     while (queue !== null && queue.bytes > 0 && exchange.takesBody) {
@@ -389,9 +404,13 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     return false;
   }
 
-  /** No client was told that it could ask for that. */
-  switched(): void {
-    this.abort();
+  /** The client gets 200 (RFC 8441 section 5), and what comes is the other protocol's. */
+  switched(head: Head): void {
+    if (this.closed) return;
+    this.#tunnel = TUNNEL;
+    head.status = 200;
+    dropAccept(this.#core.mem, head);
+    this.#putHead(head, null, 0, false);
   }
 
   abort(): void {
@@ -408,7 +427,9 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
 
   /** The exchange is over, and the stream is not. */
   #leave(): void {
-    if (this.localEnded) {
+    if (this.localEnded && this.remoteEnded) {
+      this.#owner.closeStream(this);
+    } else if (this.localEnded) {
       // Nobody reads the rest of the request (section 8.1).
       this.#owner.resetStream(this, CODE.NO_ERROR, false);
     } else if (this.ending) {

@@ -6,12 +6,14 @@ import { bytesOf, equalLowerAt } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
+import type { Io } from '../../io/io.ts';
 import { FIELD } from '../field-table.ts';
 import { BODY, bitsOf, type Head, METHOD, NAME, SCHEME } from '../head.ts';
 import { authorityHostEnd } from '../http1/authority.ts';
 import { parseContentLength } from '../http1/fields.ts';
 import { methodOf } from '../http1/request.ts';
 import { SPAN, span } from '../http1/scanner.ts';
+import { askForProtocol } from './extended-connect.ts';
 import type { FieldSection } from './hpack/section.ts';
 import { PSEUDO } from './hpack/static-table.ts';
 
@@ -44,24 +46,46 @@ const COOKIE_NAME = bytesOf('cookie: ');
 
 const NEEDED = (1 << PSEUDO.METHOD) | (1 << PSEUDO.SCHEME) | (1 << PSEUDO.PATH);
 const AUTHORITY = 1 << PSEUDO.AUTHORITY;
-const STRANGE = (1 << PSEUDO.STATUS) | (1 << PSEUDO.PROTOCOL);
+const PROTOCOL = 1 << PSEUDO.PROTOCOL;
+const STATUS = 1 << PSEUDO.STATUS;
 
 /**
  * Fills `head`, whose fields `section` decoded. `ended`: no content follows. Null, or why it is refused: badRequest for
- * what is malformed as section 8.1.1 says it.
+ * what is malformed as section 8.1.1 says it. With `:protocol` it asks for another protocol (RFC 8441), and `head` is
+ * then the request that asks for it in HTTP/1.1.
  */
-export function interpretRequest(mem: Uint8Array, section: FieldSection, head: Head, ended: boolean): Fault | null {
+export function interpretRequest(io: Io, section: FieldSection, head: Head, ended: boolean): Fault | null {
+  const { mem } = io;
   head.version = 20;
   head.method = METHOD.OTHER;
   head.limit = section.limit;
   if (section.limit !== null) return FAULTS.headTooLarge;
-  if (section.malformed || (section.pseudo & STRANGE) !== 0) return FAULTS.badRequest;
+  if (section.malformed || (section.pseudo & STATUS) !== 0) return FAULTS.badRequest;
   return (
     interpretMethod(mem, section, head) ??
     interpretFields(mem, head, ended) ??
     interpretAuthority(mem, section, head) ??
-    (head.method === METHOD.CONNECT ? interpretConnect(mem, section, head) : interpretTarget(mem, section, head))
+    ((section.pseudo & PROTOCOL) !== 0
+      ? interpretExtended(io, section, head, ended)
+      : head.method === METHOD.CONNECT
+        ? interpretConnect(section, head)
+        : interpretTarget(mem, section, head))
   );
+}
+
+/** RFC 8441 section 4: a CONNECT with the target of any other request, and no content. */
+function interpretExtended(io: Io, section: FieldSection, head: Head, ended: boolean): Fault | null {
+  const { mem } = io;
+  const start = section.starts[PSEUDO.PROTOCOL] as number;
+  const end = section.ends[PSEUDO.PROTOCOL] as number;
+  if (head.method !== METHOD.CONNECT || ended || (head.seen & LENGTH) !== 0) return FAULTS.badRequest;
+  if (start === end || span(mem, start, end, SPAN.TOKEN) !== end) return FAULTS.badRequest;
+  const fault = interpretTarget(mem, section, head);
+  if (fault !== null) return fault;
+  head.body = BODY.NONE;
+  head.expectContinue = false;
+  askForProtocol(io, head, start, end);
+  return null;
 }
 
 function overLimit(head: Head, fault: Fault, limit: LimitName): Fault {
@@ -182,7 +206,8 @@ function interpretAuthority(mem: Uint8Array, section: FieldSection, head: Head):
   } else {
     return FAULTS.badRequest;
   }
-  const hostEnd = authorityHostEnd(mem, start, end, head.method === METHOD.CONNECT);
+  const needPort = head.method === METHOD.CONNECT && (section.pseudo & PROTOCOL) === 0;
+  const hostEnd = authorityHostEnd(mem, start, end, needPort);
   if (hostEnd < 0) return FAULTS.badRequest;
   head.authorityStart = start;
   head.authorityEnd = end;
@@ -202,7 +227,7 @@ function equalFold(mem: Uint8Array, start: number, end: number, from: number, to
 }
 
 /** CONNECT names its authority and nothing else (section 8.5). */
-function interpretConnect(_mem: Uint8Array, section: FieldSection, head: Head): Fault | null {
+function interpretConnect(section: FieldSection, head: Head): Fault | null {
   if (section.pseudo !== ((1 << PSEUDO.METHOD) | AUTHORITY)) return FAULTS.badRequest;
   head.scheme = SCHEME.NONE;
   head.targetStart = head.authorityStart;

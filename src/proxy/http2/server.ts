@@ -32,6 +32,7 @@ const SETTINGS: readonly (readonly [number, number])[] = [
   [SETTING.MAX_CONCURRENT_STREAMS, LIMITS.HTTP2_STREAMS],
   [SETTING.INITIAL_WINDOW_SIZE, LIMITS.HTTP2_STREAM_WINDOW_BYTES],
   [SETTING.MAX_HEADER_LIST_SIZE, LIMITS.HEAD_BYTES],
+  [SETTING.ENABLE_CONNECT_PROTOCOL, 1],
 ];
 
 // Timers.
@@ -136,7 +137,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
   #begin(id: number, ended: boolean): void {
     const { core } = this;
     const head = core.request;
-    const fault = interpretRequest(core.mem, this.#servers.turns.section, head, ended);
+    const fault = interpretRequest(core.io, this.#servers.turns.section, head, ended);
     const exchange = this.#owner.request(this.listener);
     const stream = this.#servers.take();
     stream.open(this, id, this.peer.initialWindow, exchange);
