@@ -159,7 +159,10 @@ class Limits {
   readonly TLS_HELLO_BYTES = 32 * KB;
   /** Protocols that a client offers by ALPN. */
   readonly TLS_ALPN_PROTOCOLS = 64;
-  /** Handshakes that connections of one listener begin in one turn; the others wait for the next. */
+  /**
+   * Handshakes that connections of one listener begin in one turn, and those with all backends that go on; the others
+   * wait for the next.
+   */
   readonly TLS_HANDSHAKES_PER_TURN = 4;
   /** What log lines say of TLS connections, kept by text. */
   readonly TLS_FACTS = 4_096;

@@ -110,3 +110,21 @@ simOnly(
   },
   SECURED,
 );
+
+simOnly(
+  'many connections at once shake hands over several turns, and all are served',
+  async (net) => {
+    const rig = new Rig(net, [answering(net, () => ok('good'))]);
+    const clients = await Promise.all(Array.from({ length: 24 }, () => rig.connect()));
+    await net.settle();
+    const before = rig.get(limitCell('TLS_HANDSHAKES_PER_TURN'));
+    await Promise.all(clients.map((client) => client.send(get())));
+    const answers = await Promise.all(clients.map((client) => client.readMessage()));
+    assert.ok(answers.every((answer) => bodyText(answer) === 'good'));
+    assert.ok(rig.get(limitCell('TLS_HANDSHAKES_PER_TURN')) > before);
+    for (const client of clients) client.close();
+    await rig.end();
+  },
+  // With faults they do not come at once.
+  { ...SECURED, seeds: 0 },
+);

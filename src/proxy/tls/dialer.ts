@@ -5,7 +5,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type Handle } from '../../io/io.ts';
 import { TLS_VERSION, type TlsFailure } from '../../io/tls.ts';
 import type { ClientTls } from '../../ir/ir.ts';
-import { BACKEND_TLS, type BackendTlsError, backendTlsCell, handshakeCell } from '../../telemetry/layout.ts';
+import { BACKEND_TLS, type BackendTlsError, backendTlsCell, handshakeCell, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import type { Wire } from '../transport/wire.ts';
 import type { TlsClient, TlsTable } from './table.ts';
@@ -28,6 +28,8 @@ const VERIFY: Readonly<Record<number, BackendTlsError>> = {
 const ALERT_VERSION = 70;
 const ALERT_NO_PROTOCOL = 120;
 const CERTIFICATE_ALERTS: readonly number[] = [41, 42, 43, 44, 45, 46, 48, 49, 116];
+
+const TURN_LIMIT = limitCell('TLS_HANDSHAKES_PER_TURN');
 
 /** What connections are secured by, as asked for and as made of it, and where it is given back. */
 export interface Secured {
@@ -107,6 +109,13 @@ export class TlsDialer implements TlsWireOwner {
   }
 
   // ---- for wires
+
+  mayGoOn(): boolean {
+    const { shared, cells } = this.#core;
+    if (this.#secured.table.mayShake(shared.turn)) return true;
+    cells.add(TURN_LIMIT, 1);
+    return false;
+  }
 
   established({ tls }: TlsWire): void {
     const { io } = this.#client;

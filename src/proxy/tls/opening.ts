@@ -284,6 +284,10 @@ class ServerHandshake implements TlsWireOwner {
     this.#shared.cells.add(tlsRefusalCell(why), 1);
   }
 
+  /** It was let in by `mayBegin`. */
+  mayGoOn(): boolean {
+    return true;
+  }
   heard(): void {}
   /** Its transport ends, and says so. */
   broke(): void {}

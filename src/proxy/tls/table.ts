@@ -4,6 +4,7 @@
 
 import { hash } from 'node:crypto';
 import { isIP } from 'node:net';
+import { LIMITS } from '../../base/limits.ts';
 import type { TlsIo, TlsPeer, TlsSettings } from '../../io/tls.ts';
 import type { CertificateEntry, ClientTls, Key, ServerTls, TrustEntry } from '../../ir/ir.ts';
 
@@ -75,8 +76,21 @@ export class TlsTable {
   /** By identity. */
   readonly #clients = new Map<string, TlsClient>();
 
+  /** Handshakes with backends that went on in `#turn`. */
+  #shaken = 0;
+  #turn = -1;
+
   constructor(io: TlsIo) {
     this.io = io;
+  }
+
+  /** Whether one more handshake with a backend may go on in `turn` of the reactor: many come at once after a change. */
+  mayShake(turn: number): boolean {
+    if (turn !== this.#turn) {
+      this.#turn = turn;
+      this.#shaken = 0;
+    }
+    return this.#shaken++ < LIMITS.TLS_HANDSHAKES_PER_TURN;
   }
 
   /** Certificates, trusts and contexts that are kept: nothing that nobody names is among them. */

@@ -17,6 +17,8 @@ const PAUSE_MS = 1000;
 
 /** Told once, when the connection stands or never will. */
 export interface TlsWireOwner {
+  /** Whether the handshake with a server, which has been greeted, may go on in this turn. */
+  mayGoOn(): boolean;
   established(wire: TlsWire): void;
   /** `TlsIo.failure` says why, unless `errno` does. */
   failed(wire: TlsWire, errno: number): void;
@@ -38,6 +40,8 @@ export class TlsWire implements Wire {
   #connecting: boolean;
   /** Nothing came from the server yet. */
   #unheard: boolean;
+  /** The ClientHello is made: what is left of the handshake is the work. */
+  #greeted = false;
   #said = -ERRNO.EAGAIN;
   /** The handshake failed: what still comes is no TLS that anybody wants to read. */
   #failed = false;
@@ -76,6 +80,8 @@ export class TlsWire implements Wire {
       }
       this.#connecting = false;
     }
+    if (this.#greeted && this.#unheard && !this.#owner.mayGoOn()) return -ERRNO.EINPROGRESS;
+    this.#greeted = true;
     // A first call that failed is not made again: its reason would be another one.
     const first = this.#said;
     this.#said = -ERRNO.EAGAIN;

@@ -86,6 +86,10 @@ export class Tcp implements Transport, ReaderOwner {
     if ((events & (READABLE | PEER_CLOSED | BROKEN)) !== 0) this.#in.note(events);
     const result = this.#wire.establish();
     if (result === -ERRNO.EAGAIN) return;
+    if (result === -ERRNO.EINPROGRESS) {
+      this.#in.again();
+      return;
+    }
     this.#connecting = false;
     if (result !== 0) {
       // A refused handshake has told the peer why: an end in order, or a reset would destroy that.

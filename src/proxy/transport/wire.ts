@@ -28,7 +28,8 @@ export interface Wire {
   /** While `on`, the death of the process is no end in order either. */
   resetOnExit(on: boolean): void;
   /**
-   * Asked when something became ready, until it stands: 0 when it does, -EAGAIN for not yet, -errno when it never will.
+   * Asked when something became ready, until it stands: 0 when it does, -EAGAIN for not yet, -EINPROGRESS for not in
+   * this turn (to be asked in the next), -errno when it never will.
    */
   establish(): number;
 }
