@@ -5,11 +5,13 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
+import { get as getSecurely } from 'node:https';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { authority, leaf, pem } from '../../tools/certificates.ts';
 
 const ROLLOVERS = Number(process.env['ROLLOVERS'] ?? 2);
 const WAIT_MS = 90_000;
@@ -57,7 +59,7 @@ async function until(what: string, is: () => Promise<string | null>): Promise<vo
 /** The status of one answer; 0 and why when there was none. */
 function ask(host: string, agent: Agent | false = false): Promise<{ status: number; text: string }> {
   return new Promise((resolve) => {
-    const request = get({ host, port: 80, path: '/', agent, headers: { host: 'app.example' } }, (answer) => {
+    const request = get({ host, port: 80, path: PATH, agent, headers: { host: HOST } }, (answer) => {
       let text = '';
       answer.setEncoding('utf8').on('data', (part: string) => {
         text += part;
@@ -112,15 +114,20 @@ async function allAnswered(): Promise<number> {
   return good;
 }
 
-const SITE = `
+const HOST = 'api.example.com';
+const PATH = '/api/v1/users';
+const issuer = authority('install');
+const certificate = leaf(issuer, [HOST]);
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+const backend = (name: string): string => `
 apiVersion: apps/v1
 kind: Deployment
-metadata: { name: app }
+metadata: { name: ${name} }
 spec:
-  replicas: 2
-  selector: { matchLabels: { app: app } }
+  selector: { matchLabels: { app: ${name} } }
   template:
-    metadata: { labels: { app: app } }
+    metadata: { labels: { app: ${name} } }
     spec:
       containers:
         - name: echo
@@ -130,22 +137,94 @@ spec:
 ---
 apiVersion: v1
 kind: Service
-metadata: { name: app }
-spec: { selector: { app: app }, ports: [{ port: 80, targetPort: 3000 }] }
+metadata: { name: ${name} }
+spec: { selector: { app: ${name} }, ports: [{ port: 8080, targetPort: 3000 }] }
+---`;
+const BACKENDS = `${backend('api-service')}${backend('api-canary')}
+apiVersion: v1
+kind: Secret
+type: kubernetes.io/tls
+metadata: { name: my-cert }
+data:
+  tls.crt: ${base64(pem('CERTIFICATE', certificate.der))}
+  tls.key: ${base64(pem('PRIVATE KEY', certificate.keyDer))}
+`;
+
+/** As a first user writes it. */
+const SITE = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata:
+  name: rauta
+spec:
+  controllerName: rauta.io/gateway-controller
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: { name: web }
-spec: { gatewayClassName: rauta, listeners: [{ name: http, port: 80, protocol: HTTP }] }
+metadata:
+  name: my-gateway
+spec:
+  gatewayClassName: rauta
+  listeners:
+  - name: http
+    port: 80
+    protocol: HTTP
+  - name: https
+    port: 443
+    protocol: HTTPS
+    tls:
+      mode: Terminate
+      certificateRefs:
+      - name: my-cert
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
-metadata: { name: app }
+metadata:
+  name: api-route
 spec:
-  parentRefs: [{ name: web }]
-  hostnames: [app.example]
-  rules: [{ backendRefs: [{ name: app, port: 80 }] }]
+  parentRefs:
+  - name: my-gateway
+  hostnames:
+  - "api.example.com"
+  rules:
+  - matches:
+    - path:
+        type: PathPrefix
+        value: /api/v1
+      method: GET
+    - headers:
+      - name: X-API-Version
+        value: "2"
+    backendRefs:
+    - name: api-service
+      port: 8080
+      weight: 90
+    - name: api-canary
+      port: 8080
+      weight: 10
+    filters:
+    - type: RequestHeaderModifier
+      requestHeaderModifier:
+        add:
+        - name: X-Request-ID
+          value: "{{uuid}}"
+    - type: ResponseHeaderModifier
+      responseHeaderModifier:
+        add:
+        - name: X-Served-By
+          value: "rauta"
 `;
+
+/** By TLS, the certificate checked. */
+function askSecurely(host: string): Promise<{ status: number; servedBy: string | undefined }> {
+  return new Promise((resolve, reject) => {
+    const options = { host, port: 443, path: PATH, servername: HOST, headers: { host: HOST }, agent: false };
+    getSecurely({ ...options, ca: pem('CERTIFICATE', issuer.der) }, (answer) => {
+      const servedBy = answer.headers['x-served-by'];
+      answer.resume().on('end', () => resolve({ status: answer.statusCode ?? 0, servedBy: String(servedBy) }));
+    }).on('error', reject);
+  });
+}
 
 async function apply(text: string): Promise<void> {
   const child = execFile(join(dirname(bin), 'kubectl'), ['apply', '--server-side', '-f', '-'], { cwd: root });
@@ -185,11 +264,13 @@ let address = '';
 
 test('kubectl apply of deploy/install.yaml: pods on the host, traffic, statuses, Events', async () => {
   await kubectl('apply', '--server-side', '-f', 'deploy/install.yaml');
+  await apply(BACKENDS);
   await apply(SITE);
   await kubectl('rollout', 'status', '-n', 'rauta-system', 'daemonset/rauta', '--timeout=90s');
-  await kubectl('rollout', 'status', 'deployment/app', '--timeout=60s');
+  for (const name of ['api-service', 'api-canary'])
+    await kubectl('rollout', 'status', `deployment/${name}`, '--timeout=60s');
   await until('the Gateway is Programmed', async () => {
-    const { conditions, addresses } = await statusOf('gateway/web');
+    const { conditions, addresses } = await statusOf('gateway/my-gateway');
     address = addresses?.[0]?.value ?? '';
     return isTrue(conditions, 'Programmed') && address !== '' ? null : JSON.stringify(conditions);
   });
@@ -204,11 +285,14 @@ test('kubectl apply of deploy/install.yaml: pods on the host, traffic, statuses,
     const { status, text } = await ask(address);
     return status === 200 ? null : `${status} ${text}`;
   });
-  assert.match((await ask(address)).text, /"pod": "app-/);
-  const { parents } = await statusOf('httproute/app');
+  const { text } = await ask(address);
+  assert.match(text, /"pod": "api-(service|canary)-/);
+  assert.match(text, /"X-Request-Id": \[\s*"[0-9a-f-]{36}"/);
+  assert.deepEqual(await askSecurely(address), { status: 200, servedBy: 'rauta' });
+  const { parents } = await statusOf('httproute/api-route');
   assert.ok(isTrue(parents?.[0]?.conditions, 'Accepted') && isTrue(parents?.[0]?.conditions, 'ResolvedRefs'));
   assert.ok(isTrue((await statusOf('gatewayclass/rauta')).conditions, 'Accepted'));
-  const described = await kubectl('describe', 'gateway/web');
+  const described = await kubectl('describe', 'gateway/my-gateway');
   assert.match(described, /Events:[\s\S]*Programmed/);
 });
 
@@ -242,13 +326,13 @@ test(`DaemonSet: ${ROLLOVERS} rollovers by takeover, no request failed`, async (
 });
 
 test('a Gateway that is deleted takes its socket and its entries along', async () => {
-  await kubectl('delete', 'gateway/web');
+  await kubectl('delete', 'gateway/my-gateway');
   await until('nobody listens', async () => {
     const { status, text } = await ask(address);
     return /ECONNREFUSED/.test(text) ? null : `${status} ${text}`;
   });
   await until('the route has no parent', async () => {
-    const { parents = [] } = await statusOf('httproute/app');
+    const { parents = [] } = await statusOf('httproute/api-route');
     return parents.length === 0 ? null : JSON.stringify(parents);
   });
 });
@@ -269,7 +353,7 @@ test('kubectl apply of deploy/install-deployment.yaml in a restricted namespace:
     ...['-p', '{"status":{"loadBalancer":{"ingress":[{"ip":"192.0.2.10"}]}}}'],
   );
   await until('the Gateway has the address of the Service', async () => {
-    const { conditions, addresses } = await statusOf('gateway/web');
+    const { conditions, addresses } = await statusOf('gateway/my-gateway');
     return isTrue(conditions, 'Programmed') && addresses?.[0]?.value === '192.0.2.10'
       ? null
       : JSON.stringify(conditions);
