@@ -6,6 +6,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
 import { type LimitedName, limitCell } from '../../src/telemetry/layout.ts';
 import { answering, ok, Rig } from '../proxy/rig.ts';
+import type { Field } from '../support/hpack.ts';
 import { ask, block, data, frame, Http2Client, head, settings, windowUpdate, word } from '../support/http2.ts';
 import { plainly, type TestNet } from '../support/net.ts';
 
@@ -184,6 +185,32 @@ simOnly(
     await net.advance(LIMITS.STREAM_IDLE_MS + 2000);
     for (let n = 0; n < 10; n++) assert.equal((await client.outcome(2 * n + 1)).status, 504);
     assert.equal(rig.get(limitCell('STREAM_IDLE_MS')), 10);
+    client.peer.close();
+    victim.peer.close();
+    await rig.end();
+  },
+  { seeds: 0 },
+);
+
+simOnly(
+  'content that was announced comes in time, where the client may send it; streams of unknown length may rest',
+  async (net) => {
+    const { rig, client, victim } = await sides(net);
+    const post = (id: number, more: readonly Field[]): Buffer => head(id, ask('/', more, 'POST'), false);
+    await client.send(
+      ...[post(1, [['content-length', '5']]), data(1, 'ab')],
+      ...[post(3, []), data(3, 'ab')],
+      post(5, [
+        ['content-length', '5'],
+        ['expect', '100-continue'],
+      ]),
+    );
+    await net.advance(LIMITS.BODY_PROGRESS_MS + 1000);
+    assert.equal((await client.outcome(1)).status, 408);
+    assert.deepEqual([rig.records.all.length, rig.records.last.limit], [1, 'BODY_PROGRESS_MS']);
+    await client.send(data(3, '', true), data(5, 'abcde', true));
+    assert.equal((await client.outcome(3)).status, 200);
+    assert.equal((await client.outcome(5)).status, 200);
     client.peer.close();
     victim.peer.close();
     await rig.end();

@@ -114,6 +114,11 @@ export abstract class Content extends Life {
     if (this.#fedBytes >= FLUSH_BYTES) this.endFeeding();
   }
 
+  /** The peer may send no content at all: what it sent waits here, in whatever streams. */
+  get starved(): boolean {
+    return this.#credit === 0;
+  }
+
   /** Content of `stream` may be here already, and goes on with what began it. */
   protected expectContent(stream: Stream): void {
     if (this.closed || stream.closed) return;

@@ -42,6 +42,8 @@ export interface StreamOwner {
   again(stream: Stream): void;
   /** Resets it, for a reason of our own. */
   resetStream(stream: Stream, code: number, theirs: boolean): number;
+  /** The client may send nothing on any stream: the windows are ours to open. */
+  readonly starved: boolean;
   /** The client broke the rules of a stream. */
   misbehaved(): void;
 }
@@ -72,6 +74,8 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   #toHead = false;
   /** Content that was announced and has not come; -1 where nothing was announced. */
   #left = -1;
+  /** The client waits for 100 before it sends any. */
+  #awaits100 = false;
   /** The backend takes no more content for now. */
   #stalled = false;
   #tunnel = NO_TUNNEL;
@@ -84,7 +88,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   /** Something of the response could not be kept: what follows is of no use. */
   #broken = false;
   #asked = false;
-  /** While the client takes the rest of a response whose exchange is over. */
+  /** While announced content comes; while the client takes the rest of a response whose exchange is over. */
   #timer: Timer | null = null;
   #framedBefore = 0;
 
@@ -118,7 +122,9 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     const exchange = this.#exchange as RequestSide;
     this.#toHead = head.method === METHOD.HEAD;
     this.remoteEnded = ended;
+    this.#awaits100 = head.expectContinue;
     if (!ended && !head.upgrade && head.body !== BODY.UNTIL_CLOSE) this.#left = head.contentLength;
+    if (this.#left > 0) this.#arm(this.#core.bodyProgressMs);
     const asks = head.upgrade;
     // What comes belongs to the other protocol, once that is spoken.
     if (asks) this.#tunnel = ASKED;
@@ -140,6 +146,8 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
         this.#malformed();
         return;
       }
+      this.#awaits100 = false;
+      if (this.#left > 0 && !this.#released) this.#arm(this.#core.bodyProgressMs);
     }
     const exchange = this.#exchange;
     if (exchange === null) {
@@ -297,6 +305,10 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   // ---- the response
 
   interim(head: Head): void {
+    if (head.status === 100 && this.#awaits100) {
+      this.#awaits100 = false;
+      this.#arm(this.#core.bodyProgressMs);
+    }
     if (!this.closed) this.#putHead(head, null, 0, false);
   }
 
@@ -433,10 +445,8 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       // Nobody reads the rest of the request (section 8.1).
       this.#owner.resetStream(this, CODE.NO_ERROR, false);
     } else if (this.ending) {
-      const { io } = this.#core;
       this.#framedBefore = this.framed;
-      this.#timer ??= new Timer(this, 0);
-      io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+      this.#arm(LIMITS.STREAM_IDLE_MS);
     } else {
       this.#owner.resetStream(this, CODE.INTERNAL_ERROR, false);
     }
@@ -449,11 +459,33 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     this.rest();
   }
 
+  #arm(ms: number): void {
+    const { io } = this.#core;
+    this.#timer ??= new Timer(this, 0);
+    io.timers.arm(this.#timer, io.nowMs, ms);
+  }
+
+  /** Announced content comes at least so often, where the client may send it. */
+  #onContentDue(exchange: RequestSide): void {
+    if (this.#left <= 0) return;
+    if (this.#awaits100 || this.#stalled || this.held > 0 || this.credit === 0 || this.#owner.starved) {
+      this.#arm(this.#core.bodyProgressMs);
+      return;
+    }
+    countLimit(this.#core.cells, 'BODY_PROGRESS_MS');
+    exchange.noteLimit('BODY_PROGRESS_MS');
+    exchange.fail(FAULTS.bodyTimeout);
+  }
+
   onTimer(): void {
-    const { io, cells } = this.#core;
+    if (this.#exchange !== null) {
+      this.#onContentDue(this.#exchange);
+      return;
+    }
+    const { cells } = this.#core;
     if (this.framed !== this.#framedBefore) {
       this.#framedBefore = this.framed;
-      io.timers.arm(this.#timer as Timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+      this.#arm(LIMITS.STREAM_IDLE_MS);
       return;
     }
     countLimit(cells, 'STREAM_IDLE_MS');

@@ -38,8 +38,10 @@ export abstract class Session extends Content implements TransportUser {
   protected greet(settings: readonly (readonly [number, number])[]): void {
     if (this.fromServer) {
       const { mem, shared } = this.core;
-      mem.set(PREFACE_BYTES, shared.readAt);
-      this.out.raw(shared.readAt, shared.readAt + PREFACE_BYTES.length);
+      // In the room in front of what was read, where nothing is kept.
+      const at = shared.readAt - PREFACE_BYTES.length;
+      mem.set(PREFACE_BYTES, at);
+      this.out.raw(at, shared.readAt);
     }
     this.out.settings(settings);
     this.unacknowledged++;
@@ -271,7 +273,7 @@ export abstract class Session extends Content implements TransportUser {
   /** Asks the peer for a sign of life, or for where it is. */
   protected ping(): void {
     const { mem, shared } = this.core;
-    // In the room in front of what was read, where nothing is kept.
+    // As in `greet`.
     const at = shared.readAt - PING_BYTES.length;
     mem.set(PING_BYTES, at);
     this.out.ping(0, at);
