@@ -1,5 +1,5 @@
 // From a change in the API server to the bytes that show it, and what it costs: run.sh starts a cluster and this in it.
-// Definitions after the public gateway-api-bench; it is asked every millisecond.
+// Definitions after the public gateway-api-bench; the smallest unit that is asked in is a millisecond.
 
 import { fork, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { circumstances, writeResult } from '../macro/result.ts';
 import * as api from './api.ts';
+import { PEERS } from './peers.ts';
 import { attached, change, type Figures, type Place, probe, type Sizes, scale } from './scenarios.ts';
 import { wait } from './traffic.ts';
 
@@ -89,10 +90,13 @@ interface Result extends ReturnType<typeof circumstances> {
   readonly results: Readonly<Record<string, Figures>>;
 }
 function page({ date, commit, machine, node, command, method, results }: Result): string {
-  const head = `# Propagation in a cluster\n\n${date}, commit ${commit},\n${machine}, Node ${node}.\n\`${command}\`\n\n${method}.\n`;
+  const head = `# Propagation in a cluster\n\n${date}, commit ${commit},\n${machine}, Node ${node}.\n\`${command}\`\n\n${method}.\nThe peers: bench/propagation/peers.ts.\n`;
   const tables = Object.entries(results).map(([name, figures]) => {
-    const rows = Object.entries(figures).map(([what, value]) => `| ${what} | ${value} |`);
-    return `\n| ${name} | |\n|---|---|\n${rows.join('\n')}\n`;
+    const rows = Object.entries(figures).map(([what, value]) => {
+      const [envoy = '', traefik = ''] = PEERS[name]?.[what] ?? [];
+      return `| ${what} | ${value} | ${envoy} | ${traefik} |`;
+    });
+    return `\n| ${name} | rauta | envoy gateway | traefik |\n|---|---|---|---|\n${rows.join('\n')}\n`;
   });
   return head + tables.join('');
 }

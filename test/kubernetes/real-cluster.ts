@@ -19,7 +19,7 @@ const ROUTES = 1_000;
 const EDITS = 3_000;
 const WRITERS = 16;
 /** Of HTTPRoutes, each by its fifth event at the latest. */
-const CUTS = 60;
+const CUTS = 100;
 /** Twenty times what it takes on an idle machine. */
 const WAIT_MS = 600_000;
 const ADMIN = 'http://127.0.0.1:9090';
