@@ -382,6 +382,8 @@ class Limits {
   readonly STATUS_REASSERTIONS = 3;
   /** After this long that count begins anew. */
   readonly STATUS_FORGET_MS = 600_000;
+  /** A Service that had no endpoint at two looks so far apart is told of. */
+  readonly ENDPOINTS_MISSING_MS = 10_000;
   /** Events of one kind about one object are told once in this time, and so many in all. */
   readonly EVENT_REPEAT_MS = 600_000;
   readonly EVENTS = 200;

@@ -81,6 +81,7 @@ export class Cluster {
     const leads = (): boolean => this.#lease?.leads() ?? true;
     this.#events = new Events({ api: client, now, wall, random, leads, controllerName, instance });
     this.#endpoints = new EndpointEvents({
+      timers,
       leads,
       find: (key) => this.#objects.find(key),
       all: () => this.#objects.all(),

@@ -197,6 +197,7 @@ export class Resources implements SourceSink {
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
     this.#cluster?.make(this.#translator.generated);
+    this.#cluster?.diagnosed(this.#translator.diagnostics);
     this.#tellIdle();
     this.#lookAtCertificates();
   }
@@ -334,8 +335,8 @@ export class Resources implements SourceSink {
   #revise({ delta, statuses, diagnostics, generated }: Update, keys: ReadonlySet<ObjectKey>): void {
     for (const [key, problems] of diagnostics) this.#journal.problems(`meaning of ${key}`, problems);
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
-    this.#cluster?.diagnosed(diagnostics);
     if (!this.#published) return;
+    this.#cluster?.diagnosed(diagnostics);
     for (const key of keys) this.#rememberAge(key);
     const before = this.#publisher.revision;
     const revision = this.#publisher.publish(delta);

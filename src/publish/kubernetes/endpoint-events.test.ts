@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { HandTimers } from '../../../test/kubernetes/support.ts';
 import type { KubeObject } from '../../api/object.ts';
 import { EndpointEvents } from './endpoint-events.ts';
 
@@ -18,7 +19,9 @@ test('a Service without endpoints is told of at the Service and at its routes, b
   ];
   const said: string[] = [];
   let leads = false;
+  const timers = new HandTimers();
   const events = new EndpointEvents({
+    timers,
     leads: () => leads,
     find: (key) => (key === 'Service/a/app' ? service : undefined),
     all: () => all,
@@ -26,9 +29,14 @@ test('a Service without endpoints is told of at the Service and at its routes, b
   });
   const place = { object: 'Service/a/app' };
   events.diagnosed(new Map([['Service/a/app', [{ severity: 'warning', message: 'none.', place }]]]));
-  assert.deepEqual(said, []);
+  timers.fire();
+  timers.fire();
+  assert.deepEqual(said, [], 'it does not lead');
   leads = true;
   events.lead();
+  timers.fire();
+  assert.deepEqual(said, [], 'it may have some in a moment');
+  timers.fire();
   assert.deepEqual(said.splice(0), [
     'Service app: NoEndpoints: none.',
     'HTTPRoute near: NoEndpoints: Service a/app: none.',
@@ -37,5 +45,32 @@ test('a Service without endpoints is told of at the Service and at its routes, b
   events.diagnosed(new Map([['Service/a/app', []]]));
   events.diagnosed(new Map([['HTTPRoute/a/near', [{ severity: 'error', message: 'else', place: {} }]]]));
   events.lead();
+  timers.fire();
+  timers.fire();
   assert.deepEqual(said, []);
+});
+
+test('a Service whose slices and pods come in a moment is no news', () => {
+  const said: string[] = [];
+  const timers = new HandTimers();
+  const events = new EndpointEvents({
+    timers,
+    leads: () => true,
+    find: () => object('Service', 'a', 'app'),
+    all: () => [],
+    warn: (_, reason) => said.push(reason),
+  });
+  const none = new Map([['Service/a/app', [{ severity: 'warning' as const, message: 'none.', place: {} }]]]);
+  for (let i = 0; i < 3; i++) {
+    events.diagnosed(none);
+    timers.fire();
+    events.diagnosed(new Map([['Service/a/app', []]]));
+    timers.fire();
+  }
+  assert.deepEqual(said, []);
+  events.diagnosed(none);
+  timers.fire();
+  timers.fire();
+  timers.fire();
+  assert.deepEqual(said, ['NoEndpoints']);
 });

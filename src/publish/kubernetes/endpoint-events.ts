@@ -1,12 +1,15 @@
 // A Service without endpoints is no fault of any condition (its reference resolves), and all that its clients see is
-// 503: an Event says it, at the Service and at the routes that refer to it, where kubectl describe looks.
+// 503: an Event says it, at the Service and at the routes that refer to it, where kubectl describe looks. Not at once:
+// of a Service that has just been made the slices come a moment later, and its pods some seconds.
 
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import { fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
+import type { Timers } from '../../base/timers.ts';
 
 export interface EndpointEventTools {
+  readonly timers: Timers;
   readonly leads: () => boolean;
   readonly find: (key: ObjectKey) => KubeObject | undefined;
   /** Everything there is. */
@@ -20,6 +23,10 @@ export class EndpointEvents {
   readonly #tools: EndpointEventTools;
   /** By Service. */
   readonly #problems = new Map<ObjectKey, readonly Problem[]>();
+  /** To be told of when they still are as they are: after the next look, and at the next look. */
+  #young = new Set<ObjectKey>();
+  #old = new Set<ObjectKey>();
+  #looking = false;
 
   constructor(tools: EndpointEventTools) {
     this.#tools = tools;
@@ -27,21 +34,36 @@ export class EndpointEvents {
 
   /** What is wrong with objects, as far as it changed; an empty list: nothing any more. */
   diagnosed(diagnostics: ReadonlyMap<ObjectKey, readonly Problem[]>): void {
-    const changed: ObjectKey[] = [];
     for (const [key, problems] of diagnostics) {
       if (!key.startsWith('Service/')) continue;
+      this.#old.delete(key);
+      this.#young.delete(key);
       if (problems.length === 0) this.#problems.delete(key);
       else {
         this.#problems.set(key, problems);
-        changed.push(key);
+        this.#young.add(key);
       }
     }
-    if (changed.length > 0 && this.#tools.leads()) this.#tell(changed);
+    this.#look();
   }
 
   /** This program leads from now on: what stands is told. */
   lead(): void {
-    this.#tell([...this.#problems.keys()]);
+    for (const key of this.#problems.keys()) this.#young.add(key);
+    this.#look();
+  }
+
+  #look(): void {
+    if (this.#looking || this.#young.size + this.#old.size === 0) return;
+    this.#looking = true;
+    this.#tools.timers.after(LIMITS.ENDPOINTS_MISSING_MS, () => {
+      this.#looking = false;
+      const due = [...this.#old];
+      this.#old = this.#young;
+      this.#young = new Set();
+      if (due.length > 0 && this.#tools.leads()) this.#tell(due);
+      this.#look();
+    });
   }
 
   #tell(keys: readonly ObjectKey[]): void {
