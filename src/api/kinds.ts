@@ -9,7 +9,6 @@ const KINDS: readonly KindInfo[] = [...GATEWAY_API_KINDS, ...CORE_KINDS, ...OWN_
 
 /** Read and checked, but nothing is served by them yet: whoever writes one is told so. */
 const UNSERVED: ReadonlySet<string> = new Set([
-  'GRPCRoute',
   'TLSRoute',
   'TCPRoute',
   'UDPRoute',

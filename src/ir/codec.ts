@@ -256,7 +256,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
   gateway: record<Body<GatewayEntry>>({ key: string, name: string }),
   rule: record<Body<RuleEntry>>({
     key: string,
-    routeKind: oneOf('HTTPRoute', 'Ingress'),
+    routeKind: oneOf('HTTPRoute', 'GRPCRoute', 'Ingress'),
     route: string,
     index: count,
     name: string,

@@ -108,7 +108,7 @@ export interface GatewayEntry {
 export interface RuleEntry {
   readonly kind: 'rule';
   readonly key: Key;
-  readonly routeKind: 'HTTPRoute' | 'Ingress';
+  readonly routeKind: 'HTTPRoute' | 'GRPCRoute' | 'Ingress';
   /** `namespace/name`. */
   readonly route: string;
   /** Position in the route's spec.rules; of an Ingress, of the path among all its paths. */

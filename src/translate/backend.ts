@@ -128,7 +128,7 @@ export function resolveBackend(
   const own = policy === null && !isService ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
   return {
-    cluster: clusterOf(kind, namespace, name, at, nameOf(found.protocol) === H2C, verdict?.tls ?? own),
+    cluster: clusterOf(kind, namespace, name, at, speaksHttp2(routeKind, found.protocol), verdict?.tls ?? own),
     label,
     fault: null,
     policies,
@@ -169,6 +169,11 @@ const H2C = 'kubernetes.io/h2c';
 const SPOKEN: ReadonlySet<string> = new Set(['http', 'kubernetes.io/ws', H2C]);
 /** The same over TLS. */
 const SECURED: ReadonlySet<string> = new Set(['https', 'kubernetes.io/wss']);
+
+/** gRPC is HTTP/2, whether or not the backend says so. */
+function speaksHttp2(routeKind: string, appProtocol: unknown): boolean {
+  return routeKind === 'GRPCRoute' || nameOf(appProtocol) === H2C;
+}
 
 function nameOf(appProtocol: unknown): string {
   return typeof appProtocol === 'string' ? appProtocol.toLowerCase() : '';

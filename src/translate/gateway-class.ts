@@ -14,6 +14,8 @@ import { text } from './read.ts';
 const SUPPORTED_FEATURES = [
   'BackendTLSPolicy',
   'BackendTLSPolicySANValidation',
+  'GRPCRoute',
+  'GRPCRouteNamedRouteRule',
   'Gateway',
   'GatewayAddressEmpty',
   'GatewayBackendClientCertificate',

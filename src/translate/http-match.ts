@@ -87,7 +87,7 @@ function methodMatch(value: unknown, field: string, report: Report): string {
 /**
  * "If multiple entries specify equivalent names, only the first entry MUST be considered": header names in any case.
  */
-function valueMatches(value: unknown, field: string, isHeader: boolean, report: Report): ValueMatch[] {
+export function valueMatches(value: unknown, field: string, isHeader: boolean, report: Report): ValueMatch[] {
   const found = new Map<string, ValueMatch>();
   for (const [i, item] of list(value).entries()) {
     const spec = fields(item);
@@ -110,7 +110,7 @@ function valueMatches(value: unknown, field: string, isHeader: boolean, report: 
  * RE2 syntax, without look-around and back-references, and of bounded size: what the data plane can match in linear
  * time.
  */
-function checkExpression(expression: string, field: string, report: Report): void {
+export function checkExpression(expression: string, field: string, report: Report): void {
   try {
     new Regex(expression);
   } catch (error) {

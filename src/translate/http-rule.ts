@@ -1,4 +1,5 @@
-// One rule of an HTTPRoute: matches, filters, timeouts and where it sends (apis/v1 HTTPRouteRule).
+// One rule of an HTTPRoute or GRPCRoute: matches, filters, timeouts and where it sends (apis/v1 HTTPRouteRule,
+// GRPCRouteRule). What a GRPCRoute does not have its schema refuses.
 
 import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
@@ -20,7 +21,7 @@ import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import type { FilterReports, Mirror } from './http-filter.ts';
 import { filtersOf } from './http-filter.ts';
-import { matchesOf } from './http-match.ts';
+import type { Report } from './http-match.ts';
 import { retryOf, timeoutsOf } from './http-timing.ts';
 import { integer, list, shown, text } from './read.ts';
 import type { Invalid, RouteRule } from './route.ts';
@@ -61,7 +62,15 @@ class Findings implements FilterReports {
   }
 }
 
+/** A kind of route whose rules are those of HTTPRoute, with matches of its own. */
+export interface RuleKind {
+  readonly kind: 'HTTPRoute' | 'GRPCRoute';
+  /** Never empty. What is wrong goes to `report`. */
+  readonly matchesOf: (value: unknown, field: string, report: Report) => Match[];
+}
+
 export function translateRule(
+  { kind, matchesOf }: RuleKind,
   reader: Reader,
   namespace: string,
   value: unknown,
@@ -79,7 +88,7 @@ export function translateRule(
   const prefixOnly = matches.every((match) => match.path.type === 'PathPrefix');
   const { filters: own, redirect, mirrors, prefixField } = filtersOf(spec['filters'], `${field}.filters`, found);
   checkPrefix(prefixField, prefixOnly, found);
-  const { backends, clusters, policies } = backendsOf(reader, namespace, spec, field, prefixOnly, found, options);
+  const { backends, clusters, policies } = backendsOf(kind, reader, namespace, spec, field, prefixOnly, found, options);
   if (redirect !== null && backends.length > 0) {
     found.incompatible(`${field}.filters`, 'RequestRedirect excludes backendRefs.');
   }
@@ -89,7 +98,7 @@ export function translateRule(
   const timeouts = timeoutsOf(spec['timeouts'], `${field}.timeouts`, found);
   const retry = retryOf(spec['retry'], `${field}.retry`, found);
   const action = actionOf(redirect, backends, `${field}.backendRefs`, found);
-  const filters = [...own, ...mirrorsOf(reader, namespace, mirrors, clusters, policies, found, options)];
+  const filters = [...own, ...mirrorsOf(kind, reader, namespace, mirrors, clusters, policies, found, options)];
   const name = text(spec['name']) ?? '';
   const { invalid, unresolved } = found;
   const kept: readonly Filter[] = invalid === null ? filters : [];
@@ -106,8 +115,8 @@ export function translateRule(
         ? null
         : {
             kind: 'rule',
-            key: ruleKey('HTTPRoute', namespace, route.metadata.name, index),
-            routeKind: 'HTTPRoute',
+            key: ruleKey(kind, namespace, route.metadata.name, index),
+            routeKind: kind,
             route: `${namespace}/${route.metadata.name}`,
             index,
             name,
@@ -128,6 +137,7 @@ function checkPrefix(field: string | null, prefixOnly: boolean, found: Findings)
 }
 
 function backendsOf(
+  kind: RuleKind['kind'],
   reader: Reader,
   namespace: string,
   spec: Fields,
@@ -145,7 +155,7 @@ function backendsOf(
   const backends = list(spec['backendRefs']).map((value, i): WeightedBackend => {
     const at = `${field}.backendRefs[${i}]`;
     const ref = fields(value);
-    const resolved = resolveBackend(reader, 'HTTPRoute', namespace, ref, options);
+    const resolved = resolveBackend(reader, kind, namespace, ref, options);
     const { cluster, label, fault, untrusted } = resolved;
     for (const policy of resolved.policies) policies.add(policy);
     if (untrusted !== null) found.warning(at, `${untrusted} Requests answer 500.`);
@@ -171,6 +181,7 @@ function backendsOf(
  * Adds the clusters of those that resolve; the others are left away, and told of (HTTPRequestMirrorFilter.BackendRef).
  */
 function mirrorsOf(
+  kind: RuleKind['kind'],
   reader: Reader,
   namespace: string,
   mirrors: readonly Mirror[],
@@ -180,7 +191,7 @@ function mirrorsOf(
   options: TranslatorOptions,
 ): Filter[] {
   return mirrors.flatMap(({ field, backendRef, share, of }): Filter[] => {
-    const resolved = resolveBackend(reader, 'HTTPRoute', namespace, fields(backendRef), options);
+    const resolved = resolveBackend(reader, kind, namespace, fields(backendRef), options);
     const { cluster, fault, untrusted } = resolved;
     policies.push(...resolved.policies);
     if (untrusted !== null) found.warning(field, `${untrusted} Nothing is mirrored to it.`);

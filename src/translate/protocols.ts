@@ -13,8 +13,8 @@ interface Protocol {
 }
 
 const PROTOCOLS: Readonly<Record<string, Protocol>> = {
-  HTTP: { transport: 'tcp', family: 'cleartext', byHostname: true, routeKinds: ['HTTPRoute'] },
-  HTTPS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: ['HTTPRoute'] },
+  HTTP: { transport: 'tcp', family: 'cleartext', byHostname: true, routeKinds: ['HTTPRoute', 'GRPCRoute'] },
+  HTTPS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: ['HTTPRoute', 'GRPCRoute'] },
   TLS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: [] },
   TCP: { transport: 'tcp', family: 'tcp', byHostname: false, routeKinds: [] },
   UDP: { transport: 'udp', family: 'udp', byHostname: false, routeKinds: [] },

@@ -25,7 +25,7 @@ import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { draftGateway, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
 import { gatewayStatus, placeProblems } from './gateway-status.ts';
-import { HTTP_ROUTE } from './http-route.ts';
+import { GRPC_ROUTE, HTTP_ROUTE } from './http-route.ts';
 import { INGRESS_GATEWAY } from './ingress.ts';
 import {
   ingressOf,
@@ -75,6 +75,7 @@ export const UNITS: readonly UnitKind[] = [
   { kind: 'sharedIngress', phase: PHASE.SHARED_INGRESS, update: (state, world) => updateShared(state, world, SOCKETS) },
   { kind: 'sockets', phase: PHASE.SOCKETS, update: updateSockets },
   routes('HTTPRoute', HTTP_ROUTE),
+  routes('GRPCRoute', GRPC_ROUTE),
   { kind: 'ingressReach', phase: PHASE.EXPOSURE, update: updateReach },
   { kind: 'ingressRules', phase: PHASE.ROUTE, update: updateIngressRules, objectOf: ingressOf },
   { kind: 'cluster', phase: PHASE.CLUSTER, update: updateCluster, objectOf: backendOf },
