@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests of real-*.ts in a cluster of their own (test/cluster/README.md); skipped, with the reason, where it
+# The tests of real-cluster.ts and real-kubectl.ts (REAL=FILE: of that one) in a cluster of their own (test/cluster/README.md); skipped, with the reason, where it
 # cannot run. Ends with a line `real cluster: N passed, N failed, N skipped`.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -18,7 +18,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 "$bin/cluster" run --faults --apply crds,deploy/base/rbac.yaml,deploy/base/gatewayclass.yaml -- \
   sh bin/node --disable-warning=ExperimentalWarning --test --test-concurrency=1 --test-reporter=spec \
-  ${REAL:-test/kubernetes/real-*.ts} >"$out" || status=$?
+  ${REAL:-test/kubernetes/real-cluster.ts test/kubernetes/real-kubectl.ts} >"$out" || status=$?
 cat "$out"
 awk '$2 == "pass" { p = $3 } $2 == "fail" { f = $3 } END { printf "real cluster: %d passed, %d failed, 0 skipped\n", p, f }' "$out"
 exit $status
