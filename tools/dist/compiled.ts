@@ -11,6 +11,8 @@ import { crc32 } from 'node:zlib';
 /** Where a program is while its cache is made; also where the image has it. */
 export const HOME = '/opt/rauta';
 const FLAGS = ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'];
+/** Of V8, for the process that compiles: the same seeds, nothing that other threads or the collector decide. */
+const SAME = ['--hash-seed=1', '--random-seed=1', '--predictable', '--no-flush-bytecode'];
 /** Node's head of a cached file: five numbers of 32 bits, the last one the CRC of what follows. */
 const HEAD = { CRC: 16, BYTES: 20 } as const;
 /** V8's head of what follows: the hash of the flags it was made with is the fourth number. */
@@ -59,7 +61,7 @@ export function fill(folder: string): boolean {
     );
   const { tag, flagHash } = asUsual((cache) => compile([], cache, ''));
   const cache = join(folder, '.cache/compile');
-  compile(['--hash-seed=1'], `${at}/.cache/compile`, `${at}/.cache/filled`);
+  compile(SAME, `${at}/.cache/compile`, `${at}/.cache/filled`);
   rmSync(join(folder, '.cache/filled'));
   const [made] = readdirSync(cache) as [string];
   for (const name of readdirSync(join(cache, made))) mark(join(cache, made, name), flagHash);
