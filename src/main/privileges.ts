@@ -46,10 +46,14 @@ export function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
-/** For the keeper: it may bind low ports where it can, and nobody it starts gains anything by an exec. */
+/**
+ * For the keeper: it may bind low ports where it can, nobody it starts gains anything by an exec, and what it keeps
+ * (private keys are among the entries) gets into no core file.
+ */
 export function becomeKeeper(): void {
   if (!isRoot()) raiseBinding();
   setNoNewPrivileges();
+  forbidCoreDumps();
 }
 
 /**

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -224,47 +224,6 @@ test('a pair that does not fit ends the start with its reason, a file that is no
   rmSync(folder, { recursive: true });
 });
 
-test('a private key is nowhere to be found', async () => {
-  const port = await freePort();
-  const app = await backend('app');
-  const own = leaf(root, ['a.example']);
-  const rauta = await Rauta.start(
-    {
-      'app.yaml': gatewayYaml(port, { 'a.example': 'a' }) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
-      'a.yaml': secretYaml('a', own),
-    },
-    ['--log-level', 'debug'],
-  );
-  assert.equal((await getTls(port, 'a.example')).status, 200);
-  // A file that is cut off within the key, and one whose key is no key.
-  writeFileSync(join(rauta.folder, 'a.yaml'), secretYaml('a', own).slice(0, -120));
-  writeFileSync(join(rauta.folder, 'b.yaml'), secretYaml('b', own).replace('BEGIN PRIVATE', 'BEGIN FOREIGN'));
-  const pages = ['/config', '/config/ir', '/config/problems', '/metrics', '/requests', '/workers', '/clusters'];
-  const texts = await Promise.all(pages.map(async (page) => (await rauta.ask(page)).body));
-  assert.match(texts[1] as string, /"kind":\s*"certificate"/);
-  const processes = readdirSync('/proc')
-    .filter((pid) => /^\d+$/.test(pid))
-    .filter((pid) => statOf(pid)[3] === String(rauta.process.pid) || pid === String(rauta.process.pid));
-  assert.ok(processes.length >= 3);
-  for (const pid of processes) {
-    texts.push(readFileSync(`/proc/${pid}/cmdline`, 'latin1'), readFileSync(`/proc/${pid}/environ`, 'latin1'));
-  }
-  assert.equal(await rauta.stop(), 0);
-  texts.push(JSON.stringify(rauta.log), rauta.access);
-  const scalar = own.key.export({ format: 'jwk' }).d as string;
-  const body = own.keyDer.toString('base64');
-  const secrets = [
-    Buffer.from(scalar, 'base64url').toString('hex'),
-    Buffer.from(scalar, 'base64url').toString('base64').slice(0, 40),
-    ...[0, 1, 2].map((shift) => body.slice(shift + 60, shift + 90)),
-    own.keyDer.toString('hex').slice(60, 120),
-    own.keyDer.toString('latin1').slice(36, 60),
-  ];
-  for (const [i, text] of texts.entries()) {
-    for (const secret of secrets) assert.ok(!text.includes(secret), `a piece of the key in ${pages[i] ?? `text ${i}`}`);
-  }
-});
-
 /** One request over a connection that offers `session`: whether that was taken up, and the session to offer next. */
 async function again(
   port: number,
@@ -319,14 +278,3 @@ test('a session is taken up by every worker, by those that replace one, and by a
   assert.equal(await successor.stop(), 0);
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** Fields of /proc/PID/stat, without the name. */
-function statOf(pid: string): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'latin1')
-      .replace(/\(.*\)/, 'name')
-      .split(' ');
-  } catch {
-    return [];
-  }
-}
