@@ -27,7 +27,7 @@ golden: deps ## rewrite the golden files of the translator
 bench: deps ## CPU per request side by side with the peers on this machine (nginx, haproxy, envoy; wrk and cc are needed)
 	@sh bin/node bench/macro/bench.ts $(BENCH)
 
-soak: deps ## 64 connections for 10 minutes, byte-compared, with aborts (SOAK='--seconds 60' for less)
+soak: deps ## 64 connections for 10 minutes, byte-compared, with aborts (SOAK='--seconds 60' for less, '--tls' over TLS)
 	@sh bin/node test/soak/soak.ts $(SOAK)
 
 FUZZ_SECONDS ?= 60

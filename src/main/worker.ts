@@ -44,6 +44,8 @@ class Worker implements ChannelOwner, TimerSink {
   readonly #channel: Channel<FromWorker>;
   #log: Logger;
   #engine: Engine | null = null;
+  /** Once TLS is spoken. */
+  #tls: NativeTls | null = null;
   #cells: Cells = Cells.local();
   readonly #heartbeat = new Timer(this, HEARTBEAT);
   readonly #inbox = new Inbox();
@@ -87,9 +89,16 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.add(CELL.CPU_SECONDS, cpu - this.#cpuSeconds);
     this.#cpuSeconds = cpu;
     this.#cells.set(CELL.ARENA_BYTES, this.#io.arena.inUse);
+    if (this.#tls !== null) this.#measureTls(this.#tls);
     this.#beat();
     limitCpu(LIMITS.WORKER_CPU_STALL_S);
     this.#io.timers.arm(timer, this.#io.nowMs, LIMITS.HEARTBEAT_MS);
+  }
+
+  #measureTls({ counts }: NativeTls): void {
+    const cells = this.#cells;
+    cells.set(CELL.TLS_CONNECTIONS, counts.connections);
+    cells.set(CELL.TLS_CONTEXTS, counts.contexts);
   }
 
   #onMessage(message: ToWorker): void {
@@ -138,7 +147,10 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.set(CELL.PID, process.pid);
     this.#engine = new Engine({
       io: this.#io,
-      tls: () => new NativeTls(this.#io),
+      tls: () => {
+        this.#tls = new NativeTls(this.#io);
+        return this.#tls;
+      },
       cells: this.#cells,
       records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }),
       settings: {

@@ -144,6 +144,13 @@ export const METRICS = {
   workerCpu: metric('rauta_worker_cpu_seconds_total', 'counter', 'CPU used by the workers of a slot.', 'worker'),
   workerRss: metric('rauta_worker_resident_memory_bytes', 'gauge', 'Resident memory of a worker.', 'worker'),
   workerArena: metric('rauta_worker_arena_bytes', 'gauge', 'Buffer memory a worker holds.', 'worker'),
+  workerTls: metric(
+    'rauta_worker_tls_objects',
+    'gauge',
+    'What a worker holds of OpenSSL: connections, contexts.',
+    'worker',
+    'kind',
+  ),
   workerTurns: metric('rauta_worker_turns_total', 'counter', 'Event loop turns that handled something.', 'worker'),
   restartStorm: metric('rauta_worker_restart_storm', 'gauge', '1 while workers die faster than they are replaced.'),
   kubernetesRequests: metric(

@@ -38,6 +38,8 @@ export const CELL = {
   TUNNELS: 10,
   /** Behind the kinds of tunnels; by side. */
   HTTP2_STREAMS: 12,
+  TLS_CONNECTIONS: 14,
+  TLS_CONTEXTS: 15,
   // counters
   CONNECTIONS_TOTAL: 16,
   REQUESTS_TOTAL: 17,

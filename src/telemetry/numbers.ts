@@ -125,6 +125,8 @@ export class Numbers {
       out.add(METRICS.workerCpu, { worker }, cells.get(CELL.CPU_SECONDS));
       out.add(METRICS.workerRss, { worker }, cells.get(CELL.RSS_BYTES));
       out.add(METRICS.workerArena, { worker }, cells.get(CELL.ARENA_BYTES));
+      out.add(METRICS.workerTls, { worker, kind: 'connection' }, cells.get(CELL.TLS_CONNECTIONS));
+      out.add(METRICS.workerTls, { worker, kind: 'context' }, cells.get(CELL.TLS_CONTEXTS));
       out.add(METRICS.workerTurns, { worker }, cells.get(CELL.TURNS_TOTAL));
     });
   }
