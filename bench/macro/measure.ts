@@ -131,7 +131,7 @@ export function family(pid: number): number[] {
 }
 
 /** On-CPU nanoseconds of all threads (schedstat counts what the scheduler saw, not ticks). */
-function cpuNs(pids: readonly number[]): number {
+export function cpuNs(pids: readonly number[]): number {
   let sum = 0;
   for (const pid of pids)
     for (const task of list(`/proc/${pid}/task`))
