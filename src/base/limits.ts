@@ -411,6 +411,8 @@ class Limits {
   /** So long before its end a certificate is told of, once a day; how often is looked, besides whenever one changes. */
   readonly CERTIFICATE_EXPIRING_MS = 30 * 86_400_000;
   readonly CERTIFICATE_LOOK_MS = 3_600_000;
+  /** Certificates of issuers that are kept as they were read. */
+  readonly ISSUERS_KEPT = 1_024;
   /** Certificates whose end stands in the metrics, those that end first. */
   readonly CERTIFICATES_EXPOSED = 20;
   /** Changes are told of once in this time. */

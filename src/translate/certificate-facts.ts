@@ -5,7 +5,7 @@ import type { Problem } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, Entry, Key } from '../ir/ir.ts';
 import { parseKey, secretOfCertificate } from '../ir/keys.ts';
-import { keyText, namesOf } from './certificate.ts';
+import { keyText, namesOf, type ServerCertificate } from './certificate.ts';
 import { compare } from './dependencies.ts';
 
 export type CertificateState = 'valid' | 'expiring' | 'expired' | 'not_yet_valid';
@@ -98,6 +98,11 @@ export function expiryProblems(facts: readonly CertificateFacts[], nowMs: number
     problems.push({ severity: 'warning', message, place });
   }
   return problems;
+}
+
+/** What was found when the entry was made, so that its certificate is not read again. */
+export function remember(entry: CertificateEntry, { names, notBefore, notAfter, keyKind }: ServerCertificate): void {
+  KNOWN.set(entry, { names, notBefore, notAfter, key: keyKind });
 }
 
 function knownOf(entry: CertificateEntry): Known {

@@ -2,6 +2,7 @@
 // relies on it: what is wrong here is a condition of the listener that refers to it, never a refused revision.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { LIMITS } from '../base/limits.ts';
 import { readPem } from '../base/pem.ts';
 
 export interface ServerCertificate {
@@ -14,6 +15,8 @@ export interface ServerCertificate {
   /** Unix milliseconds. */
   readonly notBefore: number;
   readonly notAfter: number;
+  /** `RSA 2048`, `ECDSA prime256v1`, `Ed25519`. */
+  readonly keyKind: string;
   /** SHA-256 of the certificate in hexadecimal digits. */
   readonly fingerprint: string;
   /** What leads from the certificate to its root, it first. */
@@ -29,10 +32,10 @@ const RSA_BITS = 2048;
 const WEAK_DIGESTS = /md[245]|sha1(?!\d)/i;
 
 /** Reads `tls.crt` and `tls.key`; a text that says what is wrong, without a byte of the key. */
-export function readCertificate(crt: string, keyText: string): ServerCertificate | string {
+export function readCertificate(crt: string, keyPem: string): ServerCertificate | string {
   const certificates = certificatesOf(crt);
   if (typeof certificates === 'string') return certificates;
-  const key = keyOf(keyText);
+  const key = keyOf(keyPem);
   if (typeof key === 'string') return key;
   const own = certificates[0] as X509Certificate;
   const kind = kindFault(own.publicKey);
@@ -47,6 +50,7 @@ export function readCertificate(crt: string, keyText: string): ServerCertificate
     names: namesOf(own),
     notBefore: own.validFromDate.getTime(),
     notAfter: own.validToDate.getTime(),
+    keyKind: keyText(own.publicKey),
     fingerprint: own.fingerprint256.replaceAll(':', '').toLowerCase(),
     warnings: warningsOf(certificates),
   };
@@ -63,12 +67,27 @@ function certificatesOf(crt: string): X509Certificate[] | string {
     }
     if (label !== 'CERTIFICATE') continue;
     try {
-      found.push(new X509Certificate(der));
+      found.push(found.length === 0 ? new X509Certificate(der) : issuerOf(der));
     } catch {
       return `tls.crt: certificate ${found.length + 1} cannot be read.`;
     }
   }
   return found.length > 0 ? found : 'tls.crt holds no certificate ("-----BEGIN CERTIFICATE-----").';
+}
+
+/** Those that issue, by their bytes: thousands of certificates have one issuer, and to read it costs as much. */
+const ISSUERS = new Map<string, X509Certificate>();
+
+/** Throws for bytes that are none. */
+function issuerOf(der: Uint8Array): X509Certificate {
+  const text = Buffer.from(der).toString('latin1');
+  let issuer = ISSUERS.get(text);
+  if (issuer === undefined) {
+    issuer = new X509Certificate(der);
+    if (ISSUERS.size >= LIMITS.ISSUERS_KEPT) ISSUERS.clear();
+    ISSUERS.set(text, issuer);
+  }
+  return issuer;
 }
 
 function keyOf(text: string): KeyObject | string {
@@ -105,9 +124,13 @@ function kindFault(key: KeyObject): string | null {
   }
 }
 
+/** Those in which nothing is weak: issuers are looked at once. */
+const SOUND = new WeakSet<X509Certificate>();
+
 /** What makes TLS refuse to show a chain (OpenSSL's security level 2), or null. */
 function weakness(certificates: readonly X509Certificate[]): string | null {
   for (const [i, certificate] of certificates.entries()) {
+    if (SOUND.has(certificate)) continue;
     const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? RSA_BITS;
     if (bits < RSA_BITS) return `certificate ${i + 1} has an RSA key of ${bits} bits, at least ${RSA_BITS} are needed.`;
     const signed = certificate.signatureAlgorithm ?? '';
@@ -115,6 +138,7 @@ function weakness(certificates: readonly X509Certificate[]): string | null {
     if (WEAK_DIGESTS.test(signed) && !certificate.checkIssued(certificate)) {
       return `certificate ${i + 1} is signed by ${signed}, which clients do not believe any more.`;
     }
+    SOUND.add(certificate);
   }
   return null;
 }

@@ -7,6 +7,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, ServerTls, TlsVersion, TrustEntry } from '../ir/ir.ts';
 import { certificateKey } from '../ir/keys.ts';
 import { covers, readCertificate, type ServerCertificate } from './certificate.ts';
+import { remember } from './certificate-facts.ts';
 import type { Fault } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -227,6 +228,7 @@ function readSecret(secret: KubeObject, namespace: string, name: string): Secret
     fingerprint: read.fingerprint,
     ...staple,
   };
+  remember(entry, read);
   return { entry, names: read.names, fault: '', warnings };
 }
 
