@@ -159,9 +159,10 @@ class Limits {
   readonly TLS_HELLO_BYTES = 32 * KB;
   /** Protocols that a client offers by ALPN. */
   readonly TLS_ALPN_PROTOCOLS = 64;
+  /** Handshakes with clients that are under way at once; whoever comes beyond is refused. */
+  readonly TLS_HANDSHAKES = 2_048;
   /**
-   * Handshakes that connections of one listener begin in one turn, and those with all backends that go on; the others
-   * wait for the next.
+   * Handshakes that clients begin in one turn, and those with all backends that go on; the others wait for the next.
    */
   readonly TLS_HANDSHAKES_PER_TURN = 4;
   /** What log lines say of TLS connections, kept by text. */

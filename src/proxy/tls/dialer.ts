@@ -117,6 +117,8 @@ export class TlsDialer implements TlsWireOwner {
     return false;
   }
 
+  left(): void {}
+
   established({ tls }: TlsWire): void {
     const { io } = this.#client;
     const tls13 = TLS_VERSION[io.version(tls)] === TLS_VERSION['TLSv1.3'];

@@ -36,6 +36,7 @@ const NOT_TLS = Buffer.from(
     `Connection: close\r\n\r\n${NOT_TLS_TEXT}`,
 );
 const TURN_LIMIT = limitCell('TLS_HANDSHAKES_PER_TURN');
+const HANDSHAKES_LIMIT = limitCell('TLS_HANDSHAKES');
 
 /** A host as handshakes need it. */
 interface HostTls {
@@ -76,9 +77,6 @@ export class TlsOpening implements OpeningStep {
   #fallback: HostTls | null = null;
   #disposed = false;
   #next: TlsOpening | null = null;
-  /** Handshakes begun in the turn that is under way. */
-  #turn = -1;
-  #begun = 0;
 
   /** Throws when TLS refuses the settings of a host; nothing is held then. */
   constructor(shared: Shared, table: TlsTable, entry: SocketEntry) {
@@ -145,11 +143,7 @@ export class TlsOpening implements OpeningStep {
   /** A handshake costs as much as fifty requests: those of others must not wait for many of them. */
   #mayBegin(): boolean {
     const { turn, cells } = this.#shared;
-    if (turn !== this.#turn) {
-      this.#turn = turn;
-      this.#begun = 0;
-    }
-    if (this.#begun++ < LIMITS.TLS_HANDSHAKES_PER_TURN) return true;
+    if (this.#table.mayBegin(turn)) return true;
     cells.add(TURN_LIMIT, 1);
     return false;
   }
@@ -157,6 +151,10 @@ export class TlsOpening implements OpeningStep {
   #begin(host: HostTls, start: number, end: number, info: ClientInfo, transport: Transport): number {
     const { io } = this.#table;
     const hello = this.#hello;
+    if (this.#table.handshaking >= LIMITS.TLS_HANDSHAKES) {
+      this.#shared.cells.add(HANDSHAKES_LIMIT, 1);
+      return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'other');
+    }
     const socket = transport.wire.plain;
     const tls = io.accept(this.#table.contextId(host.context), socket);
     if (tls < 0) return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'other');
@@ -247,9 +245,15 @@ class ServerHandshake implements TlsWireOwner {
     this.#host = host;
     this.#name = name;
     this.#info = info;
+    table.handshaking++;
+  }
+
+  left(): void {
+    this.#table.handshaking--;
   }
 
   established({ tls }: TlsWire): void {
+    this.#table.handshaking--;
     const { io } = this.#table;
     const version = io.version(tls);
     const resumed = io.resumed(tls);
@@ -271,6 +275,7 @@ class ServerHandshake implements TlsWireOwner {
   }
 
   failed(_wire: TlsWire, errno: number): void {
+    this.#table.handshaking--;
     const { failure } = this.#table.io;
     let why: TlsRefusal = 'other';
     if (errno !== 0) why = errno === ERRNO.ETIMEDOUT ? 'timeout' : 'gone';

@@ -73,10 +73,13 @@ export class TlsTable {
   readonly #trusts = new Map<Key, TlsRef>();
   /** By settings. */
   readonly #contexts = new Map<string, Context>();
+  /** Handshakes with clients that are under way. */
+  handshaking = 0;
   /** By identity. */
   readonly #clients = new Map<string, TlsClient>();
 
-  /** Handshakes with backends that went on in `#turn`. */
+  /** Handshakes with clients that began, and with backends that went on, in `#turn`. */
+  #begun = 0;
   #shaken = 0;
   #turn = -1;
 
@@ -86,11 +89,21 @@ export class TlsTable {
 
   /** Whether one more handshake with a backend may go on in `turn` of the reactor: many come at once after a change. */
   mayShake(turn: number): boolean {
-    if (turn !== this.#turn) {
-      this.#turn = turn;
-      this.#shaken = 0;
-    }
+    this.#count(turn);
     return this.#shaken++ < LIMITS.TLS_HANDSHAKES_PER_TURN;
+  }
+
+  /** Whether one more handshake with a client may begin in `turn`, whichever listener it is of. */
+  mayBegin(turn: number): boolean {
+    this.#count(turn);
+    return this.#begun++ < LIMITS.TLS_HANDSHAKES_PER_TURN;
+  }
+
+  #count(turn: number): void {
+    if (turn === this.#turn) return;
+    this.#turn = turn;
+    this.#begun = 0;
+    this.#shaken = 0;
   }
 
   /** Certificates, trusts and contexts that are kept: nothing that nobody names is among them. */

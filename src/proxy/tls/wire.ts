@@ -22,6 +22,8 @@ export interface TlsWireOwner {
   established(wire: TlsWire): void;
   /** `TlsIo.failure` says why, unless `errno` does. */
   failed(wire: TlsWire, errno: number): void;
+  /** The connection is given up in the middle of its handshake. */
+  left(wire: TlsWire): void;
   /** Of a connection to a server, once: the first bytes came. */
   heard(wire: TlsWire): void;
   /** A connection that stood broke; `TlsIo.failure` says why. */
@@ -139,13 +141,18 @@ export class TlsWire implements Wire {
 
   close(): void {
     if (this.#established && !this.#failed) this.#tlsIo.shutdown(this.tls);
-    this.#tlsIo.close(this.tls);
+    this.#end();
     this.#io.close(this.#socket);
   }
 
   reset(): void {
-    this.#tlsIo.close(this.tls);
+    this.#end();
     this.#io.reset(this.#socket);
+  }
+
+  #end(): void {
+    if (!this.#established && !this.#failed) this.#owner.left(this);
+    this.#tlsIo.close(this.tls);
   }
 
   resetOnExit(on: boolean): void {
