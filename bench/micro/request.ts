@@ -1,10 +1,11 @@
-// JavaScript's part of a small GET, paired: this checkout with and without the flag that workers set, and another one
+// JavaScript's part of a small GET, paired: this checkout with and without the flags that workers set, and another one
 // (RAUTA_BENCH_BEFORE=CHECKOUT). `bin/node bench/micro/request.ts [--rounds 100] [--out request]`
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { LIMITS } from '../../src/base/limits.ts';
+import { INLINING } from '../../src/main/inlining.ts';
 import { report } from './paired.ts';
 
 const REQUESTS = 20_000;
@@ -16,7 +17,6 @@ const { values: args } = parseArgs({
 const here = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const before = process.env['RAUTA_BENCH_BEFORE'];
 const YOUNG = `--max-semi-space-size=${LIMITS.WORKER_YOUNG_MB}`;
-const INLINED = `--max-inlined-bytecode-size-cumulative=${LIMITS.WORKER_INLINED_BYTES}`;
 
 interface Case {
   readonly name: string;
@@ -52,7 +52,7 @@ function quantile(values: readonly number[], rank: number): number {
   return sorted[Math.max(0, Math.min(sorted.length - 1, Math.round(rank)))] as number;
 }
 
-const cases = [await start('without the flag', here, []), await start('worker', here, [INLINED])];
+const cases = [await start('without the flags', here, []), await start('worker', here, INLINING)];
 if (before !== undefined) cases.push(await start('before', before, []));
 for (let i = 0; i < WARM_UPS; i++) for (const c of cases) await run(c);
 for (let round = 0; round < Number(args.rounds); round++) {

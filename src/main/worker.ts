@@ -32,6 +32,7 @@ import { CELL } from '../telemetry/layout.ts';
 import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
 import { GiveBack } from './give-back.ts';
+import { INLINING } from './inlining.ts';
 import { stderrLogger } from './logger.ts';
 import { ownSockets } from './own-sockets.ts';
 import { becomeUnprivileged, WORKER_FOLLOWS } from './privileges.ts';
@@ -303,8 +304,7 @@ function keysOf(body: Buffer): Uint8Array[] {
 
 export function runWorker(): void {
   setParentDeathSignal(WORKER_FOLLOWS);
-  // Now that all code is loaded: flags are part of what makes cached code usable (give-back.ts).
-  setFlagsFromString(`--max-inlined-bytecode-size-cumulative=${LIMITS.WORKER_INLINED_BYTES}`);
+  for (const flag of INLINING) setFlagsFromString(flag);
   const io = openNative();
   const worker = new Worker(io);
   process.on('uncaughtException', (error) => worker.crash(error));

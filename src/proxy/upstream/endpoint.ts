@@ -8,6 +8,7 @@ import { addressText } from '../../base/ip.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { SocketAddress } from '../../io/io.ts';
 import type { Endpoint } from '../../ir/ir.ts';
+import { placeOf } from '../../telemetry/cells.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { BACKEND_TLS, BLOCK_USED, CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
@@ -35,6 +36,9 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   readonly json: Fragment;
   /** Telemetry cells. */
   block: number;
+  /** Where they are: each request writes to them three times. */
+  #segment: Float64Array;
+  #place: number;
   /** Whether it may be picked; told by Cluster.setHealth, and kept when the cluster is replaced. */
   healthy = true;
   #active = 0;
@@ -81,12 +85,16 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#address = addressOf(endpoint);
     this.json = Fragment.members({ endpoint: nameOf(endpoint) });
     this.block = OTHER_ENDPOINT_BLOCK;
+    this.#segment = core.cells.segmentOf(this.block);
+    this.#place = placeOf(this.block);
     this.setBlock(block);
   }
 
   /** 0: counted together with others that have none of their own. */
   setBlock(block: number): void {
     this.block = block === 0 ? OTHER_ENDPOINT_BLOCK : block;
+    this.#segment = this.#core.cells.segmentOf(this.block);
+    this.#place = placeOf(this.block);
     const { cells } = this.#core;
     if (this.#connections > 0) cells.mark(this.block, BLOCK_USED);
     if (!cells.isUsed(this.block)) return;
@@ -147,20 +155,20 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   /** One more attempt begins here. */
   begun(): void {
     this.#setActive(this.#active + 1);
-    this.#core.cells.add(this.block + ENDPOINT.REQUESTS, 1);
+    this.#segment[this.#place + ENDPOINT.REQUESTS]! += 1;
   }
 
   /** An attempt ended: OUTCOME or BACKEND_ERROR. `us`: from its being sent to the head of the response, -1 for none. */
   finished(outcome: number, _us: number): void {
     this.#setActive(this.#active - 1);
-    if (outcome >= 0) this.#core.cells.add(this.block + ENDPOINT.ERRORS + outcome, 1);
+    if (outcome >= 0) this.#segment[this.#place + ENDPOINT.ERRORS + outcome]! += 1;
     if (this.#retired) this.#letGo();
   }
 
   #setActive(active: number): void {
     this.#active = active;
     this.#view[this.#viewIndex] = active;
-    this.#core.cells.set(this.block + ENDPOINT.ACTIVE, active);
+    this.#segment[this.#place + ENDPOINT.ACTIVE] = active;
   }
 
   // ---- for attempts
