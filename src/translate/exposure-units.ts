@@ -68,7 +68,10 @@ export function updateExposure(state: State, world: World, unit: Unit): void {
     after = state.read(world, unit, (reader) => expose(reader, draft, plan, rivals, options));
     state.exposed.set(key, after);
   }
-  for (const name of before?.objects.keys() ?? []) if (after?.objects.has(name) !== true) out.generate(name, null);
+  for (const name of before?.objects.keys() ?? []) {
+    // Another Gateway whose Service has the same name may have been given it in this very update.
+    if (after?.objects.has(name) !== true && out.generated.get(name)?.gateway === key) out.generate(name, null);
+  }
   for (const [name, object] of after?.objects ?? []) out.generate(name, { gateway: key, object, refused: null });
   const refused = after?.refused ?? null;
   out.generate(key, refused === null ? null : { gateway: key, object: null, refused });
