@@ -263,6 +263,6 @@ test('nothing that a client says breaks out of a log line, the list of requests 
   assert.doesNotMatch(shown.replaceAll('\n', ''), STEERS);
   for (const line of (await target.rauta.ask('/metrics')).body.split('\n')) {
     if (line !== '' && !line.startsWith('#'))
-      assert.match(line, /^[a-z_]+(\{([a-z_]+="[^"\\]*",?)*\})? [-+.0-9eNainf]+$/);
+      assert.match(line, /^[a-z][a-z0-9_]*(\{([a-z_]+="[^"\\]*",?)*\})? [-+.0-9eNainf]+$/);
   }
 });
