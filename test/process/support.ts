@@ -222,11 +222,11 @@ export function get(
 }
 
 /** Asks until `good`, at most `ms`; returns the good answer and how long it took. */
-export async function until<A extends { readonly status: number; readonly body: string }>(
-  ask: () => Promise<A>,
-  good: (answer: A) => boolean,
+export async function until(
+  ask: () => Promise<Answer>,
+  good: (answer: Answer) => boolean,
   ms = READY_MS,
-): Promise<{ answer: A; ms: number }> {
+): Promise<{ answer: Answer; ms: number }> {
   const start = performance.now();
   for (;;) {
     const answer = await ask();
