@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Filter } from '../../src/ir/ir.ts';
 import { CODE } from '../../src/proxy/http2/frames.ts';
+import { CELL } from '../../src/telemetry/layout.ts';
 import type { Field } from '../support/hpack.ts';
 import { ask, data, Http2Client, head } from '../support/http2.ts';
 import { type Http2Backend, serveHttp2 } from '../support/http2-backend.ts';
@@ -284,6 +285,7 @@ onBoth('a client that leaves, or has enough, cancels its stream and no other', a
   const client = await rig.connect();
   await client.send(get('/waits'));
   while (app.requests.length === 0) await net.settle();
+  assert.equal(rig.cells.get(CELL.HTTP2_STREAMS + 1), 1);
   client.reset();
   await app.requests[0]?.until(() => app.requests[0]?.reset !== null);
   assert.equal(app.requests[0]?.reset, 'CANCEL');
@@ -291,6 +293,7 @@ onBoth('a client that leaves, or has enough, cancels its stream and no other', a
   await other.send(get('/'));
   assert.equal(bodyText(await other.readMessage()), 'ok');
   assert.equal(app.connections.length, 1);
+  assert.equal(rig.cells.get(CELL.HTTP2_STREAMS + 1), 0);
   other.close();
   await rig.end();
 });

@@ -137,7 +137,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
     const id = this.#nextId;
     this.#nextId += 2;
     stream.begin(id, this.peer.initialWindow);
-    this.streams.set(id, stream);
+    this.addStream(stream);
     this.out.endHead(stream, at, end, ended);
     // Numbers are not used twice (section 5.1.1).
     if (this.#nextId > MOST - 2) this.#takeNoMore();
