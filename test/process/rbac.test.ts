@@ -124,6 +124,10 @@ function addMore(api: FakeApi, port: number): void {
     metadata: { name: 'i', namespace: 'web' },
     spec: { ingressClassName: 'rauta', defaultBackend: { service: { name: 'app', port: { number: 80 } } } },
   });
+  api.put('GRPCRoute', {
+    metadata: { name: 'calls', namespace: 'web' },
+    spec: { parentRefs: [{ name: 'gw' }], rules: [{ backendRefs: [{ name: 'app', port: 80 }] }] },
+  });
   api.put('ConfigMap', { metadata: { name: 'ca', namespace: 'web' }, data: {} });
   api.put('BackendTLSPolicy', {
     metadata: { name: 'app', namespace: 'web' },
@@ -141,7 +145,8 @@ function addMore(api: FakeApi, port: number): void {
   });
 }
 
-test('the rights of deploy/base/rbac.yaml are enough, and none is idle', async (t) => {
+// What no object asks for would be waited for.
+test('the rights of deploy/base/rbac.yaml are enough, and none is idle', { timeout: 60_000 }, async (t) => {
   const { api, port, start, more } = await world(t);
   const all = rights();
   const refused: string[] = [];
@@ -187,6 +192,7 @@ const KINDS: Readonly<Record<string, string>> = {
   gatewayclasses: 'GatewayClass',
   gateways: 'Gateway',
   httproutes: 'HTTPRoute',
+  grpcroutes: 'GRPCRoute',
   referencegrants: 'ReferenceGrant',
   backendtlspolicies: 'BackendTLSPolicy',
   ingresses: 'Ingress',
