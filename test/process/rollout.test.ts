@@ -1,5 +1,6 @@
 // Pods of a backend come and go under load, as EndpointSlices and kubelet have it: ready only when they answer, first
-// taken off the list and then ended; and some that end without a word. Nobody's request fails.
+// taken off the list and then ended: nobody's request fails. Of those that end without a word only what they had is
+// lost.
 
 import assert from 'node:assert/strict';
 import { createServer, type Server } from 'node:http';
@@ -8,6 +9,8 @@ import { test } from 'node:test';
 import { defineKinds, FakeApi } from '../kubernetes/fake-api.ts';
 import { kubeconfig, site } from '../kubernetes/site.ts';
 import { freePort, get, Load, Rauta, until } from './support.ts';
+
+const CLIENTS = 8;
 
 type State = 'starting' | 'ready' | 'terminating';
 
@@ -59,7 +62,7 @@ function tell(api: FakeApi, port: number, pods: readonly Pod[]): void {
     });
 }
 
-test('a rollout under load, pod by pod, and pods that vanish: no request fails', async (t) => {
+test('a rollout under load, pod by pod, loses no request; pods that vanish lose what they had, at most', async (t) => {
   const api = new FakeApi();
   defineKinds(api);
   const url = await api.listen();
@@ -83,7 +86,7 @@ test('a rollout under load, pod by pod, and pods that vanish: no request fails',
       ({ status, body }) => status === 200 && good(body),
     );
   await answer(() => true);
-  const load = new Load(listener, '/one', 8);
+  const load = new Load(listener, '/one', CLIENTS);
 
   const add = async (): Promise<void> => {
     const pod = new Pod(number++);
@@ -115,7 +118,11 @@ test('a rollout under load, pod by pod, and pods that vanish: no request fails',
       await add();
       await leave(old);
     }
-  for (let i = 0; i < 2; i++) {
+  const counts = await load.stop();
+  assert.deepEqual(Object.keys(counts), ['200']);
+  const more = new Load(listener, '/one', CLIENTS);
+  const VANISHED = 2;
+  for (let i = 0; i < VANISHED; i++) {
     await add();
     const gone = pods[0] as Pod;
     gone.kill();
@@ -124,7 +131,9 @@ test('a rollout under load, pod by pod, and pods that vanish: no request fails',
     tell(api, port, pods);
     await answer(() => true);
   }
-  const counts = await load.stop();
-  assert.deepEqual(Object.keys(counts), ['200']);
-  t.diagnostic(`${counts['200']} requests`);
+  // What was sent on a new connection is not sent again: that backend may be what broke of it.
+  const { 200: good = 0, 502: lost = 0, ...others } = await more.stop();
+  assert.deepEqual(others, {});
+  assert.ok(lost <= VANISHED * CLIENTS, `${lost} of ${good} lost`);
+  t.diagnostic(`${counts['200']} requests, then ${good} and ${lost} lost`);
 });

@@ -47,6 +47,32 @@ for (const how of ['close', 'reset'] as const) {
     assert.equal(rig.get(CELL.UPSTREAM_RETRIES_TOTAL), 1);
   });
 
+  onBoth(`a backend that ends its stale connection (${how}), then the new one, leaves it to another`, async (net) => {
+    let connections = 0;
+    const leaving = net.serve(async (peer) => {
+      const first = ++connections === 1;
+      for (let n = 0; ; n++) {
+        if ((await peer.readMessage().catch(() => null)) === null) return;
+        if (!first || n > 0) break;
+        await peer.send(ok('leaving'));
+      }
+      if (how === 'close') peer.close();
+      else peer.reset();
+    });
+    const rig = new Rig(net, [leaving, answering(net, () => ok('other'))]);
+    const client = await rig.connect();
+    const seen: string[] = [];
+    for (let i = 0; i < 3; i++) {
+      await client.send(get());
+      seen.push(bodyText(await client.readMessage()));
+    }
+    // Two get one each; the third goes to the first of them again.
+    assert.deepEqual([...seen.slice(0, 2).sort(), seen[2]], ['leaving', 'other', 'other']);
+    if (seen[0] === 'leaving') assert.deepEqual([connections, rig.records.last.attempts], [2, 3]);
+    client.close();
+    await rig.end();
+  });
+
   onBoth(`a POST on a stale connection (${how}) is never sent twice`, async (net) => {
     const seen = { connections: 0, requests: 0 };
     const rig = new Rig(net, [staleBackend(net, seen, how)]);

@@ -157,15 +157,18 @@ export abstract class Sending extends Answering implements Waiter {
 
   /**
    * The attempt failed. `fault.retryable`: nothing of the request was sent, so another endpoint may have it whatever
-   * its method is.
+   * its method is. A backend that resets the new connection behind a stale one is on its way out: another one may have
+   * what may be sent twice.
    */
   onUpstreamFault(fault: Fault, error: number): void {
     this.up = null;
     const failed = this.attempts.endpoint;
+    const leaves = error === BACKEND_ERROR.reset && this.attempts.fresh && this.idempotent;
     this.attempts.leave(error, -1);
-    if (fault.retryable && failed !== null && this.request.whole && this.state < STATE.ANSWERING) {
+    const mayRepeat = (fault.retryable || leaves) && this.request.whole && this.state < STATE.ANSWERING;
+    if (mayRepeat && failed !== null) {
       const next = this.attempts.next(failed, fault);
-      if (next !== null) {
+      if (next !== null && (fault.retryable || next !== failed)) {
         this.again(next);
         return;
       }

@@ -246,9 +246,9 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     if (this.#leaving === WARNED) this.#leave();
   }
 
-  /** It will ask for nothing more; what it asked for is answered. */
+  /** It will ask for nothing more, but may have more to say; what it asked for is answered. */
   protected onGoaway(): void {
-    if (this.streams.size === 0) this.end(CODE.NO_ERROR, false);
+    if (this.streams.size === 0) this.end(CODE.NO_ERROR, true);
   }
 
   protected onIdle(): void {
