@@ -1,6 +1,7 @@
 #!/bin/sh
-# The tests of real-cluster.ts and real-kubectl.ts (REAL=FILE: of that one) in a cluster of their own (test/cluster/README.md); skipped, with the reason, where it
-# cannot run. Ends with a line `real cluster: N passed, N failed, N skipped`.
+# The tests of real-cluster.ts and real-kubectl.ts (REAL=FILE: of that one) in a cluster of their own
+# (test/cluster/README.md); skipped, with the reason, where it cannot run. Ends with a line `real cluster: N passed, N
+# failed, N skipped`.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
