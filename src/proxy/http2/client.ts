@@ -7,7 +7,7 @@ import { NO_HANDLE } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
-import { BACKEND_ERROR, countLimit } from '../counts.ts';
+import { BACKEND_ERROR } from '../counts.ts';
 import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
 import { FieldTable } from '../field-table.ts';
 import { copyTrailers } from '../http1/trailers.ts';
@@ -188,21 +188,11 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
     section.open(core.response, turns.sectionAt, true);
     const decoded = this.#decoder.decode(core.mem, start, end, section);
     core.shared.work -= HEAD_WORK + core.response.count;
-    if (decoded !== HPACK.DECODED) return this.#undecoded(decoded);
+    if (decoded !== HPACK.DECODED) return this.undecoded(decoded);
     if (stream === null) return this.isIdle(id) ? CODE.PROTOCOL_ERROR : CODE.NO_ERROR;
     (stream as ClientStream).onSection(section, (flags & FLAG.END_STREAM) !== 0);
     this.expectContent(stream);
     return CODE.NO_ERROR;
-  }
-
-  #undecoded(decoded: number): number {
-    if (decoded === HPACK.MEMORY) {
-      countLimit(this.core.cells, 'ARENA_BYTES');
-      return CODE.INTERNAL_ERROR;
-    }
-    if (decoded !== HPACK.FLOOD) return CODE.COMPRESSION_ERROR;
-    countLimit(this.core.cells, 'HEAD_BYTES');
-    return CODE.ENHANCE_YOUR_CALM;
   }
 
   protected onSettings(): void {

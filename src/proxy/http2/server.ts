@@ -104,7 +104,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     section.open(head, turns.sectionAt, false);
     const decoded = this.#decoder.decode(core.mem, start, end, section);
     core.shared.work -= HEAD_WORK + head.count;
-    if (decoded !== HPACK.DECODED) return this.#undecoded(decoded);
+    if (decoded !== HPACK.DECODED) return this.undecoded(decoded);
     if (stream !== null) return this.#onTrailers(stream as ServerStream, flags);
     if ((id & 1) === 0) return CODE.PROTOCOL_ERROR;
     if (id <= this.lastPeerId) return this.wasReset(id) ? CODE.NO_ERROR : CODE.STREAM_CLOSED;
@@ -116,16 +116,6 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     }
     this.#begin(id, (flags & FLAG.END_STREAM) !== 0);
     return CODE.NO_ERROR;
-  }
-
-  #undecoded(decoded: number): number {
-    if (decoded === HPACK.MEMORY) {
-      countLimit(this.core.cells, 'ARENA_BYTES');
-      return CODE.INTERNAL_ERROR;
-    }
-    if (decoded !== HPACK.FLOOD) return CODE.COMPRESSION_ERROR;
-    countLimit(this.core.cells, 'HEAD_BYTES');
-    return CODE.ENHANCE_YOUR_CALM;
   }
 
   /** Nothing of it was acted on: it may be sent again (section 8.7). */

@@ -4,11 +4,13 @@
 import { bytesOf } from '../../base/bytes.ts';
 import { http2Cell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
+import { countLimit } from '../counts.ts';
 import { framingWork } from '../transport/shared.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { SectionBlock } from './block.ts';
 import { Content } from './content.ts';
 import { CODE, FLAG, FRAME_HEAD, FRAME_PAYLOAD, frameLength, MOST, PREFACE, TYPE, word, word31 } from './frames.ts';
+import { HPACK } from './hpack/decoder.ts';
 import { COST } from './life.ts';
 import type { Stream } from './stream.ts';
 import type { Turns } from './turns.ts';
@@ -65,6 +67,17 @@ export abstract class Session extends Content implements TransportUser {
   protected abstract onGoaway(code: number): void;
   /** A section began and is not whole, or is now. */
   protected abstract onSectionOpen(open: boolean): void;
+
+  /** What a field section that was not decoded costs the connection: a CODE. */
+  protected undecoded(decoded: number): number {
+    if (decoded === HPACK.MEMORY) {
+      countLimit(this.core.cells, 'ARENA_BYTES');
+      return CODE.INTERNAL_ERROR;
+    }
+    if (decoded !== HPACK.FLOOD) return CODE.COMPRESSION_ERROR;
+    countLimit(this.core.cells, 'HEAD_BYTES');
+    return CODE.ENHANCE_YOUR_CALM;
+  }
 
   // ---- what comes
 
