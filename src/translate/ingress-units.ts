@@ -92,7 +92,8 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
   const own = state.ingresses.get(key);
   if (object === undefined || own === undefined) {
     state.forget(unit);
-    state.replaceRules(key, null);
+    state.replaceRules(state.ingressRules.get(key), undefined);
+    state.ingressRules.delete(key);
     state.out.status(key, null);
     if (object === undefined) state.out.diagnose(key, []);
     return;
@@ -112,7 +113,8 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
     };
     return translateIngress(reader, object, draft, places, state.options);
   });
-  state.replaceRules(key, rules);
+  state.replaceRules(state.ingressRules.get(key), rules);
+  state.ingressRules.set(key, rules);
   const mine = (state.shared?.outdone ?? []).filter(({ name }) => name === draft.name);
   const lost = mine.map(({ host, by }): Problem => {
     const message = `Ingress ${by}, which is older, shows its certificate to clients that ask for ${host.hostname}.`;

@@ -77,8 +77,8 @@ export class State {
   wishes: SharedDraft | null = null;
   shared: SharedState | null = null;
   ingressAddresses: readonly GatewayAddress[] = [];
-  /** What routes, and whatever else becomes rules, came to. */
-  readonly #rules = new Map<ObjectKey, RuleSet>();
+  /** What Ingresses came to. */
+  readonly ingressRules = new Map<ObjectKey, RuleSet>();
   /** How many routes send to each; equal keys are equal entries. */
   readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();
   /** Clusters that are made of each key of endpoints. */
@@ -123,12 +123,9 @@ export class State {
     return this.#dependencies.takeWanted();
   }
 
-  /** Hands out the rules of an object in place of those before (null: none), and counts who uses which cluster. */
-  replaceRules(key: ObjectKey, after: RuleSet | null): void {
-    const before = this.#rules.get(key);
+  /** Hands out the rules of an object in place of those before, and counts who uses which cluster. */
+  replaceRules(before: RuleSet | undefined, after: RuleSet | undefined): void {
     this.out.replace(before?.entries ?? [], after?.entries ?? []);
-    if (after === null) this.#rules.delete(key);
-    else this.#rules.set(key, { entries: after.entries, clusters: after.clusters });
     for (const cluster of after?.clusters ?? []) {
       const users = this.clusters.get(cluster.key)?.users ?? 0;
       this.clusters.set(cluster.key, { entry: cluster, users: users + 1 });

@@ -200,7 +200,7 @@ function routes(kind: string, what: RouteKind): UnitKind {
         after = state.read(world, key, (reader) => translate(reader, view, object, state.options));
         state.routes.set(key, after);
       }
-      state.replaceRules(key, after);
+      state.replaceRules(before, after ?? undefined);
       for (const { gateway, listener } of before?.attached ?? []) attach(state, gateway, listener, -1);
       for (const { gateway, listener } of after?.attached ?? []) attach(state, gateway, listener, 1);
       countPolicies(state, after, 1);
