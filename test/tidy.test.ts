@@ -34,7 +34,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   publish: ['api', 'ir', 'telemetry', 'translate'],
   proxy: ['io', 'ir', 'telemetry'],
   telemetry: ['io'],
-  admin: ['api', 'telemetry'],
+  explain: ['api', 'ir', 'proxy', 'telemetry', 'translate'],
+  admin: ['api', 'explain', 'telemetry'],
   cli: ['api', 'source'],
 };
 

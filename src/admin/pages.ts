@@ -15,6 +15,8 @@ export interface Page {
   readonly open: boolean;
   /** Query parameters it takes; any other is refused. */
   readonly parameters: readonly string[];
+  /** That of them which may be there more than once. */
+  readonly many?: string;
   /** `json`: the client asked for application/json. */
   answer(view: View, query: URLSearchParams, json: boolean): Answer;
 }
@@ -47,6 +49,15 @@ export const PAGES: ReadonlyMap<string, Page> = new Map([
   ],
   ['/', { open: false, parameters: [], answer: index }],
   ['/requests', { open: false, parameters: ['follow', 'limit', 'route', 'status'], answer: requests }],
+  [
+    '/explain',
+    {
+      open: false,
+      parameters: ['method', 'url', 'header', 'sni', 'client', 'listener'],
+      many: 'header',
+      answer: explanation,
+    },
+  ],
   ['/config', guarded((view) => view.config())],
   ['/config/problems', guarded((view) => view.problems())],
   ['/config/ir', guarded((view) => view.ir())],
@@ -63,7 +74,7 @@ export function queryFault(page: Page, query: URLSearchParams): string | null {
     page.parameters.length === 0 ? 'this page takes no parameters' : `this page takes ${page.parameters.join(', ')}`;
   for (const name of query.keys()) {
     if (!page.parameters.includes(name)) return `unknown parameter '${visible(name)}': ${takes}\n`;
-    if (query.getAll(name).length > 1) return `parameter '${name}' is there more than once\n`;
+    if (name !== page.many && query.getAll(name).length > 1) return `parameter '${name}' is there more than once\n`;
   }
   return null;
 }
@@ -85,6 +96,23 @@ function requests(view: View, query: URLSearchParams, asJson: boolean): Answer {
   const lines = view.requests(filter);
   if (asJson) return json(lines);
   return text(lines.map((line) => `${visible(describe(line))}\n`).join(''));
+}
+
+/** What becomes of a request that nobody sends. */
+function explanation(view: View, query: URLSearchParams, asJson: boolean): Answer {
+  const url = query.get('url');
+  if (url === null)
+    return text('url: which one? (/explain?method=GET&url=http://HOST/PATH&header=Name:%20value)\n', 400);
+  const told = view.explain({
+    method: query.get('method') ?? 'GET',
+    url,
+    headers: query.getAll('header'),
+    sni: query.get('sni'),
+    client: query.get('client'),
+    listener: query.get('listener'),
+  });
+  if (typeof told === 'string') return text(`${visible(told)}\n`, 400);
+  return asJson ? json(told.told) : text(told.lines.map((line) => `${visible(line)}\n`).join(''));
 }
 
 /** Which requests are asked for, or what is wrong with the question. */

@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { after, test } from 'node:test';
 import { LIMITS } from '../base/limits.ts';
 import type { Level } from '../base/log.ts';
+import type { Words } from '../explain/question.ts';
 import { RingReader, RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Following, type RequestFilter } from '../telemetry/recent.ts';
 import { Renderings } from './renderings.ts';
@@ -54,6 +55,10 @@ class Fake implements View {
   }
   kubernetes(): unknown {
     return null;
+  }
+  explain(words: Words): { lines: readonly string[]; told: unknown } | string {
+    if (words.url === 'bad') return `URL '${words.url}': no`;
+    return { lines: [`${words.method} ${words.url}`, ...words.headers], told: words };
   }
   version(): unknown {
     return { version: '0' };

@@ -2,6 +2,7 @@
 
 import type { Problem } from '../api/problem.ts';
 import type { Level } from '../base/log.ts';
+import type { Words } from '../explain/question.ts';
 import type { Following, RequestFilter, RequestLine } from '../telemetry/recent.ts';
 
 export interface View {
@@ -19,6 +20,8 @@ export interface View {
   certificates(): unknown;
   /** How the API server is followed; null without --kubernetes. */
   kubernetes(): unknown;
+  /** What becomes of a request: lines for a person and the same as data, or what is wrong with the question. */
+  explain(words: Words): { readonly lines: readonly string[]; readonly told: unknown } | string;
   version(): unknown;
   setLogLevel(level: Level): void;
 }

@@ -405,6 +405,15 @@ class Limits {
    */
   readonly FRAME_BYTES = 16 * MB;
 
+  /**
+   * Rules that are looked at for why none took a request, and how many of them are told (docs/reference/explain.md).
+   */
+  readonly EXPLAIN_RULES = 5_000;
+  readonly EXPLAIN_MISSES = 5;
+  /** Bytes of a request that is explained, with what filters add to it. */
+  readonly EXPLAIN_BYTES = 1 * MB;
+  /** Time that a running program has to explain. */
+  readonly EXPLAIN_WAIT_MS = 10_000;
   /** Names that one message lists. */
   readonly NAMES_LISTED = 8;
   /** Revisions that wait to be served before they are told of. */

@@ -4,10 +4,9 @@ import type { KubeObject } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
 import { check } from '../cli/check.ts';
-import { Store } from '../store/store.ts';
-import { Translator } from '../translate/translator.ts';
 import { classesOfOthers, whyIdle } from './idle.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
+import { translated } from './translated.ts';
 
 /** As for `rauta serve`. */
 const LENIENT = '--lenient';
@@ -27,10 +26,7 @@ export async function runCheck(argv: readonly string[]): Promise<number> {
 }
 
 function translate(objects: readonly KubeObject[]): Problem[] {
-  const store = new Store();
-  const keys = store.apply(objects, []);
-  const translator = new Translator(DEFAULT_TRANSLATION);
-  translator.update(store, { keys });
+  const translator = translated(objects);
   const found = [...translator.diagnostics.values()].flat();
   if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return found;
   const idle: Problem = { severity: 'warning', message: `nothing of this is served: ${whyIdle(objects)}`, place: {} };

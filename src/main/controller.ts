@@ -15,6 +15,7 @@ import {
   Reactor,
   setParentDeathSignal,
 } from '../native/index.ts';
+import { TrustedProxies } from '../proxy/trusted.ts';
 import { CellBook } from '../publish/cells.ts';
 import { type Downstream, Publisher } from '../publish/publisher.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
@@ -241,6 +242,7 @@ class Controller implements ChannelOwner, Downstream {
       book,
       numbers: this.#numbers,
       rings: this.#rings,
+      trusted: new TrustedProxies(options.trustedProxies),
       ownProblems: () => this.#granted?.problems ?? [],
       setLogLevel: (level) => {
         this.#log.level = level;

@@ -1,6 +1,7 @@
 // /metrics, /workers and /clusters: who owns which cells is the book's and the publisher's to know, what they mean is
 // telemetry's; here the two meet.
 
+import type { ClusterEntry } from '../ir/ir.ts';
 import type { CellBook } from '../publish/cells.ts';
 import { type Backend, endpointOwner, routeOfOwner } from '../publish/publisher.ts';
 import type { WorkerState } from '../stream/messages.ts';
@@ -58,6 +59,19 @@ export function clustersPage(book: CellBook, backends: Iterable<Backend>): unkno
       };
     }),
   }));
+}
+
+/** `12 requests, 1 active`: what an explanation says of an endpoint. */
+export function endpointLoad(book: CellBook, cluster: ClusterEntry, id: string): string {
+  const counts = book.counts('endpoint', endpointOwner(cluster, id));
+  const tls = cluster.tls === null ? null : tlsErrorText(counts);
+  const errors = [...backendErrors(counts)].filter(([, n]) => n > 0).map(([kind, n]) => `${n} ${kind}`);
+  return [
+    `${counts[ENDPOINT.REQUESTS]} requests`,
+    `${counts[ENDPOINT.ACTIVE]} active`,
+    ...errors,
+    ...(tls === null ? [] : [tls]),
+  ].join(', ');
 }
 
 /** What the last connection to an endpoint failed for within TLS, null when it stands; of several workers, of any. */

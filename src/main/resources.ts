@@ -5,6 +5,7 @@ import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import type { Scene } from '../explain/explain.ts';
 import type { Entry } from '../ir/ir.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
@@ -318,6 +319,12 @@ export class Resources implements SourceSink {
         const kept = this.#sources.keeps(keyOf(object)) ? { kept: 'goes on as before' } : {};
         return { ...kept, ...withoutSecrets(object), ...(status === undefined ? {} : { status }) };
       });
+  }
+
+  /** What `/explain` looks at. */
+  scene(): Pick<Scene, 'entries' | 'written'> {
+    const written = [...this.#store.all()].map((object) => ({ object, status: this.#written.get(keyOf(object)) }));
+    return { entries: this.#translator.ir.values(), written };
   }
 
   /** Of certificates that listeners show, at a time in Unix milliseconds. */

@@ -18,6 +18,7 @@ const STDERR = 2;
 const COMMANDS: Readonly<Record<string, string>> = {
   serve: 'serve resources from files or a Kubernetes API server (or one backend from the environment)',
   check: 'check files or folders: exit 0 good, 1 problems, 2 usage, 3 could not run',
+  explain: 'what becomes of a request: METHOD URL, --config PATH or --admin HOST:PORT',
   version: 'print the version (--json for more)',
   help: 'print this',
 };
@@ -49,6 +50,10 @@ async function dispatch(argv: readonly string[], notCached: string | null): Prom
       return serve(rest, notCached);
     case 'check':
       return (await import('./check.ts')).runCheck(rest);
+    case 'explain': {
+      const { EXPLAIN_HELP, runExplain } = await import('./explain.ts');
+      return rest.includes('--help') ? print(EXPLAIN_HELP) : runExplain(rest);
+    }
     case 'version':
       return print(rest.includes('--json') ? `${JSON.stringify(versionInfo())}\n` : `rauta ${versionInfo().version}\n`);
     case 'help':

@@ -3,13 +3,19 @@
 import type { View } from '../admin/view.ts';
 import type { Problem } from '../api/problem.ts';
 import type { Level } from '../base/log.ts';
+import { explain } from '../explain/explain.ts';
+import type { Explanation } from '../explain/explanation.ts';
+import { questionOf, type Words } from '../explain/question.ts';
+import { explanationText } from '../explain/text.ts';
+import type { ClusterEntry, Endpoint } from '../ir/ir.ts';
+import type { TrustedProxies } from '../proxy/trusted.ts';
 import type { CellBook } from '../publish/cells.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
 import type { Numbers } from '../telemetry/numbers.ts';
 import { Following, type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
 import type { Cluster } from './kubernetes.ts';
-import { clustersPage, ownersOf, workersPage } from './metrics.ts';
+import { clustersPage, endpointLoad, ownersOf, workersPage } from './metrics.ts';
 import type { Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
 import { versionInfo } from './version.ts';
@@ -23,6 +29,8 @@ export interface ViewParts {
   readonly book: CellBook;
   readonly numbers: Numbers;
   readonly rings: readonly RingReader[];
+  /** Whose X-Forwarded-* is believed. */
+  readonly trusted: TrustedProxies;
   /** What is wrong with what the flags name. */
   readonly ownProblems: () => readonly string[];
   readonly setLogLevel: (level: Level) => void;
@@ -126,6 +134,21 @@ export class ControllerView implements View {
 
   kubernetes(): unknown {
     return this.#parts.cluster?.page() ?? null;
+  }
+
+  explain(words: Words): { lines: readonly string[]; told: Explanation } | string {
+    const question = questionOf(words);
+    if (typeof question === 'string') return question;
+    const { resources, book, trusted } = this.#parts;
+    const load = (cluster: ClusterEntry, { id }: Endpoint): string => endpointLoad(book, cluster, id);
+    const told = explain(question, {
+      ...resources.scene(),
+      problems: resources.allProblems(),
+      trusted,
+      load,
+      offline: false,
+    });
+    return { lines: explanationText(told), told };
   }
 
   version(): unknown {

@@ -23,7 +23,7 @@ export function findRule(
   record: AccessRecord,
   listener: Listener,
   head: Head,
-  down: Downstream,
+  down: Pick<Downstream, 'secure' | 'host'>,
   found: Found,
 ): Fault | null {
   const { router } = listener;

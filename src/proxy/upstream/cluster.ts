@@ -1,21 +1,16 @@
 // A cluster: its endpoints and how one of them is picked. Immutable; a change makes a new one, which takes over the
 // pools of the endpoints that stay. A request in flight keeps the one it started with.
 
-import { hash32 } from '../../base/hash.ts';
 import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
 import type { Core } from '../core.ts';
-import { FieldName } from '../field-name.ts';
-import { type Head, NAME } from '../head.ts';
+import type { Head } from '../head.ts';
 import type { Secured } from '../tls/dialer.ts';
 import { RetryBudget } from './budget.ts';
 import type { Connector } from './connection.ts';
 import { EndpointPool } from './endpoint.ts';
+import { type HashKey, hashKeyOf } from './pick/hash-key.ts';
 import { LeastRequest } from './pick/least-request.ts';
 import { endpointPicker, type Picker, usableOf } from './pick/picker.ts';
-
-const EQUALS = 0x3d;
-const SEMICOLON = 0x3b;
-const SPACE = 0x20;
 
 export class Cluster {
   readonly entry: ClusterEntry;
@@ -30,9 +25,8 @@ export class Cluster {
   /** Of all the clusters that took each other's place. */
   readonly #retries: RetryBudget;
   readonly #core: Core;
-  readonly #header: FieldName | null;
-  readonly #cookie: Uint8Array;
-
+  /** null: picking looks at no request. */
+  readonly #key: HashKey | null;
   readonly #active: Int32Array;
   /** null: in the clear. */
   readonly secured: Secured | null;
@@ -63,10 +57,8 @@ export class Cluster {
     this.#active = active;
     this.health = Uint8Array.from(this.pools, (pool) => (pool.healthy ? 1 : 0));
     this.#picker = endpointPicker(entry.balancer, endpoints, active, core.io, this.health);
-    const { balancer } = entry;
-    this.hashes = balancer.type === 'maglev';
-    this.#header = balancer.type === 'maglev' && balancer.key === 'header' ? new FieldName(balancer.name) : null;
-    this.#cookie = Buffer.from(balancer.type === 'maglev' && balancer.key === 'cookie' ? balancer.name : '', 'latin1');
+    this.#key = hashKeyOf(entry.balancer);
+    this.hashes = this.#key !== null;
   }
 
   /** Makes this the cluster in use. */
@@ -121,44 +113,9 @@ export class Cluster {
     this.#picker = endpointPicker(this.entry.balancer, this.#endpoints, this.#active, this.#core.io, this.health);
   }
 
-  /** What a hashing picker looks at; a request without the header or cookie goes anywhere. */
+  /** What a hashing picker looks at. */
   hash(mem: Uint8Array, head: Head, client: Uint8Array): number {
-    const { balancer } = this.entry;
-    if (balancer.type !== 'maglev') return 0;
-    switch (balancer.key) {
-      case 'clientAddress':
-        return hash32(client, 0, client.length);
-      case 'path':
-        return hash32(mem, head.pathStart, head.pathEnd);
-      case 'header': {
-        const name = this.#header as FieldName;
-        for (let i = 0; i < head.count; i++) {
-          if (name.is(mem, head, i)) return hash32(mem, head.valueStart(i), head.valueEnd(i));
-        }
-        return this.#core.io.random32();
-      }
-      case 'cookie':
-        return this.#hashCookie(mem, head);
-    }
-  }
-
-  /** Cookie: a=1; b=2 (RFC 6265 section 4.2.1). */
-  #hashCookie(mem: Uint8Array, head: Head): number {
-    const wanted = this.#cookie;
-    for (let i = 0; i < head.count; i++) {
-      if (head.name(i) !== NAME.COOKIE) continue;
-      const end = head.valueEnd(i);
-      for (let at = head.valueStart(i); at < end; ) {
-        while (at < end && mem[at] === SPACE) at++;
-        let stop = at;
-        while (stop < end && mem[stop] !== SEMICOLON) stop++;
-        let k = 0;
-        while (k < wanted.length && mem[at + k] === wanted[k]) k++;
-        if (k === wanted.length && at + k < stop && mem[at + k] === EQUALS) return hash32(mem, at + k + 1, stop);
-        at = stop + 1;
-      }
-    }
-    return this.#core.io.random32();
+    return this.#key === null ? 0 : this.#key.hash(mem, head, client, this.#core.io);
   }
 }
 

@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type KubeObject, keyOf } from '../api/object.ts';
+import { TrustedProxies } from '../proxy/trusted.ts';
+import { Store } from '../store/store.ts';
+import { Translator } from '../translate/translator.ts';
+import { explain, type Scene } from './explain.ts';
+import type { Explanation } from './explanation.ts';
+import { questionOf, type Words } from './question.ts';
+import { explanationText } from './text.ts';
+
+const API = 'gateway.networking.k8s.io/v1';
+
+function object(kind: string, name: string, spec: unknown, apiVersion = API): KubeObject {
+  return { apiVersion, kind, metadata: { name, namespace: 'default', generation: 1 }, spec };
+}
+
+const GATEWAY = object('Gateway', 'edge', {
+  gatewayClassName: 'rauta',
+  listeners: [
+    {
+      name: 'any',
+      port: 8080,
+      protocol: 'HTTP',
+      hostname: '*.example.com',
+      allowedRoutes: { namespaces: { from: 'Same' } },
+    },
+    {
+      name: 'api',
+      port: 8080,
+      protocol: 'HTTP',
+      hostname: 'api.example.com',
+      allowedRoutes: { namespaces: { from: 'Same' } },
+    },
+  ],
+});
+
+function backend(name: string, ...ports: readonly number[]): KubeObject {
+  const endpoints = ports.map((port) => ({ address: '10.0.0.1', port, weight: 1 }));
+  return object('Backend', name, { endpoints, loadBalancing: { type: 'RoundRobin' } }, 'rauta.io/v1alpha1');
+}
+
+function ref(name: string, weight = 1): unknown {
+  return { group: 'rauta.io', kind: 'Backend', name, weight };
+}
+
+function route(name: string, hostnames: readonly string[], rules: readonly unknown[], parent: object = {}): KubeObject {
+  const parentRef = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'edge', ...parent };
+  return object('HTTPRoute', name, { parentRefs: [parentRef], hostnames, rules });
+}
+
+function prefix(value: string, more: object = {}): unknown[] {
+  return [{ path: { type: 'PathPrefix', value }, ...more }];
+}
+
+function sceneOf(objects: readonly KubeObject[], trusted: readonly string[] = []): Scene {
+  const store = new Store();
+  const keys = store.apply(objects, []);
+  const translator = new Translator({
+    controllerName: 'rauta.io/gateway-controller',
+    implicitClass: 'rauta',
+    fromFiles: true,
+    defaultAddresses: ['0.0.0.0', '::'],
+    portMap: new Map(),
+    systemTrust: () => [],
+  });
+  translator.update(store, { keys });
+  return {
+    entries: [...translator.ir.values()],
+    written: objects.map((o) => ({ object: o, status: translator.statuses.get(keyOf(o)) })),
+    problems: [...translator.diagnostics.values()].flat(),
+    trusted: new TrustedProxies(trusted),
+    load: () => '',
+    offline: false,
+  };
+}
+
+function ask(scene: Scene, method: string, url: string, more: Partial<Words> = {}): Explanation {
+  const question = questionOf({ method, url, headers: [], sni: null, client: null, listener: null, ...more });
+  assert.ok(typeof question !== 'string', String(question));
+  return explain(question, scene);
+}
+
+const SHOP = sceneOf([
+  GATEWAY,
+  backend('app', 1, 2),
+  backend('old', 3),
+  route(
+    'shop',
+    ['www.example.com'],
+    [
+      {
+        matches: prefix('/cart', { method: 'POST', headers: [{ type: 'Exact', name: 'X-User', value: 'anna' }] }),
+        backendRefs: [ref('app')],
+      },
+      {
+        name: 'all',
+        matches: prefix('/shop'),
+        filters: [
+          { type: 'URLRewrite', urlRewrite: { path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/v2' } } },
+          {
+            type: 'RequestHeaderModifier',
+            requestHeaderModifier: { set: [{ name: 'X-Shop', value: '1' }], add: [], remove: ['Cookie'] },
+          },
+        ],
+        backendRefs: [ref('app', 3), ref('old', 1), ref('none', 0)],
+      },
+      {
+        matches: prefix('/moved'),
+        filters: [{ type: 'RequestRedirect', requestRedirect: { statusCode: 301, hostname: 'new.example.com' } }],
+      },
+    ],
+    { sectionName: 'any' },
+  ),
+  route('api', ['api.example.com'], [{ matches: prefix('/'), backendRefs: [ref('app')] }], { sectionName: 'any' }),
+  route('stray', ['lost.example.com'], [{ matches: prefix('/'), backendRefs: [ref('app')] }], { name: 'nobody' }),
+  route('far', ['www.example.org'], [{ matches: prefix('/'), backendRefs: [ref('app')] }], { sectionName: 'any' }),
+]);
+
+test('a request is told its rule, what it is made to, and the share and endpoints of each backend', () => {
+  const told = ask(SHOP, 'GET', 'http://www.example.com:8080/shop/../shop/%61?b=1', { headers: ['Cookie: a=b'] });
+  assert.equal(told.status, null);
+  assert.deepEqual([told.rule?.route, told.rule?.index, told.rule?.name], ['default/shop', 1, 'all']);
+  assert.deepEqual([told.listener?.gateway, told.listener?.name], ['default/edge', 'any']);
+  assert.deepEqual(
+    told.backends.map(({ backend: name, share, broken }) => [name, share, broken]),
+    [
+      ['default/app', 0.75, ''],
+      ['default/old', 0.25, ''],
+      ['default/none', 0, 'its weight is 0: it gets no request'],
+    ],
+  );
+  assert.deepEqual(told.backends[0]?.sent, [
+    'GET /v2/a?b=1 HTTP/1.1',
+    'Host: www.example.com:8080',
+    'X-Shop: 1',
+    'without Cookie',
+  ]);
+  assert.deepEqual(
+    told.backends[0]?.endpoints.map(({ port, turn }) => [port, turn]),
+    [
+      [1, 'may'],
+      [2, 'may'],
+    ],
+  );
+  assert.ok(explanationText(told).some((line) => line.includes('~> 10.0.0.1:1')));
+});
+
+test('a redirect is told with its Location', () => {
+  const told = ask(SHOP, 'GET', 'http://www.example.com/moved/x?y=1');
+  assert.deepEqual([told.status, told.location], [301, 'http://new.example.com:8080/moved/x?y=1']);
+});
+
+test('of a 404 the nearest rules are told, the nearest first, with each condition that did not hold', () => {
+  const told = ask(SHOP, 'POST', 'http://www.example.com/cart', { headers: ['X-User: bert'] });
+  assert.deepEqual([told.status, told.flag], [404, 'NR']);
+  assert.deepEqual(told.misses[0], {
+    rule: 'HTTPRoute default/shop rule 0',
+    match: 'path is under /cart, method POST, header x-user = anna',
+    why: ['no header x-user = anna'],
+  });
+  assert.deepEqual(told.misses[1]?.why, ['the path is another']);
+});
+
+test('a more specific listener that takes the host is told to those who attached to another', () => {
+  const told = ask(SHOP, 'GET', 'http://api.example.com/x');
+  assert.equal(told.listener?.name, 'api');
+  assert.match(String(told.misses[0]?.why), /attached to the listener for \*\.example\.com, but that for api/);
+});
+
+test('a route for the host that nobody accepted is told with its reason, those of other hosts are not', () => {
+  const told = ask(SHOP, 'GET', 'http://www.example.org:8080/');
+  assert.match(told.notes.join(), /no listener of this port is for the host/);
+  assert.match(
+    told.keptOut.map(({ object: name, why }) => `${name} ${why}`).join(),
+    /^HTTPRoute default\/far at Gateway edge\/any: Accepted is False \(NoMatchingListenerHostname\)/,
+  );
+  assert.deepEqual(ask(SHOP, 'GET', 'http://www.example.com:8080/nothing').keptOut, []);
+});
+
+test('a rule that cannot be made whole is told with what is wrong with its route', () => {
+  const scene = sceneOf([
+    GATEWAY,
+    route('broken', ['www.example.com'], [{ matches: prefix('/'), backendRefs: [ref('missing')] }]),
+  ]);
+  const told = ask(scene, 'GET', 'http://www.example.com:8080/');
+  assert.equal(told.status, 500);
+  assert.match(told.keptOut.map(({ why }) => why).join(), /ResolvedRefs is False \(BackendNotFound\)/);
+});
+
+test('nothing that a client may not say leads anywhere: what is dropped in front of the router is dropped here', () => {
+  const scene = sceneOf(
+    [
+      GATEWAY,
+      backend('app', 1),
+      route(
+        'inner',
+        ['www.example.com'],
+        [
+          {
+            matches: prefix('/', { headers: [{ type: 'Exact', name: 'X-Forwarded-Proto', value: 'https' }] }),
+            backendRefs: [ref('app')],
+          },
+        ],
+      ),
+    ],
+    ['10.0.0.0/8'],
+  );
+  const headers = ['X-Forwarded-Proto: https'];
+  assert.equal(ask(scene, 'GET', 'http://www.example.com:8080/', { headers }).status, 404);
+  assert.equal(ask(scene, 'GET', 'http://www.example.com:8080/', { headers, client: '10.1.2.3' }).status, null);
+});
+
+test('what does not come to a rule is told as the proxy answers it', () => {
+  assert.equal(ask(SHOP, 'GET', 'http://www.example.com:8080/../x').status, 400);
+  assert.equal(ask(SHOP, 'GET', 'http://www.example.com:8080/', { headers: ['Host: a b'] }).status, 400);
+  assert.match(
+    ask(SHOP, 'GET', 'http://www.example.com:81/').outcome,
+    /nobody listens at port 81; there are the ports 8080/,
+  );
+  assert.match(ask(SHOP, 'GET', 'https://www.example.com:8080/').outcome, /TLS is not spoken here/);
+  assert.match(
+    ask(SHOP, 'GET', 'http://www.example.com/', { listener: 'default/edge/none' }).outcome,
+    /nobody listens/,
+  );
+  assert.match(ask(sceneOf([]), 'GET', 'http://www.example.com/').outcome, /nothing listens at all/);
+});
+
+test('a question that is none is a sentence', () => {
+  const words: Words = { method: 'GET', url: 'http://a/', headers: [], sni: null, client: null, listener: null };
+  for (const [change, expected] of [
+    [{ method: 'G T' }, /method/],
+    [{ url: 'a/b' }, /expected http:\/\/HOST/],
+    [{ url: 'http://:80/' }, /no host/],
+    [{ url: 'http://a:0/' }, /bad port/],
+    [{ url: 'http://a:99999/' }, /bad port/],
+    [{ url: 'http://a/\r\nX: y' }, /expected http/],
+    [{ headers: ['novalue'] }, /Name: value/],
+    [{ headers: ['a: b\r\nc: d'] }, /Name: value/],
+    [{ client: 'nobody' }, /not an IP address/],
+    [{ listener: 'a/b' }, /NAMESPACE\/GATEWAY\/LISTENER/],
+  ] as const) {
+    const question = questionOf({ ...words, ...change });
+    assert.ok(typeof question === 'string');
+    assert.match(question, expected);
+  }
+});

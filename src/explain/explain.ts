@@ -1,0 +1,279 @@
+// What becomes of a request, told by the code that routes: the head is parsed, normalised and matched by the proxy's
+// own parser, router and edits over the entries that workers are given. No socket is opened and nothing is sent.
+
+import type { Problem } from '../api/problem.ts';
+import { bytesOf, textOf } from '../base/bytes.ts';
+import { FAULTS, type Fault } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { newMemory } from '../base/memory.ts';
+import type { ClusterEntry, Endpoint, Entry, Key, RuleEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
+import { markForwarded } from '../proxy/exchange/forwarded.ts';
+import { type Found, findRule } from '../proxy/exchange/route.ts';
+import { ClusterRef, CompiledRule, RouteCells } from '../proxy/exchange/rule.ts';
+import { Head } from '../proxy/head.ts';
+import { parseRequest } from '../proxy/http1/request.ts';
+import { DONE } from '../proxy/http1/scan.ts';
+import { Listener } from '../proxy/listener.ts';
+import { ServerNames } from '../proxy/tls/names.ts';
+import type { TrustedProxies } from '../proxy/trusted.ts';
+import { AccessRecord } from '../telemetry/record.ts';
+import { type Backends, backendParts, filterTexts, type Taken } from './effects.ts';
+import type { Explanation, ListenerPart, RulePart } from './explanation.ts';
+import { Matching, matchText } from './matching.ts';
+import { keptOut, nearestMisses, type Written } from './misses.ts';
+import type { Question } from './question.ts';
+
+/** What there is to look at. */
+export interface Scene {
+  /** All entries, as workers are given them. */
+  readonly entries: Iterable<Entry>;
+  readonly written: Written;
+  /** What is wrong with the objects. */
+  readonly problems: readonly Problem[];
+  readonly trusted: TrustedProxies;
+  /** What a running program knows of an endpoint, '' for nothing. */
+  readonly load: (cluster: ClusterEntry, endpoint: Endpoint) => string;
+  /** Names of backends are not looked up here. */
+  readonly offline: boolean;
+}
+
+const NOTHING: Explanation = {
+  outcome: '',
+  status: null,
+  flag: '',
+  socket: null,
+  listener: null,
+  rule: null,
+  filters: [],
+  location: null,
+  backends: [],
+  misses: [],
+  keptOut: [],
+  notes: [],
+};
+
+interface Entries {
+  readonly sockets: readonly SocketEntry[];
+  readonly rules: readonly RuleEntry[];
+  readonly clusters: ReadonlyMap<Key, ClusterEntry>;
+  readonly endpoints: ReadonlyMap<Key, readonly Endpoint[]>;
+}
+
+export function explain(question: Question, scene: Scene): Explanation {
+  const entries = sorted(scene.entries);
+  const socket = socketOf(entries.sockets, question);
+  if (socket === null) return { ...NOTHING, ...nobodyListens(entries.sockets, question) };
+  const named = opened(socket, question);
+  const base = { ...NOTHING, socket: { address: socket.address, port: socket.port } };
+  if (typeof named === 'string') return { ...base, outcome: named, status: 0 };
+  return new Course(entries, scene, socket, question, base).run(named);
+}
+
+function sorted(all: Iterable<Entry>): Entries {
+  const sockets: SocketEntry[] = [];
+  const rules: RuleEntry[] = [];
+  const clusters = new Map<Key, ClusterEntry>();
+  const endpoints = new Map<Key, readonly Endpoint[]>();
+  for (const entry of all) {
+    if (entry.kind === 'socket') sockets.push(entry);
+    else if (entry.kind === 'rule') rules.push(entry);
+    else if (entry.kind === 'cluster') clusters.set(entry.key, entry);
+    else if (entry.kind === 'endpoints') endpoints.set(entry.key, entry.endpoints);
+  }
+  return { sockets: sockets.sort((a, b) => (a.key < b.key ? -1 : 1)), rules, clusters, endpoints };
+}
+
+/**
+ * The socket that a client would reach: by the port that is bound, or that the Gateway writes; the only one there is
+ * for a URL that names none.
+ */
+function socketOf(
+  sockets: readonly SocketEntry[],
+  { port, portNamed, secure, listener }: Question,
+): SocketEntry | null {
+  const named = sockets.filter(
+    ({ hosts }) => listener === null || hosts.some((host) => listenerName(host) === listener),
+  );
+  const bound = named.find((socket) => socket.port === port);
+  const found = bound ?? named.find(({ hosts }) => hosts.some((host) => host.port === port));
+  if (found !== undefined) return found;
+  const speaking = named.filter(({ hosts }) => hosts.some((host) => (host.tls !== null) === secure));
+  const alone = new Set(speaking.map((socket) => socket.port)).size === 1;
+  return alone && !portNamed ? (speaking[0] ?? null) : null;
+}
+
+function listenerName({ gateway, listener }: SocketHost): string {
+  return `${gatewayName(gateway)}/${listener}`;
+}
+
+function gatewayName(key: Key): string {
+  const parsed = parseKey(key);
+  return parsed.kind === 'gateway' ? `${parsed.namespace}/${parsed.name}` : key;
+}
+
+function nobodyListens(sockets: readonly SocketEntry[], { port, listener }: Question): Partial<Explanation> {
+  const ports = [...new Set(sockets.map((socket) => socket.port))].slice(0, LIMITS.NAMES_LISTED);
+  const what = listener === null ? `port ${port}` : `listener ${listener} with port ${port}`;
+  const others = ports.length === 0 ? 'nothing listens at all' : `there are the ports ${ports.join(', ')}`;
+  return { outcome: `refused: nobody listens at ${what}; ${others}`, status: 0 };
+}
+
+/** The host that the handshake leads to (null: any), or why there is no request. */
+function opened({ hosts, fallback }: SocketEntry, { secure, sni }: Question): SocketHost | null | string {
+  const names = new ServerNames<SocketHost>();
+  for (const host of hosts) if (host.tls !== null) names.add(host.hostname, host);
+  const speaksTls = hosts.some((host) => host.tls !== null);
+  if (!speaksTls) return secure ? 'refused: TLS is not spoken here, use http://' : null;
+  if (!secure) return '400 in the clear: TLS is spoken here, use https://';
+  const host = names.find(sni);
+  if (host !== null || fallback !== null) return host;
+  const known = hosts.map(({ hostname }) => hostname).slice(0, LIMITS.NAMES_LISTED);
+  const named = sni === '' ? 'a handshake without a server name' : `the server name ${sni}`;
+  return `handshake refused (unrecognized_name): ${named} is none of ${known.join(', ')}`;
+}
+
+/** One request on its way. */
+class Course {
+  readonly #entries: Entries;
+  readonly #scene: Scene;
+  readonly #socket: SocketEntry;
+  readonly #question: Question;
+  readonly #base: Explanation;
+  readonly #mem = newMemory(LIMITS.EXPLAIN_BYTES);
+  readonly #head = new Head();
+
+  constructor(entries: Entries, scene: Scene, socket: SocketEntry, question: Question, base: Explanation) {
+    this.#entries = entries;
+    this.#scene = scene;
+    this.#socket = socket;
+    this.#question = question;
+    this.#base = base;
+  }
+
+  /** `named`: whom the handshake led to. */
+  run(named: SocketHost | null): Explanation {
+    const { secure, client, head: text } = this.#question;
+    const mem = this.#mem;
+    const head = this.#head;
+    const bytes = bytesOf(text);
+    if (bytes.length * 4 > mem.length) return this.#answered(FAULTS.headTooLarge);
+    mem.set(bytes);
+    if (parseRequest(mem, 0, bytes.length, head) !== DONE) return this.#answered(head.fault ?? FAULTS.headTooLarge);
+    markForwarded(mem, head, this.#scene.trusted.hasText(client));
+    const listener = new Listener(this.#socket.key);
+    listener.setEntry(this.#socket, gatewayName);
+    const rules = this.#entries.rules.filter(({ attachments }) =>
+      attachments.some(({ socket }) => socket === this.#socket.key),
+    );
+    for (const rule of rules) {
+      listener.router.set(rule, new CompiledRule(rule, new RouteCells(), (key) => new ClusterRef(key)));
+    }
+    const found: Found = { rule: null, prefixLength: 0, port: 0 };
+    const fault = findRule(mem, new AccessRecord(), listener, head, { secure, host: named }, found);
+    const { host, match } = listener.router;
+    const part = host === null ? null : listenerPart(host);
+    if (fault === null && found.rule !== null) {
+      const taken = { mem, head, prefixLength: found.prefixLength, client: bytesOf(client), free: bytes.length };
+      const rule = rulePart(found.rule.entry, match === null ? '' : matchText(match));
+      return { ...this.#base, listener: part, rule, ...this.#course(found.rule, found.port, taken) };
+    }
+    const told = { ...this.#answered(fault ?? FAULTS.noRoute), listener: part };
+    if (fault !== FAULTS.noRoute) return { ...told, notes: misdirectedNotes(fault, named, host) };
+    const matching = new Matching(mem, head);
+    return {
+      ...told,
+      misses: nearestMisses(rules, this.#socket.key, host, matching),
+      keptOut: keptOut(this.#scene.written, matching, ['Accepted']),
+      notes: host === null ? [`no listener of this port is for the host: ${this.#hostnames()}`] : [],
+    };
+  }
+
+  #hostnames(): string {
+    const names = this.#socket.hosts.map(({ hostname }) => hostname);
+    return names.slice(0, LIMITS.NAMES_LISTED).join(', ') || 'it has none';
+  }
+
+  #answered({ status, flag, text }: Fault): Explanation {
+    return { ...this.#base, outcome: `${status}: ${text}`, status, flag };
+  }
+
+  /** What the rule's chain makes of it. */
+  #course(rule: CompiledRule, port: number, taken: Taken): Partial<Explanation> {
+    const { entry } = rule;
+    const { action } = entry;
+    const filters = filterTexts(entry.filters);
+    const { mem, head, prefixLength, free } = taken;
+    if (rule.cors?.isPreflight(mem, head) === true)
+      return { filters, status: 204, outcome: '204: the preflight is answered here, by the CORS filter' };
+    if (action.type === 'respond') {
+      const whole = { filters, status: action.status, outcome: `${action.status}: the rule could not be made whole` };
+      return { ...whole, keptOut: this.#ofRoute(entry) };
+    }
+    if (rule.redirect !== null && action.type === 'redirect') {
+      const end = rule.redirect.putLocation(mem, free, head, prefixLength, this.#question.secure, port);
+      const location = textOf(mem, free, end);
+      return { filters, status: rule.redirect.status, location, outcome: `${rule.redirect.status} to ${location}` };
+    }
+    const backends = backendParts(entry, taken, this.#backends());
+    const usable = backends.filter(({ broken }) => broken === '');
+    const outcome =
+      usable.length === 0
+        ? `${backends[0]?.broken ?? '500: the rule has no backend'}`
+        : `forwarded to ${usable.map(({ backend }) => backend).join(' or ')}`;
+    const notes =
+      this.#scene.offline && backends.some(({ broken }) => broken.startsWith('503'))
+        ? ['host names of backends are not looked up here: ask a running program (--admin)']
+        : [];
+    const broken = backends.some((backend) => backend.broken.startsWith('500'));
+    const status = usable.length === 0 ? Number.parseInt(outcome, 10) || 500 : null;
+    return { filters, outcome, status, backends, notes, keptOut: broken ? this.#ofRoute(entry) : [] };
+  }
+
+  /** What statuses say is wrong with the route of a rule. */
+  #ofRoute({ routeKind, route }: RuleEntry): Explanation['keptOut'] {
+    const [namespace, name] = route.split('/');
+    const own = [...this.#scene.written].filter(
+      ({ object: { kind, metadata } }) =>
+        kind === routeKind && metadata.namespace === namespace && metadata.name === name,
+    );
+    const object = `${routeKind} ${route}`;
+    const problems = this.#scene.problems
+      .filter((problem) => problem.place.object === `${routeKind}/${route}`)
+      .slice(0, LIMITS.EXPLAIN_MISSES)
+      .map(({ message, place: { field } }) => ({
+        object,
+        why: field === undefined ? message : `${field}: ${message}`,
+      }));
+    return [...keptOut(own, new Matching(this.#mem, this.#head), ['Accepted', 'ResolvedRefs']), ...problems];
+  }
+
+  #backends(): Backends {
+    const { clusters, endpoints } = this.#entries;
+    return {
+      cluster: (key) => clusters.get(key) ?? null,
+      endpoints: (key) => endpoints.get(key) ?? [],
+      load: this.#scene.load,
+    };
+  }
+}
+
+function listenerPart({ gateway, listener, hostname, port, protocol }: SocketHost): ListenerPart {
+  return { gateway: gatewayName(gateway), name: listener, hostname, port, protocol };
+}
+
+function rulePart({ routeKind, route, index, name, timeouts, retry }: RuleEntry, match: string): RulePart {
+  const { requestMs, backendMs } = timeouts;
+  const times = [
+    ...(requestMs === null ? [] : [`request ${requestMs} ms`]),
+    ...(backendMs === null ? [] : [`backend ${backendMs} ms`]),
+  ];
+  const again = retry === null ? '' : `${retry.attempts} more on ${retry.codes.join(', ') || 'connection errors'}`;
+  return { kind: routeKind, route, index, name, match, timeouts: times.join(', '), retry: again };
+}
+
+function misdirectedNotes(fault: Fault | null, named: SocketHost | null, host: SocketHost | null): string[] {
+  if (fault !== FAULTS.misdirected || host === null) return [];
+  const asked = `the request's host leads to listener ${host.listener} (${host.hostname})`;
+  return named === null ? [asked] : [`the handshake named ${named.listener} (${named.hostname}), but ${asked}`];
+}

@@ -1,0 +1,72 @@
+// A request that nobody sends: read from a command line or a page, and written as the bytes that a client would send.
+
+import { isIP } from 'node:net';
+
+/** The words of a question as they came. */
+export interface Words {
+  readonly method: string;
+  readonly url: string;
+  /** `name: value` each. */
+  readonly headers: readonly string[];
+  /** The name in the TLS handshake; null: the host of the URL, as clients do. */
+  readonly sni: string | null;
+  /** Address of the client; null: 127.0.0.1. */
+  readonly client: string | null;
+  /** `namespace/gateway/listener`; null: whoever has the port of the URL. */
+  readonly listener: string | null;
+}
+
+export interface Question {
+  readonly secure: boolean;
+  readonly port: number;
+  /** The URL names it. */
+  readonly portNamed: boolean;
+  /** '' when the client names nobody: an address is no name (RFC 6066 section 3). */
+  readonly sni: string;
+  readonly client: string;
+  readonly listener: string | null;
+  /** A whole request head of HTTP/1.1. */
+  readonly head: string;
+}
+
+/** scheme, authority, and the target behind it as it stands: nothing is resolved, for that is the proxy's to do. */
+const URL_PARTS = /^(https?):\/\/([^/?#@]*)([^#]*)$/i;
+const AUTHORITY = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/;
+const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)$/s;
+/** What would end a line, and with it the question. */
+const LINE_END = /[\r\n\0]/;
+
+/** The question, or a sentence that says what is wrong with its words. */
+export function questionOf(words: Words): Question | string {
+  const { method, url, headers, client, listener } = words;
+  if (!METHOD.test(method)) return `method '${method}': not a token (GET, POST ...)`;
+  const [whole, scheme = '', authority = '', rest = ''] = URL_PARTS.exec(url) ?? [];
+  if (whole === undefined || LINE_END.test(url))
+    return `URL '${url}': expected http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH`;
+  const [named, host = '', digits] = AUTHORITY.exec(authority) ?? [];
+  const secure = scheme.toLowerCase() === 'https';
+  const port = digits === undefined ? (secure ? 443 : 80) : Number(digits);
+  if (named === undefined || host === '' || port < 1 || port > 65_535) return `URL '${url}': no host, or a bad port`;
+  if (client !== null && isIP(client) === 0) return `client '${client}': not an IP address`;
+  if (listener !== null && listener.split('/').length !== 3)
+    return `listener '${listener}': expected NAMESPACE/GATEWAY/LISTENER`;
+  const lines: string[] = [];
+  for (const header of headers) {
+    const [line, name = '', value = ''] = FIELD.exec(header) ?? [];
+    if (line === undefined || LINE_END.test(value)) return `header '${header}': expected 'Name: value'`;
+    lines.push(`${name}: ${value}\r\n`);
+  }
+  // As curl does: who gives a Host field means that one.
+  const own = lines.some((line) => /^host:/i.test(line)) ? '' : `Host: ${authority}\r\n`;
+  const target = rest.startsWith('/') ? rest : `/${rest}`;
+  return {
+    secure,
+    port,
+    portNamed: digits !== undefined,
+    sni: words.sni ?? (isIP(host.replace(/^\[|\]$/g, '')) === 0 ? host.toLowerCase() : ''),
+    client: client ?? '127.0.0.1',
+    listener,
+    head: `${method} ${target} HTTP/1.1\r\n${own}${lines.join('')}\r\n`,
+  };
+}

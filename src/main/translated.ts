@@ -1,0 +1,14 @@
+// What objects mean together, without serving them: for commands that look at files.
+
+import type { KubeObject } from '../api/object.ts';
+import { Store } from '../store/store.ts';
+import { Translator } from '../translate/translator.ts';
+import { DEFAULT_TRANSLATION } from './resources.ts';
+
+export function translated(objects: readonly KubeObject[]): Translator {
+  const store = new Store();
+  const keys = store.apply(objects, []);
+  const translator = new Translator(DEFAULT_TRANSLATION);
+  translator.update(store, { keys });
+  return translator;
+}

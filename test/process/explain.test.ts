@@ -1,0 +1,85 @@
+// What `explain` says of a request is what becomes of it: of files, of a running program, and on the wire.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Explanation } from '../../src/explain/explanation.ts';
+import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml } from './support.ts';
+
+const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
+
+interface Said {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+function rauta(...argv: readonly string[]): Promise<Said> {
+  return new Promise((resolve) => {
+    execFile(BIN, argv, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+
+test('explain says of files and of a running program what the proxy then does', async () => {
+  const port = await freePort();
+  const app = await backend('app');
+  const program = await Rauta.start({
+    'a.yaml': gateway(port) + routeYaml('app', '/app', 'app') + routeYaml('lost', '/lost', 'none'),
+    'b.yaml': backendYaml('app', app.port),
+  });
+  const admin = `127.0.0.1:${program.admin}`;
+  for (const [path, status] of [
+    ['/app/x?y=1', 200],
+    ['/lost', 500],
+    ['/nothing', 404],
+    ['/%2e%2e/x', 400],
+  ] as const) {
+    const url = `http://127.0.0.1:${port}${path}`;
+    assert.equal((await get(port, path)).status, status, path);
+    for (const where of [
+      ['--config', program.folder],
+      ['--admin', admin],
+    ]) {
+      const { code, out } = await rauta('explain', 'GET', url, ...where, '--json');
+      const told = JSON.parse(out) as Explanation;
+      assert.equal(told.status ?? 200, status, `${path} ${where[0]}`);
+      assert.equal(code, told.rule === null ? 1 : 0);
+      if (status === 200) assert.equal(told.backends[0]?.endpoints[0]?.port, app.port);
+    }
+  }
+  const text = await rauta('explain', 'GET', `http://127.0.0.1:${port}/app`, '--admin', admin);
+  assert.match(text.out, /^outcome {4}forwarded to default\/app\n/);
+  assert.match(text.out, /~> 127\.0\.0\.1:\d+ \(.*ready, 1 requests, 0 active\)/);
+  const page = await program.ask(`/explain?url=${encodeURIComponent(`http://127.0.0.1:${port}/nothing`)}`);
+  assert.match(page.body, /^outcome {4}404: no route \[NR\]\n/);
+  assert.equal((await program.ask('/explain')).status, 400);
+  assert.equal((await program.ask('/explain?url=x')).status, 400);
+  await program.stop();
+});
+
+test('explain that cannot says why, with the exit code of its kind', async () => {
+  const nowhere = `127.0.0.1:${await freePort()}`;
+  const gone = join('no', 'such', 'folder');
+  for (const [argv, code, expected] of [
+    [['explain'], 2, /takes METHOD and URL/],
+    [['explain', 'GET', 'x'], 3, /does not answer|expected/],
+    [['explain', 'GET', 'x', '--config', 'examples/quickstart'], 2, /expected http:\/\/HOST/],
+    [['explain', 'GET', 'http://a/', '--config', gone], 3, /no such|not exist|ENOENT/i],
+    [['explain', 'GET', 'http://a/', '--config', gone, '--admin', nowhere], 2, /not both/],
+    [['explain', 'GET', 'http://a/', '--admin', nowhere], 3, /does not answer/],
+    [['explain', 'GET', 'http://a/', '--bad'], 2, /Unknown option '--bad'/],
+    [['explain', 'GET', 'http://a/', '--config', 'examples/quickstart', '--trusted-proxies', 'x'], 2, /not an address/],
+  ] as const) {
+    const said = await rauta(...argv);
+    assert.equal(said.code, code, argv.join(' '));
+    assert.match(said.err, expected);
+    assert.equal(said.out, '');
+  }
+  const help = await rauta('explain', '--help');
+  assert.equal(help.code, 0);
+  for (const line of help.out.split('\n')) assert.ok(line.length <= 80, line);
+});
