@@ -25,6 +25,7 @@ const socket: SocketEntry = {
   transport: 'tcp',
   hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
   fallback: null,
+  proxyProtocol: null,
 };
 const cluster: ClusterEntry = {
   kind: 'cluster',
@@ -32,6 +33,7 @@ const cluster: ClusterEntry = {
   backend: 'default/app',
   endpoints: ENDPOINTS,
   protocol: 'http1',
+  proxyProtocol: null,
   tls: null,
   balancer: { type: 'roundRobin' },
 };

@@ -21,6 +21,7 @@ const socket: SocketEntry = {
   transport: 'tcp',
   hosts: [{ hostname: '*', gateway: 'gateway/ns/edge', listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
   fallback: null,
+  proxyProtocol: null,
 };
 
 const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/ns/edge', name: 'ns/edge' };
@@ -65,6 +66,7 @@ const cluster: ClusterEntry = {
   backend: 'ns/app',
   endpoints: 'endpoints/Service/ns/app/80',
   protocol: 'http1',
+  proxyProtocol: null,
   tls: null,
   balancer: { type: 'maglev', key: 'header', name: 'x-user' },
 };

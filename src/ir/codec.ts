@@ -24,6 +24,8 @@ import type {
   Match,
   PathModifier,
   Redirect,
+  RelayBackend,
+  RelayEntry,
   Retry,
   RuleEntry,
   ServerTls,
@@ -233,6 +235,9 @@ const clientTls = record<ClientTls>({
   minVersion: oneOf('TLSv1.2', 'TLSv1.3'),
 });
 
+const created = integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+const attachments = listOf(record<Attachment>({ socket: string, host: string, hostnames: listOf(string, 1) }));
+
 type Body<T extends Entry> = Omit<T, 'kind'>;
 
 const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
@@ -240,18 +245,19 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     key: string,
     address: string,
     port: portNumber,
-    transport: oneOf('tcp'),
+    transport: oneOf('tcp', 'udp'),
     hosts: listOf(
       record<SocketHost>({
         hostname: string,
         gateway: string,
         listener: string,
         port: portNumber,
-        protocol: oneOf('HTTP', 'HTTPS'),
+        protocol: oneOf('HTTP', 'HTTPS', 'TLS', 'TCP', 'UDP'),
         tls: orNull(serverTls),
       }),
     ),
     fallback: orNull(serverTls),
+    proxyProtocol: orNull(record<NonNullable<SocketEntry['proxyProtocol']>>({ trusted: listOf(string) })),
   }),
   gateway: record<Body<GatewayEntry>>({ key: string, name: string }),
   rule: record<Body<RuleEntry>>({
@@ -260,20 +266,32 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     route: string,
     index: count,
     name: string,
-    created: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-    attachments: listOf(record<Attachment>({ socket: string, host: string, hostnames: listOf(string, 1) })),
+    created,
+    attachments,
     matches: listOf(match, 1),
     filters: listOf(filter),
     action,
     timeouts: record<Timeouts>({ requestMs: orNull(count), backendMs: orNull(count) }),
     retry: orNull(record<Retry>({ attempts: count, codes: listOf(status), backoffMs: count })),
   }),
+  relay: record<Body<RelayEntry>>({
+    key: string,
+    routeKind: oneOf('TCPRoute', 'TLSRoute', 'UDPRoute'),
+    route: string,
+    index: count,
+    name: string,
+    created,
+    attachments,
+    backends: listOf(record<RelayBackend>({ cluster: orNull(string), backend: string, weight: count }), 1),
+    idleMs: orNull(count),
+  }),
   cluster: record<Body<ClusterEntry>>({
     key: string,
     backend: string,
     endpoints: string,
-    protocol: oneOf('http1', 'http2'),
+    protocol: oneOf('http1', 'http2', 'tcp', 'udp'),
     tls: orNull(clientTls),
+    proxyProtocol: oneOf(null, 'v1', 'v2'),
     balancer,
   }),
   endpoints: record<Body<EndpointsEntry>>({

@@ -11,6 +11,7 @@ export type Entry =
   | SocketEntry
   | GatewayEntry
   | RuleEntry
+  | RelayEntry
   | ClusterEntry
   | EndpointsEntry
   | CertificateEntry
@@ -25,7 +26,7 @@ export interface SocketEntry {
   readonly address: string;
   /** The port that is bound, whatever the Gateways call it. */
   readonly port: number;
-  readonly transport: 'tcp';
+  readonly transport: 'tcp' | 'udp';
   /**
    * In ascending order of hostname, and distinct by it: an equal hostname of a younger Gateway is Conflicted and not
    * here.
@@ -36,6 +37,8 @@ export interface SocketEntry {
    * request's host decides.
    */
   readonly fallback: ServerTls | null;
+  /** Connections of those `trusted` (CIDR ranges) begin with a PROXY header; null: nobody's do. */
+  readonly proxyProtocol: { readonly trusted: readonly string[] } | null;
 }
 
 /** One listener of a Gateway, as far as it is on this socket. */
@@ -48,8 +51,9 @@ export interface SocketHost {
   readonly listener: string;
   /** As the Gateway writes it: what redirects and matches speak of. */
   readonly port: number;
-  readonly protocol: 'HTTP' | 'HTTPS';
-  /** Of HTTPS; null for cleartext. */
+  /** Of TCP and UDP a socket has one host, '*'; HTTPS and TLS share one, by hostname. */
+  readonly protocol: 'HTTP' | 'HTTPS' | 'TLS' | 'TCP' | 'UDP';
+  /** Of HTTPS, and of TLS that ends here; null for cleartext, and for TLS that passes through to a backend. */
   readonly tls: ServerTls | null;
 }
 
@@ -125,6 +129,35 @@ export interface RuleEntry {
   readonly timeouts: Timeouts;
   /** null: nobody said anything, the defaults of base/limits.ts hold. */
   readonly retry: Retry | null;
+}
+
+/**
+ * The rule of a route of layer 4 (TCPRoute, TLSRoute, UDPRoute: each has one). Of several that are attached to one host
+ * under one hostname the oldest, then the first by `route`, has every session.
+ */
+export interface RelayEntry {
+  readonly kind: 'relay';
+  readonly key: Key;
+  readonly routeKind: 'TCPRoute' | 'TLSRoute' | 'UDPRoute';
+  /** `namespace/name`. */
+  readonly route: string;
+  /** As RuleEntry has them. */
+  readonly index: number;
+  readonly name: string;
+  readonly created: number;
+  readonly attachments: readonly Attachment[];
+  /** Never empty; shares as of requests. */
+  readonly backends: readonly RelayBackend[];
+  /** A session in which no byte moves for so long is ended; null: the default of base/limits.ts. */
+  readonly idleMs: number | null;
+}
+
+export interface RelayBackend {
+  /** Key of a ClusterEntry, or null for an invalid reference: its share is refused. */
+  readonly cluster: Key | null;
+  /** What to call it in logs: `namespace/name:port`. */
+  readonly backend: string;
+  readonly weight: number;
 }
 
 /** Milliseconds; 0 is none, by somebody's wish; null that nobody said anything (GEP-1742). */
@@ -244,9 +277,11 @@ export interface ClusterEntry {
   /** Key of an EndpointsEntry; while there is none, the cluster has no endpoint. */
   readonly endpoints: Key;
   /** What it is spoken to in; HTTP/2 in the clear is begun by prior knowledge (RFC 9113 section 3.3). */
-  readonly protocol: 'http1' | 'http2';
+  readonly protocol: 'http1' | 'http2' | 'tcp' | 'udp';
   /** null: in the clear. */
   readonly tls: ClientTls | null;
+  /** The version of the PROXY header that each connection begins with, before TLS; null: none. */
+  readonly proxyProtocol: 'v1' | 'v2' | null;
   readonly balancer: Balancer;
 }
 

@@ -8,6 +8,7 @@ import {
   endpointsKey,
   gatewayKey,
   parseKey,
+  relayKey,
   routeCellsKey,
   ruleKey,
   SYSTEM_TRUST,
@@ -18,7 +19,7 @@ import {
 
 test('what was put into a key is read out of it', () => {
   const service = { objectKind: 'Service', namespace: 'ns', name: 'app' };
-  const digest = settingsDigest({ protocol: 'http1', tls: null });
+  const digest = settingsDigest({ protocol: 'http1', tls: null, proxyProtocol: null });
   const cluster = clusterKey('Service', 'ns', 'app', 80, digest);
   const cases: [string, unknown][] = [
     [socketKey('::', 443, 'tcp'), { kind: 'socket', address: '::', port: 443, transport: 'tcp' }],
@@ -28,7 +29,13 @@ test('what was put into a key is read out of it', () => {
       { kind: 'rule', objectKind: 'HTTPRoute', namespace: 'ns', name: 'app', index: 3 },
     ],
     [cluster, { kind: 'cluster', ...service, port: 80, digest }],
-    [endpointsKey('Service', 'ns', 'app', 80), { kind: 'endpoints', ...service, port: 80 }],
+    [endpointsKey('Service', 'ns', 'app', 80), { kind: 'endpoints', ...service, port: 80, transport: 'tcp' }],
+    [endpointsKey('Service', 'ns', 'app', 80, 'udp'), { kind: 'endpoints', ...service, port: 80, transport: 'udp' }],
+    [
+      relayKey('TCPRoute', 'ns', 'db', 0),
+      { kind: 'relay', objectKind: 'TCPRoute', namespace: 'ns', name: 'db', index: 0 },
+    ],
+    [socketKey('::', 443, 'udp'), { kind: 'socket', address: '::', port: 443, transport: 'udp' }],
     [
       routeCellsKey('GRPCRoute', 'ns/app'),
       { kind: 'routeCells', objectKind: 'GRPCRoute', namespace: 'ns', name: 'app' },
@@ -77,7 +84,7 @@ test('a digest differs with what it is made of', () => {
   ];
   const protocol = 'http1';
   const digests = [null, ...changes.map((change) => ({ ...tls, ...change }))].map((one) =>
-    settingsDigest({ protocol, tls: one }),
+    settingsDigest({ protocol, tls: one, proxyProtocol: null }),
   );
   assert.equal(new Set(digests).size, changes.length + 1);
   for (const digest of digests) assert.match(digest, /^[0-9a-f]{12}$/);

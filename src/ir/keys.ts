@@ -13,9 +13,9 @@ export const STATE_PREFIX = 'state/';
 export type Parsed =
   | { readonly kind: 'socket'; readonly address: string; readonly port: number; readonly transport: string }
   | { readonly kind: 'gateway'; readonly namespace: string; readonly name: string }
-  | (ObjectPart & { readonly kind: 'rule'; readonly index: number })
+  | (ObjectPart & { readonly kind: 'rule' | 'relay'; readonly index: number })
   | (ObjectPart & { readonly kind: 'cluster'; readonly port: number; readonly digest: string })
-  | (ObjectPart & { readonly kind: 'endpoints'; readonly port: number })
+  | (ObjectPart & { readonly kind: 'endpoints'; readonly port: number; readonly transport: 'tcp' | 'udp' })
   | (ObjectPart & { readonly kind: 'routeCells' })
   | { readonly kind: 'clusterCells'; readonly cluster: Key }
   | { readonly kind: 'certificate' | 'trust'; readonly namespace: string; readonly name: string }
@@ -28,7 +28,7 @@ export interface ObjectPart {
   readonly name: string;
 }
 
-export function socketKey(address: string, port: number, transport: 'tcp'): Key {
+export function socketKey(address: string, port: number, transport: 'tcp' | 'udp'): Key {
   return `socket/${address}/${port}/${transport}`;
 }
 
@@ -41,7 +41,12 @@ export function ruleKey(kind: string, namespace: string, name: string, index: nu
   return `rule/${kind}/${namespace}/${name}/${index}`;
 }
 
-/** Of a rule that becomes several entries, another one. */
+/** Of a route of layer 4; `index` as of rules. */
+export function relayKey(kind: string, namespace: string, name: string, index: number): Key {
+  return `relay/${kind}/${namespace}/${name}/${index}`;
+}
+
+/** Of a rule, or of a relay's, that becomes several entries, another one. */
 export function ruleVariant(rule: Key, variant: string): Key {
   return `${rule}~${variant}`;
 }
@@ -51,8 +56,15 @@ export function clusterKey(kind: string, namespace: string, name: string, port: 
   return `cluster/${kind}/${namespace}/${name}/${port}/${digest}`;
 }
 
-export function endpointsKey(kind: string, namespace: string, name: string, port: number): Key {
-  return `endpoints/${kind}/${namespace}/${name}/${port}`;
+/** A Service may have one number twice, for TCP and for UDP. */
+export function endpointsKey(
+  kind: string,
+  namespace: string,
+  name: string,
+  port: number,
+  transport: 'tcp' | 'udp' = 'tcp',
+): Key {
+  return `endpoints/${kind}/${namespace}/${name}/${port}${transport === 'udp' ? '/udp' : ''}`;
 }
 
 /** Of a Secret. */
@@ -102,12 +114,15 @@ interface Settings {
     readonly alpn: readonly string[];
     readonly minVersion: string;
   } | null;
+  readonly proxyProtocol: string | null;
 }
 
 /**
  * Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings.
  */
-export function settingsDigest({ protocol, tls }: Settings): string {
+export function settingsDigest({ protocol, tls, proxyProtocol }: Settings): string {
+  const rest = proxyProtocol === null ? [] : [proxyProtocol];
+  if (tls === null && proxyProtocol !== null) return digestOf([protocol, null, ...rest]);
   if (tls === null) {
     let digest = CLEAR.get(protocol);
     if (digest === undefined) {
@@ -118,7 +133,7 @@ export function settingsDigest({ protocol, tls }: Settings): string {
   }
   const { trust, hostname, subjectAltNames, certificate, alpn, minVersion } = tls;
   const names = subjectAltNames.map(({ type, value }) => [type, value]);
-  return digestOf([protocol, [trust, hostname, names, certificate, alpn, minVersion]]);
+  return digestOf([protocol, [trust, hostname, names, certificate, alpn, minVersion], ...rest]);
 }
 
 /** Of those who speak in the clear, which are most: one for each protocol. */
@@ -138,9 +153,10 @@ export function parseKey(key: Key): Parsed {
   if ((kind === 'certificate' || kind === 'trust') && n === 3) return { kind, namespace: a, name: b };
   if (key === SYSTEM_TRUST) return { kind: 'trust', namespace: '', name: a };
   const object: ObjectPart = { objectKind: a, namespace: b, name: c };
-  if (kind === 'rule' && n === 5) return { kind, ...object, index: Number.parseInt(d, 10) };
+  if ((kind === 'rule' || kind === 'relay') && n === 5) return { kind, ...object, index: Number.parseInt(d, 10) };
   if (kind === 'cluster' && n === 6) return { kind, ...object, port: Number(d), digest: e };
-  if (kind === 'endpoints' && n === 5) return { kind, ...object, port: Number(d) };
+  if (kind === 'endpoints' && n === 5) return { kind, ...object, port: Number(d), transport: 'tcp' };
+  if (kind === 'endpoints' && n === 6 && e === 'udp') return { kind, ...object, port: Number(d), transport: e };
   if (kind === 'cells' && a === 'cluster' && n === 7)
     return { kind: 'clusterCells', cluster: key.slice('cells/'.length) };
   if (kind === 'cells' && n === 4) return { kind: 'routeCells', ...object };

@@ -8,6 +8,7 @@ const SHOWN: { readonly [Kind in Entry['kind']]: (entry: Extract<Entry, { readon
   socket: whole,
   gateway: whole,
   rule: whole,
+  relay: whole,
   cluster: whole,
   endpoints: whole,
   certificate: (entry) => ({ ...entry, privateKey: '(hidden)' }),

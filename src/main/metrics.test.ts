@@ -15,6 +15,7 @@ function cluster(port: number): ClusterEntry {
     backend: 'default/app',
     endpoints: `endpoints/Service/default/app/${port}`,
     protocol: 'http1',
+    proxyProtocol: null,
     tls: null,
     balancer: { type: 'roundRobin' },
   };

@@ -23,7 +23,7 @@ import type { Secured } from './tls/dialer.ts';
 import { TlsOpening } from './tls/opening.ts';
 import { type Installed, TlsTable } from './tls/table.ts';
 import { Cluster } from './upstream/cluster.ts';
-import type { Connector } from './upstream/connection.ts';
+import { type Connector, NO_CONNECTOR } from './upstream/connection.ts';
 
 /** A revision that cannot be applied; nothing was changed. */
 export class ApplyError extends Error {
@@ -56,7 +56,7 @@ interface Prepared {
 }
 
 /** What makes connections of a transport, by the protocol of a cluster. */
-export type Connectors = Readonly<Record<ClusterEntry['protocol'], Connector>>;
+export type Connectors = Readonly<Record<Extract<ClusterEntry['protocol'], `http${string}`>, Connector>>;
 
 export class Config {
   readonly #core: Core;
@@ -241,6 +241,7 @@ export class Config {
         case 'cells':
           cells.push(entry);
           break;
+        case 'relay':
         case 'certificate':
         case 'trust':
           break;
@@ -311,7 +312,7 @@ export class Config {
     const blocks = this.#clusterBlocks.get(entry.key) ?? NO_BLOCKS;
     return new Cluster(
       this.#core,
-      this.#connectors[entry.protocol],
+      entry.protocol === 'tcp' || entry.protocol === 'udp' ? NO_CONNECTOR : this.#connectors[entry.protocol],
       entry,
       endpoints ?? NO_ENDPOINTS,
       previous,
@@ -429,6 +430,7 @@ export class Config {
       case 'socket':
         this.#removeSocket(key);
         break;
+      case 'relay':
       case 'certificate':
       case 'trust':
       case 'unknown':

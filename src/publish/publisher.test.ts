@@ -35,6 +35,7 @@ function cluster(key: string): ClusterEntry {
     backend: 'default/c',
     endpoints,
     protocol: 'http1',
+    proxyProtocol: null,
     tls: null,
     balancer: { type: 'roundRobin' },
   };
@@ -57,6 +58,7 @@ const socket: SocketEntry = {
   transport: 'tcp',
   hosts: [{ hostname: '*', gateway: 'gateway/default/g', listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
   fallback: null,
+  proxyProtocol: null,
 };
 
 class Sent implements Downstream {

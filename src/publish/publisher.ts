@@ -4,7 +4,17 @@
 
 import { hash } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
-import type { CellsEntry, ClusterEntry, Delta, Endpoint, Entry, Key, RuleEntry, SocketEntry } from '../ir/ir.ts';
+import type {
+  CellsEntry,
+  ClusterEntry,
+  Delta,
+  Endpoint,
+  Entry,
+  Key,
+  RelayEntry,
+  RuleEntry,
+  SocketEntry,
+} from '../ir/ir.ts';
 import { clusterCellsKey, parseKey, routeCellsKey, STATE_PREFIX } from '../ir/keys.ts';
 import type { CellBook } from './cells.ts';
 
@@ -101,7 +111,7 @@ export class Publisher {
     const owners = new Set<string>();
     for (const entry of entries) {
       keep.add(entry.key);
-      if (entry.kind === 'rule') {
+      if (entry.kind === 'rule' || entry.kind === 'relay') {
         const cells = cellsOfRule(entry);
         keep.add(cells);
         owners.add(cells);
@@ -185,7 +195,7 @@ export class Publisher {
 
   /** Notes what the cells of the revision follow from. */
   #keep(entry: Entry, change: Map<Key, Buffer | null>): void {
-    if (entry.kind === 'rule') this.#keepRule(entry, change);
+    if (entry.kind === 'rule' || entry.kind === 'relay') this.#keepRule(entry, change);
     else if (entry.kind === 'cluster') this.#keepCluster(entry);
     else if (entry.kind === 'endpoints') {
       this.#endpoints.set(entry.key, entry.endpoints);
@@ -199,7 +209,7 @@ export class Publisher {
     if (this.#endpoints.delete(key)) this.#changeUsers(key);
   }
 
-  #keepRule(entry: RuleEntry, change: Map<Key, Buffer | null>): void {
+  #keepRule(entry: RuleEntry | RelayEntry, change: Map<Key, Buffer | null>): void {
     const cells = cellsOfRule(entry);
     const before = this.#cellsOf.get(entry.key);
     if (before === cells) return;
@@ -283,7 +293,7 @@ function digest(value: Buffer): string {
   return hash('sha256', value, 'latin1');
 }
 
-function cellsOfRule(entry: RuleEntry): Key {
+function cellsOfRule(entry: RuleEntry | RelayEntry): Key {
   return routeCellsKey(entry.routeKind, entry.route);
 }
 

@@ -34,24 +34,28 @@ export interface Resolved {
 /** Offered by ALPN to a backend that is said to speak HTTP/2. */
 const HTTP2_ALPN: readonly string[] = ['h2', 'http/1.1'];
 
-/** `number`: 0 where endpoints have ports of their own. `http2`: it is said to speak that; over TLS ALPN decides. */
+/** What a backend is spoken to in: HTTP by what it says of itself, bytes by the kind of the route. */
+type Spoken = 'http1' | 'http2' | 'tcp' | 'udp';
+
+/** `number`: 0 where endpoints have ports of their own. `spoken` http2: it is said to; over TLS ALPN decides. */
 function clusterOf(
   kind: string,
   namespace: string,
   name: string,
   number: number,
-  http2: boolean,
+  spoken: Spoken,
   secured: ClientTls | null,
 ): ClusterEntry {
-  const protocol = http2 && secured === null ? 'http2' : 'http1';
+  const http2 = spoken === 'http2';
+  const protocol = http2 && secured !== null ? 'http1' : spoken;
   const tls = secured !== null && http2 ? { ...secured, alpn: HTTP2_ALPN } : secured;
+  const settings = { protocol, tls, proxyProtocol: null };
   return {
     kind: 'cluster',
-    key: clusterKey(kind, namespace, name, number, settingsDigest({ protocol, tls })),
+    key: clusterKey(kind, namespace, name, number, settingsDigest(settings)),
     backend: `${namespace}/${name}`,
-    endpoints: endpointsKey(kind, namespace, name, number),
-    protocol,
-    tls,
+    endpoints: endpointsKey(kind, namespace, name, number, protocol === 'udp' ? 'udp' : 'tcp'),
+    ...settings,
     balancer: { type: 'roundRobin' },
   };
 }
@@ -61,18 +65,23 @@ export function showing(cluster: ClusterEntry, certificate: Key): ClusterEntry {
   const parsed = parseKey(cluster.key);
   if (cluster.tls === null || parsed.kind !== 'cluster') return cluster;
   const tls = { ...cluster.tls, certificate };
-  const digest = settingsDigest({ protocol: cluster.protocol, tls });
+  const digest = settingsDigest({ ...cluster, tls });
   return { ...cluster, key: clusterKey(parsed.objectKind, parsed.namespace, parsed.name, parsed.port, digest), tls };
 }
 
-/** Resolves one backendRef of a route (apis/v1 BackendObjectReference). */
+/**
+ * Resolves one backendRef of a route (apis/v1 BackendObjectReference). `through`: bytes go on as clients sent them, and
+ * what a BackendTLSPolicy says does not matter.
+ */
 export function resolveBackend(
   reader: Reader,
   routeKind: string,
   routeNamespace: string,
   value: unknown,
   options: TranslatorOptions,
+  through = false,
 ): Resolved {
+  const relayed = RELAYED.get(routeKind) ?? null;
   const ref = fields(value);
   const group = ref['group'] ?? '';
   const kind = ref['kind'] ?? 'Service';
@@ -92,15 +101,8 @@ export function resolveBackend(
   if (!isService && !(group === RAUTA_GROUP && kind === 'Backend')) {
     return fail('routeKind', 'kind', `Backends of kind ${shown(kind)} in group ${shown(group)} are not supported.`);
   }
-  const granted = permitted(reader, {
-    fromGroup: GATEWAY_GROUP,
-    fromKind: routeKind,
-    fromNamespace: routeNamespace,
-    toGroup: group,
-    toKind: kind,
-    toNamespace: namespace,
-    toName: name,
-  });
+  const from = { fromGroup: GATEWAY_GROUP, fromKind: routeKind, fromNamespace: routeNamespace };
+  const granted = permitted(reader, { ...from, toGroup: group, toKind: kind, toNamespace: namespace, toName: name });
   if (!granted) {
     const message = `No ReferenceGrant in namespace ${namespace} lets ${routeKind}s of ${routeNamespace} refer to ${kind} ${name}.`;
     return fail('routeNotPermitted', 'namespace', message);
@@ -109,13 +111,14 @@ export function resolveBackend(
   const object = label.split('/').length > 2 ? undefined : reader.get(kind, namespace, name);
   if (object === undefined) return fail('routeBackend', 'name', `${kind} ${namespace}/${name} does not exist.`);
   const found = isService
-    ? servicePort(object, number, fail)
+    ? servicePort(object, number, relayed ?? 'tcp', fail)
     : { protocol: fields(object.spec)['appProtocol'], section: '', what: `Backend ${namespace}/${name}` };
   if ('cluster' in found) return found;
-  const { policy, policies } = governing(reader, kind, namespace, name, found.section);
+  const { policy, policies } =
+    through || relayed === 'udp' ? NO_POLICY : governing(reader, kind, namespace, name, found.section);
   const system = options.systemTrust ?? null;
   const verdict = policy === null ? null : readPolicy(reader, policy, system);
-  const refused = protocolFault(found.protocol, policy !== null || !isService);
+  const refused = relayed === null ? protocolFault(found.protocol, policy !== null || !isService) : null;
   if (refused !== null)
     return { ...fail('routeProtocol', isService ? 'port' : '', `${found.what}: ${refused}`), policies };
   // A Backend's endpoints have ports of their own; the reference's has no say.
@@ -125,10 +128,10 @@ export function resolveBackend(
     const why = verdict?.refused?.message ?? '';
     return untrusted(`BackendTLSPolicy ${policy.metadata.namespace}/${policy.metadata.name} is not good: ${why}`);
   }
-  const own = policy === null && !isService ? ownTls(object, system) : null;
+  const own = policy === null && !isService && relayed === null ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
   return {
-    cluster: clusterOf(kind, namespace, name, at, speaksHttp2(routeKind, found.protocol), verdict?.tls ?? own),
+    cluster: clusterOf(kind, namespace, name, at, relayed ?? spokenBy(routeKind, found.protocol), verdict?.tls ?? own),
     label,
     fault: null,
     policies,
@@ -148,6 +151,7 @@ interface Port {
 function servicePort(
   service: KubeObject,
   number: number | undefined,
+  transport: 'tcp' | 'udp',
   fail: (condition: ConditionName, field: string, message: string) => Resolved,
 ): Port | Resolved {
   const { namespace = '', name } = service.metadata;
@@ -155,11 +159,14 @@ function servicePort(
     return fail('routeKind', 'name', `Service ${namespace}/${name} is of type ExternalName, which is refused.`);
   }
   if (number === undefined) return fail('routeBackend', 'port', 'A reference to a Service needs a port.');
-  const found = servicePortOf(service, number);
-  if (found === undefined) return fail('routeBackend', 'port', `Service ${namespace}/${name} has no port ${number}.`);
-  const transport = found['protocol'] ?? 'TCP';
   const what = `Service ${namespace}/${name} port ${number}`;
-  if (transport !== 'TCP') return fail('routeProtocol', 'port', `${what}: Protocol ${shown(transport)} is not TCP.`);
+  const found = servicePortOf(service, number, transport);
+  if (found === undefined) {
+    const other = servicePortOf(service, number);
+    if (other === undefined) return fail('routeBackend', 'port', `Service ${namespace}/${name} has no port ${number}.`);
+    const protocol = shown(other['protocol'] ?? 'TCP');
+    return fail('routeProtocol', 'port', `${what}: Protocol ${protocol} is not ${transport.toUpperCase()}.`);
+  }
   return { protocol: found['appProtocol'], section: anyText(found['name']) ?? '', what };
 }
 
@@ -170,9 +177,20 @@ const SPOKEN: ReadonlySet<string> = new Set(['http', 'kubernetes.io/ws', H2C]);
 /** The same over TLS. */
 const SECURED: ReadonlySet<string> = new Set(['https', 'kubernetes.io/wss']);
 
+/**
+ * Kinds of routes whose bytes are passed on as they are, whatever the backend's appProtocol says that they mean, and
+ * over what.
+ */
+const RELAYED: ReadonlyMap<string, 'tcp' | 'udp'> = new Map([
+  ['TCPRoute', 'tcp'],
+  ['TLSRoute', 'tcp'],
+  ['UDPRoute', 'udp'],
+]);
+const NO_POLICY: ReturnType<typeof governing> = { policy: null, policies: [] };
+
 /** gRPC is HTTP/2, whether or not the backend says so. */
-function speaksHttp2(routeKind: string, appProtocol: unknown): boolean {
-  return routeKind === 'GRPCRoute' || nameOf(appProtocol) === H2C;
+function spokenBy(routeKind: string, appProtocol: unknown): Spoken {
+  return routeKind === 'GRPCRoute' || nameOf(appProtocol) === H2C ? 'http2' : 'http1';
 }
 
 function nameOf(appProtocol: unknown): string {
@@ -211,10 +229,14 @@ function ownTls(backend: KubeObject, system: SystemTrust | null): ClientTls | st
   return systemTls(hostname);
 }
 
-export function servicePortOf(service: KubeObject, number: number): Fields | undefined {
+/** The port of that number, over `transport` where one is asked for: it may stand there twice. */
+export function servicePortOf(service: KubeObject, number: number, transport?: 'tcp' | 'udp'): Fields | undefined {
   return list(fields(service.spec)['ports'])
     .map(fields)
-    .find((item) => item['port'] === number);
+    .find(
+      (item) =>
+        item['port'] === number && (transport === undefined || (item['protocol'] ?? 'TCP') === transport.toUpperCase()),
+    );
 }
 
 /** Names of its ports, by which policies mean them. */

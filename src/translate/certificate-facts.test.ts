@@ -37,6 +37,7 @@ function socket(port: number, ...certificates: string[]): Entry {
     transport: 'tcp',
     hosts: [host],
     fallback: null,
+    proxyProtocol: null,
   };
 }
 

@@ -28,7 +28,7 @@ export function translateEndpoints(reader: Reader, key: Key, options: Translator
   const problems = new Problems(keyOf(object));
   const endpoints =
     parsed.objectKind === 'Service'
-      ? serviceEndpoints(reader, object, parsed.port, options, problems)
+      ? serviceEndpoints(reader, object, parsed, options, problems)
       : backendEndpoints(reader, object, options.forbidden, problems);
   return { entry: { kind: 'endpoints', key, endpoints: distinct(endpoints) }, problems };
 }
@@ -63,19 +63,19 @@ function preferred(a: Endpoint, b: Endpoint): number {
 function serviceEndpoints(
   reader: Reader,
   service: KubeObject,
-  number: number,
+  { port: number, transport }: { readonly port: number; readonly transport: 'tcp' | 'udp' },
   options: TranslatorOptions,
   problems: Problems,
 ): Endpoint[] {
   const namespace = service.metadata.namespace ?? '';
-  const servicePort = servicePortOf(service, number);
+  const servicePort = servicePortOf(service, number, transport);
   if (servicePort === undefined) return [];
   const portName = anyText(servicePort['name']) ?? '';
   const slices = reader.by('slicesByService', `${namespace}/${service.metadata.name}`);
   const placed: SliceEndpoint[] = [];
   for (const slice of slices) {
     const family = slice['addressType'];
-    const target = port(slicePort(slice, portName)?.['port']);
+    const target = port(slicePort(slice, portName, transport)?.['port']);
     if ((family !== 'IPv4' && family !== 'IPv6') || target === undefined) continue;
     for (const item of list(slice['endpoints'])) {
       const endpoint = sliceEndpoint(fields(item), family, namespace, target);
@@ -89,7 +89,7 @@ function serviceEndpoints(
         ? noSlice(service, options)
         : slices
             .slice(0, SLICES_NAMED)
-            .map((s) => lacks(s, portName))
+            .map((s) => lacks(s, portName, transport))
             .join(' ');
     problems.warning(`spec.ports[${index}]`, `Port ${number} has no endpoint, requests answer 503. ${why}`);
   }
@@ -110,14 +110,14 @@ function familyOf(service: KubeObject, placed: readonly SliceEndpoint[]): 'IPv4'
   return having((p) => p.ready) ?? having((p) => p.serving) ?? first;
 }
 
-function slicePort(slice: KubeObject, name: string): Fields | undefined {
-  return tcpPorts(slice).find((item) => (anyText(item['name']) ?? '') === name);
+function slicePort(slice: KubeObject, name: string, transport: 'tcp' | 'udp'): Fields | undefined {
+  return portsOver(transport, slice).find((item) => (anyText(item['name']) ?? '') === name);
 }
 
-function tcpPorts(slice: KubeObject): Fields[] {
+function portsOver(transport: 'tcp' | 'udp', slice: KubeObject): Fields[] {
   return list(slice['ports'])
     .map(fields)
-    .filter((item) => (item['protocol'] ?? 'TCP') === 'TCP');
+    .filter((item) => (item['protocol'] ?? 'TCP') === transport.toUpperCase());
 }
 
 /** Slices that a message names at the most. */
@@ -133,15 +133,15 @@ function noSlice({ metadata: { name } }: KubeObject, { fromFiles }: TranslatorOp
 }
 
 /** Why a slice adds no endpoint to a port of that name. */
-function lacks(slice: KubeObject, portName: string): string {
+function lacks(slice: KubeObject, portName: string, transport: 'tcp' | 'udp'): string {
   const who = `EndpointSlice ${slice.metadata.name}`;
   const family = slice['addressType'];
   if (family !== 'IPv4' && family !== 'IPv6')
     return `${who} is of addressType ${shown(family)}, which is not supported.`;
-  if (port(slicePort(slice, portName)?.['port']) === undefined) {
-    const names = tcpPorts(slice).map((item) => shown(anyText(item['name']) ?? ''));
+  if (port(slicePort(slice, portName, transport)?.['port']) === undefined) {
+    const names = portsOver(transport, slice).map((item) => shown(anyText(item['name']) ?? ''));
     const wanted = portName === '' ? 'without a name, as the Service has it' : `named ${shown(portName)}`;
-    return `${who} has no TCP port ${wanted} (it has ${names.length === 0 ? 'none' : names.join(', ')}).`;
+    return `${who} has no ${transport.toUpperCase()} port ${wanted} (it has ${names.length === 0 ? 'none' : names.join(', ')}).`;
   }
   const count = list(slice['endpoints']).length;
   return count === 0 ? `${who} lists no endpoint.` : `${who}: none of ${count} is ready.`;

@@ -9,7 +9,7 @@ import { parseKey } from '../ir/keys.ts';
 import type { Condition, ConditionName, Fault, GatewayStatus, ListenerStatus } from './conditions.ts';
 import { condition, onceServed } from './conditions.ts';
 import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
-import type { Conflict, ListenerDraft } from './listener.ts';
+import { type Conflict, type ListenerDraft, lacksCertificate } from './listener.ts';
 import type { Reach } from './reach.ts';
 
 /** Why a socket could not be opened, by its key. */
@@ -201,7 +201,7 @@ function listenerFaults(
   let programmed: Fault | null = null;
   if (draft.refused !== null) programmed = named('listenerInvalid', 'The Gateway is not accepted.');
   else if (listener.kinds.length === 0) programmed = named('listenerInvalid', 'No kind of route can attach.');
-  else if (listener.protocol === 'HTTPS' && listener.tls === null)
+  else if (lacksCertificate(listener))
     programmed = named('listenerInvalid', listener.refs?.message ?? 'No certificate can be shown.');
   else if (plan.addresses.bound.length === 0) programmed = named('listenerInvalid', 'No usable address.');
   else if (lacking.port !== null) programmed = named('listenerPortUnprogrammed', lacking.port);

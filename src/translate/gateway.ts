@@ -15,7 +15,7 @@ import type { Reader } from './dependencies.ts';
 import { frontendOf } from './frontend-tls.ts';
 import { claimOf, parametersFault } from './gateway-class.ts';
 import type { Conflict, ListenerDraft, NamespacePolicy } from './listener.ts';
-import { conflictsWithin, draftListener } from './listener.ts';
+import { conflictsWithin, draftListener, lacksCertificate } from './listener.ts';
 import { anyText, list, shown } from './read.ts';
 
 export interface GatewayDraft {
@@ -73,6 +73,8 @@ export interface ListenerView {
   readonly name: string;
   readonly port: number;
   readonly hostname: string;
+  /** Of TLS: it does not end here. */
+  readonly passthrough: boolean;
   readonly kinds: readonly string[];
   readonly namespaces: NamespacePolicy;
   /** Keys of sockets; empty when the listener is not served. */
@@ -178,7 +180,7 @@ export function isPlaceable(draft: GatewayDraft, index: number): boolean {
     listener.fault === null &&
     listener.kinds.length > 0 &&
     draft.conflicts[index] === null &&
-    (listener.protocol !== 'HTTPS' || listener.tls !== null)
+    !lacksCertificate(listener)
   );
 }
 
@@ -192,6 +194,7 @@ export function viewOf(draft: GatewayDraft, plan: GatewayPlan): GatewayView {
       name: listener.name,
       port: listener.port,
       hostname: listener.hostname,
+      passthrough: listener.passthrough,
       kinds: listener.kinds.map((kind) => kind.kind),
       namespaces: listener.namespaces,
       sockets: (plan.placements[i] as Placement).sockets,

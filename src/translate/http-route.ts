@@ -17,16 +17,7 @@ export const GRPC_ROUTE: RouteKind = routeKind({ kind: 'GRPCRoute', matchesOf: g
 
 function routeKind(kind: RuleKind): RouteKind {
   return {
-    hostnames(route: KubeObject, problems: Problems): readonly string[] | null {
-      const given = list(fields(route.spec)['hostnames']);
-      const found: string[] = [];
-      for (const [i, item] of given.entries()) {
-        const name = typeof item === 'string' ? item.toLowerCase() : '';
-        if (isHostname(name)) found.push(name);
-        else problems.error(`spec.hostnames[${i}]`, `${shown(item)} is not a hostname.`);
-      }
-      return given.length > 0 && found.length === 0 ? null : found;
-    },
+    hostnames: hostnamesOf,
 
     rules(reader: Reader, route: KubeObject, problems: Problems, options: TranslatorOptions): readonly HttpRule[] {
       const given = list(fields(route.spec)['rules']);
@@ -39,6 +30,18 @@ function routeKind(kind: RuleKind): RouteKind {
       return rules;
     },
   };
+}
+
+/** spec.hostnames; null when some are given and none is one. */
+export function hostnamesOf(route: KubeObject, problems: Problems): readonly string[] | null {
+  const given = list(fields(route.spec)['hostnames']);
+  const found: string[] = [];
+  for (const [i, item] of given.entries()) {
+    const name = typeof item === 'string' ? item.toLowerCase() : '';
+    if (isHostname(name)) found.push(name);
+    else problems.error(`spec.hostnames[${i}]`, `${shown(item)} is not a hostname.`);
+  }
+  return given.length > 0 && found.length === 0 ? null : found;
 }
 
 /** Of equal matches the first rule in the list has every request (apis/v1 HTTPRouteRule.Matches). */

@@ -203,6 +203,7 @@ function listenerOf(hostname: string, tls: ListenerTls | null, options: Translat
     kinds: [{ group: 'networking.k8s.io', kind: 'Ingress' }],
     namespaces: { from: 'All' },
     tls,
+    passthrough: false,
     fault: null,
     closed: null,
     refs: null,

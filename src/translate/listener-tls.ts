@@ -53,12 +53,16 @@ const CIPHER_OPTION = 'rauta.io/tls-ciphers';
 /** Protocols that clients are offered by ALPN. */
 const ALPN: readonly string[] = ['h2', 'http/1.1'];
 
-/** `value`: spec.listeners[].tls, at `field`; `hostname`: the listener's, '' for any. */
+/** `value`: spec.listeners[].tls, at `field`; `hostname`: the listener's, '' for any; `alpn`: what is offered. */
 export function listenerTls(
   reader: Reader,
   gatewayNamespace: string,
   value: unknown,
-  { field, hostname }: { readonly field: string; readonly hostname: string },
+  {
+    field,
+    hostname,
+    alpn = ALPN,
+  }: { readonly field: string; readonly hostname: string; readonly alpn?: readonly string[] },
   frontend: FrontendTls,
   problems: Problems,
 ): TlsResult {
@@ -74,7 +78,7 @@ export function listenerTls(
   const refs = found.refs ?? frontend.refs;
   const options = optionsOf(fields(spec['options']), `${field}.options`, problems);
   if ((spec['mode'] ?? 'Terminate') !== 'Terminate') {
-    const message = `An HTTPS listener terminates TLS; mode ${shown(spec['mode'])} is for protocol TLS.`;
+    const message = `TLS ends at this listener: mode ${shown(spec['mode'])} is not Terminate.`;
     problems.error(`${field}.mode`, message);
     return { tls: null, fault: { name: 'listenerValue', message }, refs };
   }
@@ -85,7 +89,7 @@ export function listenerTls(
   const settings = {
     ...options,
     certificates: certificates.map(({ key }) => key),
-    alpn: ALPN,
+    alpn,
     clients: clients?.validation ?? null,
   };
   return { tls: { settings, certificates, trust: clients?.trust ?? null, fallback: null }, fault: null, refs };

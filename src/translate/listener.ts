@@ -7,7 +7,7 @@ import type { Fault, RouteGroupKind } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import type { FrontendTls } from './frontend-tls.ts';
+import { type FrontendTls, UNASKED } from './frontend-tls.ts';
 import { isHostname } from './hostname.ts';
 import { defaultCertificate, type ListenerTls, listenerTls } from './listener-tls.ts';
 import { protocolOf } from './protocols.ts';
@@ -33,8 +33,10 @@ export interface ListenerDraft {
   /** Route kinds that may attach. */
   readonly kinds: readonly RouteGroupKind[];
   readonly namespaces: NamespacePolicy;
-  /** Of HTTPS; null for cleartext, and when there is nothing to show to clients. */
+  /** Of HTTPS and TLS; null for cleartext, and when there is nothing to show to clients. */
   readonly tls: ListenerTls | null;
+  /** Of TLS: it does not end here (mode Passthrough). */
+  readonly passthrough: boolean;
   /** Why the listener is not accepted, conflicts apart. */
   readonly fault: Fault | null;
   /**
@@ -87,15 +89,15 @@ export function draftListener(
     refs = { name: 'listenerRouteKinds', message: `Route kinds that cannot attach here: ${refused.join(', ')}.` };
     problems.error(`${field}.allowedRoutes.kinds`, refs.message);
   }
+  const passthrough = protocol === 'TLS' && fields(spec['tls'])['mode'] === 'Passthrough';
   let tls: ListenerTls | null = null;
-  if (protocol === 'HTTPS') {
-    const clients = frontend(number ?? 0);
-    const at = { field: `${field}.tls`, hostname };
+  if (protocol === 'HTTPS' || (protocol === 'TLS' && !passthrough)) {
+    const https = protocol === 'HTTPS';
+    // GEP-91 is about HTTPS.
+    const clients = https ? frontend(number ?? 0) : UNASKED;
+    const at = { field: `${field}.tls`, hostname, ...(https ? {} : NO_ALPN) };
     const secured = listenerTls(reader, gatewayNamespace, spec['tls'], at, clients, problems);
-    tls = secured.tls;
-    const other = options.defaultCertificate ?? null;
-    if (tls !== null && other !== null)
-      tls = { ...tls, fallback: defaultCertificate(reader, other, `${field}.tls`, problems) };
+    tls = https ? withDefault(reader, secured.tls, at.field, options, problems) : secured.tls;
     fault ??= secured.fault;
     refs ??= secured.refs;
   }
@@ -111,10 +113,23 @@ export function draftListener(
     kinds,
     namespaces: namespaces ?? { from: 'None' },
     tls,
+    passthrough,
     fault,
     closed: namespaces === null ? NOBODY : null,
     refs,
   };
+}
+
+/** With the certificate of --default-certificate, where there is one. */
+function withDefault(
+  reader: Reader,
+  tls: ListenerTls | null,
+  field: string,
+  { defaultCertificate: other = null }: TranslatorOptions,
+  problems: Problems,
+): ListenerTls | null {
+  if (tls === null || other === null) return tls;
+  return { ...tls, fallback: defaultCertificate(reader, other, field, problems) };
 }
 
 /** Kinds that are both asked for and possible on the protocol, in the order asked for; and the rest, as shown. */
@@ -133,6 +148,9 @@ function routeKinds(protocol: string, asked: unknown): { kinds: RouteGroupKind[]
   }
   return { kinds, refused };
 }
+
+/** What is spoken behind the handshake is not known here: whatever clients offer, nothing is agreed on. */
+const NO_ALPN = { alpn: [] } as const;
 
 const NOBODY: Fault = {
   name: 'listenerValue',
@@ -162,33 +180,38 @@ function namespacePolicy(value: unknown, field: string, problems: Problems): Nam
 /**
  * Conflicts among the listeners of one Gateway, by index. Listeners must be distinct by port, protocol and hostname,
  * and none of those that are not may win (apis/v1 GatewaySpec.Listeners, "Handling indistinct Listeners"). Ports are
- * compared as they are bound. TCP and UDP listeners are not served and so conflict with nothing.
+ * compared as they are bound.
  */
 export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict | null)[] {
   return listeners.map((listener, index) => {
-    const family = hostFamily(listener);
-    if (family === null || listener.boundPort === 0) return null;
+    const protocol = familyOf(listener);
+    if (protocol === undefined || listener.boundPort === 0) return null;
     const others = listeners.filter(
-      (other, i) => i !== index && other.boundPort === listener.boundPort && hostFamily(other) !== null,
+      (other, i) =>
+        i !== index && other.boundPort === listener.boundPort && familyOf(other)?.transport === protocol.transport,
     );
-    const mixed = others.find((other) => hostFamily(other) !== family);
+    const mixed = protocol.byHostname ? others.find((other) => familyOf(other)?.family !== protocol.family) : others[0];
     if (mixed !== undefined) {
       const message = `Listener ${mixed.name} wants protocol ${mixed.protocol} on the same port ${listener.boundPort}.`;
       return { type: 'protocol', message };
     }
-    const same = others.find((o) => o.hostname === listener.hostname && o.protocol === listener.protocol);
+    const same = others.find((o) => o.hostname === listener.hostname);
     if (same === undefined) return null;
     const host = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
     return { type: 'hostname', message: `Listener ${same.name} wants ${host} on the same port ${listener.boundPort}.` };
   });
 }
 
-/** "If an implementation does not support TCP protocol listeners, then the previous rule does not apply." */
-function hostFamily({ protocol }: ListenerDraft): string | null {
-  const known = protocolOf(protocol);
-  return known?.byHostname === true ? known.family : null;
+/** Undefined for what is not served: it takes nothing from anybody. */
+function familyOf({ protocol }: ListenerDraft): ReturnType<typeof protocolOf> {
+  return routeKindsOf(protocol).length === 0 ? undefined : protocolOf(protocol);
 }
 
 function routeKindsOf(protocol: string): readonly string[] {
   return protocolOf(protocol)?.routeKinds ?? [];
+}
+
+/** TLS is to end at it, and there is nothing to show to clients. */
+export function lacksCertificate({ protocol, passthrough, tls }: ListenerDraft): boolean {
+  return tls === null && (protocol === 'HTTPS' || (protocol === 'TLS' && !passthrough));
 }

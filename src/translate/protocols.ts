@@ -15,8 +15,8 @@ interface Protocol {
 const PROTOCOLS: Readonly<Record<string, Protocol>> = {
   HTTP: { transport: 'tcp', family: 'cleartext', byHostname: true, routeKinds: ['HTTPRoute', 'GRPCRoute'] },
   HTTPS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: ['HTTPRoute', 'GRPCRoute'] },
-  TLS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: [] },
-  TCP: { transport: 'tcp', family: 'tcp', byHostname: false, routeKinds: [] },
+  TLS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: ['TLSRoute'] },
+  TCP: { transport: 'tcp', family: 'tcp', byHostname: false, routeKinds: ['TCPRoute'] },
   UDP: { transport: 'udp', family: 'udp', byHostname: false, routeKinds: [] },
 };
 
@@ -25,9 +25,11 @@ export function protocolOf(name: string): Protocol | undefined {
   return Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;
 }
 
-/** A protocol and transport as entries have them, or null for those that are not served (yet). */
+/** A protocol and transport as entries have them, or null for those that are not served. */
 export function servedProtocol(
   name: string,
 ): { readonly protocol: SocketHost['protocol']; readonly transport: SocketEntry['transport'] } | null {
-  return name === 'HTTP' || name === 'HTTPS' ? { protocol: name, transport: 'tcp' } : null;
+  const protocol = protocolOf(name);
+  if (protocol === undefined || protocol.routeKinds.length === 0) return null;
+  return { protocol: name as SocketHost['protocol'], transport: protocol.transport };
 }

@@ -4,7 +4,7 @@
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { one } from '../base/tight.ts';
-import type { Action, Attachment, ClusterEntry, Filter, Key, RuleEntry } from '../ir/ir.ts';
+import type { Action, Attachment, ClusterEntry, Filter, Key, RelayEntry, RuleEntry } from '../ir/ir.ts';
 import { parseKey, ruleVariant } from '../ir/keys.ts';
 import type { Parent, ViewOf } from './attachment.ts';
 import { attachmentsOf, parentsOf } from './attachment.ts';
@@ -28,7 +28,9 @@ export interface RouteRule {
   /** BackendTLSPolicies that are for the backends it names. */
   readonly policies: readonly ObjectKey[];
   /** Null when nothing can be routed to it: its matches themselves are wrong. */
-  entry(route: KubeObject, index: number, attachments: readonly Attachment[]): RuleEntry | null;
+  entry(route: KubeObject, index: number, attachments: readonly Attachment[]): RuleEntry | RelayEntry | null;
+  /** The same for listeners that pass TLS through, where it is another there. */
+  readonly through?: RouteRule | undefined;
 }
 
 export interface Invalid {
@@ -44,7 +46,7 @@ export interface RouteKind {
 
 /** What a route, or whatever else becomes rules, comes to. */
 export interface RouteResult {
-  readonly entries: readonly RuleEntry[];
+  readonly entries: readonly (RuleEntry | RelayEntry)[];
   /** Null when no parent is ours. */
   readonly status: Status | null;
   readonly problems: Problems;
@@ -99,12 +101,23 @@ function entriesOf(
   rules: readonly RouteRule[],
   route: KubeObject,
   accepted: readonly Parent[],
-): { readonly entries: readonly RuleEntry[]; readonly clusters: readonly ClusterEntry[] } {
-  const entries: RuleEntry[] = [];
+): { readonly entries: readonly (RuleEntry | RelayEntry)[]; readonly clusters: readonly ClusterEntry[] } {
+  const entries: (RuleEntry | RelayEntry)[] = [];
   const clusters = new Map<string, ClusterEntry>();
   const whole = attachmentsOf(accepted);
   const shares = sharesOf(accepted);
   for (const [index, rule] of rules.entries()) {
+    if (rule.through !== undefined) {
+      const [ending, passing] = [onlyPassing(accepted, false), onlyPassing(accepted, true)];
+      const here = entriesOf([{ ...rule, through: undefined }], route, ending);
+      const there = entriesOf([rule.through], route, passing);
+      entries.push(
+        ...here.entries,
+        ...there.entries.map((entry) => ({ ...entry, key: ruleVariant(entry.key, THROUGH) })),
+      );
+      for (const cluster of [...here.clusters, ...there.clusters]) clusters.set(cluster.key, cluster);
+      continue;
+    }
     const secured = rule.clusters.some(({ tls }) => tls !== null);
     for (const { certificate, parents } of secured ? shares : []) {
       const entry = rule.entry(route, index, attachmentsOf(parents));
@@ -119,6 +132,17 @@ function entriesOf(
     for (const cluster of rule.clusters) clusters.set(cluster.key, cluster);
   }
   return { entries: entries.slice(), clusters: [...clusters.values()] };
+}
+
+/** Names the entry of a rule for listeners that pass TLS through; no Secret is called so. */
+const THROUGH = 'through';
+
+/** Parents with those of their listeners alone that pass TLS through, or that do not. */
+function onlyPassing(parents: readonly Parent[], passing: boolean): Parent[] {
+  return parents.map((parent) => ({
+    ...parent,
+    listeners: parent.listeners.filter(({ listener }) => listener.passthrough === passing),
+  }));
 }
 
 interface Share {
@@ -148,10 +172,10 @@ function variantOf({ key, fault }: ClientCertificate): string {
 
 /** The entry with `certificate` shown to those of its backends that speak TLS. */
 function secure(
-  entry: RuleEntry,
+  entry: RuleEntry | RelayEntry,
   clusters: readonly ClusterEntry[],
   certificate: ClientCertificate,
-): { readonly entry: RuleEntry; readonly clusters: readonly ClusterEntry[] } {
+): { readonly entry: RuleEntry | RelayEntry; readonly clusters: readonly ClusterEntry[] } {
   const variant = variantOf(certificate);
   const { key, fault } = certificate;
   if (variant === '') return { entry, clusters };
@@ -163,8 +187,13 @@ function secure(
     renamed.set(cluster.key, other?.key ?? null);
     if (other !== null) used.push(other);
   }
-  const { action } = entry;
   const to = (cluster: Key | null): Key | null => (cluster === null ? null : (renamed.get(cluster) ?? null));
+  const name = ruleVariant(entry.key, variant);
+  if (entry.kind === 'relay') {
+    const backends = entry.backends.map((one) => ({ ...one, cluster: to(one.cluster) }));
+    return { entry: { ...entry, key: name, backends }, clusters: used };
+  }
+  const { action } = entry;
   const sent: Action =
     action.type === 'forward'
       ? { ...action, backends: action.backends.map((one) => ({ ...one, cluster: to(one.cluster) })) }
@@ -174,7 +203,7 @@ function secure(
     const cluster = to(filter.cluster);
     return cluster === null ? [] : [{ ...filter, cluster }];
   });
-  return { entry: { ...entry, key: ruleVariant(entry.key, variant), action: sent, filters }, clusters: used };
+  return { entry: { ...entry, key: name, action: sent, filters }, clusters: used };
 }
 
 interface Verdict {

@@ -40,6 +40,7 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
       port,
       boundPort: port,
       protocol,
+      passthrough: protocol === 'TLS',
       hostname,
       kinds: [{ group: 'any', kind: 'AnyRoute' }],
       namespaces: { from: 'Same' },
@@ -131,7 +132,7 @@ test('another address is another socket; a conflict on one address keeps the lis
 
 test('entries are of what is served, and of Gateways that have some of it', () => {
   const plan = planSockets(
-    [draft('a', 1, [], ['HTTP', 80], ['TLS', 443]), draft('b', 2, [], ['HTTP', 80])],
+    [draft('a', 1, [], ['HTTP', 80], ['INVALID', 443]), draft('b', 2, [], ['HTTP', 80])],
     OPTIONS,
     [],
   );

@@ -220,14 +220,15 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
     const key = socketKey(address, port, transport);
     const fallback = other === null ? null : fallbackOf(other, hosts);
     if (other !== null && fallback !== null) entries.set(other.key, other);
-    entries.set(key, { kind: 'socket', key, address, port, transport, hosts, fallback });
+    entries.set(key, { kind: 'socket', key, address, port, transport, hosts, fallback, proxyProtocol: null });
   }
   return entries;
 }
 
 /** What no listener of the socket would refuse: whose host a request names is known only after the handshake. */
 function fallbackOf({ key }: CertificateEntry, hosts: readonly SocketHost[]): ServerTls | null {
-  const all = hosts.flatMap(({ tls }) => (tls === null ? [] : [tls]));
+  // Who names nobody can speak of nobody but in HTTP.
+  const all = hosts.flatMap(({ tls, protocol }) => (tls === null || protocol !== 'HTTPS' ? [] : [tls]));
   const [first] = all;
   // Whoever names nobody is this listener's already.
   if (first === undefined || hosts.some(({ hostname }) => hostname === '*')) return null;

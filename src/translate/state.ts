@@ -3,7 +3,7 @@
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
-import type { ClusterEntry, Key, RuleEntry, SocketEntry } from '../ir/ir.ts';
+import type { ClusterEntry, Key, RelayEntry, RuleEntry, SocketEntry } from '../ir/ir.ts';
 import type { World } from '../store/world.ts';
 import type { GatewayAddress } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -28,7 +28,7 @@ export interface GatewayState {
 }
 
 interface RuleSet {
-  readonly entries: readonly RuleEntry[];
+  readonly entries: readonly (RuleEntry | RelayEntry)[];
   readonly clusters: readonly ClusterEntry[];
 }
 

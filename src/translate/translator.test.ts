@@ -55,7 +55,13 @@ const ENDPOINTS = {
 };
 
 function clusterOf(name: string): Key {
-  return clusterKey('Service', 'default', name, 80, settingsDigest({ protocol: 'http1', tls: null }));
+  return clusterKey(
+    'Service',
+    'default',
+    name,
+    80,
+    settingsDigest({ protocol: 'http1', tls: null, proxyProtocol: null }),
+  );
 }
 
 class Bench {

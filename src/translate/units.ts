@@ -36,6 +36,7 @@ import {
   updateShared,
 } from './ingress-units.ts';
 import { reachOf } from './reach.ts';
+import { TCP_ROUTE, TLS_ROUTE, UDP_ROUTE } from './relay-route.ts';
 import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
 import { planSockets } from './sockets.ts';
 import { type State, statusUnit, viewFact } from './state.ts';
@@ -76,6 +77,9 @@ export const UNITS: readonly UnitKind[] = [
   { kind: 'sockets', phase: PHASE.SOCKETS, update: updateSockets },
   routes('HTTPRoute', HTTP_ROUTE),
   routes('GRPCRoute', GRPC_ROUTE),
+  routes('TCPRoute', TCP_ROUTE),
+  routes('TLSRoute', TLS_ROUTE),
+  routes('UDPRoute', UDP_ROUTE),
   { kind: 'ingressReach', phase: PHASE.EXPOSURE, update: updateReach },
   { kind: 'ingressRules', phase: PHASE.ROUTE, update: updateIngressRules, objectOf: ingressOf },
   { kind: 'cluster', phase: PHASE.CLUSTER, update: updateCluster, objectOf: backendOf },

@@ -175,6 +175,7 @@ export function cluster(
       backend: `default/${name}`,
       endpoints: endpointsKey(name),
       protocol: 'http1',
+      proxyProtocol: null,
       tls: null,
       balancer: { type: 'roundRobin' },
       ...more,
@@ -194,6 +195,7 @@ export function listener(port = 80): SocketEntry {
     transport: 'tcp',
     hosts: [{ hostname: '*', gateway: GATEWAY.key, listener: 'http', port, protocol: 'HTTP', tls: null }],
     fallback: null,
+    proxyProtocol: null,
   };
 }
 

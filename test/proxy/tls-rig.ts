@@ -63,6 +63,7 @@ export function socket(hosts: Readonly<Record<string, ServerTls>>, fallback: Ser
       tls: settings,
     })),
     fallback,
+    proxyProtocol: null,
   };
 }
 

@@ -34,6 +34,7 @@ function configuration(
     transport: 'tcp',
     hosts: [{ hostname: '*', gateway: gateway.key, listener: 'http', port: 80, protocol: 'HTTP', tls: null }],
     fallback: null,
+    proxyProtocol: null,
   };
   const cluster: ClusterEntry = {
     kind: 'cluster',
@@ -41,6 +42,7 @@ function configuration(
     backend: 'default/app',
     endpoints: ENDPOINTS,
     protocol: 'http1',
+    proxyProtocol: null,
     tls: null,
     balancer: { type: 'roundRobin' },
   };

@@ -51,6 +51,15 @@ export interface Connector {
   connect(transport: Transport, pool: ConnectionPool, alpn: string): UpstreamConnection | null;
 }
 
+/** Of clusters whose connections belong to those who dial them: none is ever shared. */
+export const NO_CONNECTOR: Connector = {
+  expected: 1,
+  connect(transport: Transport): null {
+    transport.abort();
+    return null;
+  },
+};
+
 /** Who waits for an endpoint's capacity: one attempt of a request. */
 export interface Waiter extends ResponseSide {
   /** A connection that served before was stale: only a new one will do. */
