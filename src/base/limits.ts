@@ -92,6 +92,8 @@ class Limits {
   readonly OVERLOAD_CONNECTIONS = 1_024;
   readonly UPSTREAM_CONNECTIONS_PER_ENDPOINT = 1_024;
   readonly UPSTREAM_IDLE_PER_ENDPOINT = 256;
+  /** Sessions of layer 4 at one endpoint, each with a connection of its own; more are refused. */
+  readonly SESSIONS_PER_ENDPOINT = 32_768;
   /** Requests waiting for an upstream connection, per endpoint. */
   readonly UPSTREAM_PENDING_PER_ENDPOINT = 1_024;
   /** Attempts for one request: the first and its retries. */
@@ -207,6 +209,13 @@ class Limits {
   readonly DECISION_MS = 5_000;
   /** A request and its response in which no byte moves either way. */
   readonly STREAM_IDLE_MS = 300_000;
+  /**
+   * A session of layer 4 in which no byte moves either way, unless its route says otherwise; it is looked at four times
+   * meanwhile, so that it may take a quarter more.
+   */
+  readonly SESSION_IDLE_MS = 3_600_000;
+  /** How long sessions of layer 4 go on when their listener is taken away. */
+  readonly SESSION_DRAIN_MS = 60_000;
   /** How long idle connections may still send a request when the worker leaves. */
   readonly DRAIN_IDLE_MS = 1_000;
   /** Accepting pauses so long when the process has no descriptor left. */

@@ -23,6 +23,10 @@ export class ClientInfo {
   secure = false;
   /** The host that the client named in its handshake, the only one it may speak to; null where none was named. */
   host: SocketHost | null = null;
+  /** What the client says is relayed as it is, as `host` has it; nobody's where that is null. */
+  relayed = false;
+  /** The host that the client named in its handshake, '' for none. */
+  serverName = '';
   /** The protocol agreed on by ALPN, '' for none. */
   alpn = '';
   /** What log lines say of the connection. */

@@ -10,6 +10,7 @@ import type {
   Entry,
   GatewayEntry,
   Key,
+  RelayEntry,
   RuleEntry,
   SocketEntry,
 } from '../ir/ir.ts';
@@ -19,6 +20,7 @@ import type { Core } from './core.ts';
 import { Mirrors } from './exchange/mirror.ts';
 import { ClusterRef, CompiledRule, type Extras, NO_EXTRAS, RouteCells } from './exchange/rule.ts';
 import { Listener } from './listener.ts';
+import { CompiledRelay } from './relay/relay.ts';
 import type { Secured } from './tls/dialer.ts';
 import { TlsOpening } from './tls/opening.ts';
 import { type Installed, TlsTable } from './tls/table.ts';
@@ -53,6 +55,7 @@ interface Prepared {
   readonly sockets: readonly { readonly entry: SocketEntry; readonly opening: TlsOpening | null }[];
   readonly gateways: GatewayEntry[];
   readonly cells: CellsEntry[];
+  readonly relays: CompiledRelay[];
 }
 
 /** What makes connections of a transport, by the protocol of a cluster. */
@@ -64,6 +67,7 @@ export class Config {
   readonly #listeners = new Map<Key, Listener>();
   readonly #gateways = new Map<Key, GatewayEntry>();
   readonly #rules = new Map<Key, CompiledRule>();
+  readonly #relays = new Map<Key, CompiledRelay>();
   readonly #clusters = new Map<Key, ClusterRef>();
   readonly #endpoints = new Map<Key, EndpointsRef>();
   /** By key of the CellsEntry. */
@@ -157,6 +161,7 @@ export class Config {
     for (const [key, endpoints] of prepared.endpoints) this.#endpointsOf(key).current = endpoints;
     for (const cluster of prepared.clusters) this.#setCluster(cluster);
     for (const rule of prepared.rules) this.#setRule(rule.entry.key, rule);
+    for (const relay of prepared.relays) this.#setRelay(relay.entry.key, relay);
     for (const entry of prepared.gateways) this.#setGateway(entry);
     for (const { entry, opening } of prepared.sockets) {
       const listener = this.listener(entry.key);
@@ -198,7 +203,7 @@ export class Config {
       }
     }
     return [...sockets.values()].map((entry) => {
-      if (!entry.hosts.some((host) => host.tls !== null)) return { entry, opening: null };
+      if (!entry.hosts.some(({ tls, protocol }) => tls !== null || protocol === 'TLS')) return { entry, opening: null };
       const opening = guarded(entry.key, () => new TlsOpening(this.#core.shared, this.#tlsTable, entry));
       undo.push(() => opening.dispose());
       return { entry, opening };
@@ -218,6 +223,7 @@ export class Config {
     const sockets: SocketEntry[] = [];
     const gateways: GatewayEntry[] = [];
     const cells: CellsEntry[] = [];
+    const relays: CompiledRelay[] = [];
     const clusters = new Map<Key, ClusterEntry>();
     const endpoints = new Map<Key, readonly Endpoint[] | null>();
     for (const key of delta.removals) if (parseKey(key).kind === 'endpoints') endpoints.set(key, null);
@@ -242,6 +248,8 @@ export class Config {
           cells.push(entry);
           break;
         case 'relay':
+          relays.push(this.#compileRelay(entry));
+          break;
         case 'certificate':
         case 'trust':
           break;
@@ -262,7 +270,8 @@ export class Config {
     const compiled = [...clusters.values()].map((entry) =>
       guarded(entry.key, () => this.#compileCluster(entry, endpoints, undo)),
     );
-    return { rules, clusters: compiled, endpoints, sockets: this.#openSockets(sockets, delta, undo), gateways, cells };
+    const opened = this.#openSockets(sockets, delta, undo);
+    return { rules, relays, clusters: compiled, endpoints, sockets: opened, gateways, cells };
   }
 
   /** Clusters in use whose trust or certificate the revision changes: their connections are others then. */
@@ -290,6 +299,11 @@ export class Config {
   #compileRule(entry: RuleEntry): CompiledRule {
     const cells = this.#cellsOf(routeCellsKey(entry.routeKind, entry.route));
     return new CompiledRule(entry, cells, (key) => this.#refOf(key), this.#extrasOf(entry));
+  }
+
+  #compileRelay(entry: RelayEntry): CompiledRelay {
+    const cells = this.#cellsOf(routeCellsKey(entry.routeKind, entry.route));
+    return new CompiledRelay(entry, cells, (key) => this.#refOf(key));
   }
 
   #extrasOf({ filters, action }: RuleEntry): Extras {
@@ -349,21 +363,38 @@ export class Config {
 
   #setRule(key: Key, rule: CompiledRule | null): void {
     const before = this.#rules.get(key);
-    if (before !== undefined) {
-      before.cells.uses--;
-      this.#looseCells.add(routeCellsKey(before.entry.routeKind, before.entry.route));
-      for (const ref of before.clusters) {
-        ref.uses--;
-        this.#looseClusters.add(ref);
-      }
-    }
+    if (before !== undefined) this.#leave(before);
     if (rule === null) {
       this.#rules.delete(key);
       return;
     }
-    rule.cells.uses++;
-    for (const ref of rule.clusters) ref.uses++;
+    hold(rule);
     this.#rules.set(key, rule);
+  }
+
+  /** Sessions that began by what it replaces go on with what they have. */
+  #setRelay(key: Key, relay: CompiledRelay | null): void {
+    const before = this.#relays.get(key);
+    if (before !== undefined) {
+      this.#leave(before);
+      for (const listener of listenersOf(before.entry)) this.listener(listener).relays.remove(key);
+    }
+    if (relay === null) {
+      this.#relays.delete(key);
+      return;
+    }
+    hold(relay);
+    this.#relays.set(key, relay);
+    for (const listener of listenersOf(relay.entry)) this.listener(listener).relays.set(relay);
+  }
+
+  #leave({ cells, clusters, entry }: CompiledRule | CompiledRelay): void {
+    cells.uses--;
+    this.#looseCells.add(routeCellsKey(entry.routeKind, entry.route));
+    for (const ref of clusters) {
+      ref.uses--;
+      this.#looseClusters.add(ref);
+    }
   }
 
   #setCluster(cluster: Cluster): void {
@@ -431,6 +462,8 @@ export class Config {
         this.#removeSocket(key);
         break;
       case 'relay':
+        this.#setRelay(key, null);
+        break;
       case 'certificate':
       case 'trust':
       case 'unknown':
@@ -523,6 +556,11 @@ function unsecure({ secured }: Cluster): void {
   secured?.table.releaseClient(secured.client);
 }
 
+function hold({ cells, clusters }: CompiledRule | CompiledRelay): void {
+  cells.uses++;
+  for (const ref of clusters) ref.uses++;
+}
+
 function guarded<T>(key: Key, make: () => T): T {
   try {
     return make();
@@ -531,6 +569,6 @@ function guarded<T>(key: Key, make: () => T): T {
   }
 }
 
-function listenersOf(entry: RuleEntry): ReadonlySet<Key> {
+function listenersOf(entry: RuleEntry | RelayEntry): ReadonlySet<Key> {
   return new Set(entry.attachments.map((attachment) => attachment.socket));
 }

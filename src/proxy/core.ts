@@ -6,6 +6,7 @@ import type { Cells } from '../telemetry/cells.ts';
 import type { RecordSink } from '../telemetry/record.ts';
 import { Head } from './head.ts';
 import { KeptHeads } from './kept-heads.ts';
+import { Sessions } from './relay/sessions.ts';
 import { RequestIds } from './request-id.ts';
 import { Shared } from './transport/shared.ts';
 import type { TrustedProxies } from './trusted.ts';
@@ -46,6 +47,7 @@ export class Core {
   readonly heads = new KeptHeads();
   readonly shared: Shared;
   readonly ids: RequestIds;
+  readonly sessions: Sessions;
   /** The head of the request, and of the response, being handled right now. */
   readonly request = new Head();
   readonly response = new Head();
@@ -71,6 +73,7 @@ export class Core {
     this.refuses = options.refuses ?? (() => false);
     this.shared = new Shared(options.io, options.cells);
     this.ids = new RequestIds(options.io);
+    this.sessions = new Sessions(options.cells, options.records);
   }
 
   /** Frees what is kept for later; nothing may be under way. */

@@ -5,6 +5,7 @@ import type { Key, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
 import type { OpeningStep } from './client-info.ts';
 import type { CompiledRule } from './exchange/rule.ts';
+import { RelayTable } from './relay/relay.ts';
 import { Router } from './route/router.ts';
 
 /**
@@ -17,6 +18,10 @@ export function isSameListener(a: SocketHost, b: SocketHost): boolean {
 export class Listener {
   readonly key: Key;
   readonly router: Router<CompiledRule>;
+  /** Who takes sessions of layer 4. */
+  readonly relays: RelayTable;
+  /** The host that every connection is for, where it is one of TCP; else null. */
+  relayHost: SocketHost | null = null;
   /** What a connection goes through here before it speaks its protocol, in this order. */
   steps: readonly OpeningStep[] = [];
   /** null: not (or no longer) in the configuration. */
@@ -28,17 +33,19 @@ export class Listener {
   constructor(key: Key) {
     this.key = key;
     this.router = new Router<CompiledRule>(key);
+    this.relays = new RelayTable(key);
   }
 
   /** Nothing leads to it any more: no entry, no rule, no socket. */
   get isUnused(): boolean {
-    return this.entry === null && this.acceptors === 0 && this.router.size === 0;
+    return this.entry === null && this.acceptors === 0 && this.router.size + this.relays.size === 0;
   }
 
   /** `nameOf`: what logs call a Gateway. */
   setEntry(entry: SocketEntry | null, nameOf: (gateway: Key) => string): void {
     const hosts = entry === null ? [] : entry.hosts;
     this.entry = entry;
+    this.relayHost = hosts.find(({ protocol }) => protocol === 'TCP') ?? null;
     this.router.setHosts(hosts);
     this.#json = new Map(
       hosts.map((host) => [host, Fragment.members({ gateway: nameOf(host.gateway), listener: host.listener })]),

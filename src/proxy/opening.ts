@@ -11,6 +11,7 @@ import { Http1Server } from './http1/server.ts';
 import { Http2Server } from './http2/server.ts';
 import type { Http2Servers } from './http2/servers.ts';
 import type { Listener } from './listener.ts';
+import { RelaySession } from './relay/session.ts';
 import type { Shared } from './transport/shared.ts';
 import type { Transport, TransportUser } from './transport/transport.ts';
 
@@ -29,10 +30,14 @@ export function open(
   info: ClientInfo,
   refused: boolean,
 ): Connection {
-  const speak = (): Connection =>
-    info.alpn === 'h2'
+  const speak = (): Connection => {
+    const { relayHost } = listener;
+    if (relayHost !== null) return new RelaySession(core, owner, listener, relayHost, transport, info, refused);
+    if (info.relayed) return new RelaySession(core, owner, listener, info.host, transport, info, refused);
+    return info.alpn === 'h2'
       ? new Http2Server(http2, listener, owner, transport, info, refused)
       : new Http1Server(core, listener, owner, transport, info, refused);
+  };
   return listener.steps.length === 0 ? speak() : new Opening(core.shared, owner, listener, transport, info, speak);
 }
 

@@ -109,6 +109,43 @@ test('methods, statuses, flags, protocols and attempts of all kinds', () => {
   }
 });
 
+test('a session of layer 4 is one line, without what only requests have', () => {
+  const r = sample();
+  r.session = 1;
+  r.connectionJson = new Fragment(',"sni":"db.example"');
+  r.routeJson = new Fragment(',"kind":"TLSRoute","route":"default/db","rule":"0"');
+  r.flags = 'SI';
+  r.end = 'idle';
+  r.limit = 'SESSION_IDLE_MS';
+  const parsed = JSON.parse(line(r));
+  assert.deepEqual(parsed, {
+    time: '2026-01-02T03:04:05.678Z',
+    client: '203.0.113.9',
+    protocol: 'TLS',
+    flags: 'SI',
+    request_bytes: 17,
+    response_bytes: 123456,
+    duration_ms: 12.345,
+    upstream_ms: 12.001,
+    sni: 'db.example',
+    gateway: 'default/web',
+    listener: 'http',
+    kind: 'TLSRoute',
+    route: 'default/db',
+    rule: '0',
+    backend: 'default/app:80',
+    endpoint: '10.0.1.42:8080',
+    attempts: 1,
+    end: 'idle',
+    limit: 'SESSION_IDLE_MS',
+  });
+  assert.equal(
+    describe(parsed),
+    'TLS 17/123456 bytes 12ms → 10.0.1.42:8080 idle SI [2026-01-02T03:04:05.678Z 203.0.113.9 db.example default/db]',
+  );
+  assert.match(combined(parsed), /^203\.0\.113\.9 - - \[02\/Jan\/2026:03:04:05 \+0000\] "- - TLS" - 123456 "-" "-"\n$/);
+});
+
 test('the query string is left out unless asked for', () => {
   assert.ok(!line(sample()).includes('secret'));
   assert.equal(JSON.parse(line(sample(), true)).path, '/api/users?secret=1');

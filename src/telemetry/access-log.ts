@@ -4,12 +4,13 @@ import { bytesOf, put, putDecimal } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Fragment, NO_FRAGMENT } from './fragment.ts';
 import { ESCAPE_FACTOR, putEscaped } from './json-bytes.ts';
-import { METHODS } from './layout.ts';
+import { METHODS, SESSION_PROTOCOLS } from './layout.ts';
 import { type AccessRecord, RECORD_BYTES } from './record.ts';
 
 /** `{"time":"2026-01-02T03:04:05.678Z","id":"`, with the time put in its place. */
 const STAMP = '{"time":"0000-00-00T00:00:00.000Z","id":"';
 const STAMP_AT = 9;
+const ID = '","id":"';
 const CLIENT = new Fragment('","client":"');
 const METHOD = new Fragment('","method":"');
 const HOST = new Fragment('","host":"');
@@ -57,6 +58,7 @@ export class LineWriter {
    */
   format(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
     let o = this.#putTime(view, at, r.startWallMs);
+    if (r.session >= 0) return putSession(out, view, o - ID.length, r);
     o = putText(out, view, o, r, r.idStart, r.idEnd);
     o = CLIENT.put(view, o);
     o = put(out, o, r.client);
@@ -141,6 +143,40 @@ export class LineWriter {
     stamp[STAMP_AT + 22] = 0x30 + (ms % 10);
     this.#stampMs = wallMs;
   }
+}
+
+/** By SESSION_PROTOCOLS. */
+const SESSION_PROTOCOL = SESSION_PROTOCOLS.map((name) => new Fragment(`","protocol":"${name}","flags":"`));
+const REQUEST_BYTES = new Fragment('","request_bytes":');
+const END_OF_SESSION = new Fragment(',"end":"');
+
+/** The line of a session of layer 4: what a request has besides means nothing there. */
+function putSession(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
+  let o = CLIENT.put(view, at);
+  o = put(out, o, r.client);
+  o = (SESSION_PROTOCOL[r.session] as Fragment).put(view, o);
+  o = put(out, o, bytesOf(r.flags));
+  o = REQUEST_BYTES.put(view, o);
+  o = putDecimal(out, o, r.requestBytes);
+  o = RESPONSE_BYTES.put(view, o);
+  o = putDecimal(out, o, r.responseBytes);
+  o = DURATION.put(view, o);
+  o = putMilliseconds(out, o, Math.max(0, r.endUs - r.startUs));
+  if (r.upstreamUs >= 0) {
+    o = UPSTREAM.put(view, o);
+    o = putMilliseconds(out, o, r.upstreamUs);
+  }
+  o = r.connectionJson.put(view, o);
+  o = r.listenerJson.put(view, o);
+  o = r.routeJson.put(view, o);
+  o = r.backendJson.put(view, o);
+  o = r.endpointJson.put(view, o);
+  o = ATTEMPTS.put(view, o);
+  o = putDecimal(out, o, r.attempts);
+  o = END_OF_SESSION.put(view, o);
+  o = put(out, o, bytesOf(r.end));
+  if (r.limit !== '') o = put(out, o, bytesOf(`","limit":"${r.limit}`));
+  return END.put(view, o);
 }
 
 /** `","grpc_status":"0`: text, as all that stands behind the user agent. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { addBlock, COUNTS, type Counted, countRequest } from './blocks.ts';
+import { addBlock, COUNTS, type Counted, countRequest, countSession } from './blocks.ts';
 import { Cells } from './cells.ts';
 import {
   BLOCK_CELLS,
@@ -15,6 +15,9 @@ import {
   OTHER_ROUTE_BLOCK,
   ROUTE,
   requestsOffset,
+  SESSION_ENDS,
+  SESSION_PROTOCOLS,
+  sessionsOffset,
 } from './layout.ts';
 
 const LAST = BLOCK_CELLS - ROUTE.SIZE;
@@ -63,6 +66,22 @@ test('what was counted for a route is what is read for it, usual or not, and for
     }),
     { seed: 5, numRuns: 200 },
   );
+});
+
+test('sessions of a route are counted apart from its requests, each end of each protocol by itself', () => {
+  const cells = Cells.local();
+  const expected = new Float64Array(COUNTS.route);
+  for (const protocol of SESSION_PROTOCOLS.keys()) {
+    for (const end of SESSION_ENDS) {
+      const offset = sessionsOffset(protocol, end);
+      assert.equal(expected[offset], 0);
+      for (let n = 0; n <= offset % 3; n++) countSession(cells, FIRST_FREE_CELL, protocol, end);
+      expected[offset] = 1 + (offset % 3);
+    }
+  }
+  const read = new Float64Array(COUNTS.route);
+  addBlock(cells, 'route', FIRST_FREE_CELL, read);
+  assert.deepEqual(read, expected);
 });
 
 test('an unused block is not read, nor are the rows of methods that counted nothing unusual', () => {

@@ -9,11 +9,14 @@ import {
   codeOffset,
   durationOffset,
   ENDPOINT,
-  METHODS,
   markCell,
   ROUTE,
+  ROUTE_ROWS,
   rowCell,
   rowUsed,
+  SESSIONS_USED,
+  type SessionEnd,
+  sessionCell,
   usualOffset,
 } from './layout.ts';
 
@@ -58,6 +61,13 @@ function countUnusual(cells: Cells, block: number, method: number, status: numbe
   cells.add(cell, 1);
 }
 
+/** Counts a session of the route whose block is at `block`. */
+export function countSession(cells: Cells, block: number, protocol: number, end: SessionEnd): void {
+  const cell = sessionCell(block, protocol, end);
+  if (cells.get(cell) === 0) cells.mark(block, BLOCK_USED | SESSIONS_USED);
+  cells.add(cell, 1);
+}
+
 /** Adds what one worker slot counted in the block at `base` to `out`, which is COUNTS[kind] long. */
 export function addBlock(cells: Cells, kind: BlockKind, base: number, out: Float64Array): void {
   const marks = cells.get(markCell(base));
@@ -71,8 +81,8 @@ export function addBlock(cells: Cells, kind: BlockKind, base: number, out: Float
   }
   if ((marks & BLOCK_USED) !== 0) cells.addTo(base, ROUTE.SIZE, out, 0);
   if (marks === BLOCK_USED) return;
-  for (let method = 0; method < METHODS.length; method++) {
-    if ((marks & rowUsed(method)) === 0) continue;
-    cells.addTo(rowCell(base, method), CODES.length, out, ROUTE.ROWS + method * CODES.length);
+  for (let row = 0; row < ROUTE_ROWS; row++) {
+    if ((marks & rowUsed(row)) === 0) continue;
+    cells.addTo(rowCell(base, row), CODES.length, out, ROUTE.ROWS + row * CODES.length);
   }
 }

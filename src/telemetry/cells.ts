@@ -3,7 +3,7 @@
 // page that nobody wrote to makes it memory: what was never used is not read (telemetry/blocks.ts).
 
 import { LIMITS } from '../base/limits.ts';
-import { GAUGES, markCell } from './layout.ts';
+import { GAUGES, markCell, SESSION_PROTOCOLS, sessionsCell } from './layout.ts';
 
 const SHIFT = Math.log2(LIMITS.CELLS_PER_SEGMENT);
 const MASK = LIMITS.CELLS_PER_SEGMENT - 1;
@@ -73,6 +73,7 @@ export class Cells {
   /** What a new worker does with a slot it takes over. */
   zeroGauges(): void {
     for (let id = 0; id < GAUGES; id++) this.set(id, 0);
+    for (let i = 0; i < SESSION_PROTOCOLS.length; i++) this.set(sessionsCell(i), 0);
   }
 
   #mapped(id: number): Float64Array {

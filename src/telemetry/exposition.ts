@@ -18,6 +18,10 @@ import {
   METHODS,
   ROUTE,
   requestsOffset,
+  SESSION_ENDS,
+  SESSION_PROTOCOLS,
+  sessionsCell,
+  sessionsOffset,
   TLS_REFUSALS,
   TLS_SIDES,
   TUNNEL_KINDS,
@@ -81,6 +85,12 @@ export function addRoute(out: Exposition, labels: RouteLabels, counts: Float64Ar
       out.add(METRICS.requests, { ...labels, method, code: code === 0 ? 'other' : String(code) }, n);
     }
   });
+  for (const [i, protocol] of SESSION_PROTOCOLS.entries()) {
+    for (const end of SESSION_ENDS) {
+      const n = at(sessionsOffset(i, end));
+      if (n > 0) out.add(METRICS.sessionsTotal, { route: labels.route, protocol, end }, n);
+    }
+  }
   if (any === 0) return;
   let cumulative = 0;
   for (let i = 0; i <= DURATION_BUCKETS.length; i++) {
@@ -123,6 +133,8 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.connectionsTotal, {}, sum(CELL.CONNECTIONS_TOTAL));
   out.add(METRICS.requestsActive, {}, sum(CELL.REQUESTS_ACTIVE));
   for (const kind of TUNNEL_KINDS) out.add(METRICS.tunnels, { kind }, sum(tunnelCell(kind)));
+  for (const [i, protocol] of SESSION_PROTOCOLS.entries())
+    out.add(METRICS.sessions, { protocol }, sum(sessionsCell(i)));
   out.add(METRICS.bytes, { direction: 'downstream_read' }, sum(CELL.BYTES_DOWNSTREAM_READ));
   out.add(METRICS.bytes, { direction: 'downstream_written' }, sum(CELL.BYTES_DOWNSTREAM_WRITTEN));
   out.add(METRICS.bytes, { direction: 'upstream_read' }, sum(CELL.BYTES_UPSTREAM_READ));

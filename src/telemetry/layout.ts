@@ -64,6 +64,12 @@ export const CELL = {
 } as const;
 export const GAUGES = 16;
 
+/** Sessions of layer 4: the `protocol` label, and what log lines say. */
+export const SESSION_PROTOCOLS = ['TCP', 'TLS', 'UDP'] as const;
+/** Who ended a session, or what; `refused`: it came to no backend. */
+export const SESSION_ENDS = ['client', 'backend', 'idle', 'limit', 'drain', 'refused'] as const;
+export type SessionEnd = (typeof SESSION_ENDS)[number];
+
 /** What a connection that was switched to another protocol speaks: the `kind` label. */
 export const TUNNEL_KINDS = ['websocket', 'other'] as const;
 export function tunnelCell(kind: (typeof TUNNEL_KINDS)[number]): number {
@@ -76,6 +82,13 @@ const FIRST_BACKEND_TLS_CELL = 192;
 const FIXED_CELLS = 256;
 /** Behind the blocks that are not assigned. */
 const FIRST_HTTP2_CELL = 384;
+/** Gauges as well: those that found no place among the first. */
+const FIRST_SESSIONS_CELL = 448;
+
+/** Sessions that are open, by SESSION_PROTOCOLS. */
+export function sessionsCell(protocol: number): number {
+  return FIRST_SESSIONS_CELL + protocol;
+}
 
 /** TLS handshakes that ended well: by side, version and whether a session was taken up. */
 const HANDSHAKES = 32;
@@ -194,6 +207,9 @@ export const LIMITED = [
   'MIRRORS',
   'MIRROR_MS',
   'UPSTREAM_PING_MS',
+  'SESSIONS_PER_ENDPOINT',
+  'SESSION_IDLE_MS',
+  'SESSION_DRAIN_MS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 
@@ -227,8 +243,8 @@ const USUAL: readonly (readonly [keyof typeof METHOD, (typeof CODES)[number]])[]
 
 /**
  * What a route counts, in two forms. In shared memory: a block of SIZE cells with what nearly every route uses, and far
- * from it one row of codes for each method, for unusual pairs. As a table of numbers (COUNTS long): the block, then the
- * rows. These are offsets into the table, and those below SIZE into the block.
+ * from it one row of codes for each method, for unusual pairs, and one for sessions of layer 4. As a table of numbers
+ * (COUNTS long): the block, then the rows. These are offsets into the table, and those below SIZE into the block.
  */
 export const ROUTE = {
   DURATION: 0,
@@ -239,7 +255,7 @@ export const ROUTE = {
   USUAL: DURATION_BUCKETS.length + 4,
   SIZE: 32,
   ROWS: 32,
-  COUNTS: 32 + METHODS.length * CODES.length,
+  COUNTS: 32 + (METHODS.length + 1) * CODES.length,
 } as const;
 
 /** What went wrong at a backend: offsets from ENDPOINT.ERRORS. */
@@ -268,12 +284,16 @@ export const BACKEND_ERROR_LABELS: Readonly<Record<keyof typeof BACKEND_ERROR, s
  */
 export const ENDPOINT = { REQUESTS: 0, ACTIVE: 1, CONNECTIONS: 2, TLS_ERROR: 3, ERRORS: 4, SIZE: 16 } as const;
 
+/** Rows of a route: one for each method, then sessions. */
+export const ROUTE_ROWS = METHODS.length + 1;
+const SESSION_ROW = METHODS.length;
+
 // ---- where blocks, marks and rows lie
 
 /** Cells of a page of memory: blocks and rows are laid out so that what is used together shares pages. */
 const PAGE = 512;
 /** Blocks lie below this cell; for each page of blocks there is a page of rows for each method. Whole segments. */
-export const BLOCK_CELLS = Math.floor((LIMITS.SEGMENTS - 1) / (1 + METHODS.length)) * LIMITS.CELLS_PER_SEGMENT;
+export const BLOCK_CELLS = Math.floor((LIMITS.SEGMENTS - 1) / (1 + ROUTE_ROWS)) * LIMITS.CELLS_PER_SEGMENT;
 const FIRST_MARK = BLOCK_CELLS;
 const BLOCK_SHIFT = Math.log2(ROUTE.SIZE);
 const FIRST_ROW = FIRST_MARK + LIMITS.CELLS_PER_SEGMENT;
@@ -303,7 +323,18 @@ export function markCell(block: number): number {
 /** First cell of the row of `method` (METHOD) that belongs to the route block at `block`. */
 export function rowCell(block: number, method: number): number {
   const inPage = block & (PAGE - 1);
-  return FIRST_ROW + (block - inPage) * METHODS.length + method * PAGE + inPage;
+  return FIRST_ROW + (block - inPage) * ROUTE_ROWS + method * PAGE + inPage;
+}
+
+/** The cell that counts sessions of the route block at `block`, and the mark of their row. */
+export function sessionCell(block: number, protocol: number, end: SessionEnd): number {
+  return rowCell(block, SESSION_ROW) + protocol * SESSION_ENDS.length + SESSION_ENDS.indexOf(end);
+}
+export const SESSIONS_USED = rowUsed(SESSION_ROW);
+
+/** Where they stand in the table of a route's numbers. */
+export function sessionsOffset(protocol: number, end: SessionEnd): number {
+  return ROUTE.ROWS + SESSION_ROW * CODES.length + protocol * SESSION_ENDS.length + SESSION_ENDS.indexOf(end);
 }
 
 const codeSlot = new Uint8Array(1000).fill(CODES.indexOf(0));

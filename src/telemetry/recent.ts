@@ -2,6 +2,7 @@
 
 import { LIMITS } from '../base/limits.ts';
 import { visibleJson } from '../base/steering.ts';
+import { SESSION_PROTOCOLS } from './layout.ts';
 import type { RingReader } from './log-ring.ts';
 
 /** A parsed access log line; docs/reference/access-log.md names the fields. */
@@ -103,11 +104,25 @@ function statusMatches(wanted: string, status: number): boolean {
 
 /** `GET /api/users 200 12ms → 10.0.1.42:8080 [2026-01-02T03:04:05.678Z app.example default/api]` */
 export function describe(line: RequestLine): string {
+  if (isSession(line)) return describeSession(line);
   const known = [line['time'], line['host'], line['route']].filter((part) => part !== undefined && part !== '');
   const of = known.length === 0 ? '' : ` [${known.join(' ')}]`;
   const to = line['endpoint'] === undefined ? '' : ` → ${line['endpoint']}`;
   const flags = line['flags'] === '' ? '' : ` ${line['flags']}`;
   return `${line['method']} ${line['path']} ${line['status']} ${Math.round(Number(line['duration_ms']))}ms${to}${flags}${of}`;
+}
+
+function isSession({ protocol }: RequestLine): boolean {
+  return (SESSION_PROTOCOLS as readonly unknown[]).includes(protocol);
+}
+
+/** `TCP 1234/5678 bytes 60012ms → 10.0.1.42:5432 idle [2026-01-02T03:04:05.678Z 192.0.2.7 default/db]` */
+function describeSession(line: RequestLine): string {
+  const of = [line['time'], line['client'], line['sni'], line['route']].filter((part) => part !== undefined);
+  const to = line['endpoint'] === undefined ? '' : ` → ${line['endpoint']}`;
+  const flags = line['flags'] === '' ? '' : ` ${line['flags']}`;
+  const bytes = `${line['request_bytes']}/${line['response_bytes']} bytes`;
+  return `${line['protocol']} ${bytes} ${Math.round(Number(line['duration_ms']))}ms${to} ${line['end']}${flags} [${of.join(' ')}]`;
 }
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
@@ -116,9 +131,13 @@ const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', '
 export function combined(line: RequestLine): string {
   const time = String(line['time']);
   const stamp = `${time.slice(8, 10)}/${MONTHS[Number(time.slice(5, 7)) - 1]}/${time.slice(0, 4)}:${time.slice(11, 19)} +0000`;
-  const request = `${text(line['method'])} ${text(line['path'])} ${text(line['protocol'])}`;
-  const sizes = `${Number(line['status'])} ${Number(line['response_bytes'])}`;
-  return `${text(line['client'])} - - [${stamp}] "${request}" ${sizes} "${text(line['referer'] ?? '-')}" "${text(line['user_agent'])}"\n`;
+  // Of a session of layer 4 the format has a place for its protocol alone.
+  const session = isSession(line);
+  const request = session
+    ? `- - ${text(line['protocol'])}`
+    : `${text(line['method'])} ${text(line['path'])} ${text(line['protocol'])}`;
+  const sizes = `${session ? '-' : Number(line['status'])} ${Number(line['response_bytes'])}`;
+  return `${text(line['client'])} - - [${stamp}] "${request}" ${sizes} "${text(line['referer'] ?? '-')}" "${text(line['user_agent'] ?? '-')}"\n`;
 }
 
 function text(value: string | number | undefined): string {

@@ -62,6 +62,8 @@ export class AccessRecord {
   /** First byte of the response head minus the request sent upstream, us; -1 when no upstream answered. */
   upstreamUs = -1;
 
+  /** SESSION_PROTOCOLS of telemetry/layout.ts, for a session of layer 4; -1 for a request. */
+  session = -1;
   /** METHOD of telemetry/layout.ts. */
   method = 0;
   /** 10, 11, 20. */
@@ -73,7 +75,9 @@ export class AccessRecord {
   flags = '';
   /** Name of the limit that was reached, '' for none. */
   limit = '';
-  /** Of a tunnel: who ended it, or what ('client', 'backend', 'idle'); '' while nobody has. */
+  /**
+   * Of a tunnel: who ended it, or what ('client', 'backend', 'idle'); of a session, SESSION_ENDS; '' while nobody has.
+   */
   end = '';
   /** The protocol that the request asked to be switched to; start === end for none. */
   upgradeStart = 0;
@@ -156,6 +160,7 @@ export class AccessRecord {
     this.startUs = 0;
     this.endUs = 0;
     this.upstreamUs = -1;
+    this.session = -1;
     this.method = 0;
     this.version = 11;
     this.status = 0;

@@ -1,9 +1,9 @@
 // Where every finished request ends: counted in the worker's cells, written to its log ring.
 
 import { LINE_BYTES, LineWriter } from './access-log.ts';
-import { countRequest } from './blocks.ts';
+import { countRequest, countSession } from './blocks.ts';
 import type { Cells } from './cells.ts';
-import { CELL, limitCell, NO_ROUTE_BLOCK } from './layout.ts';
+import { CELL, limitCell, NO_ROUTE_BLOCK, type SessionEnd } from './layout.ts';
 import type { RingWriter } from './log-ring.ts';
 import type { AccessRecord, RecordSink } from './record.ts';
 
@@ -24,6 +24,11 @@ export class Recorder implements RecordSink {
 
   record(r: AccessRecord): void {
     const block = r.routeBlock === 0 ? NO_ROUTE_BLOCK : r.routeBlock;
+    if (r.session >= 0) {
+      countSession(this.#cells, block, r.session, r.end === '' ? 'refused' : (r.end as SessionEnd));
+      this.#log(r);
+      return;
+    }
     const us = Math.floor(Math.max(0, r.endUs - r.startUs));
     countRequest(this.#cells, block, r, us);
     this.#log(r);

@@ -15,6 +15,7 @@ import type {
   GatewayEntry,
   Key,
   Match,
+  RelayEntry,
   Retry,
   RuleEntry,
   ServerTls,
@@ -33,6 +34,8 @@ export const LISTENER = 'socket/127.0.0.1/80/tcp';
 
 /** What is kept of an AccessRecord, as text. */
 export interface Logged {
+  /** SESSION_PROTOCOLS; -1 for a request. */
+  readonly session: number;
   readonly method: string;
   readonly host: string;
   readonly path: string;
@@ -67,6 +70,7 @@ export class Records implements RecordSink {
     const text = (start: number, end: number): string => Buffer.from(r.bytes.subarray(start, end)).toString('latin1');
     this.blocks.push(r.routeBlock);
     this.all.push({
+      session: r.session,
       method: r.method < METHOD.OTHER ? METHODS[r.method] : text(r.methodStart, r.methodEnd),
       host: text(r.hostStart, r.hostEnd),
       path: text(r.pathStart, r.pathEnd),
@@ -139,6 +143,42 @@ export function rule(options: RuleOptions): RuleEntry {
     timeouts: { requestMs: options.requestTimeoutMs ?? null, backendMs: options.backendTimeoutMs ?? null },
     retry: options.retry ?? null,
   };
+}
+
+export interface RelayOptions {
+  readonly name?: string;
+  readonly hostname?: string;
+  readonly created?: number;
+  /** Cluster names; null for a reference that is not good. */
+  readonly to?: readonly (string | null)[];
+  readonly weights?: readonly number[];
+  readonly idleMs?: number;
+}
+
+/** A TCPRoute at the listener. */
+export function relay({ name = 'db', hostname = '*', to = ['app'], ...options }: RelayOptions = {}): RelayEntry {
+  return {
+    kind: 'relay',
+    key: `relay/TCPRoute/default/${name}/0`,
+    routeKind: 'TCPRoute',
+    route: `default/${name}`,
+    index: 0,
+    name: '',
+    created: options.created ?? 0,
+    attachments: [{ socket: LISTENER, host: '*', hostnames: [hostname] }],
+    backends: to.map((one, i) => ({
+      cluster: one === null ? null : clusterKey(one),
+      backend: `default/${one}:80`,
+      weight: options.weights?.[i] ?? 1,
+    })),
+    idleMs: options.idleMs ?? null,
+  };
+}
+
+/** The listener, of TCP. */
+export function tcpListener(): SocketEntry {
+  const http = listener(5432);
+  return { ...http, hosts: http.hosts.map((host) => ({ ...host, listener: 'tcp', protocol: 'TCP' as const })) };
 }
 
 export function clusterKey(name: string): string {
@@ -234,8 +274,11 @@ const TOY_CLIENT: ClientTls = {
 function overTls(entry: Entry): Entry {
   if (entry.kind === 'cluster') return { ...entry, tls: entry.tls ?? TOY_CLIENT };
   if (entry.kind !== 'socket') return entry;
-  const hosts = entry.hosts.map((host) => ({ ...host, protocol: 'HTTPS' as const, tls: host.tls ?? TOY_TLS }));
-  return { ...entry, hosts, fallback: entry.fallback ?? TOY_TLS };
+  // What relays bytes does so behind a handshake, too.
+  const relays = entry.hosts.some(({ protocol }) => protocol === 'TCP');
+  const protocol = relays ? ('TLS' as const) : ('HTTPS' as const);
+  const hosts = entry.hosts.map((host) => ({ ...host, protocol, tls: host.tls ?? TOY_TLS }));
+  return { ...entry, hosts, fallback: entry.fallback ?? (relays ? null : TOY_TLS) };
 }
 
 /** Entries, one by one or as `cluster` makes them. */

@@ -73,7 +73,10 @@ export class TlsOpening implements OpeningStep {
   readonly #socket: Key;
   readonly #hello = new ClientHello();
   readonly #hosts: HostTls[] = [];
-  readonly #names = new ServerNames<HostTls>();
+  /** A SocketHost: TLS is passed through. */
+  readonly #names = new ServerNames<HostTls | SocketHost>();
+  /** Some host is of layer 4: who is meant by nobody is closed without a word, as TLSRoute has it. */
+  readonly #relays: boolean;
   #fallback: HostTls | null = null;
   #disposed = false;
   #next: TlsOpening | null = null;
@@ -83,9 +86,11 @@ export class TlsOpening implements OpeningStep {
     this.#shared = shared;
     this.#table = table;
     this.#socket = entry.key;
+    this.#relays = entry.hosts.some(({ protocol }) => protocol === 'TLS');
     try {
       for (const host of entry.hosts) {
         if (host.tls !== null) this.#names.add(host.hostname, this.#add(host, host.tls));
+        else if (host.protocol === 'TLS') this.#names.add(host.hostname, host);
       }
       if (entry.fallback !== null) this.#fallback = this.#add(null, entry.fallback);
     } catch (error) {
@@ -131,11 +136,19 @@ export class TlsOpening implements OpeningStep {
       if (mem[start] === HANDSHAKE_RECORD) return this.#refuse(transport, ALERT.DECODE_ERROR, 'bad_hello');
       return this.#answerPlain(transport);
     }
-    if (!this.#mayBegin()) {
+    const { serverName } = this.#hello;
+    const host = this.#names.find(serverName) ?? this.#fallback;
+    if ((host === null && this.#relays) || (host !== null && !('context' in host))) {
+      info.relayed = true;
+      info.host = host;
+      info.serverName = serverName;
+      if (serverName !== '') info.json = Fragment.members({ sni: serverName });
+      return start;
+    }
+    if (host !== null && !this.#mayBegin()) {
       transport.yield();
       return STEP_MORE;
     }
-    const host = this.#names.find(this.#hello.serverName) ?? this.#fallback;
     if (host === null) return this.#refuse(transport, ALERT.UNRECOGNIZED_NAME, 'no_name');
     return this.#begin(host, start, end, info, transport);
   }
@@ -263,6 +276,8 @@ class ServerHandshake implements TlsWireOwner {
     const info = this.#info;
     info.secure = true;
     info.host = this.#host;
+    info.relayed = this.#host?.protocol === 'TLS';
+    info.serverName = this.#name;
     info.alpn = alpn;
     info.json = factsOf({
       tls: version,

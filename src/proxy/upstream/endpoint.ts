@@ -20,6 +20,7 @@ import type { ConnectionPool, Connector, UpstreamConnection, Waiter } from './co
 import { Dial, type DialOwner } from './dial.ts';
 
 const CONNECTIONS_LIMIT = limitCell('UPSTREAM_CONNECTIONS_PER_ENDPOINT');
+const SESSIONS_LIMIT = limitCell('SESSIONS_PER_ENDPOINT');
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_PER_ENDPOINT');
 
 /** How an attempt ended, for `finished`: one of BACKEND_ERROR, or one of these. */
@@ -169,6 +170,26 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#active = active;
     this.#view[this.#viewIndex] = active;
     this.#segment[this.#place + ENDPOINT.ACTIVE] = active;
+  }
+
+  // ---- for sessions, each of which has a connection to itself
+
+  /** Begins `dial`, whose owner hears of it; false past the limit. Until `leftOwn`. */
+  dialOwn(dial: Dial): boolean {
+    if (this.#connections >= LIMITS.SESSIONS_PER_ENDPOINT) {
+      this.#core.cells.add(SESSIONS_LIMIT, 1);
+      return false;
+    }
+    this.#connections++;
+    this.#count(1);
+    dial.start(this.#address, this.#tls);
+    return true;
+  }
+
+  /** It is over, or came to nothing. */
+  leftOwn(): void {
+    this.#lostOne();
+    if (this.#tls !== null) this.#showTls();
   }
 
   // ---- for attempts

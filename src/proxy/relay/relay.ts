@@ -1,0 +1,102 @@
+// A rule of layer 4 as the data plane uses it, and those of one listener: which of them gets a session.
+
+import type { Attachment, Key, RelayEntry, SocketHost } from '../../ir/ir.ts';
+import { Fragment } from '../../telemetry/fragment.ts';
+import type { ClusterRef, RouteCells } from '../exchange/rule.ts';
+import { ServerNames } from '../tls/names.ts';
+import { type Picker, splitPicker } from '../upstream/pick/picker.ts';
+
+interface CompiledBackend {
+  /** `,"backend":"ns/name:80"` */
+  readonly json: Fragment;
+  /** null: an invalid reference. */
+  readonly cluster: ClusterRef | null;
+}
+
+export class CompiledRelay {
+  readonly entry: RelayEntry;
+  readonly cells: RouteCells;
+  readonly clusters: readonly ClusterRef[];
+  readonly #backends: readonly CompiledBackend[];
+  readonly #split: Picker;
+  #json: Fragment | null = null;
+
+  constructor(entry: RelayEntry, cells: RouteCells, clusterOf: (key: Key) => ClusterRef) {
+    this.entry = entry;
+    this.cells = cells;
+    this.#backends = entry.backends.map(({ cluster, backend }): CompiledBackend => {
+      if (cluster === null) return { cluster, json: Fragment.members({ backend }) };
+      const ref = clusterOf(cluster);
+      return { cluster: ref, json: ref.jsonOf(backend) };
+    });
+    this.clusters = this.#backends.flatMap(({ cluster }) => cluster ?? []);
+    this.#split = splitPicker(entry.backends.map(({ weight }) => weight));
+  }
+
+  /** `,"kind":"TCPRoute","route":"ns/name","rule":"0"` */
+  get json(): Fragment {
+    const { routeKind, route, name, index } = this.entry;
+    this.#json ??= Fragment.members({ kind: routeKind, route, rule: name === '' ? String(index) : name });
+    return this.#json;
+  }
+
+  /** The backend of the next session; null when none may get any. */
+  pick(): CompiledBackend | null {
+    const index = this.#split.pick(0);
+    return index < 0 ? null : (this.#backends[index] as CompiledBackend);
+  }
+}
+
+/** Of several under one name the first is served: the oldest, then by name (conflicts of the Gateway API). */
+function inOrder(a: CompiledRelay, b: CompiledRelay): number {
+  if (a.entry.created !== b.entry.created) return a.entry.created - b.entry.created;
+  if (a.entry.route !== b.entry.route) return a.entry.route < b.entry.route ? -1 : 1;
+  return a.entry.index - b.entry.index;
+}
+
+/** What is attached to the hosts of one listener. */
+export class RelayTable {
+  /** By key of the entry. */
+  readonly #relays = new Map<Key, CompiledRelay>();
+  /** By SocketHost.hostname; made when it is first asked for. */
+  readonly #names = new Map<string, ServerNames<CompiledRelay>>();
+  readonly #socket: Key;
+
+  constructor(socket: Key) {
+    this.#socket = socket;
+  }
+
+  get size(): number {
+    return this.#relays.size;
+  }
+
+  set(relay: CompiledRelay): void {
+    this.#relays.set(relay.entry.key, relay);
+    this.#names.clear();
+  }
+
+  remove(key: Key): void {
+    if (this.#relays.delete(key)) this.#names.clear();
+  }
+
+  /** Who gets a session with `host`; `name`: what the client named, lower case, '' for nobody. */
+  find({ hostname }: SocketHost, name: string): CompiledRelay | null {
+    let names = this.#names.get(hostname);
+    if (names === undefined) {
+      names = this.#namesOf(hostname);
+      this.#names.set(hostname, names);
+    }
+    return names.find(name);
+  }
+
+  #namesOf(hostname: string): ServerNames<CompiledRelay> {
+    const names = new ServerNames<CompiledRelay>();
+    const isHere = (at: Attachment): boolean => at.socket === this.#socket && at.host === hostname;
+    // The first one last: it is who stays.
+    for (const relay of [...this.#relays.values()].sort((a, b) => inOrder(b, a))) {
+      const at = relay.entry.attachments.find(isHere);
+      for (const one of at?.hostnames ?? []) names.add(one, relay);
+    }
+    return names;
+  }
+}
