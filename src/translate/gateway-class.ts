@@ -49,6 +49,10 @@ const SUPPORTED_FEATURES = [
   'HTTPRouteResponseHeaderModification',
   'HTTPRouteSchemeRedirect',
   'ReferenceGrant',
+  'TCPRoute',
+  'TLSRoute',
+  'TLSRouteModeMixed',
+  'TLSRouteModeTerminate',
 ] as const;
 
 /** Honouring addresses takes knowing which can be had: by asking, or by opening sockets and saying what came of it. */

@@ -196,8 +196,12 @@ subjects: [{ kind: ServiceAccount, name: narrow, namespace: rauta-system }]
         all('apiextensions.k8s.io', 'customresourcedefinitions', 'list, watch'),
       ]) +
       rules('Role', ', namespace: team-a', [
-        all(api, 'gateways, httproutes, grpcroutes, referencegrants, backendtlspolicies'),
-        all(api, 'gateways/status, httproutes/status, grpcroutes/status, backendtlspolicies/status', 'patch'),
+        all(api, 'gateways, httproutes, grpcroutes, tcproutes, tlsroutes, referencegrants, backendtlspolicies'),
+        all(
+          api,
+          'gateways/status, httproutes/status, grpcroutes/status, tcproutes/status, tlsroutes/status, backendtlspolicies/status',
+          'patch',
+        ),
         all('networking.k8s.io', 'ingresses'),
         all('networking.k8s.io', 'ingresses/status', 'patch'),
         all('', 'services, secrets, configmaps', 'get, list, watch'),

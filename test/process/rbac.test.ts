@@ -128,6 +128,17 @@ function addMore(api: FakeApi, port: number): void {
     metadata: { name: 'calls', namespace: 'web' },
     spec: { parentRefs: [{ name: 'gw' }], rules: [{ backendRefs: [{ name: 'app', port: 80 }] }] },
   });
+  // No listener is theirs: they are told so.
+  for (const kind of ['TCPRoute', 'TLSRoute']) {
+    api.put(kind, {
+      metadata: { name: 'bytes', namespace: 'web' },
+      spec: {
+        parentRefs: [{ name: 'gw' }],
+        ...(kind === 'TLSRoute' ? { hostnames: ['a.example'] } : {}),
+        rules: [{ backendRefs: [{ name: 'app', port: 80 }] }],
+      },
+    });
+  }
   api.put('ConfigMap', { metadata: { name: 'ca', namespace: 'web' }, data: {} });
   api.put('BackendTLSPolicy', {
     metadata: { name: 'app', namespace: 'web' },
@@ -193,6 +204,8 @@ const KINDS: Readonly<Record<string, string>> = {
   gateways: 'Gateway',
   httproutes: 'HTTPRoute',
   grpcroutes: 'GRPCRoute',
+  tcproutes: 'TCPRoute',
+  tlsroutes: 'TLSRoute',
   referencegrants: 'ReferenceGrant',
   backendtlspolicies: 'BackendTLSPolicy',
   ingresses: 'Ingress',
