@@ -11,6 +11,7 @@ import { grpcCodeOf } from '../src/proxy/exchange/grpc.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
 import { LIMITED } from '../src/telemetry/layout.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
+import { crds } from './crds.ts';
 import { oneFile } from './manifests.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -110,6 +111,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/reference/limits.md': limits,
   'docs/reference/answers.md': answers,
   'docs/reference/conditions.md': conditions,
+  ...Object.fromEntries([...crds()].map(([name, text]) => [`deploy/crds/${name}`, () => text])),
   'deploy/install.yaml': () => oneFile('daemonset'),
   'deploy/install-deployment.yaml': () => oneFile('deployment'),
 };

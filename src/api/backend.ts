@@ -1,6 +1,7 @@
 // RAUTA's own kinds (group rauta.io). Backend names where traffic goes when there is no Kubernetes to say it.
 
 import type { KubeObject } from './object.ts';
+import { OWN_FILTERS } from './own-filters.ts';
 import type { KindInfo, Shape } from './shape.ts';
 
 /** Exactly one of address (with port), hostname (with port) and unix. */
@@ -73,6 +74,7 @@ const backend: Shape = {
 };
 
 export const OWN_KINDS: readonly KindInfo[] = [
+  ...OWN_FILTERS,
   {
     kind: 'Backend',
     apiVersion: 'rauta.io/v1alpha1',

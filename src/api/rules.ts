@@ -23,6 +23,7 @@ import type {
   ParentReference,
   TLSPortConfig,
 } from './generated/index.ts';
+import { STATIC_RESPONSE } from './own-filters.ts';
 import { BACKEND_TLS_POLICY, BACKEND_TRAFFIC_POLICY, INFRASTRUCTURE, sessionPersistence } from './policy-rules.ts';
 import type { Problems } from './problem.ts';
 import { type Check, firstRepeated, type Rule, rule } from './rule.ts';
@@ -462,5 +463,6 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
     rule(INGRESS_PATHS, ingressPath),
     rule(`${INGRESS_PATHS}.backend`, ingressBackend),
   ],
+  StaticResponseFilter: STATIC_RESPONSE,
   Backend: [rule('spec.endpoints[]', backendEndpoint)],
 };

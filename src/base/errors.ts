@@ -41,6 +41,8 @@ export const FAULTS = {
   clientGone: fault('client_gone', 'downstream', 0, 'DC', ''),
   // internal
   noRoute: fault('no_route', 'internal', 404, 'NR', 'no route'),
+  /** By an AccessControlFilter. */
+  accessDenied: fault('access_denied', 'internal', 403, 'RBAC', 'access denied'),
   noCluster: fault('no_cluster', 'internal', 500, 'NC', 'no usable backend reference'),
   noEndpoint: fault('no_endpoint', 'internal', 503, 'UH', 'no ready endpoint'),
   overload: fault('overload', 'internal', 503, 'UO', 'overloaded'),

@@ -1,6 +1,7 @@
 // What a rule does to a request: its filters as text, and what each backend is sent, by the edits that the proxy makes.
 
 import { bytesOf, textOf } from '../base/bytes.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { ClusterEntry, Endpoint, Filter, Key, PathModifier, RuleEntry, WeightedBackend } from '../ir/ir.ts';
 import { compileEdits } from '../proxy/filter/edits.ts';
 import { putRequestLine } from '../proxy/filter/path-edit.ts';
@@ -45,9 +46,18 @@ function filterText(filter: Filter): string[] {
       ];
     case 'cors':
       return [`CORS for the origins ${filter.cors.origins.join(', ')}`];
+    case 'access':
+      return [accessText(filter)];
     case 'mirror':
       return [`copies ${filter.share} of ${filter.of} requests to ${filter.cluster}`];
   }
+}
+
+function accessText({ effect, ranges, methods, paths }: Extract<Filter, { readonly type: 'access' }>): string {
+  const from = ranges.length === 0 ? [] : [`from ${ranges.slice(0, LIMITS.NAMES_LISTED).join(', ')}`];
+  const under = paths.map(({ type, value }) => (type === 'Exact' ? value : `${value}...`));
+  const what = [...from, methods.join(', '), under.join(', ')].filter((part) => part !== '').join(' ');
+  return `${effect === 'allow' ? 'lets in only' : 'refuses'} ${what === '' ? 'everybody' : what}`;
 }
 
 function pathText({ type, value }: PathModifier): string {

@@ -10,7 +10,7 @@ import type { ClusterEntry, Endpoint, Entry, Key, RuleEntry, SocketEntry, Socket
 import { parseKey } from '../ir/keys.ts';
 import { markForwarded } from '../proxy/exchange/forwarded.ts';
 import { type Found, findRule } from '../proxy/exchange/route.ts';
-import { ClusterRef, CompiledRule, RouteCells } from '../proxy/exchange/rule.ts';
+import { ClusterRef, CompiledRule, RouteCells, STEP } from '../proxy/exchange/rule.ts';
 import { Head } from '../proxy/head.ts';
 import { parseRequest } from '../proxy/http1/request.ts';
 import { DONE } from '../proxy/http1/scan.ts';
@@ -206,6 +206,16 @@ class Course {
     const { mem, head, prefixLength, free } = taken;
     if (rule.cors?.isPreflight(mem, head) === true)
       return { filters, status: 204, outcome: '204: the preflight is answered here, by the CORS filter' };
+    const refuses = rule.chain.find(
+      (step) => step.kind === STEP.ACCESS && !step.access.permits(mem, head, taken.client),
+    );
+    if (refuses !== undefined) {
+      const { status, flag, text } = FAULTS.accessDenied;
+      return { filters, status, flag, outcome: `${status}: ${text}, by an AccessControlFilter` };
+    }
+    if (action.type === 'static') {
+      return { filters, status: action.status, outcome: `${action.status}: answered here, by a StaticResponseFilter` };
+    }
     if (action.type === 'respond') {
       const whole = { filters, status: action.status, outcome: `${action.status}: the rule could not be made whole` };
       return { ...whole, keptOut: this.#ofRoute(entry) };

@@ -5,6 +5,7 @@
 import { type Fields, isFields } from '../base/fields.ts';
 import { tight } from '../base/tight.ts';
 import type {
+  Access,
   Action,
   Attachment,
   Balancer,
@@ -170,6 +171,12 @@ const filter = union<Filter>({
   requestHeaders: record<Member<Filter, 'requestHeaders'>>({ edits }),
   responseHeaders: record<Member<Filter, 'responseHeaders'>>({ edits }),
   rewrite: record<Member<Filter, 'rewrite'>>({ hostname: orNull(string), path: orNull(pathModifier) }),
+  access: record<Member<Filter, 'access'>>({
+    effect: oneOf('allow', 'deny'),
+    ranges: listOf(string),
+    methods: listOf(string),
+    paths: listOf(record<Access['paths'][number]>({ type: oneOf('Exact', 'PathPrefix'), value: string })),
+  }),
   mirror: record<Member<Filter, 'mirror'>>({ cluster: string, share: count, of: count }),
   cors: record<Member<Filter, 'cors'>>({
     cors: record<Cors>({
@@ -199,6 +206,7 @@ const status = integer(100, 599);
 const action = union<Action>({
   forward: record<Member<Action, 'forward'>>({ backends: listOf(weighted, 1) }),
   redirect: record<Member<Action, 'redirect'>>({ redirect }),
+  static: record<Member<Action, 'static'>>({ status, headers: listOf(header), body: string }),
   respond: record<Member<Action, 'respond'>>({ status }),
 });
 const valueMatch = record<ValueMatch>({ name: string, type: oneOf('Exact', 'RegularExpression'), value: string });

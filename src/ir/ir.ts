@@ -206,6 +206,8 @@ export interface ValueMatch {
 export type Action =
   | { readonly type: 'forward'; readonly backends: readonly WeightedBackend[] }
   | { readonly type: 'redirect'; readonly redirect: Redirect }
+  /** The same to everybody (StaticResponseFilter); `body` is Base64. */
+  | { readonly type: 'static'; readonly status: number; readonly headers: readonly Header[]; readonly body: string }
   /** A rule that could not be made whole: 500 by the Gateway API. */
   | { readonly type: 'respond'; readonly status: number };
 
@@ -223,8 +225,22 @@ export type Filter =
   | { readonly type: 'responseHeaders'; readonly edits: HeaderEdits }
   | { readonly type: 'rewrite'; readonly hostname: string | null; readonly path: PathModifier | null }
   | { readonly type: 'cors'; readonly cors: Cors }
+  | Access
   /** Copies of `share` of `of` requests go to the cluster too. Of a rule, never of one backend. */
   | { readonly type: 'mirror'; readonly cluster: Key; readonly share: number; readonly of: number };
+
+/**
+ * Requests of these clients, methods and paths (each that is empty: any) get through, or all but these. Of a rule,
+ * never of one backend.
+ */
+export interface Access {
+  readonly type: 'access';
+  readonly effect: 'allow' | 'deny';
+  /** Addresses and CIDR ranges. */
+  readonly ranges: readonly string[];
+  readonly methods: readonly string[];
+  readonly paths: readonly { readonly type: 'Exact' | 'PathPrefix'; readonly value: string }[];
+}
 
 /** Which other origins' scripts may read what a rule answers (HTTPCORSFilter). Of a rule, never of one backend. */
 export interface Cors {

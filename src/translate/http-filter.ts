@@ -2,6 +2,7 @@
 
 import { fields, isFields } from '../base/fields.ts';
 import type { Cors, Filter, Header, HeaderEdits, PathModifier, Redirect } from '../ir/ir.ts';
+import { editFault, FIELD_VALUE, type Side } from './field-rules.ts';
 import { isPreciseHostname } from './hostname.ts';
 import type { Report } from './http-match.ts';
 import { isToken } from './http-match.ts';
@@ -12,6 +13,8 @@ export interface Filters {
   readonly redirect: Redirect | null;
   /** Whom copies go to, as they stand. */
   readonly mirrors: readonly Mirror[];
+  /** What is named by ExtensionRef: where, and the reference as it stands. */
+  readonly extensions: readonly { readonly field: string; readonly ref: unknown }[];
   /** A ReplacePrefixMatch is among them, which only PathPrefix matches can feed: its field. */
   readonly prefixField: string | null;
 }
@@ -33,35 +36,6 @@ export interface FilterReports {
   readonly warning: Report;
 }
 
-/**
- * Fields that frame a message or belong to one connection: editing them would corrupt it (RFC 9110 section 7.6.1, RFC
- * 9112 section 6).
- */
-const FRAMING: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'http2-settings',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
-type Side = 'request' | 'response';
-
-/** Why a field must not be edited on this side, or null. */
-function editFault(side: Side, name: string): string | null {
-  const lower = name.toLowerCase();
-  if (FRAMING.has(lower)) return `${name} belongs to the connection and cannot be edited.`;
-  if (side === 'request' && lower === 'host') return 'Host is edited by urlRewrite.hostname.';
-  if (side === 'request' && lower === 'expect') return 'Expect is answered by the proxy and cannot be edited.';
-  return null;
-}
-
-/** Field values without control bytes (RFC 9110 section 5.5). */
-const FIELD_VALUE = /^(?:\t|[^\p{Cc}])*$/u;
 const STATUSES: ReadonlySet<unknown> = new Set([301, 302, 303, 307, 308]);
 
 /** "May be specified multiple times": each is a filter of its own (apis/v1 HTTPRouteRule.Filters). */
@@ -72,6 +46,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
   let redirect: Redirect | null = null;
   let prefixField: string | null = null;
   const mirrors: Mirror[] = [];
+  const extensions: { field: string; ref: unknown }[] = [];
   const seen = new Set<string>();
   for (const [i, item] of list(value).entries()) {
     const spec = fields(item);
@@ -106,6 +81,9 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
       case 'CORS':
         filters.push({ type: 'cors', cors: corsOf(spec['cors'], `${at}.cors`, reports) });
         break;
+      case 'ExtensionRef':
+        extensions.push({ field: `${at}.extensionRef`, ref: spec['extensionRef'] });
+        break;
       default:
         reports.unsupported(`${at}.type`, `Filter ${shown(spec['type'])} is not supported.`);
     }
@@ -113,7 +91,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
   if (seen.has('RequestRedirect') && seen.has('URLRewrite')) {
     reports.incompatible(field, 'RequestRedirect and URLRewrite exclude each other.');
   }
-  return { filters, redirect, mirrors, prefixField };
+  return { filters, redirect, mirrors, extensions, prefixField };
 }
 
 /** "Equivalent names: only the first entry": within each of set and add, in any case of letters. */

@@ -19,7 +19,8 @@ import type { BackendFault } from './backend.ts';
 import { resolveBackend } from './backend.ts';
 import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import type { FilterReports, Mirror } from './http-filter.ts';
+import { extensionOf } from './extension-filter.ts';
+import type { FilterReports, Filters, Mirror } from './http-filter.ts';
 import { filtersOf } from './http-filter.ts';
 import type { Report } from './http-match.ts';
 import { retryOf, timeoutsOf } from './http-timing.ts';
@@ -86,7 +87,9 @@ export function translateRule(
     found.unsupported(at, message);
   });
   const prefixOnly = matches.every((match) => match.path.type === 'PathPrefix');
-  const { filters: own, redirect, mirrors, prefixField } = filtersOf(spec['filters'], `${field}.filters`, found);
+  const own = filtersOf(spec['filters'], `${field}.filters`, found);
+  const { redirect, mirrors, prefixField } = own;
+  const extended = extensionsOf(reader, namespace, own.extensions, found);
   checkPrefix(prefixField, prefixOnly, found);
   const { backends, clusters, policies } = backendsOf(kind, reader, namespace, spec, field, prefixOnly, found, options);
   if (redirect !== null && backends.length > 0) {
@@ -97,8 +100,18 @@ export function translateRule(
   }
   const timeouts = timeoutsOf(spec['timeouts'], `${field}.timeouts`, found);
   const retry = retryOf(spec['retry'], `${field}.retry`, found);
-  const action = actionOf(redirect, backends, `${field}.backendRefs`, found);
-  const filters = [...own, ...mirrorsOf(kind, reader, namespace, mirrors, clusters, policies, found, options)];
+  if (extended.answer !== null && redirect !== null) {
+    found.incompatible(`${field}.filters`, 'RequestRedirect and a static response exclude each other.');
+  }
+  if (extended.answer !== null && backends.length > 0) {
+    found.warning(`${field}.backendRefs`, 'The static response answers every request: backends get none.');
+  }
+  const action = actionOf(redirect, extended.answer, backends, `${field}.backendRefs`, found);
+  const filters = [
+    ...own.filters,
+    ...extended.filters,
+    ...mirrorsOf(kind, reader, namespace, mirrors, clusters, policies, found, options),
+  ];
   const name = text(spec['name']) ?? '';
   const { invalid, unresolved } = found;
   const kept: readonly Filter[] = invalid === null ? filters : [];
@@ -169,6 +182,9 @@ function backendsOf(
     if (own.filters.some(({ type }) => type === 'cors')) {
       found.unsupported(`${at}.filters`, 'CORS is not supported on a backendRef; put it on the rule.');
     }
+    for (const { field: extension } of own.extensions) {
+      found.unsupported(extension, 'ExtensionRef is not supported on a backendRef; put it on the rule.');
+    }
     if (own.redirect !== null) found.unsupported(`${at}.filters`, 'RequestRedirect is not supported on a backendRef.');
     const weight = integer(ref['weight'] ?? 1, 0, WEIGHT_MAX);
     if (weight === undefined) found.unsupported(`${at}.weight`, `${shown(ref['weight'])} is not a weight.`);
@@ -202,14 +218,35 @@ function mirrorsOf(
   });
 }
 
+/** Filters of our own; a rule that names one that cannot be used answers 500. */
+function extensionsOf(
+  reader: Reader,
+  namespace: string,
+  extensions: Filters['extensions'],
+  found: Findings,
+): { readonly filters: Filter[]; readonly answer: Action | null } {
+  const filters: Filter[] = [];
+  let answer: Action | null = null;
+  for (const { field, ref } of extensions) {
+    const extension = extensionOf(reader, namespace, ref);
+    if (extension.type === 'fault') found.unsupported(`${field}${extension.field}`, extension.message);
+    else if (extension.type === 'filter') filters.push(extension.filter);
+    else if (answer === null) answer = extension.action;
+    else found.incompatible(field, 'There is a static response already.');
+  }
+  return { filters, answer };
+}
+
 function actionOf(
   redirect: Redirect | null,
+  answer: Action | null,
   backends: readonly WeightedBackend[],
   field: string,
   found: Findings,
 ): Action {
   if (found.invalid !== null) return REFUSE;
   if (redirect !== null) return { type: 'redirect', redirect };
+  if (answer !== null) return answer;
   if (backends.some((backend) => backend.weight > 0)) return { type: 'forward', backends };
   // No backendRefs, or all of weight 0: there is no share for anybody.
   found.warning(field, 'No backend has a share of the requests: they answer 500.');

@@ -202,6 +202,7 @@ subjects: [{ kind: ServiceAccount, name: narrow, namespace: rauta-system }]
           'gateways/status, httproutes/status, grpcroutes/status, tcproutes/status, tlsroutes/status, backendtlspolicies/status',
           'patch',
         ),
+        all('rauta.io', 'accesscontrolfilters, staticresponsefilters'),
         all('networking.k8s.io', 'ingresses'),
         all('networking.k8s.io', 'ingresses/status', 'patch'),
         all('', 'services, secrets, configmaps', 'get, list, watch'),

@@ -12,7 +12,7 @@ import { type Answer, backend, freePort, get, Rauta } from './support.ts';
 
 const root = fileURLToPath(new URL('../../examples/', import.meta.url));
 
-type Ask = (path: string, headers?: Record<string, string>) => Promise<Answer>;
+type Ask = (path: string, headers?: Record<string, string>, method?: string) => Promise<Answer>;
 /** The port of TLS, and the certificate of the authority. */
 interface Tls {
   readonly port: number;
@@ -50,6 +50,14 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     const moved = await ask('/page', { host: 'old.example.com' });
     assert.equal(moved.status, 302);
     assert.match(String(moved.headers.location), /^http:\/\/www\.example\.com(:\d+)?\/page$/);
+  },
+  'own-filters': async (ask) => {
+    const page = await ask('/shop');
+    assert.deepEqual([page.status, page.headers['retry-after']], [503, '600']);
+    assert.match(page.body, /being mended/);
+    assert.equal(seen(await ask('/admin')).backend, 'first');
+    assert.equal((await ask('/admin', {}, 'DELETE')).status, 403);
+    assert.equal((await ask('/', {}, 'DELETE')).status, 200);
   },
   ingress: async (ask) => {
     assert.equal(seen(await ask('/', { host: 'shop.example.com' })).backend, 'first');
@@ -107,7 +115,10 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
     const mapped = PORT_MAP[name];
     const rauta = await Rauta.start(files, mapped === undefined ? [] : ['--port-map', `${mapped}=${port}`]);
     const ca = (files['certificate.yaml'] ?? '').match(/^# .*$/gm)?.map((line) => line.slice(2)) ?? [];
-    await prove((path, headers = {}) => get(port, path, headers), { port: tlsPort, ca: ca.join('\n') });
+    await prove((path, headers = {}, method = 'GET') => get(port, path, headers, { method }), {
+      port: tlsPort,
+      ca: ca.join('\n'),
+    });
     assert.equal(await rauta.stop(), 0);
   });
 }

@@ -208,6 +208,8 @@ const KINDS: Readonly<Record<string, string>> = {
   tlsroutes: 'TLSRoute',
   referencegrants: 'ReferenceGrant',
   backendtlspolicies: 'BackendTLSPolicy',
+  accesscontrolfilters: 'AccessControlFilter',
+  staticresponsefilters: 'StaticResponseFilter',
   ingresses: 'Ingress',
   ingressclasses: 'IngressClass',
   namespaces: 'Namespace',

@@ -68,6 +68,10 @@ export class Exchange extends Sending implements RequestSide {
     for (let i = from; i < chain.length; i++) {
       const step = chain[i] as CompiledRule['chain'][number];
       switch (step.kind) {
+        case STEP.ACCESS:
+          if (step.access.permits(this.core.mem, head, this.record.client)) break;
+          this.fail(FAULTS.accessDenied);
+          return;
         case STEP.CORS:
           if (!this.crossOrigin(step.cors, head)) return;
           break;

@@ -4,6 +4,7 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Action, Filter, Key, RuleEntry, WeightedBackend } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
+import { CompiledAccess } from '../filter/access.ts';
 import { CompiledCors } from '../filter/cors.ts';
 import { compileEdits, type Edits } from '../filter/edits.ts';
 import { FieldLines } from '../filter/field-lines.ts';
@@ -16,20 +17,23 @@ import type { TapSource } from './tap.ts';
 
 /** The steps of a rule's chain, in the order in which they may stand. */
 export const STEP = {
+  /** Who may ask. */
+  ACCESS: 0,
   /** What scripts of other origins may read. */
-  CORS: 0,
+  CORS: 1,
   /** Somebody else has a say. */
-  DECIDE: 1,
+  DECIDE: 2,
   /** Somebody else reads what passes. */
-  TAP: 2,
+  TAP: 3,
   // ---- and one that ends it
   /** To a backend, with the edits of the rule and of the backend. */
-  FORWARD: 3,
-  REDIRECT: 4,
-  RESPOND: 5,
+  FORWARD: 4,
+  REDIRECT: 5,
+  RESPOND: 6,
 } as const;
 
 export type Step =
+  | { readonly kind: typeof STEP.ACCESS; readonly access: CompiledAccess }
   | { readonly kind: typeof STEP.CORS; readonly cors: CompiledCors }
   | { readonly kind: typeof STEP.DECIDE; readonly decision: Decision }
   | { readonly kind: typeof STEP.TAP; readonly source: TapSource }
@@ -58,8 +62,10 @@ function chainOf(
   const { type } = entry.action;
   const end: readonly Step[] =
     type === 'forward' ? FORWARD : type === 'redirect' || answer === null ? REDIRECT : [{ kind: STEP.RESPOND, answer }];
-  if (cors === null && decisions.length + taps.length === 0) return end;
+  const access = entry.filters.flatMap((filter) => (filter.type === 'access' ? [new CompiledAccess(filter)] : []));
+  if (cors === null && access.length + decisions.length + taps.length === 0) return end;
   return [
+    ...access.map((one): Step => ({ kind: STEP.ACCESS, access: one })),
     ...(cors === null ? [] : [{ kind: STEP.CORS, cors }]),
     ...decisions.map((decision): Step => ({ kind: STEP.DECIDE, decision })),
     ...taps.map((source): Step => ({ kind: STEP.TAP, source })),
@@ -228,8 +234,21 @@ export class CompiledRule {
 
 /** What a rule says that asks no backend, with what its filters add to responses. */
 function answerOf(action: Exclude<Action, { readonly type: 'forward' }>, filters: readonly Filter[]): Answer {
-  const status = action.type === 'redirect' ? action.redirect.status : action.status;
-  return new Answer(status, checkedEdits(compileEdits(filters, []))?.responseLines ?? null, NO_BODY, false);
+  const lines = checkedEdits(compileEdits(filters, []))?.responseLines ?? null;
+  if (action.type !== 'static') {
+    return new Answer(action.type === 'redirect' ? action.redirect.status : action.status, lines, NO_BODY, false);
+  }
+  // A filter that sets or removes a field does so to what is answered here, too.
+  const edited = new Set(
+    filters
+      .flatMap((filter) =>
+        filter.type === 'responseHeaders' ? [...filter.edits.set.map(({ name }) => name), ...filter.edits.remove] : [],
+      )
+      .map((name) => name.toLowerCase()),
+  );
+  const own = action.headers.filter(({ name }) => !edited.has(name.toLowerCase()));
+  const fields = new FieldLines([...own, ...(lines?.lines ?? [])]);
+  return new Answer(action.status, fields, Buffer.from(action.body, 'base64'), false);
 }
 
 /** A response head is written in one piece: what filters add must fit there besides the largest head. */

@@ -1,0 +1,144 @@
+// RAUTA's own filters on the wire: static responses, and who may ask.
+
+import assert from 'node:assert/strict';
+import type { Access, Action, Filter } from '../../src/ir/ir.ts';
+import { onBoth, type TestNet } from '../support/net.ts';
+import { get, ok, Rig, type RuleOptions, rule } from './rig.ts';
+
+interface Seen {
+  readonly status: number;
+  readonly fields: ReadonlyMap<string, readonly string[]>;
+  readonly body: string;
+  readonly requests: number;
+  readonly flags: string;
+}
+
+async function ask(net: TestNet, options: RuleOptions, request = get('/a/b')): Promise<Seen> {
+  let requests = 0;
+  const backend = net.serve(async (peer) => {
+    while ((await peer.readMessage().catch(() => null)) !== null) {
+      requests++;
+      await peer.send(ok('x'));
+    }
+  });
+  const rig = new Rig(net, [backend], [rule(options)]);
+  const client = await rig.connect();
+  await client.send(request);
+  const message = await client.readMessage({ answersHead: request.startsWith('HEAD') });
+  // The connection is good for another one, whatever was answered.
+  await client.send(request);
+  const again = await client.readMessage({ answersHead: request.startsWith('HEAD') });
+  assert.equal(again.status, message.status);
+  client.close();
+  await rig.end();
+  const { status, headers: fields, body } = message;
+  return { status, fields, body: Buffer.from(body).toString(), requests, flags: rig.records.all[0]?.flags ?? '' };
+}
+
+const answer = (status: number, body = '', headers: readonly { name: string; value: string }[] = []): Action => ({
+  type: 'static',
+  status,
+  headers,
+  body: Buffer.from(body).toString('base64'),
+});
+
+onBoth('a static response is answered whole, without a backend', async (net) => {
+  const seen = await ask(net, { action: answer(503, 'down\n', [{ name: 'Retry-After', value: '60' }]) });
+  assert.deepEqual([seen.status, seen.body, seen.requests], [503, 'down\n', 0]);
+  assert.deepEqual(seen.fields.get('retry-after'), ['60']);
+  assert.deepEqual(seen.fields.get('content-length'), ['5']);
+});
+
+onBoth('a static response of 64 KB comes whole, none of its content to HEAD, none at all with 204', async (net) => {
+  const large = 'x'.repeat(65_536);
+  assert.equal((await ask(net, { action: answer(200, large) })).body, large);
+  const head = await ask(net, { action: answer(200, large) }, 'HEAD / HTTP/1.1\r\nHost: a.example\r\n\r\n');
+  assert.deepEqual([head.body, head.fields.get('content-length')], ['', ['65536']]);
+  const none = await ask(net, { action: answer(204) });
+  assert.deepEqual([none.body, none.fields.get('content-length')], ['', undefined]);
+});
+
+onBoth('filters that edit responses edit a static one, too', async (net) => {
+  const edits = {
+    set: [{ name: 'X-A', value: 'filter' }],
+    add: [{ name: 'X-B', value: 'added' }],
+    remove: ['X-C'],
+  };
+  const own = ['X-A', 'X-B', 'X-C'].map((name) => ({ name, value: 'own' }));
+  const seen = await ask(net, { action: answer(200, 'x', own), filters: [{ type: 'responseHeaders', edits }] });
+  assert.deepEqual(
+    ['x-a', 'x-b', 'x-c'].map((name) => seen.fields.get(name)),
+    [['filter'], ['own', 'added'], undefined],
+  );
+});
+
+const access = (effect: Access['effect'], what: Partial<Access>): Filter => ({
+  type: 'access',
+  effect,
+  ranges: [],
+  methods: [],
+  paths: [],
+  ...what,
+});
+
+const CASES: readonly [name: string, filters: readonly Filter[], allowed: boolean][] = [
+  ['allowed by its range', [access('allow', { ranges: ['127.0.0.0/8'] })], true],
+  ['allowed by its address', [access('allow', { ranges: ['127.0.0.1'] })], true],
+  ['not among those that are allowed', [access('allow', { ranges: ['10.0.0.0/8', '::/0'] })], false],
+  ['denied by its range', [access('deny', { ranges: ['127.0.0.0/8'] })], false],
+  ['not among those that are denied', [access('deny', { ranges: ['10.0.0.0/8'] })], true],
+  ['denied with everybody', [access('deny', {})], false],
+  ['denied by its method', [access('deny', { methods: ['POST', 'GET'] })], false],
+  ['another method is denied', [access('deny', { methods: ['GETS', 'GE', 'get'] })], true],
+  ['denied by a prefix of its path', [access('deny', { paths: [{ type: 'PathPrefix', value: '/a/' }] })], false],
+  ['a prefix of no whole element', [access('deny', { paths: [{ type: 'PathPrefix', value: '/a/bb' }] })], true],
+  [
+    'an element is more than a prefix of it',
+    [
+      access('deny', {
+        paths: [
+          { type: 'PathPrefix', value: '/a/' },
+          { type: 'Exact', value: '/a' },
+        ],
+      }),
+    ],
+    false,
+  ],
+  ['denied by its very path', [access('deny', { paths: [{ type: 'Exact', value: '/%61/b' }] })], false],
+  ['another path is denied', [access('deny', { paths: [{ type: 'Exact', value: '/a/b/' }] })], true],
+  [
+    'all of address, method and path have to be meant',
+    [access('deny', { ranges: ['127.0.0.1'], methods: ['PUT'] })],
+    true,
+  ],
+  ['of two filters each may refuse', [access('allow', {}), access('deny', { methods: ['GET'] })], false],
+];
+
+for (const [name, filters, allowed] of CASES) {
+  onBoth(`access control: ${name}`, async (net) => {
+    const seen = await ask(net, { filters });
+    assert.equal(seen.status, allowed ? 200 : 403);
+    assert.deepEqual([seen.requests, seen.flags], allowed ? [2, ''] : [0, 'RBAC']);
+    if (!allowed) assert.equal(seen.body, 'access denied\n');
+  });
+}
+
+onBoth('nothing hides a path: it is the one that rules see', async (net) => {
+  const filters = [access('deny', { paths: [{ type: 'PathPrefix', value: '/admin' }] })];
+  for (const path of ['/admin', '/admin/x', '//admin', '/x/../admin', '/%61dmin', '/admin?a', '/./admin/']) {
+    assert.equal((await ask(net, { filters }, get(path))).status, 403, path);
+  }
+  assert.equal((await ask(net, { filters }, get('/administrator'))).status, 200);
+});
+
+onBoth('redirects, static responses and preflights are refused to whoever may not ask', async (net) => {
+  const denied = access('deny', {});
+  const redirect = { scheme: null, hostname: 'b.example', port: null, path: null, status: 302 } as const;
+  for (const action of [answer(200, 'x'), { type: 'redirect', redirect } as const]) {
+    assert.equal((await ask(net, { action, filters: [denied] })).status, 403);
+  }
+  const cors = { origins: ['*'], credentials: false, methods: ['*'], headers: ['*'], exposedHeaders: [], maxAgeS: 5 };
+  const preflight = 'OPTIONS / HTTP/1.1\r\nHost: a\r\nOrigin: https://b\r\nAccess-Control-Request-Method: PUT\r\n\r\n';
+  const seen = await ask(net, { filters: [{ type: 'cors', cors }, denied] }, preflight);
+  assert.equal(seen.status, 403);
+});
