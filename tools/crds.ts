@@ -1,5 +1,5 @@
-// `deploy/crds/`: the definitions of RAUTA's own kinds, made of the shapes by which files are checked, so that a cluster
-// and a file refuse the same; `tools/docs.ts` writes them.
+// `deploy/crds/`: the definitions of RAUTA's own kinds, made of the shapes by which files are checked, so that a
+// cluster and a file refuse the same; `tools/docs.ts` writes them.
 
 import { stringify } from 'yaml';
 import { OWN_KINDS } from '../src/api/backend.ts';

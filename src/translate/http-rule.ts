@@ -100,12 +100,7 @@ export function translateRule(
   }
   const timeouts = timeoutsOf(spec['timeouts'], `${field}.timeouts`, found);
   const retry = retryOf(spec['retry'], `${field}.retry`, found);
-  if (extended.answer !== null && redirect !== null) {
-    found.incompatible(`${field}.filters`, 'RequestRedirect and a static response exclude each other.');
-  }
-  if (extended.answer !== null && backends.length > 0) {
-    found.warning(`${field}.backendRefs`, 'The static response answers every request: backends get none.');
-  }
+  checkAnswer(extended.answer, redirect, backends, field, found);
   const action = actionOf(redirect, extended.answer, backends, `${field}.backendRefs`, found);
   const filters = [
     ...own.filters,
@@ -142,6 +137,22 @@ export function translateRule(
             retry,
           },
   };
+}
+
+function checkAnswer(
+  answer: Action | null,
+  redirect: Redirect | null,
+  backends: readonly WeightedBackend[],
+  field: string,
+  found: Findings,
+): void {
+  if (answer === null) return;
+  if (redirect !== null) {
+    found.incompatible(`${field}.filters`, 'RequestRedirect and a static response exclude each other.');
+  }
+  if (backends.length > 0) {
+    found.warning(`${field}.backendRefs`, 'The static response answers every request: backends get none.');
+  }
 }
 
 function checkPrefix(field: string | null, prefixOnly: boolean, found: Findings): void {
