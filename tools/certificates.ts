@@ -264,6 +264,7 @@ ${configMap === '' ? '' : trust}`;
 /** What examples need that no repository should hold. */
 const EXAMPLES: Readonly<Record<string, () => string>> = {
   'examples/https': () => secretYaml('shop-tls', ['shop.example']),
+  'examples/tls-passthrough': () => secretYaml('edge-tls', ['shop.example', 'raw.example']),
   'examples/backend-tls': () => secretYaml('app-tls', ['app.internal'], 'app-ca'),
 };
 

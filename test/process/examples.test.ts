@@ -75,6 +75,16 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.equal(moved.headers.location, `https://shop.example:${tls.port}/page`);
     assert.match((await askTls(tls, 'shop.example', '/')).backend, /first|second/);
   },
+  tcp: async (ask) => {
+    const counts = { first: 0, second: 0 };
+    for (let i = 0; i < 8; i++) counts[seen(await ask('/')).backend as 'first' | 'second']++;
+    assert.deepEqual(counts, { first: 6, second: 2 });
+  },
+  'tls-passthrough': async (_ask, tls) => {
+    for (const name of ['shop.example', 'raw.example'])
+      assert.match((await askTls(tls, name, '/')).backend, /first|second/, name);
+    await assert.rejects(askTls(tls, 'other.example', '/'), { code: 'ECONNRESET' });
+  },
   'backend-tls': async (ask) => {
     const answer = await ask('/page');
     assert.match(seen(answer).backend, /first|second/);
@@ -104,12 +114,14 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
     ensureExampleCertificate(join(root, name));
     const port = await freePort();
     const tlsPort = await freePort();
+    const secondTlsPort = await freePort();
     const [first, second] = [await backend('first'), await backend('second')];
     const files: Record<string, string> = {};
     for (const file of readdirSync(join(root, name)).filter((f) => f.endsWith('.yaml')))
       files[file] = readFileSync(join(root, name, file), 'utf8')
         .replaceAll('8080', String(port))
         .replaceAll('8443', String(tlsPort))
+        .replaceAll('9443', String(secondTlsPort))
         .replaceAll('9001', String(first.port))
         .replaceAll('9002', String(second.port));
     const mapped = PORT_MAP[name];
