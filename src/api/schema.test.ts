@@ -221,8 +221,8 @@ test('kinds of others are none of our business, kinds that nobody knows are erro
   assert.deepEqual(of(undefined, 'Service'), ['error : apiVersion is required, as a string']);
   assert.deepEqual(complaints([]), ['error : must be a Kubernetes object, not a list']);
   assert.match(
-    of('gateway.networking.k8s.io/v1', 'ListenerSet').join('\n'),
-    /^warning kind: kind ListenerSet is checked but not served/m,
+    of('gateway.networking.x-k8s.io/v1alpha1', 'XBackendTrafficPolicy').join('\n'),
+    /^warning kind: kind XBackendTrafficPolicy is checked but not served/m,
   );
 });
 

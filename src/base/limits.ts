@@ -400,6 +400,8 @@ class Limits {
   /** Addresses of one Gateway's status, the most that the API takes; and endpoints of one EndpointSlice. */
   readonly STATUS_ADDRESSES = 16;
   readonly SLICE_ENDPOINTS = 1_000;
+  /** Ports of the Service that is kept for a Gateway: an EndpointSlice takes no more. */
+  readonly EXPOSED_PORTS = 100;
 
   // --- config stream
   /** One message of a worker, or of a program that wants to take over. */

@@ -15,7 +15,9 @@ import type { NamespacePolicy } from './listener.ts';
 import { list, port, shown, text } from './read.ts';
 import { selects } from './selector.ts';
 
-/** Looks a Gateway of ours up, noting that the caller depends on it. */
+const PARENT_KINDS: ReadonlySet<string> = new Set(['Gateway', 'ListenerSet']);
+
+/** Looks a Gateway or ListenerSet of ours up, noting that the caller depends on it. */
 export type ViewOf = (reader: Reader, gateway: ObjectKey) => GatewayView | undefined;
 
 export interface Parent {
@@ -46,15 +48,15 @@ export function parentsOf(
     const identity = JSON.stringify(ref);
     if (seen.has(identity)) continue;
     seen.add(identity);
-    if (ref.group !== GATEWAY_GROUP || ref.kind !== 'Gateway') {
-      problems.warning(field, `Routes attach to Gateways only, not to ${shown(ref.kind)}.`);
+    if (ref.group !== GATEWAY_GROUP || !PARENT_KINDS.has(ref.kind)) {
+      problems.warning(field, `Routes attach to Gateways and ListenerSets only, not to ${shown(ref.kind)}.`);
       continue;
     }
     const namespace = ref.namespace ?? route.metadata.namespace ?? '';
-    const gateway = viewOf(reader, objectKey('Gateway', namespace, ref.name));
+    const gateway = viewOf(reader, objectKey(ref.kind, namespace, ref.name));
     if (gateway === undefined) {
-      if (reader.get('Gateway', namespace, ref.name) === undefined) {
-        problems.warning(field, `Gateway ${namespace}/${ref.name} does not exist.`);
+      if (reader.get(ref.kind, namespace, ref.name) === undefined) {
+        problems.warning(field, `${ref.kind} ${namespace}/${ref.name} does not exist.`);
       }
       continue;
     }
@@ -93,6 +95,8 @@ function attach(
     refused: { name, message },
     listeners: [],
   });
+  const title = `${gateway.kind} ${gateway.name}`;
+  if (gateway.refused !== null) return refuse('routeNoParent', `${title} has no listeners: ${gateway.refused}`);
   const chosen = gateway.listeners.filter(
     (listener) =>
       (ref.sectionName === undefined || listener.name === ref.sectionName) &&
@@ -101,7 +105,7 @@ function attach(
   if (chosen.length === 0) {
     const named = ref.sectionName === undefined ? '' : ` named ${ref.sectionName}`;
     const ported = ref.port === undefined ? '' : ` on port ${ref.port}`;
-    return refuse('routeNoParent', `Gateway ${gateway.name} has no listener${named}${ported}.`);
+    return refuse('routeNoParent', `${title} has no listener${named}${ported}.`);
   }
   const allowing = chosen.filter(
     (listener) =>
@@ -112,7 +116,7 @@ function attach(
   if (allowing.length === 0) {
     const kind = chosen.every((listener) => !listener.kinds.includes(route.kind)) ? `${route.kind}s` : 'this route';
     const where = kind === 'this route' ? ` from namespace ${route.metadata.namespace ?? ''}` : '';
-    return refuse('routeNotAllowed', `No listener of Gateway ${gateway.name} (${names}) allows ${kind}${where}.`);
+    return refuse('routeNotAllowed', `No listener of ${title} (${names}) allows ${kind}${where}.`);
   }
   const listeners = [];
   for (const listener of allowing) {
@@ -121,15 +125,13 @@ function attach(
   }
   if (listeners.length === 0) {
     const theirs = allowing.map((listener) => `${listener.name} ${listener.hostname}`).join(', ');
-    return refuse(
-      'routeNoHostname',
-      `No hostname of the route matches a listener of Gateway ${gateway.name} (${theirs}).`,
-    );
+    return refuse('routeNoHostname', `No hostname of the route matches a listener of ${title} (${theirs}).`);
   }
   return { ref, gateway, refused: null, listeners };
 }
 
-function allowsNamespace(reader: Reader, policy: NamespacePolicy, gateway: string, route: string): boolean {
+/** Whether what is of namespace `route` may attach to what is of namespace `gateway`. */
+export function allowsNamespace(reader: Reader, policy: NamespacePolicy, gateway: string, route: string): boolean {
   switch (policy.from) {
     case 'Same':
       return gateway === route;

@@ -55,6 +55,13 @@ export interface GatewayStatus {
   readonly addresses: readonly GatewayAddress[];
   readonly conditions: readonly Condition[];
   readonly listeners: readonly ListenerStatus[];
+  /** Accepted ListenerSets; where the Gateway lets any attach. */
+  readonly attachedListenerSets?: number;
+}
+
+export interface ListenerSetStatus {
+  readonly conditions: readonly Condition[];
+  readonly listeners: readonly ListenerStatus[];
 }
 
 export interface GatewayClassStatus {
@@ -79,7 +86,13 @@ export interface PolicyStatus {
 }
 
 /** What `status` of an object should say, our part of it only: for a route, the parents that are ours. */
-export type Status = RouteStatus | GatewayStatus | GatewayClassStatus | PolicyStatus | IngressStatus;
+export type Status =
+  | RouteStatus
+  | GatewayStatus
+  | ListenerSetStatus
+  | GatewayClassStatus
+  | PolicyStatus
+  | IngressStatus;
 
 type Row = readonly [type: string, status: Condition['status'], reason: string, message: string];
 
@@ -114,6 +127,16 @@ const TABLE = {
   programmedPending: ['Programmed', 'False', 'Pending', 'Waiting for the data plane.'],
   programmedRefused: ['Programmed', 'False', 'Refused', ''],
   programmedQuarantined: ['Programmed', 'False', 'Quarantined', ''],
+  // ListenerSet
+  setAccepted: ['Accepted', 'True', 'Accepted', 'All listeners are valid.'],
+  setSomeListeners: ['Accepted', 'True', 'ListenersNotValid', ''],
+  setNoListeners: ['Accepted', 'False', 'ListenersNotValid', ''],
+  setNotAllowed: ['Accepted', 'False', 'NotAllowed', ''],
+  setParent: ['Accepted', 'False', 'ParentNotAccepted', ''],
+  setProgrammed: ['Programmed', 'True', 'Programmed', 'Configured in the data plane.'],
+  setUnprogrammed: ['Programmed', 'False', 'ListenersNotValid', 'No listener can be programmed.'],
+  setNotAllowedUnprogrammed: ['Programmed', 'False', 'NotAllowed', ''],
+  setParentUnprogrammed: ['Programmed', 'False', 'ParentNotProgrammed', ''],
   // Listener
   listenerAccepted: ['Accepted', 'True', 'Accepted', 'The listener is valid.'],
   listenerProtocol: ['Accepted', 'False', 'UnsupportedProtocol', ''],

@@ -65,7 +65,9 @@ export function updateExposure(state: State, world: World, unit: Unit): void {
     const rivals = [...(state.claims.get(serviceKey(draft)) ?? [])].flatMap(
       (other) => state.gateways.get(other)?.draft ?? [],
     );
-    after = state.read(world, unit, (reader) => expose(reader, draft, plan, rivals, options));
+    const sets = [...state.listenerSets.values()].filter((set) => set.draft.gateway === key);
+    const listeners = [draft, ...sets.map((set) => set.draft)].flatMap((owner) => owner.listeners);
+    after = state.read(world, unit, (reader) => expose(reader, draft, listeners, plan, rivals, options));
     state.exposed.set(key, after);
   }
   for (const name of before?.objects.keys() ?? []) {

@@ -9,6 +9,7 @@ import { GATEWAY_GROUP, olderFirst } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
+import type { ListenerDraft } from './listener.ts';
 import { servedProtocol } from './protocols.ts';
 import { isAddress } from './read.ts';
 import { replicasOf } from './replicas.ts';
@@ -103,30 +104,38 @@ interface Port {
   readonly protocol: 'TCP' | 'UDP';
 }
 
-/** One for each port of its listeners, ascending, also of those that are not served just now: a load balancer stays. */
-function portsOf(draft: GatewayDraft): Port[] {
+/**
+ * One for each port of its listeners and its sets', ascending, also of those that are not served just now: a load
+ * balancer stays.
+ */
+function portsOf(listeners: readonly ListenerDraft[]): Port[] {
   const ports = new Map<string, Port>();
-  for (const { port, boundPort: bound, protocol: spoken } of draft.listeners) {
+  for (const { port, boundPort: bound, protocol: spoken } of listeners) {
     const served = servedProtocol(spoken);
     if (served === null) continue;
     const protocol = served.transport === 'tcp' ? 'TCP' : 'UDP';
     const key = `${protocol} ${port}`;
     if (!ports.has(key)) ports.set(key, { name: `${spoken.toLowerCase()}-${port}`, port, bound, protocol });
   }
-  return [...ports.values()].sort((a, b) => a.port - b.port || compare(a.protocol, b.protocol));
+  const sorted = [...ports.values()].sort((a, b) => a.port - b.port || compare(a.protocol, b.protocol));
+  return sorted.slice(0, LIMITS.EXPOSED_PORTS);
 }
 
-/** What is kept for a Gateway of ours. `rivals`: all whose Service would have the same name. */
+/**
+ * What is kept for a Gateway of ours. `listeners`: its own and those of its sets; `rivals`: all whose Service would
+ * have the same name.
+ */
 export function expose(
   reader: Reader,
   draft: GatewayDraft,
+  listeners: readonly ListenerDraft[],
   plan: GatewayPlan,
   rivals: readonly GatewayDraft[],
   options: TranslatorOptions,
 ): Exposed {
   const type = options.exposure?.serviceType ?? null;
   if (type === null) return { objects: new Map(), refused: null, keep: false };
-  const ports = portsOf(draft);
+  const ports = portsOf(listeners);
   // A Gateway that is refused for a moment does not lose the address of its load balancer.
   if (draft.refused !== null || ports.length === 0) return { objects: new Map(), refused: null, keep: true };
   const { name, service: standing, foreign } = standingService(reader, draft);

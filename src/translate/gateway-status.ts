@@ -8,7 +8,7 @@ import type { Key } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { Condition, ConditionName, Fault, GatewayStatus, ListenerStatus } from './conditions.ts';
 import { condition, onceServed } from './conditions.ts';
-import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
+import type { GatewayDraft, GatewayPlan, ListenerOwner, Placement } from './gateway.ts';
 import { type Conflict, type ListenerDraft, lacksCertificate } from './listener.ts';
 import type { Reach } from './reach.ts';
 
@@ -35,7 +35,7 @@ interface Unopened {
 
 const OPEN: Unopened = { port: null, address: null, addresses: [] };
 
-function unopened(draft: GatewayDraft, sockets: readonly Key[], faults: SocketFaults): Unopened {
+function unopened(gateway: GatewayDraft, sockets: readonly Key[], faults: SocketFaults): Unopened {
   if (!sockets.some((key) => faults.has(key))) return OPEN;
   const ports: string[] = [];
   const unusable: string[] = [];
@@ -51,7 +51,7 @@ function unopened(draft: GatewayDraft, sockets: readonly Key[], faults: SocketFa
     else {
       addresses.push(address);
       // Nobody asked for it by name, and the other family serves: a machine without IPv6 is a machine like any other.
-      const given = fault.code === 'EAFNOSUPPORT' && !draft.addresses.own.includes(address);
+      const given = fault.code === 'EAFNOSUPPORT' && !gateway.addresses.own.includes(address);
       if (!given || allFailed) unusable.push(message);
     }
   }
@@ -65,45 +65,76 @@ export function placeProblems(draft: GatewayDraft, plan: GatewayPlan, faults: So
   const { fault } = plan.addresses;
   // An address that cannot be had was named with the draft.
   if (fault !== null && draft.addresses.unusable === null) problems.error('spec.addresses', fault.message);
+  return [...problems.found, ...listenerProblems(draft, draft, plan, faults)];
+}
+
+/** The same of the listeners of a Gateway, or of a ListenerSet of it, alone. */
+export function listenerProblems(
+  gateway: GatewayDraft,
+  owner: ListenerOwner,
+  plan: GatewayPlan,
+  faults: SocketFaults,
+): readonly Problem[] {
+  const problems = new Problems(owner.key);
   for (const [i, { conflict, sockets }] of plan.placements.entries()) {
-    const listener = draft.listeners[i] as ListenerDraft;
+    const listener = owner.listeners[i] as ListenerDraft;
     const { field } = listener;
     if (conflict !== null) problems.error(field, conflict.message);
-    const { port, address } = unopened(draft, sockets, faults);
-    if (port !== null) problems.error(`${field}.port`, notOpen(draft, listener, port));
-    if (address !== null) problems.error(field, notOpen(draft, listener, address));
+    const { port, address } = unopened(gateway, sockets, faults);
+    if (port !== null) problems.error(`${field}.port`, notOpen(owner, listener, port));
+    if (address !== null) problems.error(field, notOpen(owner, listener, address));
   }
   return problems.found;
 }
 
-function notOpen(draft: GatewayDraft, listener: ListenerDraft, message: string): string {
-  return `Gateway ${draft.name}, listener ${listener.name}: ${message}`;
+function notOpen(owner: ListenerOwner, listener: ListenerDraft, message: string): string {
+  const kind = owner.key.startsWith('ListenerSet/') ? 'ListenerSet' : 'Gateway';
+  return `${kind} ${owner.name}, listener ${listener.name}: ${message}`;
 }
 
-/** What is said of listeners that lack a socket. */
-export function unopenedListeners(draft: GatewayDraft, plan: GatewayPlan, faults: SocketFaults): string[] {
+/** What is said of listeners that lack a socket: of a Gateway, or of a ListenerSet of it. */
+export function unopenedListeners(
+  gateway: GatewayDraft,
+  owner: ListenerOwner,
+  plan: GatewayPlan,
+  faults: SocketFaults,
+): string[] {
   return plan.placements.flatMap(({ sockets }, i) => {
-    const { port, address } = unopened(draft, sockets, faults);
+    const { port, address } = unopened(gateway, sockets, faults);
     const message = port ?? address;
-    return message === null ? [] : [notOpen(draft, draft.listeners[i] as ListenerDraft, message)];
+    return message === null ? [] : [notOpen(owner, owner.listeners[i] as ListenerDraft, message)];
   });
 }
 
-/** `attached`: accepted routes by listener name. */
+/**
+ * What is said of the listeners of a Gateway, or of a ListenerSet of it. `attached`: accepted routes by their names.
+ */
+export function listenerStatuses(
+  gateway: GatewayDraft,
+  owner: ListenerOwner,
+  plan: GatewayPlan,
+  attached: ReadonlyMap<string, number>,
+  faults: SocketFaults,
+): ListenerStatus[] {
+  return owner.listeners.map((listener, i) => {
+    const placement = plan.placements[i] as Placement;
+    const conflict = owner.conflicts[i] ?? placement.conflict;
+    const found = listenerFaults(owner, plan, listener, conflict, unopened(gateway, placement.sockets, faults));
+    return listenerStatus(owner.generation, listener, found, servedAs(placement), attached.get(listener.name) ?? 0);
+  });
+}
+
+/** `attached`: accepted routes by listener name; `sets`: how many ListenerSets are accepted. */
 export function gatewayStatus(
   draft: GatewayDraft,
   plan: GatewayPlan,
   attached: ReadonlyMap<string, number>,
+  sets: number,
   faults: SocketFaults,
   reach: Reach,
 ): GatewayStatus {
   const lacking = plan.placements.map(({ sockets }) => unopened(draft, sockets, faults));
-  const listeners = draft.listeners.map((listener, i) => {
-    const conflict = draft.conflicts[i] ?? (plan.placements[i] as Placement).conflict;
-    const faults = listenerFaults(draft, plan, listener, conflict, lacking[i] as Unopened);
-    const served = servedAs(plan.placements[i] as Placement);
-    return listenerStatus(draft.generation, listener, faults, served, attached.get(listener.name) ?? 0);
-  });
+  const listeners = listenerStatuses(draft, draft, plan, attached, faults);
   const unusable = new Set(lacking.flatMap(({ addresses }) => addresses));
   const missing = lacking.find(({ address }) => address !== null)?.address ?? null;
   const fault: Fault | null = missing === null ? null : { name: 'gatewayAddress', message: missing };
@@ -111,10 +142,11 @@ export function gatewayStatus(
     addresses: reach.addresses.filter(({ value }) => !unusable.has(value)),
     conditions: gatewayConditions(draft, plan, plan.addresses.fault ?? fault ?? reach.fault, listeners),
     listeners,
+    ...(draft.sets.from === 'None' ? {} : { attachedListenerSets: sets }),
   };
 }
 
-function isTrue(status: ListenerStatus, type: string): boolean {
+export function isTrue(status: { readonly conditions: readonly Condition[] }, type: string): boolean {
   return status.conditions.some((c) => c.type === type && c.status === 'True');
 }
 
@@ -161,7 +193,7 @@ function gatewayConditions(
   return [accepted, programmed, resolved, condition('gatewayInsecureClients', generation, text)];
 }
 
-function naming(listeners: readonly ListenerStatus[], which: (listener: ListenerStatus) => boolean): string {
+export function naming(listeners: readonly ListenerStatus[], which: (listener: ListenerStatus) => boolean): string {
   const names = listeners.filter(which).map((listener) => listener.name);
   return names.length === 0 ? 'none' : names.join(', ');
 }
@@ -180,7 +212,7 @@ const CONFLICT_CONDITIONS = {
 
 /** What a listener is matters more than with whom it collides, and that more than whether its socket opened. */
 function listenerFaults(
-  draft: GatewayDraft,
+  owner: ListenerOwner,
   plan: GatewayPlan,
   listener: ListenerDraft,
   conflict: Conflict | null,
@@ -199,7 +231,7 @@ function listenerFaults(
     return { accepted: named(taken, conflict.message), programmed: named(unprogrammed, conflict.message), conflicted };
   }
   let programmed: Fault | null = null;
-  if (draft.refused !== null) programmed = named('listenerInvalid', 'The Gateway is not accepted.');
+  if (owner.refused !== null) programmed = named('listenerInvalid', 'The Gateway is not accepted.');
   else if (listener.kinds.length === 0) programmed = named('listenerInvalid', 'No kind of route can attach.');
   else if (lacksCertificate(listener))
     programmed = named('listenerInvalid', listener.refs?.message ?? 'No certificate can be shown.');
@@ -214,7 +246,7 @@ function listenerFaults(
 }
 
 /** What workers have to serve for a listener: while that is the same, nothing is pending. */
-function servedAs({ sockets, host }: Placement): string {
+export function servedAs({ sockets, host }: Placement): string {
   return JSON.stringify([sockets, host]);
 }
 

@@ -12,19 +12,29 @@ import type { Fault } from './conditions.ts';
 import type { AddressClaim, TranslatorOptions } from './context.ts';
 import { createdOf, generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import { frontendOf } from './frontend-tls.ts';
+import { type FrontendTls, frontendOf } from './frontend-tls.ts';
 import { claimOf, parametersFault } from './gateway-class.ts';
 import type { Conflict, ListenerDraft, NamespacePolicy } from './listener.ts';
-import { conflictsWithin, draftListener, lacksCertificate } from './listener.ts';
+import { conflictsWithin, draftListener, lacksCertificate, namespacePolicy } from './listener.ts';
+import type { Referrer } from './listener-tls.ts';
 import { anyText, list, shown } from './read.ts';
 
-export interface GatewayDraft {
+/** What has listeners: a Gateway, or a ListenerSet that is attached to one. */
+export interface ListenerOwner {
   readonly key: ObjectKey;
   /** `namespace/name`. */
   readonly name: string;
   readonly namespace: string;
   readonly created: number;
   readonly generation: number;
+  /** Why nothing of it can be served. */
+  readonly refused: Fault | null;
+  readonly listeners: readonly ListenerDraft[];
+  /** Conflicts among a Gateway's own listeners, by listener; those of sets are found with all others. */
+  readonly conflicts: readonly (Conflict | null)[];
+}
+
+export interface GatewayDraft extends ListenerOwner {
   readonly className: string;
   /** Empty where the object came from a file. */
   readonly uid: string;
@@ -35,23 +45,20 @@ export interface GatewayDraft {
   };
   /** Its entry, when a listener of it is served. */
   readonly entry: GatewayEntry;
-  /** Why nothing of the Gateway can be served. */
-  readonly refused: Fault | null;
   readonly addresses: AddressClaim;
   readonly clientCertificate: ClientCertificate;
-  readonly listeners: readonly ListenerDraft[];
-  /** Conflicts within the Gateway, by listener. */
-  readonly conflicts: readonly (Conflict | null)[];
+  /** Namespaces whose ListenerSets may attach. */
+  readonly sets: NamespacePolicy;
 }
 
-/** Where a Gateway ended up among all others. */
+/** Where a Gateway, or a ListenerSet of it, ended up among all others. */
 export interface GatewayPlan {
   readonly addresses: Addresses;
   /** By listener. */
   readonly placements: readonly Placement[];
 }
 
-/** Where one listener ended up: its sockets, or the conflict with another Gateway that keeps it off them. */
+/** Where one listener ended up: its sockets, or the conflict with what comes first that keeps it off them. */
 export interface Placement {
   readonly sockets: readonly Key[];
   /** What it is there; null when it is on none. */
@@ -59,9 +66,14 @@ export interface Placement {
   readonly conflict: Conflict | null;
 }
 
-/** A Gateway as routes see it. */
+/** A Gateway or ListenerSet as routes see it. */
 export interface GatewayView {
+  readonly kind: 'Gateway' | 'ListenerSet';
   readonly key: ObjectKey;
+  /** Key of the Gateway: its own, or the one that the set is attached to. */
+  readonly gateway: ObjectKey;
+  /** Why no route can attach: of a set that its Gateway does not have. */
+  readonly refused: string | null;
   readonly name: string;
   readonly namespace: string;
   readonly listeners: readonly ListenerView[];
@@ -101,21 +113,15 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
   }
 
   const namespace = object.metadata.namespace ?? '';
-  const listeners: ListenerDraft[] = [];
   const frontend = frontendOf(reader, object, problems);
-  for (const [index, value] of list(spec['listeners']).entries()) {
-    const draft = draftListener(reader, namespace, index, value, options, frontend, problems);
-    if (listeners.some((other) => other.name === draft.name)) {
-      problems.error(`${draft.field}.name`, `Another listener is named ${shown(draft.name)}; this one is ignored.`);
-    } else listeners.push(draft);
-  }
+  const listeners = draftListeners(reader, { kind: 'Gateway', namespace }, spec, options, frontend, problems);
   const conflicts = conflictsWithin(listeners);
   for (const [i, conflict] of conflicts.entries()) {
     if (conflict !== null) problems.error((listeners[i] as ListenerDraft).field, conflict.message);
   }
-
   const addresses = claimAddresses(object, options, problems);
-  unsupportedFields(spec, problems);
+  const { namespaces } = fields(spec['allowedListeners']);
+  const sets = namespacePolicy(namespaces, 'None', 'spec.allowedListeners.namespaces', problems);
   const name = `${namespace}/${object.metadata.name}`;
   const draft: GatewayDraft = {
     key: keyOf(object),
@@ -130,10 +136,30 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     refused: refusal(claim.refused, className, spec, addresses.unsupported, problems),
     addresses,
     clientCertificate: clientCertificateOf(reader, object, problems),
+    sets: sets ?? { from: 'None' },
     listeners,
     conflicts,
   };
   return { draft, problems };
+}
+
+/** All of `spec.listeners`, of a Gateway or a ListenerSet. */
+export function draftListeners(
+  reader: Reader,
+  owner: Referrer,
+  spec: Fields,
+  options: TranslatorOptions,
+  frontend: (number: number) => FrontendTls,
+  problems: Problems,
+): ListenerDraft[] {
+  const listeners: ListenerDraft[] = [];
+  for (const [index, value] of list(spec['listeners']).entries()) {
+    const draft = draftListener(reader, owner, index, value, options, frontend, problems);
+    if (listeners.some((other) => other.name === draft.name)) {
+      problems.error(`${draft.field}.name`, `Another listener is named ${shown(draft.name)}; this one is ignored.`);
+    } else listeners.push(draft);
+  }
+  return listeners;
 }
 
 function infrastructureOf(spec: Fields): GatewayDraft['infrastructure'] {
@@ -167,13 +193,8 @@ function refusal(
   return unsupportedAddress === null ? null : { name: 'gatewayAddressType', message: unsupportedAddress };
 }
 
-function unsupportedFields(spec: Fields, problems: Problems): void {
-  const from = fields(fields(spec['allowedListeners'])['namespaces'])['from'] ?? 'None';
-  if (from !== 'None') problems.warning('spec.allowedListeners', 'ListenerSets are not supported and none attaches.');
-}
-
 /** Whether a listener is to be placed on sockets. */
-export function isPlaceable(draft: GatewayDraft, index: number): boolean {
+export function isPlaceable(draft: ListenerOwner, index: number): boolean {
   const listener = draft.listeners[index] as ListenerDraft;
   return (
     draft.refused === null &&
@@ -186,18 +207,25 @@ export function isPlaceable(draft: GatewayDraft, index: number): boolean {
 
 export function viewOf(draft: GatewayDraft, plan: GatewayPlan): GatewayView {
   return {
+    kind: 'Gateway',
     key: draft.key,
+    gateway: draft.key,
+    refused: null,
     name: draft.name,
     namespace: draft.namespace,
     clientCertificate: draft.clientCertificate,
-    listeners: draft.listeners.map((listener, i) => ({
-      name: listener.name,
-      port: listener.port,
-      hostname: listener.hostname,
-      passthrough: listener.passthrough,
-      kinds: listener.kinds.map((kind) => kind.kind),
-      namespaces: listener.namespaces,
-      sockets: (plan.placements[i] as Placement).sockets,
-    })),
+    listeners: listenerViews(draft, plan),
   };
+}
+
+export function listenerViews({ listeners }: ListenerOwner, { placements }: GatewayPlan): ListenerView[] {
+  return listeners.map((listener, i) => ({
+    name: listener.name,
+    port: listener.port,
+    hostname: listener.hostname,
+    passthrough: listener.passthrough,
+    kinds: listener.kinds.map((kind) => kind.kind),
+    namespaces: listener.namespaces,
+    sockets: placements[i]?.sockets ?? [],
+  }));
 }

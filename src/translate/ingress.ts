@@ -100,7 +100,9 @@ function hostTls(
   // What is wrong with a Secret is told where an Ingress names it.
   const wrong = new Problems(null);
   const own =
-    named.length === 0 ? null : listenerTls(reader, namespace, refs, { field, hostname: '' }, UNASKED, wrong).tls;
+    named.length === 0
+      ? null
+      : listenerTls(reader, { kind: 'Gateway', namespace }, refs, { field, hostname: '' }, UNASKED, wrong).tls;
   for (const { severity, message } of wrong.found) problems[severity](`${field}.secretName`, message);
   if (own !== null) return own;
   const shared = defaultTls(reader, field, options, problems);
@@ -119,7 +121,14 @@ function defaultTls(
 ): ListenerTls | null {
   if (other === undefined || other === null) return null;
   const refs = { certificateRefs: [{ name: other.name }] };
-  return listenerTls(reader, other.namespace, refs, { field, hostname: '' }, UNASKED, problems).tls;
+  return listenerTls(
+    reader,
+    { kind: 'Gateway', namespace: other.namespace },
+    refs,
+    { field, hostname: '' },
+    UNASKED,
+    problems,
+  ).tls;
 }
 
 /** The key by which the Gateway that Ingresses make together is known. No Gateway can have it. */
@@ -181,6 +190,7 @@ export function shareIngresses(
     refused: null,
     addresses: { own: [], any: true, held: [], unsupported: null, unusable: null },
     clientCertificate: NO_CERTIFICATE,
+    sets: { from: 'None' },
     listeners,
     conflicts: listeners.map(() => null),
   };

@@ -25,6 +25,12 @@ export interface ListenerTls {
   readonly fallback: CertificateEntry | null;
 }
 
+/** Whose listener refers to Secrets: grants are for a kind in a namespace. */
+export interface Referrer {
+  readonly kind: 'Gateway' | 'ListenerSet';
+  readonly namespace: string;
+}
+
 export interface TlsResult {
   /** Null when there is nothing to show to clients. */
   readonly tls: ListenerTls | null;
@@ -56,7 +62,7 @@ const ALPN: readonly string[] = ['h2', 'http/1.1'];
 /** `value`: spec.listeners[].tls, at `field`; `hostname`: the listener's, '' for any; `alpn`: what is offered. */
 export function listenerTls(
   reader: Reader,
-  gatewayNamespace: string,
+  owner: Referrer,
   value: unknown,
   {
     field,
@@ -67,7 +73,7 @@ export function listenerTls(
   problems: Problems,
 ): TlsResult {
   const spec = fields(value);
-  const found = certificatesOf(reader, gatewayNamespace, spec['certificateRefs'], field, problems);
+  const found = certificatesOf(reader, owner, spec['certificateRefs'], field, problems);
   const { certificates } = found;
   if (certificates.length > 0 && hostname !== '' && !covers(found.names, hostname)) {
     problems.warning(
@@ -97,7 +103,7 @@ export function listenerTls(
 
 function certificatesOf(
   reader: Reader,
-  gatewayNamespace: string,
+  owner: Referrer,
   refs: unknown,
   field: string,
   problems: Problems,
@@ -112,9 +118,7 @@ function certificatesOf(
   let fault: Fault | null = null;
   for (const [index, item] of list(refs).entries()) {
     const at = `${field}.certificateRefs[${index}]`;
-    const found = certificateOf(reader, gatewayNamespace, fields(item), index, (message) =>
-      problems.warning(at, message),
-    );
+    const found = certificateOf(reader, owner, fields(item), index, (message) => problems.warning(at, message));
     if ('entry' in found) {
       names.push(...found.names);
       // Named twice it is still one.
@@ -142,7 +146,7 @@ function shownNames(names: readonly string[]): string {
 /** The entry of one reference, or why there is none. */
 function certificateOf(
   reader: Reader,
-  gatewayNamespace: string,
+  owner: Referrer,
   ref: Fields,
   index: number,
   warn: (message: string) => void,
@@ -151,7 +155,7 @@ function certificateOf(
   const group = ref['group'] ?? '';
   const kind = ref['kind'] ?? 'Secret';
   const name = text(ref['name']) ?? '';
-  const namespace = text(ref['namespace']) ?? gatewayNamespace;
+  const namespace = text(ref['namespace']) ?? owner.namespace;
   if (group !== '' || kind !== 'Secret') {
     return invalid(
       `certificateRefs[${index}] is of kind ${shown(kind)} in group ${shown(group)}; only Secret is supported.`,
@@ -159,15 +163,15 @@ function certificateOf(
   }
   const reference = {
     fromGroup: GATEWAY_GROUP,
-    fromKind: 'Gateway',
-    fromNamespace: gatewayNamespace,
+    fromKind: owner.kind,
+    fromNamespace: owner.namespace,
     toGroup: '',
     toKind: 'Secret',
     toNamespace: namespace,
     toName: name,
   };
   if (!permitted(reader, reference)) {
-    const message = `No ReferenceGrant in namespace ${namespace} lets Gateways of ${gatewayNamespace} refer to Secret ${name}.`;
+    const message = `No ReferenceGrant in namespace ${namespace} lets ${owner.kind}s of ${owner.namespace} refer to Secret ${name}.`;
     return { name: 'listenerNotPermitted', message };
   }
   const secret = reader.get('Secret', namespace, name);

@@ -1,5 +1,5 @@
-// One listener of a Gateway by itself: what it asks for, what of it cannot be served, which routes it lets in. Whether
-// it gets its traffic is decided against its neighbours (gateway.ts) and other Gateways (sockets.ts).
+// One listener of a Gateway or ListenerSet by itself: what it asks for, what of it cannot be served, which routes it
+// lets in. Whether it gets its traffic is decided against its neighbours (gateway.ts) and other Gateways (sockets.ts).
 
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
@@ -9,7 +9,7 @@ import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { type FrontendTls, UNASKED } from './frontend-tls.ts';
 import { isHostname } from './hostname.ts';
-import { defaultCertificate, type ListenerTls, listenerTls } from './listener-tls.ts';
+import { defaultCertificate, type ListenerTls, listenerTls, type Referrer } from './listener-tls.ts';
 import { protocolOf } from './protocols.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { parseSelector, type Selector } from './selector.ts';
@@ -21,7 +21,7 @@ export interface Conflict {
 
 export interface ListenerDraft {
   readonly name: string;
-  /** Field path in the Gateway. */
+  /** Field path in the Gateway or ListenerSet. */
   readonly field: string;
   /** As written, 0 if invalid; routes refer to this one. */
   readonly port: number;
@@ -48,14 +48,14 @@ export interface ListenerDraft {
   readonly refs: Fault | null;
 }
 
-/** Namespaces whose routes may attach. */
+/** Namespaces whose routes, or ListenerSets, may attach. */
 export type NamespacePolicy =
   | { readonly from: 'Same' | 'All' | 'None' }
   | { readonly from: 'Selector'; readonly selector: Selector };
 
 export function draftListener(
   reader: Reader,
-  gatewayNamespace: string,
+  owner: Referrer,
   index: number,
   value: unknown,
   options: TranslatorOptions,
@@ -96,13 +96,14 @@ export function draftListener(
     // GEP-91 is about HTTPS.
     const clients = https ? frontend(number ?? 0) : UNASKED;
     const at = { field: `${field}.tls`, hostname, ...(https ? {} : NO_ALPN) };
-    const secured = listenerTls(reader, gatewayNamespace, spec['tls'], at, clients, problems);
+    const secured = listenerTls(reader, owner, spec['tls'], at, clients, problems);
     tls = https ? withDefault(reader, secured.tls, at.field, options, problems) : secured.tls;
     fault ??= secured.fault;
     refs ??= secured.refs;
   }
 
-  const namespaces = namespacePolicy(allowed['namespaces'], `${field}.allowedRoutes.namespaces`, problems);
+  const at = `${field}.allowedRoutes.namespaces`;
+  const namespaces = namespacePolicy(allowed['namespaces'], 'Same', at, problems);
   return {
     name,
     field,
@@ -158,9 +159,14 @@ const NOBODY: Fault = {
 };
 
 /** Null when it cannot be read: nobody is let in then. */
-function namespacePolicy(value: unknown, field: string, problems: Problems): NamespacePolicy | null {
+export function namespacePolicy(
+  value: unknown,
+  standard: 'Same' | 'None',
+  field: string,
+  problems: Problems,
+): NamespacePolicy | null {
   const spec = fields(value);
-  const from = spec['from'] ?? 'Same';
+  const from = spec['from'] ?? standard;
   if (from === 'Same' || from === 'All' || from === 'None') return { from };
   if (from !== 'Selector') {
     problems.error(`${field}.from`, `${shown(from)} is not one of All, Same, Selector, None; no namespace is let in.`);
@@ -178,9 +184,9 @@ function namespacePolicy(value: unknown, field: string, problems: Problems): Nam
 }
 
 /**
- * Conflicts among the listeners of one Gateway, by index. Listeners must be distinct by port, protocol and hostname,
- * and none of those that are not may win (apis/v1 GatewaySpec.Listeners, "Handling indistinct Listeners"). Ports are
- * compared as they are bound.
+ * Conflicts among the listeners of one Gateway or ListenerSet, by index. Listeners must be distinct by port, protocol
+ * and hostname, and none of those that are not may win (apis/v1 GatewaySpec.Listeners, "Handling indistinct
+ * Listeners"). Ports are compared as they are bound.
  */
 export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict | null)[] {
   return listeners.map((listener, index) => {

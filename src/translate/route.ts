@@ -50,8 +50,8 @@ export interface RouteResult {
   /** Null when no parent is ours. */
   readonly status: Status | null;
   readonly problems: Problems;
-  /** Listeners, as `gateway key` and name, that count the route as attached. */
-  readonly attached: readonly { readonly gateway: ObjectKey; readonly listener: string }[];
+  /** Listeners, as key of their Gateway or ListenerSet and name, that count the route as attached. */
+  readonly attached: readonly { readonly owner: ObjectKey; readonly listener: string }[];
   /** Clusters that its rules send to. */
   readonly clusters: readonly ClusterEntry[];
   /** Keys of Gateways that it is attached to, and of the BackendTLSPolicies that are for its backends. */
@@ -88,7 +88,7 @@ export function translateRoute(
     problems,
     attached: verdict.refused === null ? attachedListeners(accepted) : [],
     clusters,
-    gateways: [...new Set(accepted.map(({ gateway }) => gateway.key))],
+    gateways: [...new Set(accepted.map(({ gateway }) => gateway.gateway))],
     policies: [...new Set(rules.flatMap(({ policies }) => policies))],
   };
 }
@@ -250,11 +250,11 @@ function conditionsOf(parent: Parent, verdict: Verdict, generation: number): Con
 }
 
 /** Each listener once, however many parentRefs lead to it. */
-function attachedListeners(parents: readonly Parent[]): { gateway: ObjectKey; listener: string }[] {
-  const found = new Map<string, { gateway: ObjectKey; listener: string }>();
+function attachedListeners(parents: readonly Parent[]): { owner: ObjectKey; listener: string }[] {
+  const found = new Map<string, { owner: ObjectKey; listener: string }>();
   for (const parent of parents) {
     for (const { listener } of parent.listeners) {
-      found.set(`${parent.gateway.key}#${listener.name}`, { gateway: parent.gateway.key, listener: listener.name });
+      found.set(`${parent.gateway.key}#${listener.name}`, { owner: parent.gateway.key, listener: listener.name });
     }
   }
   return [...found.values()];

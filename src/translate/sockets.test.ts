@@ -63,6 +63,7 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
     refused: null,
     clientCertificate: { key: null, fault: null },
     addresses: { own, any: own.length === 0, held: [], unsupported: null, unusable: null },
+    sets: { from: 'None' },
     listeners,
     conflicts: listeners.map(() => null),
   };

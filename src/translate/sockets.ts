@@ -1,6 +1,7 @@
 // Puts the listeners of all Gateways on sockets. Gateways share a socket when they share an address and a port, and
 // merge by hostname; what a younger Gateway's listener wants and an older one has makes the younger's Conflicted, so
 // that nobody can take away what already serves (docs/reference/gateway-api.md says how that stands to the API's text).
+// ListenerSets come after their Gateway and older sets of it, and among Gateways with their own age.
 
 import type { ObjectKey } from '../api/object.ts';
 import type { CertificateEntry, GatewayEntry, Key, ServerTls, SocketEntry, SocketHost, TrustEntry } from '../ir/ir.ts';
@@ -10,12 +11,15 @@ import { assignAddresses } from './addresses.ts';
 import type { Claimant, TranslatorOptions } from './context.ts';
 import { olderFirst } from './context.ts';
 import { compare } from './dependencies.ts';
-import type { GatewayDraft, GatewayPlan, Placement } from './gateway.ts';
+import type { GatewayDraft, GatewayPlan, ListenerOwner, Placement } from './gateway.ts';
 import { isPlaceable } from './gateway.ts';
 import type { Conflict, ListenerDraft } from './listener.ts';
+import { conflictsWithin } from './listener.ts';
+import type { ListenerSetDraft } from './listener-set.ts';
 import { protocolOf, servedProtocol } from './protocols.ts';
 
 export interface Plan {
+  /** By key of the Gateway or ListenerSet. */
   readonly gateways: ReadonlyMap<ObjectKey, GatewayPlan>;
   /** Of sockets, and of the Gateways that are on one and the certificates that are shown there or checked. */
   readonly entries: ReadonlyMap<Key, PlanEntry>;
@@ -34,6 +38,8 @@ interface Socket {
 
 interface Held {
   readonly gateway: GatewayDraft;
+  /** The Gateway itself, or a set of it. */
+  readonly owner: ListenerOwner;
   readonly listener: ListenerDraft;
   /** What it is in the entries; null for a protocol that is not served. */
   readonly host: SocketHost | null;
@@ -68,12 +74,12 @@ class Incumbents {
   }
 
   /** What a Gateway claims, with the addresses it has among those that it prefers. */
-  claimant(draft: GatewayDraft): Claimant {
+  claimant({ gateway: draft, sets }: Family): Claimant {
     const { name, addresses: claim } = draft;
     const has = this.#addresses.get(draft.entry.key);
     // One that has nothing to serve any more has nothing to keep.
-    const serves = draft.listeners.some(
-      (listener, i) => isPlaceable(draft, i) && servedProtocol(listener.protocol) !== null,
+    const serves = [draft, ...sets].some((owner) =>
+      placeable(owner).some(({ protocol }) => servedProtocol(protocol) !== null),
     );
     return { name, addresses: has === undefined || !serves ? claim : { ...claim, held: [...claim.held, ...has] } };
   }
@@ -81,29 +87,72 @@ class Incumbents {
 
 /**
  * `before`: sockets as they are served now. `shared`: what takes what is left, and shares a hostname of which somebody
- * else is the holder.
+ * else is the holder. `sets`: by key of their Gateway.
  */
 export function planSockets(
   drafts: Iterable<GatewayDraft>,
   options: TranslatorOptions,
   before: Iterable<SocketEntry>,
   shared: GatewayDraft | null = null,
+  sets: ReadonlyMap<ObjectKey, readonly ListenerSetDraft[]> = new Map(),
 ): Plan {
-  const sorted = [...drafts].sort(olderFirst);
+  const sorted = [...drafts].sort(olderFirst).map((gateway): Family => {
+    return { gateway, sets: [...(sets.get(gateway.key) ?? [])].sort(olderFirst) };
+  });
+  const others: readonly Family[] = shared === null ? [] : [{ gateway: shared, sets: [] }];
   const incumbents = new Incumbents(before);
-  const claimants = sorted.filter((draft) => draft.refused === null).map((draft) => incumbents.claimant(draft));
-  if (shared !== null) claimants.push(incumbents.claimant(shared));
-  const assigned = assignAddresses(claimants, options);
+  const claiming = [...sorted.filter(({ gateway }) => gateway.refused === null), ...others];
+  const assigned = assignAddresses(
+    claiming.map((family) => incumbents.claimant(family)),
+    options,
+  );
   const placements = placeAll(sorted, assigned, incumbents);
   if (shared !== null) placeShared(placements, shared, assigned);
   const gateways = new Map<ObjectKey, GatewayPlan>();
-  for (const draft of shared === null ? sorted : [...sorted, shared]) {
-    gateways.set(draft.key, {
-      addresses: assigned.get(draft.name) ?? NO_ADDRESSES,
-      placements: draft.listeners.map((listener) => placements.placed.get(listener) ?? NOWHERE),
-    });
+  for (const { gateway, sets } of [...sorted, ...others]) {
+    for (const owner of [gateway, ...sets]) {
+      gateways.set(owner.key, {
+        addresses: assigned.get(gateway.name) ?? NO_ADDRESSES,
+        placements: owner.listeners.map((listener) => placements.placed.get(listener) ?? NOWHERE),
+      });
+    }
   }
   return { gateways, entries: entriesOf(placements.sockets.values()) };
+}
+
+/** A Gateway and its ListenerSets, those that come first first. */
+interface Family {
+  readonly gateway: GatewayDraft;
+  readonly sets: readonly ListenerSetDraft[];
+}
+
+function placeable(owner: ListenerOwner): ListenerDraft[] {
+  return owner.listeners.filter((_, index) => isPlaceable(owner, index));
+}
+
+/**
+ * What listeners of sets lose to the Gateway or to sets before them: none of these can be talked out of it. Of those
+ * that are left in a set, as in a Gateway, none wins over another.
+ */
+function outdoneWithin({ gateway, sets }: Family): Map<ListenerDraft, Placement> {
+  const outdone = new Map<ListenerDraft, Placement>();
+  if (sets.length === 0) return outdone;
+  const sockets = new Map<string, Socket>();
+  const theirs = ['theirs'];
+  for (const listener of placeable(gateway)) place(sockets, held(gateway, gateway, listener), theirs, false);
+  for (const set of sets) {
+    const wishes = new Map(placeable(set).map((listener) => [listener, held(gateway, set, listener)]));
+    for (const [listener, wish] of wishes) {
+      const conflict = conflictAt(sockets, wish, theirs, false);
+      if (conflict !== null) outdone.set(listener, { ...NOWHERE, conflict });
+    }
+    const left = set.listeners.filter((listener) => !outdone.has(listener));
+    for (const [i, conflict] of conflictsWithin(left).entries()) {
+      if (conflict !== null) outdone.set(left[i] as ListenerDraft, { ...NOWHERE, conflict });
+    }
+    for (const [listener, wish] of wishes) if (!outdone.has(listener)) place(sockets, wish, theirs, false);
+  }
+  return outdone;
 }
 
 interface Placements {
@@ -114,25 +163,28 @@ interface Placements {
 
 /** Older Gateways first, of one age those that serve, then by name. */
 function placeAll(
-  drafts: readonly GatewayDraft[],
+  families: readonly Family[],
   assigned: ReadonlyMap<string, Addresses>,
   incumbents: Incumbents,
 ): Placements {
-  const wishes = drafts.flatMap((draft) => {
-    const { bound } = assigned.get(draft.name) ?? NO_ADDRESSES;
-    return draft.listeners
-      .filter((_, index) => isPlaceable(draft, index))
-      .map((listener) => {
-        const wish = held(draft, listener);
-        return { wish, addresses: bound, rank: incumbents.has(wish, bound) ? 0 : 1 };
-      });
-  });
-  wishes.sort(
-    (a, b) =>
-      a.wish.gateway.created - b.wish.gateway.created || a.rank - b.rank || olderFirst(a.wish.gateway, b.wish.gateway),
-  );
-  const sockets = new Map<string, Socket>();
   const placed = new Map<ListenerDraft, Placement>();
+  const wishes = families.flatMap((family) => {
+    const { gateway, sets } = family;
+    const { bound } = assigned.get(gateway.name) ?? NO_ADDRESSES;
+    const outdone = outdoneWithin(family);
+    for (const [listener, placement] of outdone) placed.set(listener, placement);
+    return [gateway, ...sets].flatMap((owner) => {
+      // What a set adds to an old Gateway takes nothing from a Gateway that was there before the set.
+      const age = Math.max(gateway.created, owner.created);
+      const left = placeable(owner).filter((listener) => !outdone.has(listener));
+      return left.map((listener) => {
+        const wish = held(gateway, owner, listener);
+        return { wish, addresses: bound, age, rank: incumbents.has(wish, bound) ? 0 : 1 };
+      });
+    });
+  });
+  wishes.sort((a, b) => a.age - b.age || a.rank - b.rank || olderFirst(a.wish.gateway, b.wish.gateway));
+  const sockets = new Map<string, Socket>();
   for (const { wish, addresses } of wishes) placed.set(wish.listener, place(sockets, wish, addresses, false));
   return { placed, sockets };
 }
@@ -144,16 +196,36 @@ function placeShared(
   assigned: ReadonlyMap<string, Addresses>,
 ): void {
   const { bound } = assigned.get(draft.name) ?? NO_ADDRESSES;
-  for (const listener of draft.listeners) placed.set(listener, place(sockets, held(draft, listener), bound, true));
+  for (const listener of draft.listeners)
+    placed.set(listener, place(sockets, held(draft, draft, listener), bound, true));
 }
 
-function held(gateway: GatewayDraft, listener: ListenerDraft): Held {
+function held(gateway: GatewayDraft, owner: ListenerOwner, listener: ListenerDraft): Held {
   const served = servedProtocol(listener.protocol);
-  if (served === null) return { gateway, listener, host: null };
-  const { hostname, name, port } = listener;
+  if (served === null) return { gateway, owner, listener, host: null };
+  const { hostname, port } = listener;
+  const name = owner === gateway ? listener.name : `${owner.name}/${listener.name}`;
   const tls = listener.tls === null ? null : listener.tls.settings;
   const host = { hostname, gateway: gateway.entry.key, listener: name, port, protocol: served.protocol, tls };
-  return { gateway, listener, host };
+  return { gateway, owner, listener, host };
+}
+
+/** What keeps a listener off those sockets; `shares`: not who has its hostname. */
+function conflictAt(
+  sockets: ReadonlyMap<string, Socket>,
+  { listener }: Held,
+  addresses: readonly string[],
+  shares: boolean,
+): Conflict | null {
+  const protocol = protocolOf(listener.protocol);
+  if (protocol === undefined) return null;
+  const host = protocol.byHostname ? listener.hostname : '*';
+  for (const address of addresses) {
+    const socket = sockets.get(`${protocol.transport} ${address} ${listener.boundPort}`);
+    const conflict = socket === undefined ? null : conflictOn(socket, protocol.family, host, listener);
+    if (conflict !== null && !(shares && conflict.type === 'hostname')) return conflict;
+  }
+  return null;
 }
 
 /** On every address of the Gateway or on none: a listener is available on all assigned addresses. */
@@ -161,13 +233,10 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
   const { boundPort: port, protocol: name, hostname } = wish.listener;
   const protocol = protocolOf(name);
   if (protocol === undefined) return NOWHERE;
+  const conflict = conflictAt(sockets, wish, addresses, shares);
+  if (conflict !== null) return { ...NOWHERE, conflict };
   const host = protocol.byHostname ? hostname : '*';
   const nameOf = (address: string): string => `${protocol.transport} ${address} ${port}`;
-  for (const address of addresses) {
-    const socket = sockets.get(nameOf(address));
-    const conflict = socket === undefined ? null : conflictOn(socket, protocol.family, host, wish.listener);
-    if (conflict !== null && !(shares && conflict.type === 'hostname')) return { ...NOWHERE, conflict };
-  }
   for (const address of addresses) {
     let socket = sockets.get(nameOf(address));
     if (socket === undefined) {
@@ -183,9 +252,10 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
 }
 
 function conflictOn(socket: Socket, family: string, host: string, listener: ListenerDraft): Conflict | null {
-  const before = ({ gateway, listener: first }: Held, what: string): string => {
+  const before = ({ gateway, owner, listener: first }: Held, what: string): string => {
     const where = `on port ${listener.boundPort} (listener ${first.name})`;
-    return `Gateway ${gateway.name}, which comes first, has ${what} ${where}.`;
+    const kind = owner === gateway ? 'Gateway' : 'ListenerSet';
+    return `${kind} ${owner.name}, which comes first, has ${what} ${where}.`;
   };
   if (socket.family !== family) {
     const holder = socket.hosts.values().next().value as Held;

@@ -13,6 +13,7 @@ import type { Exposed } from './exposure.ts';
 import type { GatewayDraft, GatewayPlan, GatewayView } from './gateway.ts';
 import type { SocketFaults } from './gateway-status.ts';
 import type { IngressDraft, IngressView, SharedDraft } from './ingress.ts';
+import type { ListenerSetDraft } from './listener-set.ts';
 import { Output } from './output.ts';
 import type { RouteResult } from './route.ts';
 import type { Plan } from './sockets.ts';
@@ -25,6 +26,18 @@ export interface GatewayState {
   plan: GatewayPlan;
   /** Accepted routes by listener name. */
   readonly attached: Map<string, number>;
+}
+
+export interface ListenerSetState {
+  readonly draft: ListenerSetDraft;
+  /** Of the draft by itself. */
+  readonly problems: readonly Problem[];
+  view: GatewayView | null;
+  plan: GatewayPlan;
+  /** Accepted routes by listener name. */
+  readonly attached: Map<string, number>;
+  /** Whether it counts among those that are attached to its Gateway. */
+  accepted: boolean;
 }
 
 interface RuleSet {
@@ -52,7 +65,7 @@ export function ingressFact(hostname: string): Fact {
   return `ingress over https for ${hostname}`;
 }
 
-/** The fact that stands for a Gateway's view: it changes when the view does. */
+/** The fact that stands for the view of a Gateway or ListenerSet: it changes when the view does. */
 export function viewFact(gateway: ObjectKey): Fact {
   return `view of ${gateway}`;
 }
@@ -66,6 +79,8 @@ export class State {
   readonly options: TranslatorOptions;
   readonly out = new Output();
   readonly gateways = new Map<ObjectKey, GatewayState>();
+  /** Of Gateways of ours. */
+  readonly listenerSets = new Map<ObjectKey, ListenerSetState>();
   /** What is made for each Gateway of ours. */
   readonly exposed = new Map<ObjectKey, Exposed>();
   /** Gateways whose Service would have that key. */

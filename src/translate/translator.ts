@@ -14,6 +14,7 @@ import type { TranslatorOptions } from './context.ts';
 import type { Unit } from './dependencies.ts';
 import type { Generated } from './exposure.ts';
 import { type SocketFaults, unopenedListeners } from './gateway-status.ts';
+import { setStatusUnit } from './listener-set-units.ts';
 import type { Update } from './output.ts';
 import { State, statusUnit } from './state.ts';
 import { objectOf } from './unit.ts';
@@ -85,6 +86,10 @@ export class Translator {
       const keys = plan.placements.flatMap(({ sockets }) => sockets);
       if (keys.some((socket) => !equal(before.get(socket), faults.get(socket)))) state.mark(statusUnit(key));
     }
+    for (const [key, { plan }] of state.listenerSets) {
+      const keys = plan.placements.flatMap(({ sockets }) => sockets);
+      if (keys.some((socket) => !equal(before.get(socket), faults.get(socket)))) state.mark(setStatusUnit(key));
+    }
     return this.#compute(world);
   }
 
@@ -92,13 +97,17 @@ export class Translator {
    * Of the last update's sockets: how many there are, how many are open, and what is said of listeners that lack some.
    */
   openness(): { readonly sockets: number; readonly open: number; readonly unopened: readonly string[] } {
-    const { plan, socketFaults, gateways, shared } = this.#state;
+    const { plan, socketFaults, gateways, listenerSets, shared } = this.#state;
     const all = shared === null ? [...gateways.values()] : [...gateways.values(), shared];
+    const sets = [...listenerSets.values()].flatMap(({ draft, plan }) => {
+      const gateway = gateways.get(draft.gateway)?.draft;
+      return gateway === undefined ? [] : unopenedListeners(gateway, draft, plan, socketFaults);
+    });
     const sockets = [...plan.entries.values()].filter(({ kind }) => kind === 'socket');
     return {
       sockets: sockets.length,
       open: sockets.filter(({ key }) => !socketFaults.has(key)).length,
-      unopened: all.flatMap(({ draft, plan }) => unopenedListeners(draft, plan, socketFaults)),
+      unopened: [...all.flatMap(({ draft, plan }) => unopenedListeners(draft, draft, plan, socketFaults)), ...sets],
     };
   }
 

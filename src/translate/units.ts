@@ -35,6 +35,16 @@ import {
   updateReach,
   updateShared,
 } from './ingress-units.ts';
+import {
+  acceptedSets,
+  markSetsOf,
+  placeableSets,
+  placeSets,
+  setOfStatus,
+  setStatusUnit,
+  updateListenerSet,
+  updateSetStatus,
+} from './listener-set-units.ts';
 import { reachOf } from './reach.ts';
 import { TCP_ROUTE, TLS_ROUTE, UDP_ROUTE } from './relay-route.ts';
 import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
@@ -56,6 +66,7 @@ const PHASE = {
   CLASS: 0,
   GATEWAY: 1,
   INGRESS: 1,
+  LISTENER_SET: 2,
   SHARED_INGRESS: 2,
   SOCKETS: 3,
   EXPOSURE: 4,
@@ -63,7 +74,8 @@ const PHASE = {
   ROUTE: 6,
   CLUSTER: 7,
   ENDPOINTS: 8,
-  GATEWAY_STATUS: 9,
+  LISTENER_SET_STATUS: 9,
+  GATEWAY_STATUS: 10,
 } as const;
 
 /** There is one plan, of all Gateways' listeners. */
@@ -72,6 +84,17 @@ const SOCKETS: Unit = 'sockets/';
 export const UNITS: readonly UnitKind[] = [
   { kind: 'GatewayClass', phase: PHASE.CLASS, update: updateClass },
   { kind: 'Gateway', phase: PHASE.GATEWAY, update: updateGateway },
+  {
+    kind: 'ListenerSet',
+    phase: PHASE.LISTENER_SET,
+    update: (state, world, key) => updateListenerSet(state, world, key, SOCKETS, UNPLANNED),
+  },
+  {
+    kind: 'listenerSetStatus',
+    phase: PHASE.LISTENER_SET_STATUS,
+    update: updateSetStatus,
+    objectOf: setOfStatus,
+  },
   { kind: 'Ingress', phase: PHASE.INGRESS, update: updateIngress },
   { kind: 'sharedIngress', phase: PHASE.SHARED_INGRESS, update: (state, world) => updateShared(state, world, SOCKETS) },
   { kind: 'sockets', phase: PHASE.SOCKETS, update: updateSockets },
@@ -138,6 +161,7 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
     state.changed(viewFact(key));
     state.mark(SOCKETS);
     claimService(state, key, before.draft, null);
+    markSetsOf(state, key);
     state.mark(statusUnit(key));
     return;
   }
@@ -151,6 +175,7 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
   });
   state.mark(SOCKETS);
   claimService(state, key, before?.draft ?? null, draft);
+  markSetsOf(state, key);
   state.mark(statusUnit(key));
 }
 
@@ -159,7 +184,7 @@ function updateSockets(state: State): void {
   const drafts = [...state.gateways.values()].map(({ draft }) => draft);
   const { options, wishes } = state;
   const before = state.incumbents ?? socketsOf(state.plan.entries.values());
-  const plan = planSockets(drafts, options, before, wishes?.draft ?? null);
+  const plan = planSockets(drafts, options, before, wishes?.draft ?? null, placeableSets(state));
   state.out.replace([...state.plan.entries.values()], [...plan.entries.values()]);
   state.plan = plan;
   for (const [key, gateway] of state.gateways) {
@@ -174,6 +199,7 @@ function updateSockets(state: State): void {
     gateway.view = view;
     state.changed(viewFact(key));
   }
+  placeSets(state, plan.gateways, UNPLANNED);
   placeIngresses(state, wishes, plan.gateways.get(INGRESS_GATEWAY) ?? null);
   state.out.diagnose(SOCKETS, []);
 }
@@ -197,16 +223,16 @@ function routes(kind: string, what: RouteKind): UnitKind {
         state.forget(key);
         state.routes.delete(key);
       } else {
-        const view: ViewOf = (reader, gateway) => {
-          reader.note(viewFact(gateway));
-          return state.gateways.get(gateway)?.view ?? undefined;
+        const view: ViewOf = (reader, parent) => {
+          reader.note(viewFact(parent));
+          return (state.gateways.get(parent) ?? state.listenerSets.get(parent))?.view ?? undefined;
         };
         after = state.read(world, key, (reader) => translate(reader, view, object, state.options));
         state.routes.set(key, after);
       }
       state.replaceRules(before, after ?? undefined);
-      for (const { gateway, listener } of before?.attached ?? []) attach(state, gateway, listener, -1);
-      for (const { gateway, listener } of after?.attached ?? []) attach(state, gateway, listener, 1);
+      for (const { owner, listener } of before?.attached ?? []) attach(state, owner, listener, -1);
+      for (const { owner, listener } of after?.attached ?? []) attach(state, owner, listener, 1);
       countPolicies(state, after, 1);
       countPolicies(state, before, -1);
       state.out.status(key, after?.status ?? null);
@@ -215,14 +241,15 @@ function routes(kind: string, what: RouteKind): UnitKind {
   };
 }
 
-function attach(state: State, gateway: ObjectKey, listener: string, by: number): void {
-  const attached = state.gateways.get(gateway)?.attached;
-  // A Gateway that went took its counts along.
+function attach(state: State, owner: ObjectKey, listener: string, by: number): void {
+  const gateway = state.gateways.get(owner);
+  const attached = (gateway ?? state.listenerSets.get(owner))?.attached;
+  // One that went took its counts along.
   if (attached === undefined) return;
   const count = (attached.get(listener) ?? 0) + by;
   if (count > 0) attached.set(listener, count);
   else attached.delete(listener);
-  state.mark(statusUnit(gateway));
+  state.mark(gateway === undefined ? setStatusUnit(owner) : statusUnit(owner));
 }
 
 function updateCluster(state: State, _world: World, key: Key): void {
@@ -298,6 +325,6 @@ function updateGatewayStatus(state: State, world: World, unit: Unit): void {
   }
   const { draft, plan, attached, problems } = gateway;
   const reach = state.read(world, unit, (reader) => reachOf(reader, draft, plan, state.options));
-  state.out.status(key, gatewayStatus(draft, plan, attached, state.socketFaults, reach));
+  state.out.status(key, gatewayStatus(draft, plan, attached, acceptedSets(state, key), state.socketFaults, reach));
   state.out.diagnose(key, [...problems, ...placeProblems(draft, plan, state.socketFaults), ...refusals(state, key)]);
 }

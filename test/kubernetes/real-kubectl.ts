@@ -196,10 +196,13 @@ subjects: [{ kind: ServiceAccount, name: narrow, namespace: rauta-system }]
         all('apiextensions.k8s.io', 'customresourcedefinitions', 'list, watch'),
       ]) +
       rules('Role', ', namespace: team-a', [
-        all(api, 'gateways, httproutes, grpcroutes, tcproutes, tlsroutes, referencegrants, backendtlspolicies'),
         all(
           api,
-          'gateways/status, httproutes/status, grpcroutes/status, tcproutes/status, tlsroutes/status, backendtlspolicies/status',
+          'gateways, listenersets, httproutes, grpcroutes, tcproutes, tlsroutes, referencegrants, backendtlspolicies',
+        ),
+        all(
+          api,
+          'gateways/status, listenersets/status, httproutes/status, grpcroutes/status, tcproutes/status, tlsroutes/status, backendtlspolicies/status',
           'patch',
         ),
         all('rauta.io', 'accesscontrolfilters, staticresponsefilters'),

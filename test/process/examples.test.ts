@@ -59,6 +59,13 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.equal((await ask('/admin', {}, 'DELETE')).status, 403);
     assert.equal((await ask('/', {}, 'DELETE')).status, 200);
   },
+  'listener-set': async (ask) => {
+    const of = async (host: string, path: string): Promise<string> => seen(await ask(path, { host })).backend;
+    assert.equal(await of('www.example.com', '/'), 'first');
+    assert.equal(await of('blue.example.com', '/'), 'second');
+    assert.equal(await of('blue.example.com', '/shared'), 'second');
+    assert.equal(await of('www.example.com', '/shared'), 'second');
+  },
   ingress: async (ask) => {
     assert.equal(seen(await ask('/', { host: 'shop.example.com' })).backend, 'first');
     assert.equal(seen(await ask('/api/users', { host: 'shop.example.com' })).backend, 'second');

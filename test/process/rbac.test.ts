@@ -124,6 +124,11 @@ function addMore(api: FakeApi, port: number): void {
     metadata: { name: 'i', namespace: 'web' },
     spec: { ingressClassName: 'rauta', defaultBackend: { service: { name: 'app', port: { number: 80 } } } },
   });
+  // Its Gateway lets none attach: that is said, too.
+  api.put('ListenerSet', {
+    metadata: { name: 'more', namespace: 'web' },
+    spec: { parentRef: { name: 'gw' }, listeners: [{ name: 'web', port, protocol: 'HTTP' }] },
+  });
   api.put('GRPCRoute', {
     metadata: { name: 'calls', namespace: 'web' },
     spec: { parentRefs: [{ name: 'gw' }], rules: [{ backendRefs: [{ name: 'app', port: 80 }] }] },
@@ -202,6 +207,7 @@ test('the rights of deploy/base/rbac.yaml are enough, and none is idle', { timeo
 const KINDS: Readonly<Record<string, string>> = {
   gatewayclasses: 'GatewayClass',
   gateways: 'Gateway',
+  listenersets: 'ListenerSet',
   httproutes: 'HTTPRoute',
   grpcroutes: 'GRPCRoute',
   tcproutes: 'TCPRoute',

@@ -99,13 +99,20 @@ test('a Gateway: listeners are ours as a whole, with the times of those of the s
       conditions: [condition('Programmed')],
     })),
   });
-  const first = mergeStatus({ attachedListenerSets: 2 }, gateway(0, 'a', 'b'), { ...OPTIONS, time: 'old' });
+  const first = mergeStatus({ ofOthers: 2, attachedListenerSets: 2 }, gateway(0, 'a', 'b'), {
+    ...OPTIONS,
+    time: 'old',
+  });
   const second = mergeStatus(first, gateway(1, 'c', 'b'), OPTIONS) as unknown as {
-    attachedListenerSets: number;
+    ofOthers: number;
+    attachedListenerSets?: number;
     conditions: { lastTransitionTime: string }[];
     listeners: { name: string; attachedRoutes: number; conditions: { lastTransitionTime: string }[] }[];
   };
-  assert.equal(second.attachedListenerSets, 2);
+  assert.equal(second.ofOthers, 2);
+  assert.equal(second.attachedListenerSets, undefined, 'it lets no ListenerSets attach (any more)');
+  const counting = mergeStatus(second, { ...gateway(1, 'c', 'b'), attachedListenerSets: 3 }, OPTIONS);
+  assert.equal(counting?.['attachedListenerSets'], 3);
   assert.equal(second.conditions[0]?.lastTransitionTime, 'old');
   assert.deepEqual(
     second.listeners.map((l) => [l.name, l.attachedRoutes, l.conditions[0]?.lastTransitionTime]),

@@ -43,7 +43,9 @@ function merged(before: Fields, wanted: Status | null, options: MergeOptions): F
     ...listener,
     conditions: mergeConditions(old.get(listener.name)?.['conditions'], listener.conditions, options),
   }));
-  return { ...before, ...wanted, conditions, listeners };
+  // Of a Gateway that lets no ListenerSets attach any more, the count goes.
+  const { attachedListenerSets: _, ...rest } = before;
+  return { ...rest, ...wanted, conditions, listeners };
 }
 
 /** Entries of several controllers, and what each of them refers to. */

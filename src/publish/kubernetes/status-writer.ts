@@ -50,7 +50,7 @@ interface Entry {
 }
 
 /** Those many routes wait for. */
-const FIRST: ReadonlySet<string> = new Set(['GatewayClass', 'Gateway']);
+const FIRST: ReadonlySet<string> = new Set(['GatewayClass', 'Gateway', 'ListenerSet']);
 
 export class StatusWriter {
   readonly #tools: WriterTools;
