@@ -2,17 +2,17 @@
 // module, once; where there is no Go, or the module cannot be had, the test says so and is skipped.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { promisify } from 'node:util';
+import { test } from 'node:test';
 import type { IpAddress } from '../../src/io/io.ts';
+import { goProgram, run } from '../interop/tools.ts';
 import { NativeNet } from '../support/native-net.ts';
 import { answering, ok, Rig } from './rig.ts';
 import { ENTRIES, socket, TlsRig, tls } from './tls-rig.ts';
 
+const MODULE = 'github.com/summerwind/h2spec/cmd/h2spec';
 const VERSION = 'v2.2.1+incompatible';
 const CASES = 146;
 /**
@@ -20,24 +20,6 @@ const CASES = 146;
  * its 400 before it ends (docs/reference/http2.md).
  */
 const IN_THE_CLEAR = ['http2/3.5: Sends invalid connection preface'];
-
-const run = promisify(execFile);
-
-/** The program; null, and the test skipped, where it cannot be made. */
-async function h2spec(t: TestContext): Promise<string | null> {
-  const folder = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'rauta', `h2spec-${VERSION}`);
-  const program = join(folder, 'h2spec');
-  if (existsSync(program)) return program;
-  mkdirSync(folder, { recursive: true });
-  try {
-    const env = { ...process.env, GOBIN: folder, GOFLAGS: '-buildvcs=false', CGO_ENABLED: '0' };
-    await run('go', ['install', `github.com/summerwind/h2spec/cmd/h2spec@${VERSION}`], { env, timeout: 240_000 });
-  } catch (error) {
-    t.skip(`h2spec cannot be built: ${String((error as Error).message).split('\n')[0]}`);
-    return null;
-  }
-  return program;
-}
 
 /** Names of the cases that failed, and how many there were. */
 async function cases(
@@ -62,7 +44,7 @@ async function cases(
 }
 
 test('h2spec in the clear', { timeout: 280_000 }, async (t) => {
-  const program = await h2spec(t);
+  const program = await goProgram(t, MODULE, VERSION);
   if (program === null) return;
   const net = new NativeNet();
   const rig = new Rig(net, [answering(net, () => ok('spec'))]);
@@ -76,7 +58,7 @@ test('h2spec in the clear', { timeout: 280_000 }, async (t) => {
 });
 
 test('h2spec over TLS', { timeout: 280_000 }, async (t) => {
-  const program = await h2spec(t);
+  const program = await goProgram(t, MODULE, VERSION);
   if (program === null) return;
   const net = new NativeNet();
   const ours = tls(['a'], { alpn: ['h2', 'http/1.1'] });
