@@ -105,6 +105,9 @@ class Stub implements Io {
   peer(): SocketAddress {
     return { family: 'ipv4', address: '127.0.0.1', port: 40_000 };
   }
+  localAddress(): SocketAddress {
+    return { family: 'ipv4', address: '127.0.0.1', port: 80 };
+  }
   openPipe(): Handle {
     return -EAGAIN;
   }

@@ -86,6 +86,8 @@ class Limits {
   readonly PIPES = 128;
   /** Content is passed through a pipe once so much came at a time, and while so much is still to come. */
   readonly SPLICE_FROM_BYTES = 16 * KB;
+  /** A PROXY header, with what is said in it besides addresses. */
+  readonly PROXY_HEADER_BYTES = 4 * KB;
   /** Ended exchanges kept for reuse. */
   readonly EXCHANGES_POOLED = 1_024;
   /** Connections above DOWNSTREAM_CONNECTIONS that are still taken, to be answered 503. */

@@ -120,6 +120,8 @@ export interface Io {
   resetOnExit(handle: Handle, on: boolean): void;
   /** The other side's address, as the kernel knows it. */
   peer(handle: Handle): SocketAddress;
+  /** Our own. */
+  localAddress(handle: Handle): SocketAddress;
 
   // ---- pipes: bytes that go from one socket to another without coming into `mem` (splice(2))
   /** An empty pipe of LIMITS.PIPE_BYTES, closed by `close`; or -errno. */

@@ -215,6 +215,12 @@ export const FLAGS: readonly Flag[] = [
     default: '',
     help: 'whose X-Forwarded-*, Forwarded and X-Request-ID are believed',
   },
+  {
+    name: 'proxy-protocol',
+    value: 'CIDR[,CIDR]',
+    default: '',
+    help: 'load balancers whose connections begin with a PROXY header (v1, v2); the annotation `rauta.io/proxy-protocol` of a Gateway says otherwise for its listeners',
+  },
   { name: 'metrics-max-routes', value: 'N', default: '20', help: 'routes with a label of their own in the metrics' },
   {
     name: 'metrics-max-backends',

@@ -39,6 +39,7 @@ export interface Options {
   readonly halfClose: boolean;
   readonly user: string;
   readonly trustedProxies: readonly string[];
+  readonly proxyProtocol: readonly string[];
   readonly metricsMaxRoutes: number;
   readonly metricsMaxBackends: number;
   /** Environment mode: RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR. */
@@ -169,6 +170,7 @@ export function parseOptions(
       lenient: bool(from('lenient'), text('lenient')),
       user: text('user'),
       trustedProxies: list('trusted-proxies').map((c) => cidr(from('trusted-proxies'), c)),
+      proxyProtocol: list('proxy-protocol').map((c) => cidr(from('proxy-protocol'), c)),
       metricsMaxRoutes: count('metrics-max-routes', 0, 100_000),
       metricsMaxBackends: count('metrics-max-backends', 0, 100_000),
       bindAddress,

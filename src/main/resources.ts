@@ -110,6 +110,7 @@ export class Resources implements SourceSink {
       ...(options.kubernetes?.backends === 'on' ? { forbidden: isLocal } : {}),
       defaultAddresses: options.listen,
       defaultCertificate: nameOf(options.defaultCertificate),
+      proxyProtocol: options.proxyProtocol,
       ...(options.kubernetes === null
         ? {}
         : {

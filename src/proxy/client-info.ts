@@ -1,6 +1,6 @@
 // Who is at the other end of a client's connection, and what a connection goes through before it speaks its protocol.
 
-import type { SocketAddress } from '../io/io.ts';
+import type { Handle, SocketAddress } from '../io/io.ts';
 import type { SocketHost } from '../ir/ir.ts';
 import { type Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
 import type { Transport } from './transport/transport.ts';
@@ -12,11 +12,15 @@ import type { Transport } from './transport/transport.ts';
 export class ClientInfo {
   /** The connection's own other end. */
   readonly peer: SocketAddress;
+  /** Of the connection, for as long as it is open. */
+  readonly handle: Handle;
   /**
    * Address of the client, ASCII without port; 'unix' where there is none. The peer's, unless the peer is a proxy that
    * names it.
    */
   client: Uint8Array;
+  /** Its port, 0 where there is none. */
+  clientPort: number;
   /** The peer is a trusted proxy: what it says about its own client is believed. */
   trusted: boolean;
   /** The connection is encrypted. */
@@ -32,9 +36,11 @@ export class ClientInfo {
   /** What log lines say of the connection. */
   json: Fragment = NO_FRAGMENT;
 
-  constructor(peer: SocketAddress, trusted: boolean) {
+  constructor(peer: SocketAddress, handle: Handle, trusted: boolean) {
     this.peer = peer;
+    this.handle = handle;
     this.client = asciiOf(peer.family === 'unix' ? 'unix' : peer.address);
+    this.clientPort = peer.family === 'unix' ? 0 : peer.port;
     this.trusted = trusted;
   }
 }

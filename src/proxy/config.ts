@@ -20,6 +20,7 @@ import type { Core } from './core.ts';
 import { Mirrors } from './exchange/mirror.ts';
 import { ClusterRef, CompiledRule, type Extras, NO_EXTRAS, RouteCells } from './exchange/rule.ts';
 import { Listener } from './listener.ts';
+import { ProxyOpening } from './proxy-opening.ts';
 import { CompiledRelay } from './relay/relay.ts';
 import type { Secured } from './tls/dialer.ts';
 import { TlsOpening } from './tls/opening.ts';
@@ -52,7 +53,11 @@ interface Prepared {
   readonly clusters: Cluster[];
   readonly endpoints: ReadonlyMap<Key, readonly Endpoint[] | null>;
   /** With the steps that connections go through there. */
-  readonly sockets: readonly { readonly entry: SocketEntry; readonly opening: TlsOpening | null }[];
+  readonly sockets: readonly {
+    readonly entry: SocketEntry;
+    readonly opening: TlsOpening | null;
+    readonly proxy: ProxyOpening | null;
+  }[];
   readonly gateways: GatewayEntry[];
   readonly cells: CellsEntry[];
   readonly relays: CompiledRelay[];
@@ -163,10 +168,11 @@ export class Config {
     for (const rule of prepared.rules) this.#setRule(rule.entry.key, rule);
     for (const relay of prepared.relays) this.#setRelay(relay.entry.key, relay);
     for (const entry of prepared.gateways) this.#setGateway(entry);
-    for (const { entry, opening } of prepared.sockets) {
+    for (const { entry, opening, proxy } of prepared.sockets) {
       const listener = this.listener(entry.key);
       this.#setSocket(listener, entry);
       this.#setOpening(listener, opening);
+      listener.proxy = proxy;
     }
     for (const key of delta.removals) this.#remove(key);
     this.#forget();
@@ -203,10 +209,13 @@ export class Config {
       }
     }
     return [...sockets.values()].map((entry) => {
-      if (!entry.hosts.some(({ tls, protocol }) => tls !== null || protocol === 'TLS')) return { entry, opening: null };
+      const { proxyProtocol: proxied } = entry;
+      const proxy = proxied === null ? null : guarded(entry.key, () => new ProxyOpening(this.#core, proxied.trusted));
+      if (!entry.hosts.some(({ tls, protocol }) => tls !== null || protocol === 'TLS'))
+        return { entry, opening: null, proxy };
       const opening = guarded(entry.key, () => new TlsOpening(this.#core.shared, this.#tlsTable, entry));
       undo.push(() => opening.dispose());
-      return { entry, opening };
+      return { entry, opening, proxy };
     });
   }
 
@@ -493,6 +502,7 @@ export class Config {
     if (listener === undefined || listener.entry === null) return;
     this.#setSocket(listener, null);
     this.#setOpening(listener, null);
+    listener.proxy = null;
     this.#onRemoved(listener);
   }
 

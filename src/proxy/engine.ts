@@ -197,7 +197,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
       core.io.reset(handle);
       return;
     }
-    const info = new ClientInfo(peer, core.trusted.has(peer));
+    const info = new ClientInfo(peer, handle, core.trusted.has(peer));
     const connection = open(core, this.#http2, this, listener, transport, info, refused);
     connection.next = this.#first;
     if (this.#first !== null) this.#first.previous = connection;

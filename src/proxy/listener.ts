@@ -5,6 +5,7 @@ import type { Key, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
 import type { OpeningStep } from './client-info.ts';
 import type { CompiledRule } from './exchange/rule.ts';
+import type { ProxyOpening } from './proxy-opening.ts';
 import { RelayTable } from './relay/relay.ts';
 import { Router } from './route/router.ts';
 
@@ -20,6 +21,8 @@ export class Listener {
   readonly router: Router<CompiledRule>;
   /** Who takes sessions of layer 4. */
   readonly relays: RelayTable;
+  /** What reads the PROXY header of those who send one; null: nobody does. */
+  proxy: ProxyOpening | null = null;
   /** The host that every connection is for, where it is one of TCP; else null. */
   relayHost: SocketHost | null = null;
   /** What a connection goes through here before it speaks its protocol, in this order. */

@@ -38,7 +38,9 @@ export function open(
       ? new Http2Server(http2, listener, owner, transport, info, refused)
       : new Http1Server(core, listener, owner, transport, info, refused);
   };
-  return listener.steps.length === 0 ? speak() : new Opening(core.shared, owner, listener, transport, info, speak);
+  const { proxy, steps } = listener;
+  const all = proxy?.has(info.peer) === true ? [proxy, ...steps] : steps;
+  return all.length === 0 ? speak() : new Opening(core.shared, owner, listener, all, transport, info, speak);
 }
 
 /** A connection that is still in its steps. */
@@ -62,6 +64,7 @@ export class Opening implements Connection, TransportUser, TimerSink {
     shared: Shared,
     owner: ConnectionOwner,
     listener: Listener,
+    steps: readonly OpeningStep[],
     transport: Transport,
     info: ClientInfo,
     speak: () => Connection,
@@ -72,7 +75,7 @@ export class Opening implements Connection, TransportUser, TimerSink {
     this.#transport = transport;
     this.#info = info;
     this.#speak = speak;
-    this.#steps = listener.steps;
+    this.#steps = steps;
     transport.user = this;
     // What stands in front of the first head has to come as soon as a head.
     shared.io.timers.arm(this.#timer, shared.io.nowMs, LIMITS.HEAD_MS);

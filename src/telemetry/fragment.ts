@@ -29,6 +29,11 @@ export class Fragment {
     );
   }
 
+  /** This one, and `other` behind it. */
+  with(other: Fragment): Fragment {
+    return this.length === 0 ? other : new Fragment(this.text + other.text);
+  }
+
   get text(): string {
     return Buffer.from(this.#words.buffer, 0, this.length).toString('utf8');
   }

@@ -9,6 +9,7 @@ import { governing, readPolicy, systemTls } from './backend-tls.ts';
 import type { ConditionName } from './conditions.ts';
 import { GATEWAY_GROUP, RAUTA_GROUP, type SystemTrust, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import { proxiedTo } from './proxy-protocol.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
@@ -45,11 +46,12 @@ function clusterOf(
   number: number,
   spoken: Spoken,
   secured: ClientTls | null,
+  proxyProtocol: ClusterEntry['proxyProtocol'],
 ): ClusterEntry {
   const http2 = spoken === 'http2';
   const protocol = http2 && secured !== null ? 'http1' : spoken;
   const tls = secured !== null && http2 ? { ...secured, alpn: HTTP2_ALPN } : secured;
-  const settings = { protocol, tls, proxyProtocol: null };
+  const settings = { protocol, tls, proxyProtocol };
   return {
     kind: 'cluster',
     key: clusterKey(kind, namespace, name, number, settingsDigest(settings)),
@@ -114,29 +116,53 @@ export function resolveBackend(
     ? servicePort(object, number, relayed ?? 'tcp', fail)
     : { protocol: fields(object.spec)['appProtocol'], section: '', what: `Backend ${namespace}/${name}` };
   if ('cluster' in found) return found;
-  const { policy, policies } =
-    through || relayed === 'udp' ? NO_POLICY : governing(reader, kind, namespace, name, found.section);
   const system = options.systemTrust ?? null;
-  const verdict = policy === null ? null : readPolicy(reader, policy, system);
-  const refused = relayed === null ? protocolFault(found.protocol, policy !== null || !isService) : null;
+  const ruled =
+    through || relayed === 'udp' ? NO_POLICY : policyOf(reader, kind, namespace, name, found.section, system);
+  const { governed, policies } = ruled;
+  const refused = relayed === null ? protocolFault(found.protocol, governed || !isService) : null;
   if (refused !== null)
     return { ...fail('routeProtocol', isService ? 'port' : '', `${found.what}: ${refused}`), policies };
   // A Backend's endpoints have ports of their own; the reference's has no say.
   const at = isService ? (number ?? 0) : 0;
   const untrusted = (why: string): Resolved => ({ cluster: null, label, fault: null, policies, untrusted: why });
-  if (policy !== null && verdict?.tls == null) {
-    const why = verdict?.refused?.message ?? '';
-    return untrusted(`BackendTLSPolicy ${policy.metadata.namespace}/${policy.metadata.name} is not good: ${why}`);
-  }
-  const own = policy === null && !isService && relayed === null ? ownTls(object, system) : null;
+  if (ruled.refused !== null) return untrusted(ruled.refused);
+  const proxied = relayed === 'tcp' ? proxiedTo(object) : null;
+  if (proxied !== null && typeof proxied === 'object')
+    return { ...fail('routeProtocol', '', `${found.what}: ${proxied.wrong}`), policies };
+  const own = !governed && !isService && relayed === null ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
-  return {
-    cluster: clusterOf(kind, namespace, name, at, relayed ?? spokenBy(routeKind, found.protocol), verdict?.tls ?? own),
-    label,
-    fault: null,
-    policies,
-    untrusted: null,
-  };
+  const spoken = relayed ?? spokenBy(routeKind, found.protocol);
+  const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied);
+  return { cluster, label, fault: null, policies, untrusted: null };
+}
+
+interface Ruled {
+  /** There is a policy for it. */
+  readonly governed: boolean;
+  readonly policies: readonly ObjectKey[];
+  readonly tls: ClientTls | null;
+  /** Why TLS cannot be spoken as the policy asks. */
+  readonly refused: string | null;
+}
+
+const NO_POLICY: Ruled = { governed: false, policies: [], tls: null, refused: null };
+
+function policyOf(
+  reader: Reader,
+  kind: string,
+  namespace: string,
+  name: string,
+  section: string,
+  system: SystemTrust | null,
+): Ruled {
+  const { policy, policies } = governing(reader, kind, namespace, name, section);
+  if (policy === null) return { ...NO_POLICY, policies };
+  const { tls, refused } = readPolicy(reader, policy, system);
+  if (tls !== null) return { governed: true, policies, tls, refused: null };
+  const { namespace: at = '', name: called } = policy.metadata;
+  const why = `BackendTLSPolicy ${at}/${called} is not good: ${refused?.message ?? ''}`;
+  return { governed: true, policies, tls: null, refused: why };
 }
 
 interface Port {
@@ -186,7 +212,6 @@ const RELAYED: ReadonlyMap<string, 'tcp' | 'udp'> = new Map([
   ['TLSRoute', 'tcp'],
   ['UDPRoute', 'udp'],
 ]);
-const NO_POLICY: ReturnType<typeof governing> = { policy: null, policies: [] };
 
 /** gRPC is HTTP/2, whether or not the backend says so. */
 function spokenBy(routeKind: string, appProtocol: unknown): Spoken {

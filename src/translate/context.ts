@@ -74,6 +74,8 @@ export interface TranslatorOptions {
   readonly portMap: ReadonlyMap<number, number>;
   /** A Secret whose certificate clients get that name no host of a socket; null: they are refused. */
   readonly defaultCertificate?: { readonly namespace: string; readonly name: string } | null;
+  /** CIDR ranges of those whose connections begin with a PROXY header, where no annotation says otherwise. */
+  readonly proxyProtocol?: readonly string[];
   /** Default: the system knows none. */
   readonly systemTrust?: SystemTrust;
   /** Whether an address that a Gateway asks for can be bound here; default: any IP literal can. */

@@ -12,11 +12,12 @@ import type { Fault } from './conditions.ts';
 import type { AddressClaim, TranslatorOptions } from './context.ts';
 import { createdOf, generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import { type FrontendTls, frontendOf } from './frontend-tls.ts';
+import { frontendOf } from './frontend-tls.ts';
 import { claimOf, parametersFault } from './gateway-class.ts';
-import type { Conflict, ListenerDraft, NamespacePolicy } from './listener.ts';
+import type { Conflict, GatewayWide, ListenerDraft, NamespacePolicy } from './listener.ts';
 import { conflictsWithin, draftListener, lacksCertificate, namespacePolicy } from './listener.ts';
 import type { Referrer } from './listener-tls.ts';
+import { proxiedOf } from './proxy-protocol.ts';
 import { anyText, list, shown } from './read.ts';
 
 /** What has listeners: a Gateway, or a ListenerSet that is attached to one. */
@@ -113,8 +114,11 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
   }
 
   const namespace = object.metadata.namespace ?? '';
-  const frontend = frontendOf(reader, object, problems);
-  const listeners = draftListeners(reader, { kind: 'Gateway', namespace }, spec, options, frontend, problems);
+  const wide = {
+    frontend: frontendOf(reader, object, problems),
+    proxied: proxiedOf(object, options.proxyProtocol ?? [], problems),
+  };
+  const listeners = draftListeners(reader, { kind: 'Gateway', namespace }, spec, options, wide, problems);
   const conflicts = conflictsWithin(listeners);
   for (const [i, conflict] of conflicts.entries()) {
     if (conflict !== null) problems.error((listeners[i] as ListenerDraft).field, conflict.message);
@@ -149,12 +153,12 @@ export function draftListeners(
   owner: Referrer,
   spec: Fields,
   options: TranslatorOptions,
-  frontend: (number: number) => FrontendTls,
+  wide: GatewayWide,
   problems: Problems,
 ): ListenerDraft[] {
   const listeners: ListenerDraft[] = [];
   for (const [index, value] of list(spec['listeners']).entries()) {
-    const draft = draftListener(reader, owner, index, value, options, frontend, problems);
+    const draft = draftListener(reader, owner, index, value, options, wide, problems);
     if (listeners.some((other) => other.name === draft.name)) {
       problems.error(`${draft.field}.name`, `Another listener is named ${shown(draft.name)}; this one is ignored.`);
     } else listeners.push(draft);

@@ -214,10 +214,15 @@ function listenerOf(hostname: string, tls: ListenerTls | null, options: Translat
     namespaces: { from: 'All' },
     tls,
     passthrough: false,
+    proxyProtocol: proxiesOf(options),
     fault: null,
     closed: null,
     refs: null,
   };
+}
+
+function proxiesOf({ proxyProtocol: trusted = [] }: TranslatorOptions): ListenerDraft['proxyProtocol'] {
+  return trusted.length === 0 ? null : { trusted };
 }
 
 /** Where Ingress rules can be put. */

@@ -14,6 +14,7 @@ import type { GatewayDraft, GatewayPlan, GatewayView, ListenerOwner } from './ga
 import { draftListeners, listenerViews } from './gateway.ts';
 import { claimOf } from './gateway-class.ts';
 import { namespacePolicy } from './listener.ts';
+import { proxiedOf } from './proxy-protocol.ts';
 import { anyText, shown, text } from './read.ts';
 
 export interface ListenerSetDraft extends ListenerOwner {
@@ -60,9 +61,12 @@ export function draftListenerSet(reader: Reader, object: KubeObject, options: Tr
     refused = { name: 'setNotAllowed', message };
     problems.error(field, message);
   }
-  const frontend = frontendOf(reader, gateway, theirs);
+  const wide = {
+    frontend: frontendOf(reader, gateway, theirs),
+    proxied: proxiedOf(gateway, options.proxyProtocol ?? [], theirs),
+  };
   const listeners = allowed
-    ? draftListeners(reader, { kind: 'ListenerSet', namespace }, spec, options, frontend, problems)
+    ? draftListeners(reader, { kind: 'ListenerSet', namespace }, spec, options, wide, problems)
     : [];
   const draft: ListenerSetDraft = {
     key: keyOf(object),

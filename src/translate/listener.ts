@@ -3,6 +3,7 @@
 
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
+import type { SocketEntry } from '../ir/ir.ts';
 import type { Fault, RouteGroupKind } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP } from './context.ts';
@@ -37,6 +38,7 @@ export interface ListenerDraft {
   readonly tls: ListenerTls | null;
   /** Of TLS: it does not end here (mode Passthrough). */
   readonly passthrough: boolean;
+  readonly proxyProtocol: SocketEntry['proxyProtocol'];
   /** Why the listener is not accepted, conflicts apart. */
   readonly fault: Fault | null;
   /**
@@ -53,13 +55,21 @@ export type NamespacePolicy =
   | { readonly from: 'Same' | 'All' | 'None' }
   | { readonly from: 'Selector'; readonly selector: Selector };
 
+/** What a Gateway says for all of its listeners, those of ListenerSets too. */
+export interface GatewayWide {
+  /** By port. */
+  readonly frontend: (number: number) => FrontendTls;
+  /** By name. */
+  readonly proxied: (listener: string) => SocketEntry['proxyProtocol'];
+}
+
 export function draftListener(
   reader: Reader,
   owner: Referrer,
   index: number,
   value: unknown,
   options: TranslatorOptions,
-  frontend: (number: number) => FrontendTls,
+  { frontend, proxied }: GatewayWide,
   problems: Problems,
 ): ListenerDraft {
   const spec = fields(value);
@@ -115,6 +125,7 @@ export function draftListener(
     namespaces: namespaces ?? { from: 'None' },
     tls,
     passthrough,
+    proxyProtocol: protocol === 'UDP' ? null : proxied(name),
     fault,
     closed: namespaces === null ? NOBODY : null,
     refs,

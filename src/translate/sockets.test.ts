@@ -41,6 +41,7 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
       boundPort: port,
       protocol,
       passthrough: protocol === 'TLS',
+      proxyProtocol: null,
       hostname,
       kinds: [{ group: 'any', kind: 'AnyRoute' }],
       namespaces: { from: 'Same' },

@@ -4,6 +4,7 @@
 // ListenerSets come after their Gateway and older sets of it, and among Gateways with their own age.
 
 import type { ObjectKey } from '../api/object.ts';
+import { equal } from '../base/equal.ts';
 import type { CertificateEntry, GatewayEntry, Key, ServerTls, SocketEntry, SocketHost, TrustEntry } from '../ir/ir.ts';
 import { socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
@@ -32,6 +33,8 @@ interface Socket {
   readonly address: string;
   readonly port: number;
   readonly family: string;
+  /** Of whoever came first: what stands in front of every host cannot differ by host. */
+  readonly proxyProtocol: SocketEntry['proxyProtocol'];
   /** By hostname; of protocols without, there is one. */
   readonly hosts: Map<string, Held>;
 }
@@ -222,7 +225,7 @@ function conflictAt(
   const host = protocol.byHostname ? listener.hostname : '*';
   for (const address of addresses) {
     const socket = sockets.get(`${protocol.transport} ${address} ${listener.boundPort}`);
-    const conflict = socket === undefined ? null : conflictOn(socket, protocol.family, host, listener);
+    const conflict = socket === undefined ? null : conflictOn(socket, protocol.family, host, listener, shares);
     if (conflict !== null && !(shares && conflict.type === 'hostname')) return conflict;
   }
   return null;
@@ -240,7 +243,8 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
   for (const address of addresses) {
     let socket = sockets.get(nameOf(address));
     if (socket === undefined) {
-      socket = { address, port, family: protocol.family, hosts: new Map() };
+      const { proxyProtocol } = wish.listener;
+      socket = { address, port, family: protocol.family, proxyProtocol, hosts: new Map() };
       sockets.set(nameOf(address), socket);
     }
     if (!socket.hosts.has(host)) socket.hosts.set(host, wish);
@@ -251,7 +255,14 @@ function place(sockets: Map<string, Socket>, wish: Held, addresses: readonly str
   return { sockets: keys, host: wish.host, conflict: null };
 }
 
-function conflictOn(socket: Socket, family: string, host: string, listener: ListenerDraft): Conflict | null {
+/** `shares`: it takes what is left as it is, PROXY headers too. */
+function conflictOn(
+  socket: Socket,
+  family: string,
+  host: string,
+  listener: ListenerDraft,
+  shares: boolean,
+): Conflict | null {
   const before = ({ gateway, owner, listener: first }: Held, what: string): string => {
     const where = `on port ${listener.boundPort} (listener ${first.name})`;
     const kind = owner === gateway ? 'Gateway' : 'ListenerSet';
@@ -260,6 +271,11 @@ function conflictOn(socket: Socket, family: string, host: string, listener: List
   if (socket.family !== family) {
     const holder = socket.hosts.values().next().value as Held;
     return { type: 'protocol', message: before(holder, `protocol ${holder.listener.protocol}`) };
+  }
+  if (!shares && !equal(socket.proxyProtocol, listener.proxyProtocol)) {
+    const holder = socket.hosts.values().next().value as Held;
+    const from = socket.proxyProtocol === null ? 'no PROXY headers' : 'PROXY headers of others';
+    return { type: 'protocol', message: before(holder, from) };
   }
   const holder = socket.hosts.get(host);
   if (holder === undefined) return null;
@@ -271,7 +287,7 @@ function conflictOn(socket: Socket, family: string, host: string, listener: List
 
 function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
   const entries = new Map<Key, PlanEntry>();
-  for (const { address, port, hosts: held } of sockets) {
+  for (const { address, port, proxyProtocol, hosts: held } of sockets) {
     const hosts: SocketHost[] = [];
     let other: CertificateEntry | null = null;
     let transport: SocketEntry['transport'] | null = null;
@@ -290,7 +306,7 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
     const key = socketKey(address, port, transport);
     const fallback = other === null ? null : fallbackOf(other, hosts);
     if (other !== null && fallback !== null) entries.set(other.key, other);
-    entries.set(key, { kind: 'socket', key, address, port, transport, hosts, fallback, proxyProtocol: null });
+    entries.set(key, { kind: 'socket', key, address, port, transport, hosts, fallback, proxyProtocol });
   }
   return entries;
 }

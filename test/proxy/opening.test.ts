@@ -117,10 +117,9 @@ class Server implements ConnectionOwner {
   #take(listener: Listener, handle: Handle): void {
     const { io } = this.#net;
     const transport = new Tcp(this.shared, new PlainWire(io, handle), true, false);
-    const info = new ClientInfo(io.peer(handle), false);
-    this.held.add(
-      new Opening(this.shared, this, listener, transport, info, () => new Echo(this, listener, transport, info)),
-    );
+    const info = new ClientInfo(io.peer(handle), handle, false);
+    const speak = (): Connection => new Echo(this, listener, transport, info);
+    this.held.add(new Opening(this.shared, this, listener, listener.steps, transport, info, speak));
     io.watch(handle, transport);
   }
 

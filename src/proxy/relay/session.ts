@@ -17,6 +17,7 @@ import type { Core } from '../core.ts';
 import { BACKEND_ERROR, faultCell } from '../counts.ts';
 import { Attempts } from '../exchange/attempts.ts';
 import type { Listener } from '../listener.ts';
+import { proxyHeader } from '../proxy-header.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { Dial, type DialOwner } from '../upstream/dial.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
@@ -87,8 +88,12 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
   /** While no backend is there. */
   #attempts: Attempts | null = null;
   #dial: Dial | null = null;
+  /** Said to a backend before anything of the client's. */
+  #preface: Uint8Array | null = null;
   /** Where its connection is, or is tried. */
   #endpoint: EndpointPool | null = null;
+  /** Bytes of ours that the backend took before those of the client. */
+  #said = 0;
   #count = 0;
   #connectUs = -1;
   /** What both sides had taken when last looked at, and how often that was the same. */
@@ -164,7 +169,24 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
       return;
     }
     this.#attempts = attempts;
+    const version = cluster.entry.proxyProtocol;
+    if (version !== null) this.#preface = this.#headerOf(version);
     this.#try(attempts, endpoint);
+  }
+
+  /** Whose connection it is, for the backend; null when it is not open any more, as will be told. */
+  #headerOf(version: 'v1' | 'v2'): Uint8Array | null {
+    const { client, clientPort, handle } = this.#info;
+    try {
+      return proxyHeader(
+        version,
+        Buffer.from(client).toString('latin1'),
+        clientPort,
+        this.#core.io.localAddress(handle),
+      );
+    } catch {
+      return null;
+    }
   }
 
   #try(attempts: Attempts, first: EndpointPool): void {
@@ -173,7 +195,7 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#count = attempts.count;
     const dial = new Dial(this.#core, this);
     this.#dial = dial;
-    if (!first.dialOwn(dial) && !this.#over) {
+    if (!first.dialOwn(dial, this.#preface) && !this.#over) {
       this.#dial = null;
       attempts.leave(OUTCOME.NONE, -1);
       this.#endpoint = null;
@@ -198,6 +220,8 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#dial = null;
     this.#attempts?.clear();
     this.#attempts = null;
+    this.#said = this.#preface === null ? 0 : transport.sentBytes;
+    this.#preface = null;
     this.#connectUs = io.nowUs - this.#startUs;
     const client = this.#client;
     const backend = new Side(this, transport, 'backend');
@@ -313,7 +337,7 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
       record.endpointBlock = endpoint.block;
     }
     record.attempts = this.#count;
-    record.requestBytes = backend === null ? 0 : backend.transport.sentBytes;
+    record.requestBytes = backend === null ? 0 : backend.transport.sentBytes - this.#said;
     record.responseBytes = this.#client.transport.sentBytes;
     record.flags = flag;
     record.end = end;

@@ -85,8 +85,8 @@ export class TlsDialer implements TlsWireOwner {
     return true;
   }
 
-  /** TLS over `socket`, which connects; -errno when it cannot be had, and the socket stays the caller's. */
-  wire(socket: Handle): TlsWire | number {
+  /** TLS over `socket`, which connects (or stands); -errno when it cannot be had: the socket stays the caller's. */
+  wire(socket: Handle, connecting = true): TlsWire | number {
     if (!this.#holds && !this.#holdAgain()) return -ERRNO.EINVAL;
     const { io, context, peer } = this.#client;
     const tls = io.connect(context, socket, peer);
@@ -94,7 +94,7 @@ export class TlsDialer implements TlsWireOwner {
     if (this.#session !== 0 && this.#core.io.nowMs - this.#sessionMs < LIMITS.TLS_SESSION_MS) {
       io.resume(tls, this.#session);
     }
-    return new TlsWire(this.#core.io, io, tls, socket, this, true);
+    return new TlsWire(this.#core.io, io, tls, socket, this, true, connecting);
   }
 
   /** What a connection failed for in the turn that is under way; null when none did. */

@@ -142,7 +142,7 @@ export class TlsOpening implements OpeningStep {
       info.relayed = true;
       info.host = host;
       info.serverName = serverName;
-      if (serverName !== '') info.json = Fragment.members({ sni: serverName });
+      if (serverName !== '') info.json = info.json.with(Fragment.members({ sni: serverName }));
       return start;
     }
     if (host !== null && !this.#mayBegin()) {
@@ -279,7 +279,7 @@ class ServerHandshake implements TlsWireOwner {
     info.relayed = this.#host?.protocol === 'TLS';
     info.serverName = this.#name;
     info.alpn = alpn;
-    info.json = factsOf({
+    const facts = factsOf({
       tls: version,
       cipher: io.cipher(tls),
       ...(alpn === '' ? {} : { alpn }),
@@ -287,6 +287,7 @@ class ServerHandshake implements TlsWireOwner {
       resumed: String(resumed),
       ...(fingerprint === '' ? {} : { client_cert_sha256: fingerprint }),
     });
+    info.json = info.json.with(facts);
   }
 
   failed(_wire: TlsWire, errno: number): void {

@@ -53,14 +53,23 @@ export class TlsWire implements Wire {
   /** A record of at most so many bytes waits within TLS: the next call must offer as many again. */
   #offered = 0;
 
-  constructor(io: Io, tlsIo: TlsIo, tls: Tls, socket: Handle, owner: TlsWireOwner, connecting: boolean) {
+  /** `toServer`: its first bytes are told of; `connecting`: the socket does not stand yet. */
+  constructor(
+    io: Io,
+    tlsIo: TlsIo,
+    tls: Tls,
+    socket: Handle,
+    owner: TlsWireOwner,
+    toServer: boolean,
+    connecting = toServer,
+  ) {
     this.#io = io;
     this.#tlsIo = tlsIo;
     this.tls = tls;
     this.#socket = socket;
     this.#owner = owner;
     this.#connecting = connecting;
-    this.#unheard = connecting;
+    this.#unheard = toServer;
   }
 
   /** The socket stands, and the handshake is under way or over. */

@@ -34,6 +34,8 @@ export class Dial implements TransportUser, TimerSink {
   #transport: Transport | null = null;
   /** null: in the clear. */
   #tls: TlsDialer | null = null;
+  /** What is said before everything else, TLS too; null once it is. */
+  #preface: Uint8Array | null = null;
   // ---- the owner's list
   next: Dial | null = null;
   previous: Dial | null = null;
@@ -43,8 +45,8 @@ export class Dial implements TransportUser, TimerSink {
     this.#owner = owner;
   }
 
-  /** Begins; onDialFailed may come before it returns, onDialed does not. */
-  start(address: SocketAddress, tls: TlsDialer | null): void {
+  /** Begins; onDialFailed may come before it returns, onDialed does not. `preface`: what is said before all else. */
+  start(address: SocketAddress, tls: TlsDialer | null, preface: Uint8Array | null = null): void {
     const { io, cells, shared } = this.#core;
     cells.add(CELL.UPSTREAM_CONNECTS_TOTAL, 1);
     const handle = this.#core.refuses(address) ? -ERRNO.ECONNREFUSED : io.connect(address);
@@ -53,7 +55,8 @@ export class Dial implements TransportUser, TimerSink {
       return;
     }
     this.#tls = tls;
-    const wire = tls === null ? new PlainWire(io, handle) : tls.wire(handle);
+    this.#preface = preface;
+    const wire = tls === null || preface !== null ? new PlainWire(io, handle) : tls.wire(handle);
     if (typeof wire === 'number') {
       io.close(handle);
       this.#failed(-wire);
@@ -89,9 +92,29 @@ export class Dial implements TransportUser, TimerSink {
   onConnected(): void {
     const transport = this.#transport;
     if (transport === null) return;
+    if (this.#preface !== null && !this.#say(transport, this.#preface)) return;
     this.#core.io.timers.cancel(this.#timer);
     this.#transport = null;
     this.#owner.onDialed(this, transport, this.#tls === null ? '' : this.#tls.alpn);
+  }
+
+  /** Says the preface; true when nothing stands between it and what the owner says. */
+  #say(transport: Transport, preface: Uint8Array): boolean {
+    this.#preface = null;
+    const at = transport.reserve(preface.length);
+    this.#core.mem.set(preface, at);
+    transport.commit(at + preface.length);
+    transport.uncork();
+    if (this.#tls === null) return true;
+    // A socket that is new takes a few bytes.
+    const wire = transport.congested ? -ERRNO.ENOBUFS : this.#tls.wire(transport.wire.plain, false);
+    if (typeof wire === 'number') {
+      this.cancel();
+      this.#failed(-wire);
+    } else {
+      transport.layer(wire);
+    }
+    return false;
   }
 
   onLost(errno: number): void {

@@ -174,15 +174,15 @@ export class EndpointPool implements ConnectionPool, DialOwner {
 
   // ---- for sessions, each of which has a connection to itself
 
-  /** Begins `dial`, whose owner hears of it; false past the limit. Until `leftOwn`. */
-  dialOwn(dial: Dial): boolean {
+  /** Begins `dial`, whose owner hears of it; false past the limit. Until `leftOwn`. `preface`: of its connection. */
+  dialOwn(dial: Dial, preface: Uint8Array | null): boolean {
     if (this.#connections >= LIMITS.SESSIONS_PER_ENDPOINT) {
       this.#core.cells.add(SESSIONS_LIMIT, 1);
       return false;
     }
     this.#connections++;
     this.#count(1);
-    dial.start(this.#address, this.#tls);
+    dial.start(this.#address, this.#tls, preface);
     return true;
   }
 
