@@ -53,6 +53,9 @@ export const FAULTS = {
   upstreamReset: fault('upstream_reset', 'upstream', 502, 'UC', 'upstream closed the connection'),
   /** The backend did not begin to work on it, and said so (RFC 9113 section 8.7): it wants no more, or it leaves. */
   upstreamRefused: fault('upstream_refused', 'upstream', 503, 'UC', 'upstream refused the request', true),
+  /** The backend gave up what it had begun (CANCEL), or wants fewer of them (ENHANCE_YOUR_CALM). */
+  upstreamCancelled: fault('upstream_cancelled', 'upstream', 502, 'UC', 'upstream cancelled the request'),
+  upstreamCalm: fault('upstream_calm', 'upstream', 503, 'UC', 'upstream wants fewer requests'),
   upstreamLeft: fault('upstream_left', 'upstream', 503, 'UC', 'upstream is leaving', true),
   upstreamMalformed: fault('upstream_malformed', 'upstream', 502, 'UPE', 'malformed upstream response'),
   requestTimeout: fault('request_timeout', 'upstream', 504, 'UT', 'request timeout'),

@@ -21,6 +21,15 @@ const CODE = { UNKNOWN: 2, DEADLINE_EXCEEDED: 4, PERMISSION_DENIED: 7, UNIMPLEME
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 const LAST_CODE = 16;
+const CANCELLED = 1;
+const RESOURCE_EXHAUSTED = 8;
+
+/** What says more than its status does; of resets as PROTOCOL-HTTP2 of gRPC maps them. */
+const BY_FAULT: ReadonlyMap<Fault, number> = new Map<Fault, number>([
+  [FAULTS.grpcDeadline, CODE.DEADLINE_EXCEEDED],
+  [FAULTS.upstreamCancelled, CANCELLED],
+  [FAULTS.upstreamCalm, RESOURCE_EXHAUSTED],
+]);
 
 /** The code that stands for a status of HTTP (statuscodes and http-grpc-status-mapping of gRPC). */
 const BY_STATUS: Readonly<Record<number, number>> = {
@@ -103,7 +112,7 @@ function answer(code: number, message: string, closes: boolean): Answer {
 
 /** The code that a fault is told as. */
 export function grpcCodeOf(fault: Fault): number {
-  return fault === FAULTS.grpcDeadline ? CODE.DEADLINE_EXCEEDED : (BY_STATUS[fault.status] ?? CODE.UNKNOWN);
+  return BY_FAULT.get(fault) ?? BY_STATUS[fault.status] ?? CODE.UNKNOWN;
 }
 
 /** What the faults look like to a client of gRPC (docs/reference/answers.md). */

@@ -127,7 +127,7 @@ export abstract class Life implements DeadlineOwner, Asker {
     const record = this.record;
     const down = this.down;
     if (down !== null && this.state >= STATE.ANSWERING && !down.retract()) {
-      down.abort();
+      down.abort(fault);
       this.forgetUnsent();
     } else if (down !== null) {
       const answer = (this.grpc ? GRPC_ANSWERS : TEXT_ANSWERS).of(fault);

@@ -61,8 +61,11 @@ export interface Downstream {
    * the end of what the backend says.
    */
   switched(head: Head): void;
-  /** The response cannot be completed: ends it in the way that nobody takes for its end (RFC 9112 section 8). */
-  abort(): void;
+  /**
+   * The response cannot be completed, for this fault: ends it in the way that nobody takes for its end (RFC 9112
+   * section 8), and says why where the protocol can.
+   */
+  abort(fault: Fault): void;
   /** The exchange is over: the connection (or stream) is the codec's again. */
   release(): void;
 }

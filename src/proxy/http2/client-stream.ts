@@ -9,6 +9,7 @@ import { BACKEND_ERROR, countLimit } from '../counts.ts';
 import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
 import { BODY } from '../head.ts';
 import { interpretResponse } from './client-head.ts';
+import { faultOfCode } from './fault-codes.ts';
 import { CODE } from './frames.ts';
 import type { FieldSection } from './hpack/section.ts';
 import type { Sender } from './sender.ts';
@@ -296,8 +297,7 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
 
   onReset(code: number): void {
     if (this.#isWhole()) return;
-    const refused = code === CODE.REFUSED_STREAM && !this.#answered;
-    this.#fail(refused ? FAULTS.upstreamRefused : FAULTS.upstreamReset, BACKEND_ERROR.reset);
+    this.#fail(faultOfCode(code, this.#answered), BACKEND_ERROR.reset);
   }
 
   /** The backend leaves, and says that it has not begun to work on it. */

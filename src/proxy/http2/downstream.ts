@@ -1,7 +1,7 @@
 // A stream of a client as an exchange sees it: one request and its response. Reused for others when both the exchange
 // and the connection are done with it.
 
-import { FAULTS } from '../../base/errors.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
@@ -16,6 +16,7 @@ import type { FieldLines } from '../filter/field-lines.ts';
 import { BODY, type Head, METHOD, NAME } from '../head.ts';
 import type { Transport } from '../transport/transport.ts';
 import { dropAccept } from './extended-connect.ts';
+import { codeOfFault } from './fault-codes.ts';
 import {
   putAdded,
   putDateField,
@@ -425,8 +426,8 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     this.#putHead(head, null, 0, false);
   }
 
-  abort(): void {
-    const code = this.#refusal === CODE.NO_ERROR ? CODE.INTERNAL_ERROR : this.#refusal;
+  abort(fault: Fault): void {
+    const code = this.#refusal === CODE.NO_ERROR ? codeOfFault(fault, this.#tunnel === TUNNEL) : this.#refusal;
     this.#owner.resetStream(this, code, false);
   }
 
