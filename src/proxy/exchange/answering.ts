@@ -109,7 +109,15 @@ export abstract class Answering extends Life implements ResponseSide {
       this.backendEnded = true;
       present(this.down, 'the client').end();
     }
-    if (this.clientEnded && this.backendEnded) this.finish('');
+    this.closeTunnel();
+  }
+
+  /** It is over when both have ended, and took what was said to them; false while it is not. */
+  protected closeTunnel(): boolean {
+    if (!this.clientEnded || !this.backendEnded) return false;
+    const taken = present(this.down, 'the client').flush();
+    if (present(this.up, 'the upstream').flush() && taken) this.finish('');
+    return true;
   }
 
   flushResponse(): boolean {
@@ -117,6 +125,7 @@ export abstract class Answering extends Life implements ResponseSide {
   }
 
   onUpstreamDrained(): void {
+    if (this.closeTunnel()) return;
     if (this.down !== null && (!this.request.done || this.state === STATE.TUNNEL)) this.down.resumeRequest();
   }
 

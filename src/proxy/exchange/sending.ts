@@ -80,7 +80,7 @@ export abstract class Sending extends Answering implements Waiter {
   }
 
   onDownstreamDrained(): void {
-    if (this.state < STATE.ANSWERING) return;
+    if (this.state < STATE.ANSWERING || this.closeTunnel()) return;
     if (this.up !== null) this.up.resumeResponse();
     else if (this.delivering) this.finish('');
   }

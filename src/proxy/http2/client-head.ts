@@ -1,13 +1,14 @@
 // Heads between an exchange and a backend that speaks HTTP/2: a prepared request's lines become a field section, and
 // what its response says is checked and told as any other's (RFC 9113 sections 8.2 and 8.3).
 
-import { bytesOf, equalAt, equalLowerAt } from '../../base/bytes.ts';
+import { bytesOf, equalAt, equalLowerAt, put } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import type { PreparedRequest } from '../exchange/sides.ts';
 import { FIELD, type FieldTable, SCANNED } from '../field-table.ts';
 import { BODY, bitsOf, type Head, NAME } from '../head.ts';
 import { parseContentLength } from '../http1/fields.ts';
 import { scanFields } from '../http1/scanner.ts';
+import { isKey, type Protocol } from './extended-connect.ts';
 import { linesBound } from './fields-out.ts';
 import { BEGIN_BYTES, FIELD_BYTES, type HpackEncoder } from './hpack/encoder.ts';
 import type { FieldSection } from './hpack/section.ts';
@@ -35,13 +36,30 @@ const LENGTH = bitsOf(NAME.CONTENT_LENGTH);
 const DROPPED = bitsOf(NAME.TE, NAME.PROXY_AUTHENTICATE);
 
 /** Most bytes that `putRequest` writes. */
-export function requestBound(request: PreparedRequest): number {
-  return BEGIN_BYTES + linesBound(request.bodyStart - request.start) + 4 * (FIELD_BYTES + 16);
+export function requestBound(request: PreparedRequest, protocol: Protocol | null): number {
+  return fieldsBound(request) + (protocol === null ? 0 : CONNECT.length + protocol.name.length);
+}
+
+/** Most bytes of the section; the text of what extended CONNECT has besides is written behind that. */
+function fieldsBound(request: PreparedRequest): number {
+  return BEGIN_BYTES + linesBound(request.bodyStart - request.start) + 5 * (FIELD_BYTES + 16);
+}
+
+/** Fills `table` with the fields of `request`; false when its lines are no fields (an edit made them so). */
+export function scanRequest(mem: Uint8Array, request: PreparedRequest, table: FieldTable): boolean {
+  return scanFields(mem, request.fieldsStart, request.bodyStart, table) === request.bodyStart;
+}
+
+/** `:method` and `:protocol` of extended CONNECT; their text is written at `scratch`. */
+function putConnect(encoder: HpackEncoder, mem: Uint8Array, at: number, scratch: number, name: Uint8Array): number {
+  const end = put(mem, scratch, CONNECT);
+  const out = encoder.pseudo(mem, at, PSEUDO.METHOD, scratch, end);
+  return encoder.pseudo(mem, out, PSEUDO.PROTOCOL, end, put(mem, end, name));
 }
 
 /**
- * Writes the field section of `request` at `at`, without what belongs to HTTP/1 alone; returns the offset behind it, -1
- * when its lines are no fields (an edit made them so). `table` is written over.
+ * Writes the field section of `request`, whose fields `table` has, at `at`, without what belongs to HTTP/1 alone;
+ * returns the offset behind it. `protocol`: it asks for that by extended CONNECT (RFC 8441).
  */
 export function putRequest(
   encoder: HpackEncoder,
@@ -50,16 +68,17 @@ export function putRequest(
   request: PreparedRequest,
   secure: boolean,
   table: FieldTable,
+  protocol: Protocol | null,
 ): number {
   const { start, methodEnd, fieldsStart } = request;
-  if (scanFields(mem, fieldsStart, request.bodyStart, table) !== request.bodyStart) return -1;
   const words = table.words;
   const count = words[SCANNED.COUNT] as number;
   let host = 0;
   while (host < count && words[host * FIELD.WORDS + FIELD.NAME] !== NAME.HOST) host++;
   const targetEnd = fieldsStart - VERSION_BYTES;
   let out = encoder.begin(mem, at);
-  out = encoder.pseudo(mem, out, PSEUDO.METHOD, start, methodEnd);
+  if (protocol === null) out = encoder.pseudo(mem, out, PSEUDO.METHOD, start, methodEnd);
+  else out = putConnect(encoder, mem, out, at + fieldsBound(request), protocol.name);
   // A tunnel is to an authority, and names nothing else (section 8.5).
   if (methodEnd - start === CONNECT.length && equalAt(mem, start, CONNECT)) {
     out = encoder.pseudo(mem, out, PSEUDO.AUTHORITY, methodEnd + 1, targetEnd);
@@ -72,11 +91,13 @@ export function putRequest(
     const field = k * FIELD.WORDS;
     const id = words[field + FIELD.NAME] as number;
     const nameStart = words[field + FIELD.NAME_START] as number;
+    const nameEnd = words[field + FIELD.NAME_END] as number;
     const value = words[field + FIELD.VALUE_START] as number;
     const valueEnd = words[field + FIELD.VALUE_END] as number;
+    if (protocol?.accept && isKey(mem, nameStart, nameEnd)) continue;
     if (id === NAME.HOST || (id < 32 && (OF_CONNECTION & (1 << id)) !== 0)) continue;
     if (id === NAME.TE && !isTrailers(mem, value, valueEnd)) continue;
-    out = encoder.field(mem, out, nameStart, words[field + FIELD.NAME_END] as number, value, valueEnd);
+    out = encoder.field(mem, out, nameStart, nameEnd, value, valueEnd);
   }
   return out;
 }

@@ -7,8 +7,9 @@ import type { ReadySink } from '../../io/io.ts';
 import type { Core } from '../core.ts';
 import { BACKEND_ERROR, countLimit } from '../counts.ts';
 import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
-import { BODY } from '../head.ts';
+import { BODY, type Head } from '../head.ts';
 import { interpretResponse } from './client-head.ts';
+import { type Protocol, switchedHead } from './extended-connect.ts';
 import { faultOfCode } from './fault-codes.ts';
 import { CODE } from './frames.ts';
 import type { FieldSection } from './hpack/section.ts';
@@ -44,6 +45,11 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
   #answered = false;
   /** Its final head came. */
   #headed = false;
+  /** What it asks for by extended CONNECT; and the backend has switched to it: content is bytes, both ways. */
+  protocol: Protocol | null = null;
+  #tunnel = false;
+  /** Of a tunnel: the exchange knows that the backend has ended. */
+  #endTold = false;
   /** Content that may still come: without end when its length was not announced. */
   #left = 0;
   /** The client does not take more. */
@@ -76,7 +82,7 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
       this.#failLater(fault);
       return;
     }
-    if (ended) return;
+    if (ended || this.protocol !== null) return;
     if (request.bodyStart < request.end) this.body(request.bodyStart, request.end);
     if (request.end < request.trailersEnd) this.trailers(request.end, request.trailersEnd);
     else if (request.done) this.end();
@@ -120,6 +126,8 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
 
   cancel(): void {
     if (this.#exchange === null) return;
+    // Of a tunnel that both sides have ended there is nothing to be cancelled.
+    if (this.#tunnel && this.remoteEnded && this.localEnded) this.#owner.ended(this);
     this.#letGo();
   }
 
@@ -173,6 +181,7 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
       exchange.onInterim(head);
       return;
     }
+    if (this.protocol !== null && this.#switches(this.protocol, exchange, head, ended)) return;
     this.#headed = true;
     this.#left = head.body === BODY.UNTIL_CLOSE ? Number.POSITIVE_INFINITY : head.contentLength;
     exchange.onResponse(head);
@@ -181,12 +190,33 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
     this.onRemoteEnd();
   }
 
+  /** The head answers extended CONNECT: true when what it says was told; false: it is a response like others. */
+  #switches(protocol: Protocol, exchange: ResponseSide, head: Head, ended: boolean): boolean {
+    if (head.status >= 300) {
+      // It is no tunnel, and there is no content.
+      this.#owner.out.end(this);
+      return false;
+    }
+    if (!switchedHead(this.#core.mem, head, protocol)) {
+      this.#refuse(FAULTS.upstreamHead);
+      return true;
+    }
+    this.#headed = true;
+    this.#tunnel = true;
+    this.#left = Number.POSITIVE_INFINITY;
+    exchange.onSwitched(head);
+    if (!ended || this.#exchange !== exchange) return true;
+    this.remoteEnded = true;
+    this.onRemoteEnd();
+    return true;
+  }
+
   #onTrailers(section: FieldSection, ended: boolean): void {
     const { io, mem } = this.#core;
     const { head } = section;
     const tooLarge = section.limit ?? (head.end - head.start > LIMITS.TRAILER_BYTES ? 'TRAILER_BYTES' : null);
     countLimit(this.#core.cells, tooLarge);
-    if (!ended || tooLarge !== null || section.malformed || section.pseudo !== 0) {
+    if (this.#tunnel || !ended || tooLarge !== null || section.malformed || section.pseudo !== 0) {
       this.#exchange?.noteLimit(tooLarge);
       this.#refuse(FAULTS.upstreamMalformed);
       return;
@@ -253,6 +283,12 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
   #endWith(start: number, end: number): void {
     const exchange = this.#exchange;
     if (exchange === null) return;
+    if (this.#tunnel) {
+      if (this.#endTold) return;
+      this.#endTold = true;
+      exchange.onBackendEnded();
+      return;
+    }
     // RFC 9113 section 8.1.1: the content is as long as was said.
     if (!this.#headed || (this.#left > 0 && this.#left !== Number.POSITIVE_INFINITY)) {
       this.#refuse(FAULTS.upstreamMalformed);
@@ -278,7 +314,7 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
 
   /** All of a response came, and the client has yet to take some of it. */
   #isWhole(): boolean {
-    return this.#exchange !== null && this.remoteEnded && this.held > 0;
+    return this.#exchange !== null && this.remoteEnded && this.held > 0 && !this.#tunnel;
   }
 
   #dropTrailers(): void {

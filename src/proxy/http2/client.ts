@@ -14,8 +14,9 @@ import { copyTrailers } from '../http1/trailers.ts';
 import { HEAD_WORK } from '../transport/shared.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ConnectionPool, Connector, UpstreamConnection } from '../upstream/connection.ts';
-import { putRequest, requestBound } from './client-head.ts';
+import { putRequest, requestBound, scanRequest } from './client-head.ts';
 import { type ClientOwner, ClientStream } from './client-stream.ts';
+import { protocolOf } from './extended-connect.ts';
 import { linesBound, putLines } from './fields-out.ts';
 import { CODE, FLAG, MOST } from './frames.ts';
 import { HPACK, HpackDecoder } from './hpack/decoder.ts';
@@ -130,15 +131,21 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
 
   open(stream: ClientStream, request: PreparedRequest, ended: boolean): Fault | null {
     if (this.closed || this.#leaving) return FAULTS.upstreamLeft;
-    const at = this.out.beginHead(requestBound(request));
+    const { mem } = this.core;
+    const { table } = this.#connector;
+    if (!scanRequest(mem, request, table)) return FAULTS.overload;
+    // Whoever does not know extended CONNECT is asked without: Upgrade may be ignored (RFC 9110 section 7.8).
+    const protocol = request.upgrade && this.peer.connectProtocol ? protocolOf(mem, request, table) : null;
+    const ends = ended && protocol === null;
+    const at = this.out.beginHead(requestBound(request, protocol));
     const secure = this.transport.wire.plain === NO_HANDLE;
-    const end = putRequest(this.#encoder, this.core.mem, at, request, secure, this.#connector.table);
-    if (end < 0) return FAULTS.overload;
+    const end = putRequest(this.#encoder, mem, at, request, secure, table, protocol);
+    stream.protocol = protocol;
     const id = this.#nextId;
     this.#nextId += 2;
     stream.begin(id, this.peer.initialWindow);
     this.addStream(stream);
-    this.out.endHead(stream, at, end, ended);
+    this.out.endHead(stream, at, end, ends);
     // Numbers are not used twice (section 5.1.1).
     if (this.#nextId > MOST - 2) this.#takeNoMore();
     return null;

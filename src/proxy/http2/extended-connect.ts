@@ -1,16 +1,24 @@
 // Extended CONNECT (RFC 8441): what asks for another protocol on a stream becomes the request that asks for it in
-// HTTP/1.1, a GET with Upgrade, so that rules, filters and backends see one kind of tunnel.
+// HTTP/1.1, a GET with Upgrade, so that rules, filters and exchanges see one kind of tunnel; and the other way round
+// for backends that speak HTTP/2.
 
+import { createHash } from 'node:crypto';
 import { bytesOf, equalLowerAt, put } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
-import { FIELD } from '../field-table.ts';
-import { type Head, METHOD, NAME } from '../head.ts';
+import type { PreparedRequest } from '../exchange/sides.ts';
+import { FIELD, type FieldTable, SCANNED } from '../field-table.ts';
+import { BODY, type Head, METHOD, NAME } from '../head.ts';
 
 const GET = bytesOf('GET');
 const WEBSOCKET = bytesOf('websocket');
 const KEY = bytesOf('sec-websocket-key');
 const ACCEPT = bytesOf('sec-websocket-accept');
 const KEY_LINE = bytesOf('sec-websocket-key: ');
+const ACCEPT_LINE = bytesOf('sec-websocket-accept: ');
+const UPGRADE_LINE = bytesOf('upgrade: ');
+/** RFC 6455 section 1.3. */
+const ACCEPT_OF = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const LINE_ENDS = bytesOf('\r\n\r\n');
 /** Sixteen bytes in Base64. */
 const KEY_BYTES = 24;
@@ -33,14 +41,11 @@ export function askForProtocol(io: Io, head: Head, start: number, end: number): 
 function addKey(io: Io, head: Head): void {
   const { mem } = io;
   dropNamed(mem, head, KEY);
-  const line = head.end - 2;
-  const value = put(mem, line, KEY_LINE);
+  const key = new Uint8Array(KEY_BYTES);
   // 128 bits; the last of 22 digits has only two of them.
-  for (let i = 0; i < 22; i++) mem[value + i] = BASE64[io.random32() & (i === 21 ? 0x30 : 0x3f)] as number;
-  mem[value + 22] = mem[value + 23] = 0x3d;
-  const end = value + KEY_BYTES;
-  head.end = put(mem, end, LINE_ENDS);
-  addField(head, NAME.OTHER, line, line + KEY.length, value, end, end + 2);
+  for (let i = 0; i < 22; i++) key[i] = BASE64[io.random32() & (i === 21 ? 0x30 : 0x3f)] as number;
+  key[22] = key[23] = 0x3d;
+  addLine(mem, head, NAME.OTHER, KEY_LINE, key);
 }
 
 /** What answers the key is no business of the client's. */
@@ -50,8 +55,7 @@ export function dropAccept(mem: Uint8Array, head: Head): void {
 
 function dropNamed(mem: Uint8Array, head: Head, lower: Uint8Array): void {
   for (let k = 0; k < head.count; k++) {
-    const start = head.nameStart(k);
-    if (head.nameEnd(k) - start === lower.length && equalLowerAt(mem, start, lower)) head.drop(k);
+    if (isNamed(mem, head.nameStart(k), head.nameEnd(k), lower)) head.drop(k);
   }
 }
 
@@ -75,4 +79,83 @@ function addField(
   words[at + FIELD.NAME] = id;
   words[at + FIELD.DROP] = 0;
   head.seen |= 1 << id;
+}
+
+// ---- to backends
+
+/** What a request asks a backend for, besides what its stream says. */
+export interface Protocol {
+  /** In lower case, a copy. */
+  readonly name: Uint8Array;
+  /** What a client of HTTP/1.1 is to be answered with its WebSocket key; null for other protocols. */
+  readonly accept: Uint8Array | null;
+}
+
+/**
+ * The first protocol that `request` asks for; `table` has its fields. Null when that is none that could be asked for on
+ * a stream.
+ */
+export function protocolOf(mem: Uint8Array, request: PreparedRequest, table: FieldTable): Protocol | null {
+  const asked = Buffer.from(
+    mem.buffer,
+    mem.byteOffset + request.upgradeStart,
+    request.upgradeEnd - request.upgradeStart,
+  );
+  // A version behind its name is HTTP/1.1's only (RFC 8441 section 4: the registered name).
+  const [name = ''] = asked
+    .toString('latin1')
+    .toLowerCase()
+    .split(/[,/ \t]/, 1);
+  if (name === '') return null;
+  if (name !== 'websocket') return { name: bytesOf(name), accept: null };
+  const key = namedIn(mem, table, KEY);
+  const answer = createHash('sha1').update(`${key}${ACCEPT_OF}`).digest('base64');
+  return { name: WEBSOCKET, accept: bytesOf(answer) };
+}
+
+function namedIn(mem: Uint8Array, table: FieldTable, lower: Uint8Array): string {
+  const { words } = table;
+  const count = words[SCANNED.COUNT] as number;
+  for (let at = 0; at < count * FIELD.WORDS; at += FIELD.WORDS) {
+    if (!isNamed(mem, words[at + FIELD.NAME_START] as number, words[at + FIELD.NAME_END] as number, lower)) continue;
+    const value = mem.subarray(words[at + FIELD.VALUE_START] as number, words[at + FIELD.VALUE_END] as number);
+    return Buffer.from(value).toString('latin1');
+  }
+  return '';
+}
+
+/** Sec-WebSocket-Key is of HTTP/1.1's handshake only (RFC 8441 section 5). */
+export function isKey(mem: Uint8Array, nameStart: number, nameEnd: number): boolean {
+  return isNamed(mem, nameStart, nameEnd, KEY);
+}
+
+function isNamed(mem: Uint8Array, start: number, end: number, lower: Uint8Array): boolean {
+  return end - start === lower.length && equalLowerAt(mem, start, lower);
+}
+
+/**
+ * `head`, a 2xx that answers extended CONNECT, becomes the 101 that a backend of HTTP/1.1 would have sent; lines are
+ * written behind its others. False when its table has no room for them.
+ */
+export function switchedHead(mem: Uint8Array, head: Head, { name, accept }: Protocol): boolean {
+  if (head.count + 2 > LIMITS.RESPONSE_FIELDS) return false;
+  head.status = 101;
+  head.upgrade = true;
+  head.body = BODY.NONE;
+  // A tunnel has no length (RFC 9110 section 9.3.6).
+  for (let k = 0; k < head.count; k++) if (head.name(k) === NAME.CONTENT_LENGTH) head.drop(k);
+  addLine(mem, head, NAME.UPGRADE, UPGRADE_LINE, name);
+  // It does not go on as it is: it belongs to one connection.
+  head.drop(head.count - 1);
+  if (accept !== null) addLine(mem, head, NAME.OTHER, ACCEPT_LINE, accept);
+  return true;
+}
+
+function addLine(mem: Uint8Array, head: Head, id: number, start: Uint8Array, value: Uint8Array): void {
+  // Over the empty line.
+  const line = head.end - 2;
+  const from = put(mem, line, start);
+  const end = put(mem, from, value);
+  head.end = put(mem, end, LINE_ENDS);
+  addField(head, id, line, from - 2, from, end, end + 2);
 }
