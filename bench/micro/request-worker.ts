@@ -39,6 +39,9 @@ class Stub implements Io {
   nowUs = 1_000_000.5;
   wallMs = 1_700_000_000_000;
   readonly timers = new TimerWheel(this.nowMs);
+  get datagrams(): never {
+    throw new Error('no datagrams here');
+  }
   answered = 0;
   #toAccept = CLIENTS;
   #opened = 1;

@@ -72,3 +72,26 @@ export function splitHostPort(text: string): HostPort | null {
   const [, inBrackets, plain = '', digits] = match;
   return { host: inBrackets ?? plain, bracketed: inBrackets !== undefined, port: Number(digits) };
 }
+
+/** The address as four words of memory hold it in the order of the network; an IPv4 one is the first of them. */
+export function wordsOf({ family, value }: IpAddress): Int32Array {
+  const words = new Int32Array(4);
+  const count = family === 4 ? 1 : 4;
+  for (let i = 0; i < count; i++) words[i] = swap32(Number((value >> BigInt((count - 1 - i) * 32)) & 0xffffffffn) | 0);
+  return words;
+}
+
+/** The other way: the text of the address at words[at..]. */
+export function textOfWords(words: Int32Array, at: number, family: 4 | 6): string {
+  if (family === 4) {
+    const w = words[at] as number;
+    return `${w & 255}.${(w >>> 8) & 255}.${(w >>> 16) & 255}.${w >>> 24}`;
+  }
+  let value = 0n;
+  for (let i = 0; i < 4; i++) value = (value << 32n) | BigInt(swap32(words[at + i] as number) >>> 0);
+  return formatIp({ family, value });
+}
+
+function swap32(word: number): number {
+  return (word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24);
+}

@@ -152,6 +152,26 @@ class Limits {
   /** SETTINGS have to be acknowledged within this time. */
   readonly HTTP2_SETTINGS_MS = 10_000;
 
+  // --- datagrams of one worker
+  /** Datagrams, or runs of them, read or written by one call, and of one listener in one turn. */
+  readonly UDP_BATCH = 64;
+  /** What waits in one socket, as far as the system allows it (net.core.rmem_max); more is lost. */
+  readonly UDP_SOCKET_BYTES = 4 * MB;
+  /** Flows: a client's address and port, and the address it asked. The one that rested longest makes room for another. */
+  readonly UDP_FLOWS = 16_384;
+  /** Of them for one client's address; beyond, its own that rested longest makes room. */
+  readonly UDP_FLOWS_PER_CLIENT = 8_192;
+  /** New flows in one turn; the datagrams that would begin more are dropped. */
+  readonly UDP_NEW_FLOWS_PER_TURN = 32;
+  /** Answers to a client that has sent nothing since the first of them: it may not be who asked. */
+  readonly UDP_ANSWER_BYTES = 64 * KB;
+  /** A flow in which no datagram moves, unless its route says otherwise. */
+  readonly UDP_IDLE_MS = 60_000;
+  /** Answers are still waited for so long when the worker or the listener leaves. */
+  readonly UDP_LEAVE_MS = 2_000;
+  /** An endpoint that refused a datagram gets no new flows for so long, while there are others. */
+  readonly UDP_REFUSED_MS = 10_000;
+
   // --- TLS of one worker
   /** One certificate, key, list or name handed to OpenSSL. */
   readonly TLS_OBJECT_BYTES = 256 * KB;

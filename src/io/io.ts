@@ -2,6 +2,7 @@
 // `src/native/` implements it by libc, `src/sim/` by a seeded simulation; one process holds exactly one implementation,
 // so every call site stays monomorphic. Hot calls take and return integers only.
 
+import type { DatagramIo } from './datagrams.ts';
 import type { TimerWheel } from './wheel.ts';
 
 /**
@@ -53,6 +54,7 @@ export const ERRNO = {
   EMFILE: 24,
   EPIPE: 32,
   EPROTO: 71,
+  EMSGSIZE: 90,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
   ENETUNREACH: 101,
@@ -134,6 +136,9 @@ export interface Io {
   spliceIn(socket: Handle, pipe: Handle, length: number): number;
   /** Moves up to `length` > 0 bytes from `pipe`, which has some, into `socket`. */
   spliceOut(pipe: Handle, socket: Handle, length: number): number;
+
+  // ---- datagrams
+  readonly datagrams: DatagramIo;
 
   // ---- readiness
   /**

@@ -126,6 +126,10 @@ export const splice = symbol('splice', ['int', 'address', 'int', 'address', 'int
 export const eventfdWrite = symbol('eventfd_write', ['int', 'int']);
 export const read = symbol('read', ['int', 'address', 'int']);
 
+export const recvmmsg = symbol('recvmmsg', ['int', 'address', 'int', 'int', 'address']);
+export const sendmmsg = symbol('sendmmsg', ['int', 'address', 'int', 'int']);
+export const sendmsg = symbol('sendmsg', ['int', 'address', 'int']);
+
 // Per connection.
 export const socket = symbol('socket', ['int', 'int', 'int']);
 export const connect = symbol('connect', ['int', 'address', 'int']);
@@ -142,7 +146,6 @@ export const epollCreate = symbol('epoll_create1', ['int']);
 export const bind = symbol('bind', ['int', 'address', 'int']);
 export const listen = symbol('listen', ['int', 'int']);
 export const socketpair = symbol('socketpair', ['int', 'int', 'int', 'address']);
-export const sendmsg = symbol('sendmsg', ['int', 'address', 'int']);
 export const sendBytes = symbol('send', ['int', 'bytes', 'int', 'int']);
 export const recvmsg = symbol('recvmsg', ['int', 'address', 'int']);
 export const eventfd = symbol('eventfd', ['int', 'int']);

@@ -7,6 +7,7 @@ import { ERRNO, HANDLE_FD_BITS, type Handle, type Io, type ReadySink, type Socke
 import { TimerWheel } from '../io/wheel.ts';
 import { ADDRESS_BYTES, decodeAddress, encodeAddress } from './address.ts';
 import { Arena } from './arena.ts';
+import { NativeDatagrams } from './datagrams.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
 import { AF, EPOLL, F, IPV6_V6ONLY, LAYOUT, MSG, SHUT_WR, SO, SOCK, SOL, SPLICE, TCP } from './layout.ts';
@@ -19,6 +20,7 @@ const EVENTS = LIMITS.EVENTS_PER_TURN;
 const EVENT_WORDS = LAYOUT.epollEvent.size >> 2;
 const DATA_WORD = LAYOUT.epollEvent.data >> 2;
 const STREAM = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
+const ALL_EVENTS = EPOLL.IN | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET;
 const RANDOM_WORDS = 1024;
 const SCRATCH_BYTES = 4096;
 /** Where in it socket addresses stand. */
@@ -42,6 +44,7 @@ export class NativeIo implements Io {
   readonly mem: Uint8Array;
   readonly timers: TimerWheel;
   readonly arena: Arena;
+  readonly datagrams: NativeDatagrams;
 
   #nowMs = 0;
   #nowUs = 0.5;
@@ -96,6 +99,7 @@ export class NativeIo implements Io {
     if (this.#epoll < 0) throw new NativeError('epoll_create1', c.errno(), '');
     this.#readClock();
     this.timers = new TimerWheel(this.#nowMs);
+    this.datagrams = new NativeDatagrams(this);
   }
 
   // ---- memory
@@ -423,10 +427,10 @@ export class NativeIo implements Io {
 
   // ---- readiness
 
-  watch(handle: Handle, sink: ReadySink, first = false): number {
+  watch(handle: Handle, sink: ReadySink, first = false, events: number = ALL_EVENTS): number {
     const fd = this.fdOf(handle);
     if (fd < 0) return fd;
-    if (this.#control(EPOLL.CTL_ADD, fd, EPOLL.IN | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET, handle) < 0) return -c.errno();
+    if (this.#control(EPOLL.CTL_ADD, fd, events, handle) < 0) return -c.errno();
     // Filled without holes, so that the array stays packed.
     while (this.#sinks.length <= fd) this.#sinks.push(NO_SINK);
     this.#sinks[fd] = sink;

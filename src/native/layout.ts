@@ -21,6 +21,8 @@ export interface Layout {
     readonly type: number;
     readonly align: number;
   };
+  /** `struct mmsghdr`: a msghdr, and how many bytes came or went. */
+  readonly mmsghdr: { readonly size: number; readonly length: number };
   readonly iovec: { readonly size: number; readonly base: number; readonly length: number };
   readonly sockaddrIn: { readonly size: number; readonly port: number; readonly address: number };
   readonly sockaddrIn6: {
@@ -38,6 +40,7 @@ export interface Layout {
 
 const COMMON: Omit<Layout, 'epollEvent'> = {
   msghdr: { size: 56, name: 0, nameLength: 8, iov: 16, iovLength: 24, control: 32, controlLength: 40, flags: 48 },
+  mmsghdr: { size: 64, length: 56 },
   cmsghdr: { size: 16, length: 0, level: 8, type: 12, align: 8 },
   iovec: { size: 16, base: 0, length: 8 },
   sockaddrIn: { size: 16, port: 2, address: 4 },
@@ -62,11 +65,13 @@ export function layoutOf(arch: string): Layout {
 export const LAYOUT = layoutOf(process.arch);
 
 export const AF = { UNIX: 1, INET: 2, INET6: 10 } as const;
-export const SOCK = { STREAM: 1, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
-export const SOL = { SOCKET: 1, TCP: 6, IPV6: 41 } as const;
+export const SOCK = { STREAM: 1, DGRAM: 2, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 } as const;
+export const SOL = { IP: 0, SOCKET: 1, TCP: 6, UDP: 17, IPV6: 41 } as const;
 export const SO = {
   REUSEADDR: 2,
   ERROR: 4,
+  SNDBUF: 7,
+  RCVBUF: 8,
   KEEPALIVE: 9,
   LINGER: 13,
   REUSEPORT: 15,
@@ -77,6 +82,9 @@ export const SO = {
   DOMAIN: 39,
 } as const;
 export const TCP = { NODELAY: 1, KEEPIDLE: 4, KEEPINTVL: 5, KEEPCNT: 6 } as const;
+/** Of both families: what is asked for, and the kind of control message that comes of it. */
+export const PKTINFO = { IPV4: 8, IPV4_MESSAGE: 8, IPV6: 49, IPV6_MESSAGE: 50 } as const;
+export const UDP = { SEGMENT: 103, GRO: 104 } as const;
 export const IPV6_V6ONLY = 26;
 export const SHUT_WR = 1;
 export const MSG = { DONTWAIT: 0x40, CTRUNC: 8, NOSIGNAL: 0x4000, CMSG_CLOEXEC: 0x40000000 } as const;

@@ -13,6 +13,8 @@ export interface Faults {
   readonly delayMs: readonly [low: number, high: number];
   /** A turn sees the ready sockets in another order, or only some; the network moves between two calls of a turn. */
   readonly reorder: number;
+  /** A datagram, or the word that nobody took it, gets lost on its way. */
+  readonly datagramLoss: number;
   /** The arena refuses a block. */
   readonly allocFail: number;
 }
@@ -24,6 +26,7 @@ export const NO_FAULTS: Faults = {
   connectFail: 0,
   delayMs: [0, 0],
   reorder: 0,
+  datagramLoss: 0,
   allocFail: 0,
 };
 
@@ -44,6 +47,7 @@ export const HARSH: Faults = {
   connectFail: 0.05,
   delayMs: [0, 20],
   reorder: 0.3,
+  datagramLoss: 0.1,
   allocFail: 0.01,
 };
 

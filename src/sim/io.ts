@@ -6,6 +6,7 @@ import { LIMITS } from '../base/limits.ts';
 import { ERRNO, HANDLE_FD_BITS, type Handle, type Io, type ReadySink, type SocketAddress } from '../io/io.ts';
 import { TimerWheel } from '../io/wheel.ts';
 import { SimArena } from './arena.ts';
+import { SimDatagramSocket, SimDatagrams } from './datagrams.ts';
 import { type NetworkOptions, SimListener, SimNetwork } from './network.ts';
 import type { Random } from './random.ts';
 import { SimSocket } from './socket.ts';
@@ -25,8 +26,10 @@ const GENERATIONS = 2 ** (31 - HANDLE_FD_BITS);
 const FIRST_FD = 3;
 const WALL_START_MS = 1_767_225_600_000; // 2026-01-01T00:00:00Z
 
+type AnySocket = SimSocket | SimListener | SimPipe | SimDatagramSocket;
+
 class Slot {
-  socket: SimSocket | SimListener | SimPipe | null = null;
+  socket: AnySocket | null = null;
   generation = 0;
   sink: ReadySink | null = null;
   /** In the ready list. */
@@ -42,6 +45,7 @@ export class SimIo implements Io {
   readonly network: SimNetwork;
   readonly arena: SimArena;
   readonly timers: TimerWheel;
+  readonly datagrams = new SimDatagrams(this);
   nowMs = 0;
   nowUs = 0;
   wallMs = 0;
@@ -54,6 +58,10 @@ export class SimIo implements Io {
   readonly #slots: Slot[] = [];
   #open = 0;
   #ready: Slot[] = [];
+  /** Sockets for datagrams that their sinks left as they were. */
+  readonly #unread: Slot[] = [];
+  /** The last step found nothing to do. */
+  #idle = false;
   #again: { sink: ReadySink; events: number }[] = [];
   readonly #onTurn: (() => void)[] = [];
   #turns = 0;
@@ -81,6 +89,7 @@ export class SimIo implements Io {
   step(): boolean {
     const moved = this.network.run();
     this.#readClock();
+    if (moved || this.#idle || this.#ready.length > 0 || this.#again.length > 0) this.#tellAgain();
     // Who asks for `again` gets it on the next turn, or, as the order is not promised, on this one after the events.
     const early = this.#faultRandom.chance(this.network.faults.reorder / 2);
     let again = early ? [] : this.#takeAgain();
@@ -93,7 +102,13 @@ export class SimIo implements Io {
       this.#turns++;
       for (const callback of this.#onTurn) callback();
     }
-    return busy || moved || this.#ready.length > 0 || this.#again.length > 0;
+    this.#idle = !(busy || moved || this.#ready.length > 0 || this.#again.length > 0);
+    return !this.#idle;
+  }
+
+  /** What was not read though it was told of is told of again: in each turn in which anything happens, for the first. */
+  #tellAgain(): void {
+    for (const slot of this.#unread.splice(0)) if (slot.sink !== null) this.#mark(slot);
   }
 
   /**
@@ -196,6 +211,7 @@ export class SimIo implements Io {
   localAddress(handle: Handle): SocketAddress {
     const socket = this.#slot(handle)?.socket;
     if (socket instanceof SimListener) return socket.address;
+    if (socket instanceof SimDatagramSocket) return socket.local;
     if (socket instanceof SimSocket) return socket.local;
     throw new Error(`stale handle ${handle}`);
   }
@@ -283,8 +299,8 @@ export class SimIo implements Io {
   reset(handle: Handle): void {
     this.#note('reset', handle, 0, 0);
     const socket = this.#release(handle);
-    if (socket instanceof SimListener) socket.close();
-    else if (socket instanceof SimSocket) socket.abort();
+    if (socket instanceof SimSocket) socket.abort();
+    else if (!(socket instanceof SimPipe)) socket?.close();
   }
 
   /** The simulated process never ends before its sockets do. */
@@ -337,6 +353,18 @@ export class SimIo implements Io {
     return move(from, to, cut ? this.#faultRandom.between(1, length) : length);
   }
 
+  // ---- datagrams
+
+  /** The handle of a socket for datagrams, or -EMFILE. */
+  adoptDatagrams(socket: SimDatagramSocket): Handle {
+    return this.#open >= this.#maxHandles ? -ERRNO.EMFILE : this.#handleOf(socket);
+  }
+
+  datagramSocket(handle: Handle): SimDatagramSocket | null {
+    const socket = this.#slot(handle)?.socket;
+    return socket instanceof SimDatagramSocket ? socket : null;
+  }
+
   // ---- readiness
 
   watch(handle: Handle, sink: ReadySink, first = false): number {
@@ -344,7 +372,7 @@ export class SimIo implements Io {
     if (slot === null || slot.socket instanceof SimPipe) return -ERRNO.EBADF;
     slot.sink = sink;
     slot.first = first;
-    const socket = slot.socket as SimSocket | SimListener;
+    const socket = slot.socket as Exclude<AnySocket, SimPipe>;
     socket.onEdge = () => this.#mark(slot);
     // epoll_ctl looks once: what is ready now is an event.
     this.#mark(slot);
@@ -400,7 +428,11 @@ export class SimIo implements Io {
       // Closed, perhaps reused, by a sink called before it.
       if (slot.handle !== handle || slot.sink === null) continue;
       this.#note('event', handle, events, 0);
+      const before = slot.socket instanceof SimDatagramSocket ? slot.socket.taken : -1;
       slot.sink.onReady(events);
+      if (slot.handle !== handle || !(slot.socket instanceof SimDatagramSocket)) continue;
+      if (slot.socket.taken === before) this.#unread.push(slot);
+      else this.#mark(slot);
     }
     return reported.length;
   }
@@ -411,7 +443,7 @@ export class SimIo implements Io {
     return again;
   }
 
-  #handleOf(socket: SimSocket | SimListener | SimPipe): Handle {
+  #handleOf(socket: AnySocket): Handle {
     let fd = FIRST_FD;
     while (fd < this.#slots.length && this.#slots[fd]?.socket !== null) fd++;
     while (this.#slots.length <= fd) this.#slots.push(new Slot());
@@ -434,7 +466,7 @@ export class SimIo implements Io {
     return socket instanceof SimSocket ? socket : null;
   }
 
-  #release(handle: Handle): SimSocket | SimListener | SimPipe | null {
+  #release(handle: Handle): AnySocket | null {
     const slot = this.#slot(handle);
     if (slot === null) return null;
     const socket = slot.socket;
@@ -455,8 +487,9 @@ export class SimIo implements Io {
   }
 }
 
-function describe(socket: SimSocket | SimListener | SimPipe): string {
+function describe(socket: AnySocket): string {
   if (socket instanceof SimPipe) return `pipe with ${socket.held} bytes`;
+  if (socket instanceof SimDatagramSocket) return `datagrams at ${socketText(socket.local)}`;
   if (socket instanceof SimListener) return `listener at ${socketText(socket.address)}`;
   return `connection ${socket.id} with ${socketText(socket.remote)}`;
 }

@@ -2,6 +2,7 @@
 // refused connects. One per run; programs and peers hang on it by sockets.
 
 import { ERRNO, type IpAddress, type SocketAddress } from '../io/io.ts';
+import { SimDatagramNet } from './datagrams.ts';
 import { CUT_SMALL_BYTES, type Faults, NO_FAULTS } from './faults.ts';
 import { Random } from './random.ts';
 import { Schedule } from './schedule.ts';
@@ -81,6 +82,7 @@ export class SimNetwork {
   /** Addresses that never answer. */
   readonly #silent = new Set<string>();
   readonly #sockets = new Set<SimSocket>();
+  readonly datagrams = new SimDatagramNet(this);
   #nextPort = FIRST_EPHEMERAL_PORT;
   #nextId = 1;
 
@@ -127,7 +129,7 @@ export class SimNetwork {
 
   listen(address: SocketAddress, backlog = 4096): SimListener {
     const bound =
-      address.family !== 'unix' && address.port === 0 ? { ...address, port: this.#freePort(address) } : address;
+      address.family !== 'unix' && address.port === 0 ? { ...address, port: this.freePort(address) } : address;
     const key = keyOf(bound);
     if (this.#listeners.has(key)) throw new Error(`${key} is taken`);
     const listener = new SimListener(this, bound, backlog);
@@ -142,7 +144,7 @@ export class SimNetwork {
   /** An address at which nobody listens. */
   unusedAddress(family: 'ipv4' | 'ipv6' = 'ipv4'): IpAddress {
     const any: IpAddress = { family, address: family === 'ipv4' ? '127.0.0.1' : '::1', port: 0 };
-    return { ...any, port: this.#freePort(any) };
+    return { ...any, port: this.freePort(any) };
   }
 
   /** An address from which no answer ever comes. */
@@ -159,7 +161,7 @@ export class SimNetwork {
     if (to.family === 'unix') return this.#connectUnix(to);
     const socket = this.#connecting(to, from);
     if (this.#silent.has(keyOf(to))) this.after(SYN_TIMEOUT_MS, () => socket.refuse(ERRNO.ETIMEDOUT));
-    else this.#soon(() => this.#onSyn(socket));
+    else this.soon(() => this.#onSyn(socket));
     return socket;
   }
 
@@ -176,7 +178,7 @@ export class SimNetwork {
     if (errno === ERRNO.EADDRNOTAVAIL) return -errno;
     const socket = this.#connecting(to);
     if (errno === ERRNO.ETIMEDOUT) this.after(SYN_TIMEOUT_MS, () => socket.refuse(errno));
-    else this.#soon(() => socket.refuse(errno));
+    else this.soon(() => socket.refuse(errno));
     return socket;
   }
 
@@ -186,7 +188,7 @@ export class SimNetwork {
       address: to.family === 'ipv4' ? '127.0.0.1' : '::1',
       port: 0,
     };
-    return this.#socket(local.port === 0 ? { ...local, port: this.#freePort(local) } : local, to);
+    return this.#socket(local.port === 0 ? { ...local, port: this.freePort(local) } : local, to);
   }
 
   /** `sender` has something new to carry. */
@@ -211,7 +213,7 @@ export class SimNetwork {
 
   sendReset(to: SimSocket): void {
     if (to.unix) to.onUnixClosed(ERRNO.ECONNRESET);
-    else this.#soon(() => to.onReset());
+    else this.soon(() => to.onReset());
   }
 
   forget(socket: SimSocket): void {
@@ -262,7 +264,7 @@ export class SimNetwork {
   #carry(sender: SimSocket): void {
     if (sender.tx.scheduled) return;
     sender.tx.scheduled = true;
-    this.#soon(() => this.#deliver(sender));
+    this.soon(() => this.#deliver(sender));
   }
 
   #deliver(sender: SimSocket): void {
@@ -293,7 +295,8 @@ export class SimNetwork {
     return this.random.chance(0.5) ? Math.min(most, CUT_SMALL_BYTES) : most;
   }
 
-  #soon(run: () => void): void {
+  /** What is on its way arrives, after a delay of the wire. */
+  soon(run: () => void): void {
     const [low, high] = this.faults.delayMs;
     const delayUs = high === 0 ? 0 : this.random.between(low * 1000, high * 1000);
     const tie = this.random.chance(this.faults.reorder) ? this.random.u32() : 0;
@@ -306,7 +309,8 @@ export class SimNetwork {
     return socket;
   }
 
-  #freePort(address: IpAddress): number {
+  /** A port of the system's choice. */
+  freePort(address: IpAddress): number {
     for (;;) {
       const port = this.#nextPort;
       this.#nextPort = port === LAST_EPHEMERAL_PORT ? FIRST_EPHEMERAL_PORT : port + 1;
