@@ -8,7 +8,7 @@ import type { KindInfo, Shape } from './shape.ts';
 const KINDS: readonly KindInfo[] = [...GATEWAY_API_KINDS, ...CORE_KINDS, ...OWN_KINDS];
 
 /** Read and checked, but nothing is served by them yet: whoever writes one is told so. */
-const UNSERVED: ReadonlySet<string> = new Set(['UDPRoute', 'XBackendTrafficPolicy']);
+const UNSERVED: ReadonlySet<string> = new Set(['XBackendTrafficPolicy']);
 
 const byKind = new Map(KINDS.map((info) => [info.kind, info]));
 

@@ -157,12 +157,17 @@ class Limits {
   readonly UDP_BATCH = 64;
   /** What waits in one socket, as far as the system allows it (net.core.rmem_max); more is lost. */
   readonly UDP_SOCKET_BYTES = 4 * MB;
-  /** Flows: a client's address and port, and the address it asked. The one that rested longest makes room for another. */
+  /**
+   * Flows: a client's address and port, and the address it asked. The one that rested longest makes room for another.
+   */
   readonly UDP_FLOWS = 16_384;
   /** Of them for one client's address; beyond, its own that rested longest makes room. */
   readonly UDP_FLOWS_PER_CLIENT = 8_192;
-  /** New flows in one turn; the datagrams that would begin more are dropped. */
-  readonly UDP_NEW_FLOWS_PER_TURN = 32;
+  /**
+   * New flows a second, and at once; the datagrams that would begin more are dropped, so that those of flows that there
+   * are go on.
+   */
+  readonly UDP_NEW_FLOWS_PER_SECOND = 16_384;
   /** Answers to a client that has sent nothing since the first of them: it may not be who asked. */
   readonly UDP_ANSWER_BYTES = 64 * KB;
   /** A flow in which no datagram moves, unless its route says otherwise. */

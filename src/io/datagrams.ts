@@ -1,7 +1,7 @@
 // Datagrams, many a call. A batch has places of which each holds one datagram, or a run of them of equal length that
 // the kernel put together (UDP GRO) or is to take apart (UDP GSO), and the two addresses between which it goes.
 
-import type { Handle, IpAddress, ReadySink } from './io.ts';
+import type { Handle, IpAddress, ReadySink } from './socket.ts';
 
 /** Bytes of one place: any datagram, and any run that the kernel makes. */
 export const PLACE_BYTES = 65_536;

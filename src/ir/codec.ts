@@ -220,7 +220,7 @@ const balancer = union<Balancer>({
   roundRobin: record<Member<Balancer, 'roundRobin'>>({}),
   leastRequest: record<Member<Balancer, 'leastRequest'>>({}),
   maglev: record<Member<Balancer, 'maglev'>>({
-    key: oneOf('clientAddress', 'header', 'cookie', 'path'),
+    key: oneOf('clientAddress', 'header', 'cookie', 'path', 'flow'),
     name: string,
   }),
 });

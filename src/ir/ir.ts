@@ -313,8 +313,11 @@ export type Balancer =
   | { readonly type: 'leastRequest' }
   | {
       readonly type: 'maglev';
-      /** What is hashed: the client's address, a request header, a cookie, or the path. */
-      readonly key: 'clientAddress' | 'header' | 'cookie' | 'path';
+      /**
+       * What is hashed: the client's address, a request header, a cookie, or the path; of datagrams also the flow,
+       * which is the client's address and port.
+       */
+      readonly key: 'clientAddress' | 'header' | 'cookie' | 'path' | 'flow';
       /** Header or cookie name, '' otherwise. */
       readonly name: string;
     };

@@ -36,7 +36,10 @@ class Stage {
   }
 }
 
-const socket = (key: string): OpenSocket => ({ wish: { key, address: '::', port: 80 }, handles: [] });
+const socket = (key: string): OpenSocket => ({
+  wish: { key, address: '::', port: 80, transport: 'tcp' },
+  handles: [],
+});
 
 test('a socket is held, settles, is emptied by everybody, and only then closed', () => {
   const stage = new Stage();

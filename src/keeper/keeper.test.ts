@@ -103,7 +103,7 @@ test('the listening sockets go back with a refused revision, and come with the n
   const it = serving(t);
   const { controller, system } = it;
   const [worker] = it.workers as [ModelWorker];
-  const wish = (port: number): SocketWish => ({ key: `socket ${port}`, address: OWN_ADDRESS, port });
+  const wish = (port: number): SocketWish => ({ key: `socket ${port}`, address: OWN_ADDRESS, port, transport: 'tcp' });
   const [one, two] = [wish(ownPort()), wish(ownPort())];
   controller.send({ [one.key]: '1' }, [one]);
   worker.read();
@@ -230,12 +230,12 @@ test('a child of another version is refused by name', (t) => {
   worker?.says({ type: 'hello', protocol: PROTOCOL + 1 });
   assert.ok(worker?.killed);
   worker?.exit();
-  assert.match(String(it.system.said('worker died')[0]?.['reason']), /speaks version 2 of the stream, this program 1/);
+  assert.match(String(it.system.said('worker died')[0]?.['reason']), /speaks version 3 of the stream, this program 2/);
   const [controller] = it.system.alive('controller');
   controller?.says({ type: 'hello', protocol: PROTOCOL + 1 });
   assert.ok(controller?.killed);
   controller?.exit();
-  assert.match(String(it.system.said('controller died')[0]?.['reason']), /speaks version 2/);
+  assert.match(String(it.system.said('controller died')[0]?.['reason']), /speaks version 3/);
 });
 
 test('restarts are counted by the keeper: no number goes backwards when the controller is replaced', (t) => {

@@ -338,7 +338,7 @@ export class Keeper<Options extends KeeperOptions> {
     return new Takeover(this.#system, this.#log, path, {
       listening: () => [...this.#sockets.open.values()],
       tickets: this.#tickets,
-      onInherited: (address, port, handle) => this.#sockets.inherit(address, port, handle),
+      onInherited: (transport, address, port, handle) => this.#sockets.inherit(transport, address, port, handle),
       onSucceeded: () => this.#succeed(),
       onForsaken: () => this.#sockets.admit(),
       onSuccession: (begun) => this.#tell({ type: 'succession', begun }),

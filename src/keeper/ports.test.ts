@@ -36,7 +36,7 @@ function proc(tcp: readonly string[], tcp6: readonly string[], processes: Readon
 }
 
 function said(address: string, port: number, root: string): string[] {
-  return holdersOf(othersOn(address, port, root), root).map(describeHolder);
+  return holdersOf(othersOn('tcp', address, port, root), root).map(describeHolder);
 }
 
 const NOBODY: Process = { parent: 1, comm: 'us', command: [], inodes: [7] };
@@ -73,7 +73,7 @@ test('IPv6: its own addresses, any address, and those that take IPv4 too', () =>
     ],
     { self: NOBODY },
   );
-  const inodes = (address: string, port: number): string[] => othersOn(address, port, root).map((l) => l.inode);
+  const inodes = (address: string, port: number): string[] => othersOn('tcp', address, port, root).map((l) => l.inode);
   assert.deepEqual(inodes('fe80::1', 80), ['1']);
   assert.deepEqual(inodes('fe80::2', 80), []);
   assert.deepEqual(inodes('::', 80), ['1']);
@@ -87,7 +87,7 @@ test('IPv6: its own addresses, any address, and those that take IPv4 too', () =>
 
 test('connections behind the listening sockets are not read', () => {
   const root = proc(['00000000:0050 0A 0 1', '00000000:0051 01 0 2', '00000000:0051 0A 0 3'], [], { self: NOBODY });
-  assert.deepEqual(othersOn('0.0.0.0', 81, root), []);
+  assert.deepEqual(othersOn('tcp', '0.0.0.0', 81, root), []);
   rmSync(root, { recursive: true });
 });
 
@@ -95,7 +95,7 @@ test('the kernel’s own list has what this process listens on as its own', asyn
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  assert.deepEqual(othersOn('127.0.0.1', port), []);
-  assert.deepEqual(othersOn('0.0.0.0', port), []);
+  assert.deepEqual(othersOn('tcp', '127.0.0.1', port), []);
+  assert.deepEqual(othersOn('tcp', '0.0.0.0', port), []);
   await new Promise<void>((resolve) => server.close(() => resolve()));
 });

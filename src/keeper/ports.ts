@@ -4,7 +4,9 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { parseIp } from '../base/ip.ts';
 
+/** State of a socket that takes connections, and of one for datagrams that hears from everybody. */
 const LISTEN = '0A';
+const UNCONNECTED = '07';
 /** ::ffff:0:0/96, as /proc/net/tcp6 writes it. */
 const MAPPED = '0000000000000000FFFF0000';
 const CHUNK_BYTES = 64 * 1024;
@@ -27,9 +29,9 @@ export interface Holder {
 }
 
 /** Sockets of others that listen where `address` and `port` lie; none when only this process does, or nobody. */
-export function othersOn(address: string, port: number, proc = '/proc'): Listening[] {
+export function othersOn(transport: 'tcp' | 'udp', address: string, port: number, proc = '/proc'): Listening[] {
   const own = socketsOf('self', proc);
-  return [...listening('tcp', port, proc), ...listening('tcp6', port, proc)].filter(
+  return [...listening(transport, port, proc), ...listening(`${transport}6`, port, proc)].filter(
     (l) => !own.has(l.inode) && overlaps(address, l.address),
   );
 }
@@ -50,14 +52,16 @@ export function describeHolder({ uid, pid, name }: Holder): string {
   return pid === null ? `a process of user ${uid} that cannot be seen from here` : `${name}, pid ${pid}`;
 }
 
-/** Sockets that listen on `port`. They come first in the kernel's list, so the connections are not read. */
-function listening(protocol: 'tcp' | 'tcp6', port: number, proc: string): Listening[] {
+/** Sockets that listen on `port`. Of TCP they come first in the kernel's list, so the connections are not read. */
+function listening(protocol: 'tcp' | 'tcp6' | 'udp' | 'udp6', port: number, proc: string): Listening[] {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const datagrams = protocol.startsWith('udp');
   const found: Listening[] = [];
   for (const line of lines(`${proc}/net/${protocol}`)) {
     const [slot = '', local = '', , state = '', , , , uid = '', , inode = ''] = line.trim().split(/\s+/);
     if (!/^\d+:$/.test(slot)) continue;
-    if (state !== LISTEN) break;
+    if (datagrams && state !== UNCONNECTED) continue;
+    if (!datagrams && state !== LISTEN) break;
     if (local.endsWith(suffix)) found.push({ address: local.slice(0, -suffix.length), inode, uid: Number(uid) });
   }
   return found;

@@ -93,7 +93,7 @@ test('a controller that was started again and says nothing new does not bring ba
 });
 
 test('sockets go back with the revision they came with', () => {
-  const wish = (port: number): SocketWish => ({ key: `k${port}`, address: '::', port });
+  const wish = (port: number): SocketWish => ({ key: `k${port}`, address: '::', port, transport: 'tcp' });
   const r = new Revisions();
   r.commit({ revision: 1, change: change({ a: '1' }), sockets: [wish(80)] }, 0);
   r.commit({ revision: 2, change: change({ a: '2' }), sockets: [wish(81)] }, 1);

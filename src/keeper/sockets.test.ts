@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { test } from 'node:test';
@@ -15,7 +16,12 @@ async function sharer(port: number): Promise<ChildProcess> {
   return child;
 }
 
-const wish = (port: number, address = OWN_ADDRESS): SocketWish => ({ key: `${address} ${port}`, address, port });
+const wish = (port: number, address = OWN_ADDRESS): SocketWish => ({
+  key: `${address} ${port}`,
+  address,
+  port,
+  transport: 'tcp',
+});
 
 async function established(port: number): Promise<boolean> {
   const socket = connect(port, OWN_ADDRESS);
@@ -66,8 +72,9 @@ test('what a predecessor gave is used for the slots there are, the rest is bound
   const before = new Sockets(system.io, system.log, 2);
   const [socket] = before.want([wish(port)]).opened;
   const sockets = new Sockets(system.io, system.log, 3);
-  for (const handle of socket?.handles ?? []) sockets.inherit(OWN_ADDRESS, port, handle);
+  for (const handle of socket?.handles ?? []) sockets.inherit('tcp', OWN_ADDRESS, port, handle);
   sockets.inherit(
+    'tcp',
     '127.0.0.1',
     1,
     system.io.listen({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { reusePort: true, backlog: 1 }),
@@ -83,4 +90,37 @@ test('what a predecessor gave is used for the slots there are, the rest is bound
     [2, 1],
   );
   sockets.disinherit();
+});
+
+test('TCP and UDP on one number are two; a port of datagrams that somebody has is refused with who it is', async (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const port = ownPort();
+  const both = new Sockets(system.io, system.log, 2);
+  const udp: SocketWish = { ...wish(port), key: 'udp', transport: 'udp' };
+  const { opened } = both.want([wish(port), udp]);
+  assert.deepEqual(
+    opened.map((socket) => socket.handles.length),
+    [2, 2],
+  );
+  // Nothing is held off of what has no beginning: its first bytes may be any.
+  both.hold(opened[1] as (typeof opened)[1]);
+  const client = createSocket('udp4');
+  t.after(() => client.close());
+  await new Promise<void>((resolve) => client.send(Buffer.from('xxxxx\u0002'), port, OWN_ADDRESS, () => resolve()));
+  const buffer = system.io.alloc(64);
+  assert.ok((opened[1]?.handles ?? []).some((handle) => system.io.recv(handle, buffer, 64) === 6));
+  system.io.free(buffer);
+  for (const socket of both.all()) both.close(socket);
+
+  const code = `const s=require('node:dgram').createSocket('udp4');s.bind(${port},'${OWN_ADDRESS}',()=>console.log('x'))`;
+  const child = spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout as NonNullable<typeof child.stdout>, 'data');
+  t.after(() => child.kill('SIGKILL'));
+  const refused = new Sockets(system.io, system.log, 2);
+  assert.equal(refused.want([udp]).opened.length, 0);
+  assert.match(refused.failed[0]?.reason ?? '', new RegExp(`EADDRINUSE: .*, pid ${child.pid} listens there`));
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  assert.equal(refused.retry().length, 1);
 });

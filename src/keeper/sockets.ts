@@ -1,10 +1,11 @@
-// The keeper's listening sockets: one per (address, port) and worker slot, SO_REUSEPORT, held for as long as a revision
-// asks for them, so that what waits in an accept queue outlives the worker that would have taken it. The first one of a
-// port is bound alone: SO_REUSEPORT would let a second program of the same user share the traffic without a word.
+// The keeper's listening sockets: one per (transport, address, port) and worker slot, SO_REUSEPORT, held for as long as
+// a revision asks for them, so that what waits in an accept queue outlives the worker that would have taken it. The
+// first one of a port is bound alone: SO_REUSEPORT would let a second program of the same user share the traffic
+// without a word.
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { ERRNO, type Handle } from '../io/io.ts';
+import { ERRNO, type Handle, type IpAddress } from '../io/io.ts';
 import { admitNew, errnoName, holdNew, type NativeIo } from '../native/index.ts';
 import type { FailedSocket, SocketWish } from '../stream/messages.ts';
 import { describeHolder, holdersOf, type Listening, othersOn } from './ports.ts';
@@ -32,7 +33,7 @@ export class Sockets {
   readonly #slots: number;
   readonly #open = new Map<string, OpenSocket>();
   readonly #failed = new Map<string, Failed>();
-  /** Taken over from a predecessor, by `address port`, until a revision asks for them. */
+  /** Taken over from a predecessor, by `transport address port`, until a revision asks for them. */
   readonly #inherited = new Map<string, Handle[]>();
 
   constructor(io: NativeIo, log: Logger, slots: number) {
@@ -49,8 +50,8 @@ export class Sockets {
   }
 
   /** A socket of a predecessor: the next slot of this address and port has it. */
-  inherit(address: string, port: number, handle: Handle): void {
-    const name = `${address} ${port}`;
+  inherit(transport: SocketWish['transport'], address: string, port: number, handle: Handle): void {
+    const name = `${transport} ${address} ${port}`;
     const handles = this.#inherited.get(name);
     if (handles === undefined) this.#inherited.set(name, [handle]);
     else handles.push(handle);
@@ -58,7 +59,8 @@ export class Sockets {
 
   /** Lets go of what a predecessor had and nobody wishes: its own workers take what waits there. */
   disinherit(): void {
-    for (const handles of this.#inherited.values()) for (const handle of handles) this.#renounce(handle);
+    for (const [name, handles] of this.#inherited)
+      for (const handle of handles) this.#renounce(handle, name.startsWith('udp'));
     this.#inherited.clear();
   }
 
@@ -79,6 +81,8 @@ export class Sockets {
 
   /** No connection begins there any more; what is established waits for its worker. */
   hold(socket: OpenSocket): void {
+    // Of datagrams there is no beginning to hold off: workers pass on what waits, then the socket is closed.
+    if (socket.wish.transport === 'udp') return;
     for (const handle of socket.handles) holdNew(this.#io, handle);
   }
 
@@ -105,11 +109,11 @@ export class Sockets {
   }
 
   #try(wish: SocketWish): OpenSocket | null {
-    const name = `${wish.address} ${wish.port}`;
+    const name = `${wish.transport} ${wish.address} ${wish.port}`;
     const handles = this.#inherited.get(name) ?? [];
     this.#inherited.delete(name);
     const inherited = Math.min(handles.length, this.#slots);
-    while (handles.length > this.#slots) this.#renounce(handles.pop() as Handle);
+    while (handles.length > this.#slots) this.#renounce(handles.pop() as Handle, wish.transport === 'udp');
     // The predecessor may have been about to let go of it.
     for (const handle of handles) admitNew(this.#io, handle);
     while (handles.length < this.#slots) {
@@ -132,24 +136,26 @@ export class Sockets {
 
   /** A socket of one slot, or -errno. */
   #bind(wish: SocketWish, first: boolean): Handle {
-    const { address, port } = wish;
+    const { address, port, transport } = wish;
+    const at: IpAddress = { family: address.includes(':') ? 'ipv6' : 'ipv4', address, port };
     const bind = (alone: boolean): Handle =>
-      this.#io.listen(
-        { family: address.includes(':') ? 'ipv6' : 'ipv4', address, port },
-        { reusePort: true, first: alone, backlog: LIMITS.BACKLOG },
-      );
+      transport === 'udp'
+        ? this.#io.datagrams.bind(at, { first: alone })
+        : this.#io.listen(at, { reusePort: true, first: alone, backlog: LIMITS.BACKLOG });
     const handle = bind(first);
     // Our own on its way out, or on another address of the port, is no reason to refuse.
-    return first && handle === -ERRNO.EADDRINUSE && othersOn(address, port).length === 0 ? bind(false) : handle;
+    return first && handle === -ERRNO.EADDRINUSE && othersOn(transport, address, port).length === 0
+      ? bind(false)
+      : handle;
   }
 
-  #renounce(handle: Handle): void {
-    holdNew(this.#io, handle);
+  #renounce(handle: Handle, datagrams: boolean): void {
+    if (!datagrams) holdNew(this.#io, handle);
     this.#io.close(handle);
   }
 
   #fail(wish: SocketWish, errno: number): void {
-    const others = errno === ERRNO.EADDRINUSE ? othersOn(wish.address, wish.port) : [];
+    const others = errno === ERRNO.EADDRINUSE ? othersOn(wish.transport, wish.address, wish.port) : [];
     const cause = [errno, ...others.map((l) => l.inode)].join(' ');
     if (this.#failed.get(wish.key)?.cause === cause) return;
     const reason = reasonOf(wish, errno, others);

@@ -29,9 +29,9 @@ class Stage {
     const takeover = new Takeover(this.system, this.system.log.with({ end: name }), this.path, {
       tickets,
       listening,
-      onInherited: (address, port, handle) => {
+      onInherited: (transport, address, port, handle) => {
         assert.ok(handle >= 0);
-        events.push(`inherited ${address} ${port}`);
+        events.push(`inherited ${transport} ${address} ${port}`);
       },
       onSucceeded: () => events.push('succeeded'),
       onSuccession: () => {},
@@ -81,12 +81,18 @@ test('sockets are handed over, the path changes hands, the predecessor leaves', 
   const it = stage(t);
   const { io } = it.system;
   const handle = io.listen({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { reusePort: true, backlog: 1 });
-  const wish = { key: 'k', address: '127.0.0.1', port: 8080 };
-  const old = it.running(() => [{ wish, handles: [handle, handle] }]);
+  const datagrams = io.datagrams.bind({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { first: true });
+  const wish = { key: 'k', address: '127.0.0.1', port: 8080, transport: 'tcp' } as const;
+  const other = { ...wish, key: 'u', transport: 'udp' } as const;
+  const old = it.running(() => [
+    { wish, handles: [handle, handle] },
+    { wish: other, handles: [datagrams] },
+  ]);
   const next = it.end('next');
   next.takeover.take(() => next.events.push('begin'));
   it.turns();
-  assert.deepEqual(next.events, ['inherited 127.0.0.1 8080', 'inherited 127.0.0.1 8080', 'begin']);
+  const taken = ['tcp', 'tcp', 'udp'].map((transport) => `inherited ${transport} 127.0.0.1 8080`);
+  assert.deepEqual(next.events, [...taken, 'begin']);
   assert.ok(next.takeover.hasPredecessor && old.takeover.hasSuccessor);
   next.takeover.serve();
   it.turns();
@@ -96,7 +102,7 @@ test('sockets are handed over, the path changes hands, the predecessor leaves', 
   old.takeover.close();
   assert.ok(existsSync(it.path), 'the successor’s');
   it.turns();
-  assert.deepEqual(next.events.slice(3), ['gone']);
+  assert.deepEqual(next.events.slice(4), ['gone']);
   next.takeover.close();
   assert.ok(!existsSync(it.path));
 });

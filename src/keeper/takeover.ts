@@ -13,7 +13,7 @@ import { errnoName, type NativeIo, peerCredentials } from '../native/index.ts';
 import { Channel, type ChannelEnd } from '../stream/channel.ts';
 import { fromPredecessor, fromSuccessor } from '../stream/checks.ts';
 import { encodeFrame, FRAME, type Frame } from '../stream/frames.ts';
-import { type FromPredecessor, type FromSuccessor, TAKEOVER_PROTOCOL } from '../stream/messages.ts';
+import { type FromPredecessor, type FromSuccessor, type SocketWish, TAKEOVER_PROTOCOL } from '../stream/messages.ts';
 import { ProtocolError } from '../stream/protocol-error.ts';
 import type { OpenSocket } from './sockets.ts';
 import type { System } from './system.ts';
@@ -27,7 +27,7 @@ export interface TakeoverOwner {
   listening(): Iterable<OpenSocket>;
   /** Handed on, and taken over. */
   readonly tickets: Tickets;
-  onInherited(address: string, port: number, handle: Handle): void;
+  onInherited(transport: SocketWish['transport'], address: string, port: number, handle: Handle): void;
   /** A successor has begun to take over, or is gone before it served. */
   onSuccession(begun: boolean): void;
   /** The successor serves: time to drain and end. */
@@ -183,9 +183,10 @@ export class Takeover implements ReadySink {
   #handOver(channel: Channel<FromPredecessor>): void {
     let count = 0;
     for (const { wish, handles } of this.#owner.listening()) {
-      const { address, port } = wish;
+      const { address, port, transport } = wish;
+      const type = transport === 'udp' ? 'inheritDatagrams' : 'inherit';
       for (const handle of handles) {
-        channel.message({ type: 'inherit', address, port }, [this.#io.fdOf(handle)]);
+        channel.message({ type, address, port }, [this.#io.fdOf(handle)]);
         count++;
       }
     }
@@ -211,7 +212,10 @@ export class Takeover implements ReadySink {
     const message = fromPredecessor(bodyOf(frame));
     switch (message.type) {
       case 'inherit':
-        this.#owner.onInherited(message.address, message.port, this.#io.adopt(channel.takeFd()));
+        this.#owner.onInherited('tcp', message.address, message.port, this.#io.adopt(channel.takeFd()));
+        break;
+      case 'inheritDatagrams':
+        this.#owner.onInherited('udp', message.address, message.port, this.#io.adopt(channel.takeFd()));
         break;
       case 'inherited':
         this.#start();

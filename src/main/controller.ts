@@ -287,7 +287,8 @@ class Controller implements ChannelOwner, Downstream {
     this.#channel.send(encodeFrame(FRAME.DELETE, Buffer.from(key)));
   }
   sockets(entries: readonly SocketEntry[]): void {
-    this.#say({ type: 'sockets', sockets: entries.map(({ key, address, port }) => ({ key, address, port })) });
+    const sockets = entries.map(({ key, address, port, transport }) => ({ key, address, port, transport }));
+    this.#say({ type: 'sockets', sockets });
   }
   commit(revision: number): void {
     this.#channel.send(encodeJson(FRAME.COMMIT, { revision }));

@@ -240,9 +240,9 @@ class Worker implements ChannelOwner, TimerSink {
   #removeSocket(key: Key): void {
     const handle = this.#sockets.get(key);
     if (handle !== undefined) {
-      (this.#engine as Engine).removeSocket(key);
+      const mayClose = (this.#engine as Engine).removeSocket(key);
       this.#sockets.delete(key);
-      this.#io.close(handle);
+      if (mayClose) this.#io.close(handle);
     }
     this.#say({ type: 'unsocketed', key });
   }

@@ -4,10 +4,10 @@
 
 import { LIMITS } from '../base/limits.ts';
 import { type DatagramBatch, type DatagramIo, PATH, PLACE_BYTES } from '../io/datagrams.ts';
-import { ERRNO, type Handle, type IpAddress, type ReadySink } from '../io/io.ts';
+import { ERRNO, type Handle, type Io, type IpAddress, type ReadySink } from '../io/io.ts';
 import { encodeAddress } from './address.ts';
+import type { Arena } from './arena.ts';
 import * as c from './ffi.ts';
-import type { NativeIo } from './io.ts';
 import { AF, EPOLL, IPV6_V6ONLY, LAYOUT, MSG, PKTINFO, SO, SOCK, SOL, UDP } from './layout.ts';
 
 const PLACES = LIMITS.UDP_BATCH;
@@ -42,6 +42,16 @@ const ONE_CONTROL_AT = ONE_IOVEC_AT + iovec.size;
 const NAME_AT = 64;
 const SEGMENT_CONTROL = cmsghdr.size + 2;
 
+/** Of NativeIo, what is needed here. */
+export interface DatagramOwner extends Pick<Io, 'mem' | 'alloc' | 'free' | 'send' | 'close'> {
+  readonly arena: Arena;
+  readonly scratch: Uint8Array;
+  readonly scratchAddress: number;
+  fdOf(handle: Handle): number;
+  opened(fd: number): Handle;
+  watch(handle: Handle, sink: ReadySink, first: boolean, events: number): number;
+}
+
 class NativeBatch implements DatagramBatch {
   readonly places = PLACES;
   readonly at: number;
@@ -56,7 +66,7 @@ class NativeBatch implements DatagramBatch {
   readonly names: number;
   readonly controls: number;
 
-  constructor(io: NativeIo, at: number, headersAt: number) {
+  constructor(io: DatagramOwner, at: number, headersAt: number) {
     this.at = at;
     const { buffer, byteOffset } = io.arena.control;
     this.words = new Int32Array(buffer, byteOffset + headersAt, BATCH_BYTES >> 2);
@@ -80,13 +90,13 @@ class NativeBatch implements DatagramBatch {
 }
 
 export class NativeDatagrams implements DatagramIo {
-  readonly #io: NativeIo;
+  readonly #io: DatagramOwner;
   /** By the place of their headers: whose they are now. */
   readonly #rooms: (NativeBatch | null)[] = [];
   readonly #one: Int32Array;
   readonly #oneView: DataView;
 
-  constructor(io: NativeIo) {
+  constructor(io: DatagramOwner) {
     this.#io = io;
     const { buffer, byteOffset, byteLength } = io.scratch;
     this.#one = new Int32Array(buffer, byteOffset, byteLength >> 2);
@@ -225,7 +235,7 @@ export class NativeDatagrams implements DatagramIo {
   send(handle: Handle, offset: number, length: number, segment: number): number {
     if (segment === 0 || length <= segment) {
       const n = this.#io.send(handle, offset, length);
-      return n < 0 ? n : 0;
+      return Math.min(n, 0);
     }
     const fd = this.#io.fdOf(handle);
     if (fd < 0) return fd;
@@ -323,7 +333,8 @@ function readControl(batch: NativeBatch, place: number): void {
     if (level === SOL.IP && type === PKTINFO.IPV4_MESSAGE) paths[path + PATH.LOCAL] = words[data + 1] as number;
     else if (level === SOL.IPV6 && type === PKTINFO.IPV6_MESSAGE) {
       for (let i = 0; i < 4; i++) paths[path + PATH.LOCAL + i] = words[data + i] as number;
-      if (((paths[path] as number) & LINK_LOCAL_MASK) === LINK_LOCAL) paths[path + PATH.SCOPE] = words[data + 4] as number;
+      if (((paths[path] as number) & LINK_LOCAL_MASK) === LINK_LOCAL)
+        paths[path + PATH.SCOPE] = words[data + 4] as number;
     } else if (level === SOL.UDP && type === UDP.GRO) {
       const segment = words[data] as number;
       segments[place] = segment > 0 && segment < (lengths[place] as number) ? segment : 0;

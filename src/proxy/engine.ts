@@ -1,9 +1,10 @@
 // The data plane of one worker: its configuration, its listening sockets, its connections.
 
 import { LIMITS } from '../base/limits.ts';
-import type { Handle, Io, SocketAddress } from '../io/io.ts';
+import { ERRNO, type Handle, type Io, type SocketAddress } from '../io/io.ts';
 import type { TlsIo } from '../io/tls.ts';
 import type { Delta, Key } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
 import type { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
 import type { RecordSink } from '../telemetry/record.ts';
@@ -24,6 +25,7 @@ import { Tcp } from './transport/tcp.ts';
 import type { Transport, TransportUser } from './transport/transport.ts';
 import { PlainWire } from './transport/wire.ts';
 import { TrustedProxies } from './trusted.ts';
+import { UdpPlane } from './udp/plane.ts';
 import { AlpnConnector } from './upstream/alpn.ts';
 
 export { ApplyError } from './config.ts';
@@ -69,6 +71,10 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
   readonly #http2: Http2Servers;
   readonly #config: Config;
   readonly #acceptors = new Map<Key, Acceptor>();
+  /** Once a socket for datagrams came. */
+  #udp: UdpPlane | null = null;
+  /** Listeners whose datagrams are read. */
+  readonly #udpListeners = new Map<Key, Listener>();
   /** Connections of clients, a list through Connection.next. */
   #first: Connection | null = null;
   connections = 0;
@@ -120,6 +126,10 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
    * Begins to accept on the listening socket of `listener` (a key of the configuration). The socket stays its owner's.
    */
   addSocket(listener: Key, handle: Handle): void {
+    if (isUdp(listener)) {
+      this.#addUdp(listener, handle);
+      return;
+    }
     this.#stopAcceptor(listener);
     const acceptor = new Acceptor(this.#core, this, this.#config.listener(listener), handle);
     const result = acceptor.start();
@@ -131,10 +141,39 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     this.#acceptors.set(listener, acceptor);
   }
 
-  /** Stops accepting there; the owner closes the socket. Connections that were accepted go on. */
-  removeSocket(listener: Key): void {
-    this.#stopAcceptor(listener);
+  /**
+   * Stops accepting there; connections that were accepted go on. True: the owner closes the socket; false: answers
+   * leave by it still, and it is closed here once there can be none.
+   */
+  removeSocket(listener: Key): boolean {
+    let mayClose = true;
+    if (isUdp(listener)) mayClose = this.#removeUdp(listener);
+    else this.#stopAcceptor(listener);
     this.#checkDrained();
+    return mayClose;
+  }
+
+  #addUdp(key: Key, handle: Handle): void {
+    const capacity = Math.min(LIMITS.UDP_FLOWS, Math.max(16, this.maxConnections >> 1));
+    this.#udp ??= UdpPlane.open(this.#core, { onUdpLeft: () => this.#checkDrained() }, capacity);
+    const listener = this.#config.listener(key);
+    const result = this.#udp === null ? -ERRNO.ENOMEM : this.#udp.addSocket(listener, handle);
+    if (result < 0) {
+      this.#config.dropUnused(listener);
+      throw new Error(`socket ${key}: cannot be watched (errno ${-result})`);
+    }
+    if (!this.#udpListeners.has(key)) listener.acceptors++;
+    this.#udpListeners.set(key, listener);
+  }
+
+  #removeUdp(key: Key): boolean {
+    const listener = this.#udpListeners.get(key);
+    if (listener === undefined || this.#udp === null) return true;
+    this.#udpListeners.delete(key);
+    const mayClose = this.#udp.removeSocket(listener);
+    listener.acceptors--;
+    this.#config.dropUnused(listener);
+    return mayClose;
   }
 
   #stopAcceptor(key: Key): void {
@@ -175,6 +214,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     core.stopping = true;
     for (const acceptor of this.#acceptors.values()) acceptor.stop();
     this.#acceptors.clear();
+    this.#udp?.stop();
     while (this.#first !== null) this.#first.destroy();
     for (const ref of this.#config.clusters) ref.current?.retire();
     this.#exchanges.dispose();
@@ -261,10 +301,16 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
   #checkDrained(): void {
     if (this.#onDrained === null || this.connections > 0 || this.#acceptors.size > 0) return;
     if (this.#core.shared.endings.size > 0) return;
+    if ((this.#udp?.count ?? 0) + this.#udpListeners.size > 0) return;
     const done = this.#onDrained;
     this.#onDrained = null;
     done();
   }
+}
+
+function isUdp(listener: Key): boolean {
+  const parsed = parseKey(listener);
+  return parsed.kind === 'socket' && parsed.transport === 'udp';
 }
 
 function noTls(): never {

@@ -106,7 +106,9 @@ export class SimIo implements Io {
     return !this.#idle;
   }
 
-  /** What was not read though it was told of is told of again: in each turn in which anything happens, for the first. */
+  /**
+   * What was not read though it was told of is told of again: in each turn in which anything happens, for the first.
+   */
   #tellAgain(): void {
     for (const slot of this.#unread.splice(0)) if (slot.sink !== null) this.#mark(slot);
   }

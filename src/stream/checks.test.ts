@@ -21,7 +21,7 @@ test('what the protocol knows is taken as it is', () => {
   const controller: FromController[] = [
     { type: 'hello', protocol: 1 },
     { type: 'beat' },
-    { type: 'sockets', sockets: [{ key: 'k', address: '::', port: 80 }] },
+    { type: 'sockets', sockets: [{ key: 'k', address: '::', port: 80, transport: 'udp' }] },
     { type: 'logLevel', level: 'warn' },
     { type: 'fatal', code: 3, message: 'no' },
     { type: 'flushed' },
@@ -51,7 +51,9 @@ test('an ack of 1e300, a reason of a megabyte, a socket on port 0 and the like a
   ])
     assert.throws(() => fromWorker(body(message)), ProtocolError, JSON.stringify(message).slice(0, 80));
   for (const port of [0, -1, 65536, '80'])
-    assert.throws(() => fromController(body({ type: 'sockets', sockets: [{ key: 'k', address: '::', port }] })));
+    assert.throws(() =>
+      fromController(body({ type: 'sockets', sockets: [{ key: 'k', address: '::', port, transport: 'tcp' }] })),
+    );
   for (const sockets of [null, {}, [null], [{}]])
     assert.throws(() => fromController(body({ type: 'sockets', sockets })), ProtocolError);
   assert.throws(() => fromController(body({ type: 'logLevel', level: 'loud' })), ProtocolError);

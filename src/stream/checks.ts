@@ -31,8 +31,8 @@ const reason: Check = (message) => isText(message['reason']);
 
 const isWish = (value: unknown): value is SocketWish => {
   if (typeof value !== 'object' || value === null) return false;
-  const { key, address, port } = value as Json;
-  return isText(key) && isText(address) && isPort(port);
+  const { key, address, port, transport } = value as Json;
+  return isText(key) && isText(address) && isPort(port) && (transport === 'tcp' || transport === 'udp');
 };
 
 const FROM_WORKER: Checks<FromWorker> = {
@@ -57,6 +57,7 @@ const FROM_SUCCESSOR: Checks<FromSuccessor> = { take: nothing, ready: nothing };
 
 const FROM_PREDECESSOR: Checks<FromPredecessor> = {
   inherit: ({ address, port }) => isText(address) && isPort(port),
+  inheritDatagrams: ({ address, port }) => isText(address) && isPort(port),
   inherited: nothing,
   refused: reason,
   leaving: nothing,

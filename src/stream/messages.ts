@@ -7,7 +7,7 @@ import type { Level } from '../base/log.ts';
  * its `hello` which one it speaks; another one than the keeper's is refused. It changes when an old program's keeper
  * could misunderstand a child that is started from newer files.
  */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 /**
  * Version of what a program and its successor say to each other (--takeover), which are of different versions by
  * nature.
@@ -20,6 +20,7 @@ export interface SocketWish {
   readonly key: string;
   readonly address: string;
   readonly port: number;
+  readonly transport: 'tcp' | 'udp';
 }
 
 /** One that could not be opened. */
@@ -169,6 +170,8 @@ export type FromSuccessor =
 export type FromPredecessor =
   /** Descriptor: a listening socket; those of one address and port come in the order of their slots. */
   | { readonly type: 'inherit'; readonly address: string; readonly port: number }
+  /** The same of a socket for datagrams; who knows none does not take over. */
+  | { readonly type: 'inheritDatagrams'; readonly address: string; readonly port: number }
   | { readonly type: 'inherited' }
   /** Gives nothing, and why. */
   | { readonly type: 'refused'; readonly reason: string }

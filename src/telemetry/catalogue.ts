@@ -43,6 +43,13 @@ export const METRICS = {
   connectionsTotal: metric('rauta_connections_total', 'counter', 'Client connections accepted.'),
   tunnels: metric('rauta_tunnels', 'gauge', 'Connections that speak another protocol since a 101.', 'kind'),
   sessions: metric('rauta_l4_sessions', 'gauge', 'Open sessions of layer 4.', 'protocol'),
+  datagrams: metric(
+    'rauta_udp_datagrams_total',
+    'counter',
+    'Datagrams of clients and answers of backends, by what became of them.',
+    'direction',
+    'result',
+  ),
   sessionsTotal: metric(
     'rauta_l4_sessions_total',
     'counter',

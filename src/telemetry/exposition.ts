@@ -8,7 +8,10 @@ import {
   backendTlsCell,
   CELL,
   CODES,
+  DATAGRAM_DIRECTIONS,
+  DATAGRAM_RESULTS,
   DURATION_BUCKETS,
+  datagramsCell,
   ENDPOINT,
   FAULT_CELLS,
   HTTP2_CODES,
@@ -135,6 +138,10 @@ export function addFixed(out: Exposition, sum: Sum): void {
   for (const kind of TUNNEL_KINDS) out.add(METRICS.tunnels, { kind }, sum(tunnelCell(kind)));
   for (const [i, protocol] of SESSION_PROTOCOLS.entries())
     out.add(METRICS.sessions, { protocol }, sum(sessionsCell(i)));
+  for (const direction of DATAGRAM_DIRECTIONS) {
+    for (const result of DATAGRAM_RESULTS)
+      out.add(METRICS.datagrams, { direction, result }, sum(datagramsCell(direction, result)));
+  }
   out.add(METRICS.bytes, { direction: 'downstream_read' }, sum(CELL.BYTES_DOWNSTREAM_READ));
   out.add(METRICS.bytes, { direction: 'downstream_written' }, sum(CELL.BYTES_DOWNSTREAM_WRITTEN));
   out.add(METRICS.bytes, { direction: 'upstream_read' }, sum(CELL.BYTES_UPSTREAM_READ));

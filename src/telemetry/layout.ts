@@ -90,6 +90,20 @@ export function sessionsCell(protocol: number): number {
   return FIRST_SESSIONS_CELL + protocol;
 }
 
+/** Behind the gauges of sessions. */
+const FIRST_DATAGRAMS_CELL = 456;
+/** Datagrams from clients, and from backends: the `direction` label. */
+export const DATAGRAM_DIRECTIONS = ['request', 'answer'] as const;
+/**
+ * What became of them: `passed` on; without a route or an endpoint (`refused`); past a limit; more than a socket holds
+ * (`full`); not to be sent, of its size or because nobody is there (`failed`).
+ */
+export const DATAGRAM_RESULTS = ['passed', 'refused', 'limit', 'full', 'failed'] as const;
+export type DatagramResult = (typeof DATAGRAM_RESULTS)[number];
+export function datagramsCell(direction: (typeof DATAGRAM_DIRECTIONS)[number], result: DatagramResult): number {
+  return FIRST_DATAGRAMS_CELL + DATAGRAM_DIRECTIONS.indexOf(direction) * 8 + DATAGRAM_RESULTS.indexOf(result);
+}
+
 /** TLS handshakes that ended well: by side, version and whether a session was taken up. */
 const HANDSHAKES = 32;
 export const TLS_SIDES = ['downstream', 'upstream'] as const;
@@ -210,6 +224,12 @@ export const LIMITED = [
   'SESSIONS_PER_ENDPOINT',
   'SESSION_IDLE_MS',
   'SESSION_DRAIN_MS',
+  'UDP_FLOWS',
+  'UDP_FLOWS_PER_CLIENT',
+  'UDP_NEW_FLOWS_PER_SECOND',
+  'UDP_ANSWER_BYTES',
+  'UDP_IDLE_MS',
+  'UDP_LEAVE_MS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

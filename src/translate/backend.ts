@@ -58,7 +58,8 @@ function clusterOf(
     backend: `${namespace}/${name}`,
     endpoints: endpointsKey(kind, namespace, name, number, protocol === 'udp' ? 'udp' : 'tcp'),
     ...settings,
-    balancer: { type: 'roundRobin' },
+    // What a flow comes to follows from whose it is: so it comes to the same by any worker, and by the next program.
+    balancer: spoken === 'udp' ? { type: 'maglev', key: 'flow', name: '' } : { type: 'roundRobin' },
   };
 }
 

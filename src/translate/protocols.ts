@@ -17,7 +17,7 @@ const PROTOCOLS: Readonly<Record<string, Protocol>> = {
   HTTPS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: ['HTTPRoute', 'GRPCRoute'] },
   TLS: { transport: 'tcp', family: 'tls', byHostname: true, routeKinds: ['TLSRoute'] },
   TCP: { transport: 'tcp', family: 'tcp', byHostname: false, routeKinds: ['TCPRoute'] },
-  UDP: { transport: 'udp', family: 'udp', byHostname: false, routeKinds: [] },
+  UDP: { transport: 'udp', family: 'udp', byHostname: false, routeKinds: ['UDPRoute'] },
 };
 
 /** Undefined for a protocol that nobody knows. */

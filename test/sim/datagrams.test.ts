@@ -71,14 +71,18 @@ class Stage {
   async send(name: string, text: string): Promise<void> {
     const { handle } = this.ends.get(name) as End;
     this.io.mem.set(Buffer.from(text), this.batch.at);
-    await this.look(`${name} send ${text.length} = ${shown(this.io.datagrams.send(handle, this.batch.at, text.length, 0))}`);
+    await this.look(
+      `${name} send ${text.length} = ${shown(this.io.datagrams.send(handle, this.batch.at, text.length, 0))}`,
+    );
   }
 
   /** What comes, and to which address of ours; senders by their names. */
   async receive(name: string, count: number, bound = true): Promise<number> {
     const { handle } = this.ends.get(name) as End;
     const { datagrams } = this.io;
-    const n = bound ? datagrams.receiveFrom(handle, this.batch, 0, count) : datagrams.receive(handle, this.batch, 0, count);
+    const n = bound
+      ? datagrams.receiveFrom(handle, this.batch, 0, count)
+      : datagrams.receive(handle, this.batch, 0, count);
     const got = Array.from({ length: Math.max(0, n) }, (_, i) => {
       const at = this.batch.at + i * PLACE_BYTES;
       const text = Buffer.from(this.io.mem.slice(at, at + (this.batch.lengths[i] as number))).toString();
@@ -187,7 +191,10 @@ same(
 
 same('what a bound socket sends to nobody disturbs no other datagram of its', async (s) => {
   s.connect('a', s.bind('b', '127.0.0.1'));
-  s.connect('c', (s.net.io as unknown as { localAddress(h: Handle): IpAddress }).localAddress(s.ends.get('b')?.handle ?? -1));
+  s.connect(
+    'c',
+    (s.net.io as unknown as { localAddress(h: Handle): IpAddress }).localAddress(s.ends.get('b')?.handle ?? -1),
+  );
   await s.send('a', 'first');
   await s.send('c', 'second');
   await s.receive('b', 8);

@@ -6,7 +6,7 @@ import type { ClusterRef, RouteCells } from '../exchange/rule.ts';
 import { ServerNames } from '../tls/names.ts';
 import { type Picker, splitPicker } from '../upstream/pick/picker.ts';
 
-interface CompiledBackend {
+export interface CompiledBackend {
   /** `,"backend":"ns/name:80"` */
   readonly json: Fragment;
   /** null: an invalid reference. */
@@ -19,6 +19,8 @@ export class CompiledRelay {
   readonly clusters: readonly ClusterRef[];
   readonly #backends: readonly CompiledBackend[];
   readonly #split: Picker;
+  /** Sums of the weights up to each backend. */
+  readonly #sums: Float64Array;
   #json: Fragment | null = null;
 
   constructor(entry: RelayEntry, cells: RouteCells, clusterOf: (key: Key) => ClusterRef) {
@@ -31,6 +33,8 @@ export class CompiledRelay {
     });
     this.clusters = this.#backends.flatMap(({ cluster }) => cluster ?? []);
     this.#split = splitPicker(entry.backends.map(({ weight }) => weight));
+    let sum = 0;
+    this.#sums = Float64Array.from(entry.backends, ({ weight }) => (sum += weight));
   }
 
   /** `,"kind":"TCPRoute","route":"ns/name","rule":"0"` */
@@ -44,6 +48,14 @@ export class CompiledRelay {
   pick(): CompiledBackend | null {
     const index = this.#split.pick(0);
     return index < 0 ? null : (this.#backends[index] as CompiledBackend);
+  }
+
+  /** The same for who has no memory: `hash`, unsigned 32 bits, always leads to the same one, in any process. */
+  pickBy(hash: number): CompiledBackend | null {
+    const sums = this.#sums;
+    const at = (hash / 2 ** 32) * (sums[sums.length - 1] as number);
+    for (let i = 0; i < sums.length; i++) if (at < (sums[i] as number)) return this.#backends[i] as CompiledBackend;
+    return null;
   }
 }
 

@@ -39,7 +39,10 @@ test('flows differ by client, port, the address asked and the listener', () => {
   const keys = [key(1, 1), key(2, 1), key(1, 2), key(1, 1, 2), key(1, 1, 1, 1)];
   const numbers = keys.map((k) => flows.add(k, 0));
   assert.equal(new Set(numbers).size, keys.length);
-  assert.deepEqual(keys.map((k) => flows.find(k, 0)), numbers);
+  assert.deepEqual(
+    keys.map((k) => flows.find(k, 0)),
+    numbers,
+  );
   const path = new Int32Array(KEY_WORDS);
   flows.path(numbers[3] as number, path, 0);
   assert.deepEqual([...path.subarray(0, 10)], [...key(1, 1, 2).subarray(0, 10)]);

@@ -67,7 +67,11 @@ export class Flows {
   readonly #row: Uint8Array;
 
   /** `random32`: seeds that no client knows. */
-  constructor(random32: () => number, capacity: number = LIMITS.UDP_FLOWS, perClient: number = LIMITS.UDP_FLOWS_PER_CLIENT) {
+  constructor(
+    random32: () => number,
+    capacity: number = LIMITS.UDP_FLOWS,
+    perClient: number = LIMITS.UDP_FLOWS_PER_CLIENT,
+  ) {
     this.capacity = capacity;
     this.#perClient = perClient;
     this.#table = new KeyTable(KEY_WORDS, capacity, random32());

@@ -146,6 +146,13 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     if (this.#retired && this.#waiting === 0 && this.#active === 0) this.#tls?.release();
   }
 
+  get retired(): boolean {
+    return this.#retired;
+  }
+  get address(): SocketAddress {
+    return this.#address;
+  }
+
   /** Requests here. */
   get active(): number {
     return this.#active;
@@ -176,13 +183,19 @@ export class EndpointPool implements ConnectionPool, DialOwner {
 
   /** Begins `dial`, whose owner hears of it; false past the limit. Until `leftOwn`. `preface`: of its connection. */
   dialOwn(dial: Dial, preface: Uint8Array | null): boolean {
+    if (!this.takeOwn()) return false;
+    dial.start(this.#address, this.#tls, preface);
+    return true;
+  }
+
+  /** Counts what its owner makes by itself; false past the limit. Until `leftOwn`. */
+  takeOwn(): boolean {
     if (this.#connections >= LIMITS.SESSIONS_PER_ENDPOINT) {
       this.#core.cells.add(SESSIONS_LIMIT, 1);
       return false;
     }
     this.#connections++;
     this.#count(1);
-    dial.start(this.#address, this.#tls, preface);
     return true;
   }
 

@@ -33,6 +33,7 @@ export class HashKey {
   hash(mem: Uint8Array, head: Head, client: Uint8Array, random: Random): number {
     switch (this.#from) {
       case 'clientAddress':
+      case 'flow':
         return hash32(client, 0, client.length);
       case 'path':
         return hash32(mem, head.pathStart, head.pathEnd);

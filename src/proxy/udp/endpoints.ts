@@ -1,0 +1,68 @@
+// Which endpoint a flow goes to. By a hash of the client, so that any worker, and a program that takes over, finds the
+// same one without being told; kept for as long as the flow and the endpoint are there.
+
+import { mix32 } from '../../base/hash.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { PATH } from '../../io/datagrams.ts';
+import type { Core } from '../core.ts';
+import type { CompiledBackend, CompiledRelay } from '../relay/relay.ts';
+import type { Cluster } from '../upstream/cluster.ts';
+import type { EndpointPool } from '../upstream/endpoint.ts';
+
+/** Stands between the choice of a backend and that of an endpoint, so that one does not follow from the other. */
+const SALT = 0x75647031;
+
+export class UdpEndpoints {
+  readonly #core: Core;
+  /** Those that refused a datagram, and until when they get no new flows (monotonic ms). */
+  readonly #refused = new Map<EndpointPool, number>();
+  /** The backend of the last pick; null: there is none, or its reference is not good. */
+  backend: CompiledBackend | null = null;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** Where a flow of paths[at..] goes; null: nowhere. */
+  pick(relay: CompiledRelay, paths: Int32Array, at: number): EndpointPool | null {
+    const address = hashOf(paths, at, PATH.PORT, 0);
+    const flow = hashOf(paths, at + PATH.PORT, 1, address);
+    this.backend = relay.pickBy(flow);
+    const cluster = this.backend?.cluster?.current ?? null;
+    if (cluster === null) return null;
+    const { balancer } = cluster.entry;
+    const byAddress = balancer.type === 'maglev' && balancer.key === 'clientAddress';
+    const hash = byAddress ? address : mix32(flow ^ SALT) >>> 0;
+    const first = cluster.pick(hash);
+    const found = first === null || !this.#isRefused(first) ? first : this.#other(cluster, hash, first);
+    return found !== null && this.#core.refuses(found.address) ? null : found;
+  }
+
+  /** Nobody was there. */
+  refuse(endpoint: EndpointPool): void {
+    this.#refused.set(endpoint, this.#core.io.nowMs + LIMITS.UDP_REFUSED_MS);
+  }
+
+  /** Forgets what is over. */
+  sweep(): void {
+    for (const [endpoint, until] of this.#refused)
+      if (until <= this.#core.io.nowMs || endpoint.retired) this.#refused.delete(endpoint);
+  }
+
+  #isRefused(endpoint: EndpointPool): boolean {
+    if (this.#refused.size === 0) return false;
+    return (this.#refused.get(endpoint) ?? 0) > this.#core.io.nowMs;
+  }
+
+  #other(cluster: Cluster, hash: number, first: EndpointPool): EndpointPool {
+    const refused = cluster.pools.filter((pool) => this.#isRefused(pool));
+    return cluster.pickOther(hash, refused) ?? first;
+  }
+}
+
+/** Unsigned 32 bits of words[at..at+count). */
+function hashOf(words: Int32Array, at: number, count: number, seed: number): number {
+  let h = seed;
+  for (let i = 0; i < count; i++) h = mix32(Math.imul(h, 31) ^ (words[at + i] as number));
+  return mix32(h) >>> 0;
+}
