@@ -54,6 +54,7 @@ const SUPPORTED_FEATURES = [
   'TLSRoute',
   'TLSRouteModeMixed',
   'TLSRouteModeTerminate',
+  'UDPRoute',
 ] as const;
 
 /** Honouring addresses takes knowing which can be had: by asking, or by opening sockets and saying what came of it. */

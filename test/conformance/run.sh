@@ -33,7 +33,7 @@ options=$here/options.yaml
 if [ "${CLAIM:-}" != all ]; then
   # Without features named, the suite asks the class for them; profiles imply kinds, so only those that are served.
   options=$logs/options.yaml
-  sed '/^supportedFeatures:/,$d; s/^conformanceProfiles:.*/conformanceProfiles: [GATEWAY-HTTP, GATEWAY-GRPC, GATEWAY-TLS, GATEWAY-TCP]/' "$here/options.yaml" >"$options"
+  sed '/^supportedFeatures:/,$d; s/^conformanceProfiles:.*/conformanceProfiles: [GATEWAY-HTTP, GATEWAY-GRPC, GATEWAY-TLS, GATEWAY-TCP, GATEWAY-UDP]/' "$here/options.yaml" >"$options"
 fi
 
 set -- "$bin/conformance.test" -runner -log-dir "$logs" -impl "$IMPL" \

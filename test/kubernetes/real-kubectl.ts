@@ -198,11 +198,11 @@ subjects: [{ kind: ServiceAccount, name: narrow, namespace: rauta-system }]
       rules('Role', ', namespace: team-a', [
         all(
           api,
-          'gateways, listenersets, httproutes, grpcroutes, tcproutes, tlsroutes, referencegrants, backendtlspolicies',
+          'gateways, listenersets, httproutes, grpcroutes, tcproutes, tlsroutes, udproutes, referencegrants, backendtlspolicies',
         ),
         all(
           api,
-          'gateways/status, listenersets/status, httproutes/status, grpcroutes/status, tcproutes/status, tlsroutes/status, backendtlspolicies/status',
+          'gateways/status, listenersets/status, httproutes/status, grpcroutes/status, tcproutes/status, tlsroutes/status, udproutes/status, backendtlspolicies/status',
           'patch',
         ),
         all('rauta.io', 'accesscontrolfilters, staticresponsefilters'),

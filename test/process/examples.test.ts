@@ -1,8 +1,11 @@
 // Every example is served by the whole program and does what its README shows; only the ports are free ones.
 
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { Resolver } from 'node:dns/promises';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
@@ -97,6 +100,15 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.match(seen(answer).backend, /first|second/);
     assert.equal(seen(answer).headers['x-forwarded-proto'], 'https', 'as the backend of TLS saw it');
   },
+  udp: async (_ask, { port }) => {
+    // A resolver takes a new port for each question: the server follows from it.
+    const resolver = new Resolver({ timeout: 1_000, tries: 20 });
+    resolver.setServers([`127.0.0.1:${port}`]);
+    const answers = new Set<string>();
+    for (let i = 0; i < 40 && answers.size < 2; i++) answers.add(String(await resolver.resolveTxt('where.example')));
+    assert.equal(answers.size, 2);
+    assert.match(await askDnsByTcp(port), /^\d+$/);
+  },
 };
 
 /** What is served where it may not be bound. */
@@ -111,6 +123,23 @@ async function askTls({ port, ca }: Tls, servername: string, path: string): Prom
   return JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4));
 }
 
+/** The text of the answer's record. */
+async function askDnsByTcp(port: number): Promise<string> {
+  const question = Buffer.from('\0\x07\x01\0\0\x01\0\0\0\0\0\0\x05where\x07example\0\0\x10\0\x01', 'latin1');
+  const client = connectTcp(port, '127.0.0.1');
+  await once(client, 'connect');
+  client.write(Buffer.concat([Buffer.from([0, question.length]), question]));
+  const [answer] = (await once(client, 'data')) as [Buffer];
+  client.destroy();
+  return answer.subarray(2 + question.length + 13).toString();
+}
+
+/** The servers of the example, each on its port over UDP and TCP. */
+function demoDns(ports: readonly number[]): { kill(): void } {
+  const tool = fileURLToPath(new URL('../../tools/demo-dns.ts', import.meta.url));
+  return spawn(process.execPath, [tool, ...ports.map(String)], { stdio: 'ignore' });
+}
+
 test('every example has its test', () => {
   const folders = readdirSync(root, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : []));
   assert.deepEqual(folders.sort(), Object.keys(EXAMPLES).sort());
@@ -123,12 +152,17 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
     const tlsPort = await freePort();
     const secondTlsPort = await freePort();
     const [first, second] = [await backend('first'), await backend('second')];
+    const resolvers = [await freePort(), await freePort()] as const;
+    const dns = name === 'udp' ? demoDns(resolvers) : null;
     const files: Record<string, string> = {};
     for (const file of readdirSync(join(root, name)).filter((f) => f.endsWith('.yaml')))
       files[file] = readFileSync(join(root, name, file), 'utf8')
         .replaceAll('8080', String(port))
         .replaceAll('8443', String(tlsPort))
         .replaceAll('9443', String(secondTlsPort))
+        .replaceAll('5353', String(tlsPort))
+        .replaceAll('9053', String(resolvers[0]))
+        .replaceAll('9054', String(resolvers[1]))
         .replaceAll('9001', String(first.port))
         .replaceAll('9002', String(second.port));
     const mapped = PORT_MAP[name];
@@ -139,5 +173,6 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
       ca: ca.join('\n'),
     });
     assert.equal(await rauta.stop(), 0);
+    dns?.kill();
   });
 }

@@ -134,7 +134,7 @@ function addMore(api: FakeApi, port: number): void {
     spec: { parentRefs: [{ name: 'gw' }], rules: [{ backendRefs: [{ name: 'app', port: 80 }] }] },
   });
   // No listener is theirs: they are told so.
-  for (const kind of ['TCPRoute', 'TLSRoute']) {
+  for (const kind of ['TCPRoute', 'TLSRoute', 'UDPRoute']) {
     api.put(kind, {
       metadata: { name: 'bytes', namespace: 'web' },
       spec: {
@@ -212,6 +212,7 @@ const KINDS: Readonly<Record<string, string>> = {
   grpcroutes: 'GRPCRoute',
   tcproutes: 'TCPRoute',
   tlsroutes: 'TLSRoute',
+  udproutes: 'UDPRoute',
   referencegrants: 'ReferenceGrant',
   backendtlspolicies: 'BackendTLSPolicy',
   accesscontrolfilters: 'AccessControlFilter',
