@@ -6,7 +6,8 @@ import { endpoint, GATEWAY, LISTENER, listener, rule, cluster as withEndpoints }
 import type { Entry } from '../ir/ir.ts';
 import { SimIo } from '../sim/io.ts';
 import { Cells } from '../telemetry/cells.ts';
-import { ApplyError, Config } from './config.ts';
+import { ApplyError } from './config/refused.ts';
+import { Config } from './config.ts';
 import { Core } from './core.ts';
 import type { Listener } from './listener.ts';
 import { TrustedProxies } from './trusted.ts';

@@ -28,7 +28,7 @@ import { TrustedProxies } from './trusted.ts';
 import { UdpPlane } from './udp/plane.ts';
 import { AlpnConnector } from './upstream/alpn.ts';
 
-export { ApplyError } from './config.ts';
+export { ApplyError } from './config/refused.ts';
 
 export interface EngineSettings {
   /** CIDR ranges whose X-Forwarded-*, Forwarded and X-Request-ID are believed. */

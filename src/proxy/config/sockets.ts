@@ -1,0 +1,118 @@
+// Listeners in use: the hosts of their sockets, the steps that connections go through there, and the names of Gateways.
+
+import type { Delta, GatewayEntry, Key, SocketEntry } from '../../ir/ir.ts';
+import type { Core } from '../core.ts';
+import { Listener } from '../listener.ts';
+import { ProxyOpening } from '../proxy-opening.ts';
+import { TlsOpening } from '../tls/opening.ts';
+import { guarded, type Undo } from './refused.ts';
+import type { Secrets } from './secrets.ts';
+
+/** A socket of a revision with the steps that connections go through there. */
+export interface PreparedSocket {
+  readonly entry: SocketEntry;
+  readonly opening: TlsOpening | null;
+  readonly proxy: ProxyOpening | null;
+}
+
+export class Sockets {
+  readonly #core: Core;
+  readonly #secrets: Secrets;
+  readonly #listeners = new Map<Key, Listener>();
+  readonly #gateways = new Map<Key, GatewayEntry>();
+  readonly #openings = new Map<Key, TlsOpening>();
+  /** A listener left the configuration. */
+  readonly #onRemoved: (listener: Listener) => void;
+
+  constructor(core: Core, secrets: Secrets, onRemoved: (listener: Listener) => void) {
+    this.#core = core;
+    this.#secrets = secrets;
+    this.#onRemoved = onRemoved;
+  }
+
+  get kept(): { readonly listeners: number; readonly gateways: number } {
+    return { listeners: this.#listeners.size, gateways: this.#gateways.size };
+  }
+
+  /** The listener of the key, made when it is first spoken of. */
+  listener(key: Key): Listener {
+    let listener = this.#listeners.get(key);
+    if (listener === undefined) {
+      listener = new Listener(key);
+      this.#listeners.set(key, listener);
+    }
+    return listener;
+  }
+
+  /** Forgets `listener` when nothing leads to it any more. */
+  dropUnused(listener: Listener): void {
+    if (listener.isUnused && this.#listeners.get(listener.key) === listener) this.#listeners.delete(listener.key);
+  }
+
+  /** Sockets of the revision, and those whose clients are checked against what changed in it. Throws ApplyError. */
+  prepare(entries: readonly SocketEntry[], delta: Delta, undo: Undo): readonly PreparedSocket[] {
+    const sockets = new Map(entries.map((entry) => [entry.key, entry]));
+    const trusts = new Set(delta.upserts.filter((entry) => entry.kind === 'trust').map((entry) => entry.key));
+    if (trusts.size > 0) {
+      for (const { entry } of this.#listeners.values()) {
+        const affected = entry?.hosts.some(
+          ({ tls }) => tls !== null && tls.clients !== null && trusts.has(tls.clients.trust),
+        );
+        if (entry !== null && affected === true && !sockets.has(entry.key)) sockets.set(entry.key, entry);
+      }
+    }
+    return [...sockets.values()].map((entry) => {
+      const { proxyProtocol: proxied } = entry;
+      const proxy = proxied === null ? null : guarded(entry.key, () => new ProxyOpening(this.#core, proxied.trusted));
+      if (!entry.hosts.some(({ tls, protocol }) => tls !== null || protocol === 'TLS'))
+        return { entry, opening: null, proxy };
+      const opening = guarded(entry.key, () => new TlsOpening(this.#core.shared, this.#secrets.table, entry));
+      undo.push(() => opening.dispose());
+      return { entry, opening, proxy };
+    });
+  }
+
+  /** Puts it to use; nothing refuses. */
+  set({ entry, opening, proxy }: PreparedSocket): void {
+    const listener = this.listener(entry.key);
+    this.#setEntry(listener, entry);
+    this.#setOpening(listener, opening);
+    listener.proxy = proxy;
+  }
+
+  setGateway(entry: GatewayEntry): void {
+    this.#gateways.set(entry.key, entry);
+    for (const listener of this.#listeners.values()) {
+      if (listener.entry?.hosts.some((host) => host.gateway === entry.key)) this.#setEntry(listener, listener.entry);
+    }
+  }
+
+  removeGateway(key: Key): void {
+    this.#gateways.delete(key);
+  }
+
+  remove(key: Key): void {
+    const listener = this.#listeners.get(key);
+    if (listener === undefined || listener.entry === null) return;
+    this.#setEntry(listener, null);
+    this.#setOpening(listener, null);
+    listener.proxy = null;
+    this.#onRemoved(listener);
+  }
+
+  /** Drops what nothing names any more. */
+  forget(): void {
+    for (const listener of this.#listeners.values()) this.dropUnused(listener);
+  }
+
+  #setEntry(listener: Listener, entry: SocketEntry | null): void {
+    listener.setEntry(entry, (gateway) => this.#gateways.get(gateway)?.name ?? gateway);
+  }
+
+  #setOpening(listener: Listener, opening: TlsOpening | null): void {
+    this.#openings.get(listener.key)?.dispose(opening);
+    if (opening === null) this.#openings.delete(listener.key);
+    else this.#openings.set(listener.key, opening);
+    listener.steps = opening === null ? [] : [opening];
+  }
+}
