@@ -315,6 +315,13 @@ class Limits {
   readonly OPEN_RETRY_MS = 2_000;
   /** How often the files of --tls-cert and --tls-key are looked at; a change counts once it stays for as long. */
   readonly TLS_FILES_MS = 1_000;
+  /** --state-file: a larger one is neither written nor read. */
+  readonly STATE_FILE_BYTES = 256 * MB;
+  /** It is written this long after a change is served, and not again before the other has passed. */
+  readonly STATE_FILE_DELAY_MS = 1_000;
+  readonly STATE_FILE_INTERVAL_MS = 10_000;
+  /** A program that serves what is in it, but for HTTPS, is not ready for this long: keys most likely come. */
+  readonly STATE_FILE_READY_MS = 10_000;
   /** Opening a socket that could not be opened is tried again after this long. */
   readonly SOCKET_RETRY_MS = 2_000;
   /** A listening socket that is to go takes no new handshake for this long, so that those under way end first. */

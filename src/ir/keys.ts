@@ -9,6 +9,17 @@ export type Key = string;
 /** Keys of what the controller keeps for itself beside the entries; no worker is given them. */
 export const STATE_PREFIX = 'state/';
 
+/** There while what is served was read from a state file. */
+export const KEPT_KEY = `${STATE_PREFIX}kept`;
+
+/** Kinds that may be written to a disk; a new one is not before somebody has thought of it. */
+const WRITTEN: readonly string[] = ['socket', 'gateway', 'rule', 'relay', 'cluster', 'endpoints', 'trust'];
+
+/** Private keys may not be; cells are given out anew by whoever reads it. */
+export function mayBeWritten(key: Key): boolean {
+  return WRITTEN.includes(parseKey(key).kind);
+}
+
 /** What a key stands for. */
 export type Parsed =
   | { readonly kind: 'socket'; readonly address: string; readonly port: number; readonly transport: string }

@@ -3,12 +3,13 @@
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { Held, SocketWish } from '../stream/messages.ts';
+import type { Grant, Held, SocketWish } from '../stream/messages.ts';
 import type { Departures } from './departures.ts';
 import { type EncodedStep, encodeStep } from './encode.ts';
 import { type Incoming, Revisions, type Step } from './revisions.ts';
 import type { Slots } from './slots.ts';
 import type { OpenSocket, Sockets } from './sockets.ts';
+import { StateFile, type StateFileSettings } from './state-file.ts';
 import type { System } from './system.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -18,6 +19,8 @@ export interface DistributionParts {
   readonly slots: Slots;
   readonly sockets: Sockets;
   readonly departures: Departures<WorkerProcess>;
+  /** Where what is served is written down; null for nowhere. */
+  readonly options: { readonly stateFile: StateFileSettings | null };
 }
 
 export interface DistributionOwner {
@@ -29,12 +32,17 @@ export interface DistributionOwner {
   onSockets(): void;
   /** Whether a successor has the same sockets. */
   shared(): boolean;
+  /** Whether another program serves on them still, to which this one is the successor. */
+  succeeds(): boolean;
+  /** The state file, for the controller. */
+  onGrant(grant: Grant, fds: readonly number[]): void;
 }
 
 export class Distribution {
   readonly revisions = new Revisions();
   readonly #parts: DistributionParts;
   readonly #owner: DistributionOwner;
+  readonly #stateFile: StateFile | null;
   #acked = 0;
   /** Of the last attempt at sockets that could not be opened. */
   #retriedMs = 0;
@@ -43,11 +51,27 @@ export class Distribution {
   constructor(parts: DistributionParts, owner: DistributionOwner) {
     this.#parts = parts;
     this.#owner = owner;
+    const { system, log } = parts;
+    const { stateFile } = parts.options;
+    this.#stateFile =
+      stateFile === null ? null : new StateFile(stateFile, system, log, () => this.#settled(), owner.onGrant);
   }
 
   /** The revision that every live worker serves; 0 before the first one. */
   get acked(): number {
     return this.#acked;
+  }
+
+  /** What is to be written down: what every live worker serves, as long as that is not another one's matter. */
+  #settled(): Iterable<readonly [key: string, value: Buffer]> | null {
+    const { held, revision } = this.revisions;
+    if (held !== null || revision === 0 || this.#acked !== revision || this.revisions.kept) return null;
+    return this.#owner.shared() || this.#owner.succeeds() ? null : this.revisions.memory();
+  }
+
+  /** What an earlier program served, to a controller that has nothing else. */
+  giveKept(): void {
+    if (this.revisions.wanted === 0 && !this.#owner.succeeds()) this.#stateFile?.give();
   }
 
   commit(incoming: Incoming): void {
@@ -100,6 +124,7 @@ export class Distribution {
   /** Lets go of all sockets, and opens none again; `then` is called when the workers have been asked. */
   leave(then: () => void): void {
     this.#leaving = true;
+    this.#stateFile?.finish();
     this.#parts.departures.start(this.#parts.sockets.all(), this.#owner.shared(), then);
   }
 
@@ -114,6 +139,7 @@ export class Distribution {
   #serves(revision: number): void {
     this.#acked = revision;
     this.#owner.onServed(revision);
+    this.#stateFile?.served();
   }
 
   #goBack(step: Step | null, before: Held | null): void {

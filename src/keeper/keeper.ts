@@ -3,7 +3,7 @@
 
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Level, Logger } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import { encodePut } from '../stream/frames.ts';
 import type { ToController } from '../stream/messages.ts';
 import { ControllerProcess } from './controller-process.ts';
@@ -60,16 +60,21 @@ export class Keeper<Options extends KeeperOptions> {
       onDeath: (worker, slot, why) => this.#onDeath(worker, slot, why),
     });
     this.#departures = new Departures(system, this.#sockets, () => this.#slots.loaded);
-    const parts = { system, log, slots: this.#slots, sockets: this.#sockets, departures: this.#departures };
+    const parts = { system, log, options, slots: this.#slots, sockets: this.#sockets, departures: this.#departures };
     this.#distribution = new Distribution(parts, {
       onServed: (revision) => this.#onServed(revision),
       onHeld: (held) => this.#tell({ type: 'held', held }),
       onSockets: () => this.#tellSockets(),
       shared: () => this.#takeover?.hasSuccessor === true,
+      succeeds: () => this.#takeover?.hasPredecessor === true,
+      onGrant: (grant, fds) => this.#tell(grant, fds),
     });
     this.#controller = new ControllerProcess<Options>(system, log, {
       onHello: () => this.#welcome(),
-      onLogLevel: (level) => this.#setLogLevel(level),
+      onLogLevel: (level) => {
+        this.#log.change(level);
+        for (const worker of this.#slots.workers) worker.say({ type: 'logLevel', level });
+      },
       onRevision: (revision) => this.#distribution.commit(revision),
       onFatal: (code, message) => this.#onFatal(code, message),
       onDeath: (failures, why) => this.#onControllerDeath(failures, why),
@@ -261,17 +266,13 @@ export class Keeper<Options extends KeeperOptions> {
     const { revisions, acked } = this.#distribution;
     for (const [key, value] of revisions.memory()) this.#controller.send(encodePut(key, value));
     const succeeds = this.#phase === 'starting' && this.#takeover?.hasPredecessor === true;
+    this.#distribution.giveKept();
     this.#tell({ type: 'welcome', revision: revisions.wanted, succeeds });
     this.#tellSockets();
     this.#tellWorkers();
     this.#tell({ type: 'held', held: revisions.held });
     if (acked > 0) this.#tell({ type: 'acked', revision: acked });
     if (this.#phase === 'draining' && !this.#succeeded) this.#tell({ type: 'draining' });
-  }
-
-  #setLogLevel(level: Level): void {
-    this.#log.change(level);
-    for (const worker of this.#slots.workers) worker.say({ type: 'logLevel', level });
   }
 
   /** Only a program that never served ends of it. */

@@ -3,10 +3,12 @@
 import type { Level } from '../base/log.ts';
 import type { WorkerSettings } from '../stream/messages.ts';
 import type { GrantOptions } from './grants.ts';
+import type { StateFileSettings } from './state-file.ts';
 
 export interface KeeperOptions extends GrantOptions {
   readonly workers: number;
   readonly takeover: string | null;
+  readonly stateFile: StateFileSettings | null;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
   readonly trustedProxies: readonly string[];

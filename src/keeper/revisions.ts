@@ -4,7 +4,7 @@
 // of something else. Pure: time comes as an argument, what is to be sent goes out as a step.
 
 import { LIMITS } from '../base/limits.ts';
-import { STATE_PREFIX } from '../ir/keys.ts';
+import { KEPT_KEY, STATE_PREFIX } from '../ir/keys.ts';
 import type { Held, SocketWish } from '../stream/messages.ts';
 
 export type Change = ReadonlyMap<string, Buffer | null>;
@@ -70,6 +70,10 @@ export class Revisions {
   *memory(): Iterable<readonly [key: string, value: Buffer]> {
     yield* this.#wanted;
     yield* this.#state;
+  }
+  /** What is served came out of a state file: that is its newest copy. */
+  get kept(): boolean {
+    return this.#state.has(KEPT_KEY);
   }
   has(key: string): boolean {
     return this.#entries.has(key);

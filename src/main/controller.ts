@@ -29,13 +29,14 @@ import { Numbers } from '../telemetry/numbers.ts';
 import { AccessLog } from './access-log.ts';
 import { GiveBack } from './give-back.ts';
 import { Granted } from './granted.ts';
+import { factsOf, type KeptState } from './kept-state.ts';
 import { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
 import { stderrLogger } from './logger.ts';
 import type { KubernetesFlags, Options } from './options.ts';
 import { becomeReader } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
-import { AGES, Resources } from './resources.ts';
+import { AGES, KEPT, Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
 import { ControllerView } from './view.ts';
 
@@ -214,17 +215,21 @@ class Controller implements ChannelOwner, Downstream {
       (key, bytes) => this.#log.error('too large to be served', { entry: key, bytes, limit: LIMITS.FRAME_BYTES }),
     );
     publisher.adopt(this.#snapshot, revision);
-    const served = servedSockets(this.#snapshot);
+    const kept = this.#granted?.kept ?? null;
+    const served = kept?.entries.filter(({ kind }) => kind === 'socket') ?? servedSockets(this.#snapshot);
     const ages = remembered(this.#snapshot, AGES);
+    const facts = kept ?? factsOf(remembered(this.#snapshot, KEPT).get(''));
     this.#snapshot.clear();
+    if (kept !== null) this.#serveKept(publisher, kept);
+    const again = publisher.revision > 0;
 
-    const cluster = options.kubernetes === null ? null : await this.#open(options, revision > 0);
+    const cluster = options.kubernetes === null ? null : await this.#open(options, again);
     this.#cluster = cluster;
     // Workers that serve go on with what they have until there is a good one.
     if (revision === 0 && this.#pair !== null && this.#pair.problem !== '')
       throw new ExitError(EXIT.configuration, this.#pair.problem);
     const resources = new Resources(options, this.#log, publisher, cluster, {
-      origin: revision > 0 ? 'again' : succeeds ? 'takeover' : 'first',
+      origin: again ? 'again' : succeeds ? 'takeover' : 'first',
       ages,
       pair: this.#pair,
       refuse: (message) => this.#fatal(new ExitError(EXIT.configuration, message)),
@@ -243,6 +248,7 @@ class Controller implements ChannelOwner, Downstream {
       numbers: this.#numbers,
       rings: this.#rings,
       trusted: new TrustedProxies(options.trustedProxies),
+      kept: facts,
       ownProblems: () => this.#granted?.problems ?? [],
       setLogLevel: (level) => {
         this.#log.level = level;
@@ -251,6 +257,18 @@ class Controller implements ChannelOwner, Downstream {
     });
     this.#granted?.show(view);
     resources.start();
+  }
+
+  #serveKept(publisher: Publisher, { entries, writtenMs, keyless }: KeptState): void {
+    publisher.remember(KEPT, JSON.stringify({ writtenMs, keyless }));
+    publisher.publishAll(entries);
+    this.#log.warn('serving what an earlier program served, until there is something newer', {
+      state_file: this.#options?.stateFile?.path,
+      entries: entries.length,
+      written: new Date(writtenMs).toISOString(),
+      age_s: Math.round((Date.now() - writtenMs) / 1000),
+      ...(keyless === 0 ? {} : { refused: `TLS handshakes of ${keyless} hosts, until their keys are read` }),
+    });
   }
 
   /** `again`: workers serve, so a kubeconfig that cannot be used now is waited for; at the first start it ends it. */

@@ -166,6 +166,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'unix socket by which a successor takes the listening sockets over',
   },
   {
+    name: 'state-file',
+    value: 'FILE',
+    default: '',
+    help: 'what is served is kept there, without private keys, and served after a start until the API server has answered',
+  },
+  {
     name: 'after-takeover',
     value: 'exit|wait',
     default: 'exit',

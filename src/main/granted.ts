@@ -11,6 +11,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Grant, GrantName } from '../stream/messages.ts';
 import type { AccessLog } from './access-log.ts';
+import { type KeptState, takeKept } from './kept-state.ts';
 import type { KeyPair } from './key-pair.ts';
 import type { Options } from './options.ts';
 
@@ -24,6 +25,8 @@ export class Granted {
   readonly #servers = new Map<GrantName, AdminServer>();
   /** Listening sockets that came before there was something to show. */
   readonly #early: { readonly name: 'admin' | 'requests'; readonly fd: number }[] = [];
+  /** Of --state-file; null when there is none that can be used, or the keeper knows more. */
+  kept: KeptState | null = null;
   #view: View | null = null;
   #token: string | null = null;
 
@@ -46,10 +49,17 @@ export class Granted {
     if (fd === undefined) return;
     if (name === 'accessLog') this.#accessLog.use(fd, torn);
     else if (name === 'adminToken') this.#takeToken(fd);
+    else if (name === 'state') this.#takeState(fd);
     else if (name === 'tls') this.#pair?.take(fd, second as number);
     else if (this.#servers.has(name)) closeSync(fd);
     else if (this.#view === null) this.#early.push({ name, fd });
     else this.#serve(name, fd, this.#view);
+  }
+
+  #takeState(fd: number): void {
+    const { stateFile } = this.#options;
+    if (stateFile === null) closeSync(fd);
+    else this.kept = takeKept(fd, stateFile, this.#log);
   }
 
   /** From now on there is something to show. */

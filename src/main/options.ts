@@ -8,8 +8,10 @@ import { EXIT, ExitError } from '../base/errors.ts';
 import { splitHostPort } from '../base/ip.ts';
 import { LEVELS, type Level } from '../base/log.ts';
 import { nearest } from '../base/nearest.ts';
+import type { StateFileSettings } from '../keeper/state-file.ts';
 import type { ServiceType } from '../translate/context.ts';
 import { FLAGS, type Flag } from './flags.ts';
+import { keptBy } from './kept-by.ts';
 
 export interface Options {
   readonly config: readonly string[];
@@ -50,6 +52,7 @@ export interface Options {
   /** `NAMESPACE/NAME` of a Secret. */
   readonly defaultCertificate: string | null;
   readonly takeover: string | null;
+  readonly stateFile: StateFileSettings | null;
   /** A program that handed over ends, or waits to be told so. */
   readonly afterTakeover: 'exit' | 'wait';
   /** Fields and kinds that are not known are warnings, not errors. */
@@ -97,6 +100,7 @@ const VARIABLES = [
 const KUBERNETES_FLAGS = [
   ...['kubeconfig', 'context', 'watch-namespaces', 'backends'],
   ...['api-qps', 'api-burst', 'leader-election', 'lease', 'gateway-service', 'publish-service'],
+  'state-file',
 ];
 
 function usage(message: string): ExitError {
@@ -162,6 +166,7 @@ export function parseOptions(
           ? null
           : objectName(from('default-certificate'), text('default-certificate')),
       takeover: text('takeover') || null,
+      stateFile: text('state-file') === '' ? null : { path: text('state-file'), ...keptBy(text) },
       afterTakeover: oneOf('after-takeover', ['exit', 'wait']),
       clientIdleMs: positive(from('client-idle-timeout'), text('client-idle-timeout')),
       streamIdleMs: positive(from('stream-idle-timeout'), text('stream-idle-timeout')),

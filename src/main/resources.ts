@@ -7,6 +7,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Scene } from '../explain/explain.ts';
 import type { Entry } from '../ir/ir.ts';
+import { KEPT_KEY, STATE_PREFIX } from '../ir/keys.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { StatusStream } from '../publish/status.ts';
@@ -57,6 +58,8 @@ export interface Beginning {
 const AGED = /^Gateway$|^ListenerSet$|Route$|Policy$/;
 /** Under this the keeper remembers their ages. */
 export const AGES = 'age/';
+/** Under this, what is known of the state file that is served. */
+export const KEPT = KEPT_KEY.slice(STATE_PREFIX.length);
 
 const NO_KEYS: ReadonlySet<ObjectKey> = new Set();
 
@@ -196,6 +199,7 @@ export class Resources implements SourceSink {
     this.#published = true;
     this.#translator.settle();
     for (const key of this.#beginning.ages.keys()) this.#rememberAge(key);
+    this.#publisher.remember(KEPT, null);
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
     this.#cluster?.make(this.#translator.generated);

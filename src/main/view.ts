@@ -2,6 +2,7 @@
 
 import type { View } from '../admin/view.ts';
 import type { Problem } from '../api/problem.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { Level } from '../base/log.ts';
 import { explain } from '../explain/explain.ts';
 import type { Explanation } from '../explain/explanation.ts';
@@ -14,6 +15,7 @@ import type { Publisher } from '../publish/publisher.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
 import type { Numbers } from '../telemetry/numbers.ts';
 import { Following, type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
+import type { KeptFacts } from './kept-state.ts';
 import type { Cluster } from './kubernetes.ts';
 import { clustersPage, endpointLoad, ownersOf, workersPage } from './metrics.ts';
 import type { Resources } from './resources.ts';
@@ -31,6 +33,8 @@ export interface ViewParts {
   readonly rings: readonly RingReader[];
   /** Whose X-Forwarded-* is believed. */
   readonly trusted: TrustedProxies;
+  /** What is served until there is something newer; null when this program began with nothing, or knew more. */
+  readonly kept: KeptFacts | null;
   /** What is wrong with what the flags name. */
   readonly ownProblems: () => readonly string[];
   readonly setLogLevel: (level: Level) => void;
@@ -49,7 +53,7 @@ export class ControllerView implements View {
   }
 
   ready(): { ready: boolean; reason: string } {
-    const { state, resources, cluster } = this.#parts;
+    const { state, resources, cluster, kept } = this.#parts;
     const { waitingFor, nothingToServe } = resources.readiness;
     // A controller that was started again finds a configuration being served.
     const waits = waitingFor !== null && state.acked === 0;
@@ -60,6 +64,8 @@ export class ControllerView implements View {
     if (waiting) return { ready: false, reason: `waiting for ${waiting}` };
     if (waiting !== null || state.acked === 0) return { ready: false, reason: 'no configuration yet' };
     if (state.storm) return { ready: false, reason: 'workers keep dying' };
+    if (waitingFor !== null && kept !== null)
+      return keptReadiness(kept, cluster?.source.waiting() ?? waitingFor, process.uptime() * 1000);
     if (nothingToServe !== null) return { ready: true, reason: `nothing to serve: ${nothingToServe}` };
     return resources.listening();
   }
@@ -158,6 +164,17 @@ export class ControllerView implements View {
   setLogLevel(level: Level): void {
     this.#parts.setLogLevel(level);
   }
+}
+
+/** Of a program that serves what an earlier one did, after `upMs` milliseconds, because it waits for `waiting`. */
+export function keptReadiness(
+  { writtenMs, keyless }: KeptFacts,
+  waiting: string,
+  upMs: number,
+): { ready: boolean; reason: string } {
+  const missing = keyless === 0 ? '' : `, without the keys of ${keyless} TLS hosts, whose handshakes are refused`;
+  const reason = `serving the state file of ${new Date(writtenMs).toISOString()}${missing}: waiting for ${waiting}`;
+  return { ready: keyless === 0 || upMs >= LIMITS.STATE_FILE_READY_MS, reason };
 }
 
 /** The newest revision is not what is served. */

@@ -87,8 +87,11 @@ export type FromController =
   /** The answer to `stop`: everything in the log rings was written. */
   | { readonly type: 'flushed' };
 
-/** What flags name and the keeper opens for the controller: --access-log, --admin-token-file, --admin, --requests. */
-export type GrantName = 'accessLog' | 'adminToken' | 'tls' | 'admin' | 'requests';
+/**
+ * What flags name and the keeper opens for the controller: --access-log, --admin-token-file, --tls-cert, --admin,
+ * --requests, --state-file.
+ */
+export type GrantName = 'accessLog' | 'adminToken' | 'tls' | 'admin' | 'requests' | 'state';
 
 export interface Grant {
   readonly type: 'grant';

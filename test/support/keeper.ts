@@ -25,6 +25,7 @@ import { CELL } from '../../src/telemetry/layout.ts';
 export const OPTIONS: KeeperOptions = {
   workers: 1,
   takeover: null,
+  stateFile: null,
   accessLog: 'off',
   adminTokenFile: null,
   tls: null,
