@@ -1,5 +1,6 @@
-// One checkout's engine over a system that is none: what JavaScript makes of a small GET and its answer, from the read
-// of one to the write of the other, log line and counters included. Started by request.ts, which says how many.
+// One checkout's engine over a system that is none: what JavaScript makes of a request and its answer, from the read of
+// one to the write of the other, log line and counters included. Started by request.ts, which says of what kind and how
+// many: a small GET, a POST of 1 KB, or a GET on a connection of its own.
 
 import type { Handle, Io, ReadySink, SocketAddress } from '../../src/io/io.ts';
 
@@ -11,8 +12,10 @@ const READABLE = 1;
 const WRITABLE = 2;
 const WARM_UP = 50_000;
 const LISTENING = 1;
+/** What `#waits` says of a client that has closed. */
+const ENDED = 2;
 
-const root = process.argv[2] ?? '';
+const [root = '', work = 'get'] = process.argv.slice(2);
 const load = <T>(path: string): Promise<T> => import(`${root}/${path}`) as Promise<T>;
 const { Engine } = await load<typeof import('../../src/proxy/engine.ts')>('src/proxy/engine.ts');
 const { TimerWheel } = await load<typeof import('../../src/io/wheel.ts')>('src/io/wheel.ts');
@@ -25,7 +28,14 @@ const rig = await load<typeof import('../../test/proxy/rig.ts')>('test/proxy/rig
 
 const FIELDS =
   'Host: app.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) bench/1.0\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate, br\r\nAccept-Language: en-US,en;q=0.5\r\nCookie: session=0123456789abcdef0123456789abcdef; theme=dark\r\n';
-const REQUEST = Buffer.from(`GET /api/v1/items/42?x=1 HTTP/1.1\r\n${FIELDS}\r\n`);
+const BODY = 'x'.repeat(1024);
+const REQUEST = Buffer.from(
+  work === 'post'
+    ? `POST /api/v1/items HTTP/1.1\r\n${FIELDS}Content-Type: application/octet-stream\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`
+    : `GET /api/v1/items/42?x=1 HTTP/1.1\r\n${FIELDS}\r\n`,
+);
+/** Each connection is good for one request: its client closes behind the answer. */
+const ONCE = work === 'connect';
 const ANSWER = Buffer.from(
   `HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Thu, 26 Nov 2026 00:00:00 GMT\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n${'x'.repeat(100)}`,
 );
@@ -46,14 +56,19 @@ class Stub implements Io {
   #toAccept = CLIENTS;
   #opened = 1;
   #seed = 1;
-  readonly #sinks: ReadySink[] = [];
+  readonly #sinks: (ReadySink | null)[] = [];
   readonly #clients = new Uint8Array(4096);
   readonly #waits = new Uint8Array(4096);
+  readonly #free: Handle[] = [];
   #connecting: Handle[] = [];
   #answers: Handle[] = [];
   #requests: Handle[] = [];
   #again: (readonly [ReadySink, number])[] = [];
   readonly #hooks: (() => void)[] = [];
+
+  #handle(): Handle {
+    return this.#free.pop() ?? ++this.#opened;
+  }
 
   alloc(bytes: number): number {
     return this.#arena.alloc(bytes);
@@ -74,17 +89,21 @@ class Stub implements Io {
   accept(): Handle {
     if (this.#toAccept === 0) return -EAGAIN;
     this.#toAccept--;
-    this.#clients[++this.#opened] = 1;
-    return this.#opened;
+    const handle = this.#handle();
+    this.#clients[handle] = 1;
+    return handle;
   }
   connect(): Handle {
-    this.#connecting.push(++this.#opened);
-    return this.#opened;
+    const handle = this.#handle();
+    this.#clients[handle] = 0;
+    this.#connecting.push(handle);
+    return handle;
   }
   connectError(): number {
     return 0;
   }
   recv(handle: Handle, offset: number): number {
+    if (this.#waits[handle] === ENDED) return 0;
     if (this.#waits[handle] === 0) return -EAGAIN;
     this.#waits[handle] = 0;
     const bytes = this.#clients[handle] === 1 ? REQUEST : ANSWER;
@@ -92,7 +111,7 @@ class Stub implements Io {
     return bytes.length;
   }
   send(handle: Handle, _offset: number, length: number): number {
-    this.#waits[handle] = 1;
+    this.#waits[handle] = ONCE && this.#clients[handle] === 1 ? ENDED : 1;
     if (this.#clients[handle] === 1) {
       this.answered++;
       this.#requests.push(handle);
@@ -102,7 +121,13 @@ class Stub implements Io {
   shutdown(): number {
     return 0;
   }
-  close(): void {}
+  close(handle: Handle): void {
+    this.#sinks[handle] = null;
+    if (this.#clients[handle] !== 1) return;
+    this.#free.push(handle);
+    this.#toAccept++;
+    if (this.#toAccept === 1) this.#requests.push(LISTENING);
+  }
   reset(): void {}
   resetOnExit(): void {}
   peer(): SocketAddress {
@@ -143,8 +168,8 @@ class Stub implements Io {
     this.#requests = [];
     this.#again = [];
     for (const handle of connecting) this.#sinks[handle]?.onReady(WRITABLE);
-    for (let i = 0; i < answers.length; i++) (this.#sinks[answers[i] as Handle] as ReadySink).onReady(READABLE);
-    for (let i = 0; i < requests.length; i++) (this.#sinks[requests[i] as Handle] as ReadySink).onReady(READABLE);
+    for (let i = 0; i < answers.length; i++) this.#sinks[answers[i] as Handle]?.onReady(READABLE);
+    for (let i = 0; i < requests.length; i++) this.#sinks[requests[i] as Handle]?.onReady(READABLE);
     for (const [sink, events] of again) sink.onReady(events);
     this.timers.advance(this.nowMs);
     for (const hook of this.#hooks) hook();

@@ -1,5 +1,6 @@
-// JavaScript's part of a small GET, paired: this checkout with and without the flags that workers set, and another one
-// (RAUTA_BENCH_BEFORE=CHECKOUT). `bin/node bench/micro/request.ts [--rounds 100] [--out request]`
+// JavaScript's part of a request, paired: this checkout with and without the flags that workers set, and another one
+// (RAUTA_BENCH_BEFORE=CHECKOUT).
+// `bin/node bench/micro/request.ts [--work get|post|connect] [--rounds 100] [--out request]`
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +13,11 @@ const REQUESTS = 20_000;
 const WARM_UPS = 5;
 
 const { values: args } = parseArgs({
-  options: { rounds: { type: 'string', default: '100' }, out: { type: 'string', default: 'request' } },
+  options: {
+    work: { type: 'string', default: 'get' },
+    rounds: { type: 'string', default: '100' },
+    out: { type: 'string', default: 'request' },
+  },
 });
 const here = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const before = process.env['RAUTA_BENCH_BEFORE'];
@@ -37,7 +42,7 @@ function answer(child: ChildProcess): Promise<number> {
 
 async function start(name: string, root: string, flags: readonly string[]): Promise<Case> {
   const execArgv = [...process.execArgv, YOUNG, ...flags];
-  const child = fork(fileURLToPath(new URL('./request-worker.ts', import.meta.url)), [root], { execArgv });
+  const child = fork(fileURLToPath(new URL('./request-worker.ts', import.meta.url)), [root, args.work], { execArgv });
   await answer(child);
   return { name, child, ns: [] };
 }
@@ -72,4 +77,4 @@ const results = cases.map(({ name, ns }) => {
   );
   return { name, nsPerRequest: Math.round(quantile(ns, middle)), ratio, low, high };
 });
-report(args.out, 'bin/node bench/micro/request.ts', { rounds: base.ns.length, requests: REQUESTS, results });
+report(args.out, 'bin/node bench/micro/request.ts', { work: args.work, rounds: base.ns.length, requests: REQUESTS, results });
