@@ -59,6 +59,8 @@ class Stub implements Io {
   readonly #sinks: (ReadySink | null)[] = [];
   readonly #clients = new Uint8Array(4096);
   readonly #waits = new Uint8Array(4096);
+  /** Bytes of a request that a backend has. */
+  readonly #sent = new Int32Array(4096);
   readonly #free: Handle[] = [];
   #connecting: Handle[] = [];
   #answers: Handle[] = [];
@@ -111,11 +113,18 @@ class Stub implements Io {
     return bytes.length;
   }
   send(handle: Handle, _offset: number, length: number): number {
-    this.#waits[handle] = ONCE && this.#clients[handle] === 1 ? ENDED : 1;
     if (this.#clients[handle] === 1) {
+      this.#waits[handle] = ONCE ? ENDED : 1;
       this.answered++;
       this.#requests.push(handle);
-    } else this.#answers.push(handle);
+      return length;
+    }
+    this.#sent[handle] = (this.#sent[handle] as number) + length;
+    if (work !== 'post' || (this.#sent[handle] as number) > BODY.length) {
+      this.#sent[handle] = 0;
+      this.#waits[handle] = 1;
+      this.#answers.push(handle);
+    }
     return length;
   }
   shutdown(): number {
