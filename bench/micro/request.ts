@@ -77,4 +77,9 @@ const results = cases.map(({ name, ns }) => {
   );
   return { name, nsPerRequest: Math.round(quantile(ns, middle)), ratio, low, high };
 });
-report(args.out, 'bin/node bench/micro/request.ts', { work: args.work, rounds: base.ns.length, requests: REQUESTS, results });
+report(args.out, 'bin/node bench/micro/request.ts', {
+  work: args.work,
+  rounds: base.ns.length,
+  requests: REQUESTS,
+  results,
+});

@@ -104,6 +104,8 @@ class Limits {
   readonly CORS_ORIGINS = 256;
   /** Bytes of an Origin field that is answered; a longer one is nobody's. */
   readonly CORS_ORIGIN_BYTES = 512;
+  /** Addresses of clients whose text is kept for their next connections. */
+  readonly CLIENT_NAMES = 1_024;
   /** Endpoints that one request may try, while they refuse its connection. */
   readonly UPSTREAM_TRIED = 16;
   /** Requests of one worker that wait for a decision of somebody else; more are answered 503. */
@@ -334,8 +336,11 @@ class Limits {
   readonly CONFIG_FILE_DOCUMENTS = 50_000;
   readonly CONFIG_FILES = 100_000;
   readonly CONFIG_FOLDER_DEPTH = 32;
-  /** Words and marks of one document: about 6 MB of indented YAML; more is refused before it takes memory and time. */
-  readonly YAML_TOKENS = 1_000_000;
+  /**
+   * Words and marks of one document: about 2.4 MB of indented YAML, more than an API server stores; more is refused
+   * before it takes memory and time.
+   */
+  readonly YAML_TOKENS = 400_000;
   /** Collections within each other. */
   readonly YAML_DEPTH = 200;
   /** Nodes that all aliases of one YAML document together may stand for. */

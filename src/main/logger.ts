@@ -39,6 +39,11 @@ const sink = new LineSink(
 );
 process.on('exit', () => sink.flush());
 
+/** Lines of this process that nobody took, so far. */
+export function ownLinesDropped(): number {
+  return sink.dropped;
+}
+
 export function stderrLogger(level: Level, asJson: boolean): Logger {
   json = asJson;
   return Logger.to({ write: (line) => sink.write(line), now: () => new Date() }, { level, json });

@@ -17,6 +17,7 @@ import type { Numbers } from '../telemetry/numbers.ts';
 import { Following, type RequestFilter, type RequestLine, recent } from '../telemetry/recent.ts';
 import type { KeptFacts } from './kept-state.ts';
 import type { Cluster } from './kubernetes.ts';
+import { ownLinesDropped } from './logger.ts';
 import { clustersPage, endpointLoad, ownersOf, workersPage } from './metrics.ts';
 import type { Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
@@ -88,6 +89,7 @@ export class ControllerView implements View {
       workers: state.workers,
       restarts: state.restarts,
       storm: state.storm,
+      ownLogDropped: ownLinesDropped(),
       logDropped: rings.reduce((n, ring) => n + ring.dropped, 0),
       startSeconds: this.#startSeconds,
       cpuSeconds: (user + system) / 1e6,

@@ -1,5 +1,6 @@
 // Who is at the other end of a client's connection, and what a connection goes through before it speaks its protocol.
 
+import { LIMITS } from '../base/limits.ts';
 import type { Handle, SocketAddress } from '../io/io.ts';
 import type { SocketHost } from '../ir/ir.ts';
 import { type Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
@@ -39,10 +40,23 @@ export class ClientInfo {
   constructor(peer: SocketAddress, handle: Handle, trusted: boolean) {
     this.peer = peer;
     this.handle = handle;
-    this.client = asciiOf(peer.family === 'unix' ? 'unix' : peer.address);
+    this.client = nameOf(peer.family === 'unix' ? 'unix' : peer.address);
     this.clientPort = peer.family === 'unix' ? 0 : peer.port;
     this.trusted = trusted;
   }
+}
+
+/** Clients that were here lately: most connections are of few of them. */
+const names = new Map<string, Uint8Array>();
+
+function nameOf(address: string): Uint8Array {
+  let name = names.get(address);
+  if (name === undefined) {
+    name = asciiOf(address);
+    if (names.size >= LIMITS.CLIENT_NAMES) names.clear();
+    names.set(address, name);
+  }
+  return name;
 }
 
 /** As bytesOf, but small arrays made this way lie in the heap of V8 and cost no memory of their own beside it. */

@@ -30,17 +30,44 @@ export function open(
   info: ClientInfo,
   refused: boolean,
 ): Connection {
-  const speak = (): Connection => {
-    const { relayHost } = listener;
-    if (relayHost !== null) return new RelaySession(core, owner, listener, relayHost, transport, info, refused);
-    if (info.relayed) return new RelaySession(core, owner, listener, info.host, transport, info, refused);
-    return info.alpn === 'h2'
-      ? new Http2Server(http2, listener, owner, transport, info, refused)
-      : new Http1Server(core, listener, owner, transport, info, refused);
-  };
   const { proxy, steps } = listener;
   const all = proxy?.has(info.peer) === true ? [proxy, ...steps] : steps;
-  return all.length === 0 ? speak() : new Opening(core.shared, owner, listener, all, transport, info, speak);
+  return all.length === 0
+    ? spoken(core, http2, owner, listener, transport, info, refused)
+    : step(core, http2, owner, listener, all, transport, info, refused);
+}
+
+/** The connection in its protocol, which takes the transport over. */
+function spoken(
+  core: Core,
+  http2: Http2Servers,
+  owner: ConnectionOwner,
+  listener: Listener,
+  transport: Transport,
+  info: ClientInfo,
+  refused: boolean,
+): Connection {
+  const { relayHost } = listener;
+  if (relayHost !== null) return new RelaySession(core, owner, listener, relayHost, transport, info, refused);
+  if (info.relayed) return new RelaySession(core, owner, listener, info.host, transport, info, refused);
+  return info.alpn === 'h2'
+    ? new Http2Server(http2, listener, owner, transport, info, refused)
+    : new Http1Server(core, listener, owner, transport, info, refused);
+}
+
+/** A function of its own: what a closure holds on to is allocated by every call of the function around it. */
+function step(
+  core: Core,
+  http2: Http2Servers,
+  owner: ConnectionOwner,
+  listener: Listener,
+  steps: readonly OpeningStep[],
+  transport: Transport,
+  info: ClientInfo,
+  refused: boolean,
+): Connection {
+  const speak = (): Connection => spoken(core, http2, owner, listener, transport, info, refused);
+  return new Opening(core.shared, owner, listener, steps, transport, info, speak);
 }
 
 /** A connection that is still in its steps. */

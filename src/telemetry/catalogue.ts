@@ -124,6 +124,11 @@ export const METRICS = {
     'code',
   ),
   logLines: metric('rauta_access_log_lines_total', 'counter', 'Access log lines written by workers.'),
+  ownLogDropped: metric(
+    'rauta_log_lines_dropped_total',
+    'counter',
+    "Lines of the controller's own log (standard error) that nobody took.",
+  ),
   logDropped: metric(
     'rauta_access_log_dropped_total',
     'counter',

@@ -78,6 +78,8 @@ export interface ControllerNumbers {
   readonly storm: boolean;
   /** Lines of the access log that left the rings and went nowhere. */
   readonly logDropped: number;
+  /** Lines of the controller's own log. */
+  readonly ownLogDropped: number;
   readonly startSeconds: number;
   readonly cpuSeconds: number;
   readonly rssBytes: number;
@@ -108,6 +110,7 @@ export class Numbers {
     addBackends(out, owners);
     addFixed(out, this.sum);
     out.add(METRICS.logDropped, {}, this.sum(CELL.LOG_DROPPED_TOTAL) + controller.logDropped);
+    out.add(METRICS.ownLogDropped, {}, controller.ownLogDropped);
     this.#addWorkers(out, controller);
     addCertificates(out, controller);
     addController(out, controller);

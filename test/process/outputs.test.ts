@@ -66,6 +66,8 @@ test('a reader of standard error that stands still holds nobody up, and is told 
     );
   }
   await serves(rauta, port);
+  const lost = /^rauta_log_lines_dropped_total (\d+)$/m.exec((await rauta.ask('/metrics')).body)?.[1];
+  assert.ok(Number(lost) > 0, 'counted while nobody reads');
   stderr?.resume();
   const said = await rauta.said((line) => line.message.startsWith('lines of this log were lost'));
   assert.ok((said['lines'] as number) > 0);

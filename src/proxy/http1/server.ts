@@ -314,13 +314,10 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
     if (down.closing) {
       const wasTunnel = this.#state === TUNNEL;
       this.#close();
-      if (wasTunnel) {
-        this.#transport.finish(false);
-        return;
-      }
       // A client that did not ask for the close may have sent more already, which would turn ours into a reset that
       // takes the answer with it (RFC 9112 section 9.6).
-      this.#transport.finish(!down.requestDone || this.#transport.unread || down.keepAlive);
+      const saidMore = !down.requestDone || this.#transport.unread || down.keepAlive;
+      this.#transport.finish(saidMore && !wasTunnel);
       return;
     }
     if (this.#transport.congested) {
