@@ -48,6 +48,8 @@ function filterText(filter: Filter): string[] {
       return [`CORS for the origins ${filter.cors.origins.join(', ')}`];
     case 'access':
       return [accessText(filter)];
+    case 'grpcWeb':
+      return ['translates calls of gRPC-Web'];
     case 'mirror':
       return [`copies ${filter.share} of ${filter.of} requests to ${filter.cluster}`];
   }

@@ -177,6 +177,7 @@ const filter = union<Filter>({
     methods: listOf(string),
     paths: listOf(record<Access['paths'][number]>({ type: oneOf('Exact', 'PathPrefix'), value: string })),
   }),
+  grpcWeb: record<Member<Filter, 'grpcWeb'>>({}),
   mirror: record<Member<Filter, 'mirror'>>({ cluster: string, share: count, of: count }),
   cors: record<Member<Filter, 'cors'>>({
     cors: record<Cors>({

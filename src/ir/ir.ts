@@ -225,6 +225,8 @@ export type Filter =
   | { readonly type: 'responseHeaders'; readonly edits: HeaderEdits }
   | { readonly type: 'rewrite'; readonly hostname: string | null; readonly path: PathModifier | null }
   | { readonly type: 'cors'; readonly cors: Cors }
+  /** Calls of gRPC-Web are translated for backends of gRPC; with rules of a GRPCRoute it goes without saying. */
+  | { readonly type: 'grpcWeb' }
   | Access
   /** Copies of `share` of `of` requests go to the cluster too. Of a rule, never of one backend. */
   | { readonly type: 'mirror'; readonly cluster: Key; readonly share: number; readonly of: number };

@@ -36,6 +36,9 @@ export interface HttpRule extends RouteRule {
 /** Requests that a rule would have taken, but cannot serve as written, must not slip past it. */
 const REFUSE: Action = { type: 'respond', status: 500 };
 
+/** On an HTTPRoute: `on`. */
+const GRPC_WEB_ANNOTATION = 'rauta.io/grpc-web';
+
 const WEIGHT_MAX = 1_000_000;
 
 /** What was found wrong with a rule: said as a problem, and the first of it kept for the route's conditions. */
@@ -131,12 +134,17 @@ export function translateRule(
             created: createdOf(route),
             attachments,
             matches,
-            filters: kept,
+            filters: translatesWeb(kind, route) ? [...kept, { type: 'grpcWeb' }] : kept,
             action,
             timeouts,
             retry,
           },
   };
+}
+
+/** Calls of gRPC-Web: where the route is one of HTTP, its author says so. A GRPCRoute is for calls of every kind. */
+function translatesWeb(kind: RuleKind['kind'], { metadata }: KubeObject): boolean {
+  return kind === 'HTTPRoute' && metadata.annotations?.[GRPC_WEB_ANNOTATION] === 'on';
 }
 
 function checkAnswer(

@@ -20,7 +20,9 @@ import { DUE, NEVER } from './deadlines.ts';
 import { ASKED } from './deciding.ts';
 import type { Decision } from './decision.ts';
 import { grpcTimeoutMs, isGrpc } from './grpc.ts';
+import { GrpcWeb, grpcWebMode, WEB_MODE } from './grpc-web.ts';
 import { noteRequest } from './noted.ts';
+import { NO_BYTES } from './request-block.ts';
 import { findRule } from './route.ts';
 import { type CompiledRule, STEP } from './rule.ts';
 import { Sending } from './sending.ts';
@@ -48,8 +50,23 @@ export class Exchange extends Sending implements RequestSide {
     }
     noteRequest(core, this.record, head, down, this.request.at);
     const fault = findRule(core.mem, this.record, present(this.listener, 'the listener'), head, down, this.found);
-    if (fault === null) this.walk(0, head);
-    else this.fail(fault);
+    if (fault !== null) this.fail(fault);
+    else if (!present(this.found.rule, 'the rule').grpcWeb || this.openWeb(down, head)) this.walk(0, head);
+  }
+
+  /** A call of gRPC-Web is translated from here on; false when there is no memory, and it is answered. */
+  protected openWeb(down: Downstream, head: Head): boolean {
+    const mode = grpcWebMode(this.core.mem, head);
+    if (mode === WEB_MODE.NONE) return true;
+    const web = new GrpcWeb(this.core.io);
+    if (!web.open(down, mode, head)) {
+      this.exhausted();
+      return false;
+    }
+    this.grpc = true;
+    this.web = web;
+    this.down = web;
+    return true;
   }
 
   refuse(down: Downstream, fault: Fault, limit: LimitName | null): void {
@@ -181,7 +198,8 @@ export class Exchange extends Sending implements RequestSide {
     }
     // A request that was kept for a decision may be complete by now.
     const done = this.deciding.kept !== null && request.done;
-    if (!request.prepare(mem, head, backend.edits, this.found.prefixLength, present(this.down, 'the client'))) {
+    const own = this.web === null ? NO_BYTES : this.web.line;
+    if (!request.prepare(mem, head, backend.edits, this.found.prefixLength, present(this.down, 'the client'), own)) {
       this.exhausted();
       return;
     }

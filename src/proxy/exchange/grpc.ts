@@ -48,11 +48,14 @@ export function isGrpc(mem: Uint8Array, head: Head): boolean {
   if (head.version !== 20) return false;
   const k = head.find(NAME.CONTENT_TYPE);
   if (k < 0) return false;
-  const start = head.valueStart(k);
+  return isGrpcType(mem, head.valueStart(k), head.valueEnd(k));
+}
+
+/** Whether mem[start..stop) is that content type. */
+export function isGrpcType(mem: Uint8Array, start: number, stop: number): boolean {
   const end = start + CONTENT_TYPE.length;
-  const length = head.valueEnd(k) - start;
-  if (length < CONTENT_TYPE.length || !equalLowerAt(mem, start, CONTENT_TYPE)) return false;
-  return length === CONTENT_TYPE.length || mem[end] === PLUS || mem[end] === SEMICOLON || mem[end] === SPACE;
+  if (end > stop || !equalLowerAt(mem, start, CONTENT_TYPE)) return false;
+  return end === stop || mem[end] === PLUS || mem[end] === SEMICOLON || mem[end] === SPACE;
 }
 
 /** Milliseconds of each unit of grpc-timeout: hours, minutes, seconds, milli-, micro- and nanoseconds. */

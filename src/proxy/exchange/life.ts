@@ -18,6 +18,7 @@ import { type DeadlineOwner, Deadlines } from './deadlines.ts';
 import { Deciding } from './deciding.ts';
 import type { Asker } from './decision.ts';
 import { GRPC_ANSWERS, grpcAnswerOf, grpcStatusOf } from './grpc.ts';
+import type { GrpcWeb } from './grpc-web.ts';
 import { NO_BYTES, RequestBlock } from './request-block.ts';
 import type { Found } from './route.ts';
 import type { CompiledBackend } from './rule.ts';
@@ -52,6 +53,8 @@ export abstract class Life implements DeadlineOwner, Asker {
   toHead = false;
   /** A call of gRPC: answered as one. */
   protected grpc = false;
+  /** It is one of gRPC-Web, and `down` is this. */
+  protected web: GrpcWeb | null = null;
   /** Its deadline is the call's own, not its rule's. */
   protected ownDeadline = false;
   protected idempotent = false;
@@ -211,6 +214,7 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.found.rule = null;
     this.backend = null;
     this.later = null;
+    this.web = null;
     this.listener = null;
     this.attempts.clear();
     this.request.close();

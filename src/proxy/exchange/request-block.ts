@@ -103,12 +103,19 @@ export class RequestBlock implements PreparedRequest {
 
   /**
    * Writes the request's head as it goes upstream: its lines as they came where they may stay so, those of
-   * X-Forwarded-*, those of the edits. `prefixLength`: what the match covered of the path. False when there is no
-   * memory.
+   * X-Forwarded-*, those of the edits, and `own`, lines for this request alone. `prefixLength`: what the match covered
+   * of the path. False when there is no memory.
    */
-  prepare(mem: Uint8Array, head: Head, edits: Edits | null, prefixLength: number, down: Downstream): boolean {
+  prepare(
+    mem: Uint8Array,
+    head: Head,
+    edits: Edits | null,
+    prefixLength: number,
+    down: Downstream,
+    own: Uint8Array,
+  ): boolean {
     if (edits !== null) edits.applyRequest(mem, head);
-    const at = this.room(headBound(head, edits, down.client.length));
+    const at = this.room(headBound(head, edits, down.client.length) + own.length);
     if (at < 0) return false;
     const path = edits === null ? null : edits.path;
     let out: number;
@@ -126,6 +133,7 @@ export class RequestBlock implements PreparedRequest {
     const fields = edits === null ? null : edits.request;
     out = putForwarded(mem, out, head, down.client, down.trusted, down.secure, this.at, fields);
     if (edits !== null) out = edits.putRequestLines(mem, out, this.at);
+    if (own.length > 0) out = put(mem, out, own);
     this.linesEnd = out;
     this.length = head.body === BODY.NONE ? 0 : head.body === BODY.LENGTH ? head.contentLength : -1;
     this.upgrade = head.upgrade;

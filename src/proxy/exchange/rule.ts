@@ -173,6 +173,8 @@ export class CompiledRule {
   #json: Fragment | null = null;
   readonly cells: RouteCells;
   readonly chain: readonly Step[];
+  /** Calls of gRPC-Web are translated. */
+  readonly grpcWeb: boolean;
   /** Of REDIRECT (which adds Location) and RESPOND, else null. */
   readonly answer: Answer | null;
   readonly redirect: CompiledRedirect | null;
@@ -196,6 +198,7 @@ export class CompiledRule {
     const action = entry.action;
     this.entry = entry;
     this.cells = cells;
+    this.grpcWeb = entry.routeKind === 'GRPCRoute' || entry.filters.some(({ type }) => type === 'grpcWeb');
     this.requestTimeoutMs = entry.timeouts.requestMs ?? 0;
     this.backendTimeoutMs = entry.timeouts.backendMs ?? 0;
     this.timed = entry.timeouts.requestMs !== null || entry.timeouts.backendMs !== null;

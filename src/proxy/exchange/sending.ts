@@ -28,9 +28,10 @@ export abstract class Sending extends Answering implements Waiter {
     return this.state >= STATE.SENDING;
   }
 
-  requestBody(start: number, end: number): void {
-    this.record.requestBytes += end - start;
+  requestBody(start: number, stop: number): void {
+    this.record.requestBytes += stop - start;
     this.deadlines.moved();
+    const end = this.web === null ? stop : this.web.decode(start, stop);
     this.tap?.requestBody(start, end);
     const request = this.request;
     if (request.whole) {
@@ -47,6 +48,10 @@ export abstract class Sending extends Answering implements Waiter {
 
   requestEnded(trailersStart: number, trailersEnd: number): void {
     const request = this.request;
+    if (this.web?.broken) {
+      this.fail(FAULTS.badRequest);
+      return;
+    }
     this.tap?.requestEnded();
     if (this.state === STATE.TUNNEL) {
       this.endTunnel(true);
