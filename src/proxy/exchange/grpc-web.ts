@@ -3,12 +3,12 @@
 // for text. It stands between an exchange and its client, for such calls only.
 
 import { bytesOf, equalLowerAt } from '../../base/bytes.ts';
+import type { Fault } from '../../base/errors.ts';
 import type { Io } from '../../io/io.ts';
 import type { SocketHost } from '../../ir/ir.ts';
 import type { Fragment } from '../../telemetry/fragment.ts';
 import { FieldLines } from '../filter/field-lines.ts';
 import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
-import { copyTrailers } from '../http1/trailers.ts';
 import { Answer } from './answer.ts';
 import { Base64Decoder, encodeBase64 } from './base64.ts';
 import { isGrpcType } from './grpc.ts';
@@ -165,7 +165,8 @@ export class GrpcWeb implements Downstream {
       return;
     }
     const { mem } = this.#io;
-    const stop = copyTrailers(mem, start, start, end);
+    // Without the empty line that ends a section.
+    const stop = Math.max(start, end - 2);
     lowerNames(mem, start, stop);
     const text = this.#mode === WEB_MODE.TEXT;
     // Text is made of it behind where the prefix stands.
@@ -234,8 +235,8 @@ export class GrpcWeb implements Downstream {
   switched(head: Head): void {
     this.#down.switched(head);
   }
-  abort(): void {
-    this.#down.abort();
+  abort(fault: Fault): void {
+    this.#down.abort(fault);
   }
 }
 
