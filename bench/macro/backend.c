@@ -1,5 +1,5 @@
 // The bench's backend: one epoll thread, HTTP/1.1 keep-alive, reads whole request bodies before it answers.
-// GET /static/64k and /static/1m: that many bytes; anything else: 152 bytes. Usage: backend PORT
+// GET /static/64k and /static/1m: that many bytes; anything else: 152 bytes; /last: behind it the client is to close. Usage: backend PORT
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES = 32768, EVENTS = 256, KINDS = 3 };
+enum { HEAD_BYTES = 32768, EVENTS = 256, KINDS = 4 };
 
 typedef struct {
   int fd;
@@ -33,8 +33,8 @@ static void prepare(int kind, long body) {
   char head[256];
   int n = sprintf(head,
                   "HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Sat, 21 Nov 2026 00:00:00 GMT\r\n"
-                  "Content-Type: text/plain\r\nContent-Length: %ld\r\n\r\n",
-                  body);
+                  "Content-Type: text/plain\r\n%sContent-Length: %ld\r\n\r\n",
+                  kind == 3 ? "Connection: close\r\n" : "", body);
   char *p = malloc(n + body);
   memcpy(p, head, n);
   for (long i = 0; i < body; i++) p[n + i] = '0' + i % 10;
@@ -76,7 +76,7 @@ static int work(Connection *c) {
     long head = end + 4 - c->head;
     long length = content_length(c->head, end);
     const char *path = (const char *)memchr(c->head, ' ', head) + 1;
-    int kind = !strncmp(path, "/static/64k", 11) ? 1 : !strncmp(path, "/static/1m", 10) ? 2 : 0;
+    int kind = !strncmp(path, "/static/64k", 11) ? 1 : !strncmp(path, "/static/1m", 10) ? 2 : !strncmp(path, "/last", 5) ? 3 : 0;
     long there = c->have - head < length ? c->have - head : length;
     memmove(c->head, c->head + head + there, c->have - head - there);
     c->have -= head + there;
@@ -113,6 +113,7 @@ int main(int argc, char **argv) {
   prepare(0, 152);
   prepare(1, 65536);
   prepare(2, 1 << 20);
+  prepare(3, 152);
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   struct sockaddr_in address = {

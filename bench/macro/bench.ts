@@ -72,7 +72,10 @@ function cheaper(samples: Samples, name: string): Ratio {
 /** Whether the interval of each ratio is narrow enough. */
 function resolved(samples: Samples): boolean {
   return [...samples.keys()].every(
-    (name) => name === args.base || cheaper(samples, name).half <= Number(args.precision),
+    (name) =>
+      name === args.base ||
+      column(samples, name, (s) => s.cpuUs).length === 0 ||
+      cheaper(samples, name).half <= Number(args.precision),
   );
 }
 
@@ -81,7 +84,7 @@ async function rounds(work: Work, peers: readonly Peer[], samples: Samples, warm
   const run = (peer: Peer, seconds: number): Promise<Sample> =>
     measure(
       peer.pid,
-      work.tls === undefined ? peer.port : peer.tlsPort,
+      work.tcp === true ? peer.tcpPort : work.tls === undefined ? peer.port : peer.tlsPort,
       work,
       seconds,
       CLIENT_CORE,
@@ -109,15 +112,18 @@ async function rounds(work: Work, peers: readonly Peer[], samples: Samples, warm
 }
 
 function rowsOf(work: Work, samples: Samples): Row[] {
-  return [...samples.keys()].map((name) => ({
-    work: work.name,
-    peer: name,
-    cpuUs: median(column(samples, name, (s) => s.cpuUs)),
-    p99Us: median(column(samples, name, (s) => s.p99Us)),
-    requestsPerSecond: median(column(samples, name, (s) => s.requests)) / Number(args.seconds),
-    errors: column(samples, name, (s) => s.errors).reduce((a, b) => a + b, 0),
-    cheaper: name === args.base ? null : cheaper(samples, name),
-  }));
+  return [...samples.keys()]
+    .filter((name) => column(samples, name, (s) => s.cpuUs).length > 0)
+    .map((name) => ({
+      work: work.name,
+      peer: name,
+      cpuUs: median(column(samples, name, (s) => s.cpuUs)),
+      p99Us: median(column(samples, name, (s) => s.p99Us)),
+      requestsPerSecond: median(column(samples, name, (s) => s.requests)) / Number(args.seconds),
+      errors: column(samples, name, (s) => s.errors).reduce((a, b) => a + b, 0),
+      cheaper:
+        name === args.base || column(samples, args.base, (s) => s.cpuUs).length === 0 ? null : cheaper(samples, name),
+    }));
 }
 
 function table(rows: readonly Row[], peers: readonly { readonly name: string; readonly version: string }[]): string {
@@ -179,7 +185,8 @@ try {
     process.stdout.write(`start ${start + 1}\n`);
     await startPeers();
     for (const [i, work] of open.entries()) {
-      await rounds(work, peers, all.get(work) as Samples, i === 0 ? WARM_UPS : MORE_WARM_UPS);
+      const able = peers.filter((peer) => work.tcp !== true || peer.tcpPort !== 0);
+      await rounds(work, able, all.get(work) as Samples, i === 0 ? WARM_UPS : MORE_WARM_UPS);
     }
     await stopPeers();
   }

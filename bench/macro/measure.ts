@@ -14,6 +14,8 @@ export interface Work {
   readonly close: boolean;
   /** Over TLS; `full` and `resumed` are handshakes alone, by openssl s_time. */
   readonly tls?: 'requests' | 'full' | 'resumed';
+  /** Through a port of TCP: the bytes are HTTP's, and nobody looks at them. */
+  readonly tcp?: true;
 }
 
 /** Clients of a work of handshakes: enough that a proxy takes several in a turn. */
@@ -98,6 +100,33 @@ export const WORKS: readonly Work[] = [
     post: 0,
     close: true,
     tls: 'resumed',
+  },
+  {
+    name: 'tcp-get',
+    what: 'TCP: kept exchange, 64 connections',
+    connections: 64,
+    path: '/api/v1/items/42?x=1',
+    post: 0,
+    close: false,
+    tcp: true,
+  },
+  {
+    name: 'tcp-1m',
+    what: 'TCP: 1 MB, 16 connections',
+    connections: 16,
+    path: '/static/1m',
+    post: 0,
+    close: false,
+    tcp: true,
+  },
+  {
+    name: 'tcp-connect',
+    what: 'TCP: connection for each exchange',
+    connections: 64,
+    path: '/last',
+    post: 0,
+    close: true,
+    tcp: true,
   },
 ];
 

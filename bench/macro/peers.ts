@@ -18,6 +18,8 @@ export interface Peer {
   readonly port: number;
   /** The same by TLS, with one certificate on P-256 and its issuer. */
   readonly tlsPort: number;
+  /** A port of TCP; 0 where it has none. */
+  readonly tcpPort: number;
   /** Empties its access log. */
   emptyLog(): void;
   /** Resolves when it has ended. */
@@ -98,6 +100,9 @@ const KINDS: readonly Kind[] = [
 
 /** Ports of TLS lie so far above those of the clear. */
 const TLS_PORTS = 100;
+const TCP_PORTS = 200;
+/** nginx passes bytes on by a module of its own (Debian: libnginx-mod-stream). */
+const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
 const issuer = authority('Bench');
 const own = leaf(issuer, ['app.example.com', '127.0.0.1']);
 const CHAIN = pem('CERTIFICATE', own.der) + pem('CERTIFICATE', issuer.der);
@@ -131,8 +136,12 @@ export async function startPeer(
   const conf = join(run, 'conf', `${name}-${kind.conf}`);
   const tlsPort = port + TLS_PORTS;
   let text = readFileSync(join(here, 'conf', kind.conf), 'utf8') + (kind.conf === 'rauta.yaml' ? SECRET : '');
+  // What only some can have stands behind marks of its own.
+  const streams = existsSync(STREAM_MODULE);
+  text = text.replaceAll('@STREAM@', streams ? '' : '#').replaceAll('@STREAM_MODULE@', STREAM_MODULE);
   for (const [mark, value] of [
     ['@PORT@', port],
+    ['@TCPPORT@', port + TCP_PORTS],
     ['@TLSPORT@', tlsPort],
     ['@BACKEND@', backend],
     ['@RUN@', run],
@@ -152,6 +161,7 @@ export async function startPeer(
     pid: child.pid as number,
     port,
     tlsPort,
+    tcpPort: kind.conf === 'nginx.conf' && !streams ? 0 : port + TCP_PORTS,
     emptyLog: () => {
       for (const log of [join(run, `${name}.log`), join(run, `${name}.out`)]) if (existsSync(log)) truncateSync(log);
     },

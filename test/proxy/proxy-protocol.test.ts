@@ -42,7 +42,7 @@ plain.onBoth('in front of HTTP: the client is who the header names, in X-Forward
   const own = await rig.connect('127.0.0.8');
   await own.send(get());
   assert.equal((await own.readMessage()).status, 200, 'who is not trusted needs none');
-  await own.send(HEADERS[0] as Uint8Array);
+  await own.send(Buffer.concat([HEADERS[0] as Uint8Array, Buffer.from(get())]));
   assert.equal((await own.readMessage()).status, 400, 'and is not believed');
   own.close();
   const itself = await rig.connect('127.0.0.7');
