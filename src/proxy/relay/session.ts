@@ -228,6 +228,9 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#backend = backend;
     client.other = backend;
     backend.other = client;
+    // A worker that dies is no end in order, for neither side.
+    client.transport.endsByClosing();
+    transport.endsByClosing();
     client.transport.relayTo(transport, NEVER);
     transport.relayTo(client.transport, NEVER);
     client.transport.resume();
