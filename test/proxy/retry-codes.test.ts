@@ -26,7 +26,7 @@ function retry(more: Partial<Retry>): Retry {
 async function ask(net: TestNet, rig: Rig, request = get()): Promise<string> {
   const client = await rig.connect();
   await client.send(request);
-  const [answer] = await Promise.all([client.readMessage(), net.advance(5_000)]);
+  const [answer] = await Promise.all([client.readMessage(), net.advance(net.kind === 'native' ? 100 : 5_000)]);
   client.close();
   return `${answer.status} ${bodyText(answer)}`;
 }
@@ -58,11 +58,69 @@ onBoth('other statuses, and rules that say nothing, are not asked again', async 
   }
 });
 
+/** A backend that closes the connection on its first `times` requests instead of an answer; what it saw. */
+function closing(net: TestNet, times: number): { backend: ReturnType<TestNet['serve']>; seen: string[] } {
+  const seen: string[] = [];
+  const backend = net.serve(async (peer) => {
+    for (;;) {
+      const request = await peer.readMessage().catch(() => null);
+      if (request === null) return;
+      seen.push(bodyText(request));
+      if (seen.length > times) await peer.send(ok('fine'));
+      else {
+        peer.close();
+        return;
+      }
+    }
+  });
+  return { backend, seen };
+}
+
+const POST = 'POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nbody';
+
+onBoth('a rule that says how to repeat means connections that end without an answer, too', async (net) => {
+  for (const [times, options, answer, asked] of [
+    [2, { retry: retry({ codes: [] }) }, '200 fine', 3],
+    [3, { retry: retry({ codes: [] }) }, '502', 3],
+    [1, {}, '502', 1],
+  ] as const) {
+    const { backend, seen } = closing(net, times);
+    const rig = new Rig(net, [backend], [rule(options)]);
+    assert.equal((await ask(net, rig, POST)).slice(0, answer.length), answer);
+    assert.deepEqual(
+      seen,
+      Array.from({ length: asked }, () => 'body'),
+    );
+    await rig.end();
+    assert.equal(rig.records.last.attempts, asked);
+  }
+});
+
+simOnly('and a backend that takes longer than the rule gives it; the whole has its own time', async (net) => {
+  const timed = { backendTimeoutMs: 100 };
+  for (const [silent, options, answer, asked, most] of [
+    [2, { retry: retry({ backoffMs: 20 }), ...timed }, '200 fine', 3, 5_000],
+    [9, { retry: retry({ backoffMs: 20 }), ...timed }, '504', 3, 450],
+    [9, { retry: retry({ attempts: 50 }), requestTimeoutMs: 350, ...timed }, '504', 4, 400],
+    [1, timed, '504', 1, 150],
+  ] as const) {
+    let seen = 0;
+    const backend = net.serve(async (peer) => {
+      while ((await peer.readMessage().catch(() => null)) !== null) if (++seen > silent) await peer.send(ok('fine'));
+    });
+    const rig = new Rig(net, [backend], [rule(options)]);
+    assert.equal((await ask(net, rig, POST)).slice(0, answer.length), answer);
+    // A connection that takes its time costs the last one.
+    assert.ok(seen === asked || (seen === asked - 1 && answer === '504'), `${seen} requests`);
+    await rig.end();
+    assert.ok(rig.records.last.durationUs <= most * 1_000, `${rig.records.last.durationUs} us`);
+  }
+});
+
 onBoth('a request with content is sent again whole, after the time the rule says', async (net) => {
   const { backend, seen } = busy(net, 1);
   const rig = new Rig(net, [backend], [rule({ retry: retry({ backoffMs: 20 }) })]);
-  const post = 'POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\n\r\nbody';
-  assert.equal(await ask(net, rig, post), '200 fine');
+  assert.equal(await ask(net, rig, POST), '200 fine');
   assert.deepEqual(seen, ['POST body', 'POST body']);
   await rig.end();
   assert.ok(rig.records.last.durationUs >= 20_000, `${rig.records.last.durationUs}`);

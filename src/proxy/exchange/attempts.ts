@@ -103,10 +103,18 @@ export class Attempts {
    */
   after(status: number): EndpointPool | null {
     const { endpoint } = this;
+    if (this.#policy?.codes.includes(status) !== true || endpoint === null) return null;
+    return this.afterFailure(endpoint);
+  }
+
+  /**
+   * The same when `failed` gave no answer: it closed the connection or took too long. A rule that says how to repeat
+   * means that, too (apis/v1 HTTPRouteRetry).
+   */
+  afterFailure(failed: EndpointPool): EndpointPool | null {
     const cluster = this.#cluster;
     const policy = this.#policy;
-    if (policy?.codes.includes(status) !== true || endpoint === null || cluster === null) return null;
-    if (this.#repeats >= policy.attempts) return null;
+    if (policy === null || cluster === null || this.#repeats >= policy.attempts) return null;
     this.#budget ??= cluster.takeRetry();
     if (this.#budget === null) {
       this.#core.cells.add(BUDGET_LIMIT, 1);
@@ -115,7 +123,7 @@ export class Attempts {
     }
     this.#repeats++;
     if (this.#tried === NONE) this.#tried = [];
-    this.#tried.push(endpoint);
+    this.#tried.push(failed);
     this.fresh = false;
     return cluster.pickOther(this.#hash, this.#tried) ?? cluster.pick(this.#hash);
   }

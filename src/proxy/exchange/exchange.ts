@@ -248,11 +248,24 @@ export class Exchange extends Sending implements RequestSide {
         this.timedOut(this.ownDeadline ? FAULTS.grpcDeadline : FAULTS.requestTimeout);
         return;
       case DUE.BACKEND:
-        this.timedOut(FAULTS.backendTimeout);
+        this.backendTimedOut();
         return;
       default:
         deadlines.rearm();
     }
+  }
+
+  /** The attempt has had its time; the rule may give the request another. */
+  protected backendTimedOut(): void {
+    const { endpoint } = this.attempts;
+    if (this.state !== STATE.SENDING) {
+      this.timedOut(FAULTS.backendTimeout);
+      return;
+    }
+    this.letGoOfUpstream();
+    this.attempts.leave(BACKEND_ERROR.timeout, this.record.upstreamUs);
+    if (this.retriesFailure(endpoint)) this.deadlines.rearm();
+    else this.fail(FAULTS.backendTimeout);
   }
 
   protected timedOut(fault: Fault): void {

@@ -13,6 +13,14 @@ import { NEVER } from './deadlines.ts';
 import type { Upstream } from './sides.ts';
 import { STATE, transition } from './states.ts';
 
+/** After which a rule's `retry` holds although nobody answered (apis/v1 HTTPRouteRetry). */
+const CONNECTION_ERRORS: ReadonlySet<Fault> = new Set<Fault>([
+  FAULTS.connectFailed,
+  FAULTS.connectTimeout,
+  FAULTS.tlsFailed,
+  FAULTS.upstreamReset,
+]);
+
 export abstract class Sending extends Answering implements Waiter {
   get fresh(): boolean {
     return this.attempts.fresh;
@@ -178,9 +186,19 @@ export abstract class Sending extends Answering implements Waiter {
         return;
       }
     }
+    if (CONNECTION_ERRORS.has(fault) && this.retriesFailure(failed)) return;
     if (failed !== null) this.record.endpointJson = failed.failedJson;
     this.record.end = 'backend';
     this.fail(fault);
+  }
+
+  /** The rule wants the request to be sent again after `failed` gave no answer, and it is. */
+  protected retriesFailure(failed: EndpointPool | null): boolean {
+    if (failed === null || !this.request.whole || this.state >= STATE.ANSWERING) return false;
+    const next = this.attempts.afterFailure(failed);
+    if (next === null) this.noteBudget();
+    else this.backOff(next);
+    return next !== null;
   }
 
   /** RFC 9110 section 9.2.2: only an idempotent request is sent again, and only while all of it is still here. */
@@ -201,17 +219,26 @@ export abstract class Sending extends Answering implements Waiter {
     const attempts = this.attempts;
     const next = this.request.whole ? attempts.after(status) : null;
     if (next === null) {
-      if (attempts.overBudget) this.record.limit = 'RETRY_BUDGET_PERCENT';
+      this.noteBudget();
       return false;
     }
-    const { io } = this.core;
     this.letGoOfUpstream();
-    attempts.leave(status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED, io.nowUs - this.sentUs);
+    attempts.leave(status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED, this.core.io.nowUs - this.sentUs);
+    this.backOff(next);
+    return true;
+  }
+
+  private noteBudget(): void {
+    if (this.attempts.overBudget) this.record.limit = 'RETRY_BUDGET_PERCENT';
+  }
+
+  /** The next attempt, at `next`, has its time. */
+  private backOff(next: EndpointPool): void {
+    const { io } = this.core;
     this.state = transition(this.state, STATE.BACKOFF);
     this.later = next;
     this.deadlines.backend = NEVER;
-    this.deadlines.wait = io.nowMs + attempts.backoffMs(io);
+    this.deadlines.wait = io.nowMs + this.attempts.backoffMs(io);
     this.deadlines.arm(this.deadlines.wait);
-    return true;
   }
 }
