@@ -331,6 +331,9 @@ class Limits {
   /** How long a running program may take to hand its sockets to the one that takes over. */
   readonly TAKEOVER_WAIT_MS = 5_000;
 
+  /** Revisions that workers have not acked yet whose times are remembered (`rauta_propagation_seconds`). */
+  readonly PROPAGATION_REVISIONS = 64;
+
   // --- configuration from files
   readonly CONFIG_FILE_BYTES = 64 * MB;
   readonly CONFIG_FILE_DOCUMENTS = 50_000;

@@ -129,7 +129,7 @@ class Controller implements ChannelOwner, Downstream {
         break;
       case 'held':
         state.held = message.held;
-        this.#resources?.statuses.held(message.held);
+        this.#resources?.held(message.held);
         break;
       case 'workers':
         state.workers = message.workers;
@@ -238,7 +238,7 @@ class Controller implements ChannelOwner, Downstream {
     resources.succeed(served);
     resources.socketsFailed(this.#state.failedSockets);
     resources.statuses.acked(this.#state.acked);
-    resources.statuses.held(this.#state.held);
+    resources.held(this.#state.held);
     const view = new ControllerView({
       state: this.#state,
       resources,

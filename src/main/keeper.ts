@@ -5,7 +5,7 @@ import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { Keeper } from '../keeper/keeper.ts';
-import { NativeError, openNative, Reactor } from '../native/index.ts';
+import { landlockVersion, NativeError, openNative, Reactor } from '../native/index.ts';
 import type { Options } from './options.ts';
 import { becomeKeeper } from './privileges.ts';
 import { nodeSystem } from './process.ts';
@@ -19,6 +19,10 @@ export function runKeeper(options: Options, log: Logger): Promise<number> {
   return new Promise((resolve, reject) => {
     try {
       becomeKeeper();
+      if (landlockVersion() === 0)
+        log.warn('this kernel has no Landlock: workers can open what their user may', {
+          remedy: 'Linux 5.13 or newer',
+        });
       const io = openNative({ arenaBytes: ARENA_BYTES });
       const keeper = new Keeper(options, nodeSystem(io), log, (code, handedOver) => {
         if (handedOver && options.afterTakeover === 'wait') rest(log, () => resolve(code));

@@ -2,13 +2,16 @@
 // keeper.
 
 import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { EXIT, ExitError } from '../base/errors.ts';
 import {
+  confine,
   dropBoundingSet,
   forbidCoreDumps,
   keepCapabilities,
   keepOverExec,
   mayReadAnything,
+  type Opening,
   raiseBinding,
   setNoNewPrivileges,
   setParentDeathSignal,
@@ -56,19 +59,61 @@ export function becomeKeeper(): void {
   forbidCoreDumps();
 }
 
+/** Behind the role of a child that has been started again with less. */
+export const AGAIN = 'again';
+
 /**
- * For a child of a keeper that is not root. What the program's file permits every thread of it has, and a thread can
- * take it from itself only: so the first one does, and starts the program again, which gains nothing by that
- * (NO_NEW_PRIVS). Returns when nothing is left. `channel`: the descriptor of its channel to the keeper.
+ * For a child of the keeper. What the program's file permits every thread of it has, and what is forbidden (`openings`,
+ * null for nothing) is forbidden to a thread; one can take from itself only. So the first one does, and starts the
+ * program again, which gains nothing by that (NO_NEW_PRIVS) and has no thread that was there before. Returns when
+ * nothing is left to be taken. `channel`: the descriptor of its channel to the keeper.
  */
-export function startBare(channel: number): void {
-  if (isRoot() || !shedCapabilities()) return;
+export function startBare(channel: number, openings: readonly Opening[] | null): void {
+  if (process.argv.at(-1) === AGAIN) return;
+  const shed = !isRoot() && shedCapabilities();
   setNoNewPrivileges();
+  const confined = openings !== null && confine(openings);
+  if (!shed && !confined) return;
   keepOverExec(channel);
-  const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1), AGAIN];
   process.execve?.(process.execPath, again, process.env);
   throw new ExitError(EXIT.cannotRun, 'this Node cannot start itself again');
 }
+
+/**
+ * What a worker may open once it has its descriptors: the program itself and what it is loaded with, what Node asks of
+ * the system, the name of the user that it becomes. No configuration, no token, no key, nothing to write.
+ */
+export function workerOpenings(): Opening[] {
+  const program = fileURLToPath(new URL('../../', import.meta.url));
+  const own = ['src', 'node_modules', 'package.json', 'build'].map((name) => ({ path: `${program}${name}` }));
+  const cache = process.env['RAUTA_COMPILE_CACHE'];
+  return [
+    ...own,
+    ...(cache === undefined ? [] : [{ path: cache }]),
+    ...mappedFiles().map((path) => ({ path, execute: true })),
+    ...SYSTEM_FILES.map((path) => ({ path })),
+  ];
+}
+
+/** Node, the loader and the libraries. */
+function mappedFiles(): string[] {
+  const paths = new Set<string>([process.execPath]);
+  for (const line of readFileSync('/proc/self/maps', 'utf8').split('\n')) {
+    const path = line.slice(line.indexOf('/'));
+    if (line.includes('/') && statSync(path, { throwIfNoEntry: false })?.isFile() === true) paths.add(path);
+  }
+  return [...paths];
+}
+
+/**
+ * /proc: of others no more can be read than their names, for to look into a process is forbidden too. The rest: the
+ * loader's list of libraries, time zones, OpenSSL's settings, memory and cores that this program may use.
+ */
+const SYSTEM_FILES = [
+  ...['/proc', '/sys/fs/cgroup', '/sys/devices/system/cpu', '/dev/null', '/dev/urandom'],
+  ...['/etc/ld.so.cache', '/etc/passwd', '/etc/localtime', '/usr/share/zoneinfo', '/etc/ssl/openssl.cnf'],
+];
 
 /** For a worker: nothing is left. */
 export function becomeUnprivileged(user: string | null): void {

@@ -15,7 +15,8 @@ import type { SourceSink } from '../source/source.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
 import { Batch } from '../store/batch.ts';
 import { Store } from '../store/store.ts';
-import type { FailedSocket } from '../stream/messages.ts';
+import type { FailedSocket, Held } from '../stream/messages.ts';
+import { Propagation } from '../telemetry/propagation.ts';
 import { AddressPool } from '../translate/addresses.ts';
 import { type CertificateFacts, certificateFacts, expiryProblems } from '../translate/certificate-facts.ts';
 import type { Status } from '../translate/conditions.ts';
@@ -79,6 +80,7 @@ export class Resources implements SourceSink {
   readonly #sourceProblems = new Map<string, readonly Problem[]>();
   /** As they are written: the sink of files is what /config shows. */
   readonly #written = new Map<ObjectKey, Status>();
+  readonly propagation = new Propagation();
   readonly statuses = new StatusStream({
     write: (key, status) => {
       if (status === null) this.#written.delete(key);
@@ -130,9 +132,13 @@ export class Resources implements SourceSink {
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
     this.#journal = new Journal(log, SYSTEM_TIMERS, (problem) => this.#located(problem));
-    this.#batch = new Batch(SYSTEM_TIMERS, ({ keys }) =>
-      this.#revise(this.#translator.update(this.#store, { keys }), keys),
-    );
+    this.#batch = new Batch(SYSTEM_TIMERS, ({ keys }) => {
+      const before = publisher.revision;
+      this.propagation.closed(performance.now());
+      this.#revise(this.#translator.update(this.#store, { keys }), keys);
+      const { revision } = publisher;
+      this.propagation.sent(revision > before ? revision : null, performance.now());
+    });
     const { ages, pair } = beginning;
     this.#sources = createSources(options, { cluster: cluster?.source ?? null, pair, ages });
   }
@@ -172,6 +178,7 @@ export class Resources implements SourceSink {
 
   apply(upserts: readonly KubeObject[], removals: readonly ObjectKey[]): void {
     const changed = this.#store.apply(upserts, removals);
+    if (changed.size > 0) this.propagation.event(performance.now());
     this.#batch.add(changed);
     this.#cluster?.seen(changed);
   }
@@ -229,8 +236,15 @@ export class Resources implements SourceSink {
     this.#publisher.remember(`${AGES}${key}`, age);
   }
 
+  /** The newest revision is held back, or no longer. */
+  held(held: Held | null): void {
+    if (held !== null) this.propagation.held();
+    this.statuses.held(held);
+  }
+
   /** Every worker serves this revision. */
   acked(revision: number): void {
+    this.propagation.acked(revision, performance.now());
     this.statuses.acked(revision);
     this.#journal.served(revision);
   }

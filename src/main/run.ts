@@ -40,8 +40,10 @@ async function dispatch(argv: readonly string[], notCached: string | null): Prom
     case CHILD_COMMAND:
       if (rest[0] === 'compile') await (await import('./compile-cache.ts')).compileAll(rest[1]);
       else {
-        (await import('./privileges.ts')).startBare(CHANNEL_FD);
-        if (rest[0] === 'worker') (await import('./worker.ts')).runWorker();
+        const { startBare, workerOpenings } = await import('./privileges.ts');
+        const isWorker = rest[0] === 'worker';
+        startBare(CHANNEL_FD, isWorker ? workerOpenings() : null);
+        if (isWorker) (await import('./worker.ts')).runWorker();
         else (await import('./controller.ts')).runController();
       }
       return EXIT.ok;

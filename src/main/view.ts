@@ -84,6 +84,7 @@ export class ControllerView implements View {
         warning: problems.filter((p) => p.severity === 'warning').length,
       },
       objects: resources.counts(),
+      propagation: resources.propagation.histograms,
       certificates: resources.certificates(Date.now()),
       cluster: cluster?.numbers() ?? null,
       workers: state.workers,

@@ -164,6 +164,11 @@ export const prctl = symbol('prctl', ['int', 'long', 'long', 'long', 'long']);
 export const prctlName = symbol('prctl', ['int', 'bytes']);
 export const capset = symbol('capset', ['bytes', 'bytes']);
 export const setrlimit = symbol('setrlimit', ['int', 'bytes']);
+// syscall(2) is variadic, as fcntl is.
+export const syscallVersion = symbol('syscall', ['long', 'long', 'long', 'int'], 'long');
+export const landlockCreateRuleset = symbol('syscall', ['long', 'bytes', 'long', 'int'], 'long');
+export const landlockAddRule = symbol('syscall', ['long', 'int', 'int', 'bytes', 'int'], 'long');
+export const landlockRestrictSelf = symbol('syscall', ['long', 'int', 'int'], 'long');
 
 /** The descriptor by which libuv's default loop waits. libuv's functions are part of Node's own ABI. */
 export function uvBackendFd(): number {

@@ -7,6 +7,7 @@ import { limitAllocator } from './process.ts';
 
 export { errnoName, NativeError } from './errors.ts';
 export { NativeIo } from './io.ts';
+export { confine, landlockVersion, type Opening } from './landlock.ts';
 export { admitNew, holdNew } from './listening.ts';
 export { Reactor } from './loop.ts';
 export { closeDescriptor, keepOverExec, peerCredentials, recvMessage, sendMessage, socketPair } from './message.ts';

@@ -117,4 +117,18 @@ export const PR = {
 } as const;
 /** include/uapi/linux/capability.h. */
 export const CAP = { VERSION_3: 0x20080522, DAC_READ_SEARCH: 2, SETPCAP: 8, NET_BIND_SERVICE: 10, LAST: 63 } as const;
+/** Numbers of calls that the C library has no function for: those of every architecture since Linux 5.13. */
+export const SYS = { LANDLOCK_CREATE_RULESET: 444, LANDLOCK_ADD_RULE: 445, LANDLOCK_RESTRICT_SELF: 446 } as const;
+/** include/uapi/linux/landlock.h. */
+export const LANDLOCK = {
+  CREATE_RULESET_VERSION: 1,
+  PATH_BENEATH: 1,
+  EXECUTE: 1,
+  READ_FILE: 1 << 2,
+  READ_DIR: 1 << 3,
+  /** By version, from 1 on: to move between folders came with 2, to truncate with 3, ioctl of devices with 5. */
+  FS_RIGHTS: [0x1fff, 0x3fff, 0x7fff, 0x7fff, 0xffff],
+  SCOPES_SINCE: 6,
+  SCOPE_SIGNAL: 1 << 1,
+} as const;
 export const RLIMIT = { CPU: 0, CORE: 4 } as const;

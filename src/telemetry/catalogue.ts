@@ -134,6 +134,12 @@ export const METRICS = {
     'counter',
     'Access log lines that went nowhere: no room in the ring, nobody who took them, or no lines.',
   ),
+  propagation: metric(
+    'rauta_propagation_seconds',
+    'histogram',
+    'From the first event of a revision until it closes (gathered), goes out (translated), is acked by all; and total.',
+    'stage',
+  ),
   configRevision: metric('rauta_config_revision', 'gauge', 'Newest revision made from the resources.'),
   configAcked: metric('rauta_config_revision_acked', 'gauge', 'Newest revision that every live worker serves.'),
   configProblems: metric(

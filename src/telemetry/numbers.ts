@@ -7,6 +7,7 @@ import { METRICS } from './catalogue.ts';
 import type { Cells } from './cells.ts';
 import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition, type RouteLabels } from './exposition.ts';
 import { CELL, ENDPOINT, NO_ROUTE_BLOCK } from './layout.ts';
+import { PROPAGATION_BOUNDS, PROPAGATION_STAGES, type Propagation } from './propagation.ts';
 
 /**
  * The `route` of requests that no route took, and of those whose route has no label of its own. No route is called so.
@@ -70,6 +71,7 @@ export interface ControllerNumbers {
     readonly state: string;
     readonly notAfter: number;
   }[];
+  readonly propagation: Propagation['histograms'];
   /** Null without --kubernetes. */
   readonly cluster: ClusterNumbers | null;
   readonly workers: readonly { readonly state: string }[];
@@ -170,7 +172,21 @@ function addCluster(out: Exposition, cluster: ClusterNumbers): void {
   out.add(METRICS.eventsDropped, {}, cluster.eventsDropped);
 }
 
+function addPropagation(out: Exposition, histograms: Propagation['histograms']): void {
+  for (const stage of PROPAGATION_STAGES) {
+    const { counts, sum } = histograms[stage];
+    let below = 0;
+    counts.forEach((n, i) => {
+      below += n;
+      out.add(METRICS.propagation, { stage, le: String(PROPAGATION_BOUNDS[i] ?? '+Inf') }, below, '_bucket');
+    });
+    out.add(METRICS.propagation, { stage }, sum, '_sum');
+    out.add(METRICS.propagation, { stage }, below, '_count');
+  }
+}
+
 function addController(out: Exposition, c: ControllerNumbers): void {
+  addPropagation(out, c.propagation);
   out.add(METRICS.configRevision, {}, c.revision);
   out.add(METRICS.configAcked, {}, c.acked);
   out.add(METRICS.configQuarantined, {}, c.quarantined ? 1 : 0);

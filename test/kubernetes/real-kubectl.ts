@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { childrenOf } from '../process/support.ts';
+import { narrowRules, type Rule } from './rules.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const environment = (name: string): string => process.env[name] as string;
@@ -169,12 +170,13 @@ test('with --watch-namespaces, Roles there and no rights elsewhere are enough', 
   // It would write there too.
   await main.stop();
   const account = named('ServiceAccount', 'narrow').replace('name: narrow', 'name: narrow, namespace: rauta-system');
-  const rules = (kind: string, place: string, list: readonly string[]): string => `
+  const leases = ({ resourceNames: _, ...rule }: Rule): Rule => rule;
+  const rules = (kind: string, place: string, list: readonly Rule[]): string => `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ${kind}
 metadata: { name: narrow${place} }
 rules:
-${list.map((rule) => `  - ${rule}`).join('\n')}
+${list.map((rule) => `  - ${JSON.stringify(rule)}`).join('\n')}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ${kind}Binding
@@ -182,37 +184,16 @@ metadata: { name: narrow${place} }
 roleRef: { apiGroup: rbac.authorization.k8s.io, kind: ${kind}, name: narrow }
 subjects: [{ kind: ServiceAccount, name: narrow, namespace: rauta-system }]
 ---`;
-  const all = (group: string, resources: string, verbs = 'get, list, watch', names = ''): string =>
-    `{ apiGroups: ['${group}'], resources: [${resources}], verbs: [${verbs}]${names} }`;
-  const api = 'gateway.networking.k8s.io';
+  const { everywhere, there } = narrowRules('team-a');
   apply(
     account +
-      // What lies in no namespace.
-      rules('ClusterRole', '', [
-        all(api, 'gatewayclasses'),
-        all(api, 'gatewayclasses/status', 'patch'),
-        all('networking.k8s.io', 'ingressclasses'),
-        all('', 'namespaces', 'list, watch', ', resourceNames: [team-a]'),
-        all('apiextensions.k8s.io', 'customresourcedefinitions', 'list, watch'),
-      ]) +
-      rules('Role', ', namespace: team-a', [
-        all(
-          api,
-          'gateways, listenersets, httproutes, grpcroutes, tcproutes, tlsroutes, udproutes, referencegrants, backendtlspolicies',
-        ),
-        all(
-          api,
-          'gateways/status, listenersets/status, httproutes/status, grpcroutes/status, tcproutes/status, tlsroutes/status, udproutes/status, backendtlspolicies/status',
-          'patch',
-        ),
-        all('rauta.io', 'accesscontrolfilters, staticresponsefilters'),
-        all('networking.k8s.io', 'ingresses'),
-        all('networking.k8s.io', 'ingresses/status', 'patch'),
-        all('', 'services, secrets, configmaps', 'get, list, watch'),
-        all('discovery.k8s.io', 'endpointslices'),
-        all('events.k8s.io', 'events', 'create'),
-        all('coordination.k8s.io', 'leases', 'create, get, update'),
-      ]) +
+      rules('ClusterRole', '', everywhere) +
+      // Its lease is one of another name.
+      rules(
+        'Role',
+        ', namespace: team-a',
+        there.map((rule) => (rule.resources.includes('leases') ? leases(rule) : rule)),
+      ) +
       ['team-a', 'team-b']
         .map((place) => gateway(place, 'gw', 8090) + route(place, 'r', 'gw', 'app').replace('shop', place))
         .join('') +

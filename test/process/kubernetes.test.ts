@@ -49,7 +49,15 @@ test('serves what the API server holds, follows it, and goes on without it', asy
       .map((k: Record<string, unknown>) => [k['apiVersion'], k['synced'], k['objects']]),
     [[GATEWAY_API, true, 1]],
   );
-  const metrics = (await rauta.ask('/metrics')).body;
+  // From the event to the ack of all workers, by stage.
+  const { body: metrics } = (
+    await until(
+      () => rauta.ask('/metrics') as ReturnType<typeof get>,
+      ({ body }) => /rauta_propagation_seconds_count\{stage="total"\} 1\n/.test(body),
+    )
+  ).answer;
+  for (const stage of ['gathered', 'translated', 'acked'])
+    assert.match(metrics, new RegExp(`rauta_propagation_seconds_bucket\\{stage="${stage}",le="\\+Inf"\\} 1\n`));
   assert.match(metrics, /rauta_kubernetes_requests_total\{verb="watch",kind="HTTPRoute",code="200"\} [1-9]/);
   assert.match(metrics, /rauta_kubernetes_synced\{kind="Gateway"\} 1\n/);
   assert.equal(api.requests[0]?.headers.authorization, 'Bearer secret-token');

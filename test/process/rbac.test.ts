@@ -1,19 +1,11 @@
 // The whole program with exactly the rights of deploy/base/rbac.yaml: it works, and it needs every one of them.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { parseAllDocuments } from 'yaml';
 import { defineKinds, FakeApi, type Seen } from '../kubernetes/fake-api.ts';
+import { rolesOf } from '../kubernetes/rules.ts';
 import { kubeconfig, site, when } from '../kubernetes/site.ts';
 import { backend, freePort, get, Rauta, until } from './support.ts';
-
-interface Rule {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly verbs: readonly string[];
-}
 
 /** One right each: `verb group/resource NAME` and where it holds (the Role's namespace, or everywhere). */
 interface Right {
@@ -23,21 +15,18 @@ interface Right {
 }
 
 function rights(): Right[] {
-  const text = readFileSync(new URL('../../deploy/base/rbac.yaml', import.meta.url), 'utf8');
   const out: Right[] = [];
-  for (const document of parseAllDocuments(text)) {
-    const object = document.toJS() as { kind: string; metadata: { namespace?: string }; rules?: Rule[] };
-    for (const rule of object.rules ?? [])
+  for (const { kind, namespace, rules } of rolesOf())
+    for (const rule of rules)
       for (const group of rule.apiGroups)
         for (const resource of rule.resources)
           for (const verb of rule.verbs)
             for (const name of rule.resourceNames ?? ['*'])
               out.push({
                 text: `${verb} ${group}/${resource} ${name}`,
-                namespace: object.kind === 'Role' ? (object.metadata.namespace ?? null) : null,
+                namespace: kind === 'Role' ? namespace : null,
                 used: false,
               });
-  }
   return out;
 }
 
