@@ -294,7 +294,7 @@ class Limits {
   /** A revision closes when nothing has changed for this long. */
   readonly REVISION_QUIET_MS = 3;
   /** And at the latest after this long, under steady churn. */
-  readonly REVISION_MAX_MS = 50;
+  readonly REVISION_MAX_MS = 10;
 
   // --- addresses of Gateways
   /** Addresses used of one range of --address-pool. */
