@@ -111,7 +111,7 @@ function allHealthy(endpoints: readonly Endpoint[]): Uint8Array {
 /** Nobody rolls dice for a request that nobody sends. */
 const NO_DICE: Random = { random32: () => 0 };
 
-function endpointParts(cluster: ClusterEntry, { mem, head, client }: Taken, from: Backends): EndpointPart[] {
+export function endpointParts(cluster: ClusterEntry, { mem, head, client }: Taken, from: Backends): EndpointPart[] {
   const endpoints = from.endpoints(cluster.endpoints);
   const health = allHealthy(endpoints);
   const key = hashKeyOf(cluster.balancer);

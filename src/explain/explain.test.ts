@@ -245,3 +245,50 @@ test('a question that is none is a sentence', () => {
     assert.match(question, expected);
   }
 });
+
+test('a session of layer 4: by its port, or by the name in the handshake', () => {
+  const gateway = object('Gateway', 'bytes', {
+    gatewayClassName: 'rauta',
+    listeners: [
+      { name: 'db', port: 5432, protocol: 'TCP', allowedRoutes: { namespaces: { from: 'Same' } } },
+      {
+        name: 'through',
+        port: 8443,
+        protocol: 'TLS',
+        hostname: '*.example.com',
+        tls: { mode: 'Passthrough' },
+        allowedRoutes: { namespaces: { from: 'Same' } },
+      },
+    ],
+  });
+  const of = (kind: string, name: string, section: string, to: readonly unknown[], more: object = {}): KubeObject => {
+    const parentRefs = [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'bytes', sectionName: section }];
+    return object(kind, name, { parentRefs, rules: [{ backendRefs: to }], ...more });
+  };
+  const scene = sceneOf([
+    gateway,
+    backend('pg', 5432),
+    of('TCPRoute', 'db', 'db', [ref('pg', 3), ref('missing')]),
+    of('TLSRoute', 'shop', 'through', [ref('pg')], { hostnames: ['shop.example.com'] }),
+  ]);
+  const ask = (url: string): Explanation => {
+    const question = questionOf({ method: 'GET', url, headers: [], sni: null, client: null, listener: null });
+    assert.ok(typeof question !== 'string', String(question));
+    return explain(question, scene);
+  };
+  const tcp = ask('tcp://any:5432');
+  assert.equal(tcp.outcome, 'relayed to default/pg');
+  assert.deepEqual(
+    tcp.backends.map(({ share, broken, protocol }) => [share, broken, protocol]),
+    [
+      [0.75, '', 'tcp'],
+      [0.25, 'reset: its reference is not usable', ''],
+    ],
+  );
+  assert.match(explanationText(tcp).join('\n'), /rule +TCPRoute default\/db rule 0\n/);
+  assert.equal(ask('https://shop.example.com:8443/').outcome, 'relayed to default/pg');
+  assert.deepEqual(
+    ['tls://other.example.com:8443', 'tls://other.org:8443'].map((url) => `${ask(url).outcome} ${ask(url).flag}`),
+    ['reset: no route takes the name other.example.com NR', 'reset: no route takes the name other.org NR'],
+  );
+});

@@ -6,7 +6,7 @@ import { bytesOf, textOf } from '../base/bytes.ts';
 import { FAULTS, type Fault } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { newMemory } from '../base/memory.ts';
-import type { ClusterEntry, Endpoint, Entry, Key, RuleEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
+import type { ClusterEntry, Endpoint, Entry, Key, RelayEntry, RuleEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import { markForwarded } from '../proxy/exchange/forwarded.ts';
 import { type Found, findRule } from '../proxy/exchange/route.ts';
@@ -23,6 +23,7 @@ import type { Explanation, ListenerPart, RulePart } from './explanation.ts';
 import { Matching, matchText } from './matching.ts';
 import { keptOut, nearestMisses, type Written } from './misses.ts';
 import type { Question } from './question.ts';
+import { relayed, relayHostOf } from './relayed.ts';
 
 /** What there is to look at. */
 export interface Scene {
@@ -56,6 +57,7 @@ const NOTHING: Explanation = {
 interface Entries {
   readonly sockets: readonly SocketEntry[];
   readonly rules: readonly RuleEntry[];
+  readonly relays: readonly RelayEntry[];
   readonly clusters: ReadonlyMap<Key, ClusterEntry>;
   readonly endpoints: ReadonlyMap<Key, readonly Endpoint[]>;
 }
@@ -64,8 +66,13 @@ export function explain(question: Question, scene: Scene): Explanation {
   const entries = sorted(scene.entries);
   const socket = socketOf(entries.sockets, question);
   if (socket === null) return { ...NOTHING, ...nobodyListens(entries.sockets, question) };
-  const named = opened(socket, question);
   const base = { ...NOTHING, socket: { address: socket.address, port: socket.port } };
+  const host = relayHostOf(socket, question);
+  if (host !== undefined) {
+    const listener = host === null ? null : listenerPart(host);
+    return { ...base, listener, ...relayed(socket, host, question, entries.relays, backendsOf(entries, scene)) };
+  }
+  const named = opened(socket, question);
   if (typeof named === 'string') return { ...base, outcome: named, status: 0 };
   return new Course(entries, scene, socket, question, base).run(named);
 }
@@ -73,15 +80,17 @@ export function explain(question: Question, scene: Scene): Explanation {
 function sorted(all: Iterable<Entry>): Entries {
   const sockets: SocketEntry[] = [];
   const rules: RuleEntry[] = [];
+  const relays: RelayEntry[] = [];
   const clusters = new Map<Key, ClusterEntry>();
   const endpoints = new Map<Key, readonly Endpoint[]>();
   for (const entry of all) {
     if (entry.kind === 'socket') sockets.push(entry);
     else if (entry.kind === 'rule') rules.push(entry);
+    else if (entry.kind === 'relay') relays.push(entry);
     else if (entry.kind === 'cluster') clusters.set(entry.key, entry);
     else if (entry.kind === 'endpoints') endpoints.set(entry.key, entry.endpoints);
   }
-  return { sockets: sockets.sort((a, b) => (a.key < b.key ? -1 : 1)), rules, clusters, endpoints };
+  return { sockets: sockets.sort((a, b) => (a.key < b.key ? -1 : 1)), rules, relays, clusters, endpoints };
 }
 
 /**
@@ -98,7 +107,9 @@ function socketOf(
   const bound = named.find((socket) => socket.port === port);
   const found = bound ?? named.find(({ hosts }) => hosts.some((host) => host.port === port));
   if (found !== undefined) return found;
-  const speaking = named.filter(({ hosts }) => hosts.some((host) => (host.tls !== null) === secure));
+  const speaking = named.filter(({ hosts }) =>
+    hosts.some(({ tls, protocol }) => (tls !== null || protocol === 'TLS') === secure),
+  );
   const alone = new Set(speaking.map((socket) => socket.port)).size === 1;
   return alone && !portNamed ? (speaking[0] ?? null) : null;
 }
@@ -225,7 +236,7 @@ class Course {
       const location = textOf(mem, free, end);
       return { filters, status: rule.redirect.status, location, outcome: `${rule.redirect.status} to ${location}` };
     }
-    const backends = backendParts(entry, taken, this.#backends());
+    const backends = backendParts(entry, taken, backendsOf(this.#entries, this.#scene));
     const usable = backends.filter(({ broken }) => broken === '');
     const outcome =
       usable.length === 0
@@ -257,15 +268,10 @@ class Course {
       }));
     return [...keptOut(own, new Matching(this.#mem, this.#head), ['Accepted', 'ResolvedRefs']), ...problems];
   }
+}
 
-  #backends(): Backends {
-    const { clusters, endpoints } = this.#entries;
-    return {
-      cluster: (key) => clusters.get(key) ?? null,
-      endpoints: (key) => endpoints.get(key) ?? [],
-      load: this.#scene.load,
-    };
-  }
+function backendsOf({ clusters, endpoints }: Entries, { load }: Scene): Backends {
+  return { cluster: (key) => clusters.get(key) ?? null, endpoints: (key) => endpoints.get(key) ?? [], load };
 }
 
 function listenerPart({ gateway, listener, hostname, port, protocol }: SocketHost): ListenerPart {

@@ -30,7 +30,7 @@ export interface Question {
 }
 
 /** scheme, authority, and the target behind it as it stands: nothing is resolved, for that is the proxy's to do. */
-const URL_PARTS = /^(https?):\/\/([^/?#@]*)([^#]*)$/i;
+const URL_PARTS = /^(https?|tcp|tls):\/\/([^/?#@]*)([^#]*)$/i;
 const AUTHORITY = /^(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/;
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const FIELD = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)$/s;
@@ -43,9 +43,9 @@ export function questionOf(words: Words): Question | string {
   if (!METHOD.test(method)) return `method '${method}': not a token (GET, POST ...)`;
   const [whole, scheme = '', authority = '', rest = ''] = URL_PARTS.exec(url) ?? [];
   if (whole === undefined || LINE_END.test(url))
-    return `URL '${url}': expected http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH`;
+    return `URL '${url}': expected http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH (or tcp:, tls:)`;
   const [named, host = '', digits] = AUTHORITY.exec(authority) ?? [];
-  const secure = scheme.toLowerCase() === 'https';
+  const secure = ['https', 'tls'].includes(scheme.toLowerCase());
   const port = digits === undefined ? (secure ? 443 : 80) : Number(digits);
   if (named === undefined || host === '' || port < 1 || port > 65_535) return `URL '${url}': no host, or a bad port`;
   if (client !== null && isIP(client) === 0) return `client '${client}': not an IP address`;
