@@ -3,10 +3,17 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AddressInfo, isIP, type Socket } from 'node:net';
+import {
+  type AddressInfo,
+  createServer as createNetServer,
+  isIP,
+  type Server as NetServer,
+  type Socket,
+} from 'node:net';
 import { LIMITS } from '../base/limits.ts';
 import { LEVELS, type Level } from '../base/log.ts';
 import { follow } from './follow.ts';
+import { Health } from './health.ts';
 import { type Answer, filterOf, PAGES, type Page, queryFault, text } from './pages.ts';
 import type { Renderings } from './renderings.ts';
 import type { View } from './view.ts';
@@ -22,6 +29,10 @@ export interface AdminOptions {
   readonly readOnly: boolean;
 }
 
+/** `PRI * HTTP/2.0` (RFC 9113 section 3.4): no method of HTTP/1 that is answered here begins with it. */
+const PREFACE = 0x50;
+const PREFACE_NEXT = 0x52;
+
 const BUSY = 'other readers have not taken their answers yet; try again later\n';
 
 /** Requests of one connection: one is answered at a time, the others wait, in order. */
@@ -33,7 +44,10 @@ export class AdminServer {
   readonly #view: View;
   readonly #options: AdminOptions;
   readonly #renderings: Renderings;
+  /** Takes connections, and gives each to the protocol that it begins with. */
+  readonly #door: NetServer;
   readonly #server: Server;
+  readonly #health: Health;
   readonly #loopback: boolean;
   /** Connections, the one that asked last at the end. */
   readonly #sockets = new Set<Socket>();
@@ -51,13 +65,15 @@ export class AdminServer {
     this.#server = createServer(settings, (request, response) => this.#take(request, response));
     this.#server.headersTimeout = LIMITS.ADMIN_REQUEST_MS;
     this.#server.requestTimeout = LIMITS.ADMIN_REQUEST_MS;
-    this.#server.on('connection', (socket: Socket) => this.#connected(socket));
+    this.#health = new Health(() => view.ready().ready);
+    this.#door = createNetServer({ noDelay: true }, (socket) => this.#connected(socket));
   }
 
   /** Past the limit the one that has been quiet the longest goes: idle connections must not keep a probe out. */
   #connected(socket: Socket): void {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
+    this.#open(socket);
     if (this.#sockets.size <= LIMITS.ADMIN_CONNECTIONS) return;
     for (const quietest of this.#sockets) {
       quietest.destroy();
@@ -66,17 +82,37 @@ export class AdminServer {
     }
   }
 
+  /** A connection that begins with HTTP/2's preface asks for its health; all others are of HTTP/1. */
+  #open(socket: Socket): void {
+    const slow = setTimeout(() => socket.destroy(), LIMITS.ADMIN_REQUEST_MS);
+    socket.once('close', () => clearTimeout(slow));
+    // Who resets it has said all that there is to say; its protocol has a listener of its own.
+    socket.on('error', () => {});
+    socket.once('readable', () => {
+      clearTimeout(slow);
+      const first = socket.read() as Buffer | null;
+      if (first === null) {
+        socket.destroy();
+        return;
+      }
+      socket.unshift(first);
+      if (first[0] === PREFACE && first[1] === PREFACE_NEXT) this.#health.take(socket);
+      else this.#server.emit('connection', socket);
+    });
+  }
+
   /** `fd`: a socket that listens already. Resolves with the port; rejects with the system's error. */
   listen(where: { readonly fd: number } | { readonly host: string; readonly port: number }): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(where, () => resolve((this.#server.address() as AddressInfo).port));
+      this.#door.once('error', reject);
+      this.#door.listen(where, () => resolve((this.#door.address() as AddressInfo).port));
     });
   }
 
   close(): void {
-    this.#server.close();
+    this.#door.close();
     this.#server.closeAllConnections();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   /** An answer is made when those before it on the same connection have been taken. */

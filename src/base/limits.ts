@@ -509,6 +509,8 @@ class Limits {
   /** Body of a PUT, and how much is read and thrown away of one that is larger. */
   readonly ADMIN_BODY_BYTES = 64;
   readonly ADMIN_DISCARDED_BYTES = 64 * KB;
+  /** Bytes of a question about its health, by gRPC. */
+  readonly ADMIN_HEALTH_BYTES = 256;
 
   /**
    * Lines of the program's log that one process keeps for a reader of standard error who does not read; more are

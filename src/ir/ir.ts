@@ -191,11 +191,14 @@ export interface Match {
   readonly path: { readonly type: 'Exact' | 'PathPrefix' | 'RegularExpression'; readonly value: string };
   /** '' for any. */
   readonly method: string;
-  /** ANDed; names lower case. */
+  /** ANDed; names lower case. One may be PATH_CONDITION, by expression: it ranks in front of all others. */
   readonly headers: readonly ValueMatch[];
   /** ANDed; names as they stand (case-sensitive). */
   readonly query: readonly ValueMatch[];
 }
+
+/** Stands among the conditions on fields for one on the whole path, besides that of Match.path. */
+export const PATH_CONDITION = ':path';
 
 export interface ValueMatch {
   readonly name: string;

@@ -12,7 +12,7 @@ import { Numbers } from '../telemetry/numbers.ts';
 const ROUTES = 10_000;
 
 function counted(method: number, status: number, bytes = 0): Counted {
-  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes };
+  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes, grpcStatus: -1 };
 }
 
 /** Memory of a slot, its worker's and the controller's cells over it, and a book with ROUTES routes. */

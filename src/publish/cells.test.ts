@@ -22,7 +22,7 @@ const GET_200 = requestsOffset(METHOD.GET, 200);
 const NONE: Read = () => {};
 
 function counted(method: number, status: number, bytes = 0): Counted {
-  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes };
+  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes, grpcStatus: -1 };
 }
 
 function reading(slots: readonly Cells[]): Read {

@@ -9,6 +9,8 @@ import {
   CODES,
   ENDPOINT,
   FIRST_FREE_CELL,
+  GRPC_CODES,
+  grpcOffset,
   METHOD,
   markCell,
   NO_ROUTE_BLOCK,
@@ -34,7 +36,7 @@ const request = fc.record({
 });
 
 function counted(method: number, status: number, bytes = 0): Counted {
-  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes };
+  return { method, status, requestBytes: bytes, responseBytes: 2 * bytes, grpcStatus: -1 };
 }
 
 test('what was counted for a route is what is read for it, usual or not, and for no other', () => {
@@ -79,6 +81,23 @@ test('sessions of a route are counted apart from its requests, each end of each 
       expected[offset] = 1 + (offset % 3);
     }
   }
+  const read = new Float64Array(COUNTS.route);
+  addBlock(cells, 'route', FIRST_FREE_CELL, read);
+  assert.deepEqual(read, expected);
+});
+
+test('calls of gRPC are counted by their code, besides what they are as requests', () => {
+  const cells = Cells.local();
+  const expected = new Float64Array(COUNTS.route);
+  for (let grpcStatus = 0; grpcStatus < GRPC_CODES; grpcStatus++) {
+    assert.equal(expected[grpcOffset(grpcStatus)], 0);
+    for (let n = 0; n <= grpcStatus; n++)
+      countRequest(cells, FIRST_FREE_CELL, { ...counted(METHOD.POST, 200), grpcStatus }, 0);
+    expected[grpcOffset(grpcStatus)] = grpcStatus + 1;
+  }
+  const calls = (GRPC_CODES * (GRPC_CODES + 1)) / 2;
+  expected[requestsOffset(METHOD.POST, 200)] = calls;
+  expected[ROUTE.DURATION] = calls;
   const read = new Float64Array(COUNTS.route);
   addBlock(cells, 'route', FIRST_FREE_CELL, read);
   assert.deepEqual(read, expected);

@@ -9,6 +9,8 @@ import {
   codeOffset,
   durationOffset,
   ENDPOINT,
+  GRPC_USED,
+  grpcCell,
   markCell,
   ROUTE,
   ROUTE_ROWS,
@@ -33,6 +35,8 @@ export interface Counted {
   readonly status: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
+  /** The code that a call of gRPC ended with; -1 for what is none. */
+  readonly grpcStatus: number;
 }
 
 /**
@@ -53,6 +57,13 @@ export function countRequest(cells: Cells, block: number, r: Counted, us: number
   segment[at + ROUTE.DURATION_SUM_US]! += us;
   segment[at + ROUTE.REQUEST_BYTES]! += r.requestBytes;
   segment[at + ROUTE.RESPONSE_BYTES]! += r.responseBytes;
+  if (r.grpcStatus >= 0) countCall(cells, block, r.grpcStatus);
+}
+
+function countCall(cells: Cells, block: number, code: number): void {
+  const cell = grpcCell(block, code);
+  if (cells.get(cell) === 0) cells.mark(block, BLOCK_USED | GRPC_USED);
+  cells.add(cell, 1);
 }
 
 function countUnusual(cells: Cells, block: number, method: number, status: number): void {

@@ -13,6 +13,14 @@ function metric(name: string, type: Metric['type'], help: string, ...labels: str
 
 export const METRICS = {
   requests: metric('rauta_requests_total', 'counter', 'Requests answered.', 'route', 'kind', 'method', 'code'),
+  grpc: metric(
+    'rauta_grpc_requests_total',
+    'counter',
+    'Calls of gRPC by the code that they ended with, from the backend or from RAUTA.',
+    'route',
+    'kind',
+    'grpc_status',
+  ),
   duration: metric(
     'rauta_request_duration_seconds',
     'histogram',

@@ -14,6 +14,8 @@ import {
   datagramsCell,
   ENDPOINT,
   FAULT_CELLS,
+  GRPC_CODES,
+  grpcOffset,
   HTTP2_CODES,
   handshakeCell,
   http2Cell,
@@ -93,6 +95,10 @@ export function addRoute(out: Exposition, labels: RouteLabels, counts: Float64Ar
       const n = at(sessionsOffset(i, end));
       if (n > 0) out.add(METRICS.sessionsTotal, { route: labels.route, protocol, end }, n);
     }
+  }
+  for (let code = 0; code < GRPC_CODES; code++) {
+    const n = at(grpcOffset(code));
+    if (n > 0) out.add(METRICS.grpc, { ...labels, grpc_status: String(code) }, n);
   }
   if (any === 0) return;
   let cumulative = 0;

@@ -263,8 +263,9 @@ const USUAL: readonly (readonly [keyof typeof METHOD, (typeof CODES)[number]])[]
 
 /**
  * What a route counts, in two forms. In shared memory: a block of SIZE cells with what nearly every route uses, and far
- * from it one row of codes for each method, for unusual pairs, and one for sessions of layer 4. As a table of numbers
- * (COUNTS long): the block, then the rows. These are offsets into the table, and those below SIZE into the block.
+ * from it one row of codes for each method, for unusual pairs, one for sessions of layer 4, and one for calls of gRPC.
+ * As a table of numbers (COUNTS long): the block, then the rows. These are offsets into the table, and those below SIZE
+ * into the block.
  */
 export const ROUTE = {
   DURATION: 0,
@@ -275,7 +276,7 @@ export const ROUTE = {
   USUAL: DURATION_BUCKETS.length + 4,
   SIZE: 32,
   ROWS: 32,
-  COUNTS: 32 + (METHODS.length + 1) * CODES.length,
+  COUNTS: 32 + (METHODS.length + 2) * CODES.length,
 } as const;
 
 /** What went wrong at a backend: offsets from ENDPOINT.ERRORS. */
@@ -304,9 +305,13 @@ export const BACKEND_ERROR_LABELS: Readonly<Record<keyof typeof BACKEND_ERROR, s
  */
 export const ENDPOINT = { REQUESTS: 0, ACTIVE: 1, CONNECTIONS: 2, TLS_ERROR: 3, ERRORS: 4, SIZE: 16 } as const;
 
-/** Rows of a route: one for each method, then sessions. */
-export const ROUTE_ROWS = METHODS.length + 1;
+/** Rows of a route: one for each method, then sessions, then calls of gRPC. */
+export const ROUTE_ROWS = METHODS.length + 2;
 const SESSION_ROW = METHODS.length;
+const GRPC_ROW = METHODS.length + 1;
+
+/** Codes of gRPC are 0 to 16. */
+export const GRPC_CODES = 17;
 
 // ---- where blocks, marks and rows lie
 
@@ -355,6 +360,17 @@ export const SESSIONS_USED = rowUsed(SESSION_ROW);
 /** Where they stand in the table of a route's numbers. */
 export function sessionsOffset(protocol: number, end: SessionEnd): number {
   return ROUTE.ROWS + SESSION_ROW * CODES.length + protocol * SESSION_ENDS.length + SESSION_ENDS.indexOf(end);
+}
+
+/** The cell that counts calls of gRPC of the route block at `block`, by their code, and the mark of their row. */
+export function grpcCell(block: number, code: number): number {
+  return rowCell(block, GRPC_ROW) + code;
+}
+export const GRPC_USED = rowUsed(GRPC_ROW);
+
+/** Where they stand in the table of a route's numbers. */
+export function grpcOffset(code: number): number {
+  return ROUTE.ROWS + GRPC_ROW * CODES.length + code;
 }
 
 const codeSlot = new Uint8Array(1000).fill(CODES.indexOf(0));

@@ -1,7 +1,7 @@
 // Matches of a GRPCRoute rule (apis/v1 GRPCRouteMatch), as matches of paths: a call's is `/service/method`.
 
 import { fields, isFields } from '../base/fields.ts';
-import type { Match } from '../ir/ir.ts';
+import { type Match, PATH_CONDITION, type ValueMatch } from '../ir/ir.ts';
 import { checkExpression, type Report, valueMatches } from './http-match.ts';
 import { anyText, list, shown } from './read.ts';
 
@@ -17,37 +17,50 @@ export function grpcMatchesOf(value: unknown, field: string, report: Report): Ma
   return (specs.length === 0 ? [{}] : specs).map((item, i) => {
     const spec = fields(item);
     const at = `${field}[${i}]`;
-    return {
-      path: methodPath(spec['method'], `${at}.method`, report),
-      method: '',
-      headers: valueMatches(spec['headers'], `${at}.headers`, true, report),
-      query: [],
-    };
+    const { path, method } = callOf(spec['method'], `${at}.method`, report);
+    const headers = valueMatches(spec['headers'], `${at}.headers`, true, report);
+    return { path, method: '', headers: method === '' ? headers : [callMatch(method), ...headers], query: [] };
   });
 }
 
-function methodPath(value: unknown, field: string, report: Report): Match['path'] {
-  if (!isFields(value)) return EVERYTHING;
+/** A method, whatever its service is: asked of the whole path besides what `path` says, and ranked behind it. */
+function callMatch(expression: string): ValueMatch {
+  return { name: PATH_CONDITION, type: 'RegularExpression', value: `/${ANY}/${expression}` };
+}
+
+/** What a match says of the path; `method` is an expression for the method, where that is ranked by itself. */
+interface Call {
+  readonly path: Match['path'];
+  readonly method: string;
+}
+const EVERY_CALL: Call = { path: EVERYTHING, method: '' };
+
+/**
+ * Of two matches the one with more characters of a service comes first, then the one with more of a method
+ * (GRPCRouteRule.matches).
+ */
+function callOf(value: unknown, field: string, report: Report): Call {
+  if (!isFields(value)) return EVERY_CALL;
   const type = value['type'] ?? 'Exact';
   const service = anyText(value['service']) ?? '';
   const method = anyText(value['method']) ?? '';
   if (service === '' && method === '') {
     report(field, 'One or both of service and method must be given.');
-    return EVERYTHING;
+    return EVERY_CALL;
   }
   if (type === 'RegularExpression') {
     if (service !== '') checkExpression(service, `${field}.service`, report);
     if (method !== '') checkExpression(method, `${field}.method`, report);
-    const part = (expression: string): string => (expression === '' ? ANY : `(?:${expression})`);
-    return { type, value: `/${part(service)}/${part(method)}` };
+    const path: Match['path'] = service === '' ? EVERYTHING : { type, value: `/(?:${service})/${ANY}` };
+    return { path, method: method === '' ? '' : `(?:${method})` };
   }
   if (type !== 'Exact') {
     report(`${field}.type`, `${shown(type)} is not one of Exact, RegularExpression.`);
-    return EVERYTHING;
+    return EVERY_CALL;
   }
   if (service !== '' && !SERVICE.test(service)) report(`${field}.service`, `${shown(service)} is not a service.`);
   if (method !== '' && !METHOD.test(method)) report(`${field}.method`, `${shown(method)} is not a method.`);
-  if (method === '') return { type: 'PathPrefix', value: `/${service}` };
-  if (service === '') return { type: 'RegularExpression', value: `/${ANY}/${method}` };
-  return { type, value: `/${service}/${method}` };
+  if (method === '') return { path: { type: 'PathPrefix', value: `/${service}` }, method: '' };
+  if (service === '') return { path: EVERYTHING, method };
+  return { path: { type, value: `/${service}/${method}` }, method: '' };
 }

@@ -63,5 +63,18 @@ test("Go's client and server", { timeout: 290_000 }, async (t) => {
     for (const name of CASES) await t.test(`${name} by ${kind}`, () => call(name, ports[i] as number));
   }
   await t.test('a backend that nobody serves is UNAVAILABLE', () => call('unavailable', ports[2] as number));
+  await t.test('the admin server is asked for its health', () => call('healthy', rauta.admin));
+  await t.test('calls are counted by how they ended', async () => {
+    const metrics = (await rauta.ask('/metrics')).body;
+    for (const [route, code] of [
+      ['by-grpc', 0],
+      ['by-grpc', 2],
+      ['by-grpc', 12],
+      ['dead', 14],
+    ] as const) {
+      const series = `rauta_grpc_requests_total{route="default/${route}",kind="GRPCRoute",grpc_status="${code}"}`;
+      assert.ok(metrics.includes(series), `${series} is not among ${metrics.match(/^rauta_grpc.*$/gm)?.join(', ')}`);
+    }
+  });
   await rauta.stop();
 });

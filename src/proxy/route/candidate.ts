@@ -2,7 +2,7 @@
 
 import { bytesOf, equalAt } from '../../base/bytes.ts';
 import { Regex } from '../../base/regex.ts';
-import type { Match, RuleEntry, ValueMatch } from '../../ir/ir.ts';
+import { type Match, PATH_CONDITION, type RuleEntry, type ValueMatch } from '../../ir/ir.ts';
 import { type Head, METHOD } from '../head.ts';
 import { HeaderCondition, QueryCondition } from './conditions.ts';
 import { normalizedPath } from './normalize.ts';
@@ -23,6 +23,8 @@ export class Candidate<T> {
   readonly plain: boolean;
   readonly #method: number;
   readonly #methodBytes: Uint8Array;
+  /** What PATH_CONDITION says. */
+  readonly #call: Regex | null;
   readonly #headers: readonly HeaderCondition[];
   readonly #query: readonly QueryCondition[];
   // ---- order
@@ -41,11 +43,15 @@ export class Candidate<T> {
     this.prefixLength = type === 'PathPrefix' ? path.length : -1;
     this.#method = match.method === '' ? ANY_METHOD : methodId(match.method);
     this.#methodBytes = this.#method === METHOD.OTHER ? bytesOf(match.method) : NONE;
-    const headers = firstOfEach(match.headers, (name) => name.toLowerCase());
+    const ofPath = match.headers.find(({ name }) => name === PATH_CONDITION);
+    this.#call = ofPath === undefined ? null : new Regex(ofPath.value);
+    const fields = ofPath === undefined ? match.headers : match.headers.filter((one) => one !== ofPath);
+    const headers = firstOfEach(fields, (name) => name.toLowerCase());
     const query = firstOfEach(match.query, (name) => name);
     this.#headers = headers.length === 0 ? NO_HEADERS : headers.map((m) => new HeaderCondition(m));
     this.#query = query.length === 0 ? NO_QUERY : query.map((m) => new QueryCondition(m));
-    this.plain = this.#method === ANY_METHOD && this.#headers.length === 0 && this.#query.length === 0;
+    const anyMethod = this.#method === ANY_METHOD && this.#call === null;
+    this.plain = anyMethod && this.#headers.length === 0 && this.#query.length === 0;
     this.#rule = rule;
     this.#index = index;
   }
@@ -67,7 +73,7 @@ export class Candidate<T> {
     for (let i = 0; i < headers.length; i++) if (!(headers[i] as HeaderCondition).holds(mem, head)) return false;
     const query = this.#query;
     for (let i = 0; i < query.length; i++) if (!(query[i] as QueryCondition).holds(mem, head)) return false;
-    return true;
+    return this.#call === null || this.#call.matches(mem, head.pathStart, head.pathEnd);
   }
 
   #isMethod(mem: Uint8Array, head: Head): boolean {
@@ -87,6 +93,9 @@ export class Candidate<T> {
     if (this.regex !== null && other.regex !== null && this.regex.pattern.length !== other.regex.pattern.length) {
       return other.regex.pattern.length - this.regex.pattern.length;
     }
+    // GRPCRouteRule.matches: more characters of a method.
+    const call = (other.#call?.pattern.length ?? 0) - (this.#call?.pattern.length ?? 0);
+    if (call !== 0) return call;
     const method = Number(this.#method === ANY_METHOD) - Number(other.#method === ANY_METHOD);
     if (method !== 0) return method;
     if (this.#headers.length !== other.#headers.length) return other.#headers.length - this.#headers.length;

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/interop"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/status"
@@ -54,6 +55,7 @@ var cases = map[string]func(context.Context, client) error{
 	"four_megabytes":   fourMegabytes,
 	"stalled_reader":   stalledReader,
 	"unavailable":      unavailable,
+	"healthy":          healthy,
 }
 
 func suite(run func(context.Context, testpb.TestServiceClient, ...grpc.CallOption)) func(context.Context, client) error {
@@ -191,6 +193,29 @@ func unavailable(ctx context.Context, c client) error {
 	_, err := c.test.EmptyCall(ctx, &testpb.Empty{})
 	if status.Code(err) != codes.Unavailable {
 		return fmt.Errorf("got %w", err)
+	}
+	return nil
+}
+
+// healthy asks the admin server: once, in a stream, and for a service that it does not know.
+func healthy(ctx context.Context, c client) error {
+	asker := healthpb.NewHealthClient(c.conn)
+	for _, service := range []string{"", "readiness", "liveness"} {
+		answer, err := asker.Check(ctx, &healthpb.HealthCheckRequest{Service: service})
+		if err != nil || answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+			return fmt.Errorf("%q: %v, %w", service, answer.GetStatus(), err)
+		}
+	}
+	if _, err := asker.Check(ctx, &healthpb.HealthCheckRequest{Service: "nobody"}); status.Code(err) != codes.NotFound {
+		return fmt.Errorf("nobody: %w", err)
+	}
+	stream, err := asker.Watch(ctx, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		return err
+	}
+	first, err := stream.Recv()
+	if err != nil || first.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		return fmt.Errorf("watch: %v, %w", first.GetStatus(), err)
 	}
 	return nil
 }
