@@ -16,7 +16,7 @@ import {
   OTHER_ENDPOINT_BLOCK,
   sessionsCell,
 } from '../../src/telemetry/layout.ts';
-import { plainly, type TestNet } from '../support/net.ts';
+import { nativeOnly, plainly, type TestNet } from '../support/net.ts';
 import { echo, type UdpPeer, udpPeer, udpSocket, until } from '../support/udp.ts';
 import { clusterKey, endpoint, GATEWAY, Records, type RelayOptions, relay } from './rig.ts';
 
@@ -350,6 +350,35 @@ onBoth('who has sent nothing since it was answered is not flooded; who goes on i
   rig.end();
   assert.equal(rig.records.last.limit, 'UDP_ANSWER_BYTES');
 });
+
+nativeOnly(
+  'a run of datagrams, put together by its sender or by the kernel, is passed on whole, both ways',
+  async (net) => {
+    const backend = await echo(net, 'a');
+    const rig = new UdpRig(net, [route(), ...app([backend])]);
+    const { datagrams } = net.io;
+    const batch = datagrams.open();
+    const client = datagrams.connect(rig.address);
+    assert.ok(batch !== null && client >= 0);
+    for (let i = 0; i < 1_000; i++) net.io.mem[batch.at + i] = 0x30 + Math.floor(i / 100);
+    assert.equal(datagrams.send(client, batch.at, 950, 100), 0);
+    await until(net, 'ten', () => backend.heard.length === 10);
+    assert.deepEqual(
+      backend.heard.map(({ text }) => text),
+      Array.from({ length: 10 }, (_, i) => String(i).repeat(i < 9 ? 100 : 50)),
+    );
+    assert.equal(rig.cells.get(datagramsCell('request', 'passed')), 10);
+    await until(net, 'their answers', () => rig.cells.get(datagramsCell('answer', 'passed')) === 10);
+    let bytes = 0;
+    for (let n = datagrams.receive(client, batch, 0, 16); n > 0; n = datagrams.receive(client, batch, 0, 16))
+      for (let i = 0; i < n; i++) bytes += batch.lengths[i] as number;
+    assert.equal(bytes, 950 + 10 * 'a:'.length);
+    net.io.close(client);
+    datagrams.release(batch);
+    backend.close();
+    rig.end();
+  },
+);
 
 simOnly(
   'a flow in which nothing moves ends, by its route’s limit or the default; one that moves stays',
