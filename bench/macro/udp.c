@@ -1,5 +1,6 @@
-// Load and backend of the bench's works over UDP, one thread each.
+// Load, backend and attacker of the bench's works over UDP, one thread each.
 //   udp echo PORT                                 answers every datagram with itself
+//   udp flood PORT                                a datagram each from ever new senders, as fast as they go
 //   udp load PORT FLOWS WINDOW BYTES SECONDS RATE WINDOW datagrams of each flow are under way; RATE > 0: so many a
 //                                                 second of all flows in turn, one at a time. Each says whose it is.
 #define _GNU_SOURCE
@@ -10,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BATCH = 64, DATAGRAM_BYTES = 2048, EVENTS = 256, SAMPLES = 1 << 20 };
 /** Seconds after which what is not back is lost, and its flow goes on. */
@@ -127,7 +129,21 @@ static int load(int port, int count, int window, int bytes, double seconds, doub
   return 0;
 }
 
+/** A datagram from ever new addresses and ports of 127.0.0.0/8, until it is killed. */
+static int flood(int port) {
+  struct sockaddr_in address = local(port);
+  unsigned seed = 1;
+  for (;;) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    seed = seed * 1664525 + 1013904223;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f100000 | (seed >> 12))};
+    if (bind(fd, (void *)&from, sizeof from) == 0) sendto(fd, message, 64, 0, (void *)&address, sizeof address);
+    close(fd);
+  }
+}
+
 int main(int argc, char **argv) {
+  if (argc == 3 && !strcmp(argv[1], "flood")) return flood(atoi(argv[2]));
   if (argc == 3 && !strcmp(argv[1], "echo")) return echo(atoi(argv[2]));
   if (argc != 8 || strcmp(argv[1], "load")) return 2;
   return load(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]), atoi(argv[5]), atof(argv[6]), atof(argv[7]));

@@ -1,7 +1,7 @@
 // UDP beside nginx's stream module: CPU per exchange (a datagram and its answer) of all of a proxy's processes, proxies
 // on one core, load and backend on the other, in paired interleaved rounds. `bin/node bench/macro/udp.ts [--works
-// udp-64,udp-2000] [--rounds 12] [--seconds 2] [--out udp]`. Both write a log of sessions to a file. Where nginx's
-// module lies elsewhere than Debian's libnginx-mod-stream puts it: RAUTA_BENCH_STREAM.
+// udp-64,udp-2000] [--rounds 12] [--seconds 2] [--flood] [--out udp]`. Both write a log of sessions to a file. Where
+// nginx's module lies elsewhere than Debian's libnginx-mod-stream puts it: RAUTA_BENCH_STREAM.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,6 +18,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const PROXY_CORE = 0;
 const LOAD_CORE = 1;
 const BACKEND = 19_300;
+/** Where nobody listens. */
+const CLOSED = 19_399;
 const BYTES = 64;
 const WARM_UPS = 6;
 const MODULE = process.env['RAUTA_BENCH_STREAM'] ?? '/usr/lib/nginx/modules/ngx_stream_module.so';
@@ -43,6 +45,7 @@ const { values: args } = parseArgs({
     rounds: { type: 'string', default: '12' },
     seconds: { type: 'string', default: '2' },
     out: { type: 'string', default: 'udp' },
+    flood: { type: 'boolean', default: false },
   },
 });
 
@@ -88,6 +91,7 @@ interface Sample {
   readonly lost: number;
   /** Came to a flow that had not asked, or not any more. */
   readonly wrong: number;
+  readonly p99Us: number;
 }
 
 function pinned(core: number, argv: readonly string[]): ChildProcess {
@@ -117,12 +121,29 @@ function sample({ port, process: { pid } }: Proxy, { flows, window, rate }: Work
   const numbers = [port, flows, window, BYTES, seconds, rate].map(String);
   const { stdout } = spawnSync('taskset', ['-c', String(LOAD_CORE), load, 'load', ...numbers], { encoding: 'utf8' });
   const cpu = cpuNs(pids) - before;
-  const { got, wrong, lost } = JSON.parse(stdout) as { got: number; wrong: number; lost: number };
-  return { cpuUs: cpu / 1000 / got, perSecond: got / seconds, lost, wrong };
+  const { got, ...rest } = JSON.parse(stdout) as { got: number; wrong: number; lost: number; p99Us: number };
+  return { cpuUs: cpu / 1000 / got, perSecond: got / seconds, ...rest };
 }
 
 function answers(proxy: Proxy): boolean {
   return sample(proxy, { name: '', what: '', flows: 1, window: 1, rate: 0 }, 0.3).perSecond > 0;
+}
+
+/**
+ * A victim of 200 datagrams a second by 20 flows, open loop, beside a flood of new senders: aimed at where nobody
+ * listens, and at the victim's own port. The bar (quality of a flood): p99 at most 5 ms more.
+ */
+function flooded(proxy: Proxy): Record<string, unknown>[] {
+  return [CLOSED, proxy.port].map((target) => {
+    // The victim's flows are there before it begins.
+    const attacker = pinned(LOAD_CORE, ['sh', '-c', `sleep 0.5; exec ${load} flood ${target}`]);
+    const victim = { name: '', what: '', flows: 20, window: 1, rate: 200 };
+    const { p99Us, perSecond } = sample(proxy, victim, Number(args.seconds));
+    attacker.kill('SIGKILL');
+    const row = { peer: proxy.name, flooded: target === CLOSED ? 'a closed port' : 'its port', p99Us, perSecond };
+    process.stdout.write(`${JSON.stringify(row)}\n`);
+    return row;
+  });
 }
 
 execFileSync('cc', ['-O2', '-o', load, join(root, 'bench/macro/udp.c')]);
@@ -156,6 +177,7 @@ try {
       );
     }
   }
+  if (args.flood) for (const peer of peers) rows.push(...flooded(peer));
   const method =
     'paired interleaved rounds, CPU of all processes (schedstat), proxies on core 0, load and backend on core 1';
   writeResult(args.out, { ...circumstances(), method, seconds: Number(args.seconds), rows });

@@ -170,6 +170,8 @@ class Limits {
    * are go on.
    */
   readonly UDP_NEW_FLOWS_PER_SECOND = 16_384;
+  /** The same while a listener's socket is never found empty. */
+  readonly UDP_NEW_FLOWS_PRESSED = 1_024;
   /** Answers to a client that has sent nothing since the first of them: it may not be who asked. */
   readonly UDP_ANSWER_BYTES = 64 * KB;
   /** A flow in which no datagram moves, unless its route says otherwise. */

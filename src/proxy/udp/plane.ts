@@ -28,6 +28,8 @@ const SWEEP_AGAIN_MS = 20;
 /** Most datagrams that are read of one flow in one turn. */
 const BURST = 8;
 const PLACES = LIMITS.UDP_BATCH;
+/** More full reads in a row than a socket can hold: clients send more than can be read. */
+const PRESSED = 256;
 
 const ANSWER_PASSED = datagramsCell('answer', 'passed');
 const REQUEST_PASSED = datagramsCell('request', 'passed');
@@ -141,6 +143,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
   #read(socket: UdpSocket): number {
     const batch = this.#requests;
     const n = this.#core.io.datagrams.receiveFrom(socket.handle, batch, 0, PLACES);
+    socket.full = n === PLACES ? socket.full + 1 : 0;
     for (let i = 0; i < n; i++) this.#pass(socket, i);
     return n;
   }
@@ -194,7 +197,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
   /** A flow for the key at hand; null when there is none to be had. */
   #begin(socket: UdpSocket): Flow | null {
     const { io, cells, sessions } = this.#core;
-    if (!this.#mayBegin()) {
+    if (!this.#mayBegin(socket.full > PRESSED)) {
       cells.add(NEW_LIMIT, 1);
       cells.add(datagramsCell('request', 'limit'), 1);
       return null;
@@ -223,10 +226,10 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
   }
 
   /** A bucket of tokens: a flood of new clients does not keep those who are here from being served. */
-  #mayBegin(): boolean {
+  #mayBegin(pressed: boolean): boolean {
     const { nowMs } = this.#core.io;
     if (this.#grantedMs !== nowMs) {
-      const most = LIMITS.UDP_NEW_FLOWS_PER_SECOND;
+      const most = pressed ? LIMITS.UDP_NEW_FLOWS_PRESSED : LIMITS.UDP_NEW_FLOWS_PER_SECOND;
       this.#grants = Math.min(most, this.#grants + ((nowMs - this.#grantedMs) * most) / 1000);
       this.#grantedMs = nowMs;
     }

@@ -18,6 +18,8 @@ export class UdpSocket implements ReadySink {
   readonly family: 4 | 6;
   handle: Handle;
   flows = 0;
+  /** Reads in a row that found as much as they had room for. */
+  full = 0;
   /** Nothing is read from it any more. */
   leaving = false;
 
