@@ -18,6 +18,7 @@ import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
 import { UdpEndpoints } from './endpoints.ts';
 import { type AnswerReader, Flow } from './flow.ts';
 import { Flows, KEY_WORDS } from './flows.ts';
+import { FlowGrants } from './grants.ts';
 import { type RequestReader, UdpSocket } from './socket.ts';
 
 const UDP = SESSION_PROTOCOLS.indexOf('UDP');
@@ -60,9 +61,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
   readonly #other = new Int32Array(KEY_WORDS);
   readonly #timer = new Timer(this, 0);
   #turn = 0;
-  /** New flows that may begin now, as of #grantedMs. */
-  #grants: number = LIMITS.UDP_NEW_FLOWS_PER_SECOND;
-  #grantedMs = 0;
+  readonly #grants = new FlowGrants();
 
   /** null: there is no memory for it. `capacity`: flows at the most. */
   static open(core: Core, owner: UdpOwner, capacity: number): UdpPlane | null {
@@ -197,7 +196,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
   /** A flow for the key at hand; null when there is none to be had. */
   #begin(socket: UdpSocket): Flow | null {
     const { io, cells, sessions } = this.#core;
-    if (!this.#mayBegin(socket.full > PRESSED)) {
+    if (!this.#grants.take(io.nowMs, socket.full > PRESSED)) {
       cells.add(NEW_LIMIT, 1);
       cells.add(datagramsCell('request', 'limit'), 1);
       return null;
@@ -223,19 +222,6 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     }
     if (this.#timer.due === -1) io.timers.arm(this.#timer, io.nowMs, SWEEP_MS);
     return flow;
-  }
-
-  /** A bucket of tokens: a flood of new clients does not keep those who are here from being served. */
-  #mayBegin(pressed: boolean): boolean {
-    const { nowMs } = this.#core.io;
-    if (this.#grantedMs !== nowMs) {
-      const most = pressed ? LIMITS.UDP_NEW_FLOWS_PRESSED : LIMITS.UDP_NEW_FLOWS_PER_SECOND;
-      this.#grants = Math.min(most, this.#grants + ((nowMs - this.#grantedMs) * most) / 1000);
-      this.#grantedMs = nowMs;
-    }
-    if (this.#grants < 1) return false;
-    this.#grants--;
-    return true;
   }
 
   /** A number for the key, for which another flow may have to go. */
