@@ -60,4 +60,6 @@ export interface DatagramIo {
   send(handle: Handle, offset: number, length: number, segment: number): number;
   /** Tells `sink` READABLE as long as there is something to read, and BROKEN while there is an error to hear of. */
   watch(handle: Handle, sink: ReadySink, first?: boolean): number;
+  /** Tells nobody any more; it may still be sent by. */
+  unwatch(handle: Handle): void;
 }

@@ -50,6 +50,7 @@ export interface DatagramOwner extends Pick<Io, 'mem' | 'alloc' | 'free' | 'send
   fdOf(handle: Handle): number;
   opened(fd: number): Handle;
   watch(handle: Handle, sink: ReadySink, first: boolean, events: number): number;
+  unwatch(handle: Handle): void;
 }
 
 class NativeBatch implements DatagramBatch {
@@ -177,6 +178,10 @@ export class NativeDatagrams implements DatagramIo {
   watch(handle: Handle, sink: ReadySink, first = false): number {
     // Without EPOLLOUT: each buffer that the kernel gives back would be an event.
     return this.#io.watch(handle, sink, first, EPOLL.IN);
+  }
+
+  unwatch(handle: Handle): void {
+    this.#io.unwatch(handle);
   }
 
   receiveFrom(handle: Handle, batch: DatagramBatch, from: number, count: number): number {

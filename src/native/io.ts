@@ -438,6 +438,15 @@ export class NativeIo implements Io {
     return 0;
   }
 
+  /** Tells nobody of `handle` any more. */
+  unwatch(handle: Handle): void {
+    const fd = this.fdOf(handle);
+    if (fd < 0 || ((this.#flags[fd] as number) & WATCHED) === 0) return;
+    this.#control(EPOLL.CTL_DEL, fd, 0, 0);
+    this.#sinks[fd] = NO_SINK;
+    this.#flags[fd] = (this.#flags[fd] as number) & ~(WATCHED | FIRST);
+  }
+
   again(sink: ReadySink, events: number): void {
     if (this.#asleep) this.#rouse();
     this.#againSinks.push(sink);

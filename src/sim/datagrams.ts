@@ -245,6 +245,10 @@ export class SimDatagrams implements DatagramIo {
   watch(handle: Handle, sink: ReadySink, first = false): number {
     return this.#io.watch(handle, sink, first);
   }
+
+  unwatch(handle: Handle): void {
+    this.#io.unwatchDatagrams(handle);
+  }
 }
 
 function putPath(batch: DatagramBatch, place: number, { from, to }: SimDatagram): void {

@@ -362,6 +362,11 @@ export class SimIo implements Io {
     return this.#open >= this.#maxHandles ? -ERRNO.EMFILE : this.#handleOf(socket);
   }
 
+  unwatchDatagrams(handle: Handle): void {
+    const slot = this.#slot(handle);
+    if (slot !== null) slot.sink = null;
+  }
+
   datagramSocket(handle: Handle): SimDatagramSocket | null {
     const socket = this.#slot(handle)?.socket;
     return socket instanceof SimDatagramSocket ? socket : null;

@@ -380,6 +380,24 @@ nativeOnly(
   },
 );
 
+onBoth('a socket that leaves is read by somebody else: what waits in it wakes nobody here', async (net) => {
+  const a = await echo(net, 'a');
+  const rig = new UdpRig(net, [route(), ...app([a])]);
+  const client = await udpPeer(net);
+  await ask(net, client, rig.address, 'x');
+  rig.letGo();
+  for (let i = 0; i < 3; i++) client.send('y', rig.address);
+  await net.settle();
+  let turns = 0;
+  net.io.onTurn(() => turns++);
+  await net.settle();
+  assert.ok(turns < 3, `${turns} turns`);
+  assert.equal(a.heard.length, 1);
+  client.close();
+  a.close();
+  rig.end();
+});
+
 simOnly(
   'a flow in which nothing moves ends, by its route’s limit or the default; one that moves stays',
   async (net) => {

@@ -96,6 +96,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     if (before !== undefined) {
       // The same socket by another descriptor: answers leave by it from now on, and the owner closes the old one.
       this.#flush();
+      this.#core.io.datagrams.unwatch(before.handle);
       before.handle = handle;
       return this.#core.io.datagrams.watch(handle, before);
     }
@@ -121,6 +122,8 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     if (socket === undefined) return true;
     if (!this.#core.stopping) this.#empty(socket);
     socket.leaving = true;
+    // It may have something to read for good, for somebody else.
+    this.#core.io.datagrams.unwatch(socket.handle);
     if (socket.flows > 0) return false;
     this.#sockets[socket.number] = null;
     return true;

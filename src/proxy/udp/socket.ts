@@ -32,6 +32,6 @@ export class UdpSocket implements ReadySink {
   }
 
   onReady(): void {
-    if (!this.leaving) this.#reader.requests(this);
+    this.#reader.requests(this);
   }
 }
