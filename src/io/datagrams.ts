@@ -42,9 +42,9 @@ export interface DatagramIo {
   open(): DatagramBatch | null;
   release(batch: DatagramBatch): void;
   /**
-   * A nonblocking socket on a port of the system's choice that hears from, and sends to, `address` alone. That nobody
-   * is there (ICMP port unreachable) is -ECONNREFUSED of its next call, whichever that is; a datagram given to it was
-   * not sent.
+   * A nonblocking socket on a port that was not used for long, and that nobody can guess, which hears from, and sends
+   * to, `address` alone. That nobody is there (ICMP port unreachable) is -ECONNREFUSED of its next call, whichever that
+   * is; a datagram given to it was not sent.
    */
   connect(address: IpAddress): Handle;
   /** Up to `count` datagrams or runs that came to a bound socket, with their paths; into the places from `from` on. */

@@ -9,6 +9,7 @@ import { encodeAddress } from './address.ts';
 import type { Arena } from './arena.ts';
 import * as c from './ffi.ts';
 import { AF, EPOLL, IPV6_V6ONLY, LAYOUT, MSG, PKTINFO, SO, SOCK, SOL, UDP } from './layout.ts';
+import { LocalPorts, localPortRange } from './local-ports.ts';
 
 const PLACES = LIMITS.UDP_BATCH;
 /** Where headers of batches begin, behind the scratch memory and the events of the reactor. */
@@ -40,10 +41,12 @@ const ONE_AT = 512;
 const ONE_IOVEC_AT = ONE_AT + msghdr.size;
 const ONE_CONTROL_AT = ONE_IOVEC_AT + iovec.size;
 const NAME_AT = 64;
+/** Ports that are tried for a socket before the system chooses one. */
+const PORT_TRIES = 16;
 const SEGMENT_CONTROL = cmsghdr.size + 2;
 
 /** Of NativeIo, what is needed here. */
-export interface DatagramOwner extends Pick<Io, 'mem' | 'alloc' | 'free' | 'send' | 'close'> {
+export interface DatagramOwner extends Pick<Io, 'mem' | 'alloc' | 'free' | 'send' | 'close' | 'random32'> {
   readonly arena: Arena;
   readonly scratch: Uint8Array;
   readonly scratchAddress: number;
@@ -96,6 +99,8 @@ export class NativeDatagrams implements DatagramIo {
   readonly #rooms: (NativeBatch | null)[] = [];
   readonly #one: Int32Array;
   readonly #oneView: DataView;
+  /** Made when the first socket is connected. */
+  #ports: LocalPorts | null = null;
 
   constructor(io: DatagramOwner) {
     this.#io = io;
@@ -130,10 +135,24 @@ export class NativeDatagrams implements DatagramIo {
     const fd = this.#io.fdOf(handle);
     if (fd < 0) return handle;
     this.#option(fd, SOL.UDP, UDP.GRO, 1);
+    this.#takePort(fd, address.family);
+    encodeAddress(this.#io.scratch, NAME_AT, address);
     if (c.connect(fd, this.#io.scratchAddress + NAME_AT, length) >= 0) return handle;
     const error = c.errno();
     this.#io.close(handle);
     return -error;
+  }
+
+  /** A port that nobody has; where so many are taken, the system finds one when it connects. */
+  #takePort(fd: number, family: IpAddress['family']): void {
+    this.#ports ??= new LocalPorts(localPortRange(), () => this.#io.random32());
+    const any = family === 'ipv4' ? '0.0.0.0' : '::';
+    // Of this family alone: a port of the other is another's.
+    if (family === 'ipv6') this.#option(fd, SOL.IPV6, IPV6_V6ONLY, 1);
+    for (let tries = 0; tries < PORT_TRIES; tries++) {
+      const length = encodeAddress(this.#io.scratch, NAME_AT, { family, address: any, port: this.#ports.next() });
+      if (c.bind(fd, this.#io.scratchAddress + NAME_AT, length) >= 0) return;
+    }
   }
 
   /**
