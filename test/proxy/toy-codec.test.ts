@@ -132,6 +132,7 @@ class Toys {
 
 /** The client's codec: writes down what it is told. */
 class ToyClient implements Downstream {
+  readonly plain = null;
   readonly client = bytesOf('192.0.2.1');
   readonly trusted = false;
   readonly secure = false;
@@ -249,6 +250,7 @@ class ToyBackend implements UpstreamConnection {
 }
 
 class ToyStream implements Upstream {
+  readonly plain = null;
   readonly sentBytes = 0;
   readonly side: ResponseSide;
   readonly got: string[] = [];

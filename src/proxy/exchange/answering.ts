@@ -65,6 +65,7 @@ export abstract class Answering extends Life implements ResponseSide {
     this.deadlines.arm(this.deadlines.idle);
     down.switched(head);
     down.flush();
+    this.relay(down, present(this.up, 'the upstream'));
     down.resumeRequest();
   }
 

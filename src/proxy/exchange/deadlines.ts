@@ -6,6 +6,9 @@ import { Timer, type TimerSink } from '../../io/wheel.ts';
 
 export const NEVER = Number.MAX_SAFE_INTEGER;
 
+/** Looks at bytes that nobody tells of in the time after which nothing moved: it is noticed a quarter late at most. */
+const LOOKS = 4;
+
 /** Which of them is over. */
 export const DUE = { NONE: 0, WAIT: 1, IDLE: 2, REQUEST: 3, BACKEND: 4 } as const;
 
@@ -29,6 +32,9 @@ export class Deadlines implements TimerSink {
   patient = false;
   /** What both sides had taken when the timer last fired. */
   #taken = 0;
+  /** Bytes move without a word (`moved`); and looks since some did. */
+  #silent = false;
+  #quiet = 0;
   /** Of what it waits for now: capacity, a decision, the next attempt. */
   wait = NEVER;
 
@@ -44,6 +50,24 @@ export class Deadlines implements TimerSink {
     this.idle = NEVER;
     this.wait = NEVER;
     this.patient = false;
+    this.#silent = false;
+  }
+
+  /** From now on `moved` is not called for every byte: what both sides took tells. */
+  watch(sent: number): void {
+    this.#silent = true;
+    this.#quiet = 0;
+    this.#taken = sent;
+    this.idle = this.#io.nowMs + Math.ceil(this.#idleMs / LOOKS);
+    this.arm(this.idle);
+  }
+
+  /** Whether nothing moved for too long, at a look at bytes that move without a word. */
+  #look(sent: number): boolean {
+    this.#quiet = sent === this.#taken ? this.#quiet + 1 : 0;
+    this.#taken = sent;
+    this.idle = this.#io.nowMs + Math.ceil(this.#idleMs / LOOKS);
+    return this.#quiet >= LOOKS;
   }
 
   /** Some byte moved, or the time in which one has to begins. */
@@ -54,6 +78,7 @@ export class Deadlines implements TimerSink {
   /** `sent`: bytes that both sides have taken so far. `waits`: the client takes nothing of what is here for it. */
   over(nowMs: number, sent: number, waits: boolean): number {
     if (this.wait <= nowMs) return DUE.WAIT;
+    if (this.#silent) return this.idle <= nowMs && this.#look(sent) ? DUE.IDLE : DUE.NONE;
     if (this.idle <= nowMs) {
       // A slow reader is not idle while it takes anything at all.
       if (sent === this.#taken && (!this.patient || waits)) return DUE.IDLE;

@@ -73,6 +73,10 @@ export abstract class Life implements DeadlineOwner, Asker {
   /** Of a tunnel: who has ended its direction. */
   protected clientEnded = false;
   protected backendEnded = false;
+  /** Its bytes go from connection to connection, and are counted there: what those had been given before. */
+  protected relayed = false;
+  #requestBase = 0;
+  #responseBase = 0;
   /** Where it is counted; 0 while it is none. */
   protected tunnelCell = 0;
 
@@ -113,6 +117,7 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.origin = '';
     this.clientEnded = false;
     this.backendEnded = false;
+    this.relayed = false;
     this.deadlines.clear();
     shared.tally.active++;
     shared.tally.requests++;
@@ -125,6 +130,7 @@ export abstract class Life implements DeadlineOwner, Asker {
   // ---- ends
 
   fail(fault: Fault): void {
+    if (this.relayed) this.countRelayed();
     this.core.cells.add(faultCell(fault), 1);
     this.letGoOfUpstream();
     const record = this.record;
@@ -174,6 +180,31 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.record.responseBytes = Math.max(0, this.record.responseBytes - unsent);
   }
 
+  /**
+   * Where nobody has to see what goes through a tunnel, it goes from connection to connection, within the kernel where
+   * both are plain (relay.ts). Their ends and their being full are told as before.
+   */
+  protected relay(down: Downstream, up: Upstream): void {
+    const to = up.plain;
+    const from = down.plain;
+    if (to === null || from === null || this.tap !== null) return;
+    this.relayed = true;
+    this.#requestBase = up.sentBytes + to.unsentBytes;
+    this.#responseBase = down.sentBytes + down.unsentBytes;
+    from.relayTo(to, Number.POSITIVE_INFINITY);
+    to.relayTo(from, Number.POSITIVE_INFINITY);
+    this.deadlines.watch(down.sentBytes + up.sentBytes);
+  }
+
+  /** While both sides are still known. */
+  protected countRelayed(): void {
+    const { up, down, record } = this;
+    if (up === null || down === null) return;
+    this.relayed = false;
+    record.requestBytes = up.sentBytes - this.#requestBase;
+    record.responseBytes = down.sentBytes + down.unsentBytes - this.#responseBase;
+  }
+
   protected letGoOfUpstream(): void {
     const up = this.up;
     this.up = null;
@@ -195,6 +226,7 @@ export abstract class Life implements DeadlineOwner, Asker {
     const { io, records, shared } = this.core;
     const record = this.record;
     const down = this.down;
+    if (this.relayed) this.countRelayed();
     // A complete response that came before the request did: nobody reads the rest of it.
     this.letGoOfUpstream();
     this.leaveEndpoint();

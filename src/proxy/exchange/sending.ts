@@ -99,6 +99,7 @@ export abstract class Sending extends Answering implements Waiter {
   }
 
   onDownstreamGone(): void {
+    if (this.relayed) this.countRelayed();
     this.forgetUnsent();
     this.down = null;
     this.record.end = 'client';
@@ -174,6 +175,7 @@ export abstract class Sending extends Answering implements Waiter {
    * what may be sent twice.
    */
   onUpstreamFault(fault: Fault, error: number): void {
+    if (this.relayed) this.countRelayed();
     this.up = null;
     const failed = this.attempts.endpoint;
     const leaves = error === BACKEND_ERROR.reset && this.attempts.fresh && this.idempotent;

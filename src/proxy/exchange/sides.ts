@@ -7,6 +7,7 @@ import type { SocketHost } from '../../ir/ir.ts';
 import type { Fragment } from '../../telemetry/fragment.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import type { Head } from '../head.ts';
+import type { Transport } from '../transport/transport.ts';
 import type { Answer } from './answer.ts';
 
 /** The client's side. What it writes is gathered until `flush`. */
@@ -61,6 +62,8 @@ export interface Downstream {
    * the end of what the backend says.
    */
   switched(head: Head): void;
+  /** Of a switched protocol: the connection whose bytes are the tunnel's as they are; null where they are framed. */
+  readonly plain: Transport | null;
   /**
    * The response cannot be completed, for this fault: ends it in the way that nobody takes for its end (RFC 9112
    * section 8), and says why where the protocol can.
@@ -105,6 +108,8 @@ export interface Upstream {
 
   /** Sends the request as far as it is here. */
   send(request: PreparedRequest): void;
+  /** As Downstream.plain. */
+  readonly plain: Transport | null;
   /** More of the request's content, its trailer section, its end. */
   body(start: number, end: number): void;
   trailers(start: number, end: number): void;

@@ -210,6 +210,10 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
     this.#sent = true;
   }
 
+  get plain(): Transport | null {
+    return this.#transport;
+  }
+
   flush(): boolean {
     this.#transport.uncork();
     return !this.#transport.congested;

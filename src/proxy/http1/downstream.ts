@@ -149,6 +149,10 @@ export class Http1Downstream implements Downstream {
     transport.commit(putSwitched(mem, transport.reserve(headBytes(head, null)), head));
   }
 
+  get plain(): Transport | null {
+    return this.#transport;
+  }
+
   respond(head: Head, added: FieldLines | null, uuidAt: number): void {
     const { io, mem, leaving } = this.#core;
     const transport = this.#transport;

@@ -107,6 +107,10 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
     this.#failLater(FAULTS.overload);
   }
 
+  get plain(): null {
+    return null;
+  }
+
   flush(): boolean {
     return this.waiting === 0;
   }

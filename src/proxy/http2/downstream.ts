@@ -357,6 +357,10 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     this.#owner.out.end(this);
   }
 
+  get plain(): null {
+    return null;
+  }
+
   flush(): boolean {
     return this.waiting === 0;
   }
