@@ -227,7 +227,7 @@ simOnly(
     await net.advance(LIMITS.STREAM_IDLE_MS + 2000);
     for (let n = 0; n < 10; n++) {
       const { status, reset, body } = await client.outcome(2 * n + 1);
-      assert.deepEqual([status, reset, body.length], [200, 'INTERNAL_ERROR', 0]);
+      assert.deepEqual([status, reset, body.length], [200, 'CANCEL', 0]);
       assert.deepEqual(rig.records.all.map(({ limit, responseBytes }) => [limit, responseBytes])[n], [
         'STREAM_IDLE_MS',
         0,

@@ -208,6 +208,9 @@ export class GrpcWeb implements Downstream {
   get json(): Fragment {
     return this.#down.json;
   }
+  get plain(): null {
+    return null;
+  }
   get requestUs(): number {
     return this.#down.requestUs;
   }
