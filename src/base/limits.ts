@@ -133,6 +133,10 @@ class Limits {
   readonly HTTP2_HEADER_TABLE_BYTES = 4 * KB;
   /** CONTINUATION frames of one field section; all of it is HEAD_BYTES at the most. */
   readonly HTTP2_CONTINUATIONS = 16;
+  /** Priorities kept of streams that a client has not opened yet (RFC 9218 section 7.1). */
+  readonly HTTP2_PRIORITIES = 16;
+  /** Of so many frames that wait for a client, one is of its least urgent response (RFC 9218). */
+  readonly HTTP2_URGENT_FRAMES = 16;
   /**
    * Frames that lead to nothing (SETTINGS, PING, WINDOW_UPDATE, PRIORITY, empty and unknown ones) that a peer may send
    * at once; so many more a second, and for each stream that ended in order.

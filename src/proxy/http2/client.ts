@@ -252,6 +252,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
   protected onAcknowledged(): void {}
   protected onSectionOpen(): void {}
   protected onPong(): void {}
+  protected onEarlyPriority(): void {}
   protected onIdle(): void {}
   /** What waits is bounded, and its streams wait for it. */
   onCongested(): void {}

@@ -22,6 +22,8 @@ export const TYPE = {
   GOAWAY: 7,
   WINDOW_UPDATE: 8,
   CONTINUATION: 9,
+  /** RFC 9218 section 7.1. */
+  PRIORITY_UPDATE: 16,
 } as const;
 
 export const FLAG = { END_STREAM: 1, ACK: 1, END_HEADERS: 4, PADDED: 8, PRIORITY: 32 } as const;

@@ -25,6 +25,8 @@ import {
   TYPE,
   WORD_FRAME,
 } from './frames.ts';
+import { isIncremental, urgencyOf } from './priority.ts';
+import { Ring } from './ring.ts';
 import type { Stream } from './stream.ts';
 import type { Turns } from './turns.ts';
 
@@ -63,9 +65,8 @@ export class Sender {
   readonly #side: TlsSide;
   #closed = false;
 
-  /** Streams that have content waiting and a window for it, in turns. */
-  #first: Stream | null = null;
-  #last: Stream | null = null;
+  /** Streams that have content waiting and a window for it. */
+  readonly #ring = new Ring();
 
   constructor(core: Core, turns: Turns, transport: Transport, owner: SenderOwner, side: TlsSide) {
     this.#core = core;
@@ -124,7 +125,7 @@ export class Sender {
   close(): void {
     this.#closed = true;
     this.flush();
-    while (this.#first !== null) this.#unlink(this.#first);
+    this.#ring.clear();
   }
 
   // ---- frames of the connection, and the ends of streams
@@ -206,7 +207,7 @@ export class Sender {
   data(stream: Stream, start: number, end: number): boolean {
     const most = this.frameBytes;
     let at = start;
-    if (stream.waiting === 0 && this.#first === null) {
+    if (stream.waiting === 0 && this.#ring.isFirst(stream.urgency)) {
       while (at < end && !this.#transport.congested) {
         const n = Math.min(end - at, stream.window, this.window, most);
         if (n <= 0) break;
@@ -215,7 +216,7 @@ export class Sender {
     }
     if (at === end) return true;
     if (!stream.wait(at, end)) return false;
-    if (!stream.ready && stream.window > 0) this.#link(stream);
+    if (!stream.ready && stream.window > 0) this.#ring.add(stream);
     return true;
   }
 
@@ -268,59 +269,49 @@ export class Sender {
 
   // ---- what waits
 
-  #link(stream: Stream): void {
-    stream.ready = true;
-    stream.nextReady = null;
-    stream.previousReady = this.#last;
-    if (this.#last === null) this.#first = stream;
-    else this.#last.nextReady = stream;
-    this.#last = stream;
-  }
-
-  #unlink(stream: Stream): void {
-    const { previousReady, nextReady } = stream;
-    if (previousReady === null) this.#first = nextReady;
-    else previousReady.nextReady = nextReady;
-    if (nextReady === null) this.#last = previousReady;
-    else nextReady.previousReady = previousReady;
-    stream.ready = false;
-    stream.nextReady = null;
-    stream.previousReady = null;
-  }
-
   /** `stream` sends no more. */
   forget(stream: Stream): void {
-    if (stream.ready) this.#unlink(stream);
+    if (stream.ready) this.#ring.remove(stream);
+  }
+
+  /** How urgent it is from now on (priority.ts). */
+  prioritize(stream: Stream, priority: number): void {
+    const { ready } = stream;
+    if (ready) this.#ring.remove(stream);
+    stream.urgency = urgencyOf(priority);
+    stream.incremental = isIncremental(priority);
+    if (ready) this.#ring.add(stream);
   }
 
   /** The window of `stream` grew by `bytes`, maybe below zero: returns a CODE. */
   widen(stream: Stream, bytes: number): number {
     if (stream.window + bytes > MOST) return CODE.FLOW_CONTROL_ERROR;
     stream.window += bytes;
-    if (stream.waiting > 0 && stream.window > 0 && !stream.ready) this.#link(stream);
-    else if (stream.ready && stream.window <= 0) this.#unlink(stream);
+    if (stream.waiting > 0 && stream.window > 0 && !stream.ready) this.#ring.add(stream);
+    else if (stream.ready && stream.window <= 0) this.#ring.remove(stream);
     return CODE.NO_ERROR;
   }
 
   /**
-   * Sends what waits, as far as windows and the socket go, each stream a frame in its turn. True when it had its share
-   * of this turn and is to be called in the next.
+   * Sends what waits, as far as windows and the socket go, a frame each time: the most urgent first, in turns. True
+   * when it had its share of this turn and is to be called in the next.
    */
   pump(): boolean {
     let left: number = LIMITS.BYTES_PER_TURN;
-    while (this.#first !== null && this.window > 0 && !this.#transport.congested) {
+    while (!this.#ring.empty && this.window > 0 && !this.#transport.congested) {
       if (left <= 0) return true;
-      const stream = this.#first;
+      const stream = this.#ring.next() as Stream;
       const queue = stream.output as NonNullable<typeof stream.output>;
       const n = Math.min(queue.frontEnd - queue.front, stream.window, this.window, this.frameBytes);
       this.#frame(stream, queue.front, n);
       queue.took(n);
       left -= n;
-      this.#unlink(stream);
-      if (queue.bytes > 0) {
-        if (stream.window > 0) this.#link(stream);
+      if (queue.bytes > 0 && stream.window > 0) {
+        this.#ring.hadTurn(stream);
         continue;
       }
+      this.#ring.remove(stream);
+      if (queue.bytes > 0) continue;
       if (stream.ending) this.#sayEnd(stream);
       stream.onSent();
     }

@@ -7,6 +7,7 @@ import { limitCell } from '../../telemetry/layout.ts';
 import type { ClientInfo } from '../client-info.ts';
 import type { Connection, ConnectionOwner } from '../connection.ts';
 import { countLimit } from '../counts.ts';
+import type { Head } from '../head.ts';
 import { copyTrailers } from '../http1/trailers.ts';
 import type { Listener } from '../listener.ts';
 import { HEAD_WORK } from '../transport/shared.ts';
@@ -16,6 +17,7 @@ import { linesBound, putLines } from './fields-out.ts';
 import { CODE, FLAG, MOST } from './frames.ts';
 import { HPACK, HpackDecoder } from './hpack/decoder.ts';
 import { BEGIN_BYTES, HpackEncoder } from './hpack/encoder.ts';
+import { priorityOf, UNSAID } from './priority.ts';
 import { interpretRequest } from './request.ts';
 import type { Http2Servers } from './servers.ts';
 import { Session } from './session.ts';
@@ -25,6 +27,7 @@ import type { Stream } from './stream.ts';
 const IDLE_LIMIT = limitCell('IDLE_MS');
 const HEAD_LIMIT = limitCell('HEAD_MS');
 const STREAMS_LIMIT = limitCell('HTTP2_STREAMS');
+const PRIORITIES_LIMIT = limitCell('HTTP2_PRIORITIES');
 const SETTINGS_LIMIT = limitCell('HTTP2_SETTINGS_MS');
 const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
 
@@ -33,6 +36,7 @@ const SETTINGS: readonly (readonly [number, number])[] = [
   [SETTING.INITIAL_WINDOW_SIZE, LIMITS.HTTP2_STREAM_WINDOW_BYTES],
   [SETTING.MAX_HEADER_LIST_SIZE, LIMITS.HEAD_BYTES],
   [SETTING.ENABLE_CONNECT_PROTOCOL, 1],
+  [SETTING.NO_RFC7540_PRIORITIES, 1],
 ];
 
 // Timers.
@@ -61,6 +65,8 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
   /** Streams above it are not taken any more. */
   #lastTaken = MOST;
   #full = false;
+  /** Those said of streams that are still to be opened. */
+  #priorities: Map<number, number> | null = null;
   #sentBefore = 0;
   // ---- the owner's list
   next: Connection | null = null;
@@ -132,6 +138,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     const stream = this.#servers.take();
     stream.open(this, id, this.peer.initialWindow, exchange);
     this.addStream(stream);
+    this.#prioritize(stream, head);
     if (this.#leaving === STAYS) core.io.timers.cancel(this.#idle);
     if (core.leaving || this.#refused || this.listener.entry === null) this.drain(LIMITS.DRAIN_IDLE_MS);
     if (fault === null && !this.#refused) {
@@ -149,6 +156,24 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     if (malformed) stream.refuseBy(CODE.PROTOCOL_ERROR);
     exchange.refuse(stream, fault, head.limit);
     if (malformed) this.misbehaved();
+  }
+
+  /** What was said ahead of the request is newer than its field (RFC 9218 section 7). */
+  #prioritize(stream: ServerStream, head: Head): void {
+    const early = this.#priorities;
+    const said = early?.get(stream.id);
+    if (said !== undefined) early?.delete(stream.id);
+    const priority = said ?? priorityOf(this.core.mem, head);
+    if (priority !== UNSAID) this.out.prioritize(stream, priority);
+  }
+
+  /** Of a few streams: more than that nobody has to keep (RFC 9218 section 7.1). */
+  protected onEarlyPriority(id: number, priority: number): void {
+    this.#priorities ??= new Map();
+    const early = this.#priorities;
+    if (early.size >= LIMITS.HTTP2_PRIORITIES) for (const of of early.keys()) if (!this.isIdle(of)) early.delete(of);
+    if (early.size < LIMITS.HTTP2_PRIORITIES || early.has(id)) early.set(id, priority);
+    else this.core.cells.add(PRIORITIES_LIMIT, 1);
   }
 
   /** The section behind a request's content (section 8.1). Returns a CODE. */

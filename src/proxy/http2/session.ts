@@ -12,6 +12,7 @@ import { Content } from './content.ts';
 import { CODE, FLAG, FRAME_HEAD, FRAME_PAYLOAD, frameLength, MOST, PREFACE, TYPE, word, word31 } from './frames.ts';
 import { HPACK } from './hpack/decoder.ts';
 import { COST } from './life.ts';
+import { parsePriority } from './priority.ts';
 import type { Stream } from './stream.ts';
 import type { Turns } from './turns.ts';
 
@@ -65,6 +66,8 @@ export abstract class Session extends Content implements TransportUser {
   /** A PING of ours was answered. */
   protected abstract onPong(): void;
   protected abstract onGoaway(code: number): void;
+  /** The priority of a stream that is still to be opened. */
+  protected abstract onEarlyPriority(id: number, priority: number): void;
   /** A section began and is not whole, or is now. */
   protected abstract onSectionOpen(open: boolean): void;
 
@@ -173,6 +176,8 @@ export abstract class Session extends Content implements TransportUser {
         return this.#onGoawayFrame(id, from, to);
       case TYPE.WINDOW_UPDATE:
         return this.#onWindowUpdate(id, from, to);
+      case TYPE.PRIORITY_UPDATE:
+        return this.#onPriorityUpdate(id, from, to);
       default:
         // Section 5.5: what is not known is ignored.
         return this.spend(COST.PLAIN);
@@ -229,6 +234,20 @@ export abstract class Session extends Content implements TransportUser {
     const code = selfish ? CODE.PROTOCOL_ERROR : CODE.FRAME_SIZE_ERROR;
     const stream = this.streams.get(id);
     return stream === undefined ? code : this.resetStream(stream, code, true);
+  }
+
+  /** RFC 9218 section 7.1: of a stream, by a frame of the connection, and of clients only. */
+  #onPriorityUpdate(id: number, from: number, to: number): number {
+    if (id !== 0 || this.fromServer) return CODE.PROTOCOL_ERROR;
+    if (to - from < 4) return CODE.FRAME_SIZE_ERROR;
+    const of = word31(this.core.mem, from);
+    // Streams of even numbers would be pushed ones.
+    if ((of & 1) === 0) return CODE.PROTOCOL_ERROR;
+    const stream = this.streams.get(of);
+    const priority = parsePriority(this.core.mem, from + 4, to);
+    if (stream !== undefined) this.out.prioritize(stream, priority);
+    else if (this.isIdle(of)) this.onEarlyPriority(of, priority);
+    return this.spend(COST.PLAIN);
   }
 
   #onReset(id: number, from: number, to: number): number {

@@ -12,6 +12,8 @@ export const SETTING = {
   MAX_FRAME_SIZE: 5,
   MAX_HEADER_LIST_SIZE: 6,
   ENABLE_CONNECT_PROTOCOL: 8,
+  /** RFC 9218 section 2.1. */
+  NO_RFC7540_PRIORITIES: 9,
 } as const;
 
 const LARGEST_FRAME = 0xff_ffff;
@@ -52,6 +54,9 @@ export class PeerSettings {
           // Once said it is not taken back (RFC 8441 section 3).
           if (value > 1 || (this.connectProtocol && value === 0)) return CODE.PROTOCOL_ERROR;
           this.connectProtocol = value === 1;
+          break;
+        case SETTING.NO_RFC7540_PRIORITIES:
+          if (value > 1) return CODE.PROTOCOL_ERROR;
           break;
       }
     }

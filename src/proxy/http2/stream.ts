@@ -5,6 +5,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 import { ChunkQueue } from '../transport/queue.ts';
+import { URGENCY } from './priority.ts';
 
 export abstract class Stream {
   readonly #io: Io;
@@ -43,7 +44,9 @@ export abstract class Stream {
   /** The head of its last frame, while that is still gathered in this batch of the sender. */
   frameAt = 0;
   frameBatch = -1;
-  // ---- the sender's ring of those that can go on
+  // ---- the sender's ring of those that can go on, and how soon (priority.ts)
+  urgency = URGENCY;
+  incremental = true;
   ready = false;
   nextReady: Stream | null = null;
   previousReady: Stream | null = null;
@@ -66,6 +69,8 @@ export abstract class Stream {
     this.framed = 0;
     this.dropped = 0;
     this.frameBatch = -1;
+    this.urgency = URGENCY;
+    this.incremental = true;
   }
 
   /** Bytes that wait to be sent. */
