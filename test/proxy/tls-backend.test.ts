@@ -4,6 +4,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import http2 from 'node:http2';
+import https from 'node:https';
 import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { CertificateEntry, ClientTls, Entry, TrustEntry } from '../../src/ir/ir.ts';
@@ -476,3 +478,48 @@ nativeOnly('a cluster, its authorities and its endpoints go in one revision', as
   await rig.end();
   await backend.end();
 });
+
+nativeOnly(
+  'HTTP/2 by ALPN where a backend agrees to it, HTTP/1.1 where it does not, on one connection each',
+  async (net) => {
+    const ports: number[] = [];
+    const ends: (() => Promise<void>)[] = [];
+    const answer = (
+      request: { httpVersion: string; url?: string | undefined },
+      response: { end(text: string): unknown },
+    ): void => {
+      response.end(`${request.httpVersion} ${request.url}`);
+    };
+    for (const server of [http2.createSecureServer(shown(good), answer), https.createServer(shown(good), answer)]) {
+      const versions = server instanceof https.Server ? 0 : 1;
+      const sessions: http2.Http2Session[] = [];
+      server.on('session', (session) => sessions.push(session));
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      ports.push((server.address() as AddressInfo).port);
+      ends.push(async () => {
+        for (const session of sessions) session.destroy();
+        server.close();
+        await once(server, 'close');
+        assert.equal(sessions.length, versions);
+      });
+    }
+    const both = ports.map((port, i) => [
+      rule({ name: `r${i}`, path: `/${i}`, to: [`alpn${i}`] }),
+      ...cluster(`alpn${i}`, [endpoint({ family: 'ipv4', address: '127.0.0.1', port })], {
+        tls: { ...TLS, alpn: ['h2', 'http/1.1'] },
+      }),
+    ]);
+    const rig = new BackendRig(net, [], {}, both.flat());
+    const client = await rig.connect();
+    for (let n = 0; n < 3; n++) {
+      for (const [i, version] of ['2.0', '1.1'].entries()) {
+        await client.send(get(`/${i}/x`));
+        assert.equal(bodyText(await client.readMessage()), `${version} /${i}/x`);
+      }
+    }
+    client.close();
+    await rig.end();
+    for (const end of ends) await end();
+  },
+);

@@ -123,6 +123,8 @@ export class Http2Client {
   readonly settings = new Map<number, number>();
   grants = true;
   acknowledges = true;
+  /** What the server granted, and nobody took note of yet. */
+  readonly granted: { readonly stream: number; readonly bytes: number }[] = [];
 
   constructor(peer: Peer) {
     this.peer = peer;
@@ -157,6 +159,7 @@ export class Http2Client {
 
   async #note(one: Frame): Promise<void> {
     const { type, flags, stream, payload } = one;
+    if (type === TYPE.WINDOW_UPDATE) this.granted.push({ stream, bytes: payload.readUInt32BE(0) });
     if (stream !== 0) {
       await this.#onStream(one);
       return;
