@@ -323,6 +323,8 @@ class Limits {
   readonly OPEN_RETRY_MS = 2_000;
   /** How often the files of --tls-cert and --tls-key are looked at; a change counts once it stays for as long. */
   readonly TLS_FILES_MS = 1_000;
+  /** --keys-file: a larger one is not read. */
+  readonly KEYS_FILE_BYTES = 16 * KB;
   /** --state-file: a larger one is neither written nor read. */
   readonly STATE_FILE_BYTES = 256 * MB;
   /** It is written this long after a change is served, and not again before the other has passed. */

@@ -3,12 +3,13 @@
 // so that it needs no right of its own to a folder, a file or a low port, and a port that was ours once stays ours.
 // Nothing is read here.
 
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
 import { errnoName, type NativeIo } from '../native/index.ts';
 import type { Grant, GrantName } from '../stream/messages.ts';
+import { stampOf } from './keys-file.ts';
 
 export interface GrantOptions {
   readonly accessLog: string;
@@ -255,16 +256,6 @@ function openPair(cert: string, key: string): Opened {
     }
   }
   return { fds, torn: false, close };
-}
-
-/** Of what a path leads to; '' when it leads nowhere. */
-function stampOf(path: string): string {
-  try {
-    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
-    return [dev, ino, size, mtimeNs, ctimeNs].join(':');
-  } catch {
-    return '';
-  }
 }
 
 /** Whoever wrote there before may have been stopped by a full disk within a line. */

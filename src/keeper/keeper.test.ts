@@ -1,14 +1,19 @@
 // The keeper with processes that do what a test says.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { FakeSystem, ModelController, ModelWorker, OPTIONS, OWN_ADDRESS, ownPort } from '../../test/support/keeper.ts';
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { TICKET_KEY_BYTES } from '../io/tls.ts';
 import { encodeBegin, encodePut } from '../stream/frames.ts';
 import { PROTOCOL, type SocketWish } from '../stream/messages.ts';
 import { Keeper } from './keeper.ts';
+import { ticketKeysOf } from './keys-file.ts';
 import type { KeeperOptions } from './options.ts';
 
 /** Whether a connection is established: nobody accepts it here, the kernel does. */
@@ -76,6 +81,39 @@ test('every worker has the keys of session tickets, and new ones when it is time
   const next = workers[1]?.tickets.at(-1) as Buffer;
   assert.deepEqual(workers[0]?.tickets.at(-1), next);
   assert.deepEqual(next.subarray(first.length), first, 'the one before is still accepted');
+});
+
+test('keys of --keys-file are given to every worker, and new ones when the file is another', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-keys-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'keys');
+  const [one, two] = [Buffer.alloc(32, 1).toString('base64'), Buffer.alloc(32, 2).toString('base64')];
+  writeFileSync(path, one);
+  const { system, workers } = serving(t, { workers: 2, keysFile: { path, mayComeLater: false } });
+  const issues = (keys: Buffer | undefined): Buffer | undefined => keys?.subarray(0, TICKET_KEY_BYTES);
+  for (const worker of workers) assert.deepEqual(issues(worker.tickets[0]), ticketKeysOf(one));
+  writeFileSync(join(folder, 'new'), `${two}\n${one}\n`);
+  renameSync(join(folder, 'new'), path);
+  for (let i = 0; i < 2; i++) {
+    system.freeze(LIMITS.TLS_FILES_MS);
+    system.pass(LIMITS.HEARTBEAT_MS);
+  }
+  for (const worker of workers) {
+    worker.read();
+    assert.deepEqual(issues(worker.tickets.at(-1)), ticketKeysOf(two));
+    assert.equal(worker.tickets.at(-1)?.includes(ticketKeysOf(one)), true, 'the one before is still accepted');
+  }
+});
+
+test('a file of keys that cannot be used ends the start, unless somebody may still make it', (t) => {
+  const file = (mayComeLater: boolean): Partial<KeeperOptions> => ({
+    keysFile: { path: join(tmpdir(), 'rauta-no-such-keys'), mayComeLater },
+  });
+  const typo = stage(t, file(false));
+  assert.equal(typo.ended, EXIT.cannotRun);
+  assert.equal(typo.system.alive('worker').length, 0);
+  const { workers } = serving(t, file(true));
+  assert.equal(workers[0]?.tickets[0]?.length, TICKET_KEY_BYTES);
 });
 
 test('an entry that cannot be used is a refused revision, not a dead worker; the next good revision heals', (t) => {

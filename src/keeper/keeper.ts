@@ -50,7 +50,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#log = log;
     this.#done = done;
     this.#sockets = new Sockets(system.io, log, options.workers);
-    this.#tickets = new Tickets(system.nowMs());
+    this.#tickets = new Tickets(system.nowMs(), options.keysFile, log);
     this.#slots = new Slots(system, log, options.workers, workerSettings(options), this.#tickets, {
       onAssigned: (worker) => this.#onAssigned(worker),
       onAcked: () => this.#onAnswer(),
@@ -93,7 +93,7 @@ export class Keeper<Options extends KeeperOptions> {
 
   #begin(): void {
     if (this.#phase !== 'starting') return;
-    const problem = this.#grants.open(this.#takeover?.hasPredecessor === true);
+    const problem = this.#tickets.open() ?? this.#grants.open(this.#takeover?.hasPredecessor === true);
     if (problem !== null) {
       this.#fail(EXIT.cannotRun, problem);
       return;

@@ -3,12 +3,14 @@
 import type { Level } from '../base/log.ts';
 import type { WorkerSettings } from '../stream/messages.ts';
 import type { GrantOptions } from './grants.ts';
+import type { KeysFileSettings } from './keys-file.ts';
 import type { StateFileSettings } from './state-file.ts';
 
 export interface KeeperOptions extends GrantOptions {
   readonly workers: number;
   readonly takeover: string | null;
   readonly stateFile: StateFileSettings | null;
+  readonly keysFile: KeysFileSettings | null;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
   readonly trustedProxies: readonly string[];

@@ -25,7 +25,7 @@ class Stage {
 
   end(name = 'e', listening: TakeoverOwner['listening'] = () => []): End {
     const events: string[] = [];
-    const tickets = new Tickets(0);
+    const tickets = new Tickets(0, null, this.system.log);
     const takeover = new Takeover(this.system, this.system.log.with({ end: name }), this.path, {
       tickets,
       listening,

@@ -172,6 +172,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'what is served is kept there, without private keys, and served after a start until the API server has answered',
   },
   {
+    name: 'keys-file',
+    value: 'FILE',
+    default: '',
+    help: 'secrets that replicas share, from which keys of TLS session tickets are derived: base64, a line each, the first issues; read again when it changes',
+  },
+  {
     name: 'after-takeover',
     value: 'exit|wait',
     default: 'exit',

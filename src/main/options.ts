@@ -8,6 +8,7 @@ import { EXIT, ExitError } from '../base/errors.ts';
 import { splitHostPort } from '../base/ip.ts';
 import { LEVELS, type Level } from '../base/log.ts';
 import { nearest } from '../base/nearest.ts';
+import type { KeysFileSettings } from '../keeper/keys-file.ts';
 import type { StateFileSettings } from '../keeper/state-file.ts';
 import type { ServiceType } from '../translate/context.ts';
 import { FLAGS, type Flag } from './flags.ts';
@@ -53,6 +54,7 @@ export interface Options {
   readonly defaultCertificate: string | null;
   readonly takeover: string | null;
   readonly stateFile: StateFileSettings | null;
+  readonly keysFile: KeysFileSettings | null;
   /** A program that handed over ends, or waits to be told so. */
   readonly afterTakeover: 'exit' | 'wait';
   /** Fields and kinds that are not known are warnings, not errors. */
@@ -167,6 +169,7 @@ export function parseOptions(
           : objectName(from('default-certificate'), text('default-certificate')),
       takeover: text('takeover') || null,
       stateFile: text('state-file') === '' ? null : { path: text('state-file'), ...keptBy(text) },
+      keysFile: text('keys-file') === '' ? null : { path: text('keys-file'), mayComeLater: kubernetes },
       afterTakeover: oneOf('after-takeover', ['exit', 'wait']),
       clientIdleMs: positive(from('client-idle-timeout'), text('client-idle-timeout')),
       streamIdleMs: positive(from('stream-idle-timeout'), text('stream-idle-timeout')),

@@ -2,7 +2,7 @@
 // nowhere.
 
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -228,9 +228,10 @@ test('a pair that does not fit ends the start with its reason, a file that is no
 async function again(
   port: number,
   session: Buffer | undefined,
+  host = '127.0.0.1',
 ): Promise<{ reused: boolean; session: Buffer | undefined }> {
   const client = connect({
-    host: '127.0.0.1',
+    host,
     port,
     servername: 'a.example',
     ca: CA,
@@ -255,7 +256,7 @@ test('a session is taken up by every worker, by those that replace one, and by a
     'a.yaml': secretYaml('a', leaf(root, ['a.example'])),
   };
   const folder = mkdtempSync(join(tmpdir(), 'rauta-tls-'));
-  const flags = ['--workers', '2', '--takeover', join(folder, 'socket')];
+  const flags = ['--workers', '4', '--takeover', join(folder, 'socket')];
   const rauta = await Rauta.start(files, flags);
   let { reused, session } = await again(port, undefined);
   assert.equal(reused, false);
@@ -277,4 +278,34 @@ test('a session is taken up by every worker, by those that replace one, and by a
   assert.equal(await resumed(), true, 'the successor knows the keys');
   assert.equal(await successor.stop(), 0);
   rmSync(folder, { recursive: true, force: true });
+});
+
+test("--keys-file: two replicas take up each other's sessions, and each those of before its restart", async () => {
+  const app = await backend('app');
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-keys-'));
+  const keys = join(folder, 'keys');
+  writeFileSync(keys, `${randomBytes(48).toString('base64')}\n`, { mode: 0o600 });
+  const port = await freePort();
+  const files = {
+    'app.yaml': gatewayYaml(port, { 'a.example': 'a' }) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
+    'a.yaml': secretYaml('a', leaf(root, ['a.example'])),
+  };
+  const start = (host: string): Promise<Rauta> =>
+    Rauta.start(files, ['--workers', '2', '--listen', host, '--keys-file', keys]);
+  const [one, two] = ['127.0.0.1', '127.0.0.2'];
+  const first = await start(one);
+  const second = await start(two);
+  let { reused, session } = await again(port, undefined, one);
+  assert.equal(reused, false);
+  for (let i = 0; i < 8; i++) {
+    const next = await again(port, session, i % 2 === 0 ? two : one);
+    assert.equal(next.reused, true, `connection ${i}`);
+    session = next.session ?? session;
+  }
+  assert.equal(await first.stop(), 0);
+  const after = await start(one);
+  assert.equal((await again(port, session, one)).reused, true, 'after a restart');
+  assert.equal(await second.stop(), 0);
+  assert.equal(await after.stop(), 0);
+  rmSync(folder, { recursive: true });
 });

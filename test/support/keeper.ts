@@ -26,6 +26,7 @@ export const OPTIONS: KeeperOptions = {
   workers: 1,
   takeover: null,
   stateFile: null,
+  keysFile: null,
   accessLog: 'off',
   adminTokenFile: null,
   tls: null,

@@ -5,7 +5,7 @@ import { hash } from 'node:crypto';
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type Handle } from '../../io/io.ts';
 import { TLS_VERSION, type Tls } from '../../io/tls.ts';
-import type { Key, ServerTls, SocketEntry, SocketHost } from '../../ir/ir.ts';
+import type { ServerTls, SocketEntry, SocketHost } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { handshakeCell, limitCell, type TlsRefusal, tlsRefusalCell } from '../../telemetry/layout.ts';
 import {
@@ -70,7 +70,8 @@ function factsOf(members: Readonly<Record<string, string>>): Fragment {
 export class TlsOpening implements OpeningStep {
   readonly #shared: Shared;
   readonly #table: TlsTable;
-  readonly #socket: Key;
+  /** Not its address: replicas that share keys of tickets have others. */
+  readonly #port: number;
   readonly #hello = new ClientHello();
   readonly #hosts: HostTls[] = [];
   /** A SocketHost: TLS is passed through. */
@@ -85,7 +86,7 @@ export class TlsOpening implements OpeningStep {
   constructor(shared: Shared, table: TlsTable, entry: SocketEntry) {
     this.#shared = shared;
     this.#table = table;
-    this.#socket = entry.key;
+    this.#port = entry.port;
     this.#relays = entry.hosts.some(({ protocol }) => protocol === 'TLS');
     try {
       for (const host of entry.hosts) {
@@ -102,7 +103,7 @@ export class TlsOpening implements OpeningStep {
   #add(host: SocketHost | null, tls: ServerTls): HostTls {
     const context = this.#table.acquireContext(tls);
     const { gateway, listener } = host ?? NOBODY;
-    const binding = hash('sha256', JSON.stringify([this.#socket, gateway, listener, this.#table.binding(tls)]), 'hex');
+    const binding = hash('sha256', JSON.stringify([this.#port, gateway, listener, this.#table.binding(tls)]), 'hex');
     const certificates = tls.certificates.map((key) => this.#table.acquire(key));
     const one = { host, tls, certificates, context, binding };
     this.#hosts.push(one);
