@@ -220,6 +220,24 @@ export function ocspResponse(issuer: Authority, own: Leaf, options: OcspOptions 
   return sequence(tlv(10, Uint8Array.of(0)), tlv(0xa0, sequence(oid(OID.ocspBasic), octets(basic))));
 }
 
+/** A list of what `issuer` has revoked (RFC 5280 section 5.1), DER; `nextUpdate` in Unix milliseconds, in a week. */
+export function revocations(issuer: Authority, revoked: readonly Leaf[], nextUpdate = Date.now() + 7 * DAY_MS): Buffer {
+  const since = Date.now() - DAY_MS;
+  const entries = revoked.map(({ der }) => {
+    const serial = new X509Certificate(der).serialNumber;
+    return sequence(tlv(2, Buffer.from(serial.length % 2 === 0 ? serial : `0${serial}`, 'hex')), time(since));
+  });
+  const algorithm = sequence(oid(OID.ecdsaSha256));
+  const body = sequence(
+    algorithm,
+    nameOf(issuer.commonName),
+    time(since),
+    time(nextUpdate),
+    ...(entries.length === 0 ? [] : [sequence(...entries)]),
+  );
+  return sequence(body, algorithm, tlv(3, Uint8Array.of(0), sign('sha256', body, issuer.key)));
+}
+
 /** `label`: CERTIFICATE, PRIVATE KEY (RFC 7468). */
 export function pem(label: string, der: Uint8Array): string {
   const lines =
