@@ -482,6 +482,8 @@ class Limits {
   /** So long before its end a certificate is told of, once a day; how often is looked, besides whenever one changes. */
   readonly CERTIFICATE_EXPIRING_MS = 30 * 86_400_000;
   readonly CERTIFICATE_LOOK_MS = 3_600_000;
+  /** How long changes of certificates gather before all are looked at again for those that end. */
+  readonly CERTIFICATE_TELL_MS = 5_000;
   /** Certificates of issuers that are kept as they were read. */
   readonly ISSUERS_KEPT = 1_024;
   /** Certificates whose end stands in the metrics, those that end first. */

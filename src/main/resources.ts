@@ -91,6 +91,9 @@ export class Resources implements SourceSink {
   /** With --kubernetes: where statuses go besides. */
   readonly #cluster: Cluster | null;
   #published = false;
+  /** What is wrong with certificates was said just now, and has to be said once more. */
+  #toldLately = false;
+  #tellAgain = false;
   /** Why nothing is served, as it was last said. */
   #idle: string | null = null;
   /**
@@ -219,6 +222,20 @@ export class Resources implements SourceSink {
   #lookAtCertificates(): void {
     this.#tellOfCertificates();
     SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_LOOK_MS, () => this.#lookAtCertificates());
+  }
+  /** All are looked at for each change: of many in a row, the first and those that come together after it. */
+  #certificatesChanged(): void {
+    if (this.#toldLately) {
+      this.#tellAgain = true;
+      return;
+    }
+    this.#toldLately = true;
+    this.#tellAgain = false;
+    this.#tellOfCertificates();
+    SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_TELL_MS, () => {
+      this.#toldLately = false;
+      if (this.#tellAgain) this.#certificatesChanged();
+    });
   }
   #tellOfCertificates(): void {
     const now = Date.now();
@@ -373,7 +390,7 @@ export class Resources implements SourceSink {
     else this.#journal.unchanged({ revision, changed, removed });
     this.#tellIdle();
     const touched = [...delta.removals, ...delta.upserts.map(({ key }) => key)];
-    if (touched.some((key) => key.startsWith('certificate/'))) this.#tellOfCertificates();
+    if (touched.some((key) => key.startsWith('certificate/'))) this.#certificatesChanged();
   }
 
   /** With file, line and column where the object came from a file. */

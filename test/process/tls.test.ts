@@ -131,6 +131,25 @@ test('a certificate that ends soon is shown, warned of, counted and listed, with
   assert.equal(await rauta.stop(), 0);
 });
 
+test('of certificates that change in a row what is wrong with the last is said, too', async () => {
+  const port = await freePort();
+  const inDays = (days: number): Leaf =>
+    leaf(root, ['a.example'], { notAfter: Date.now() + (days + 0.5) * 86_400_000 });
+  const rauta = await Rauta.start({
+    'app.yaml': gatewayYaml(port, { 'a.example': 'a' }),
+    'a.yaml': secretYaml('a', inDays(80)),
+  });
+  for (const days of [9, 8, 7]) {
+    const own = inDays(days);
+    writeFileSync(join(rauta.folder, 'a.yaml'), secretYaml('a', own));
+    const shown = async (): Promise<string> => (await getTls(port, 'a.example')).fingerprint;
+    for (let i = 0; (await shown()) !== fingerprintOf(own); i++) assert.ok(i < 1000, 'the new one is never shown');
+  }
+  const { message } = await rauta.said((line) => String(line.message).startsWith('The certificate expires in 7 days'));
+  assert.ok((await rauta.ask('/config/problems')).body.includes(String(message)));
+  assert.equal(await rauta.stop(), 0);
+});
+
 test('--default-certificate: who names no host is served, with the certificate of a Secret that no listener refers to', async () => {
   const port = await freePort();
   const app = await backend('app');
