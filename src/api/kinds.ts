@@ -7,9 +7,6 @@ import type { KindInfo, Shape } from './shape.ts';
 
 const KINDS: readonly KindInfo[] = [...GATEWAY_API_KINDS, ...CORE_KINDS, ...OWN_KINDS];
 
-/** Read and checked, but nothing is served by them yet: whoever writes one is told so. */
-const UNSERVED: ReadonlySet<string> = new Set(['XBackendTrafficPolicy']);
-
 const byKind = new Map(KINDS.map((info) => [info.kind, info]));
 
 export function kindInfo(kind: string): KindInfo | undefined {
@@ -24,10 +21,6 @@ export function shapeOf(apiVersion: string, kind: string): Shape | undefined {
 
 /** Kinds of which only what something refers to is fetched: RAUTA reads no Secret that is none of its business. */
 export const BY_REFERENCE: readonly string[] = ['Secret', 'ConfigMap'];
-
-export function isServed(kind: string): boolean {
-  return !UNSERVED.has(kind);
-}
 
 /** Every kind that is read. */
 export function knownKinds(): readonly KindInfo[] {

@@ -220,10 +220,6 @@ test('kinds of others are none of our business, kinds that nobody knows are erro
   assert.deepEqual(of('v1', undefined), ['error : kind is required, as a string']);
   assert.deepEqual(of(undefined, 'Service'), ['error : apiVersion is required, as a string']);
   assert.deepEqual(complaints([]), ['error : must be a Kubernetes object, not a list']);
-  assert.match(
-    of('gateway.networking.x-k8s.io/v1alpha1', 'XBackendTrafficPolicy').join('\n'),
-    /^warning kind: kind XBackendTrafficPolicy is checked but not served/m,
-  );
 });
 
 test('what is in a Secret never gets into a message', () => {

@@ -5,7 +5,7 @@
 import { RE2JS } from 're2js';
 import { type Fields, isFields } from '../base/fields.ts';
 import { nearest } from '../base/nearest.ts';
-import { groupOf, isOwnGroup, isServed, kindInfo, kindsOf, shapeOf } from './kinds.ts';
+import { groupOf, isOwnGroup, kindInfo, kindsOf, shapeOf } from './kinds.ts';
 import { checkMetadata, isDateTime } from './metadata.ts';
 import { type KubeObject, type ObjectKey, objectKey } from './object.ts';
 import { type Problem, Problems } from './problem.ts';
@@ -57,7 +57,6 @@ export function checkObject(value: unknown, options: CheckOptions = {}): CheckRe
   if (info.kind === 'Secret') foldStringData(body);
   if (info.kind === 'Service') defaultTargetPorts(body);
   if (problems.errors === 0) checkRules(info.kind, body, problems);
-  if (!isServed(info.kind)) problems.warning('kind', `kind ${info.kind} is checked but not served by this version`);
   const said = key === null ? problems.found : problems.found.map((p) => withObject(p, key));
   if (problems.errors > 0 || metadata === null) return { object: null, key, problems: said, foreign: null };
   const status = isFields(value['status']) ? { status: value['status'] } : {};

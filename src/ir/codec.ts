@@ -28,6 +28,7 @@ import type {
   RelayBackend,
   RelayEntry,
   Retry,
+  RetryBudget,
   RuleEntry,
   ServerTls,
   SocketEntry,
@@ -105,6 +106,11 @@ const orNull =
   (check: Check): Check =>
   (value) =>
     value === null ? null : check(value);
+
+const orAbsent =
+  (check: Check): Check =>
+  (value) =>
+    value === undefined ? null : check(value);
 
 const listOf =
   (check: Check, atLeast = 0): Check =>
@@ -302,6 +308,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     tls: orNull(clientTls),
     proxyProtocol: oneOf(null, 'v1', 'v2'),
     balancer,
+    retryBudget: orAbsent(record<RetryBudget>({ percent: integer(0, 100), intervalMs: count, count, countMs: count })),
   }),
   endpoints: record<Body<EndpointsEntry>>({
     key: string,

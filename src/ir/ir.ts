@@ -304,6 +304,19 @@ export interface ClusterEntry {
   /** The version of the PROXY header that each connection begins with, before TLS; null: none. */
   readonly proxyProtocol: 'v1' | 'v2' | null;
   readonly balancer: Balancer;
+  /** How much of what it is asked may be asked again; absent: what the limits of base/limits.ts say. */
+  readonly retryBudget?: RetryBudget;
+}
+
+/**
+ * Of the requests of the last `intervalMs`, so many in a hundred may be retries; and always `count` in `countMs`
+ * (XBackendTrafficPolicy, GEP-3388).
+ */
+export interface RetryBudget {
+  readonly percent: number;
+  readonly intervalMs: number;
+  readonly count: number;
+  readonly countMs: number;
 }
 
 /** Where one port of a backend is to be found, whatever refers to it. In ascending order of id, and distinct by it. */

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { BY_REFERENCE, isServed, kindInfo, knownKinds } from '../api/kinds.ts';
+import { BY_REFERENCE, kindInfo, knownKinds } from '../api/kinds.ts';
 import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import type { KindInfo } from '../api/shape.ts';
@@ -67,8 +67,7 @@ export class Cluster {
     this.source = new KubernetesSource(
       {
         kinds: knownKinds().filter(
-          ({ kind }) =>
-            isServed(kind) && !BY_REFERENCE.includes(kind) && (kind !== 'Backend' || flags.backends !== 'off'),
+          ({ kind }) => !BY_REFERENCE.includes(kind) && (kind !== 'Backend' || flags.backends !== 'off'),
         ),
         named: BY_REFERENCE.map((kind) => kindInfo(kind) as KindInfo),
         namespaces: flags.namespaces,

@@ -47,6 +47,8 @@ const INDEXES: readonly Index[] = [
   { name: 'replicas', kind: 'Pod', values: everything },
   /** IngressClasses, all under ''. */
   { name: 'ingressClasses', kind: 'IngressClass', values: everything },
+  /** XBackendTrafficPolicies by the key of what they are for. */
+  { name: 'trafficPoliciesByTarget', kind: 'XBackendTrafficPolicy', values: policyTargets },
   /** BackendTLSPolicies by the key of what they are for. */
   { name: 'tlsPoliciesByTarget', kind: 'BackendTLSPolicy', values: policyTargets },
 ];

@@ -1,5 +1,5 @@
-// What is said of a BackendTLSPolicy: for each Gateway whose routes send to what it is for, whether it counts, and
-// whether its references resolve.
+// What is said of a policy for backends, a BackendTLSPolicy first of all: for each Gateway whose routes send to what it
+// is for, whether it counts, and whether its references resolve.
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
@@ -7,7 +7,7 @@ import { fields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
 import { servicePortNames } from './backend.ts';
 import { contenders, type PolicyTarget, readPolicy, targetsOf } from './backend-tls.ts';
-import type { Fault, PolicyStatus } from './conditions.ts';
+import type { Condition, ConditionName, Fault, PolicyStatus } from './conditions.ts';
 import { condition } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP, generationOf } from './context.ts';
@@ -28,15 +28,32 @@ export function policyStatus(
   options: TranslatorOptions,
 ): PolicyResult {
   const { refused, unresolved, problems } = readPolicy(reader, policy, options.systemTrust ?? null);
-  const generation = generationOf(policy);
   const misplaced = misplacedAt(reader, policy, problems);
-  const fault = misplaced ?? refused;
-  const conditions = [
-    fault === null ? condition('policyAccepted', generation) : condition(fault.name, generation, fault.message),
-    unresolved === null
-      ? condition('policyResolved', generation)
-      : condition(unresolved.name, generation, unresolved.message),
-  ];
+  const said = { accepted: 'policyAccepted', fault: misplaced ?? refused, unresolved } as const;
+  return policyResult(policy, gateways, options, said, problems);
+}
+
+interface Said {
+  /** What is said when nothing is wrong with it. */
+  readonly accepted: ConditionName;
+  readonly fault: Fault | null;
+  /** Of kinds that refer to others. */
+  readonly unresolved?: Fault | null;
+}
+
+/** The same said for each of the Gateways. */
+export function policyResult(
+  policy: KubeObject,
+  gateways: readonly ObjectKey[],
+  options: TranslatorOptions,
+  { accepted, fault, unresolved }: Said,
+  problems: Problems,
+): PolicyResult {
+  const generation = generationOf(policy);
+  const either = (found: Fault | null, good: ConditionName): Condition =>
+    found === null ? condition(good, generation) : condition(found.name, generation, found.message);
+  const conditions = [either(fault, accepted)];
+  if (unresolved !== undefined) conditions.push(either(unresolved, 'policyResolved'));
   const ancestors = [...gateways]
     .sort(compare)
     .slice(0, LIMITS.POLICY_ANCESTORS)
@@ -52,7 +69,12 @@ export function policyStatus(
 }
 
 /** What keeps the policy from counting somewhere: an older one, or that the section does not exist. */
-function misplacedAt(reader: Reader, policy: KubeObject, problems: Problems): Fault | null {
+export function misplacedAt(
+  reader: Reader,
+  policy: KubeObject,
+  problems: Problems,
+  index: 'tlsPoliciesByTarget' | 'trafficPoliciesByTarget' = 'tlsPoliciesByTarget',
+): Fault | null {
   let first: Fault | null = null;
   const say = (field: string, fault: Fault): void => {
     problems.error(field, fault.message);
@@ -67,7 +89,7 @@ function misplacedAt(reader: Reader, policy: KubeObject, problems: Problems): Fa
   for (const target of targets) {
     const missing = missingSection(reader, target);
     if (missing !== null) say(target.field, { name: 'policyTarget', message: missing });
-    const winner = contenders(reader, target.key, target.section)[0];
+    const winner = contenders(reader, target.key, target.section, index)[0];
     if (winner === undefined || keyOf(winner) === keyOf(policy)) continue;
     const message = `The older ${winner.metadata.namespace}/${winner.metadata.name} is for the same target.`;
     say(target.field, { name: 'policyConflicted', message });

@@ -12,6 +12,7 @@ import { clientCertificateEntry } from './client-certificate.ts';
 import type { Unit } from './dependencies.ts';
 import type { RouteResult } from './route.ts';
 import type { State } from './state.ts';
+import { trafficStatus } from './traffic-policy-status.ts';
 
 /** Counts for each policy the Gateways whose routes have to do with it; `by`: 1 for one more route, -1 for one less. */
 export function countPolicies(state: State, route: RouteResult | null | undefined, by: 1 | -1): void {
@@ -43,8 +44,9 @@ export function updatePolicy(state: State, world: World, key: ObjectKey): void {
     state.out.diagnose(key, unused.found);
     return;
   }
+  const statusOf = kind === 'BackendTLSPolicy' ? policyStatus : trafficStatus;
   const { status, problems } = state.read(world, key, (reader) =>
-    policyStatus(reader, policy, [...gateways.keys()], state.options),
+    statusOf(reader, policy, [...gateways.keys()], state.options),
   );
   state.out.status(key, status);
   state.out.diagnose(key, problems.found);

@@ -211,13 +211,18 @@ export function targetsOf(policy: KubeObject): PolicyTarget[] {
 }
 
 /** Policies for the same section of a target, that which counts in front (older first, then by name). */
-export function contenders(reader: Reader, target: ObjectKey, section: string): KubeObject[] {
+export function contenders(
+  reader: Reader,
+  target: ObjectKey,
+  section: string,
+  index: 'tlsPoliciesByTarget' | 'trafficPoliciesByTarget' = 'tlsPoliciesByTarget',
+): KubeObject[] {
   const aged = (policy: KubeObject): { created: number; name: string } => ({
     created: createdOf(policy),
     name: `${policy.metadata.namespace ?? ''}/${policy.metadata.name}`,
   });
   return reader
-    .by('tlsPoliciesByTarget', target)
+    .by(index, target)
     .filter((policy) => targetsOf(policy).some((one) => one.key === target && one.section === section))
     .sort((a, b) => olderFirst(aged(a), aged(b)));
 }

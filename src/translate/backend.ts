@@ -3,7 +3,7 @@
 
 import type { KubeObject, ObjectKey } from '../api/object.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { ClientTls, ClusterEntry, Key } from '../ir/ir.ts';
+import type { ClientTls, ClusterEntry, Key, RetryBudget } from '../ir/ir.ts';
 import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.ts';
 import { governing, readPolicy, systemTls } from './backend-tls.ts';
 import type { ConditionName } from './conditions.ts';
@@ -12,6 +12,7 @@ import type { Reader } from './dependencies.ts';
 import { proxiedTo } from './proxy-protocol.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
+import { NO_TRAFFIC, trafficOf } from './traffic-policy.ts';
 
 export interface BackendFault {
   readonly name: ConditionName;
@@ -26,7 +27,7 @@ export interface Resolved {
   /** For logs: `namespace/name:port`. */
   readonly label: string;
   readonly fault: BackendFault | null;
-  /** BackendTLSPolicies that are for the backend. */
+  /** Policies that are for the backend. */
   readonly policies: readonly ObjectKey[];
   /** Why TLS cannot be spoken with it as it must be: its share answers 500, though the reference is good. */
   readonly untrusted: string | null;
@@ -47,6 +48,7 @@ function clusterOf(
   spoken: Spoken,
   secured: ClientTls | null,
   proxyProtocol: ClusterEntry['proxyProtocol'],
+  retryBudget: RetryBudget | null,
 ): ClusterEntry {
   const http2 = spoken === 'http2';
   const protocol = http2 && secured !== null ? 'http1' : spoken;
@@ -60,6 +62,7 @@ function clusterOf(
     ...settings,
     // What a flow comes to follows from whose it is: so it comes to the same by any worker, and by the next program.
     balancer: spoken === 'udp' ? { type: 'maglev', key: 'flow', name: '' } : { type: 'roundRobin' },
+    ...(retryBudget === null ? {} : { retryBudget }),
   };
 }
 
@@ -120,7 +123,10 @@ export function resolveBackend(
   const system = options.systemTrust ?? null;
   const ruled =
     through || relayed === 'udp' ? NO_POLICY : policyOf(reader, kind, namespace, name, found.section, system);
-  const { governed, policies } = ruled;
+  const { governed } = ruled;
+  // Bytes are not asked for again.
+  const traffic = relayed === null ? trafficOf(reader, kind, namespace, name) : NO_TRAFFIC;
+  const policies = traffic.policies.length === 0 ? ruled.policies : [...ruled.policies, ...traffic.policies];
   const refused = relayed === null ? protocolFault(found.protocol, governed || !isService) : null;
   if (refused !== null)
     return { ...fail('routeProtocol', isService ? 'port' : '', `${found.what}: ${refused}`), policies };
@@ -134,7 +140,7 @@ export function resolveBackend(
   const own = !governed && !isService && relayed === null ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
   const spoken = relayed ?? spokenBy(routeKind, found.protocol);
-  const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied);
+  const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget);
   return { cluster, label, fault: null, policies, untrusted: null };
 }
 

@@ -173,8 +173,9 @@ const TABLE = {
   routeKind: ['ResolvedRefs', 'False', 'InvalidKind', ''],
   routeBackend: ['ResolvedRefs', 'False', 'BackendNotFound', ''],
   routeProtocol: ['ResolvedRefs', 'False', 'UnsupportedProtocol', ''],
-  // BackendTLSPolicy
+  // BackendTLSPolicy, XBackendTrafficPolicy
   policyAccepted: ['Accepted', 'True', 'Accepted', 'TLS is spoken as the policy says.'],
+  trafficAccepted: ['Accepted', 'True', 'Accepted', 'Retries are limited as the policy says.'],
   policyConflicted: ['Accepted', 'False', 'Conflicted', ''],
   policyTarget: ['Accepted', 'False', 'TargetNotFound', ''],
   policyInvalid: ['Accepted', 'False', 'Invalid', ''],

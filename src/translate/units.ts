@@ -113,6 +113,7 @@ export const UNITS: readonly UnitKind[] = [
   { kind: 'trust', phase: PHASE.ENDPOINTS, update: updateTls, objectOf: tlsOwner },
   { kind: 'certificate', phase: PHASE.ENDPOINTS, update: updateTls, objectOf: tlsOwner },
   { kind: 'BackendTLSPolicy', phase: PHASE.GATEWAY_STATUS, update: updatePolicy },
+  { kind: 'XBackendTrafficPolicy', phase: PHASE.GATEWAY_STATUS, update: updatePolicy },
   { kind: 'gatewayStatus', phase: PHASE.GATEWAY_STATUS, update: updateGatewayStatus, objectOf: gatewayOf },
 ];
 

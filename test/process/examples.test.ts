@@ -69,6 +69,9 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.equal(await of('blue.example.com', '/shared'), 'second');
     assert.equal(await of('www.example.com', '/shared'), 'second');
   },
+  retries: async (ask) => {
+    for (let i = 0; i < 4; i++) assert.equal((await ask('/')).status, 200);
+  },
   ingress: async (ask) => {
     assert.equal(seen(await ask('/', { host: 'shop.example.com' })).backend, 'first');
     assert.equal(seen(await ask('/api/users', { host: 'shop.example.com' })).backend, 'second');

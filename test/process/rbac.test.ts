@@ -134,6 +134,10 @@ function addMore(api: FakeApi, port: number): void {
     });
   }
   api.put('ConfigMap', { metadata: { name: 'ca', namespace: 'web' }, data: {} });
+  api.put('XBackendTrafficPolicy', {
+    metadata: { name: 'app', namespace: 'web' },
+    spec: { targetRefs: [{ group: '', kind: 'Service', name: 'app' }], retryConstraint: {} },
+  });
   api.put('BackendTLSPolicy', {
     metadata: { name: 'app', namespace: 'web' },
     spec: {
@@ -204,6 +208,7 @@ const KINDS: Readonly<Record<string, string>> = {
   udproutes: 'UDPRoute',
   referencegrants: 'ReferenceGrant',
   backendtlspolicies: 'BackendTLSPolicy',
+  xbackendtrafficpolicies: 'XBackendTrafficPolicy',
   accesscontrolfilters: 'AccessControlFilter',
   staticresponsefilters: 'StaticResponseFilter',
   ingresses: 'Ingress',

@@ -5,7 +5,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import type { Retry } from '../../src/ir/ir.ts';
 import { limitCell } from '../../src/telemetry/layout.ts';
 import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
-import { answering, bodyText, get, ok, Rig, rule } from './rig.ts';
+import { answering, bodyText, cluster, endpoint, get, ok, Rig, rule } from './rig.ts';
 
 const UNAVAILABLE = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy';
 
@@ -116,6 +116,34 @@ simOnly('and a backend that takes longer than the rule gives it; the whole has i
     assert.ok(rig.records.last.durationUs <= most * 1_000, `${rig.records.last.durationUs} us`);
   }
 });
+
+for (const [what, budget, again, refused] of [
+  ['a share of the requests', { percent: 50, count: 1 }, 5, 5],
+  ['so many in any case', { percent: 0, count: 3 }, 3, 7],
+] as const) {
+  simOnly(`a policy's budget is ${what}, and who is beyond it is told 503`, async (net) => {
+    const failing = answering(net, () => 'HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nno');
+    const retryBudget = { ...budget, intervalMs: 10_000, countMs: 10_000 };
+    const app = cluster('app', [endpoint(failing)], { retryBudget });
+    const rig = new Rig(net, [failing], [app, rule({ retry: retry({ attempts: 1, codes: [500] }) })]);
+    // Half of what came before has to be there first.
+    const client = await rig.connect();
+    const statuses: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      await client.send(get());
+      const [answer] = await Promise.all([client.readMessage(), net.advance(50)]);
+      statuses.push(answer.status);
+    }
+    assert.equal(statuses.filter((status) => status === 500).length, again, statuses.join());
+    assert.equal(statuses.filter((status) => status === 503).length, refused);
+    assert.equal(rig.records.last.limit, statuses.at(-1) === 503 ? 'RETRY_BUDGET_PERCENT' : '');
+    // It is of a time: after that there is more.
+    await net.advance(30_000);
+    client.close();
+    assert.equal((await ask(net, rig)).slice(0, 3), '500');
+    await rig.end();
+  });
+}
 
 onBoth('a request with content is sent again whole, after the time the rule says', async (net) => {
   const { backend, seen } = busy(net, 1);

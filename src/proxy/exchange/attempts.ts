@@ -52,6 +52,7 @@ export class Attempts {
     this.#left = 0;
     this.fresh = false;
     if (this.#tried.length > 0) this.#tried.length = 0;
+    cluster.constraint?.requested(this.#core.io.nowMs);
     return cluster.pick(hash);
   }
 
@@ -115,8 +116,7 @@ export class Attempts {
     const cluster = this.#cluster;
     const policy = this.#policy;
     if (policy === null || cluster === null || this.#repeats >= policy.attempts) return null;
-    this.#budget ??= cluster.takeRetry();
-    if (this.#budget === null) {
+    if (!this.#affords(cluster)) {
       this.#core.cells.add(BUDGET_LIMIT, 1);
       this.overBudget = true;
       return null;
@@ -126,6 +126,19 @@ export class Attempts {
     this.#tried.push(failed);
     this.fresh = false;
     return cluster.pickOther(this.#hash, this.#tried) ?? cluster.pick(this.#hash);
+  }
+
+  /** A policy's budget is asked for each, that of the limits once for all of a request's. */
+  #affords(cluster: Cluster): boolean {
+    const { constraint } = cluster;
+    if (constraint !== null) return constraint.take(this.#core.io.nowMs);
+    this.#budget ??= cluster.takeRetry();
+    return this.#budget !== null;
+  }
+
+  /** A policy says that there is no more: the request is answered 503 (apis/v1alpha1 RetryConstraint). */
+  get constrained(): boolean {
+    return this.overBudget && this.#cluster !== null && this.#cluster.constraint !== null;
   }
 
   /**

@@ -264,8 +264,8 @@ export class Exchange extends Sending implements RequestSide {
     }
     this.letGoOfUpstream();
     this.attempts.leave(BACKEND_ERROR.timeout, this.record.upstreamUs);
-    if (this.retriesFailure(endpoint)) this.deadlines.rearm();
-    else this.fail(FAULTS.backendTimeout);
+    if (!this.retriesFailure(endpoint)) this.fail(FAULTS.backendTimeout);
+    else if ((this.state as number) === STATE.BACKOFF) this.deadlines.rearm();
   }
 
   protected timedOut(fault: Fault): void {

@@ -198,9 +198,14 @@ export abstract class Sending extends Answering implements Waiter {
   protected retriesFailure(failed: EndpointPool | null): boolean {
     if (failed === null || !this.request.whole || this.state >= STATE.ANSWERING) return false;
     const next = this.attempts.afterFailure(failed);
-    if (next === null) this.noteBudget();
-    else this.backOff(next);
-    return next !== null;
+    if (next !== null) {
+      this.backOff(next);
+      return true;
+    }
+    this.noteBudget();
+    if (!this.attempts.constrained) return false;
+    this.fail(FAULTS.overload);
+    return true;
   }
 
   /** RFC 9110 section 9.2.2: only an idempotent request is sent again, and only while all of it is still here. */
@@ -222,11 +227,12 @@ export abstract class Sending extends Answering implements Waiter {
     const next = this.request.whole ? attempts.after(status) : null;
     if (next === null) {
       this.noteBudget();
-      return false;
+      if (!attempts.constrained) return false;
     }
     this.letGoOfUpstream();
     attempts.leave(status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED, this.core.io.nowUs - this.sentUs);
-    this.backOff(next);
+    if (next === null) this.fail(FAULTS.overload);
+    else this.backOff(next);
     return true;
   }
 

@@ -1,11 +1,12 @@
 // A cluster: its endpoints and how one of them is picked. Immutable; a change makes a new one, which takes over the
 // pools of the endpoints that stay. A request in flight keeps the one it started with.
 
+import { equal } from '../../base/equal.ts';
 import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
 import type { Core } from '../core.ts';
 import type { Head } from '../head.ts';
 import type { Secured } from '../tls/dialer.ts';
-import { RetryBudget } from './budget.ts';
+import { RetryBudget, RetryConstraint } from './budget.ts';
 import type { Connector } from './connection.ts';
 import { EndpointPool } from './endpoint.ts';
 import { type HashKey, hashKeyOf } from './pick/hash-key.ts';
@@ -24,6 +25,8 @@ export class Cluster {
   readonly health: Uint8Array;
   /** Of all the clusters that took each other's place. */
   readonly #retries: RetryBudget;
+  /** What a policy says instead; null: none does. */
+  readonly constraint: RetryConstraint | null;
   readonly #core: Core;
   /** null: picking looks at no request. */
   readonly #key: HashKey | null;
@@ -46,6 +49,7 @@ export class Cluster {
     this.#endpoints = endpoints;
     this.#core = core;
     this.#retries = previous === null ? new RetryBudget() : previous.#retries;
+    this.constraint = constraintOf(entry, previous);
     const known = new Map(previous?.pools.map((pool) => [pool.endpoint.id, pool]));
     const active = new Int32Array(endpoints.length);
     this.pools = endpoints.map((endpoint) => {
@@ -126,4 +130,11 @@ export class Cluster {
 function identityOf(entry: ClusterEntry, endpoint: Endpoint, secured: Secured | null): string {
   const plain = `${entry.protocol} ${endpoint.address} ${endpoint.port}`;
   return secured === null ? plain : `${plain} ${secured.client.identity}`;
+}
+
+/** That of the cluster before goes on counting when it says the same. */
+function constraintOf({ retryBudget }: ClusterEntry, previous: Cluster | null): RetryConstraint | null {
+  if (retryBudget === undefined) return null;
+  const before = previous?.constraint ?? null;
+  return before !== null && equal(before.entry, retryBudget) ? before : new RetryConstraint(retryBudget);
 }
