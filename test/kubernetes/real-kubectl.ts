@@ -166,6 +166,33 @@ test('a certificate whose Secret is missing: describe of the Gateway names it', 
   );
 });
 
+test('an Ingress: describe says where it is reached, and which annotation is not served', async () => {
+  apply(`
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: { name: rauta }
+spec: { controller: rauta.io/ingress-controller }
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: shop
+  namespace: shop
+  annotations: { nginx.ingress.kubernetes.io/auth-url: 'http://auth.example/' }
+spec:
+  ingressClassName: rauta
+  rules:
+    - host: shop.example
+      http: { paths: [{ path: /, pathType: Prefix, backend: { service: { name: app, port: { number: 80 } } } }] }
+---`);
+  await described(
+    ['ingress', '-n', 'shop', 'shop'],
+    /Address:\s+\d+\.\d+\.\d+\.\d+/,
+    /Warning\s+NotAsWritten.*auth-url/,
+    /Warning\s+NoEndpoints/,
+  );
+});
+
 test('with --watch-namespaces, Roles there and no rights elsewhere are enough', async (t) => {
   // It would write there too.
   await main.stop();

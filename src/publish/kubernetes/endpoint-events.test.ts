@@ -74,3 +74,35 @@ test('a Service whose slices and pods come in a moment is no news', () => {
   timers.fire();
   assert.deepEqual(said, ['NoEndpoints']);
 });
+
+test('what is wrong with an Ingress is told of at the Ingress; so is a Service of its that has no endpoints', () => {
+  const backend = (name: string): object => ({ service: { name, port: { number: 80 } } });
+  const ingress = object('Ingress', 'a', 'shop', {
+    defaultBackend: backend('app'),
+    rules: [{ http: { paths: [{ path: '/', pathType: 'Prefix', backend: backend('other') }] } }, {}],
+  });
+  const services = ['app', 'other'].map((name) => object('Service', 'a', name));
+  const said: string[] = [];
+  const timers = new HandTimers();
+  const events = new EndpointEvents({
+    timers,
+    leads: () => true,
+    find: (key) => [ingress, ...services].find(({ kind, metadata }) => key === `${kind}/a/${metadata.name}`),
+    all: () => [ingress, ...services],
+    warn: ({ kind, metadata }, reason, note) => said.push(`${kind} ${metadata.name}: ${reason}: ${note}`),
+  });
+  const field = 'metadata.annotations[nginx.ingress.kubernetes.io/auth-url]';
+  events.diagnosed(
+    new Map([
+      ['Ingress/a/shop', [{ severity: 'error', message: 'It is not served.', place: { field } }]],
+      ['Service/a/other', [{ severity: 'warning', message: 'none.', place: {} }]],
+    ]),
+  );
+  timers.fire();
+  timers.fire();
+  assert.deepEqual(said, [
+    `Ingress shop: NotAsWritten: ${field}: It is not served.`,
+    'Service other: NoEndpoints: none.',
+    'Ingress shop: NoEndpoints: Service a/other: none.',
+  ]);
+});

@@ -1,6 +1,7 @@
-// A Service without endpoints is no fault of any condition (its reference resolves), and all that its clients see is
-// 503: an Event says it, at the Service and at the routes that refer to it, where kubectl describe looks. Not at once:
-// of a Service that has just been made the slices come a moment later, and its pods some seconds.
+// What no condition says, as Events, where kubectl describe looks. A Service without endpoints is no fault of any (its
+// reference resolves), and all that its clients see is 503: it is told of at the Service and at the routes and
+// Ingresses that refer to it. An Ingress has no conditions at all: what is wrong with it is told of at the Ingress. Not
+// at once: of a Service that has just been made the slices come a moment later, and its pods some seconds.
 
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
@@ -18,10 +19,12 @@ export interface EndpointEventTools {
 }
 
 const REASON = 'NoEndpoints';
+/** Of an Ingress. */
+const NOT_AS_WRITTEN = 'NotAsWritten';
 
 export class EndpointEvents {
   readonly #tools: EndpointEventTools;
-  /** By Service. */
+  /** By Service or Ingress. */
   readonly #problems = new Map<ObjectKey, readonly Problem[]>();
   /** To be told of when they still are as they are: after the next look, and at the next look. */
   #young = new Set<ObjectKey>();
@@ -35,7 +38,7 @@ export class EndpointEvents {
   /** What is wrong with objects, as far as it changed; an empty list: nothing any more. */
   diagnosed(diagnostics: ReadonlyMap<ObjectKey, readonly Problem[]>): void {
     for (const [key, problems] of diagnostics) {
-      if (!key.startsWith('Service/')) continue;
+      if (!key.startsWith('Service/') && !key.startsWith('Ingress/')) continue;
       this.#old.delete(key);
       this.#young.delete(key);
       if (problems.length === 0) this.#problems.delete(key);
@@ -70,13 +73,13 @@ export class EndpointEvents {
     // Whatever more there is would not be told anyhow.
     const told = new Map(keys.slice(0, LIMITS.EVENTS).map((key) => [key, this.#note(key)]));
     for (const [key, note] of told) {
-      const service = this.#tools.find(key);
-      if (service !== undefined) this.#tools.warn(service, REASON, note);
+      const object = this.#tools.find(key);
+      if (object !== undefined) this.#tools.warn(object, object.kind === 'Ingress' ? NOT_AS_WRITTEN : REASON, note);
     }
-    if (told.size === 0) return;
+    if (![...told.keys()].some((key) => key.startsWith('Service/'))) return;
     for (const object of this.#tools.all()) {
-      if (!object.kind.endsWith('Route')) continue;
-      for (const key of servicesOf(object)) {
+      if (!object.kind.endsWith('Route') && object.kind !== 'Ingress') continue;
+      for (const key of object.kind === 'Ingress' ? servicesOfIngress(object) : servicesOf(object)) {
         const note = told.get(key);
         if (note !== undefined) this.#tools.warn(object, REASON, `${key.replace('/', ' ')}: ${note}`);
       }
@@ -84,7 +87,11 @@ export class EndpointEvents {
   }
 
   #note(key: ObjectKey): string {
-    return (this.#problems.get(key) ?? []).map(({ message }) => message).join(' ');
+    const problems = this.#problems.get(key) ?? [];
+    const placed = key.startsWith('Ingress/');
+    return problems
+      .map(({ message, place: { field } }) => (placed && field !== undefined ? `${field}: ${message}` : message))
+      .join(' ');
   }
 }
 
@@ -99,6 +106,16 @@ function servicesOf({ metadata, spec }: KubeObject): Set<ObjectKey> {
     }
   }
   return keys;
+}
+
+/** Keys of the Services that an Ingress sends to. */
+function servicesOfIngress({ metadata, spec }: KubeObject): Set<ObjectKey> {
+  const paths = items(fields(spec)['rules']).flatMap((rule) => items(fields(fields(rule)['http'])['paths']));
+  const backends = [fields(spec)['defaultBackend'], ...paths.map((path) => fields(path)['backend'])];
+  const names = backends.map((backend) => fields(fields(backend)['service'])['name']);
+  return new Set(
+    names.flatMap((name) => (typeof name === 'string' ? [`Service/${metadata.namespace ?? ''}/${name}`] : [])),
+  );
 }
 
 function items(value: unknown): readonly unknown[] {
