@@ -189,7 +189,6 @@ spec:
     ['ingress', '-n', 'shop', 'shop'],
     /Address:\s+\d+\.\d+\.\d+\.\d+/,
     /Warning\s+NotAsWritten.*auth-url/,
-    /Warning\s+NoEndpoints/,
   );
 });
 
