@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { AGAIN } from '../../src/main/privileges.ts';
 import { archiveEntries } from '../../tools/dist/dist.ts';
 import { needs, withoutSymbols } from '../../tools/dist/elf.ts';
 import { entrypoint, USER, writeImage } from '../../tools/dist/oci.ts';
@@ -285,7 +286,9 @@ test('the unpacked image serves port 80 and the like as nobody; its children may
   assert.equal(await status(port), 404);
   const all = descendants(child.pid as number).sort((a, b) => a.pid - b.pid);
   // The first of each: a spare worker that is being started has not let go yet.
-  const seen = ['controller', 'worker'].map((role) => all.find(({ args }) => args.at(-1) === role) as Process);
+  const seen = ['controller', 'worker'].map(
+    (role) => all.find(({ args }) => args.includes(role) && args.at(-1) === AGAIN) as Process,
+  );
   for (const { pid, args } of seen)
     for (const thread of readdirSync(`/proc/${pid}/task`)) {
       const text = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');

@@ -313,9 +313,10 @@ test('its workers may nothing, in any thread', async () => {
   assert.ok(rightsOfWorkers().length > 2);
 });
 
-test(`DaemonSet: ${ROLLOVERS} rollovers by takeover, no request failed`, async (t) => {
+test(`DaemonSet: ${ROLLOVERS} rollovers or more by takeover, no request failed`, async (t) => {
   load = new Load(() => [address]);
-  for (let i = 0; i < ROLLOVERS || load.count < REQUESTS; i++) {
+  let rollovers = 0;
+  for (; rollovers < ROLLOVERS || load.count < REQUESTS; rollovers++) {
     await kubectl('rollout', 'restart', '-n', 'rauta-system', 'daemonset/rauta');
     await kubectl('rollout', 'status', '-n', 'rauta-system', 'daemonset/rauta', '--timeout=120s');
   }
@@ -323,7 +324,7 @@ test(`DaemonSet: ${ROLLOVERS} rollovers by takeover, no request failed`, async (
     const names = (await kubectl('get', 'pods', '-n', 'rauta-system', '-o', 'name')).trim().split('\n');
     return names.length === 1 ? null : names.join(' ');
   });
-  t.diagnostic(`${await allAnswered()} requests`);
+  t.diagnostic(`${rollovers} rollovers, ${await allAnswered()} requests`);
   const log = await kubectl('logs', '-n', 'rauta-system', '-l', 'app.kubernetes.io/name=rauta', '--tail=-1');
   assert.match(log, /"listening socket taken over"/);
   assert.doesNotMatch(log, /"message":"listening"/);
@@ -384,7 +385,7 @@ async function readyPods(): Promise<string[]> {
   return items.flatMap(({ endpoints }) => endpoints.filter((e) => e.conditions.ready).flatMap((e) => e.addresses));
 }
 
-test(`Deployment: ${ROLLOVERS} rollovers, the load a second behind the EndpointSlices, no request failed`, async (t) => {
+test(`Deployment: ${ROLLOVERS} rollovers or more, the load a second behind the EndpointSlices, no request failed`, async (t) => {
   let hosts = await readyPods();
   assert.equal(hosts.length, 2);
   let watching = true;
@@ -399,7 +400,8 @@ test(`Deployment: ${ROLLOVERS} rollovers, the load a second behind the EndpointS
   };
   const following = follow();
   load = new Load(() => hosts);
-  for (let i = 0; i < ROLLOVERS || load.count < REQUESTS; i++) {
+  let rollovers = 0;
+  for (; rollovers < ROLLOVERS || load.count < REQUESTS; rollovers++) {
     await kubectl('rollout', 'restart', '-n', 'rauta-system', 'deployment/rauta');
     await kubectl('rollout', 'status', '-n', 'rauta-system', 'deployment/rauta', '--timeout=120s');
   }
@@ -409,5 +411,5 @@ test(`Deployment: ${ROLLOVERS} rollovers, the load a second behind the EndpointS
   });
   watching = false;
   await following;
-  t.diagnostic(`${await allAnswered()} requests`);
+  t.diagnostic(`${rollovers} rollovers, ${await allAnswered()} requests`);
 });
