@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { circumstances, writeResult } from '../macro/result.ts';
 import * as api from './api.ts';
+import { crash, rollout, silent } from './failing.ts';
 import { PEERS } from './peers.ts';
 import { attached, change, type Figures, type Place, probe, type Sizes, scale } from './scenarios.ts';
 import { wait } from './traffic.ts';
@@ -58,13 +59,14 @@ try {
     ))
   )
     await wait(100);
-  const scenarios = { attached, probe, change, scale };
+  const scenarios = { attached, probe, change, crash, silent, rollout, scale };
   const results: Record<string, Figures> = {};
   for (const [name, run] of Object.entries(scenarios)) {
     if (args.only !== '' && !args.only.split(',').includes(name)) continue;
     const started = performance.now();
     const port = name === 'scale' ? ports.scale : PORT;
-    results[name] = await run(sizes, { ...place, port });
+    const before = await stages();
+    results[name] = { ...(await run(sizes, { ...place, port })), ...p99(before, await stages()) };
     process.stdout.write(`${name}: ${Math.round((performance.now() - started) / 1000)} s\n`);
   }
   const result = {
@@ -82,6 +84,29 @@ try {
   backend.kill('SIGKILL');
   await new Promise((resolve) => rauta.on('exit', resolve));
   await api.stop();
+}
+
+/** `rauta_propagation_seconds`: how many took at most so long, by stage and bound in seconds. */
+async function stages(): Promise<Map<string, Map<number, number>>> {
+  const out = new Map<string, Map<number, number>>();
+  const text = await (await fetch(`${ADMIN}/metrics`)).text();
+  for (const [, stage = '', le, n] of text.matchAll(
+    /^rauta_propagation_seconds_bucket\{stage="(\w+)",le="(.+)"\} (\d+)$/gm,
+  ))
+    out.set(stage, (out.get(stage) ?? new Map()).set(le === '+Inf' ? Number.POSITIVE_INFINITY : Number(le), Number(n)));
+  return out;
+}
+/** Between two looks: the bound under which 99 of 100 revisions stayed, which is all that buckets tell. */
+function p99(before: Map<string, Map<number, number>>, after: Map<string, Map<number, number>>): Figures {
+  const figures: Figures = {};
+  for (const [stage, buckets] of after) {
+    const counts = [...buckets].map(([bound, n]) => [bound, n - (before.get(stage)?.get(bound) ?? 0)] as const);
+    const total = counts.at(-1)?.[1] ?? 0;
+    const found = counts.find(([, n]) => n >= 0.99 * total)?.[0];
+    if (total > 0 && found !== undefined) figures[`event to ${stage}, p99 at most, ms (own histogram)`] = found * 1000;
+    if (stage === 'total') figures['revisions'] = total;
+  }
+  return figures;
 }
 
 interface Result extends ReturnType<typeof circumstances> {

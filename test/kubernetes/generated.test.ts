@@ -186,6 +186,27 @@ test('only the leader makes them; who begins to lead makes what is missing', asy
   await world.until(() => stands(world));
 });
 
+test('what somebody deleted is made again, also when that was while another one led', async (t) => {
+  const world = await setup(t);
+  world.gateway();
+  await world.until(() => stands(world));
+  for (const leads of [true, false]) {
+    const uid = world.made('Service', 'gw-rauta')?.metadata.uid;
+    const has = (): boolean => world.store.get('Service', 'a', 'gw-rauta')?.metadata.uid === uid;
+    await world.until(has);
+    world.leads = leads;
+    world.api.delete('Service', 'a', 'gw-rauta');
+    await world.until(() => !has());
+    if (!leads) {
+      await world.quiet();
+      assert.equal(world.made('Service', 'gw-rauta'), undefined);
+      world.leads = true;
+      world.writer.lead();
+    }
+    await world.until(() => world.made('Service', 'gw-rauta') !== undefined);
+  }
+});
+
 test('a lease that ended between decision and first byte: nothing is sent', async (t) => {
   const world = await setup(t);
   world.api.onRequest = (seen) => {

@@ -220,6 +220,42 @@ test('a Service for a Gateway: made, followed, kept from strangers, and gone wit
       });
 });
 
+const leads = async (): Promise<boolean> =>
+  /^rauta_leader 1$/m.test(await (await fetch('http://127.0.0.1:9090/metrics')).text());
+
+test('who has lost the lease makes nothing; who has it again makes what is missing', async (t) => {
+  await create('Gateway', 'gateway.networking.k8s.io/v1', 'led', gateway({}, 9001));
+  await until('the Service', () => find('Service', 'led-rauta'));
+  const kind = 'Lease';
+  const { items } = (await ask({ verb: 'list', kind, path: '/apis/coordination.k8s.io/v1/leases' })) as {
+    readonly items: readonly { readonly metadata: { readonly name: string; readonly namespace: string } }[];
+  };
+  const { namespace = '' } = items.find(({ metadata }) => metadata.name === 'rauta')?.metadata ?? {};
+  // Somebody has it, and never renews it.
+  await ask({
+    verb: 'patch',
+    kind,
+    path: `/apis/coordination.k8s.io/v1/namespaces/${namespace}/leases/rauta`,
+    contentType: 'application/merge-patch+json',
+    body: { spec: { holderIdentity: 'somebody', renewTime: new Date().toISOString().replace('Z', '000Z') } },
+  });
+  await until('led by somebody', async () => !(await leads()));
+  await remove('Service', 'led-rauta');
+  await create('Gateway', 'gateway.networking.k8s.io/v1', 'unled', gateway({}, 9002));
+  let looks = 0;
+  await until('led by us again', async () => {
+    const [led, unled] = [await find('Service', 'led-rauta'), await find('Service', 'unled-rauta')];
+    if (await leads()) return true;
+    looks++;
+    assert.deepEqual([led, unled], [null, null], 'made by who does not lead');
+    return false;
+  });
+  t.diagnostic(`${looks} looks while somebody had the lease`);
+  assert.ok(looks > 10);
+  for (const name of ['led-rauta', 'unled-rauta']) await until(name, () => find('Service', name));
+  for (const name of ['led', 'unled']) await remove('Gateway', name);
+});
+
 interface Endpoint {
   readonly conditions: { readonly ready: boolean };
   readonly targetRef: { readonly name: string };

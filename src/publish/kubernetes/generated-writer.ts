@@ -86,6 +86,8 @@ export class GeneratedWriter {
   lead(): void {
     for (const [key, entry] of this.#entries) {
       entry.told = '';
+      // What the watch brought while another one led was not looked at.
+      entry.echo = null;
       this.#queue(key);
     }
   }
@@ -131,7 +133,9 @@ export class GeneratedWriter {
     }
     const standing = this.#tools.find(key);
     const version = standing?.metadata.resourceVersion ?? '';
-    if (entry.echo !== null && entry.echo.from === version && equal(entry.echo.wanted, wanted)) return;
+    // Once the watch has brought what was written, what it brings later is news: also that nothing stands any more.
+    if (entry.echo !== null && entry.echo.from !== version) entry.echo = null;
+    if (entry.echo !== null && equal(entry.echo.wanted, wanted)) return;
     if (!this.#toBeWritten(wanted, standing)) return;
     const wait = entry.notBeforeMs - this.#tools.now();
     if (wait > 0) {

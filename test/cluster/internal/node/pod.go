@@ -154,7 +154,6 @@ func (p *pod) end(done <-chan struct{}) {
 	default:
 	}
 	p.k.events.Event(p.obj, v1.EventTypeNormal, "Killing", "Stopping the pod's containers")
-	p.changed() // no longer ready, while it drains
 	grace := time.After(p.grace)
 	if d := p.preStop(); d > 0 {
 		select {

@@ -39,6 +39,9 @@ func (p *pod) probe(ctx context.Context, c *v1.Container, st *containerState) {
 	}
 	kill := func(what string) func(string) bool {
 		return func(why string) bool {
+			if p.stopping() { // only readiness is asked for then
+				return false
+			}
 			p.k.events.Eventf(p.obj, v1.EventTypeWarning, "Unhealthy", "Container %s failed its %s probe and is restarted: %s", c.Name, what, why)
 			p.mu.Lock()
 			defer p.mu.Unlock()

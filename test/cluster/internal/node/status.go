@@ -109,7 +109,8 @@ func (p *pod) fill(o *v1.Pod) {
 	condition(o, v1.PodReadyToStartContainers, p.ip != nil, "NoNetwork")
 	condition(o, v1.PodInitialized, p.inited, "ContainersNotInitialized")
 	condition(o, v1.ContainersReady, all, "ContainersNotReady")
-	condition(o, v1.PodReady, all && !p.stopping(), "ContainersNotReady")
+	// Also while it is being stopped: a kubelet goes on asking, and says what it hears.
+	condition(o, v1.PodReady, all, "ContainersNotReady")
 	s.ObservedGeneration = o.Generation
 }
 
