@@ -104,6 +104,8 @@ class Limits {
   readonly CORS_ORIGINS = 256;
   /** Bytes of an Origin field that is answered; a longer one is nobody's. */
   readonly CORS_ORIGIN_BYTES = 512;
+  /** What backends are told of a client's certificate; of a larger one, nothing. */
+  readonly CLIENT_CERTIFICATE_BYTES = 16 * KB;
   /** Addresses of clients whose text is kept for their next connections. */
   readonly CLIENT_NAMES = 1_024;
   /** Endpoints that one request may try, while they refuse its connection. */

@@ -138,6 +138,8 @@ export interface TlsIo {
   verifyResult(tls: Tls): number;
   /** SHA-256 of the other side's certificate in hexadecimal digits, '' when it showed none. */
   peerFingerprint(tls: Tls): string;
+  /** The other side's certificate, DER; empty when it showed none, or one that is too large. */
+  peerCertificate(tls: Tls): Uint8Array;
   /** Of the last TLS_FAILED. */
   readonly failure: TlsFailure;
 

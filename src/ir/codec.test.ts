@@ -96,7 +96,7 @@ const secure: SocketEntry = {
         ciphers: [],
         suites: ['TLS_AES_128_GCM_SHA256'],
         alpn: ['http/1.1'],
-        clients: { trust: 'trust/ns/ca', mode: 'AllowValidOnly' },
+        clients: { trust: 'trust/ns/ca', mode: 'AllowValidOnly', forward: ['Hash', 'URI'] },
       },
     },
   ],

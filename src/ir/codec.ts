@@ -238,7 +238,13 @@ const serverTls = record<ServerTls>({
   ciphers: listOf(string),
   suites: listOf(string),
   alpn: listOf(string),
-  clients: orNull(record<ClientValidation>({ trust: string, mode: oneOf('AllowValidOnly', 'AllowInsecureFallback') })),
+  clients: orNull(
+    record<ClientValidation>({
+      trust: string,
+      mode: oneOf('AllowValidOnly', 'AllowInsecureFallback'),
+      forward: listOf(oneOf('Hash', 'Subject', 'URI', 'DNS', 'Cert')),
+    }),
+  ),
 });
 
 const clientTls = record<ClientTls>({

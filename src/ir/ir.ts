@@ -76,7 +76,11 @@ export interface ClientValidation {
   readonly trust: Key;
   /** GEP-91: `AllowInsecureFallback` lets in whoever shows none, or one that is not good. */
   readonly mode: 'AllowValidOnly' | 'AllowInsecureFallback';
+  /** What backends are told of a certificate that is good, in X-Forwarded-Client-Cert; none: nothing. */
+  readonly forward: readonly CertificatePart[];
 }
+
+export type CertificatePart = 'Hash' | 'Subject' | 'URI' | 'DNS' | 'Cert';
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
 

@@ -276,13 +276,19 @@ export class NativeTls implements TlsIo {
 
   /** Whether the other side's certificate has one of `names`; a session that was taken up has it still. */
   #isFor(s: number, names: readonly PeerName[]): boolean {
+    const der = this.#peerDer(s);
+    return der.length > 0 && isCertificateFor(der, names);
+  }
+
+  /** Valid until the memory is used again. */
+  #peerDer(s: number): Uint8Array {
     const x509 = ssl.sslGet0PeerCertificate(s);
     const length = x509 === 0 ? 0 : ssl.i2dX509(x509, 0);
-    if (length <= 0 || length > LIMITS.TLS_OBJECT_BYTES) return false;
+    if (length <= 0 || length > LIMITS.TLS_OBJECT_BYTES) return this.#memory.bytes(0);
     // i2d moves the pointer it is given, hence a cell.
     const at = this.#memory.put(new Uint8Array(0));
     ssl.i2dX509(x509, this.#memory.setCell(0, at));
-    return isCertificateFor(this.#memory.bytes(length), names);
+    return this.#memory.bytes(length);
   }
 
   /** Whether the client was asked for another key share: then its ticket comes again. */
@@ -427,6 +433,10 @@ export class NativeTls implements TlsIo {
     const at = this.#memory.put(new Uint8Array(32));
     ssl.x509Digest(x509, ssl.evpSha256(), at, this.#memory.cell(0));
     return Buffer.from(this.#memory.bytes(32)).toString('hex');
+  }
+
+  peerCertificate(tls: Tls): Uint8Array {
+    return this.#peerDer(this.#live(tls)).slice();
   }
 
   #live(tls: Tls): number {

@@ -34,6 +34,8 @@ export class ClientInfo {
   serverName = '';
   /** The protocol agreed on by ALPN, '' for none. */
   alpn = '';
+  /** What backends are told of the client's certificate: a field line; null for nothing. */
+  certificate: Uint8Array | null = null;
   /** What log lines say of the connection. */
   json: Fragment = NO_FRAGMENT;
 

@@ -10,6 +10,8 @@ const NAMES = ['proxy', 'content-length', 'transfer-encoding', 'x-real-ip', 'x-r
   bytesOf(name),
 );
 const PREFIX = bytesOf('x-forwarded-');
+/** Whose certificate was checked only RAUTA may say. */
+const CERTIFICATE = bytesOf('x-forwarded-client-cert');
 const HYPHEN = 0x2d;
 
 /** 1 for the first letters of these. */
@@ -18,12 +20,16 @@ for (const name of [...NAMES, PREFIX]) FIRST[name[0] as number] = 1;
 
 /**
  * Whether the name [start, end), a token that is none of NAME, can be taken for a field of framing or for one in which
- * proxies tell of the client. `trusted`: X-Forwarded-Anything may be told, if written so.
+ * proxies tell of the client. `trusted`: X-Forwarded-Anything may be told, if written so, but not of certificates.
  */
 export function isLookalike(mem: Uint8Array, start: number, end: number, trusted: boolean): boolean {
   if (FIRST[(mem[start] as number) | 0x20] === 0) return false;
   const length = end - start;
-  if (length > PREFIX.length && equalLoosely(mem, start, PREFIX)) return !trusted || !isPlain(mem, start, end);
+  if (length > PREFIX.length && equalLoosely(mem, start, PREFIX)) {
+    return (
+      !trusted || !isPlain(mem, start, end) || (length === CERTIFICATE.length && equalLoosely(mem, start, CERTIFICATE))
+    );
+  }
   for (let k = 0; k < NAMES.length; k++) {
     const name = NAMES[k] as Uint8Array;
     if (name.length === length && equalLoosely(mem, start, name)) return true;

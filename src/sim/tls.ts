@@ -355,4 +355,7 @@ export class SimTls implements TlsIo {
   peerFingerprint(_tls: Tls): string {
     return '';
   }
+  peerCertificate(_tls: Tls): Uint8Array {
+    return new Uint8Array(0);
+  }
 }

@@ -90,7 +90,7 @@ function validationOf(
     authorities: [...new Set(authorities)],
     revoked: [...new Set(revoked)],
   };
-  return { clients: { validation: { trust: key, mode }, trust }, fault: null, refs };
+  return { clients: { validation: { trust: key, mode, forward: [] }, trust }, fault: null, refs };
 }
 
 /** The certificates of one ConfigMap, or why there are none. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { authority, leaf, pem } from '../../tools/certificates.ts';
+import { authority, leaf, pem, revocations } from '../../tools/certificates.ts';
 import type { KubeObject } from '../api/object.ts';
 import type { CertificateEntry, ServerTls, SocketEntry } from '../ir/ir.ts';
 import { Store } from '../store/store.ts';
@@ -195,6 +195,7 @@ test('options: versions and ciphers by name, anything else is an error of the li
     [{ 'rauta.io/tls-min-version': '1.1' }, /TLS version "1\.1" is not one of 1\.2, 1\.3/],
     [{ 'rauta.io/tls-ciphers': 'RC4-SHA' }, /Cipher "RC4-SHA" is not one of/],
     [{ 'rauta.io/tls-ciphers': '' }, /No cipher is named/],
+    [{ 'rauta.io/forward-client-certificate': 'Hash, By' }, /"By" is not one of Hash, Subject, URI, DNS, Cert/],
     [{ 'example.com/x': 'y' }, /Option "example\.com\/x" is not known/],
   ] as const) {
     const [tls, said] = settings(options);
@@ -233,6 +234,27 @@ function checking(frontend: Record<string, unknown>, ...ports: readonly number[]
   return { ...gateway(listeners), spec: { gatewayClassName: 'rauta', tls: { frontend }, listeners } };
 }
 
+test('backends are told of certificates what an option of the listener says; lists of revoked ones come along', () => {
+  const world = new World();
+  const options = { 'rauta.io/forward-client-certificate': 'URI Hash,URI' };
+  const listeners = [443, 8443].map((port) => ({
+    ...https(`p${port}`, `h${port}.example`, ['cert'], { options }),
+    port,
+  }));
+  const perPort = [{ port: 8443, tls: {} }];
+  const frontend = { default: { validation: { caCertificateRefs: [ref('ca')] } }, perPort };
+  const crl = revocations(root, []);
+  const asked = { ...gateway(listeners), spec: { gatewayClassName: 'rauta', tls: { frontend }, listeners } };
+  world.apply(secret('cert'), authorities('ca', { ...ca, 'ca.crl': pem('X509 CRL', crl) }), asked);
+  const hosts = [...world.translator.ir.values()].flatMap((entry) => (entry.kind === 'socket' ? entry.hosts : []));
+  assert.deepEqual(hosts.find(({ port }) => port === 443)?.tls?.clients?.forward, ['Hash', 'URI']);
+  assert.equal(hosts.find(({ port }) => port === 8443)?.tls?.clients, null);
+  assert.match(world.problems().join(), /No certificate is asked for at this port: .* has no effect/);
+  const trust = world.translator.ir.get('trust/default/edge:default');
+  assert.ok(trust?.kind === 'trust');
+  assert.deepEqual(trust.revoked, [crl.toString('base64')]);
+});
+
 test('clients are asked for certificates as the Gateway says, by port where it says so', () => {
   const world = new World();
   const perPort = [
@@ -246,8 +268,12 @@ test('clients are asked for certificates as the Gateway says, by port where it s
       entry.kind === 'socket' ? entry.hosts.map((host) => [host.port, host.tls?.clients] as const) : [],
     ),
   );
-  assert.deepEqual(clients.get(443), { trust: 'trust/default/edge:default', mode: 'AllowValidOnly' });
-  assert.deepEqual(clients.get(7443), { trust: 'trust/default/edge:7443', mode: 'AllowInsecureFallback' });
+  assert.deepEqual(clients.get(443), { trust: 'trust/default/edge:default', mode: 'AllowValidOnly', forward: [] });
+  assert.deepEqual(clients.get(7443), {
+    trust: 'trust/default/edge:7443',
+    mode: 'AllowInsecureFallback',
+    forward: [],
+  });
   assert.equal(clients.get(8443), null);
   const trust = world.translator.ir.get('trust/default/edge:default');
   assert.ok(trust?.kind === 'trust');

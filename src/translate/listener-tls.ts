@@ -4,7 +4,14 @@ import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { CertificateEntry, ServerTls, TlsVersion, TrustEntry } from '../ir/ir.ts';
+import type {
+  CertificateEntry,
+  CertificatePart,
+  ClientValidation,
+  ServerTls,
+  TlsVersion,
+  TrustEntry,
+} from '../ir/ir.ts';
 import { certificateKey } from '../ir/keys.ts';
 import { covers, readCertificate, type ServerCertificate } from './certificate.ts';
 import { remember } from './certificate-facts.ts';
@@ -56,6 +63,9 @@ const MIN_VERSION = 'rauta.io/tls-min-version';
 /** Key of a Secret that holds an OCSP response, DER. */
 const STAPLE = 'tls.ocsp-staple';
 const CIPHER_OPTION = 'rauta.io/tls-ciphers';
+const FORWARD_OPTION = 'rauta.io/forward-client-certificate';
+const KNOWN_OPTIONS = [MIN_VERSION, CIPHER_OPTION, FORWARD_OPTION].join(', ');
+const PARTS: readonly CertificatePart[] = ['Hash', 'Subject', 'URI', 'DNS', 'Cert'];
 /** Protocols that clients are offered by ALPN. */
 const ALPN: readonly string[] = ['h2', 'http/1.1'];
 
@@ -92,11 +102,15 @@ export function listenerTls(
   if (frontend.fault !== null) return { tls: null, fault: frontend.fault, refs };
   if (certificates.length === 0) return { tls: null, fault: null, refs };
   const { clients } = frontend;
+  const { forward, ...rest } = options;
+  if (forward.length > 0 && clients === null) {
+    problems.warning(`${field}.options`, `No certificate is asked for at this port: ${FORWARD_OPTION} has no effect.`);
+  }
   const settings = {
-    ...options,
+    ...rest,
     certificates: certificates.map(({ key }) => key),
     alpn,
-    clients: clients?.validation ?? null,
+    clients: clients === null ? null : { ...clients.validation, forward },
   };
   return { tls: { settings, certificates, trust: clients?.trust ?? null, fallback: null }, fault: null, refs };
 }
@@ -268,7 +282,7 @@ function optionsOf(
   options: Fields,
   field: string,
   problems: Problems,
-): Pick<ServerTls, 'minVersion' | 'ciphers' | 'suites'> | string {
+): (Pick<ServerTls, 'minVersion' | 'ciphers' | 'suites'> & Pick<ClientValidation, 'forward'>) | string {
   let wrong: string | null = null;
   const refuse = (name: string, message: string): void => {
     problems.error(`${field}[${shown(name)}]`, message);
@@ -277,6 +291,7 @@ function optionsOf(
   let minVersion: TlsVersion = 'TLSv1.2';
   let ciphers = CIPHERS;
   let suites = SUITES;
+  let forward: readonly CertificatePart[] = [];
   for (const [name, value] of Object.entries(options)) {
     const given = anyText(value) ?? '';
     if (name === MIN_VERSION) {
@@ -292,9 +307,18 @@ function optionsOf(
       // Of a version that none is named for, all stay.
       ciphers = chosen(CIPHERS, wanted);
       suites = chosen(SUITES, wanted);
-    } else refuse(name, `Option ${shown(name)} is not known; ${MIN_VERSION} and ${CIPHER_OPTION} are.`);
+    } else if (name === FORWARD_OPTION) {
+      const wanted = given.split(/[\s,]+/).filter((one) => one !== '');
+      const unknown = wanted.filter((one) => !isPart(one));
+      for (const one of unknown) refuse(name, `${shown(one)} is not one of ${PARTS.join(', ')}.`);
+      forward = PARTS.filter((part) => wanted.includes(part));
+    } else refuse(name, `Option ${shown(name)} is not known; ${KNOWN_OPTIONS} are.`);
   }
-  return wrong ?? { minVersion, ciphers, suites };
+  return wrong ?? { minVersion, ciphers, suites, forward };
+}
+
+function isPart(text: string): text is CertificatePart {
+  return (PARTS as readonly string[]).includes(text);
 }
 
 function chosen(all: readonly string[], wanted: readonly string[]): readonly string[] {

@@ -77,12 +77,16 @@ export const ENTRIES: readonly Entry[] = [
 
 export class TlsRig extends Rig {
   readonly address: IpAddress;
+  /** Of the requests that the backend got. */
+  readonly heads: string[];
   readonly #tls: NativeTls;
 
   constructor(net: TestNet, entries: readonly Entry[] = ENTRIES, options: RuleOptions = {}) {
-    const backend = answering(net, ({ head, body }) =>
-      ok(`${/x-forwarded-proto: (\w+)/i.exec(head)?.[1]} ${body.length}`),
-    );
+    const heads: string[] = [];
+    const backend = answering(net, ({ head, body }) => {
+      heads.push(head);
+      return ok(`${/x-forwarded-proto: (\w+)/i.exec(head)?.[1]} ${body.length}`);
+    });
     let opened: NativeTls | null = null;
     const hosts = entries.flatMap((entry) => (entry.kind === 'socket' ? entry.hosts : []));
     const rules = hosts.map(({ hostname }, i) => ({
@@ -94,6 +98,7 @@ export class TlsRig extends Rig {
       return opened;
     });
     this.#tls = opened as unknown as NativeTls;
+    this.heads = heads;
     this.address = this.listening as IpAddress;
   }
 

@@ -27,7 +27,7 @@ function trust(...authorities: readonly { readonly der: Buffer }[]): TrustEntry 
   return { kind: 'trust', key: 'trust/default/clients', authorities: ders, revoked: [] };
 }
 
-const STRICT = { clients: { trust: 'trust/default/clients', mode: 'AllowInsecureFallback' } } as const;
+const STRICT = { clients: { trust: 'trust/default/clients', mode: 'AllowInsecureFallback', forward: [] } } as const;
 const SITES: readonly Entry[] = [
   trust(clients[0]),
   certificate('a', certificates.a),

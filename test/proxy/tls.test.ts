@@ -63,7 +63,7 @@ nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: 
 nativeOnly(
   'who names no host gets the default certificate, and the host of the request decides; not where clients must show one',
   async (net) => {
-    const strict = tls(['any'], { clients: { trust: 'trust/default/clients', mode: 'AllowValidOnly' } });
+    const strict = tls(['any'], { clients: { trust: 'trust/default/clients', mode: 'AllowValidOnly', forward: [] } });
     const trust: TrustEntry = {
       kind: 'trust',
       key: 'trust/default/clients',
@@ -127,7 +127,7 @@ nativeOnly('client certificates: required, and let through where that is wished'
     key: pem('PRIVATE KEY', own.keyDer),
   });
   for (const mode of ['AllowValidOnly', 'AllowInsecureFallback'] as const) {
-    const hosts = { 'a.example': tls(['a'], { clients: { trust: trust.key, mode } }) };
+    const hosts = { 'a.example': tls(['a'], { clients: { trust: trust.key, mode, forward: [] } }) };
     const rig = new TlsRig(net, [trust, certificate('a', certificates.a), socket(hosts)]);
     assert.equal((await rig.ask('a.example', shown(good))).status, 200);
     assert.match(rig.records.last.connection, /"client_cert_sha256":"[0-9a-f]{64}"/);

@@ -136,6 +136,7 @@ class ToyClient implements Downstream {
   readonly client = bytesOf('192.0.2.1');
   readonly trusted = false;
   readonly secure = false;
+  readonly certificate = null;
   readonly host = null;
   readonly json = NO_FRAGMENT;
   readonly requestUs: number;

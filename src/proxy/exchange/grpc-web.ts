@@ -202,6 +202,9 @@ export class GrpcWeb implements Downstream {
   get secure(): boolean {
     return this.#down.secure;
   }
+  get certificate(): Uint8Array | null {
+    return this.#down.certificate;
+  }
   get host(): SocketHost | null {
     return this.#down.host;
   }

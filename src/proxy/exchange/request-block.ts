@@ -115,7 +115,8 @@ export class RequestBlock implements PreparedRequest {
     own: Uint8Array,
   ): boolean {
     if (edits !== null) edits.applyRequest(mem, head);
-    const at = this.room(headBound(head, edits, down.client.length) + own.length);
+    const told = down.client.length + (down.certificate === null ? 0 : down.certificate.length);
+    const at = this.room(headBound(head, edits, told) + own.length);
     if (at < 0) return false;
     const path = edits === null ? null : edits.path;
     let out: number;
@@ -132,6 +133,7 @@ export class RequestBlock implements PreparedRequest {
     }
     const fields = edits === null ? null : edits.request;
     out = putForwarded(mem, out, head, down.client, down.trusted, down.secure, this.at, fields);
+    if (down.certificate !== null) out = put(mem, out, down.certificate);
     if (edits !== null) out = edits.putRequestLines(mem, out, this.at);
     if (own.length > 0) out = put(mem, out, own);
     this.linesEnd = out;
@@ -189,7 +191,7 @@ export class RequestBlock implements PreparedRequest {
   }
 }
 
-/** Most bytes of a prepared head. `client`: length of the client's address. */
+/** Most bytes of a prepared head. `client`: length of the client's address, and of what is told of its certificate. */
 function headBound(head: Head, edits: Edits | null, client: number): number {
   const authority = head.authorityEnd - head.authorityStart;
   // Fields that X-Forwarded-For is made of are not copied besides, so the head's own size covers them, and a ', ' for

@@ -20,6 +20,8 @@ export interface Downstream {
   readonly secure: boolean;
   /** The host that the client named in its TLS handshake, the only one that it may ask; null: any of the socket's. */
   readonly host: SocketHost | null;
+  /** What backends are told of the client's certificate: a field line; null for nothing. */
+  readonly certificate: Uint8Array | null;
   /** What log lines say of the connection. */
   readonly json: Fragment;
 

@@ -113,6 +113,9 @@ export class Http1Downstream implements Downstream {
   get host(): SocketHost | null {
     return this.#info.host;
   }
+  get certificate(): Uint8Array | null {
+    return this.#info.certificate;
+  }
   get json(): Fragment {
     return this.#info.json;
   }

@@ -300,6 +300,9 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   get host(): SocketHost | null {
     return this.#owner.info.host;
   }
+  get certificate(): Uint8Array | null {
+    return this.#owner.info.certificate;
+  }
   get json(): Fragment {
     return this.#owner.info.json;
   }

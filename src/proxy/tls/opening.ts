@@ -19,6 +19,7 @@ import {
 import type { Shared } from '../transport/shared.ts';
 import type { Transport } from '../transport/transport.ts';
 import { ClientHello, HELLO_BAD, HELLO_MORE, readClientHello } from './client-hello.ts';
+import { forwardedCertificate } from './forwarded-certificate.ts';
 import { ServerNames } from './names.ts';
 import type { TlsRef, TlsTable } from './table.ts';
 import { TlsWire, type TlsWireOwner } from './wire.ts';
@@ -178,7 +179,7 @@ export class TlsOpening implements OpeningStep {
     }
     io.bind(tls, hash('sha256', host.binding + hello.serverName, 'buffer'));
     if (hello.ticketName !== '') io.offered(tls, hello.ticketName);
-    const handshake = new ServerHandshake(this.#shared, this.#table, host.host, hello.serverName, info);
+    const handshake = new ServerHandshake(this.#shared, this.#table, host, hello.serverName, info);
     const wire = new TlsWire(this.#shared.io, io, tls, socket as Handle, handshake, false);
     // The socket was read up to here, behind the ClientHello too: what OpenSSL gets by itself comes after that.
     const said = io.handshakeWith(tls, start, end - start);
@@ -250,13 +251,15 @@ class ServerHandshake implements TlsWireOwner {
   readonly #shared: Shared;
   readonly #table: TlsTable;
   readonly #host: SocketHost | null;
+  readonly #tls: ServerTls;
   readonly #name: string;
   readonly #info: ClientInfo;
 
-  constructor(shared: Shared, table: TlsTable, host: SocketHost | null, name: string, info: ClientInfo) {
+  constructor(shared: Shared, table: TlsTable, { host, tls }: HostTls, name: string, info: ClientInfo) {
     this.#shared = shared;
     this.#table = table;
     this.#host = host;
+    this.#tls = tls;
     this.#name = name;
     this.#info = info;
     table.handshaking++;
@@ -273,6 +276,10 @@ class ServerHandshake implements TlsWireOwner {
     const resumed = io.resumed(tls);
     this.#shared.cells.add(handshakeCell('downstream', TLS_VERSION[version] === TLS_VERSION['TLSv1.3'], resumed), 1);
     const fingerprint = io.peerFingerprint(tls);
+    const { clients } = this.#tls;
+    // Of one that was let in though it is not good, nobody is told.
+    if (clients !== null && clients.forward.length > 0 && fingerprint !== '' && io.verifyResult(tls) === 0)
+      this.#info.certificate = forwardedCertificate(io.peerCertificate(tls), clients.forward);
     const alpn = io.alpn(tls);
     const info = this.#info;
     info.secure = true;
