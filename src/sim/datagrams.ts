@@ -5,8 +5,8 @@ import { parseIp, textOfWords, wordsOf } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type DatagramBatch, type DatagramIo, PATH, PLACE_BYTES } from '../io/datagrams.ts';
 import { BROKEN, ERRNO, type Handle, type IpAddress, READABLE, type ReadySink } from '../io/io.ts';
-import type { SimIo } from './io.ts';
-import type { SimNetwork } from './network.ts';
+import type { Faults } from './faults.ts';
+import type { Random } from './random.ts';
 
 /** What fits an IPv4 datagram. */
 const MOST_BYTES = 65_507;
@@ -81,11 +81,21 @@ export class SimDatagramSocket {
   }
 }
 
+/** What carries datagrams. */
+export interface DatagramWire {
+  readonly random: Random;
+  readonly faults: Faults;
+  /** A port of the system's choice. */
+  freePort(address: IpAddress): number;
+  /** What is on its way arrives. */
+  soon(run: () => void): void;
+}
+
 export class SimDatagramNet {
-  readonly #network: SimNetwork;
+  readonly #network: DatagramWire;
   readonly #sockets = new Map<string, SimDatagramSocket>();
 
-  constructor(network: SimNetwork) {
+  constructor(network: DatagramWire) {
     this.#network = network;
   }
 
@@ -146,10 +156,25 @@ class SimBatch implements DatagramBatch {
   }
 }
 
-export class SimDatagrams implements DatagramIo {
-  readonly #io: SimIo;
+/** The system of one program, as far as datagrams need it. */
+export interface DatagramSystem {
+  readonly mem: Uint8Array;
+  readonly network: { readonly datagrams: SimDatagramNet; interlude(): void };
+  alloc(bytes: number): number;
+  free(offset: number): void;
+  /** The handle of a socket, or -EMFILE. */
+  adoptDatagrams(socket: SimDatagramSocket): Handle;
+  datagramSocket(handle: Handle): SimDatagramSocket | null;
+  /** Returns 0 or -errno. */
+  watch(handle: Handle, sink: ReadySink, first?: boolean): number;
+  /** Nobody is told of it any more. */
+  unwatchDatagrams(handle: Handle): void;
+}
 
-  constructor(io: SimIo) {
+export class SimDatagrams implements DatagramIo {
+  readonly #io: DatagramSystem;
+
+  constructor(io: DatagramSystem) {
     this.#io = io;
   }
 

@@ -6,7 +6,7 @@ import { LIMITS } from '../base/limits.ts';
 import { ERRNO, HANDLE_FD_BITS, type Handle, type Io, type ReadySink, type SocketAddress } from '../io/io.ts';
 import { TimerWheel } from '../io/wheel.ts';
 import { SimArena } from './arena.ts';
-import { SimDatagramSocket, SimDatagrams } from './datagrams.ts';
+import { type DatagramSystem, SimDatagramSocket, SimDatagrams } from './datagrams.ts';
 import { type NetworkOptions, SimListener, SimNetwork } from './network.ts';
 import type { Random } from './random.ts';
 import { SimSocket } from './socket.ts';
@@ -39,7 +39,7 @@ class Slot {
   handle: Handle = -1;
 }
 
-export class SimIo implements Io {
+export class SimIo implements Io, DatagramSystem {
   readonly kind = 'sim';
   readonly mem: Uint8Array;
   readonly network: SimNetwork;

@@ -2,11 +2,11 @@
 // refused connects. One per run; programs and peers hang on it by sockets.
 
 import { ERRNO, type IpAddress, type SocketAddress } from '../io/io.ts';
-import { SimDatagramNet } from './datagrams.ts';
+import { type DatagramWire, SimDatagramNet } from './datagrams.ts';
 import { CUT_SMALL_BYTES, type Faults, NO_FAULTS } from './faults.ts';
 import { Random } from './random.ts';
 import { Schedule } from './schedule.ts';
-import { SimSocket } from './socket.ts';
+import { SimSocket, type SocketWire } from './socket.ts';
 
 /** ENOENT: connect to a unix path that is not there. */
 const ENOENT = 2;
@@ -65,7 +65,7 @@ export class SimListener {
   }
 }
 
-export class SimNetwork {
+export class SimNetwork implements SocketWire, DatagramWire {
   readonly seed: number;
   readonly random: Random;
   /** May be changed while running, e.g. to let a run end in peace. */

@@ -3,15 +3,28 @@
 // kernel.
 
 import { BROKEN, ERRNO, PEER_CLOSED, READABLE, type SocketAddress, WRITABLE } from '../io/io.ts';
-import type { SimNetwork } from './network.ts';
 import { Pipe } from './pipe.ts';
 
 const CONNECTING = 0;
 const OPEN = 1;
 const CLOSED = 2;
 
+/** The wire that a socket hangs on. */
+export interface SocketWire {
+  /** The kernel's send and receive buffer of each socket, in bytes. */
+  readonly sendBufferBytes: number;
+  readonly receiveBufferBytes: number;
+  /** `sender` has something new to carry. */
+  wrote(sender: SimSocket): void;
+  /** `receiver` has read: there is room again. */
+  opened(receiver: SimSocket): void;
+  sendReset(to: SimSocket): void;
+  /** It is over. */
+  forget(socket: SimSocket): void;
+}
+
 export class SimSocket {
-  readonly network: SimNetwork;
+  readonly network: SocketWire;
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
   /** For messages and traces. */
@@ -36,7 +49,7 @@ export class SimSocket {
   /** The owner closed it; the kernel finishes what was sent. */
   #orphan = false;
 
-  constructor(network: SimNetwork, id: number, local: SocketAddress, remote: SocketAddress) {
+  constructor(network: SocketWire, id: number, local: SocketAddress, remote: SocketAddress) {
     this.network = network;
     this.id = id;
     this.local = local;

@@ -23,7 +23,6 @@ import { BODY, CLOSED, FLUSH, HEAD, IDLE, LEFT, TUNNEL, WAIT } from './server-st
 
 const IDLE_LIMIT = limitCell('IDLE_MS');
 const HEAD_LIMIT = limitCell('HEAD_MS');
-const BODY_LIMIT = limitCell('BODY_PROGRESS_MS');
 const STALL_LIMIT = limitCell('STREAM_IDLE_MS');
 
 export class Http1Server implements Connection, TransportUser, AnsweredConnection, ContentOwner, TimerSink {
@@ -64,15 +63,14 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
     this.#refused = refused;
     this.#timer = new Timer(this, 0);
     transport.user = this;
-    core.io.timers.arm(this.#timer, core.io.nowMs, core.clientIdleMs);
+    this.#arm(core.clientIdleMs);
   }
 
   // ---- for the owner
 
   /** The worker leaves: an idle connection is closed after `ms`, a busy one with its next answer. */
   drain(ms: number): void {
-    const { io } = this.#core;
-    if (this.#state === IDLE) io.timers.arm(this.#timer, io.nowMs, ms);
+    if (this.#state === IDLE) this.#arm(ms);
   }
 
   /** Ends it now. */
@@ -86,7 +84,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
   }
 
   onTimer(): void {
-    const { io, cells } = this.#core;
+    const { cells } = this.#core;
     switch (this.#state) {
       case IDLE:
         cells.add(IDLE_LIMIT, 1);
@@ -98,21 +96,12 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
         this.#refuse(FAULTS.headTimeout, 'HEAD_MS');
         break;
       case BODY:
-        // Not the client's fault while nobody reads what it sends, nor while it waits for 100 (RFC 9110 section
-        // 10.1.1).
-        if (this.#transport.reading && !this.#down.awaits100) {
-          cells.add(BODY_LIMIT, 1);
-          const exchange = this.#exchange as RequestSide;
-          exchange.noteLimit('BODY_PROGRESS_MS');
-          exchange.fail(FAULTS.bodyTimeout);
-        } else {
-          io.timers.arm(this.#timer, io.nowMs, this.#core.bodyProgressMs);
-        }
+        (this.#content as RequestContent).late(this.#exchange as RequestSide, this.#down.awaits100);
         break;
       case FLUSH:
         if (this.#transport.sentBytes !== this.#sentBefore) {
           this.#sentBefore = this.#transport.sentBytes;
-          io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+          this.#arm(LIMITS.STREAM_IDLE_MS);
         } else {
           cells.add(STALL_LIMIT, 1);
           this.destroy();
@@ -173,7 +162,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
 
   /** Returns where reading goes on, -1 when the head is not whole yet. */
   #readHead(start: number, end: number): number {
-    const { io, mem, request: head } = this.#core;
+    const { mem, request: head } = this.#core;
     if (this.#scanned > 0) {
       if (end - start < LIMITS.HEAD_BYTES && findHeadEnd(mem, Math.max(start, start + this.#scanned - 3), end) < 0) {
         this.#scanned = end - start;
@@ -186,7 +175,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
       this.#scanned = end - start;
       if (this.#state === IDLE) {
         this.#state = HEAD;
-        io.timers.arm(this.#timer, io.nowMs, LIMITS.HEAD_MS);
+        this.#arm(LIMITS.HEAD_MS);
       }
       return -1;
     }
@@ -194,7 +183,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
       const other = head.fault === FAULTS.version ? this.#down.prefaced(this.#owner, this, start) : null;
       if (other !== null) {
         this.#state = LEFT;
-        io.timers.cancel(this.#timer);
+        this.#core.io.timers.cancel(this.#timer);
         return other.onBytes(start, end);
       }
       countLimit(this.#core.cells, head.limit);
@@ -290,8 +279,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
   }
 
   onContinued(): void {
-    const { io, bodyProgressMs } = this.#core;
-    if (this.#state === BODY) io.timers.arm(this.#timer, io.nowMs, bodyProgressMs);
+    if (this.#state === BODY) this.#arm(this.#core.bodyProgressMs);
   }
 
   onSwitched(): void {
@@ -321,21 +309,26 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
       return;
     }
     if (this.#transport.congested) {
-      const { io } = this.#core;
       this.#state = FLUSH;
       this.#sentBefore = this.#transport.sentBytes;
-      io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+      this.#arm(LIMITS.STREAM_IDLE_MS);
       return;
     }
     this.#nextRequest();
   }
 
   #nextRequest(): void {
-    const { io, draining, clientIdleMs } = this.#core;
+    const { draining, clientIdleMs } = this.#core;
     this.#state = IDLE;
     this.#scanned = 0;
-    io.timers.arm(this.#timer, io.nowMs, draining ? LIMITS.DRAIN_IDLE_MS : clientIdleMs);
+    this.#arm(draining ? LIMITS.DRAIN_IDLE_MS : clientIdleMs);
     this.#transport.resume();
+  }
+
+  /** What it waits for now has to come within `ms`. */
+  #arm(ms: number): void {
+    const { io } = this.#core;
+    io.timers.arm(this.#timer, io.nowMs, ms);
   }
 
   #close(): void {
