@@ -33,7 +33,6 @@ export class Keeper<Options extends KeeperOptions> {
   readonly #controller: ControllerProcess<Options>;
   readonly #takeover: Takeover | null;
   readonly #grants: Grants;
-
   #phase: Phase = 'starting';
   #draining = false;
   /** Drains because a successor serves, not because somebody asked it to stop. */
