@@ -350,10 +350,10 @@ class Limits {
   readonly CONFIG_FILES = 100_000;
   readonly CONFIG_FOLDER_DEPTH = 32;
   /**
-   * Words and marks of one document: about 2.4 MB of indented YAML, more than an API server stores; more is refused
-   * before it takes memory and time.
+   * Words and marks of one document, which may be a List of thousands of objects: about 6 MB of indented YAML; more is
+   * refused before it takes memory and time.
    */
-  readonly YAML_TOKENS = 400_000;
+  readonly YAML_TOKENS = 1_000_000;
   /** Collections within each other. */
   readonly YAML_DEPTH = 200;
   /** Nodes that all aliases of one YAML document together may stand for. */

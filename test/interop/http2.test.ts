@@ -62,7 +62,7 @@ test('a backend of hypercorn, in Python', { timeout: 290_000 }, async (t) => {
   writeFileSync(join(folder, 'site_app.py'), APP);
   const backend = heldPort();
   const script = `import sys; sys.path.insert(0, ${JSON.stringify(folder)}); from hypercorn.__main__ import main; main()`;
-  await start(program, ['-c', script, '-b', `127.0.0.1:${backend}`, 'site_app:app'], /Running on/);
+  await start(program, ['-c', script, '-w', '0', '-b', `127.0.0.1:${backend}`, 'site_app:app'], /Running on/);
   const { rauta, url } = await site(backend);
   const { stdout } = await run(curl, ['-s', '--http2-prior-knowledge', '-D', '-', url]);
   assert.match(stdout, /^x-version: 2\r$/m);
