@@ -144,14 +144,16 @@ export class Distribution {
 
   #goBack(step: Step | null, before: Held | null): void {
     const { held } = this.revisions;
-    if (held !== null && held !== before) {
+    const news = held !== null && held !== before;
+    if (news) {
       const { revision, cause, reason } = held;
       const what = cause === 'deaths' ? 'revision is quarantined' : 'revision is refused';
       const then = step === null ? 'there is none before it' : 'the one before is served';
       this.#parts.log.error(`${what}: ${then}`, { revision, reason, serving: step?.revision });
-      if (step !== null && step.revision < this.#acked) this.#serves(step.revision);
-      this.#owner.onHeld(held);
     }
+    // However often one goes back for one reason: what is said to be served goes back, too.
+    if (step !== null && step.revision < this.#acked) this.#serves(step.revision);
+    if (news) this.#owner.onHeld(held);
     this.#pass(step);
     this.checkAcked();
   }

@@ -181,6 +181,18 @@ test('whoever serves, serves what its number says; in the end all serve the newe
             { do: 'die', worker: 0 },
           ],
         ],
+        // One that was quarantined is acked by who had it; then those behind it are refused one by one.
+        [
+          [
+            { do: 'revise', change: {} },
+            { do: 'read', worker: 2 },
+            { do: 'die', worker: 0 },
+            { do: 'die', worker: 2 },
+            { do: 'revise', change: { a: 'bad' } },
+            { do: 'revise', change: {} },
+            { do: 'revise', change: {} },
+          ],
+        ],
       ],
     },
   );
