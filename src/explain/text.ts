@@ -1,5 +1,6 @@
 // An explanation as a table that a person reads.
 
+import { addressText } from '../base/ip.ts';
 import type { BackendPart, Explanation } from './explanation.ts';
 
 const WIDTH = 11;
@@ -14,11 +15,7 @@ export function explanationText(told: Explanation): string[] {
     });
   };
   row('outcome', flag === '' ? outcome : `${outcome} [${flag}]`);
-  if (socket !== null)
-    row(
-      'socket',
-      socket.address.includes(':') ? `[${socket.address}]:${socket.port}` : `${socket.address}:${socket.port}`,
-    );
+  if (socket !== null) row('socket', addressText(socket.address, socket.port));
   if (listener !== null) {
     const { gateway, name, hostname, protocol, port } = listener;
     row('listener', `${gateway} ${name} (${protocol} ${hostname}:${port})`);
@@ -47,7 +44,7 @@ function backendLines(backend: BackendPart): string[] {
     ...backend.filters.map((filter) => `  ${filter}`),
     ...(broken === '' ? backend.sent.map((line) => `  > ${line}`) : []),
     ...backend.endpoints.map(({ id, address, port, zone, state, turn, load }) => {
-      const where = port === 0 ? address : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+      const where = port === 0 ? address : addressText(address, port);
       const facts = [id === where ? '' : id, zone === '' ? '' : `zone ${zone}`, state, load].filter(
         (part) => part !== '',
       );

@@ -4,6 +4,7 @@
 // Nothing is read here.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { addressText } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
@@ -88,8 +89,9 @@ export class Grants {
       const stamp = (): string => `${stampOf(cert)} ${stampOf(key)}`;
       wish('tls', `--tls-cert ${cert} and --tls-key ${key}`, () => openPair(cert, key), stamp);
     }
-    if (admin !== null) wish('admin', `--admin ${hostPort(admin)}`, () => this.#listen(admin));
-    if (requests !== null) wish('requests', `--requests ${hostPort(requests)}`, () => this.#listen(requests));
+    if (admin !== null) wish('admin', `--admin ${addressText(admin.host, admin.port)}`, () => this.#listen(admin));
+    if (requests !== null)
+      wish('requests', `--requests ${addressText(requests.host, requests.port)}`, () => this.#listen(requests));
     this.#wishes = wishes;
   }
 
@@ -205,10 +207,6 @@ export class Grants {
     if (handle < 0) throw Object.assign(new Error(errnoName(handle)), { code: errnoName(handle) });
     return { fds: [this.#io.fdOf(handle)], torn: false, close: () => this.#io.close(handle) };
   }
-}
-
-function hostPort({ host, port }: Bind): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** O_NONBLOCK: a FIFO that nobody reads is ENXIO at once (fifo(7)). */

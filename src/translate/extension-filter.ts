@@ -4,6 +4,7 @@
 import { isIP } from 'node:net';
 import type { AccessControlFilter, StaticResponseFilter } from '../api/own-filters.ts';
 import { fields } from '../base/fields.ts';
+import { parseRange } from '../base/ip.ts';
 import type { Action, Filter } from '../ir/ir.ts';
 import { RAUTA_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -74,16 +75,10 @@ function accessControl(object: AccessControlFilter): Extension {
       return wrongWith(object, `spec.clients.ips[${i}]: ${shown(address)} is not an IP address.`);
   }
   for (const [i, range] of clients.ipRanges.entries()) {
-    if (!isRange(range)) return wrongWith(object, `spec.clients.ipRanges[${i}]: ${shown(range)} is not a CIDR range.`);
+    if (!range.includes('/') || parseRange(range) === null)
+      return wrongWith(object, `spec.clients.ipRanges[${i}]: ${shown(range)} is not a CIDR range.`);
   }
   const ranges = [...clients.ips, ...clients.ipRanges];
   const filter: Filter = { type: 'access', effect: effect === 'Allow' ? 'allow' : 'deny', ranges, methods, paths };
   return { type: 'filter', filter };
-}
-
-/** address/bits. */
-function isRange(range: string): boolean {
-  const [address = '', bits = '', more] = range.split('/');
-  const family = isIP(address);
-  return family !== 0 && more === undefined && /^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128);
 }

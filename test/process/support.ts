@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { OWN_ADDRESS } from '../support/keeper.ts';
 import { heldPort } from '../support/port.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
@@ -285,6 +286,26 @@ spec:
 ${ports.map((p) => `    - { address: 127.0.0.1, port: ${p} }`).join('\n')}
 ---
 `;
+}
+
+/** Files that serve UDP at `port` of OWN_ADDRESS from `ports` of 127.0.0.1. `annotations`: of the route. */
+export function udpFiles(port: number, ports: readonly number[], annotations = ''): Record<string, string> {
+  const routes = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge }
+spec:
+  gatewayClassName: rauta
+  addresses: [{ value: ${OWN_ADDRESS} }]
+  listeners: [{ name: dns, port: ${port}, protocol: UDP }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: UDPRoute
+metadata: { name: dns, annotations: { ${annotations} } }
+spec:
+  parentRefs: [{ name: edge }]
+  rules: [{ backendRefs: [{ group: rauta.io, kind: Backend, name: app }] }]
+`;
+  return { 'a.yaml': routes, 'b.yaml': backendYaml('app', ...ports) };
 }
 
 export function routeYaml(name: string, path: string, backendName: string, more = ''): string {

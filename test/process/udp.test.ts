@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { OWN_ADDRESS, ownPort } from '../support/keeper.ts';
-import { backendYaml, Rauta, until } from './support.ts';
+import { backendYaml, Rauta, udpFiles, until } from './support.ts';
 
 const CLIENTS = 40;
 /** A datagram may be lost where a worker dies, and is sent again then. */
@@ -65,32 +65,13 @@ async function answerer(name: string): Promise<{ port: number; close: () => void
   return { port: socket.address().port, close: () => socket.close() };
 }
 
-function files(port: number, ...ports: number[]): Record<string, string> {
-  const routes = `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: edge }
-spec:
-  gatewayClassName: rauta
-  addresses: [{ value: ${OWN_ADDRESS} }]
-  listeners: [{ name: dns, port: ${port}, protocol: UDP }]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: UDPRoute
-metadata: { name: dns }
-spec:
-  parentRefs: [{ name: edge }]
-  rules: [{ backendRefs: [{ group: rauta.io, kind: Backend, name: app }] }]
-`;
-  return { 'a.yaml': routes, 'b.yaml': backendYaml('app', ...ports) };
-}
-
 test('UDP from files: changes, a worker that dies, a program that takes over; every client keeps its endpoint', async () => {
   const [a, b, c] = await Promise.all(['a', 'b', 'c'].map(answerer));
   assert.ok(a !== undefined && b !== undefined && c !== undefined);
   const port = ownPort();
   const folder = mkdtempSync(join(tmpdir(), 'rauta-udp-'));
   const flags = ['--workers', '2', '--takeover', join(folder, 'socket'), '--drain-timeout', '5s'];
-  const first = await Rauta.start(files(port, a.port, b.port), flags);
+  const first = await Rauta.start(udpFiles(port, [a.port, b.port]), flags);
   const closed = once(first.process, 'close');
   const clients = await Promise.all(Array.from({ length: CLIENTS }, (_, i) => asker(port, `c${i}`)));
   const askAll = (): Promise<string[]> => Promise.all(clients.map((client) => client.ask()));
@@ -125,7 +106,7 @@ test('UDP from files: changes, a worker that dies, a program that takes over; ev
   const moved = after.filter((answer, i) => answer !== before[i]).length;
   assert.ok(moved > 0 && moved < CLIENTS, `${moved} of ${CLIENTS} have a new port`);
 
-  const next = Rauta.spawn(files(port, a.port, b.port), flags);
+  const next = Rauta.spawn(udpFiles(port, [a.port, b.port]), flags);
   await next.said('serving');
   assert.deepEqual(names(await askAll()), names(before));
   assert.equal(await first.exited, 0, first.text());

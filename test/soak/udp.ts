@@ -10,9 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { circumstances, writeResult } from '../../bench/macro/result.ts';
-import { backendYaml, Rauta } from '../process/support.ts';
+import { backendYaml, Rauta, udpFiles } from '../process/support.ts';
 import { OWN_ADDRESS, ownPort } from '../support/keeper.ts';
 
+const IDLE = 'rauta.io/idle-timeout: 30s';
 /** Clients of one address: fewer than a worker lets one have. */
 const PER_ADDRESS = 500;
 const ENDPOINTS = 8;
@@ -89,27 +90,6 @@ async function endpoint(): Promise<Socket> {
   return socket;
 }
 
-function files(port: number, ports: readonly number[]): Record<string, string> {
-  return {
-    'a.yaml': `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: edge }
-spec:
-  gatewayClassName: rauta
-  addresses: [{ value: ${OWN_ADDRESS} }]
-  listeners: [{ name: dns, port: ${port}, protocol: UDP }]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: UDPRoute
-metadata: { name: dns, annotations: { rauta.io/idle-timeout: 30s } }
-spec:
-  parentRefs: [{ name: edge }]
-  rules: [{ backendRefs: [{ group: rauta.io, kind: Backend, name: app }] }]
-`,
-    'b.yaml': backendYaml('app', ...ports),
-  };
-}
-
 /** Resolves at the next turn of the loop, or after `ms`. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -123,7 +103,7 @@ export async function udpSoak(options: UdpSoakOptions): Promise<UdpSoak> {
   const endpoints = await Promise.all(Array.from({ length: ENDPOINTS }, endpoint));
   const ports = endpoints.map((socket) => socket.address().port);
   const flags = ['--workers', '2', '--takeover', join(folder, 'socket'), '--access-log', 'off'];
-  let rauta = await Rauta.start(files(port, ports), flags);
+  let rauta = await Rauta.start(udpFiles(port, ports, IDLE), flags);
   const clients: Client[] = [];
   while (clients.length < flows) clients.push(await Client.open(clients.length, wrong));
   const total = (of: (client: Client) => number): number => clients.reduce((sum, client) => sum + of(client), 0);
@@ -135,7 +115,7 @@ export async function udpSoak(options: UdpSoakOptions): Promise<UdpSoak> {
       deaths++;
     }
     if (round % options.takeoverEvery === 0) {
-      const next = Rauta.spawn(files(port, ports), flags);
+      const next = Rauta.spawn(udpFiles(port, ports, IDLE), flags);
       const said = await next.said('admin server');
       next.admin = said['port'] as number;
       await next.said('serving');
