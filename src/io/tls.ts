@@ -110,7 +110,7 @@ export interface TlsIo {
   recv(tls: Tls, offset: number, length: number): number;
   /** Bytes of mem[offset..] taken, as `recv`. After -EAGAIN the same bytes come first in the next call. */
   send(tls: Tls, offset: number, length: number): number;
-  /** Says close_notify. */
+  /** Says close_notify, behind which nothing is sent: 0, -EAGAIN to be called again, -errno or TLS_FAILED. */
   shutdown(tls: Tls): number;
   /** Frees the connection. */
   close(tls: Tls): void;

@@ -103,6 +103,34 @@ test('a connection stands, and bytes go both ways', () => {
   close(p);
 });
 
+test('close_notify that the socket does not take is said by the next call', () => {
+  const filled = (sends: number): { p: Pair; sent: number } => {
+    const p = pair();
+    assert.deepEqual(shake(p), [1, 1]);
+    let sent = 0;
+    while (sent < sends && tls.send(p.server, at, 4096) === 4096) sent++;
+    return { p, sent };
+  };
+  const most = filled(Number.POSITIVE_INFINITY);
+  close(most.p);
+  const { p, sent } = filled(most.sent);
+  assert.equal(sent, most.sent);
+  assert.equal(tls.shutdown(p.server), -ERRNO.EAGAIN);
+  assert.equal(tls.shutdown(p.server), -ERRNO.EAGAIN);
+  const readAll = (): number => {
+    let bytes = 0;
+    for (;;) {
+      const n = tls.recv(p.client, at, 65_536);
+      if (n <= 0) return n === -ERRNO.EAGAIN ? bytes : n;
+      bytes += n;
+    }
+  };
+  assert.equal(readAll(), sent * 4096);
+  assert.equal(tls.shutdown(p.server), 0);
+  assert.equal(readAll(), 0, 'the end in order');
+  close(p);
+});
+
 test('the end of the socket without close_notify is no end in order', () => {
   const p = pair();
   assert.deepEqual(shake(p), [1, 1]);

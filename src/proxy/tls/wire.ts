@@ -48,6 +48,10 @@ export class TlsWire implements Wire {
   /** The handshake failed: what still comes is no TLS that anybody wants to read. */
   #failed = false;
   #established = false;
+  /** TLS failed while it stood: it says nothing any more. */
+  #broken = false;
+  /** close_notify is on its way. */
+  #concluded = false;
   #smallLeft = SMALL_RECORDS_BYTES;
   #lastSendMs = 0;
   /** A record of at most so many bytes waits within TLS: the next call must offer as many again. */
@@ -138,18 +142,25 @@ export class TlsWire implements Wire {
   }
 
   #break(): number {
+    this.#broken = true;
     this.#owner.broke(this);
     return -ERRNO.EPROTO;
   }
 
-  /** close_notify, and FIN behind it: the other direction goes on (RFC 8446 section 6.1). */
+  /** close_notify: our direction ends, the other one goes on (RFC 8446 section 6.1). */
+  conclude(): boolean {
+    // Of a connection that does not stand, or that TLS has given up, there is nothing to be said.
+    if (this.#concluded || !this.#established || this.#broken) return true;
+    if (this.#tlsIo.shutdown(this.tls) === -ERRNO.EAGAIN) return false;
+    this.#concluded = true;
+    return true;
+  }
+
   shutdown(): number {
-    if (this.#established && !this.#failed) this.#tlsIo.shutdown(this.tls);
     return this.#io.shutdown(this.#socket);
   }
 
   close(): void {
-    if (this.#established && !this.#failed) this.#tlsIo.shutdown(this.tls);
     this.#end();
     this.#io.close(this.#socket);
   }

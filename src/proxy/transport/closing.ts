@@ -24,6 +24,7 @@ export class Closing implements TimerSink, Ending {
   readonly #downstream: boolean;
   readonly #done: () => void;
   readonly #timer = new Timer(this, 0);
+  /** All is sent, the word for the end too. */
   #flushed = false;
   #ended = false;
   #drained = 0;
@@ -50,7 +51,7 @@ export class Closing implements TimerSink, Ending {
     const io = this.#shared.io;
     this.#shared.endings.add(this);
     if (this.#queue === null || this.#queue.bytes === 0) this.#sayEnd();
-    else io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+    if (!this.#ended && !this.#flushed) io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
     // What is readable already comes as no new edge; and a peer that goes on sending must not fill the kernel
     // meanwhile.
     if (!this.#ended) io.again({ onReady: (events) => this.onReady(events) }, READABLE);
@@ -73,25 +74,27 @@ export class Closing implements TimerSink, Ending {
   }
 
   #flush(): void {
-    const io = this.#shared.io;
-    const queue = this.#queue as ChunkQueue;
+    if (this.#queue !== null && !this.#empties(this.#queue)) return;
+    this.#sayEnd();
+    if (!this.#ended && this.#flushed) this.#drain();
+  }
+
+  /** Sends what waits: whether that was all. */
+  #empties(queue: ChunkQueue): boolean {
+    const { io, tally } = this.#shared;
     const before = queue.bytes;
     const errno = queue.flush(this.#wire);
     const sent = before - queue.bytes;
-    if (this.#downstream) this.#shared.tally.downstreamWritten += sent;
-    else this.#shared.tally.upstreamWritten += sent;
-    if (errno !== 0) {
-      this.#end(true);
-    } else if (queue.bytes > 0) {
-      if (sent > 0) io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
-    } else {
-      this.#sayEnd();
-      if (!this.#ended) this.#drain();
-    }
+    if (this.#downstream) tally.downstreamWritten += sent;
+    else tally.upstreamWritten += sent;
+    if (errno !== 0) this.#end(true);
+    else if (sent > 0) io.timers.arm(this.#timer, io.nowMs, LIMITS.STREAM_IDLE_MS);
+    return errno === 0 && queue.bytes === 0;
   }
 
   #sayEnd(): void {
     const io = this.#shared.io;
+    if (!this.#wire.conclude()) return;
     this.#flushed = true;
     if (this.#guarded) this.#wire.resetOnExit(false);
     if (!this.#linger || this.#wire.shutdown() < 0) {

@@ -31,6 +31,8 @@ export class Output implements CorkOwner {
   guarded = false;
   /** Our direction ends behind what waits. */
   ending = false;
+  /** It ends as soon as the wire takes the word for it. */
+  concluding = false;
 
   constructor(shared: Shared, wire: Wire, downstream: boolean, owner: ReadySink) {
     this.#shared = shared;
@@ -121,7 +123,7 @@ export class Output implements CorkOwner {
     this.#count(before - queue.bytes);
     if (errno !== 0) this.#fail(errno);
     if (this.failed !== 0 || queue.bytes > 0) return false;
-    if (this.ending) this.#sayEnd();
+    if (this.ending) this.conclude();
     return true;
   }
 
@@ -130,10 +132,13 @@ export class Output implements CorkOwner {
     if (this.ending) return;
     this.uncork();
     this.ending = true;
-    if (this.failed === 0 && !this.congested) this.#sayEnd();
+    if (this.failed === 0 && !this.congested) this.conclude();
   }
 
-  #sayEnd(): void {
+  /** Says the end of our direction, behind which nothing waits; if it cannot be said now, when the wire is writable. */
+  conclude(): void {
+    this.concluding = !this.wire.conclude();
+    if (this.concluding) return;
     this.guard(false);
     const result = this.wire.shutdown();
     if (result < 0) this.#fail(-result);

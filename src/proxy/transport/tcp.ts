@@ -70,9 +70,11 @@ export class Tcp implements Transport, ReaderOwner {
       this.#onConnectReady(events);
       return;
     }
-    if ((events & WRITABLE) !== 0 && this.#out.congested) {
-      if (this.#out.flush()) this.user.onDrained();
-      if (!this.open) return;
+    if ((events & WRITABLE) !== 0) {
+      if (this.#out.congested) {
+        if (this.#out.flush()) this.user.onDrained();
+        if (!this.open) return;
+      } else if (this.#out.concluding) this.#out.conclude();
     }
     if ((events & (READABLE | PEER_CLOSED | BROKEN | AGAIN)) === 0) return;
     this.#in.onReady(events);
@@ -185,7 +187,7 @@ export class Tcp implements Transport, ReaderOwner {
       return;
     }
     this.#in.close();
-    if ((queue === null || queue.bytes === 0) && (!linger || this.#in.ended)) {
+    if ((queue === null || queue.bytes === 0) && (!linger || this.#in.ended) && this.#wire.conclude()) {
       this.#close();
       return;
     }

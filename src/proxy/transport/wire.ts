@@ -19,6 +19,11 @@ export interface Wire {
   recv(at: number, length: number): number;
   /** Bytes taken from mem[at..]. */
   send(at: number, length: number): number;
+  /**
+   * Says what a layer has to say at an end in order, behind all that was sent. False when the wire takes nothing now:
+   * to be asked again once it is writable, before `shutdown` or `close`, or the peer takes the end for a broken one.
+   */
+  conclude(): boolean;
   /** Ends our direction; reading goes on. */
   shutdown(): number;
   /** Closes in order. */
@@ -50,6 +55,9 @@ export class PlainWire implements Wire {
   }
   send(at: number, length: number): number {
     return this.#io.send(this.plain, at, length);
+  }
+  conclude(): boolean {
+    return true;
   }
   shutdown(): number {
     return this.#io.shutdown(this.plain);
