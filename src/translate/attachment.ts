@@ -22,6 +22,8 @@ export type ViewOf = (reader: Reader, gateway: ObjectKey) => GatewayView | undef
 
 export interface Parent {
   readonly ref: ParentReference;
+  /** Where the spec says it. */
+  readonly field: string;
   readonly gateway: GatewayView;
   /** Why the route does not attach here, or null. */
   readonly refused: { readonly name: ConditionName; readonly message: string } | null;
@@ -60,7 +62,7 @@ export function parentsOf(
       }
       continue;
     }
-    const parent = attach(reader, route, ref, gateway, hostnames);
+    const parent = attach(reader, route, ref, field, gateway, hostnames);
     if (parent.refused !== null) problems.error(field, parent.refused.message);
     parents.push(parent);
   }
@@ -86,11 +88,13 @@ function attach(
   reader: Reader,
   route: KubeObject,
   ref: ParentReference,
+  field: string,
   gateway: GatewayView,
   hostnames: readonly string[] | null,
 ): Parent {
   const refuse = (name: ConditionName, message: string): Parent => ({
     ref,
+    field,
     gateway,
     refused: { name, message },
     listeners: [],
@@ -127,7 +131,7 @@ function attach(
     const theirs = allowing.map((listener) => `${listener.name} ${listener.hostname}`).join(', ');
     return refuse('routeNoHostname', `No hostname of the route matches a listener of ${title} (${theirs}).`);
   }
-  return { ref, gateway, refused: null, listeners };
+  return { ref, field, gateway, refused: null, listeners };
 }
 
 /** Whether what is of namespace `route` may attach to what is of namespace `gateway`. */

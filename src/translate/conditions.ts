@@ -164,6 +164,8 @@ const TABLE = {
   routeAccepted: ['Accepted', 'True', 'Accepted', 'The route is attached.'],
   routeNotAllowed: ['Accepted', 'False', 'NotAllowedByListeners', ''],
   routeNoHostname: ['Accepted', 'False', 'NoMatchingListenerHostname', ''],
+  // (The API has a False for it and no reason.)
+  routeHostnameTaken: ['Accepted', 'False', 'HostnameConflict', ''],
   routeNoParent: ['Accepted', 'False', 'NoMatchingParent', ''],
   routeValue: ['Accepted', 'False', 'UnsupportedValue', ''],
   routeFilters: ['Accepted', 'False', 'IncompatibleFilters', ''],

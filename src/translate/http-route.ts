@@ -17,6 +17,7 @@ export const GRPC_ROUTE: RouteKind = routeKind({ kind: 'GRPCRoute', matchesOf: g
 
 function routeKind(kind: RuleKind): RouteKind {
   return {
+    rivals: kind.kind,
     hostnames: hostnamesOf,
 
     rules(reader: Reader, route: KubeObject, problems: Problems, options: TranslatorOptions): readonly HttpRule[] {

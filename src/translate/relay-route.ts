@@ -30,6 +30,7 @@ const TIMEOUT_MAX_MS = 2 ** 31 - 1;
 function relayed(kind: RelayEntry['routeKind']): RouteKind {
   const named = kind === 'TLSRoute';
   return {
+    rivals: null,
     hostnames: named ? hostnamesOf : () => ANY,
     rules(reader: Reader, route: KubeObject, problems: Problems, options: TranslatorOptions): readonly RouteRule[] {
       const idleMs = idleOf(route, problems);

@@ -13,8 +13,9 @@ import type { ClientCertificate } from './client-certificate.ts';
 import type { Condition, Fault, Status } from './conditions.ts';
 import { condition } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
-import { generationOf } from './context.ts';
+import { createdOf, generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import { type Claim, listenerId, type Rival, type Rivals } from './rivals.ts';
 
 /** One rule as far as every kind has it. */
 export interface RouteRule {
@@ -39,6 +40,8 @@ export interface Invalid {
 }
 
 export interface RouteKind {
+  /** Of its kind and the other of the two one alone may have a hostname of a listener; null: it has no rivals. */
+  readonly rivals: keyof Rivals | null;
   /** Empty: any. Null: hostnames were given and none is valid, so that nothing may match. */
   hostnames(route: KubeObject, problems: Problems): readonly string[] | null;
   rules(reader: Reader, route: KubeObject, problems: Problems, options: TranslatorOptions): readonly RouteRule[];
@@ -52,6 +55,8 @@ export interface RouteResult {
   readonly problems: Problems;
   /** Listeners, as key of their Gateway or ListenerSet and name, that count the route as attached. */
   readonly attached: readonly { readonly owner: ObjectKey; readonly listener: string }[];
+  /** What it asks for where it has rivals, whether or not it gets it. */
+  readonly claims: readonly Claim[];
   /** Clusters that its rules send to. */
   readonly clusters: readonly ClusterEntry[];
   /** Keys of Gateways that it is attached to, and of the BackendTLSPolicies that are for its backends. */
@@ -59,20 +64,25 @@ export interface RouteResult {
   readonly policies: readonly ObjectKey[];
 }
 
+/** By listener, who has what the route asks for there; null: nobody. */
+export type RivalAt = (listener: string) => Rival | null;
+
 export function translateRoute(
   kind: RouteKind,
   reader: Reader,
   viewOf: ViewOf,
+  rivalAt: RivalAt,
   object: KubeObject,
   options: TranslatorOptions,
 ): RouteResult {
   const problems = new Problems(keyOf(object));
-  const parents = parentsOf(reader, viewOf, object, kind.hostnames(object, problems), problems);
-  if (parents.length === 0) {
-    return { entries: [], status: null, problems, attached: [], clusters: [], gateways: [], policies: [] };
+  const asked = parentsOf(reader, viewOf, object, kind.hostnames(object, problems), problems);
+  if (asked.length === 0) {
+    return { entries: [], status: null, problems, attached: [], claims: [], clusters: [], gateways: [], policies: [] };
   }
   const rules = kind.rules(reader, object, problems, options);
   const verdict = judge(rules);
+  const parents = kind.rivals === null ? asked : asked.map((parent) => withoutLost(parent, rivalAt, problems));
   const accepted = parents.filter((parent) => parent.refused === null);
   const { entries, clusters } = entriesOf(rules, object, accepted);
   return {
@@ -87,6 +97,7 @@ export function translateRoute(
     }),
     problems,
     attached: verdict.refused === null ? attachedListeners(accepted) : [],
+    claims: kind.rivals === null || verdict.refused !== null ? [] : claimsOf(kind.rivals, object, asked),
     clusters,
     gateways: [...new Set(accepted.map(({ gateway }) => gateway.gateway))],
     policies: [...new Set(rules.flatMap(({ policies }) => policies))],
@@ -258,4 +269,41 @@ function attachedListeners(parents: readonly Parent[]): { owner: ObjectKey; list
     }
   }
   return [...found.values()];
+}
+
+/** Each listener once, with the hostnames that the route has there by itself. */
+function claimsOf(kind: keyof Rivals, route: KubeObject, parents: readonly Parent[]): Claim[] {
+  const name = `${route.metadata.namespace ?? ''}/${route.metadata.name}`;
+  const created = createdOf(route);
+  const found = new Map<string, Claim>();
+  for (const { gateway, listeners } of parents) {
+    for (const { listener, hostnames } of listeners) {
+      const at = listenerId(gateway.key, listener.name);
+      found.set(at, { kind, at, name, created, hostnames });
+    }
+  }
+  return [...found.values()];
+}
+
+/** The parent without the listeners whose hostnames a route of the other kind has; refused when none is left. */
+function withoutLost(parent: Parent, rivalAt: RivalAt, problems: Problems): Parent {
+  const { gateway, field } = parent;
+  const lost = parent.listeners.flatMap(({ listener }) => {
+    const rival = rivalAt(listenerId(gateway.key, listener.name));
+    return rival === null ? [] : [{ listener, rival }];
+  });
+  const [first] = lost;
+  if (first === undefined) return parent;
+  const { kind: other, name, older, hostname } = first.rival;
+  const message =
+    `Listener ${first.listener.name} of ${gateway.kind} ${gateway.name} has ${other} ${name} for ${hostname}, which ` +
+    `${older ? 'is older' : 'comes first by name'}: under one hostname it takes HTTPRoutes or GRPCRoutes, not both. ` +
+    'Give one of the two other hostnames, or a listener of its own.';
+  const listeners = parent.listeners.filter(({ listener }) => !lost.some((one) => one.listener === listener));
+  if (listeners.length > 0) {
+    problems.warning(field, message);
+    return { ...parent, listeners };
+  }
+  problems.error(field, message);
+  return { ...parent, listeners, refused: { name: 'routeHostnameTaken', message } };
 }

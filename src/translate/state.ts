@@ -15,6 +15,7 @@ import type { SocketFaults } from './gateway-status.ts';
 import type { IngressDraft, IngressView, SharedDraft } from './ingress.ts';
 import type { ListenerSetDraft } from './listener-set.ts';
 import { Output } from './output.ts';
+import type { Claim, Rival, Rivals } from './rivals.ts';
 import type { RouteResult } from './route.ts';
 import type { Plan } from './sockets.ts';
 
@@ -85,7 +86,14 @@ export class State {
   readonly exposed = new Map<ObjectKey, Exposed>();
   /** Gateways whose Service would have that key. */
   readonly claims = new Map<ObjectKey, Set<ObjectKey>>();
+  /** As handed out. */
   readonly routes = new Map<ObjectKey, RouteResult>();
+  /** Translated in this update and not handed out yet; null: it is no more. */
+  readonly routeDrafts = new Map<ObjectKey, RouteResult | null>();
+  /** By listener, what HTTPRoutes and GRPCRoutes ask for there. */
+  readonly rivals = new Map<string, Rivals>();
+  /** By listener, routes that do not get it. */
+  readonly losers = new Map<string, ReadonlyMap<ObjectKey, Rival>>();
   /** Of those that are ours. */
   readonly ingresses = new Map<ObjectKey, IngressState>();
   /** What they ask for, and what they got; null while there is none. */
@@ -136,6 +144,13 @@ export class State {
   /** By kind that is fetched by reference, the keys that are read now, where that has changed. */
   takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
     return this.#dependencies.takeWanted();
+  }
+
+  /** What routes of that kind ask for at a listener. */
+  rivalsAt(listener: string, kind: keyof Rivals): Map<ObjectKey, Claim> {
+    const rivals = this.rivals.get(listener) ?? { HTTPRoute: new Map(), GRPCRoute: new Map() };
+    this.rivals.set(listener, rivals);
+    return rivals[kind];
   }
 
   /** Hands out the rules of an object in place of those before, and counts who uses which cluster. */

@@ -1,16 +1,14 @@
 // The units of translation: what can be computed by itself, in which order, and how. A new kind of object is a line
 // here.
 
-import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
+import { type ObjectKey, objectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import type { Entry, Key, SocketEntry } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
-import type { ViewOf } from './attachment.ts';
-import { countPolicies, tlsOwner, updatePolicy, updateTls, useTls } from './backend-tls-units.ts';
-import type { TranslatorOptions } from './context.ts';
-import type { Reader, Unit } from './dependencies.ts';
+import { tlsOwner, updatePolicy, updateTls, useTls } from './backend-tls-units.ts';
+import type { Unit } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { strayProblem, translateEndpoints } from './endpoints.ts';
 import {
@@ -25,7 +23,6 @@ import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { draftGateway, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
 import { gatewayStatus, placeProblems } from './gateway-status.ts';
-import { GRPC_ROUTE, HTTP_ROUTE } from './http-route.ts';
 import { INGRESS_GATEWAY } from './ingress.ts';
 import {
   ingressOf,
@@ -41,13 +38,11 @@ import {
   placeableSets,
   placeSets,
   setOfStatus,
-  setStatusUnit,
   updateListenerSet,
   updateSetStatus,
 } from './listener-set-units.ts';
 import { reachOf } from './reach.ts';
-import { TCP_ROUTE, TLS_ROUTE, UDP_ROUTE } from './relay-route.ts';
-import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
+import { ownerOfRivals, ROUTE_KINDS, routeOfOutcome, updateOutcome, updateRivals, updateRoute } from './route-units.ts';
 import { planSockets } from './sockets.ts';
 import { type State, statusUnit, viewFact } from './state.ts';
 import { objectOf } from './unit.ts';
@@ -72,10 +67,12 @@ const PHASE = {
   EXPOSURE: 4,
   GENERATED: 5,
   ROUTE: 6,
-  CLUSTER: 7,
-  ENDPOINTS: 8,
-  LISTENER_SET_STATUS: 9,
-  GATEWAY_STATUS: 10,
+  RIVALS: 7,
+  ROUTE_OUTCOME: 8,
+  CLUSTER: 9,
+  ENDPOINTS: 10,
+  LISTENER_SET_STATUS: 11,
+  GATEWAY_STATUS: 12,
 } as const;
 
 /** There is one plan, of all Gateways' listeners. */
@@ -98,11 +95,9 @@ export const UNITS: readonly UnitKind[] = [
   { kind: 'Ingress', phase: PHASE.INGRESS, update: updateIngress },
   { kind: 'sharedIngress', phase: PHASE.SHARED_INGRESS, update: (state, world) => updateShared(state, world, SOCKETS) },
   { kind: 'sockets', phase: PHASE.SOCKETS, update: updateSockets },
-  routes('HTTPRoute', HTTP_ROUTE),
-  routes('GRPCRoute', GRPC_ROUTE),
-  routes('TCPRoute', TCP_ROUTE),
-  routes('TLSRoute', TLS_ROUTE),
-  routes('UDPRoute', UDP_ROUTE),
+  ...[...ROUTE_KINDS.keys()].map((kind): UnitKind => ({ kind, phase: PHASE.ROUTE, update: updateRoute })),
+  { kind: 'rivals', phase: PHASE.RIVALS, update: updateRivals, objectOf: ownerOfRivals },
+  { kind: 'routeOutcome', phase: PHASE.ROUTE_OUTCOME, update: updateOutcome, objectOf: routeOfOutcome },
   { kind: 'ingressReach', phase: PHASE.EXPOSURE, update: updateReach },
   { kind: 'ingressRules', phase: PHASE.ROUTE, update: updateIngressRules, objectOf: ingressOf },
   { kind: 'cluster', phase: PHASE.CLUSTER, update: updateCluster, objectOf: backendOf },
@@ -207,50 +202,6 @@ function updateSockets(state: State): void {
 
 export function socketsOf(entries: Iterable<Entry>): SocketEntry[] {
   return [...entries].filter((entry) => entry.kind === 'socket');
-}
-
-/** Units of a kind of route: HTTPRoute, and whatever else becomes rules with a status. */
-function routes(kind: string, what: RouteKind): UnitKind {
-  const translate = (reader: Reader, view: ViewOf, object: KubeObject, options: TranslatorOptions): RouteResult =>
-    translateRoute(what, reader, view, object, options);
-  return {
-    kind,
-    phase: PHASE.ROUTE,
-    update: (state, world, key) => {
-      const object = objectOf(world, key);
-      const before = state.routes.get(key);
-      let after: RouteResult | null = null;
-      if (object === undefined) {
-        state.forget(key);
-        state.routes.delete(key);
-      } else {
-        const view: ViewOf = (reader, parent) => {
-          reader.note(viewFact(parent));
-          return (state.gateways.get(parent) ?? state.listenerSets.get(parent))?.view ?? undefined;
-        };
-        after = state.read(world, key, (reader) => translate(reader, view, object, state.options));
-        state.routes.set(key, after);
-      }
-      state.replaceRules(before, after ?? undefined);
-      for (const { owner, listener } of before?.attached ?? []) attach(state, owner, listener, -1);
-      for (const { owner, listener } of after?.attached ?? []) attach(state, owner, listener, 1);
-      countPolicies(state, after, 1);
-      countPolicies(state, before, -1);
-      state.out.status(key, after?.status ?? null);
-      state.out.diagnose(key, after?.problems.found ?? []);
-    },
-  };
-}
-
-function attach(state: State, owner: ObjectKey, listener: string, by: number): void {
-  const gateway = state.gateways.get(owner);
-  const attached = (gateway ?? state.listenerSets.get(owner))?.attached;
-  // One that went took its counts along.
-  if (attached === undefined) return;
-  const count = (attached.get(listener) ?? 0) + by;
-  if (count > 0) attached.set(listener, count);
-  else attached.delete(listener);
-  state.mark(gateway === undefined ? setStatusUnit(owner) : statusUnit(owner));
 }
 
 function updateCluster(state: State, _world: World, key: Key): void {
