@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FAULTS } from '../src/base/errors.ts';
 import { LIMITS } from '../src/base/limits.ts';
+import { helpOf } from '../src/cli/help.ts';
+import { COMMANDS } from '../src/main/commands.ts';
 import { FLAGS } from '../src/main/flags.ts';
 import { variableOf } from '../src/main/options.ts';
 import { grpcCodeOf } from '../src/proxy/exchange/grpc.ts';
@@ -36,9 +38,17 @@ function flags(): string {
       `\`${variableOf(f.name)}\``,
       (f.default === '' ? '' : `\`${f.default}\``) +
         (f.podDefault === undefined ? '' : `, in a pod \`${f.podDefault}\``),
-      f.help,
+      f.many === true ? `${f.help} (repeatable)` : f.help,
     ]),
   );
+}
+
+function commands(): string {
+  const others = COMMANDS.filter(({ name }) => name !== 'serve');
+  const told = others.map((command) => `## rauta ${command.name}\n\n\`\`\`text\n${helpOf(command)}\`\`\`\n`);
+  const intro =
+    'What `rauta help COMMAND` says of each; an unknown flag or a bad value ends with exit code 2 and the nearest name. `--admin` and `--admin-token-file` follow `RAUTA_ADMIN` and `RAUTA_ADMIN_TOKEN_FILE`, too. The flags of `rauta serve` with their variables: [flags](flags.md).';
+  return `# Commands\n\n${wrapped(intro)}\n\n${told.join('\n')}`;
 }
 
 function metrics(): string {
@@ -106,6 +116,7 @@ function conditions(): string {
 }
 
 export const PAGES: Readonly<Record<string, () => string>> = {
+  'docs/reference/commands.md': commands,
   'docs/reference/flags.md': flags,
   'docs/reference/metrics.md': metrics,
   'docs/reference/limits.md': limits,

@@ -2,6 +2,7 @@
 
 import { visible, visibleJson } from '../base/steering.ts';
 import { describe, type RequestFilter } from '../telemetry/recent.ts';
+import { statusLines } from './status.ts';
 import type { View } from './view.ts';
 
 export interface Answer {
@@ -58,6 +59,7 @@ export const PAGES: ReadonlyMap<string, Page> = new Map([
       answer: explanation,
     },
   ],
+  ['/status', { open: false, parameters: [], answer: status }],
   ['/config', guarded((view) => view.config())],
   ['/config/problems', guarded((view) => view.problems())],
   ['/config/ir', guarded((view) => view.ir())],
@@ -88,6 +90,17 @@ function index(): Answer {
 function readiness(view: View): Answer {
   const { ready, reason } = view.ready();
   return text(`${visible(reason === '' ? 'ok' : reason)}\n`, ready ? 200 : 503);
+}
+
+function status(view: View, _query: URLSearchParams, asJson: boolean): Answer {
+  const report = view.status();
+  return asJson
+    ? json(report)
+    : text(
+        statusLines(report, false)
+          .map((line) => `${line}\n`)
+          .join(''),
+      );
 }
 
 function requests(view: View, query: URLSearchParams, asJson: boolean): Answer {

@@ -9,6 +9,7 @@ import { RingReader, RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Following, type RequestFilter } from '../telemetry/recent.ts';
 import { Renderings } from './renderings.ts';
 import { type AdminOptions, AdminServer } from './server.ts';
+import type { StatusReport } from './status.ts';
 import type { View } from './view.ts';
 
 class Fake implements View {
@@ -20,6 +21,19 @@ class Fake implements View {
   filter: RequestFilter | null = null;
   ready(): { ready: boolean; reason: string } {
     return { ready: this.isReady, reason: this.reason };
+  }
+  status(): StatusReport {
+    return {
+      version: '1.2.3',
+      healthy: false,
+      ready: true,
+      reason: 'ok',
+      revision: { published: 4, served: 4, held: null },
+      workers: { wanted: 2, serving: 1, dying: false },
+      sockets: [],
+      objects: [{ object: 'HTTPRoute/default/<b>', kept: true, faults: [] }],
+      problems: [],
+    };
   }
   metrics(): string {
     return 'rauta_connections 1\n';

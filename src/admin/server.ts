@@ -12,6 +12,7 @@ import {
 } from 'node:net';
 import { LIMITS } from '../base/limits.ts';
 import { LEVELS, type Level } from '../base/log.ts';
+import { visible } from '../base/steering.ts';
 import { follow } from './follow.ts';
 import { Health } from './health.ts';
 import { type Answer, filterOf, PAGES, type Page, queryFault, text } from './pages.ts';
@@ -150,8 +151,7 @@ export class AdminServer {
   /** Whether the answer goes on for as long as its reader stays. */
   #route(request: IncomingMessage, response: ServerResponse): boolean {
     if (!this.#hostAllowed(request.headers.host)) {
-      const names = 'the Host field must be an IP address, localhost or a name of --admin-allowed-hosts\n';
-      respond(response, text(names, 403));
+      respond(response, text(refusedHost(request.headers.host ?? ''), 403));
       return false;
     }
     const url = URL.parse(request.url ?? '/', 'http://admin');
@@ -258,6 +258,12 @@ export class AdminServer {
     if (isIP(host.replace(/^\[|\]$/g, '')) !== 0 || host === 'localhost') return true;
     return this.#options.allowedHosts.some((name) => name.toLowerCase() === host);
   }
+}
+
+function refusedHost(field: string): string {
+  const host = visible(field.replace(/:\d+$/, ''));
+  const guard = 'so that no page in a browser can ask here under a name of its own';
+  return `Host '${host}' is not an IP address, localhost or a name of --admin-allowed-hosts (${guard})\n`;
 }
 
 function fields(type: string, length: number): Record<string, string | number> {

@@ -4,9 +4,11 @@ import type { Problem } from '../api/problem.ts';
 import type { Level } from '../base/log.ts';
 import type { Words } from '../explain/question.ts';
 import type { Following, RequestFilter, RequestLine } from '../telemetry/recent.ts';
+import type { StatusReport } from './status.ts';
 
 export interface View {
   ready(): { readonly ready: boolean; readonly reason: string };
+  status(): StatusReport;
   metrics(): string;
   requests(filter: RequestFilter): RequestLine[];
   follow(filter: RequestFilter): Following;

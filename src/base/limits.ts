@@ -475,8 +475,6 @@ class Limits {
   readonly EXPLAIN_MISSES = 5;
   /** Bytes of a request that is explained, with what filters add to it. */
   readonly EXPLAIN_BYTES = 1 * MB;
-  /** Time that a running program has to explain. */
-  readonly EXPLAIN_WAIT_MS = 10_000;
   /** Names that one message lists. */
   readonly NAMES_LISTED = 8;
   /** Revisions that wait to be served before they are told of. */
@@ -496,6 +494,9 @@ class Limits {
   readonly PROBLEMS_LOGGED = 20;
 
   // --- admin server
+  /** Time that a running program has to answer a command, and how much of a refusal is shown. */
+  readonly ADMIN_WAIT_MS = 10_000;
+  readonly ADMIN_SAID_BYTES = 1 * KB;
   readonly ADMIN_CONNECTIONS = 256;
   /** A request, head and body, has to come within this. */
   readonly ADMIN_REQUEST_MS = 10_000;

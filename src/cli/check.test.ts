@@ -25,7 +25,11 @@ const GOOD = ROUTE.replace('value: app', 'value: /app');
 
 test('good files: exit 0 and a summary', async (t) => {
   const dir = folder(t, { 'a.yaml': GOOD });
-  assert.deepEqual(await check([dir]), { exitCode: 0, lines: ['1 file, 1 object: 0 errors, 0 warnings'] });
+  assert.deepEqual(await check([dir]), {
+    exitCode: 0,
+    lines: ['1 file, 1 object: 0 errors, 0 warnings'],
+    report: { files: 1, objects: 1, errors: 0, warnings: 0, problems: [] },
+  });
 });
 
 test('problems by file, line and column: exit 1', async (t) => {
@@ -99,13 +103,47 @@ test("the translator's complaints get the place of their field", async (t) => {
   ]);
 });
 
-test('usage is 2; what cannot be read is 3', async (t) => {
-  const dir = folder(t, {});
-  assert.equal((await check([])).exitCode, 2);
-  assert.deepEqual(await check([join(dir, 'no')]), {
-    exitCode: 3,
-    lines: [`${dir}/no: error: no such file or folder`],
+test('what stands in no file has the name it is given', async (t) => {
+  const bad = ROUTE.replace('name: app', 'name: b');
+  const { exitCode, lines, report } = await check([folder(t, { 'a.yaml': GOOD })], {
+    given: new Map([['<stdin>', Buffer.from(bad)]]),
   });
+  assert.equal(exitCode, 1);
+  assert.match(lines[0] ?? '', /^<stdin>:7:37: error: HTTPRoute default\/b: spec\.rules\[0\]/);
+  assert.equal(lines[1], '2 files, 1 object: 1 error, 0 warnings');
+  const { message, ...place } = report.problems[0] ?? { message: '' };
+  assert.match(message, /^value must be an absolute path/);
+  assert.deepEqual(
+    { ...report, problems: [place] },
+    {
+      files: 2,
+      objects: 1,
+      errors: 1,
+      warnings: 0,
+      problems: [
+        {
+          severity: 'error',
+          effect: 'is not served',
+          file: '<stdin>',
+          line: 7,
+          column: 37,
+          object: 'HTTPRoute/default/b',
+          field: 'spec.rules[0].matches[0].path.value',
+        },
+      ],
+    },
+  );
+  assert.equal(
+    (await check([], { given: new Map([['<stdin>', Buffer.from('')]]) })).lines[0],
+    '1 file, 0 objects: 0 errors, 0 warnings',
+  );
+});
+
+test('what cannot be read is 3', async (t) => {
+  const dir = folder(t, {});
+  const { exitCode, lines } = await check([join(dir, 'no')]);
+  assert.equal(exitCode, 3);
+  assert.deepEqual(lines, [`${dir}/no: error: no such file or folder`]);
   mkdirSync(join(dir, 'empty'));
   const empty = await check([join(dir, 'empty')]);
   assert.equal(empty.exitCode, 3);

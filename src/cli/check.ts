@@ -11,32 +11,66 @@ export interface CheckOutcome {
   readonly exitCode: number;
   /** `file:line:column: error: message`, sorted by place; the last one sums up. */
   readonly lines: readonly string[];
+  readonly report: CheckReport;
 }
+
+/** The same as data: what `--json` prints. */
+export interface CheckReport {
+  readonly files: number;
+  readonly objects: number;
+  readonly errors: number;
+  readonly warnings: number;
+  readonly problems: readonly Reported[];
+}
+
+/** A problem, its place beside its words. */
+export type Reported = Omit<Problem, 'place'> & Problem['place'];
 
 export interface CheckOptions {
   /** What the objects together mean, as far as something is wrong with it. */
   readonly translate?: (objects: readonly KubeObject[]) => readonly Problem[];
   /** Fields and kinds that are not known are warnings. */
   readonly lenient?: boolean;
+  /** Contents that stand in no file, under the names by which they are spoken of. */
+  readonly given?: ReadonlyMap<string, Uint8Array>;
 }
 
 export async function check(paths: readonly string[], options: CheckOptions = {}): Promise<CheckOutcome> {
-  if (paths.length === 0) return { exitCode: EXIT.usage, lines: ['rauta check: give the files or folders to check'] };
-  const reading = readAll(paths, { lenient: options.lenient ?? false });
-  if (reading.unreadable.length > 0) {
-    return { exitCode: EXIT.cannotRun, lines: reading.unreadable.map((p) => line(p)) };
-  }
+  const reading = readAll(paths, { lenient: options.lenient ?? false }, options.given);
+  if (reading.unreadable.length > 0)
+    return outcome(EXIT.cannotRun, reading, reading.unreadable, reading.unreadable.map(line));
   if (reading.files === 0) {
-    return { exitCode: EXIT.cannotRun, lines: [`rauta check: no *.yaml, *.yml or *.json in ${paths.join(', ')}`] };
+    const message = `no *.yaml, *.yml or *.json in ${paths.join(', ')}`;
+    return outcome(EXIT.cannotRun, reading, [{ severity: 'error', message, place: {} }], [`rauta check: ${message}`]);
   }
-  const meaning = options.translate?.(reading.objects) ?? [];
-  const problems = [...reading.problems, ...meaning.map((p) => located(p, reading))].sort(byPlace);
+  const meant = (options.translate?.(reading.objects) ?? []).map((p) => located(p, reading));
+  // Two ways to the same complaint are one.
+  const problems = [...new Map([...reading.problems, ...meant].map((p) => [line(p), p])).values()].sort(byPlace);
   const errors = problems.filter((p) => p.severity === 'error').length;
   const sum = `${counted(reading.files, 'file')}, ${counted(reading.objects.length, 'object')}: `;
   const verdict = `${counted(errors, 'error')}, ${counted(problems.length - errors, 'warning')}`;
-  // Two ways to the same complaint are one.
-  const lines = [...new Set(problems.map(line))];
-  return { exitCode: errors === 0 ? EXIT.ok : EXIT.configuration, lines: [...lines, sum + verdict] };
+  const code = errors === 0 ? EXIT.ok : EXIT.configuration;
+  return outcome(code, reading, problems, [...problems.map(line), sum + verdict]);
+}
+
+function outcome(
+  exitCode: number,
+  reading: Reading,
+  problems: readonly Problem[],
+  lines: readonly string[],
+): CheckOutcome {
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  return {
+    exitCode,
+    lines,
+    report: {
+      files: reading.files,
+      objects: reading.objects.length,
+      errors,
+      warnings: problems.length - errors,
+      problems: problems.map(({ place, ...words }) => ({ ...words, ...place })),
+    },
+  };
 }
 
 function located(problem: Problem, reading: Reading): Problem {

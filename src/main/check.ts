@@ -3,29 +3,26 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
+import { visibleJson } from '../base/steering.ts';
+import { type Given, isSet, usageError } from '../cli/arguments.ts';
 import { check } from '../cli/check.ts';
+import { givenFiles } from './given-files.ts';
 import { classesOfOthers, whyIdle } from './idle.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
 import { translated } from './translated.ts';
 
-/** As for `rauta serve`. */
-const LENIENT = '--lenient';
-
-export async function runCheck(argv: readonly string[]): Promise<number> {
-  const flag = argv.find((a) => a.startsWith('-') && a !== LENIENT);
-  if (flag !== undefined) {
-    process.stderr.write(`rauta check: unknown flag ${flag}; it takes files, folders and ${LENIENT}\n`);
-    return EXIT.usage;
-  }
-  const paths = argv.filter((a) => a !== LENIENT);
-  const { exitCode, lines } = await check(paths, { translate, lenient: paths.length < argv.length });
-  (exitCode === EXIT.usage || exitCode === EXIT.cannotRun ? process.stderr : process.stdout).write(
-    `${lines.join('\n')}\n`,
-  );
+export async function runCheck({ flags, operands }: Given): Promise<number> {
+  if (operands.length === 0) throw usageError('give the files or folders to check, or - for standard input');
+  const { paths, given } = await givenFiles(operands);
+  const lenient = isSet(flags, 'lenient');
+  const { exitCode, lines, report } = await check(paths, { translate: meaning, lenient, given });
+  const asJson = isSet(flags, 'json');
+  const text = asJson ? visibleJson(JSON.stringify(report, null, 2)) : lines.join('\n');
+  (exitCode === EXIT.cannotRun && !asJson ? process.stderr : process.stdout).write(`${text}\n`);
   return exitCode;
 }
 
-function translate(objects: readonly KubeObject[]): Problem[] {
+function meaning(objects: readonly KubeObject[]): Problem[] {
   const translator = translated(objects);
   const found = [...translator.diagnostics.values()].flat();
   if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return found;

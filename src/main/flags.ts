@@ -1,27 +1,15 @@
 // The flags of `rauta serve`: names, values, defaults, and what help and the reference page say of them.
 
 import { LEVELS } from '../base/log.ts';
+import type { Flag } from '../cli/command.ts';
 
-export interface Flag {
-  readonly name: string;
-  readonly value: string;
-  readonly default: string;
-  /** With --kubernetes in a pod, where probes come from outside and endpoints are taken away with a delay. */
-  readonly podDefault?: string;
-  readonly help: string;
-  /** May be given several times. */
-  readonly many?: boolean;
-  /** Takes no value. */
-  readonly bare?: boolean;
-}
-
-/** Printed by `rauta serve --help` and checked against docs/reference/flags.md. */
+/** Printed by `rauta help serve` and checked against docs/reference/flags.md. */
 export const FLAGS: readonly Flag[] = [
   {
     name: 'config',
     value: 'PATH',
     default: '',
-    help: 'file or folder with resources (YAML or JSON), watched; repeatable',
+    help: 'file or folder with resources (YAML or JSON), watched',
     many: true,
   },
   {

@@ -72,6 +72,6 @@ if (open().status === FAILED && process.env[CHOSEN] === undefined) {
 process.env[CHOSEN] = folder;
 
 const args = process.argv.slice(2);
-const notCached = args[0] === 'serve' && !args.includes('--help') ? fillCompileCache() : null;
+const notCached = args[0] === 'serve' && !args.includes('--help') && !args.includes('-h') ? fillCompileCache() : null;
 const { run } = await import('./run.ts');
 await run(args, notCached);

@@ -4,14 +4,15 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { durationMs } from '../api/duration.ts';
-import { EXIT, ExitError } from '../base/errors.ts';
 import { splitHostPort } from '../base/ip.ts';
 import { LEVELS, type Level } from '../base/log.ts';
 import { nearest } from '../base/nearest.ts';
+import { readArguments, truth, usageError as usage } from '../cli/arguments.ts';
+import type { Flag } from '../cli/command.ts';
 import type { KeysFileSettings } from '../keeper/keys-file.ts';
 import type { StateFileSettings } from '../keeper/state-file.ts';
 import type { ServiceType } from '../translate/context.ts';
-import { FLAGS, type Flag } from './flags.ts';
+import { FLAGS } from './flags.ts';
 import { keptBy } from './kept-by.ts';
 
 export interface Options {
@@ -105,10 +106,6 @@ const KUBERNETES_FLAGS = [
   'state-file',
 ];
 
-function usage(message: string): ExitError {
-  return new ExitError(EXIT.usage, message);
-}
-
 export function variableOf(flag: string): string {
   return `RAUTA_${flag.toUpperCase().replaceAll('-', '_')}`;
 }
@@ -128,7 +125,9 @@ export function parseOptions(
 ): Parsed {
   const given: GivenFlags = new Map();
   const warnings = readEnvironment(env, given);
-  readArguments(argv, given);
+  const { flags, operands } = readArguments(argv, FLAGS);
+  if (operands[0] !== undefined) throw usage(`unexpected argument '${operands[0]}'`);
+  for (const [name, values] of flags) given.set(name, { values, from: `--${name}` });
 
   const values = valuesOf(given, env['KUBERNETES_SERVICE_HOST'] !== undefined);
   const { text, from, list, oneOf, count } = values;
@@ -136,7 +135,7 @@ export function parseOptions(
   const backendAddresses = splitList(env['RAUTA_BACKEND_ADDR'] ?? '');
   const bindAddress = env['RAUTA_BIND_ADDR'] ?? (backendAddresses.length > 0 ? '0.0.0.0:8080' : null);
   const config = given.get('config')?.values ?? [];
-  const kubernetes = bool(from('kubernetes'), text('kubernetes'));
+  const kubernetes = truth(from('kubernetes'), text('kubernetes'));
   checkSources(given, values, kubernetes, { config, backendAddresses, bindAddress });
   for (const address of list('listen'))
     if (isIP(address) === 0) throw usage(`${from('listen')}: '${address}' is not an IP address`);
@@ -156,7 +155,7 @@ export function parseOptions(
       portMap: portMap(from('port-map'), list('port-map')),
       accessLog: text('access-log'),
       accessLogFormat: oneOf('access-log-format', ['json', 'combined']),
-      accessLogQuery: bool(from('access-log-query'), text('access-log-query')),
+      accessLogQuery: truth(from('access-log-query'), text('access-log-query')),
       gatewayClass: text('gateway-class'),
       controllerName: text('controller-name'),
       logLevel: oneOf('log-level', LEVELS),
@@ -175,7 +174,7 @@ export function parseOptions(
       streamIdleMs: positive(from('stream-idle-timeout'), text('stream-idle-timeout')),
       bodyIdleMs: positive(from('body-idle-timeout'), text('body-idle-timeout')),
       halfClose: oneOf('half-close', ['on', 'off']) === 'on',
-      lenient: bool(from('lenient'), text('lenient')),
+      lenient: truth(from('lenient'), text('lenient')),
       user: text('user'),
       trustedProxies: list('trusted-proxies').map((c) => cidr(from('trusted-proxies'), c)),
       proxyProtocol: list('proxy-protocol').map((c) => cidr(from('proxy-protocol'), c)),
@@ -190,7 +189,7 @@ export function parseOptions(
 }
 
 /** What was given, by the name of its flag, and the word by which it was given. */
-type GivenFlags = Map<string, { values: string[]; from: string }>;
+type GivenFlags = Map<string, { values: readonly string[]; from: string }>;
 
 /** Values of flags as they are asked for: what is wrong with one is said with the name under which it was given. */
 interface Values {
@@ -203,7 +202,7 @@ interface Values {
 
 function valuesOf(given: GivenFlags, inPod: boolean): Values {
   const plain = (name: string): string | undefined => given.get(name)?.values.at(-1);
-  const cluster = bool(given.get('kubernetes')?.from ?? '', plain('kubernetes') ?? '');
+  const cluster = truth(given.get('kubernetes')?.from ?? '', plain('kubernetes') ?? '');
   const pod = inPod && cluster && plain('kubeconfig') === undefined;
   const text = (name: string): string => {
     const flag = FLAGS.find((f) => f.name === name) as Flag;
@@ -290,10 +289,10 @@ function kubernetesOptions(
 
 function readEnvironment(env: Readonly<Record<string, string | undefined>>, given: GivenFlags): string[] {
   const warnings: string[] = [];
-  if (env[K8S_MODE] !== undefined && bool(K8S_MODE, env[K8S_MODE]))
+  if (env[K8S_MODE] !== undefined && truth(K8S_MODE, env[K8S_MODE]))
     given.set('kubernetes', { values: ['true'], from: K8S_MODE });
   if (env['RAUTA_ENABLE_OBSERVABILITY'] !== undefined)
-    bool('RAUTA_ENABLE_OBSERVABILITY', env['RAUTA_ENABLE_OBSERVABILITY']);
+    truth('RAUTA_ENABLE_OBSERVABILITY', env['RAUTA_ENABLE_OBSERVABILITY']);
   if (
     env['RAUTA_LOG_LEVEL'] === undefined &&
     env['RUST_LOG'] !== undefined &&
@@ -311,48 +310,11 @@ function readEnvironment(env: Readonly<Record<string, string | undefined>>, give
   return warnings;
 }
 
-function readArguments(argv: readonly string[], given: Map<string, { values: string[]; from: string }>): void {
-  const fromFlags = new Set<string>();
-  for (let i = 0; i < argv.length; i++) {
-    const argument = argv[i] as string;
-    if (!argument.startsWith('--')) throw usage(`unexpected argument '${argument}'`);
-    const equals = argument.indexOf('=');
-    const name = equals === -1 ? argument.slice(2) : argument.slice(2, equals);
-    const flag = FLAGS.find((f) => f.name === name);
-    if (flag === undefined) {
-      throw usage(
-        `unknown flag --${name}${suggestion(
-          name,
-          FLAGS.map((f) => f.name),
-          '--',
-        )}`,
-      );
-    }
-    let value: string;
-    if (equals !== -1) value = argument.slice(equals + 1);
-    else if (flag.bare === true) value = 'true';
-    else {
-      const next = argv[++i];
-      if (next === undefined) throw usage(`--${name} needs a value (${flag.value})`);
-      value = next;
-    }
-    const before = fromFlags.has(name) && flag.many === true ? (given.get(name)?.values ?? []) : [];
-    given.set(name, { values: [...before, value], from: `--${name}` });
-    fromFlags.add(name);
-  }
-}
-
 function splitList(text: string): string[] {
   return text
     .split(',')
     .map((part) => part.trim())
     .filter((part) => part !== '');
-}
-
-function bool(from: string, text: string): boolean {
-  if (['true', '1', 'yes', 'on'].includes(text.toLowerCase())) return true;
-  if (['false', '0', 'no', 'off', ''].includes(text.toLowerCase())) return false;
-  throw usage(`${from}: '${text}' is neither true nor false`);
 }
 
 /** `HOST:PORT`, `[v6]:PORT`. */

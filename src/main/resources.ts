@@ -357,6 +357,14 @@ export class Resources implements SourceSink {
       });
   }
 
+  /** What `/status` tells of each object. */
+  *reports(): Generator<{ readonly key: ObjectKey; readonly kept: boolean; readonly status: Status | undefined }> {
+    for (const object of this.#store.all()) {
+      const key = keyOf(object);
+      yield { key, kept: this.#sources.keeps(key), status: this.#written.get(key) };
+    }
+  }
+
   /** What `/explain` looks at. */
   scene(): Pick<Scene, 'entries' | 'written'> {
     const written = [...this.#store.all()].map((object) => ({ object, status: this.#written.get(keyOf(object)) }));

@@ -4,24 +4,19 @@ import { randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { EXIT, ExitError } from '../base/errors.ts';
+import { type Given, isSet, readArguments, usageError } from '../cli/arguments.ts';
+import { completion, SHELLS } from '../cli/completion.ts';
+import { helpOf, overview } from '../cli/help.ts';
 import { environmentObjects } from '../source/environment.ts';
 import { unreadable } from '../source/file/disk.ts';
-import { FLAGS } from './flags.ts';
-import { type Parsed, parseOptions, suggestion, variableOf } from './options.ts';
+import { COMMANDS, commandOf } from './commands.ts';
+import { type Parsed, parseOptions, suggestion } from './options.ts';
 import { CHANNEL_FD, CHILD_COMMAND } from './process.ts';
 import { environmentOf } from './sources.ts';
 import { versionInfo } from './version.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
-
-const COMMANDS: Readonly<Record<string, string>> = {
-  serve: 'serve resources from files or a Kubernetes API server (or one backend from the environment)',
-  check: 'check files or folders: exit 0 good, 1 problems, 2 usage, 3 could not run',
-  explain: 'what becomes of a request: METHOD URL, --config PATH or --admin HOST:PORT',
-  version: 'print the version (--json for more)',
-  help: 'print this',
-};
 
 /** `notCached`: why compiled code could not be kept, or null. */
 export async function run(argv: readonly string[], notCached: string | null): Promise<void> {
@@ -35,41 +30,68 @@ export async function run(argv: readonly string[], notCached: string | null): Pr
 }
 
 async function dispatch(argv: readonly string[], notCached: string | null): Promise<number> {
-  const [command = 'help', ...rest] = argv;
-  switch (command) {
-    case CHILD_COMMAND:
-      if (rest[0] === 'compile') await (await import('./compile-cache.ts')).compileAll(rest[1]);
-      else {
-        const { startBare, workerOpenings } = await import('./privileges.ts');
-        const isWorker = rest[0] === 'worker';
-        startBare(CHANNEL_FD, isWorker ? workerOpenings() : null);
-        if (isWorker) (await import('./worker.ts')).runWorker();
-        else (await import('./controller.ts')).runController();
-      }
-      return EXIT.ok;
-    case 'serve':
-      if (rest.includes('--help')) return print(serveHelp());
-      return serve(rest, notCached);
-    case 'check':
-      return (await import('./check.ts')).runCheck(rest);
-    case 'explain': {
-      const { EXPLAIN_HELP, runExplain } = await import('./explain.ts');
-      return rest.includes('--help') ? print(EXPLAIN_HELP) : runExplain(rest);
-    }
-    case 'version':
-      return print(rest.includes('--json') ? `${JSON.stringify(versionInfo())}\n` : `rauta ${versionInfo().version}\n`);
-    case 'help':
-    case '--help':
-    case '-h':
-      return print(help());
-    case '--version':
-      return print(`rauta ${versionInfo().version}\n`);
-    default:
-      throw new ExitError(
-        EXIT.usage,
-        `unknown command '${command}'${suggestion(command, Object.keys(COMMANDS))}; rauta help lists them`,
-      );
+  const [word = 'help', ...rest] = argv;
+  if (word === CHILD_COMMAND) return runChild(rest);
+  const name = ALIASES[word] ?? word;
+  const command = commandOf(name);
+  if (command === undefined) throw usageError(`unknown command '${name}'${near(name)}; rauta help lists them`);
+  if (rest.includes('--help') || rest.includes('-h')) return print(helpOf(command));
+  if (name === 'serve') return serve(rest, notCached);
+  try {
+    return await RUNS[name as keyof typeof RUNS](readArguments(rest, command.flags));
+  } catch (error) {
+    // Whoever asked in a pipe is told by whom.
+    if (error instanceof ExitError) throw new ExitError(error.code, `${name}: ${error.message}`);
+    throw error;
   }
+}
+
+const ALIASES: Readonly<Record<string, string>> = { '--help': 'help', '-h': 'help', '--version': 'version' };
+
+const RUNS = {
+  check: async (given: Given) => (await import('./check.ts')).runCheck(given),
+  explain: async (given: Given) => (await import('./explain.ts')).runExplain(given),
+  status: async (given: Given) => (await import('./status.ts')).runStatus(given),
+  completion: async ({ operands }: Given) => {
+    const shell = SHELLS.find((one) => one === operands[0]);
+    if (shell === undefined || operands.length > 1) throw usageError(`for which shell? One of ${SHELLS.join(', ')}`);
+    return print(completion(shell, COMMANDS));
+  },
+  version: async ({ flags, operands }: Given) => {
+    none(operands);
+    const info = versionInfo();
+    return print(isSet(flags, 'json') ? `${JSON.stringify(info)}\n` : `rauta ${info.version}\n`);
+  },
+  help: async ({ operands: [name, ...more] }: Given) => {
+    none(more);
+    if (name === undefined) return print(overview(COMMANDS));
+    const command = commandOf(name);
+    if (command === undefined) throw usageError(`unknown command '${name}'${near(name)}`);
+    return print(helpOf(command));
+  },
+} as const;
+
+function none([first]: readonly string[]): void {
+  if (first !== undefined) throw usageError(`unexpected argument '${first}'`);
+}
+
+function near(name: string): string {
+  return suggestion(
+    name,
+    COMMANDS.map((command) => command.name),
+  );
+}
+
+async function runChild([role, stamp]: readonly string[]): Promise<number> {
+  if (role === 'compile') await (await import('./compile-cache.ts')).compileAll(stamp);
+  else {
+    const { startBare, workerOpenings } = await import('./privileges.ts');
+    const isWorker = role === 'worker';
+    startBare(CHANNEL_FD, isWorker ? workerOpenings() : null);
+    if (isWorker) (await import('./worker.ts')).runWorker();
+    else (await import('./controller.ts')).runController();
+  }
+  return EXIT.ok;
 }
 
 async function serve(argv: readonly string[], notCached: string | null): Promise<number> {
@@ -103,17 +125,4 @@ function say(fd: number, text: string): void {
   } catch {
     // Nobody is left to be told.
   }
-}
-
-function help(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((c) => c.length)) + 2;
-  const lines = Object.entries(COMMANDS).map(([name, what]) => `  ${name.padEnd(width)}${what}`);
-  return `rauta: Gateway API and Ingress controller with a proxy of its own\n\n${lines.join('\n')}\n\nrauta serve --help lists its flags.\n`;
-}
-
-function serveHelp(): string {
-  const rows = FLAGS.map((f) => [`--${f.name}${f.value === '' ? '' : ` ${f.value}`}`, f] as const);
-  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
-  const lines = rows.map(([left, f]) => `  ${left.padEnd(width)}${f.help}${f.default === '' ? '' : ` (${f.default})`}`);
-  return `rauta serve: serve resources\n\n${lines.join('\n')}\n\nEach flag has a variable, e.g. ${variableOf('log-level')}; a flag beats its variable.\n`;
 }

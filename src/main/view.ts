@@ -1,5 +1,6 @@
 // The admin server's questions, answered from what the controller has at hand.
 
+import type { StatusReport } from '../admin/status.ts';
 import type { View } from '../admin/view.ts';
 import type { Problem } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -21,6 +22,7 @@ import { ownLinesDropped } from './logger.ts';
 import { clustersPage, endpointLoad, ownersOf, workersPage } from './metrics.ts';
 import type { Resources } from './resources.ts';
 import type { ControllerState } from './state.ts';
+import { statusReport } from './status-report.ts';
 import { versionInfo } from './version.ts';
 
 export interface ViewParts {
@@ -69,6 +71,19 @@ export class ControllerView implements View {
       return keptReadiness(kept, cluster?.source.waiting() ?? waitingFor, process.uptime() * 1000);
     if (nothingToServe !== null) return { ready: true, reason: `nothing to serve: ${nothingToServe}` };
     return resources.listening();
+  }
+
+  status(): StatusReport {
+    const { state, resources, publisher } = this.#parts;
+    return statusReport({
+      version: versionInfo().version,
+      state,
+      readiness: this.ready(),
+      revision: publisher.revision,
+      entries: resources.scene().entries,
+      objects: resources.reports(),
+      problems: this.problems(),
+    });
   }
 
   metrics(): string {

@@ -1,6 +1,6 @@
 // Runs the whole program as a user would, on loopback, with free ports and a folder of its own.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, type IncomingMessage, request, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
@@ -190,6 +190,23 @@ export class Rauta {
       waiting.resolve(line);
     }
   }
+}
+
+export interface Said {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs a command to its end; `input`: what it finds on standard input. */
+export function command(argv: readonly string[], input = '', env: NodeJS.ProcessEnv = process.env): Promise<Said> {
+  return new Promise((resolve) => {
+    const child = execFile(BIN, argv, { env }, (error, out, err) => {
+      resolve({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
+  });
 }
 
 export interface Answer {

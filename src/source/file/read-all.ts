@@ -19,10 +19,16 @@ export interface Reading {
   placeOf(key: ObjectKey, field: string): Place | null;
 }
 
-export function readAll(paths: readonly string[], options: CheckOptions = {}): Reading {
+/** `given`: the contents of files that are none, under the names by which they are spoken of. */
+export function readAll(
+  paths: readonly string[],
+  options: CheckOptions = {},
+  given: ReadonlyMap<string, Uint8Array> = new Map(),
+): Reading {
   const roots = [...new Set(paths.map((p) => normalize(p).replace(/(.)\/+$/, '$1')))];
   const catalog = new Catalog();
   const files = new Map<string, ConfigFile>();
+  for (const [name, bytes] of given) files.set(name, new ConfigFile(name, options).next(bytes));
   const problems: Problem[] = [];
   const unreadable: Problem[] = [];
   const tree = new Tree(roots, {
