@@ -7,6 +7,27 @@ import type { KindInfo, Shape } from '../src/api/shape.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
 
+const PARAMETERS = {
+  'spec.errorResponses': [
+    {
+      rule: "!has(self.problemDetail) || !has(self.kind) || self.kind == 'ProblemDetail'",
+      message: 'problemDetail only with kind ProblemDetail',
+    },
+  ],
+  'spec.clientAddresses': [
+    {
+      rule: "!has(self.header) || !has(self.source) || self.source == 'Header'",
+      message: 'header only with source Header',
+    },
+    {
+      rule: "!has(self.proxies) || !has(self.source) || self.source != 'None'",
+      message: 'proxies not with source None',
+    },
+  ],
+  'spec.clientAddresses.proxies.trustedIps[]': [{ rule: 'isIP(self)', message: 'must be an IP address' }],
+  'spec.clientAddresses.proxies.trustedRanges[]': [{ rule: 'isCIDR(self)', message: 'must be a CIDR range' }],
+};
+
 /** What shapes do not say, in CEL: by kind, the path to a mapping, and its rules. */
 const CEL: Readonly<Record<string, Readonly<Record<string, readonly { rule: string; message: string }[]>>>> = {
   Backend: {
@@ -18,6 +39,8 @@ const CEL: Readonly<Record<string, Readonly<Record<string, readonly { rule: stri
       { rule: 'has(self.unix) != has(self.port)', message: 'address and hostname need a port, unix has none' },
     ],
   },
+  GatewayClassParameters: PARAMETERS,
+  GatewayParameters: PARAMETERS,
   StaticResponseFilter: {
     'spec.body': [{ rule: '!has(self.text) || !has(self.binary)', message: 'at most one of text and binary' }],
   },
@@ -26,6 +49,10 @@ const CEL: Readonly<Record<string, Readonly<Record<string, readonly { rule: stri
 const ABOUT: Readonly<Record<string, string>> = {
   Backend: 'Where traffic goes when no Service says it: addresses, host names, unix sockets.',
   StaticResponseFilter: 'A response that RAUTA gives itself; rules of routes name it by ExtensionRef.',
+  GatewayClassParameters:
+    'What holds for all Gateways of a class, unless their own GatewayParameters say otherwise; GatewayClasses name it in spec.parametersRef.',
+  GatewayParameters:
+    "What holds for a Gateway, which names it in spec.infrastructure.parametersRef; what it leaves out is its class's.",
   AccessControlFilter: 'Who may ask, by address, method and path; rules of routes name it by ExtensionRef.',
 };
 

@@ -90,7 +90,7 @@ function limits(): string {
 function answers(): string {
   return page(
     'What a client gets',
-    'Every answer that RAUTA gives itself, with the response flag of the access log and the labels of `rauta_faults_total`. Status 0: nobody is left to answer. An error after the response head has gone ends the stream in the way the protocol has for it, never with a false end. A call of gRPC gets 200, `grpc-status` and the text as `grpc-message`.',
+    "Every answer that RAUTA gives itself, with the response flag of the access log and the labels of `rauta_faults_total`. Status 0: nobody is left to answer. An error after the response head has gone ends the stream in the way the protocol has for it, never with a false end. A call of gRPC gets 200, `grpc-status` and the text as `grpc-message`. The text is the content, unless the Gateway's `errorResponses` say otherwise (parameters.md).",
     ['kind', 'source', 'status', 'grpc-status', 'flag', 'text'],
     Object.values(FAULTS).map((f) => [
       `\`${f.kind}\``,

@@ -2,6 +2,7 @@
 
 import type { KubeObject } from './object.ts';
 import { OWN_FILTERS } from './own-filters.ts';
+import { OWN_PARAMETERS } from './parameters.ts';
 import type { KindInfo, Shape } from './shape.ts';
 
 /** Exactly one of address (with port), hostname (with port) and unix. */
@@ -75,6 +76,7 @@ const backend: Shape = {
 
 export const OWN_KINDS: readonly KindInfo[] = [
   ...OWN_FILTERS,
+  ...OWN_PARAMETERS,
   {
     kind: 'Backend',
     apiVersion: 'rauta.io/v1alpha1',

@@ -24,6 +24,7 @@ import type {
   TLSPortConfig,
 } from './generated/index.ts';
 import { STATIC_RESPONSE } from './own-filters.ts';
+import { PARAMETERS } from './parameters.ts';
 import { BACKEND_TLS_POLICY, BACKEND_TRAFFIC_POLICY, INFRASTRUCTURE, sessionPersistence } from './policy-rules.ts';
 import type { Problems } from './problem.ts';
 import { type Check, firstRepeated, type Rule, rule } from './rule.ts';
@@ -464,5 +465,7 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
     rule(`${INGRESS_PATHS}.backend`, ingressBackend),
   ],
   StaticResponseFilter: STATIC_RESPONSE,
+  GatewayClassParameters: PARAMETERS,
+  GatewayParameters: PARAMETERS,
   Backend: [rule('spec.endpoints[]', backendEndpoint)],
 };

@@ -207,7 +207,8 @@ test('kinds of others are none of our business, kinds that nobody knows are erro
     'error kind: kind HttpRoutes of gateway.networking.k8s.io/v1 is not known; did you mean HTTPRoute?',
   ]);
   assert.deepEqual(of('rauta.io/v1alpha1', 'Upstream'), [
-    'error kind: kind Upstream of rauta.io/v1alpha1 is not known; known of this group: StaticResponseFilter, AccessControlFilter, Backend',
+    'error kind: kind Upstream of rauta.io/v1alpha1 is not known; known of this group: ' +
+      'StaticResponseFilter, AccessControlFilter, GatewayClassParameters, GatewayParameters, Backend',
   ]);
   assert.deepEqual(of('v1', 'Servcie'), ['error kind: kind Servcie of v1 is not known; did you mean Service?']);
   assert.deepEqual(of('gateway.networking.k8s.io/v1alpha2', 'HTTPRoute'), [

@@ -211,6 +211,39 @@ test('nothing that a client may not say leads anywhere: what is dropped in front
   assert.equal(ask(scene, 'GET', 'http://www.example.com:8080/', { headers, client: '10.1.2.3' }).status, null);
 });
 
+test('who is believed about clients is asked of the Gateway that the request is for', () => {
+  const parameters = object(
+    'GatewayParameters',
+    'edge',
+    { clientAddresses: { source: 'Proxies', proxies: { trustLocalRanges: false, trustedIps: ['192.0.2.1'] } } },
+    'rauta.io/v1alpha1',
+  );
+  const infrastructure = { parametersRef: { group: 'rauta.io', kind: 'GatewayParameters', name: 'edge' } };
+  const office = object(
+    'AccessControlFilter',
+    'office',
+    { effect: 'Allow', clients: { ips: ['203.0.113.9'], ipRanges: [] }, methods: [], paths: [] },
+    'rauta.io/v1alpha1',
+  );
+  const filters = [
+    { type: 'ExtensionRef', extensionRef: { group: 'rauta.io', kind: 'AccessControlFilter', name: 'office' } },
+  ];
+  const scene = sceneOf(
+    [
+      { ...GATEWAY, spec: { ...(GATEWAY.spec as object), infrastructure } },
+      parameters,
+      office,
+      backend('app', 1),
+      route('inner', ['www.example.com'], [{ filters, backendRefs: [ref('app')] }]),
+    ],
+    ['10.0.0.0/8'],
+  );
+  const asked = (client: string): number | null =>
+    ask(scene, 'GET', 'http://www.example.com:8080/', { headers: ['X-Forwarded-For: 203.0.113.9'], client }).status;
+  assert.equal(asked('192.0.2.1'), null, 'it is forwarded');
+  assert.equal(asked('10.1.2.3'), 403, 'the program trusts it, the Gateway does not');
+});
+
 test('what does not come to a rule is told as the proxy answers it', () => {
   assert.equal(ask(SHOP, 'GET', 'http://www.example.com:8080/../x').status, 400);
   assert.equal(ask(SHOP, 'GET', 'http://www.example.com:8080/', { headers: ['Host: a b'] }).status, 400);

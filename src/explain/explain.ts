@@ -8,9 +8,10 @@ import { LIMITS } from '../base/limits.ts';
 import { newMemory } from '../base/memory.ts';
 import type { ClusterEntry, Endpoint, Entry, Key, RelayEntry, RuleEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
-import { markForwarded } from '../proxy/exchange/forwarded.ts';
+import { markForwarded, toldClient } from '../proxy/exchange/forwarded.ts';
 import { type Found, findRule } from '../proxy/exchange/route.ts';
 import { ClusterRef, CompiledRule, RouteCells, STEP } from '../proxy/exchange/rule.ts';
+import { type GatewayPolicy, NO_POLICY, policyOf } from '../proxy/gateway-policy.ts';
 import { Head } from '../proxy/head.ts';
 import { parseRequest } from '../proxy/http1/request.ts';
 import { DONE } from '../proxy/http1/scan.ts';
@@ -60,6 +61,7 @@ interface Entries {
   readonly relays: readonly RelayEntry[];
   readonly clusters: ReadonlyMap<Key, ClusterEntry>;
   readonly endpoints: ReadonlyMap<Key, readonly Endpoint[]>;
+  readonly policies: ReadonlyMap<Key, GatewayPolicy>;
 }
 
 export function explain(question: Question, scene: Scene): Explanation {
@@ -83,14 +85,16 @@ function sorted(all: Iterable<Entry>): Entries {
   const relays: RelayEntry[] = [];
   const clusters = new Map<Key, ClusterEntry>();
   const endpoints = new Map<Key, readonly Endpoint[]>();
+  const policies = new Map<Key, GatewayPolicy>();
   for (const entry of all) {
     if (entry.kind === 'socket') sockets.push(entry);
     else if (entry.kind === 'rule') rules.push(entry);
     else if (entry.kind === 'relay') relays.push(entry);
     else if (entry.kind === 'cluster') clusters.set(entry.key, entry);
     else if (entry.kind === 'endpoints') endpoints.set(entry.key, entry.endpoints);
+    else if (entry.kind === 'gateway') policies.set(entry.key, policyOf(entry));
   }
-  return { sockets: sockets.sort((a, b) => (a.key < b.key ? -1 : 1)), rules, relays, clusters, endpoints };
+  return { sockets: sockets.sort((a, b) => (a.key < b.key ? -1 : 1)), rules, relays, clusters, endpoints, policies };
 }
 
 /**
@@ -164,16 +168,16 @@ class Course {
 
   /** `named`: whom the handshake led to. */
   run(named: SocketHost | null): Explanation {
-    const { secure, client, head: text } = this.#question;
+    const { secure, head: text } = this.#question;
     const mem = this.#mem;
     const head = this.#head;
     const bytes = bytesOf(text);
     if (bytes.length * 4 > mem.length) return this.#answered(FAULTS.headTooLarge);
     mem.set(bytes);
     if (parseRequest(mem, 0, bytes.length, head) !== DONE) return this.#answered(head.fault ?? FAULTS.headTooLarge);
-    markForwarded(mem, head, this.#scene.trusted.hasText(client));
     const listener = new Listener(this.#socket.key);
-    listener.setEntry(this.#socket, gatewayName);
+    listener.setEntry(this.#socket, gatewayName, (key) => this.#entries.policies.get(key) ?? NO_POLICY);
+    const asking = this.#client(listener);
     const rules = this.#entries.rules.filter(({ attachments }) =>
       attachments.some(({ socket }) => socket === this.#socket.key),
     );
@@ -185,7 +189,7 @@ class Course {
     const { host, match } = listener.router;
     const part = host === null ? null : listenerPart(host);
     if (fault === null && found.rule !== null) {
-      const taken = { mem, head, prefixLength: found.prefixLength, client: bytesOf(client), free: bytes.length };
+      const taken = { mem, head, prefixLength: found.prefixLength, client: asking, free: bytes.length };
       const rule = rulePart(found.rule.entry, match === null ? '' : matchText(match));
       return { ...this.#base, listener: part, rule, ...this.#course(found.rule, found.port, taken) };
     }
@@ -198,6 +202,18 @@ class Course {
       keptOut: keptOut(this.#scene.written, matching, ['Accepted']),
       notes: host === null ? [`no listener of this port is for the host: ${this.#hostnames()}`] : [],
     };
+  }
+
+  /** Whose request it is, for those who ask for the address; what is not believed of the head is marked. */
+  #client(listener: Listener): Uint8Array {
+    const { trusted: all } = this.#scene;
+    const mem = this.#mem;
+    const head = this.#head;
+    const peer = bytesOf(this.#question.client);
+    const { clients } = listener.policyFor(mem, head);
+    const trusted = clients === null ? all.hasText(this.#question.client) : clients.trusts(peer);
+    markForwarded(mem, head, trusted, clients);
+    return trusted ? toldClient(all, clients, mem, head, peer) : peer;
   }
 
   #hostnames(): string {

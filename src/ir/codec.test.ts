@@ -25,6 +25,12 @@ const socket: SocketEntry = {
 };
 
 const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/ns/edge', name: 'ns/edge' };
+const wishful: GatewayEntry = {
+  ...gateway,
+  errors: { type: 'problem', authority: 'https://errors.example' },
+  clients: { trusted: ['10.0.0.0/8'], header: 'X-Client' },
+  logs: 'warnings',
+};
 
 const edits = { set: [{ name: 'X-A', value: 'ä\n"' }], add: [], remove: ['X-B'] };
 const rule: RuleEntry = {
@@ -143,6 +149,10 @@ test('equal entries are equal bytes, whatever the order of their fields', () => 
   for (const entry of entries) assert.deepEqual(encodeEntry(turn(entry) as Entry), encodeEntry(entry));
 });
 
+test('what a Gateway wants comes through', () => {
+  assert.deepEqual(decodeEntry(encodeEntry(wishful)), wishful);
+});
+
 test('refuses what is no entry, and says where', () => {
   const bytes = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
   const wrong: [unknown, RegExp][] = [
@@ -164,6 +174,9 @@ test('refuses what is no entry, and says where', () => {
     [{ ...rule, timeouts: { requestMs: -1, backendMs: null } }, /timeouts\.requestMs/],
     [{ ...rule, retry: { attempts: 1, codes: [7], backoffMs: 0 } }, /retry\.codes\[0\]/],
     [{ ...cells, blocks: { route: 1.5 } }, /blocks\.route/],
+    [{ ...wishful, errors: { type: 'poem', authority: '' } }, /errors\.type: expected one of empty/],
+    [{ ...wishful, clients: { header: null } }, /clients\.trusted: expected a list/],
+    [{ ...wishful, logs: 'all' }, /logs: expected one of/],
   ];
   for (const [value, message] of wrong) {
     assert.throws(

@@ -110,6 +110,26 @@ export interface GatewayEntry {
   readonly key: Key;
   /** `namespace/name`, for logs. */
   readonly name: string;
+  /** Content of answers that no backend gave; absent: short plain text. */
+  readonly errors?: ErrorBodies;
+  /** Where its requests come from; absent: as the program was told for all. */
+  readonly clients?: ClientSource;
+  /** Which of its requests and sessions get a log line; absent: all. */
+  readonly logs?: 'errors' | 'warnings';
+}
+
+export interface ErrorBodies {
+  readonly type: 'empty' | 'html' | 'problem';
+  /** Of `problem`: what types of problems are URIs under, without a slash at its end; '' for none. */
+  readonly authority: string;
+}
+
+/** Who is believed about clients; what others say of theirs is discarded. */
+export interface ClientSource {
+  /** Addresses and CIDR ranges. */
+  readonly trusted: readonly string[];
+  /** The field whose value is the client's address; null: X-Forwarded-For, read from its end. */
+  readonly header: string | null;
 }
 
 /** One rule of a route, with everything needed to order, match, edit and forward. */

@@ -2,14 +2,14 @@
 // Each kind is kept by a table of its own in config/; here is the order in which a revision goes through them.
 
 import type { TlsIo } from '../io/tls.ts';
-import type { CellsEntry, ClusterEntry, Delta, Endpoint, Entry, GatewayEntry, Key, SocketEntry } from '../ir/ir.ts';
+import type { CellsEntry, ClusterEntry, Delta, Endpoint, Entry, Key, SocketEntry } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import { OTHER_ROUTE_BLOCK } from '../telemetry/layout.ts';
 import { Clusters, type Connectors, type PreparedClusters } from './config/clusters.ts';
 import { ApplyError, type Undo } from './config/refused.ts';
 import { Routes } from './config/routes.ts';
 import { Secrets } from './config/secrets.ts';
-import { type PreparedSocket, Sockets } from './config/sockets.ts';
+import { type PreparedGateway, type PreparedSocket, Sockets } from './config/sockets.ts';
 import type { Core } from './core.ts';
 import type { ClusterRef, CompiledRule } from './exchange/rule.ts';
 import type { Listener } from './listener.ts';
@@ -22,7 +22,7 @@ interface Prepared {
   readonly relays: readonly CompiledRelay[];
   readonly clusters: PreparedClusters;
   readonly sockets: readonly PreparedSocket[];
-  readonly gateways: readonly GatewayEntry[];
+  readonly gateways: readonly PreparedGateway[];
   readonly cells: readonly CellsEntry[];
 }
 
@@ -88,7 +88,7 @@ export class Config {
     this.#clusters.set(prepared.clusters);
     for (const rule of prepared.rules) this.#routes.setRule(rule);
     for (const relay of prepared.relays) this.#routes.setRelay(relay);
-    for (const entry of prepared.gateways) this.#sockets.setGateway(entry);
+    for (const gateway of prepared.gateways) this.#sockets.setGateway(gateway);
     for (const socket of prepared.sockets) this.#sockets.set(socket);
     for (const key of delta.removals) this.#remove(key);
     this.#forget();
@@ -101,7 +101,7 @@ export class Config {
     const rules: CompiledRule[] = [];
     const relays: CompiledRelay[] = [];
     const sockets: SocketEntry[] = [];
-    const gateways: GatewayEntry[] = [];
+    const gateways: PreparedGateway[] = [];
     const cells: CellsEntry[] = [];
     const clusters: ClusterEntry[] = [];
     const endpoints = new Map<Key, readonly Endpoint[] | null>();
@@ -124,7 +124,7 @@ export class Config {
           sockets.push(entry);
           break;
         case 'gateway':
-          gateways.push(entry);
+          gateways.push(this.#sockets.prepareGateway(entry));
           break;
         case 'cells':
           cells.push(entry);

@@ -5,6 +5,8 @@ import type { Key, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../telemetry/fragment.ts';
 import type { OpeningStep } from './client-info.ts';
 import type { CompiledRule } from './exchange/rule.ts';
+import { type GatewayPolicy, NO_POLICY } from './gateway-policy.ts';
+import type { Head } from './head.ts';
 import type { ProxyOpening } from './proxy-opening.ts';
 import { RelayTable } from './relay/relay.ts';
 import { Router } from './route/router.ts';
@@ -31,7 +33,12 @@ export class Listener {
   entry: SocketEntry | null = null;
   /** Acceptors that hand connections to it: while there are some, it is what its key stands for. */
   acceptors = 0;
+  /** What holds before it is known which host a request is for, and always while `varies` is false. */
+  policy: GatewayPolicy = NO_POLICY;
+  /** Its hosts are of Gateways that want different things. */
+  #varies = false;
   #json = new Map<SocketHost, Fragment>();
+  #policies = new Map<SocketHost, GatewayPolicy>();
 
   constructor(key: Key) {
     this.key = key;
@@ -44,8 +51,12 @@ export class Listener {
     return this.entry === null && this.acceptors === 0 && this.router.size + this.relays.size === 0;
   }
 
-  /** `nameOf`: what logs call a Gateway. */
-  setEntry(entry: SocketEntry | null, nameOf: (gateway: Key) => string): void {
+  /** `nameOf`: what logs call a Gateway; `policyOf`: what it wants. */
+  setEntry(
+    entry: SocketEntry | null,
+    nameOf: (gateway: Key) => string,
+    policyOf: (gateway: Key) => GatewayPolicy = () => NO_POLICY,
+  ): void {
     const hosts = entry === null ? [] : entry.hosts;
     this.entry = entry;
     this.relayHost = hosts.find(({ protocol }) => protocol === 'TCP') ?? null;
@@ -53,10 +64,25 @@ export class Listener {
     this.#json = new Map(
       hosts.map((host) => [host, Fragment.members({ gateway: nameOf(host.gateway), listener: host.listener })]),
     );
+    this.#policies = new Map(hosts.map((host) => [host, policyOf(host.gateway)]));
+    const policies = new Set(this.#policies.values());
+    this.#varies = policies.size > 1;
+    this.policy = policies.size === 1 ? ([...policies][0] as GatewayPolicy) : NO_POLICY;
   }
 
   /** `"gateway":"ns/name","listener":"http"` */
   jsonOf(host: SocketHost): Fragment {
     return this.#json.get(host) ?? NO_FRAGMENT;
+  }
+
+  policyOf(host: SocketHost): GatewayPolicy {
+    return this.#policies.get(host) ?? NO_POLICY;
+  }
+
+  /** The policy of the Gateway that the request in `head` is for, whether a rule takes it or not. */
+  policyFor(mem: Uint8Array, head: Head): GatewayPolicy {
+    if (!this.#varies) return this.policy;
+    const host = this.router.hostFor(mem, head);
+    return host === null ? NO_POLICY : this.policyOf(host);
   }
 }

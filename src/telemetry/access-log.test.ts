@@ -9,7 +9,7 @@ import { Fragment } from './fragment.ts';
 import { CELL, METHOD, NO_ROUTE_BLOCK, ROUTE, requestsOffset } from './layout.ts';
 import { RingReader, RingWriter, ringBytes } from './log-ring.ts';
 import { combined, describe } from './recent.ts';
-import { AccessRecord } from './record.ts';
+import { AccessRecord, LOGGED } from './record.ts';
 import { Recorder } from './recorder.ts';
 
 function put(r: AccessRecord, value: Uint8Array): [number, number] {
@@ -291,4 +291,30 @@ test('a recorded request is counted once in its route and once in the log', () =
   assert.equal(cells.get(NO_ROUTE_BLOCK + ROUTE.DURATION_SUM_US), 24690);
   assert.equal(cells.get(CELL.LOG_LINES_TOTAL), 1);
   assert.equal(cells.get(CELL.LOG_DROPPED_TOTAL), 1);
+});
+
+test('of a Gateway that wants errors or warnings alone the others are counted, and have no line', () => {
+  const cells = Cells.local();
+  const memory = new ArrayBuffer(ringBytes(65_536));
+  const recorder = new Recorder(cells, new RingWriter(memory), { withQuery: false });
+  const lines = (logged: AccessRecord['logged'], wrong: Partial<AccessRecord>): number => {
+    const before = cells.get(CELL.LOG_LINES_TOTAL);
+    const r = Object.assign(sample(), { logged }, wrong);
+    recorder.record(r);
+    return cells.get(CELL.LOG_LINES_TOTAL) - before;
+  };
+  const seen = (wrong: Partial<AccessRecord>): string =>
+    [LOGGED.ALL, LOGGED.WARNINGS, LOGGED.ERRORS].map((logged) => lines(logged, wrong)).join('');
+  assert.equal(seen({}), '100');
+  assert.equal(seen({ status: 404, flags: 'NR' }), '110');
+  assert.equal(seen({ status: 503, flags: 'UF' }), '111');
+  assert.equal(seen({ status: 200, flags: 'UC' }), '111', 'a response that broke off');
+  assert.equal(seen({ status: 200, flags: 'DC' }), '110', 'a client that left');
+  assert.equal(seen({ status: 499, flags: 'DC' }), '110');
+  assert.equal(seen({ grpcStatus: 0 }), '100');
+  assert.equal(seen({ grpcStatus: 5 }), '110');
+  assert.equal(seen({ grpcStatus: 13 }), '111');
+  assert.equal(seen({ session: 0, end: 'client' }), '100');
+  assert.equal(seen({ session: 0, end: 'refused', flags: 'UF' }), '111');
+  assert.equal(cells.get(NO_ROUTE_BLOCK + requestsOffset(METHOD.GET, 404)), 3, 'all are counted');
 });

@@ -23,6 +23,10 @@ export const RECORD_REFERER_BYTES = 512;
 export const RECORD_PATH_BYTES = 1024;
 const CUT = [0xe2, 0x80, 0xa6] as const;
 
+/** Which records get a line in the log, by what they say (severityOf). */
+export const LOGGED = { ALL: 0, WARNINGS: 1, ERRORS: 2 } as const;
+export type Logged = (typeof LOGGED)[keyof typeof LOGGED];
+
 export class AccessRecord {
   /** Copy of the client's strings in [base, base + RECORD_BYTES); the ranges below index into it. */
   bytes: Uint8Array;
@@ -73,6 +77,8 @@ export class AccessRecord {
   grpcStatus = -1;
   /** Response flags ('' for none), e.g. 'UF'. */
   flags = '';
+  /** LOGGED: which get a line, by the Gateway they came by. */
+  logged: Logged = LOGGED.ALL;
   /** Name of the limit that was reached, '' for none. */
   limit = '';
   /**
@@ -166,6 +172,7 @@ export class AccessRecord {
     this.status = 0;
     this.grpcStatus = -1;
     this.flags = '';
+    this.logged = LOGGED.ALL;
     this.limit = '';
     this.end = '';
     this.upgradeStart = this.upgradeEnd = 0;
@@ -183,6 +190,20 @@ export class AccessRecord {
 }
 
 const EMPTY = new Uint8Array(0);
+
+/** Statuses of gRPC that say that a server failed (OpenTelemetry's conventions for RPC): 2, 4, 12, 13, 14, 15. */
+const GRPC_FAILURES = (1 << 2) | (1 << 4) | (1 << 12) | (1 << 13) | (1 << 14) | (1 << 15);
+
+/**
+ * How bad it was, as LOGGED counts: an error is a server that failed, a response that broke off, a session without a
+ * backend; a warning is a client that was refused, or that left.
+ */
+export function severityOf(r: AccessRecord): Logged {
+  if (r.session >= 0) return r.flags === '' ? LOGGED.ALL : LOGGED.ERRORS;
+  if (r.status >= 500 || (r.grpcStatus > 0 && ((1 << r.grpcStatus) & GRPC_FAILURES) !== 0)) return LOGGED.ERRORS;
+  if (r.status >= 400 || r.grpcStatus > 0 || r.flags === 'DC') return LOGGED.WARNINGS;
+  return r.flags === '' ? LOGGED.ALL : LOGGED.ERRORS;
+}
 
 /** Who takes finished records (telemetry/access-log.ts writes JSON lines into a shared ring; tests collect them). */
 export interface RecordSink {

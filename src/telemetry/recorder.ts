@@ -5,7 +5,7 @@ import { countRequest, countSession } from './blocks.ts';
 import type { Cells } from './cells.ts';
 import { CELL, limitCell, NO_ROUTE_BLOCK, type SessionEnd } from './layout.ts';
 import type { RingWriter } from './log-ring.ts';
-import type { AccessRecord, RecordSink } from './record.ts';
+import { type AccessRecord, type RecordSink, severityOf } from './record.ts';
 
 const RING_FULL = limitCell('LOG_RING_BYTES');
 
@@ -35,6 +35,7 @@ export class Recorder implements RecordSink {
   }
 
   #log(r: AccessRecord): void {
+    if (r.logged > 0 && severityOf(r) < r.logged) return;
     const ring = this.#ring;
     const at = ring.reserve(LINE_BYTES);
     if (at >= 0) {

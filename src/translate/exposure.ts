@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { TranslatorOptions } from './context.ts';
+import type { ServiceType, TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP, olderFirst } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
@@ -96,6 +96,12 @@ function foreignness(object: KubeObject, draft: GatewayDraft): string | null {
     : `${what} was made for another Gateway and is left alone; when that one is gone, this one gets its own.`;
 }
 
+/** Null: none is kept. Where the operator wants none at all, a Gateway's parameters do not change that. */
+export function serviceTypeOf(draft: GatewayDraft, { exposure }: TranslatorOptions): ServiceType | null {
+  const type = exposure?.serviceType ?? null;
+  return type === null ? null : (draft.service ?? type);
+}
+
 interface Port {
   readonly name: string;
   /** As the Gateway says it, and as it is bound. */
@@ -133,7 +139,7 @@ export function expose(
   rivals: readonly GatewayDraft[],
   options: TranslatorOptions,
 ): Exposed {
-  const type = options.exposure?.serviceType ?? null;
+  const type = serviceTypeOf(draft, options);
   if (type === null) return { objects: new Map(), refused: null, keep: false };
   const ports = portsOf(listeners);
   // A Gateway that is refused for a moment does not lose the address of its load balancer.

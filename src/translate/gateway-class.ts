@@ -2,12 +2,13 @@
 
 import { type KubeObject, objectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
-import { fields } from '../base/fields.ts';
+import { type Fields, fields } from '../base/fields.ts';
 import type { Condition, GatewayClassStatus } from './conditions.ts';
 import { condition } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import { type Found, parametersOf } from './parameters.ts';
 import { text } from './read.ts';
 
 /** Ascending; a feature stands here only while it is true of what is served (pkg/features of the API). */
@@ -87,7 +88,7 @@ export function translateClass(reader: Reader, object: KubeObject, options: Tran
   if (spec['controllerName'] !== options.controllerName) return { status: null, problems };
   const generation = generationOf(object);
   const conditions: Condition[] = [];
-  const refused = parametersFault(spec['parametersRef']);
+  const refused = classParameters(reader, spec).fault;
   if (refused === null) conditions.push(condition('classAccepted', generation));
   else {
     conditions.push(condition('classParameters', generation, refused));
@@ -95,13 +96,6 @@ export function translateClass(reader: Reader, object: KubeObject, options: Tran
   }
   conditions.push(...versionCondition(reader, generation));
   return { status: { conditions, supportedFeatures: supportedFeatures(options) }, problems };
-}
-
-/** Why a parametersRef cannot be honoured, or null if there is none. */
-export function parametersFault(ref: unknown): string | null {
-  if (ref === undefined || ref === null) return null;
-  const { kind, group, name } = fields(ref);
-  return `parametersRef ${text(group) ?? 'core'}/${text(kind) ?? '?'} ${text(name) ?? '?'} is of no supported kind.`;
 }
 
 /** Decidable only where the API's own definitions can be read; says nothing otherwise. */
@@ -114,17 +108,23 @@ function versionCondition(reader: Reader, generation: number): Condition[] {
   return [condition('versionUnsupported', generation, message)];
 }
 
+function classParameters(reader: Reader, spec: Fields): Found {
+  return parametersOf(reader, 'GatewayClassParameters', undefined, spec['parametersRef']);
+}
+
 export type Claim =
-  | { readonly ours: true; readonly refused: string | null }
+  | { readonly ours: true; readonly parameters: Found }
   | { readonly ours: false; readonly missing: boolean };
 
 /** Whether Gateways of the class are ours. */
 export function claimOf(reader: Reader, className: string, options: TranslatorOptions): Claim {
   const object = reader.get('GatewayClass', undefined, className);
   if (object === undefined) {
-    return className === options.implicitClass ? { ours: true, refused: null } : { ours: false, missing: true };
+    return className === options.implicitClass
+      ? { ours: true, parameters: { spec: {}, fault: null } }
+      : { ours: false, missing: true };
   }
   const spec = fields(object.spec);
   if (spec['controllerName'] !== options.controllerName) return { ours: false, missing: false };
-  return { ours: true, refused: parametersFault(spec['parametersRef']) };
+  return { ours: true, parameters: classParameters(reader, spec) };
 }

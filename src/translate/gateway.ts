@@ -9,14 +9,15 @@ import type { Addresses } from './addresses.ts';
 import { claimAddresses } from './addresses.ts';
 import { type ClientCertificate, clientCertificateOf } from './client-certificate.ts';
 import type { Fault } from './conditions.ts';
-import type { AddressClaim, TranslatorOptions } from './context.ts';
+import type { AddressClaim, ServiceType, TranslatorOptions } from './context.ts';
 import { createdOf, generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { frontendOf } from './frontend-tls.ts';
-import { claimOf, parametersFault } from './gateway-class.ts';
+import { claimOf } from './gateway-class.ts';
 import type { Conflict, GatewayWide, ListenerDraft, NamespacePolicy } from './listener.ts';
 import { conflictsWithin, draftListener, lacksCertificate, namespacePolicy } from './listener.ts';
 import type { Referrer } from './listener-tls.ts';
+import { type Effective, effective, type Found, parametersOf } from './parameters.ts';
 import { proxiedOf } from './proxy-protocol.ts';
 import { anyText, list, shown } from './read.ts';
 
@@ -44,6 +45,8 @@ export interface GatewayDraft extends ListenerOwner {
     readonly labels: Readonly<Record<string, string>>;
     readonly annotations: Readonly<Record<string, string>>;
   };
+  /** The type of Service that its parameters ask for; null: they ask for none. */
+  readonly service: ServiceType | null;
   /** Its entry, when a listener of it is served. */
   readonly entry: GatewayEntry;
   readonly addresses: AddressClaim;
@@ -127,6 +130,11 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
   const { namespaces } = fields(spec['allowedListeners']);
   const sets = namespacePolicy(namespaces, 'None', 'spec.allowedListeners.namespaces', problems);
   const name = `${namespace}/${object.metadata.name}`;
+  const parameters = gatewayParameters(reader, claim.parameters, namespace, spec);
+  if (parameters.service !== null && (options.exposure?.serviceType ?? null) === null) {
+    const message = `service.type ${parameters.service} has no effect: no Service is kept for Gateways here.`;
+    problems.warning('spec.infrastructure.parametersRef', message);
+  }
   const draft: GatewayDraft = {
     key: keyOf(object),
     name,
@@ -136,8 +144,9 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     className,
     uid: object.metadata.uid ?? '',
     infrastructure: infrastructureOf(spec),
-    entry: { kind: 'gateway', key: gatewayKey(namespace, object.metadata.name), name },
-    refused: refusal(claim.refused, className, spec, addresses.unsupported, problems),
+    service: parameters.service,
+    entry: { kind: 'gateway', key: gatewayKey(namespace, object.metadata.name), name, ...parameters.entry },
+    refused: refusal(claim.parameters.fault, className, parameters.fault, addresses.unsupported, problems),
     addresses,
     clientCertificate: clientCertificateOf(reader, object, problems),
     sets: sets ?? { from: 'None' },
@@ -177,10 +186,18 @@ function textsOf(value: unknown): Readonly<Record<string, string>> {
   );
 }
 
+/** Of the class and of the Gateway itself; a class whose own are refused refuses the Gateway before they matter. */
+function gatewayParameters(reader: Reader, ofClass: Found, namespace: string, spec: Fields): Effective {
+  const ref = fields(spec['infrastructure'])['parametersRef'];
+  const own = parametersOf(reader, 'GatewayParameters', namespace, ref);
+  if (own.spec === null) return { ...effective({}, {}), fault: own.fault };
+  return effective(ofClass.spec ?? {}, own.spec);
+}
+
 function refusal(
   classRefused: string | null,
   className: string,
-  spec: Fields,
+  parameters: string | null,
   unsupportedAddress: string | null,
   problems: Problems,
 ): Fault | null {
@@ -189,7 +206,6 @@ function refusal(
     problems.error('spec.gatewayClassName', message);
     return { name: 'gatewayInvalid', message };
   }
-  const parameters = parametersFault(fields(spec['infrastructure'])['parametersRef']);
   if (parameters !== null) {
     problems.error('spec.infrastructure.parametersRef', parameters);
     return { name: 'gatewayParameters', message: parameters };

@@ -186,6 +186,7 @@ export function shareIngresses(
     infrastructure: { labels: {}, annotations: {} },
     created: oldest.created,
     generation: 1,
+    service: null,
     entry: { kind: 'gateway', key: gatewayKey('', NAME), name: NAME },
     refused: null,
     addresses: { own: [], any: true, held: [], unsupported: null, unusable: null },

@@ -7,7 +7,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Fault, GatewayAddress } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { compare, type Reader } from './dependencies.ts';
-import { standingService } from './exposure.ts';
+import { serviceTypeOf, standingService } from './exposure.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { isAddress, list, text } from './read.ts';
 import { replicasOf, takingReplicas } from './replicas.ts';
@@ -38,7 +38,7 @@ function givenTo(reader: Reader, draft: GatewayDraft, options: TranslatorOptions
     if (addresses.length > 0) return { addresses, fault: null };
     return missing(`Service ${namespace}/${name} (--publish-service) has no address yet.`);
   }
-  const type = exposure?.serviceType ?? null;
+  const type = serviceTypeOf(draft, options);
   if (type === 'LoadBalancer' || type === 'ClusterIP') {
     const { name, service, foreign } = standingService(reader, draft);
     if (foreign !== null) return missing(foreign);

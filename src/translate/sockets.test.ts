@@ -60,6 +60,7 @@ function draft(name: string, created: number, own: readonly string[], ...wishes:
     infrastructure: { labels: {}, annotations: {} },
     created,
     generation: 1,
+    service: null,
     entry: { kind: 'gateway', key: `gateway/default/${name}`, name: `default/${name}` },
     refused: null,
     clientCertificate: { key: null, fault: null },

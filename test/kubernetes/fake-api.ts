@@ -419,6 +419,8 @@ export function defineKinds(api: FakeApi, gatewayApi = true): void {
   api.define('events.k8s.io/v1', 'Event', 'events');
   api.define('rauta.io/v1alpha1', 'AccessControlFilter', 'accesscontrolfilters');
   api.define('rauta.io/v1alpha1', 'StaticResponseFilter', 'staticresponsefilters');
+  api.define('rauta.io/v1alpha1', 'GatewayClassParameters', 'gatewayclassparameters', false);
+  api.define('rauta.io/v1alpha1', 'GatewayParameters', 'gatewayparameters');
   api.define('networking.k8s.io/v1', 'Ingress', 'ingresses');
   api.define('networking.k8s.io/v1', 'IngressClass', 'ingressclasses', false);
   api.define('apiextensions.k8s.io/v1', 'CustomResourceDefinition', 'customresourcedefinitions', false);

@@ -211,6 +211,8 @@ const KINDS: Readonly<Record<string, string>> = {
   xbackendtrafficpolicies: 'XBackendTrafficPolicy',
   accesscontrolfilters: 'AccessControlFilter',
   staticresponsefilters: 'StaticResponseFilter',
+  gatewayclassparameters: 'GatewayClassParameters',
+  gatewayparameters: 'GatewayParameters',
   ingresses: 'Ingress',
   ingressclasses: 'IngressClass',
   namespaces: 'Namespace',

@@ -2,6 +2,7 @@
 
 import type { Delta, GatewayEntry, Key, SocketEntry } from '../../ir/ir.ts';
 import type { Core } from '../core.ts';
+import { type GatewayPolicy, NO_POLICY, policyOf } from '../gateway-policy.ts';
 import { Listener } from '../listener.ts';
 import { ProxyOpening } from '../proxy-opening.ts';
 import { TlsOpening } from '../tls/opening.ts';
@@ -15,11 +16,17 @@ export interface PreparedSocket {
   readonly proxy: ProxyOpening | null;
 }
 
+/** A Gateway of a revision with what it wants. */
+export interface PreparedGateway {
+  readonly entry: GatewayEntry;
+  readonly policy: GatewayPolicy;
+}
+
 export class Sockets {
   readonly #core: Core;
   readonly #secrets: Secrets;
   readonly #listeners = new Map<Key, Listener>();
-  readonly #gateways = new Map<Key, GatewayEntry>();
+  readonly #gateways = new Map<Key, PreparedGateway>();
   readonly #openings = new Map<Key, TlsOpening>();
   /** A listener left the configuration. */
   readonly #onRemoved: (listener: Listener) => void;
@@ -80,8 +87,14 @@ export class Sockets {
     listener.proxy = proxy;
   }
 
-  setGateway(entry: GatewayEntry): void {
-    this.#gateways.set(entry.key, entry);
+  /** Throws ApplyError. */
+  prepareGateway(entry: GatewayEntry): PreparedGateway {
+    return { entry, policy: guarded(entry.key, () => policyOf(entry)) };
+  }
+
+  setGateway(gateway: PreparedGateway): void {
+    const { entry } = gateway;
+    this.#gateways.set(entry.key, gateway);
     for (const listener of this.#listeners.values()) {
       if (listener.entry?.hosts.some((host) => host.gateway === entry.key)) this.#setEntry(listener, listener.entry);
     }
@@ -106,7 +119,11 @@ export class Sockets {
   }
 
   #setEntry(listener: Listener, entry: SocketEntry | null): void {
-    listener.setEntry(entry, (gateway) => this.#gateways.get(gateway)?.name ?? gateway);
+    listener.setEntry(
+      entry,
+      (gateway) => this.#gateways.get(gateway)?.entry.name ?? gateway,
+      (gateway) => this.#gateways.get(gateway)?.policy ?? NO_POLICY,
+    );
   }
 
   #setOpening(listener: Listener, opening: TlsOpening | null): void {

@@ -48,8 +48,13 @@ export class Exchange extends Sending implements RequestSide {
       this.exhausted();
       return;
     }
-    noteRequest(core, this.record, head, down, this.request.at);
-    const fault = findRule(core.mem, this.record, present(this.listener, 'the listener'), head, down, this.found);
+    const listener = present(this.listener, 'the listener');
+    this.policyIs(listener.policyFor(core.mem, head));
+    const { clients } = this.policy;
+    const trusted = clients === null ? down.trusted : clients.trusts(down.client);
+    this.request.trusted = trusted;
+    noteRequest(core, this.record, head, down, this.request.at, clients, trusted);
+    const fault = findRule(core.mem, this.record, listener, head, down, this.found);
     if (fault !== null) this.fail(fault);
     else if (!present(this.found.rule, 'the rule').grpcWeb || this.openWeb(down, head)) this.walk(0, head);
   }
@@ -105,7 +110,7 @@ export class Exchange extends Sending implements RequestSide {
           this.redirect(rule, head);
           return;
         case STEP.RESPOND:
-          this.answer(step.answer, 0, 0);
+          this.answer(step.written ? step.answer : this.policy.errors.ofRule(step.answer), 0, 0);
           this.finish('');
           return;
       }

@@ -5,6 +5,8 @@ import { isIP } from 'node:net';
 import { bytesOf, put, textOf, viewOf } from '../../base/bytes.ts';
 import { move } from '../../base/memory.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
+import type { Clients } from '../client-source.ts';
+import type { FieldName } from '../field-name.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
 import { bitsOf, type Head, NAME } from '../head.ts';
 import { isLookalike } from '../lookalike.ts';
@@ -45,8 +47,12 @@ const TELLING = bitsOf(
 );
 const OTHERS = bitsOf(NAME.OTHER);
 
-/** Marks what is not forwarded. X-Forwarded-For always: it is written anew, with what a trusted proxy said in front. */
-export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean): Marked {
+/**
+ * Marks what is not forwarded. X-Forwarded-For always: it is written anew, with what a trusted proxy said in front.
+ * `clients`: of the request's Gateway, null where it has none of its own.
+ */
+export function markForwarded(mem: Uint8Array, head: Head, trusted: boolean, clients: Clients | null): Marked {
+  if (clients !== null && !trusted) clients.discard(mem, head);
   marked.userAgent = head.find(NAME.USER_AGENT);
   marked.requestId = -1;
   if ((head.seen & (TELLING | OTHERS)) === 0) return marked;
@@ -123,6 +129,32 @@ function putChain(mem: Uint8Array, at: number, head: Head): number {
     out = put(mem, move(mem, out, head.valueStart(i), head.valueEnd(i)), LIST);
   }
   return out;
+}
+
+/**
+ * The client as the Gateway's field tells it, the last of several, for whoever added that one is the nearest; the peer
+ * where it tells none.
+ */
+function namedClient(header: FieldName, mem: Uint8Array, head: Head, peer: Uint8Array): Uint8Array {
+  for (let i = head.count - 1; i >= 0; i--) {
+    if (!header.is(mem, head, i)) continue;
+    const address = addressIn(textOf(mem, head.valueStart(i), head.valueEnd(i)));
+    return address === null ? peer : bytesOf(address);
+  }
+  return peer;
+}
+
+/** The client of a request that came from a trusted proxy. `all`: whom the program trusts, where no Gateway says it. */
+export function toldClient(
+  all: TrustedProxies,
+  clients: Clients | null,
+  mem: Uint8Array,
+  head: Head,
+  peer: Uint8Array,
+): Uint8Array {
+  if (clients === null) return forwardedClient(all, mem, head, peer);
+  const { header, trusted } = clients;
+  return header === null ? forwardedClient(trusted, mem, head, peer) : namedClient(header, mem, head, peer);
 }
 
 /** The client as trusted proxies tell it: the last address of X-Forwarded-For that is not a trusted proxy's. */

@@ -8,11 +8,12 @@ import { limitCell } from '../../telemetry/layout.ts';
 import { AccessRecord } from '../../telemetry/record.ts';
 import type { Core } from '../core.ts';
 import { BACKEND_ERROR, faultCell } from '../counts.ts';
+import { type GatewayPolicy, NO_POLICY } from '../gateway-policy.ts';
 import { METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
-import { type Answer, TEXT_ANSWERS } from './answer.ts';
+import type { Answer } from './answer.ts';
 import { Attempts } from './attempts.ts';
 import { type DeadlineOwner, Deadlines } from './deadlines.ts';
 import { Deciding } from './deciding.ts';
@@ -50,6 +51,8 @@ export abstract class Life implements DeadlineOwner, Asker {
   // ---- the request
   /** Where it came from; set by who takes the exchange for it. */
   listener: Listener | null = null;
+  /** Of its Gateway, as far as that is known. */
+  protected policy: GatewayPolicy = NO_POLICY;
   toHead = false;
   /** A call of gRPC: answered as one. */
   protected grpc = false;
@@ -107,6 +110,7 @@ export abstract class Life implements DeadlineOwner, Asker {
     record.connectionJson = down.json;
     record.method = METHOD.OTHER;
     this.down = down;
+    this.policyIs(this.listener === null ? NO_POLICY : this.listener.policy);
     this.state = transition(this.state, STATE.WAITING);
     this.attempts.count = 0;
     this.grpc = false;
@@ -121,6 +125,11 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.deadlines.clear();
     shared.tally.active++;
     shared.tally.requests++;
+  }
+
+  protected policyIs(policy: GatewayPolicy): void {
+    this.policy = policy;
+    this.record.logged = policy.logged;
   }
 
   noteLimit(limit: LimitName | null): void {
@@ -139,7 +148,7 @@ export abstract class Life implements DeadlineOwner, Asker {
       down.abort(fault);
       this.forgetUnsent();
     } else if (down !== null) {
-      const answer = (this.grpc ? GRPC_ANSWERS : TEXT_ANSWERS).of(fault);
+      const answer = (this.grpc ? GRPC_ANSWERS : this.policy.errors.faults).of(fault);
       if (answer !== null) this.answer(answer, 0, 0);
     } else if (this.state < STATE.ANSWERING) {
       record.status = CLIENT_CLOSED_REQUEST;

@@ -8,14 +8,26 @@ import {
   RECORD_PATH_BYTES,
   RECORD_REFERER_BYTES,
 } from '../../telemetry/record.ts';
+import type { Clients } from '../client-source.ts';
 import type { Core } from '../core.ts';
 import { type Head, METHOD, NAME } from '../head.ts';
 import { REQUEST_ID_BYTES } from '../request-id.ts';
-import { forwardedClient, markForwarded } from './forwarded.ts';
+import { markForwarded, toldClient } from './forwarded.ts';
 import type { Downstream } from './sides.ts';
 
-/** Fills `record` from `head`, and marks its fields that do not go on. A UUID is written at `uuidAt`. */
-export function noteRequest(core: Core, record: AccessRecord, head: Head, down: Downstream, uuidAt: number): void {
+/**
+ * Fills `record` from `head`, and marks its fields that do not go on. A UUID is written at `uuidAt`. `clients`: of the
+ * request's Gateway, if it has its own; `trusted`: what the request says of its client is believed.
+ */
+export function noteRequest(
+  core: Core,
+  record: AccessRecord,
+  head: Head,
+  down: Downstream,
+  uuidAt: number,
+  clients: Clients | null,
+  trusted: boolean,
+): void {
   const { mem } = core;
   record.method = head.method;
   record.version = head.version;
@@ -26,16 +38,16 @@ export function noteRequest(core: Core, record: AccessRecord, head: Head, down: 
   record.hostStart = record.copy(mem, head.hostStart, head.hostEnd, RECORD_HOST_BYTES);
   record.hostEnd = record.used;
   core.ids.put(mem, uuidAt);
-  const marked = markForwarded(mem, head, down.trusted);
+  const marked = markForwarded(mem, head, trusted, clients);
   record.idStart = uuidAt;
   record.idEnd = uuidAt + REQUEST_ID_BYTES;
-  if (down.trusted) {
+  if (trusted) {
     const id = marked.requestId;
     if (id >= 0) {
       record.idStart = record.copy(mem, head.valueStart(id), head.valueEnd(id));
       record.idEnd = record.used;
     }
-    record.client = forwardedClient(core.trusted, mem, head, down.client);
+    record.client = toldClient(core.trusted, clients, mem, head, down.client);
   }
   const agent = marked.userAgent;
   if (agent >= 0) {

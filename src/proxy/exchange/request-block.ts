@@ -57,6 +57,8 @@ export class RequestBlock implements PreparedRequest {
   upgradeStart = 0;
   upgradeEnd = 0;
 
+  /** What the request says of its client is believed. */
+  trusted = false;
   /** The head as it came, while somebody decides about it; -1 for none. */
   #kept = -1;
 
@@ -132,7 +134,7 @@ export class RequestBlock implements PreparedRequest {
       out = copyFields(mem, out, head);
     }
     const fields = edits === null ? null : edits.request;
-    out = putForwarded(mem, out, head, down.client, down.trusted, down.secure, this.at, fields);
+    out = putForwarded(mem, out, head, down.client, this.trusted, down.secure, this.at, fields);
     if (down.certificate !== null) out = put(mem, out, down.certificate);
     if (edits !== null) out = edits.putRequestLines(mem, out, this.at);
     if (own.length > 0) out = put(mem, out, own);

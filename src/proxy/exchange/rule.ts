@@ -39,7 +39,8 @@ export type Step =
   | { readonly kind: typeof STEP.TAP; readonly source: TapSource }
   | { readonly kind: typeof STEP.FORWARD }
   | { readonly kind: typeof STEP.REDIRECT }
-  | { readonly kind: typeof STEP.RESPOND; readonly answer: Answer };
+  /** `written`: somebody wrote what is answered; else it is how a rule fails. */
+  | { readonly kind: typeof STEP.RESPOND; readonly answer: Answer; readonly written: boolean };
 
 /** What a rule's chain has besides its end, made of its entry by who knows how. */
 export interface Extras {
@@ -61,7 +62,11 @@ function chainOf(
 ): readonly Step[] {
   const { type } = entry.action;
   const end: readonly Step[] =
-    type === 'forward' ? FORWARD : type === 'redirect' || answer === null ? REDIRECT : [{ kind: STEP.RESPOND, answer }];
+    type === 'forward'
+      ? FORWARD
+      : type === 'redirect' || answer === null
+        ? REDIRECT
+        : [{ kind: STEP.RESPOND, answer, written: type === 'static' }];
   const access = entry.filters.flatMap((filter) => (filter.type === 'access' ? [new CompiledAccess(filter)] : []));
   if (cors === null && access.length + decisions.length + taps.length === 0) return end;
   return [

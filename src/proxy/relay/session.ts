@@ -328,7 +328,10 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     record.endUs = io.nowUs;
     record.upstreamUs = this.#connectUs;
     record.connectionJson = this.#info.json;
-    if (this.#host !== null) record.listenerJson = this.listener.jsonOf(this.#host);
+    if (this.#host !== null) {
+      record.listenerJson = this.listener.jsonOf(this.#host);
+      record.logged = this.listener.policyOf(this.#host).logged;
+    }
     const relay = this.#relay;
     if (relay !== null) {
       record.routeJson = relay.json;

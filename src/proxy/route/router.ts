@@ -156,6 +156,12 @@ export class Router<T> {
     return found.payload;
   }
 
+  /** The host that `find` would go to: the most specific listener hostname; null for none. */
+  hostFor(mem: Uint8Array, head: Head): SocketHost | null {
+    this.#reader.read(mem, head.hostStart, head.hostEnd);
+    return this.#listed.best(this.#reader)?.host ?? null;
+  }
+
   #node(hostname: string): ListenerNode<T> {
     let node = this.#nodes.get(hostname);
     if (node === undefined) {

@@ -338,7 +338,10 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     record.startWallMs = flow.startWallMs;
     record.endUs = io.nowUs;
     record.upstreamUs = flow.answeredUs;
-    if (host !== null) record.listenerJson = socket.listener.jsonOf(host);
+    if (host !== null) {
+      record.listenerJson = socket.listener.jsonOf(host);
+      record.logged = socket.listener.policyOf(host).logged;
+    }
     if (relay !== null) {
       record.routeJson = relay.json;
       record.routeBlock = relay.cells.route;
