@@ -114,7 +114,8 @@ test('the program takes its flags, and what a pod tells it', () => {
     const { spec } = one(variant, variant === 'daemonset' ? 'DaemonSet' : 'Deployment').spec.template;
     const { args = [], env = [] } = spec.containers[0] as Container;
     assert.equal(args[0], 'serve');
-    const { options, warnings } = parseOptions(args.slice(1), { KUBERNETES_SERVICE_HOST: '10.96.0.1' }, false);
+    const nowhere = { stdout: false, stderr: false };
+    const { options, warnings } = parseOptions(args.slice(1), { KUBERNETES_SERVICE_HOST: '10.96.0.1' }, nowhere);
     assert.deepEqual(warnings, []);
     assert.ok(options.kubernetes !== null);
     assert.equal(options.afterTakeover, 'wait');

@@ -37,7 +37,8 @@ function flags(): string {
       `\`--${f.name}${f.value === '' ? '' : ` ${f.value}`}\``,
       `\`${variableOf(f.name)}\``,
       (f.default === '' ? '' : `\`${f.default}\``) +
-        (f.podDefault === undefined ? '' : `, in a pod \`${f.podDefault}\``),
+        (f.podDefault === undefined ? '' : `, in a pod \`${f.podDefault}\``) +
+        (f.terminalDefault === undefined ? '' : `, on a terminal \`${f.terminalDefault}\``),
       f.many === true ? `${f.help} (repeatable)` : f.help,
     ]),
   );

@@ -34,15 +34,18 @@ rauta.on('exit', (status) => {
 if (await ready()) say();
 
 async function ready(): Promise<boolean> {
+  let why = `nothing answers at ${ADMIN}; the log above says more`;
   for (let i = 0; i < 150; i++) {
     try {
-      if ((await fetch(`http://${ADMIN}/readyz`)).ok) return true;
+      const answer = await fetch(`http://${ADMIN}/readyz`);
+      if (answer.ok) return true;
+      why = (await answer.text()).trim();
     } catch {
       // Not listening yet.
     }
     await after(100);
   }
-  process.stderr.write('rauta is not ready after 15 s; its log above says why\n');
+  process.stderr.write(`rauta is not ready after 15 s: ${why}\n`);
   return false;
 }
 

@@ -1,6 +1,7 @@
 // What `rauta status` and the page `/status` say: what listens where, what became of each object, what is wrong.
 
 import { objectText, type Problem, problemText } from '../api/problem.ts';
+import { addressText } from '../base/ip.ts';
 import { visible } from '../base/steering.ts';
 
 export interface StatusReport {
@@ -75,10 +76,14 @@ function summary({ version, ready, reason, revision, workers }: StatusReport): s
 }
 
 /** `listens on 0.0.0.0:80 (tcp): HTTP default/web/http` */
-function socketLine({ address, port, transport, listeners, problem }: SocketReport): string {
-  const where = `${address.includes(':') ? `[${address}]` : address}:${port} (${transport})`;
-  const whom = listeners.join(', ');
-  return problem === null ? `listens on ${where}: ${whom}` : `does not listen on ${where}: ${problem}: ${whom}`;
+function socketLine(socket: SocketReport): string {
+  return `${socket.problem === null ? 'listens on' : 'does not listen on'} ${socketText(socket)}`;
+}
+
+/** `0.0.0.0:80 (tcp): HTTP default/web/http` */
+export function socketText({ address, port, transport, listeners, problem }: SocketReport): string {
+  const where = `${addressText(address, port)} (${transport})`;
+  return [where, ...(problem === null ? [] : [problem]), listeners.join(', ')].join(': ');
 }
 
 function objectLines({ object, kept, faults }: ObjectReport): { fine: boolean; text: string }[] {

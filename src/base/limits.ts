@@ -475,6 +475,8 @@ class Limits {
   readonly EXPLAIN_MISSES = 5;
   /** Bytes of a request that is explained, with what filters add to it. */
   readonly EXPLAIN_BYTES = 1 * MB;
+  /** Lines of each part of what a start shows on a terminal. */
+  readonly SUMMARY_LINES = 12;
   /** Names that one message lists. */
   readonly NAMES_LISTED = 8;
   /** Revisions that wait to be served before they are told of. */

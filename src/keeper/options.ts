@@ -15,7 +15,7 @@ export interface KeeperOptions extends GrantOptions {
   readonly drainTimeoutMs: number;
   readonly trustedProxies: readonly string[];
   readonly accessLogQuery: boolean;
-  readonly accessLogFormat: 'json' | 'combined';
+  readonly accessLogFormat: 'json' | 'combined' | 'text';
   readonly user: string;
   readonly clientIdleMs: number;
   readonly streamIdleMs: number;

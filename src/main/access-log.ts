@@ -3,6 +3,7 @@
 import type { Logger } from '../base/log.ts';
 import { errnoName } from '../native/index.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
+import type { AccessLogFormat } from '../telemetry/recent.ts';
 import { placeOf, placeOfItsOwn } from './log-place.ts';
 import { LogWriter } from './log-writer.ts';
 
@@ -13,7 +14,7 @@ export class AccessLog {
   #problem = '';
 
   /** To be made before privileges go. `rings` may still grow until `start`. */
-  constructor(target: string, format: 'json' | 'combined', rings: readonly RingReader[], log: Logger) {
+  constructor(target: string, format: AccessLogFormat, rings: readonly RingReader[], log: Logger) {
     this.#target = target;
     this.#log = log;
     const own = placeOfItsOwn(target);

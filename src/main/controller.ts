@@ -4,6 +4,7 @@
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { visible } from '../base/steering.ts';
 import { decodeEntry, encodeEntry } from '../ir/codec.ts';
 import type { Entry, SocketEntry } from '../ir/ir.ts';
 import { parseKey, STATE_PREFIX } from '../ir/keys.ts';
@@ -32,11 +33,12 @@ import { Granted } from './granted.ts';
 import { factsOf, type KeptState } from './kept-state.ts';
 import { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
-import { stderrLogger } from './logger.ts';
+import { stderrLogger, tell } from './logger.ts';
 import type { KubernetesFlags, Options } from './options.ts';
 import { becomeReader } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
 import { AGES, KEPT, Resources } from './resources.ts';
+import { startSummary } from './start-summary.ts';
 import type { ControllerState } from './state.ts';
 import { ControllerView } from './view.ts';
 
@@ -66,6 +68,9 @@ class Controller implements ChannelOwner, Downstream {
   #accessLog: AccessLog | null = null;
   #granted: Granted | null = null;
   #pair: KeyPair | null = null;
+  #view: ControllerView | null = null;
+  /** Another controller of this program was there before. */
+  #again = false;
   readonly #giveBack = new GiveBack();
   /** Of the revision being sent. */
   #entries = 0;
@@ -123,6 +128,7 @@ class Controller implements ChannelOwner, Downstream {
         this.#start(message.revision, message.succeeds).catch((error) => this.#fatal(error));
         break;
       case 'acked':
+        this.#sumUp(state.acked === 0);
         state.acked = message.revision;
         this.#book?.acked(message.revision);
         this.#resources?.acked(message.revision);
@@ -180,6 +186,19 @@ class Controller implements ChannelOwner, Downstream {
     }
   }
 
+  /** On a terminal, when it serves for the first time: what there is. Before that the log is all there is to read. */
+  #sumUp(first: boolean): void {
+    const { terminal, logFormat, accessLog } = this.#options as Options;
+    if (!first || this.#again || !terminal || logFormat !== 'text') return;
+    // What was acked is told of when it counts.
+    setImmediate(() => {
+      const [view, resources] = [this.#view, this.#resources];
+      if (view === null || resources === null) return;
+      const shown = { admin: this.#granted?.adminAt ?? null, requests: accessLog === '-' };
+      tell(startSummary(view.status(), resources.scene().entries, shown).map(visible));
+    });
+  }
+
   #flush(done: () => void): void {
     const log = (): void => {
       if (this.#accessLog === null) done();
@@ -222,6 +241,7 @@ class Controller implements ChannelOwner, Downstream {
     this.#snapshot.clear();
     if (kept !== null) this.#serveKept(publisher, kept);
     const again = publisher.revision > 0;
+    this.#again = again;
 
     const cluster = options.kubernetes === null ? null : await this.#open(options, again);
     this.#cluster = cluster;
@@ -255,6 +275,7 @@ class Controller implements ChannelOwner, Downstream {
         this.#say({ type: 'logLevel', level });
       },
     });
+    this.#view = view;
     this.#granted?.show(view);
     resources.start();
   }

@@ -122,8 +122,20 @@ export const FLAGS: readonly Flag[] = [
     default: '',
     help: 'listen on B for listeners of port A, for those who may not bind low ports',
   },
-  { name: 'access-log', value: '-|off|PATH', default: '-', help: 'where the access log goes (- is standard output)' },
-  { name: 'access-log-format', value: 'json|combined', default: 'json', help: 'format of the access log' },
+  {
+    name: 'access-log',
+    value: '-|off|PATH',
+    default: '-',
+    terminalDefault: 'off',
+    help: 'where the access log goes (- is standard output)',
+  },
+  {
+    name: 'access-log-format',
+    value: 'json|combined|text',
+    default: 'json',
+    terminalDefault: 'text',
+    help: 'format of the access log; text is a short line for people',
+  },
   { name: 'access-log-query', value: '', default: 'false', help: 'log query strings too', bare: true },
   {
     name: 'gateway-class',
@@ -138,7 +150,13 @@ export const FLAGS: readonly Flag[] = [
     help: 'GatewayClass.spec.controllerName that is ours',
   },
   { name: 'log-level', value: LEVELS.join('|'), default: 'info', help: 'what goes to the log (standard error)' },
-  { name: 'log-format', value: 'json|text', default: '', help: 'json, or text on a terminal' },
+  {
+    name: 'log-format',
+    value: 'json|text',
+    default: 'json',
+    terminalDefault: 'text',
+    help: 'format of the log',
+  },
   {
     name: 'drain-delay',
     value: 'DURATION',

@@ -7,6 +7,7 @@ import { Renderings } from '../admin/renderings.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { View } from '../admin/view.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
+import { addressText } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Grant, GrantName } from '../stream/messages.ts';
@@ -27,6 +28,8 @@ export class Granted {
   readonly #early: { readonly name: 'admin' | 'requests'; readonly fd: number }[] = [];
   /** Of --state-file; null when there is none that can be used, or the keeper knows more. */
   kept: KeptState | null = null;
+  /** Where the admin server is asked; null while it listens nowhere. */
+  adminAt: string | null = null;
   #view: View | null = null;
   #token: string | null = null;
 
@@ -90,7 +93,10 @@ export class Granted {
     const server = new AdminServer(view, settings, this.#renderings);
     this.#servers.set(name, server);
     server.listen({ fd }).then(
-      (port) => this.#log.info('admin server', { address: host, port }),
+      (port) => {
+        if (name === 'admin') this.adminAt = addressText(host, port);
+        this.#log.info('admin server', { address: host, port });
+      },
       (error) => {
         this.#problems.set(name, `--${name}: ${error instanceof Error ? error.message : String(error)}`);
         this.#log.error('the admin server cannot listen', { flag: `--${name}`, reason: String(error) });

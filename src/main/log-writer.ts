@@ -5,9 +5,10 @@
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { visible } from '../base/steering.ts';
 import { LineCheck } from '../telemetry/line-check.ts';
 import type { RingReader } from '../telemetry/log-ring.ts';
-import { combined, parseLine } from '../telemetry/recent.ts';
+import { type AccessLogFormat, combined, describe, parseLine } from '../telemetry/recent.ts';
 
 const NEWLINE = 0x0a;
 const EAGAIN = -11;
@@ -26,7 +27,7 @@ export interface LogPlace {
 export const NOWHERE: LogPlace = { torn: false, write: (bytes, done) => done(bytes.length), close: () => {} };
 
 export interface LogWriterOptions {
-  readonly format: 'json' | 'combined';
+  readonly format: AccessLogFormat;
   readonly log: Logger;
   /** Why nothing is written, '' when it is again. */
   readonly trouble: (errno: number) => void;
@@ -180,13 +181,14 @@ export class LogWriter {
   }
 
   #shape(lines: Uint8Array, ring: RingReader): Uint8Array {
-    if (this.#options.format === 'json') return lines;
+    const { format } = this.#options;
+    if (format === 'json') return lines;
     let text = '';
     for (const line of Buffer.from(lines).toString('utf8').split('\n')) {
       if (line === '') continue;
       const parsed = parseLine(line);
       if (parsed === null) ring.drop(1);
-      else text += combined(parsed);
+      else text += format === 'text' ? `${visible(describe(parsed))}\n` : combined(parsed);
     }
     return Buffer.from(text);
   }

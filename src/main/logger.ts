@@ -48,3 +48,8 @@ export function stderrLogger(level: Level, asJson: boolean): Logger {
   json = asJson;
   return Logger.to({ write: (line) => sink.write(line), now: () => new Date() }, { level, json });
 }
+
+/** Lines that are no events, for whoever reads along on a terminal. */
+export function tell(lines: readonly string[]): void {
+  sink.write(lines.map((line) => `${line}\n`).join(''));
+}

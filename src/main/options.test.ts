@@ -4,32 +4,52 @@ import { ExitError } from '../base/errors.ts';
 import { FLAGS } from './flags.ts';
 import { duration, type Options, parseOptions, variableOf } from './options.ts';
 
+const NO_TERMINAL = { stdout: false, stderr: false };
+const TERMINAL = { stdout: true, stderr: true };
 const CONFIG = ['--config', 'x'];
 
 function fails(argv: string[], env: Record<string, string>, code: number, pattern: RegExp): void {
   assert.throws(
-    () => parseOptions(argv, env, false),
+    () => parseOptions(argv, env, NO_TERMINAL),
     (error: unknown) => error instanceof ExitError && error.code === code && pattern.test(error.message),
   );
 }
 
 test('defaults are the documented ones', () => {
-  const { options } = parseOptions(CONFIG, {}, false);
+  const { options } = parseOptions(CONFIG, {}, NO_TERMINAL);
   assert.deepEqual(options.admin, { host: '127.0.0.1', port: 9090 });
   assert.deepEqual(options.listen, ['0.0.0.0', '::']);
   assert.equal(options.drainTimeoutMs, 30_000);
   assert.equal(options.clientIdleMs, 180_000);
   assert.equal(options.halfClose, false);
   assert.equal(options.logFormat, 'json');
-  assert.equal(parseOptions(CONFIG, {}, true).options.logFormat, 'text');
+  assert.equal(parseOptions(CONFIG, {}, TERMINAL).options.logFormat, 'text');
   assert.ok(options.workers >= 1);
 });
 
+test('on a terminal the log is text, and requests are shown when asked for, a short line each', () => {
+  const of = (argv: string[], stdout: boolean, stderr: boolean): unknown => {
+    const { logFormat, accessLog, accessLogFormat, terminal } = parseOptions(argv, {}, { stdout, stderr }).options;
+    return [logFormat, accessLog, accessLogFormat, terminal];
+  };
+  assert.deepEqual(of(CONFIG, false, false), ['json', '-', 'json', false]);
+  assert.deepEqual(of(CONFIG, true, true), ['text', 'off', 'text', true]);
+  assert.deepEqual(of(CONFIG, false, true), ['text', '-', 'json', true], 'standard output is a file or a pipe');
+  assert.deepEqual(of(CONFIG, true, false), ['json', '-', 'json', false], 'the log goes elsewhere');
+  assert.deepEqual(of([...CONFIG, '--access-log', '-'], true, true), ['text', '-', 'text', true]);
+  assert.deepEqual(of([...CONFIG, '--access-log-format', 'json', '--log-format', 'json'], true, true), [
+    'json',
+    'off',
+    'json',
+    true,
+  ]);
+});
+
 test('a flag beats its variable, and the last of a flag counts', () => {
-  assert.equal(parseOptions([...CONFIG, '--workers', '3'], { RAUTA_WORKERS: '2' }, false).options.workers, 3);
-  assert.equal(parseOptions(CONFIG, { RAUTA_WORKERS: '2' }, false).options.workers, 2);
-  assert.equal(parseOptions([...CONFIG, '--workers=3', '--workers=4'], {}, false).options.workers, 4);
-  assert.deepEqual(parseOptions(['--config', 'a', '--config=b'], { RAUTA_CONFIG: 'c' }, false).options.config, [
+  assert.equal(parseOptions([...CONFIG, '--workers', '3'], { RAUTA_WORKERS: '2' }, NO_TERMINAL).options.workers, 3);
+  assert.equal(parseOptions(CONFIG, { RAUTA_WORKERS: '2' }, NO_TERMINAL).options.workers, 2);
+  assert.equal(parseOptions([...CONFIG, '--workers=3', '--workers=4'], {}, NO_TERMINAL).options.workers, 4);
+  assert.deepEqual(parseOptions(['--config', 'a', '--config=b'], { RAUTA_CONFIG: 'c' }, NO_TERMINAL).options.config, [
     'a',
     'b',
   ]);
@@ -52,7 +72,7 @@ test('every flag has its variable', () => {
   const env: Record<string, string> = {};
   for (const flag of FLAGS)
     if (samples[flag.name] !== undefined) env[variableOf(flag.name)] = samples[flag.name] as string;
-  const { options, warnings } = parseOptions([], env, false);
+  const { options, warnings } = parseOptions([], env, NO_TERMINAL);
   assert.deepEqual(warnings, []);
   assert.equal(options.admin, null);
   assert.equal(options.logLevel, 'debug');
@@ -88,7 +108,7 @@ test('what is wrong is named, with the nearest right thing', () => {
   fails(['--kubernetes', '--lease', 'x'], {}, 2, /--lease: 'x' is not NAMESPACE\/NAME/);
   fails(['--kubernetes', '--backends', 'all'], {}, 2, /--backends: 'all' is not one of off, on, local/);
   assert.match(
-    parseOptions(CONFIG, { RAUTA_WORKRS: '2' }, false).warnings[0] ?? '',
+    parseOptions(CONFIG, { RAUTA_WORKRS: '2' }, NO_TERMINAL).warnings[0] ?? '',
     /RAUTA_WORKRS.*did you mean RAUTA_WORKERS/,
   );
 });
@@ -96,7 +116,7 @@ test('what is wrong is named, with the nearest right thing', () => {
 test('how Gateways are reached: types by name, one source of addresses, who this pod is', () => {
   const env = { POD_NAMESPACE: 'sys', POD_NAME: 'rauta-1', NODE_NAME: 'n1' };
   const given = (args: readonly string[]): Options['kubernetes'] =>
-    parseOptions(['--kubernetes', ...args], env, false).options.kubernetes;
+    parseOptions(['--kubernetes', ...args], env, NO_TERMINAL).options.kubernetes;
   const load = given(['--gateway-service', 'LoadBalancer']);
   assert.deepEqual(
     [load?.gatewayService, load?.publishService, load?.pod, load?.node],
@@ -109,12 +129,12 @@ test('how Gateways are reached: types by name, one source of addresses, who this
     () => given(['--publish-service', 'a/b', '--address-pool', '10.0.0.0/24']),
     /--publish-service: with --address-pool each Gateway has an address of its own/,
   );
-  assert.throws(() => parseOptions([...CONFIG, '--publish-service', 'a/b'], {}, false), /is for --kubernetes/);
+  assert.throws(() => parseOptions([...CONFIG, '--publish-service', 'a/b'], {}, NO_TERMINAL), /is for --kubernetes/);
 });
 
 test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only one', () => {
-  const mode = parseOptions([], { RAUTA_K8S_MODE: 'true' }, false).options.kubernetes;
-  assert.deepEqual(mode, parseOptions(['--kubernetes'], {}, false).options.kubernetes);
+  const mode = parseOptions([], { RAUTA_K8S_MODE: 'true' }, NO_TERMINAL).options.kubernetes;
+  assert.deepEqual(mode, parseOptions(['--kubernetes'], {}, NO_TERMINAL).options.kubernetes);
   assert.deepEqual(mode, {
     kubeconfig: null,
     context: null,
@@ -134,18 +154,18 @@ test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only o
   const { options } = parseOptions(
     ['--kubernetes', '--watch-namespaces', 'a, b', '--backends', 'local'],
     { RAUTA_GATEWAY_CLASS: 'mine' },
-    false,
+    NO_TERMINAL,
   );
   assert.deepEqual(options.kubernetes?.namespaces, ['a', 'b']);
   assert.equal(options.kubernetes?.gatewayClass, 'mine');
   assert.equal(options.kubernetes?.backends, 'local');
-  assert.equal(parseOptions(CONFIG, { RAUTA_K8S_MODE: 'false' }, false).options.kubernetes, null);
+  assert.equal(parseOptions(CONFIG, { RAUTA_K8S_MODE: 'false' }, NO_TERMINAL).options.kubernetes, null);
 });
 
 test('in a pod probes come from outside, and endpoints are taken away with a delay', () => {
   const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
   const of = (argv: string[], more = {}) => {
-    const { admin, drainDelayMs } = parseOptions(argv, { ...env, ...more }, false).options;
+    const { admin, drainDelayMs } = parseOptions(argv, { ...env, ...more }, NO_TERMINAL).options;
     return [admin?.host, drainDelayMs];
   };
   assert.deepEqual(of(['--kubernetes']), ['0.0.0.0', 5_000]);
@@ -156,7 +176,7 @@ test('in a pod probes come from outside, and endpoints are taken away with a del
 });
 
 test('environment mode needs nothing but a backend', () => {
-  const { options } = parseOptions([], { RAUTA_BACKEND_ADDR: '127.0.0.1:9001, 127.0.0.1:9002' }, false);
+  const { options } = parseOptions([], { RAUTA_BACKEND_ADDR: '127.0.0.1:9001, 127.0.0.1:9002' }, NO_TERMINAL);
   assert.equal(options.bindAddress, '0.0.0.0:8080');
   assert.deepEqual(options.backendAddresses, ['127.0.0.1:9001', '127.0.0.1:9002']);
 });

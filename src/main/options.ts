@@ -11,6 +11,7 @@ import { readArguments, truth, usageError as usage } from '../cli/arguments.ts';
 import type { Flag } from '../cli/command.ts';
 import type { KeysFileSettings } from '../keeper/keys-file.ts';
 import type { StateFileSettings } from '../keeper/state-file.ts';
+import { ACCESS_LOG_FORMATS, type AccessLogFormat } from '../telemetry/recent.ts';
 import type { ServiceType } from '../translate/context.ts';
 import { FLAGS } from './flags.ts';
 import { keptBy } from './kept-by.ts';
@@ -28,12 +29,14 @@ export interface Options {
   readonly zone: string | null;
   readonly portMap: Readonly<Record<string, number>>;
   readonly accessLog: string;
-  readonly accessLogFormat: 'json' | 'combined';
+  readonly accessLogFormat: AccessLogFormat;
   readonly accessLogQuery: boolean;
   readonly gatewayClass: string;
   readonly controllerName: string;
   readonly logLevel: Level;
   readonly logFormat: 'json' | 'text';
+  /** Somebody reads standard error as it is written: a start sums up what is served. */
+  readonly terminal: boolean;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
   /** How long a client's connection may stay between two requests. */
@@ -62,6 +65,12 @@ export interface Options {
   readonly lenient: boolean;
   /** Resources come from an API server; null: from files or the environment. */
   readonly kubernetes: KubernetesFlags | null;
+}
+
+/** Where somebody reads along. */
+export interface Terminal {
+  readonly stdout: boolean;
+  readonly stderr: boolean;
 }
 
 export interface KubernetesFlags {
@@ -121,7 +130,7 @@ export interface Parsed {
 export function parseOptions(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
-  isTerminal: boolean,
+  terminal: Terminal,
 ): Parsed {
   const given: GivenFlags = new Map();
   const warnings = readEnvironment(env, given);
@@ -129,7 +138,7 @@ export function parseOptions(
   if (operands[0] !== undefined) throw usage(`unexpected argument '${operands[0]}'`);
   for (const [name, values] of flags) given.set(name, { values, from: `--${name}` });
 
-  const values = valuesOf(given, env['KUBERNETES_SERVICE_HOST'] !== undefined);
+  const values = valuesOf(given, env['KUBERNETES_SERVICE_HOST'] !== undefined, terminal);
   const { text, from, list, oneOf, count } = values;
 
   const backendAddresses = splitList(env['RAUTA_BACKEND_ADDR'] ?? '');
@@ -154,12 +163,13 @@ export function parseOptions(
       zone: text('zone') || null,
       portMap: portMap(from('port-map'), list('port-map')),
       accessLog: text('access-log'),
-      accessLogFormat: oneOf('access-log-format', ['json', 'combined']),
+      accessLogFormat: oneOf('access-log-format', ACCESS_LOG_FORMATS),
       accessLogQuery: truth(from('access-log-query'), text('access-log-query')),
       gatewayClass: text('gateway-class'),
       controllerName: text('controller-name'),
       logLevel: oneOf('log-level', LEVELS),
-      logFormat: text('log-format') === '' ? (isTerminal ? 'text' : 'json') : oneOf('log-format', ['json', 'text']),
+      logFormat: oneOf('log-format', ['json', 'text']),
+      terminal: terminal.stderr,
       drainDelayMs: duration(from('drain-delay'), text('drain-delay')),
       drainTimeoutMs: duration(from('drain-timeout'), text('drain-timeout')),
       defaultCertificate:
@@ -200,13 +210,16 @@ interface Values {
   readonly count: (name: string, low: number, high: number) => number;
 }
 
-function valuesOf(given: GivenFlags, inPod: boolean): Values {
+function valuesOf(given: GivenFlags, inPod: boolean, terminal: Terminal): Values {
   const plain = (name: string): string | undefined => given.get(name)?.values.at(-1);
   const cluster = truth(given.get('kubernetes')?.from ?? '', plain('kubernetes') ?? '');
   const pod = inPod && cluster && plain('kubeconfig') === undefined;
   const text = (name: string): string => {
     const flag = FLAGS.find((f) => f.name === name) as Flag;
-    return plain(name) ?? (pod ? flag.podDefault : undefined) ?? flag.default;
+    const read = name.startsWith('access-log') ? terminal.stdout && terminal.stderr : terminal.stderr;
+    return (
+      plain(name) ?? (pod ? flag.podDefault : undefined) ?? (read ? flag.terminalDefault : undefined) ?? flag.default
+    );
   };
   const from = (name: string): string => given.get(name)?.from ?? `--${name}`;
   return {

@@ -95,7 +95,10 @@ async function runChild([role, stamp]: readonly string[]): Promise<number> {
 }
 
 async function serve(argv: readonly string[], notCached: string | null): Promise<number> {
-  const { options, warnings }: Parsed = parseOptions(argv, process.env, isatty(STDERR));
+  const { options, warnings }: Parsed = parseOptions(argv, process.env, {
+    stdout: isatty(STDOUT),
+    stderr: isatty(STDERR),
+  });
   const { stderrLogger } = await import('./logger.ts');
   const log = stderrLogger(options.logLevel, options.logFormat === 'json');
   for (const warning of warnings) log.warn(warning);

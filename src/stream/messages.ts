@@ -35,7 +35,7 @@ export interface FailedSocket {
 export interface WorkerSettings {
   readonly trustedProxies: readonly string[];
   readonly accessLogQuery: boolean;
-  readonly accessLogFormat: 'json' | 'combined';
+  readonly accessLogFormat: 'json' | 'combined' | 'text';
   readonly user: string | null;
   readonly logLevel: Level;
   readonly logJson: boolean;

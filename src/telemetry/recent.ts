@@ -5,6 +5,10 @@ import { visibleJson } from '../base/steering.ts';
 import { SESSION_PROTOCOLS } from './layout.ts';
 import type { RingReader } from './log-ring.ts';
 
+/** How the access log is written: as workers do, as NCSA httpd does, or as `describe` does for people. */
+export const ACCESS_LOG_FORMATS = ['json', 'combined', 'text'] as const;
+export type AccessLogFormat = (typeof ACCESS_LOG_FORMATS)[number];
+
 /** A parsed access log line; docs/reference/access-log.md names the fields. */
 export type RequestLine = Readonly<Record<string, string | number>>;
 
