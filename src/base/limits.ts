@@ -78,12 +78,12 @@ class Limits {
    */
   readonly EXCHANGE_BYTES = 8 * KB;
   /** Bytes in one pipe, through which long content passes from socket to socket within the kernel. */
-  readonly PIPE_BYTES = 64 * KB;
+  readonly PIPE_BYTES = 256 * KB;
   /**
    * Pipes of one worker, each lent while it has bytes in it; without one bytes are copied. All of a user's share 64 MB
    * (pipe(7)).
    */
-  readonly PIPES = 128;
+  readonly PIPES = 64;
   /** Content is passed through a pipe once so much came at a time, and while so much is still to come. */
   readonly SPLICE_FROM_BYTES = 16 * KB;
   /** A PROXY header, with what is said in it besides addresses. */
