@@ -73,6 +73,8 @@ test('foreign functions only in the native room', () => {
 
 test('packages are imported only where they belong', () => {
   const homes: Readonly<Record<string, readonly string[]>> = {
+    '@bufbuild/cel': ['api'],
+    '@bufbuild/cel/ext': ['api'],
     koffi: ['native'],
     re2js: ['base', 'proxy', 'api', 'translate'],
     undici: ['source'],
@@ -85,6 +87,17 @@ test('packages are imported only where they belong', () => {
       if (!(homes[from] ?? []).includes(room(file.path))) wrong.push(`${file.path} imports ${from}`);
     }
   assert.deepEqual(wrong, []);
+});
+
+test('the evaluator of CEL is loaded where somebody checks files, and by no process that stays', () => {
+  const loading = (what: string): string[] =>
+    product.flatMap(({ path, text }) => {
+      const lines = text.split('\n').filter((line) => !line.startsWith('import type '));
+      return lines.some((line) => line.includes(what) && /\bimport\b/.test(line)) ? [path] : [];
+    });
+  assert.deepEqual(loading('@bufbuild/cel'), ['src/api/cel.ts']);
+  assert.deepEqual(loading('/cel.ts'), ['src/main/file-rules.ts', 'src/api/cel.ts'].sort());
+  assert.deepEqual(loading('/file-rules.ts'), ['src/main/check.ts', 'src/main/compile-cache.ts']);
 });
 
 test('time and chance come in through io', () => {

@@ -3,48 +3,10 @@
 
 import { stringify } from 'yaml';
 import { OWN_KINDS } from '../src/api/backend.ts';
+import { OWN_CEL } from '../src/api/own-cel.ts';
 import type { KindInfo, Shape } from '../src/api/shape.ts';
 
 type Schema = Readonly<Record<string, unknown>>;
-
-const PARAMETERS = {
-  'spec.errorResponses': [
-    {
-      rule: "!has(self.problemDetail) || !has(self.kind) || self.kind == 'ProblemDetail'",
-      message: 'problemDetail only with kind ProblemDetail',
-    },
-  ],
-  'spec.clientAddresses': [
-    {
-      rule: "!has(self.header) || !has(self.source) || self.source == 'Header'",
-      message: 'header only with source Header',
-    },
-    {
-      rule: "!has(self.proxies) || !has(self.source) || self.source != 'None'",
-      message: 'proxies not with source None',
-    },
-  ],
-  'spec.clientAddresses.proxies.trustedIps[]': [{ rule: 'isIP(self)', message: 'must be an IP address' }],
-  'spec.clientAddresses.proxies.trustedRanges[]': [{ rule: 'isCIDR(self)', message: 'must be a CIDR range' }],
-};
-
-/** What shapes do not say, in CEL: by kind, the path to a mapping, and its rules. */
-const CEL: Readonly<Record<string, Readonly<Record<string, readonly { rule: string; message: string }[]>>>> = {
-  Backend: {
-    'spec.endpoints[]': [
-      {
-        rule: '[has(self.address), has(self.hostname), has(self.unix)].filter(x, x).size() == 1',
-        message: 'exactly one of address, hostname and unix',
-      },
-      { rule: 'has(self.unix) != has(self.port)', message: 'address and hostname need a port, unix has none' },
-    ],
-  },
-  GatewayClassParameters: PARAMETERS,
-  GatewayParameters: PARAMETERS,
-  StaticResponseFilter: {
-    'spec.body': [{ rule: '!has(self.text) || !has(self.binary)', message: 'at most one of text and binary' }],
-  },
-};
 
 const ABOUT: Readonly<Record<string, string>> = {
   Backend: 'Where traffic goes when no Service says it: addresses, host names, unix sockets.',
@@ -118,7 +80,7 @@ function schemaOf(kind: string, path: string, shape: Shape): Schema {
   if (type === 'free') return { 'x-kubernetes-preserve-unknown-fields': true };
   if (type === 'intOrString') return { 'x-kubernetes-int-or-string': true };
   const [least, most] = BOUNDS[type] ?? [];
-  const rules = CEL[kind]?.[path];
+  const rules = OWN_CEL[kind]?.[path];
   return {
     type: TYPES[type] ?? type,
     ...given('format', shape.format),

@@ -1,6 +1,6 @@
 // Writes src/api/generated/: types and compact shapes of the Gateway API's kinds, from the CRDs of the pinned Go
 // module. Run `bin/node tools/gen-api.ts` after changing MODULE; it needs Go. What it writes carries no prose of the
-// CRDs.
+// CRDs, but what an API server says where a rule in CEL does not hold.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -54,6 +54,12 @@ interface CrdSchema {
   readonly [other: string]: unknown;
 }
 
+/** A rule of CEL (apiextensions.k8s.io/v1, ValidationRule); what else one may have nobody uses here. */
+interface Validation {
+  readonly rule: string;
+  readonly message: string;
+}
+
 interface Crd {
   readonly kind: string;
   readonly spec: {
@@ -74,7 +80,7 @@ const KNOWN = new Set([
   ...['type', 'properties', 'additionalProperties', 'items', 'required', 'enum', 'default', 'format', 'pattern'],
   ...['nullable', 'minimum', 'maximum', 'minLength', 'maxLength', 'minItems', 'maxItems', 'minProperties'],
   ...['maxProperties', 'description', 'x-kubernetes-int-or-string', 'x-kubernetes-preserve-unknown-fields'],
-  // oneOf (Gateway addresses) and x-kubernetes-validations (CEL) are written by hand in src/api/rules.ts.
+  // oneOf (Gateway addresses) is written by hand in src/api/rules.ts.
   ...['x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-map-type'],
   ...['x-kubernetes-validations', 'oneOf'],
 ]);
@@ -308,6 +314,51 @@ function fileName(kind: string): string {
   return `${kind.toLowerCase()}.ts`;
 }
 
+/** Rules of what users write, by path; what compares with the object as it was before says nothing of a file. */
+function validations(schema: CrdSchema): Map<string, readonly Validation[]> {
+  const found = new Map<string, readonly Validation[]>();
+  const walk = (s: CrdSchema, path: string): void => {
+    const rules = (s['x-kubernetes-validations'] ?? []) as readonly Validation[];
+    for (const rule of rules) {
+      const other = Object.keys(rule).filter((key) => !['rule', 'message'].includes(key));
+      if (other.length > 0) throw new Error(`${path}: a rule with ${other.join()}`);
+    }
+    const timeless = rules.filter(({ rule }) => !/\boldSelf\b/.test(rule));
+    if (timeless.length > 0) found.set(path, timeless);
+    for (const [name, child] of Object.entries(s.properties ?? {}))
+      if (path !== '' || name !== 'status') walk(child, path === '' ? name : `${path}.${name}`);
+    if (s.items !== undefined) walk(s.items, `${path}[]`);
+    if (s.additionalProperties !== undefined) walk(s.additionalProperties, `${path}{}`);
+  };
+  walk(schema, '');
+  return found;
+}
+
+/** A file of its own, for it is loaded only where files are checked. */
+function celFile(crds: readonly Crd[]): string {
+  const numbers = new Map<string, number>();
+  const kinds: string[] = [];
+  for (const { spec } of crds) {
+    const versions = spec.versions.filter((v) => v.served);
+    const rows = versions.map(({ name, schema }) => {
+      const paths = [...validations(schema.openAPIV3Schema)].map(([path, rules]) => {
+        const own = rules.map(({ rule, message }) => {
+          const text = `  [${JSON.stringify(rule)},\n    ${JSON.stringify(message)}]`;
+          const number = numbers.get(text) ?? numbers.size;
+          numbers.set(text, number);
+          return number;
+        });
+        return `      ${literal(path)}: [${own.join(', ')}],\n`;
+      });
+      return paths.length === 0 ? '' : `    ${literal(`${spec.group}/${name}`)}: {\n${paths.join('')}    },\n`;
+    });
+    if (rows.join('') !== '') kinds.push(`  ${spec.names.kind}: {\n${rows.join('')}  },\n`);
+  }
+  const rules = `export const CEL_RULES: readonly (readonly [rule: string, message: string])[] = [\n${[...numbers.keys()].join(',\n')},\n];\n`;
+  const type = 'Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, readonly number[]>>>>>>';
+  return `${header()}/** Rules in CEL and what an API server says where one does not hold; by number below. */\n${rules}\n/** By kind, apiVersion and path. */\nexport const GATEWAY_API_CEL: ${type} = {\n${kinds.join('')}};\n`;
+}
+
 /** The generated files by name. */
 export function generate(dir: string): Map<string, string> {
   interfaces.clear();
@@ -387,6 +438,7 @@ export function generate(dir: string): Map<string, string> {
   all = `import type { KindInfo } from '../shape.ts';\n${all}\n${index.join('\n')}\nexport type * from './shared.ts';\n\n`;
   all += `export const GATEWAY_API_VERSION = '${VERSION}';\n\nexport const GATEWAY_API_KINDS: readonly KindInfo[] = [\n${rows.map((r) => `  ${r},`).join('\n')}\n];\n`;
   files.set('index.ts', `${header()}${all}`);
+  files.set('cel.ts', celFile(crds));
   return files;
 }
 

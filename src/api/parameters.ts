@@ -1,5 +1,6 @@
 // Parameters of a GatewayClass and of a Gateway (group rauta.io): the same fields, the Gateway's winning one by one.
 
+import { isPlainIp, isPlainRange } from '../base/ip.ts';
 import type { KubeObject } from './object.ts';
 import { type Rule, rule } from './rule.ts';
 import type { KindInfo, Shape } from './shape.ts';
@@ -44,16 +45,25 @@ export const WITHOUT_EFFECT: readonly string[] = [
   'openTelemetry',
 ];
 
-/** The tool that makes the CRDs says the same in CEL (tools/crds.ts). */
 export const PARAMETERS: readonly Rule[] = [
   rule<ErrorResponses>('spec.errorResponses', ({ kind, problemDetail }, path, problems) => {
-    if (problemDetail !== undefined && kind !== undefined && kind !== 'ProblemDetail')
-      problems.error(`${path}.problemDetail`, 'only with kind ProblemDetail');
+    if (problemDetail === undefined || kind === undefined || kind === 'ProblemDetail') return;
+    const message = `is for kind ProblemDetail, not ${kind}: write kind: ProblemDetail, or leave it out`;
+    problems.error(`${path}.problemDetail`, message);
   }),
   rule<ClientAddresses>('spec.clientAddresses', ({ source, header, proxies }, path, problems) => {
     if (header !== undefined && source !== undefined && source !== 'Header')
-      problems.error(`${path}.header`, 'only with source Header');
-    if (proxies !== undefined && source === 'None') problems.error(`${path}.proxies`, 'not with source None');
+      problems.error(`${path}.header`, `is for source Header, not ${source}: write source: Header, or leave it out`);
+    if (proxies !== undefined && source === 'None')
+      problems.error(`${path}.proxies`, 'with source None nobody is believed: leave it out, or write source: Proxies');
+  }),
+  rule<string>('spec.clientAddresses.proxies.trustedIps[]', (address, path, problems) => {
+    if (!isPlainIp(address))
+      problems.error(path, `must be an IPv4 or IPv6 address${problems.not(address)}; ranges go to trustedRanges`);
+  }),
+  rule<string>('spec.clientAddresses.proxies.trustedRanges[]', (range, path, problems) => {
+    if (!isPlainRange(range))
+      problems.error(path, `must be a CIDR range like 10.0.0.0/8${problems.not(range)}; addresses go to trustedIps`);
   }),
 ];
 

@@ -69,6 +69,16 @@ export class Problems {
     this.#add('error', field, message);
   }
 
+  /** Whether something is wrong with that field, or within it. */
+  hasErrorAt(field: string): boolean {
+    if (this.errors === 0) return false;
+    return this.#found.some(({ severity, place: { field: at = '' } }) => {
+      if (severity !== 'error' || !at.startsWith(field)) return false;
+      const next = at[field.length];
+      return next === undefined || next === '.' || next === '[';
+    });
+  }
+
   /** Something works, but not as its author may think. */
   warning(field: string, message: string): void {
     this.#add('warning', field, message);

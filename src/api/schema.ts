@@ -5,6 +5,7 @@
 import { RE2JS } from 're2js';
 import { type Fields, isFields } from '../base/fields.ts';
 import { nearest } from '../base/nearest.ts';
+import type { Cel } from './cel.ts';
 import { groupOf, isOwnGroup, kindInfo, kindsOf, shapeOf } from './kinds.ts';
 import { checkMetadata, isDateTime } from './metadata.ts';
 import { type KubeObject, type ObjectKey, objectKey } from './object.ts';
@@ -31,6 +32,8 @@ export interface CheckOptions {
    * has it.
    */
   readonly lenient?: boolean;
+  /** What evaluates the rules of definitions; absent: whoever the object is from has done so. */
+  readonly cel?: Cel;
 }
 
 /** Checks one object as parsed from YAML or JSON. */
@@ -56,7 +59,10 @@ export function checkObject(value: unknown, options: CheckOptions = {}): CheckRe
     metadata === null || metadata.name === '' ? null : objectKey(info.kind, metadata.namespace, metadata.name);
   if (info.kind === 'Secret') foldStringData(body);
   if (info.kind === 'Service') defaultTargetPorts(body);
-  if (problems.errors === 0) checkRules(info.kind, body, problems);
+  if (problems.errors === 0) {
+    checkRules(info.kind, body, problems);
+    options.cel?.check(value['apiVersion'] as string, info.kind, shape, body, problems);
+  }
   const said = key === null ? problems.found : problems.found.map((p) => withObject(p, key));
   if (problems.errors > 0 || metadata === null) return { object: null, key, problems: said, foreign: null };
   const status = isFields(value['status']) ? { status: value['status'] } : {};

@@ -51,6 +51,17 @@ export function parseRange(text: string): IpRange | null {
   return { family: ip.family, first: (ip.value >> BigInt(hostBits)) << BigInt(hostBits), hostBits };
 }
 
+/** As Kubernetes has it (isIP of its CEL library): no zone, and no IPv4 address in the clothes of IPv6. */
+export function isPlainIp(text: string): boolean {
+  const ip = parseIp(text);
+  return ip !== null && !(ip.family === 6 && ip.value >> 32n === 0xffffn);
+}
+
+/** `10.0.0.0/8`, of such an address (isCIDR). */
+export function isPlainRange(text: string): boolean {
+  return text.includes('/') && isPlainIp(text.split('/')[0] as string) && parseRange(text) !== null;
+}
+
 /** `192.0.2.1:80`, `[2001:db8::1]:80`. */
 export function addressText(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

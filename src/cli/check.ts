@@ -1,5 +1,6 @@
 // `rauta check PATH...`: what is wrong with configuration files, without serving them.
 
+import type { Cel } from '../api/cel.ts';
 import type { KubeObject } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
@@ -31,12 +32,15 @@ export interface CheckOptions {
   readonly translate?: (objects: readonly KubeObject[]) => readonly Problem[];
   /** Fields and kinds that are not known are warnings. */
   readonly lenient?: boolean;
+  /** What evaluates the rules of definitions; absent: nobody does. */
+  readonly cel?: Cel;
   /** Contents that stand in no file, under the names by which they are spoken of. */
   readonly given?: ReadonlyMap<string, Uint8Array>;
 }
 
 export async function check(paths: readonly string[], options: CheckOptions = {}): Promise<CheckOutcome> {
-  const reading = readAll(paths, { lenient: options.lenient ?? false }, options.given);
+  const { lenient = false, cel, given } = options;
+  const reading = readAll(paths, { lenient, ...(cel === undefined ? {} : { cel }) }, given);
   if (reading.unreadable.length > 0)
     return outcome(EXIT.cannotRun, reading, reading.unreadable, reading.unreadable.map(line));
   if (reading.files === 0) {

@@ -6,6 +6,7 @@ import { EXIT } from '../base/errors.ts';
 import { visibleJson } from '../base/steering.ts';
 import { type Given, isSet, usageError } from '../cli/arguments.ts';
 import { check } from '../cli/check.ts';
+import { fileRules } from './file-rules.ts';
 import { givenFiles } from './given-files.ts';
 import { classesOfOthers, whyIdle } from './idle.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
@@ -15,7 +16,8 @@ export async function runCheck({ flags, operands }: Given): Promise<number> {
   if (operands.length === 0) throw usageError('give the files or folders to check, or - for standard input');
   const { paths, given } = await givenFiles(operands);
   const lenient = isSet(flags, 'lenient');
-  const { exitCode, lines, report } = await check(paths, { translate: meaning, lenient, given });
+  const cel = await fileRules();
+  const { exitCode, lines, report } = await check(paths, { translate: meaning, lenient, given, cel });
   const asJson = isSet(flags, 'json');
   const text = asJson ? visibleJson(JSON.stringify(report, null, 2)) : lines.join('\n');
   (exitCode === EXIT.cannotRun && !asJson ? process.stderr : process.stdout).write(`${text}\n`);

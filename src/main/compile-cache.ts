@@ -14,6 +14,7 @@ export async function compileAll(stamp: string | undefined): Promise<void> {
     import('./controller.ts'),
     import('./kubernetes.ts'),
     import('./worker.ts'),
+    import('./file-rules.ts').then(({ fileRules }) => fileRules()),
   ]);
   flushCompileCache();
   if (stamp === undefined) return;

@@ -15,6 +15,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Of each package what the program loads of it. The compile cache is filled by loading all: nothing can be missing. */
 const PACKAGES: Readonly<Record<string, { readonly name: string; readonly parts: readonly RegExp[] }>> = {
+  cel: { name: '@bufbuild/cel', parts: [/^dist\/esm\/.*\.js$/] },
+  celSpec: { name: '@bufbuild/cel-spec', parts: [/^dist\/esm\/gen\/cel\/expr\/\w+\.js$/] },
+  protobuf: { name: '@bufbuild/protobuf', parts: [/^dist\/esm\/.*\.js$/] },
+  re2: { name: '@bufbuild/re2', parts: [/^dist\/esm\/.*\.js$/] },
   koffi: { name: `@koromix/koffi-linux-${process.arch}`, parts: [new RegExp(`^linux_${process.arch}/koffi\\.node$`)] },
   re2js: { name: 're2js', parts: [/^build\/index\.js$/] },
   undici: { name: 'undici', parts: [/^index\.js$/, /^lib\/.*\.js$/] },
