@@ -66,6 +66,10 @@ export const FAULTS = {
   streamIdle: fault('stream_idle', 'upstream', 504, 'SI', 'nothing moved for too long'),
   /** Asked for over a connection that cannot serve it, e.g. an https target in the clear (RFC 9110 section 7.4). */
   misdirected: fault('misdirected', 'downstream', 421, 'NR', 'misdirected request'),
+  /** Larger than who has to see it before it goes on wants it (HTTPExternalAuthFilter.forwardBody). */
+  bodyTooLarge: fault('body_too_large', 'downstream', 413, 'DPE', 'request body too large'),
+  /** Who decides about the request could not be asked, or said nothing of sense. */
+  authFailed: fault('auth_failed', 'internal', 403, 'UAEX', 'authorization failed'),
 } as const satisfies Record<string, Fault>;
 
 /** Something is wrong with how the program was called or set up: message and exit code, no stack for the user. */

@@ -112,6 +112,12 @@ class Limits {
   readonly UPSTREAM_TRIED = 16;
   /** Requests of one worker that wait for a decision of somebody else; more are answered 503. */
   readonly DECISIONS_PENDING = 1_024;
+  /**
+   * Content that is held for who decides about a request, at most: what HTTPExternalAuthFilter.forwardBody may ask for.
+   */
+  readonly DECISION_BODY_BYTES = 65_535;
+  /** Content of the answer of an authorization server that reaches a client; longer ones are left away. */
+  readonly EXTERNAL_AUTH_ANSWER_BYTES = 32 * KB;
   /** Copies of requests under way from one worker; more are left away (docs/reference/gateway-api.md). */
   readonly MIRRORS = 256;
   /** Time for the answer to a copy of a request. */
@@ -244,6 +250,10 @@ class Limits {
   readonly RETRY_BACKOFF_MAX_MS = 10_000;
   /** Whoever decides about a request may take this long. */
   readonly DECISION_MS = 5_000;
+  /** Time for all of the content that is held for who decides. */
+  readonly DECISION_BODY_MS = 30_000;
+  /** An authorization server has this long, all attempts at it together; less than DECISION_MS. */
+  readonly EXTERNAL_AUTH_MS = 4_000;
   /** A request and its response in which no byte moves either way. */
   readonly STREAM_IDLE_MS = 300_000;
   /**

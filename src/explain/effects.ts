@@ -48,11 +48,27 @@ function filterText(filter: Filter): string[] {
       return [`CORS for the origins ${filter.cors.origins.join(', ')}`];
     case 'access':
       return [accessText(filter)];
+    case 'externalAuth':
+      return authTexts(filter);
     case 'grpcWeb':
       return ['translates calls of gRPC-Web'];
     case 'mirror':
       return [`copies ${filter.share} of ${filter.of} requests to ${filter.cluster}`];
   }
+}
+
+function authTexts(auth: Extract<Filter, { readonly type: 'externalAuth' }>): string[] {
+  const { protocol, cluster, backend, path, requestHeaders, responseHeaders, bodyBytes, failOpen } = auth;
+  if (cluster === null) return [`asks ${backend} whether it may go on: its reference is not usable, so 500`];
+  const how = protocol === 'grpc' ? 'gRPC (ext_authz)' : `HTTP${path === '' ? '' : ` under ${path}`}`;
+  const listed = (names: readonly string[]): string => names.slice(0, LIMITS.NAMES_LISTED).join(', ');
+  const all = protocol === 'grpc' && requestHeaders.length === 0;
+  return [
+    `asks ${backend} by ${how} whether it may go on; when that fails it ${failOpen ? 'does' : 'is answered 403'}`,
+    ...(all || requestHeaders.length > 0 ? [`tells it ${all ? 'all headers' : `of ${listed(requestHeaders)}`}`] : []),
+    ...(bodyBytes > 0 ? [`tells it the content, of at most ${bodyBytes} bytes; more is answered 413`] : []),
+    ...(responseHeaders.length > 0 ? [`takes ${listed(responseHeaders)} from its answer alone`] : []),
+  ];
 }
 
 function accessText({ effect, ranges, methods, paths }: Extract<Filter, { readonly type: 'access' }>): string {

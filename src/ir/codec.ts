@@ -3,6 +3,7 @@
 // come from our own controller, but from another process, and a worker must refuse what it cannot use as a whole.
 
 import { type Fields, isFields } from '../base/fields.ts';
+import { LIMITS } from '../base/limits.ts';
 import { tight } from '../base/tight.ts';
 import type {
   Access,
@@ -184,6 +185,16 @@ const filter = union<Filter>({
     ranges: listOf(string),
     methods: listOf(string),
     paths: listOf(record<Access['paths'][number]>({ type: oneOf('Exact', 'PathPrefix'), value: string })),
+  }),
+  externalAuth: record<Member<Filter, 'externalAuth'>>({
+    protocol: oneOf('http', 'grpc'),
+    cluster: orNull(string),
+    backend: string,
+    path: string,
+    requestHeaders: listOf(string),
+    responseHeaders: listOf(string),
+    bodyBytes: integer(0, LIMITS.DECISION_BODY_BYTES),
+    failOpen: oneOf(true, false),
   }),
   grpcWeb: record<Member<Filter, 'grpcWeb'>>({}),
   mirror: record<Member<Filter, 'mirror'>>({ cluster: string, share: count, of: count }),

@@ -255,6 +255,7 @@ export type Filter =
   /** Calls of gRPC-Web are translated for backends of gRPC; with rules of a GRPCRoute it goes without saying. */
   | { readonly type: 'grpcWeb' }
   | Access
+  | ExternalAuth
   /** Copies of `share` of `of` requests go to the cluster too. Of a rule, never of one backend. */
   | { readonly type: 'mirror'; readonly cluster: Key; readonly share: number; readonly of: number };
 
@@ -269,6 +270,29 @@ export interface Access {
   readonly ranges: readonly string[];
   readonly methods: readonly string[];
   readonly paths: readonly { readonly type: 'Exact' | 'PathPrefix'; readonly value: string }[];
+}
+
+/**
+ * Whether a request goes on, a server says that is asked about each (HTTPExternalAuthFilter, GEP-1494). Of a rule,
+ * never of one backend.
+ */
+export interface ExternalAuth {
+  readonly type: 'externalAuth';
+  readonly protocol: 'http' | 'grpc';
+  /** Key of a ClusterEntry; null for an invalid reference: nobody gets through. */
+  readonly cluster: Key | null;
+  /** What to call it: `namespace/name:port`. */
+  readonly backend: string;
+  /** HTTP: in front of each path that is asked about; '' for nothing. */
+  readonly path: string;
+  /** Names (lower case) of fields that the server is told; GRPC: none means all. */
+  readonly requestHeaders: readonly string[];
+  /** HTTP: names (lower case) of fields of its answer that the backend is told; none means all. */
+  readonly responseHeaders: readonly string[];
+  /** Content of requests that it is told, in bytes; larger requests are refused. 0: none of it. */
+  readonly bodyBytes: number;
+  /** Requests go on where the server fails. */
+  readonly failOpen: boolean;
 }
 
 /** Which other origins' scripts may read what a rule answers (HTTPCORSFilter). Of a rule, never of one backend. */

@@ -37,6 +37,14 @@ export function isLookalike(mem: Uint8Array, start: number, end: number, trusted
   return false;
 }
 
+/**
+ * Whether a field of this name (a token, lower case), or what a backend takes for it, tells what only RAUTA may tell.
+ */
+export function isTelling(lower: string): boolean {
+  const name = bytesOf(lower);
+  return lower === 'forwarded' || isLookalike(name, 0, name.length, false);
+}
+
 function isPlain(mem: Uint8Array, start: number, end: number): boolean {
   for (let i = start; i < end; i++) if (mem[i] !== HYPHEN && !isAlphanumeric((mem[i] as number) | 0x20)) return false;
   return true;

@@ -99,7 +99,12 @@ export class LineWriter {
       o = AGENT.put(view, o);
     }
     o = putText(out, view, o, r, r.agentStart, r.agentEnd);
-    const rare = r.limit !== '' || r.upgradeStart < r.upgradeEnd || r.refererStart < r.refererEnd || r.grpcStatus >= 0;
+    const rare =
+      r.limit !== '' ||
+      r.auth !== '' ||
+      r.upgradeStart < r.upgradeEnd ||
+      r.refererStart < r.refererEnd ||
+      r.grpcStatus >= 0;
     return rare ? putRare(out, view, o, r, this.#withQuery) : END.put(view, o);
   }
 
@@ -182,7 +187,10 @@ function putSession(out: Uint8Array, view: DataView, at: number, r: AccessRecord
 /** `","grpc_status":"0`: text, as all that stands behind the user agent. */
 const GRPC_STATUS = Array.from({ length: 17 }, (_, code) => new Fragment(`","grpc_status":"${code}`));
 
-/** What few lines have: the referer, how a call ended, the limit reached, what became of a switch of protocols. */
+/**
+ * What few lines have: the referer, how a call ended, what was decided about it, the limit reached, what became of a
+ * switch of protocols.
+ */
 function putRare(out: Uint8Array, view: DataView, at: number, r: AccessRecord, withQuery: boolean): number {
   let o = at;
   if (r.refererStart < r.refererEnd) {
@@ -192,6 +200,7 @@ function putRare(out: Uint8Array, view: DataView, at: number, r: AccessRecord, w
     o = putText(out, view, o, r, r.refererStart, end);
   }
   if (r.grpcStatus >= 0) o = (GRPC_STATUS[r.grpcStatus] as Fragment).put(view, o);
+  if (r.auth !== '') o = put(out, o, bytesOf(`","auth":"${r.auth}`));
   if (r.limit !== '') o = put(out, o, bytesOf(`","limit":"${r.limit}`));
   if (r.upgradeStart < r.upgradeEnd) {
     o = UPGRADE.put(view, o);

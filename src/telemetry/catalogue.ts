@@ -83,6 +83,12 @@ export const METRICS = {
     'Copies of requests: sent; dropped before (broken off, too large, too many); failed, sent or not.',
     'result',
   ),
+  externalAuth: metric(
+    'rauta_external_auth_total',
+    'counter',
+    'Questions to authorization servers by what came of them: allowed, denied; failed (answered 403); open: failed, let go on.',
+    'verdict',
+  ),
   limits: metric(
     'rauta_limit_reached_total',
     'counter',

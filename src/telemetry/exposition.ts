@@ -2,6 +2,8 @@
 
 import { METRICS, type Metric } from './catalogue.ts';
 import {
+  AUTH_VERDICTS,
+  authCell,
   BACKEND_ERROR,
   BACKEND_ERROR_LABELS,
   BACKEND_TLS,
@@ -162,6 +164,7 @@ export function addFixed(out: Exposition, sum: Sum): void {
   out.add(METRICS.mirrors, { result: 'sent' }, sum(CELL.MIRRORS_TOTAL));
   out.add(METRICS.mirrors, { result: 'dropped' }, sum(CELL.MIRRORS_DROPPED_TOTAL));
   out.add(METRICS.mirrors, { result: 'failed' }, sum(CELL.MIRRORS_FAILED_TOTAL));
+  for (const verdict of AUTH_VERDICTS) out.add(METRICS.externalAuth, { verdict }, sum(authCell(verdict)));
   addHandshakes(out, sum);
   addHttp2(out, sum);
   out.add(METRICS.logLines, {}, sum(CELL.LOG_LINES_TOTAL));

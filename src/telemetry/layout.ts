@@ -61,8 +61,19 @@ export const CELL = {
   MIRRORS_TOTAL: 56,
   MIRRORS_DROPPED_TOTAL: 57,
   MIRRORS_FAILED_TOTAL: 58,
+  /** Questions to who decides about requests, by AUTH_VERDICTS. */
+  AUTH_TOTAL: 59,
 } as const;
 export const GAUGES = 16;
+
+/**
+ * What came of asking an external authorization server: the `verdict` label. `open`: it failed, and nobody is kept out.
+ */
+export const AUTH_VERDICTS = ['allowed', 'denied', 'failed', 'open'] as const;
+export type AuthVerdict = (typeof AUTH_VERDICTS)[number];
+export function authCell(verdict: AuthVerdict): number {
+  return CELL.AUTH_TOTAL + AUTH_VERDICTS.indexOf(verdict);
+}
 
 /** Sessions of layer 4: the `protocol` label, and what log lines say. */
 export const SESSION_PROTOCOLS = ['TCP', 'TLS', 'UDP'] as const;
@@ -231,6 +242,9 @@ export const LIMITED = [
   'UDP_ANSWER_BYTES',
   'UDP_IDLE_MS',
   'UDP_LEAVE_MS',
+  'DECISION_BODY_MS',
+  'EXTERNAL_AUTH_MS',
+  'EXTERNAL_AUTH_ANSWER_BYTES',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

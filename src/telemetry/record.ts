@@ -91,6 +91,8 @@ export class AccessRecord {
   requestBytes = 0;
   responseBytes = 0;
   attempts = 0;
+  /** What whoever was asked about the request said: 'allowed', 'denied', 'failed'; '' when nobody was. */
+  auth = '';
 
   /** `,"tls":"TLSv1.3","cipher":"..."` or empty. */
   connectionJson: Fragment = NO_FRAGMENT;
@@ -179,6 +181,7 @@ export class AccessRecord {
     this.requestBytes = 0;
     this.responseBytes = 0;
     this.attempts = 0;
+    this.auth = '';
     this.connectionJson = NO_FRAGMENT;
     this.listenerJson = NO_FRAGMENT;
     this.routeJson = NO_FRAGMENT;

@@ -77,7 +77,7 @@ export function showing(cluster: ClusterEntry, certificate: Key): ClusterEntry {
 
 /**
  * Resolves one backendRef of a route (apis/v1 BackendObjectReference). `through`: bytes go on as clients sent them, and
- * what a BackendTLSPolicy says does not matter.
+ * what a BackendTLSPolicy says does not matter. `speaks`: in what it is spoken to, whatever it says of itself.
  */
 export function resolveBackend(
   reader: Reader,
@@ -86,6 +86,7 @@ export function resolveBackend(
   value: unknown,
   options: TranslatorOptions,
   through = false,
+  speaks: Spoken | null = null,
 ): Resolved {
   const relayed = RELAYED.get(routeKind) ?? null;
   const ref = fields(value);
@@ -139,7 +140,7 @@ export function resolveBackend(
     return { ...fail('routeProtocol', '', `${found.what}: ${proxied.wrong}`), policies };
   const own = !governed && !isService && relayed === null ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
-  const spoken = relayed ?? spokenBy(routeKind, found.protocol);
+  const spoken = speaks ?? relayed ?? spokenBy(routeKind, found.protocol);
   const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget);
   return { cluster, label, fault: null, policies, untrusted: null };
 }

@@ -2,6 +2,7 @@
 
 import { fields, isFields } from '../base/fields.ts';
 import type { Cors, Filter, Header, HeaderEdits, PathModifier, Redirect } from '../ir/ir.ts';
+import { type Authorizer, authorizerOf } from './external-auth.ts';
 import { editFault, FIELD_VALUE, type Side } from './field-rules.ts';
 import { isPreciseHostname } from './hostname.ts';
 import type { Report } from './http-match.ts';
@@ -13,6 +14,8 @@ export interface Filters {
   readonly redirect: Redirect | null;
   /** Whom copies go to, as they stand. */
   readonly mirrors: readonly Mirror[];
+  /** Whom to ask about each request; null for nobody. */
+  readonly authorizer: Authorizer | null;
   /** What is named by ExtensionRef: where, and the reference as it stands. */
   readonly extensions: readonly { readonly field: string; readonly ref: unknown }[];
   /** A ReplacePrefixMatch is among them, which only PathPrefix matches can feed: its field. */
@@ -45,6 +48,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
   const filters: Filter[] = [];
   let redirect: Redirect | null = null;
   let prefixField: string | null = null;
+  let authorizer: Authorizer | null = null;
   const mirrors: Mirror[] = [];
   const extensions: { field: string; ref: unknown }[] = [];
   const seen = new Set<string>();
@@ -81,6 +85,9 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
       case 'CORS':
         filters.push({ type: 'cors', cors: corsOf(spec['cors'], `${at}.cors`, reports) });
         break;
+      case 'ExternalAuth':
+        authorizer = authorizerOf(spec['externalAuth'], `${at}.externalAuth`, reports);
+        break;
       case 'ExtensionRef':
         extensions.push({ field: `${at}.extensionRef`, ref: spec['extensionRef'] });
         break;
@@ -91,7 +98,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
   if (seen.has('RequestRedirect') && seen.has('URLRewrite')) {
     reports.incompatible(field, 'RequestRedirect and URLRewrite exclude each other.');
   }
-  return { filters, redirect, mirrors, extensions, prefixField };
+  return { filters, redirect, mirrors, authorizer, extensions, prefixField };
 }
 
 /** "Equivalent names: only the first entry": within each of set and add, in any case of letters. */

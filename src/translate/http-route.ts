@@ -5,6 +5,7 @@ import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import { checkFailure } from './external-auth.ts';
 import { grpcMatchesOf } from './grpc-match.ts';
 import { isHostname } from './hostname.ts';
 import { matchesOf } from './http-match.ts';
@@ -23,6 +24,7 @@ function routeKind(kind: RuleKind): RouteKind {
     rules(reader: Reader, route: KubeObject, problems: Problems, options: TranslatorOptions): readonly HttpRule[] {
       const given = list(fields(route.spec)['rules']);
       const namespace = route.metadata.namespace ?? '';
+      checkFailure(route, problems);
       // The API fills in one rule that matches everything when there are none.
       const rules = (given.length > 0 ? given : [{}]).map((value, i) =>
         translateRule(kind, reader, namespace, value, `spec.rules[${i}]`, problems, options),

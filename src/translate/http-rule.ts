@@ -20,6 +20,7 @@ import { resolveBackend } from './backend.ts';
 import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { extensionOf } from './extension-filter.ts';
+import { type Authorizer, failsOpen } from './external-auth.ts';
 import type { FilterReports, Filters, Mirror } from './http-filter.ts';
 import { filtersOf } from './http-filter.ts';
 import type { Report } from './http-match.ts';
@@ -105,9 +106,11 @@ export function translateRule(
   const retry = retryOf(spec['retry'], `${field}.retry`, found);
   checkAnswer(extended.answer, redirect, backends, field, found);
   const action = actionOf(redirect, extended.answer, backends, `${field}.backendRefs`, found);
+  const asked = authorizerWith(kind, reader, namespace, own.authorizer, policies, found, options);
   const filters = [
     ...own.filters,
     ...extended.filters,
+    ...asked.filters,
     ...mirrorsOf(kind, reader, namespace, mirrors, clusters, policies, found, options),
   ];
   const name = text(spec['name']) ?? '';
@@ -119,7 +122,7 @@ export function translateRule(
     unmatchable,
     invalid,
     unresolved,
-    clusters: action.type === 'forward' ? clusters : [],
+    clusters: [...(action.type === 'forward' ? clusters : []), ...(action === REFUSE ? [] : asked.clusters)],
     policies,
     entry: (route: KubeObject, index: number, attachments: readonly Attachment[]): RuleEntry | null =>
       unmatchable
@@ -134,7 +137,7 @@ export function translateRule(
             created: createdOf(route),
             attachments,
             matches,
-            filters: translatesWeb(kind, route) ? [...kept, { type: 'grpcWeb' }] : kept,
+            filters: annotated(kind, route, kept),
             action,
             timeouts,
             retry,
@@ -142,9 +145,17 @@ export function translateRule(
   };
 }
 
+/** With what the route's annotations say of them. */
+function annotated(kind: RuleKind['kind'], route: KubeObject, filters: readonly Filter[]): readonly Filter[] {
+  if (kind !== 'HTTPRoute') return filters;
+  const failOpen = failsOpen(route);
+  const said = failOpen ? filters.map((one) => (one.type === 'externalAuth' ? { ...one, failOpen } : one)) : filters;
+  return translatesWeb(route) ? [...said, { type: 'grpcWeb' }] : said;
+}
+
 /** Calls of gRPC-Web: where the route is one of HTTP, its author says so. A GRPCRoute is for calls of every kind. */
-function translatesWeb(kind: RuleKind['kind'], { metadata }: KubeObject): boolean {
-  return kind === 'HTTPRoute' && metadata.annotations?.[GRPC_WEB_ANNOTATION] === 'on';
+function translatesWeb({ metadata }: KubeObject): boolean {
+  return metadata.annotations?.[GRPC_WEB_ANNOTATION] === 'on';
 }
 
 function checkAnswer(
@@ -204,6 +215,9 @@ function backendsOf(
     for (const { field: extension } of own.extensions) {
       found.unsupported(extension, 'ExtensionRef is not supported on a backendRef; put it on the rule.');
     }
+    if (own.authorizer !== null) {
+      found.unsupported(`${at}.filters`, 'ExternalAuth is not supported on a backendRef; put it on the rule.');
+    }
     if (own.redirect !== null) found.unsupported(`${at}.filters`, 'RequestRedirect is not supported on a backendRef.');
     const weight = integer(ref['weight'] ?? 1, 0, WEIGHT_MAX);
     if (weight === undefined) found.unsupported(`${at}.weight`, `${shown(ref['weight'])} is not a weight.`);
@@ -235,6 +249,33 @@ function mirrorsOf(
     clusters.push(cluster);
     return [{ type: 'mirror', cluster: cluster.key, share, of }];
   });
+}
+
+/**
+ * The filter with the server that it names. One that does not resolve is not left away: the rule lets nobody through,
+ * and answers 500.
+ */
+function authorizerWith(
+  kind: RuleKind['kind'],
+  reader: Reader,
+  namespace: string,
+  authorizer: Authorizer | null,
+  policies: ObjectKey[],
+  found: Findings,
+  options: TranslatorOptions,
+): { readonly filters: readonly Filter[]; readonly clusters: readonly ClusterEntry[] } {
+  if (authorizer === null) return { filters: [], clusters: [] };
+  const { field, backendRef, filter } = authorizer;
+  const speaks = filter.protocol === 'grpc' ? 'http2' : null;
+  const resolved = resolveBackend(reader, kind, namespace, fields(backendRef), options, false, speaks);
+  const { cluster, label, fault, untrusted } = resolved;
+  policies.push(...resolved.policies);
+  if (untrusted !== null) found.warning(field, `${untrusted} Requests answer 500.`);
+  if (fault !== null) found.unresolvedAt(field, fault);
+  return {
+    filters: [{ ...filter, cluster: cluster?.key ?? null, backend: label }],
+    clusters: cluster === null ? [] : [cluster],
+  };
 }
 
 /** Filters of our own; a rule that names one that cannot be used answers 500. */

@@ -210,6 +210,8 @@ function secure(
       ? { ...action, backends: action.backends.map((one) => ({ ...one, cluster: to(one.cluster) })) }
       : action;
   const filters = entry.filters.flatMap((filter): Filter[] => {
+    // Who has to be asked and cannot be lets nobody through.
+    if (filter.type === 'externalAuth') return [{ ...filter, cluster: to(filter.cluster) }];
     if (filter.type !== 'mirror') return [filter];
     const cluster = to(filter.cluster);
     return cluster === null ? [] : [{ ...filter, cluster }];

@@ -62,6 +62,17 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.equal((await ask('/admin', {}, 'DELETE')).status, 403);
     assert.equal((await ask('/', {}, 'DELETE')).status, 200);
   },
+  'external-auth': async (ask) => {
+    const good = { authorization: 'Bearer letmein', 'x-user': 'mallory' };
+    for (const path of ['/', '/grpc']) {
+      const refused = await ask(path, { 'x-user': 'mallory' });
+      assert.deepEqual([refused.status, refused.body], [401, 'who are you?\n']);
+      assert.equal(seen(await ask(path, good)).headers['x-user'], 'alice');
+    }
+    assert.equal(seen(await ask('/', good)).headers.authorization, 'Bearer letmein');
+    assert.equal(seen(await ask('/grpc', good)).headers.authorization, undefined);
+    assert.equal((await ask('/public')).status, 200);
+  },
   'listener-set': async (ask) => {
     const of = async (host: string, path: string): Promise<string> => seen(await ask(path, { host })).backend;
     assert.equal(await of('www.example.com', '/'), 'first');
@@ -137,6 +148,14 @@ async function askDnsByTcp(port: number): Promise<string> {
   return answer.subarray(2 + question.length + 13).toString();
 }
 
+/** The servers of the example, by HTTP and by gRPC; ready when it returns. */
+async function demoAuth(ports: readonly number[]): Promise<{ kill(): void }> {
+  const tool = fileURLToPath(new URL('../../tools/demo-auth.ts', import.meta.url));
+  const child = spawn(process.execPath, [tool, ...ports.map(String)], { stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(child.stdout, 'data');
+  return child;
+}
+
 /** The servers of the example, each on its port over UDP and TCP. */
 function demoDns(ports: readonly number[]): { kill(): void } {
   const tool = fileURLToPath(new URL('../../tools/demo-dns.ts', import.meta.url));
@@ -157,6 +176,8 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
     const [first, second] = [await backend('first'), await backend('second')];
     const resolvers = [await freePort(), await freePort()] as const;
     const dns = name === 'udp' ? demoDns(resolvers) : null;
+    const auths = [await freePort(), await freePort()] as const;
+    const auth = name === 'external-auth' ? await demoAuth(auths) : null;
     const files: Record<string, string> = {};
     for (const file of readdirSync(join(root, name)).filter((f) => f.endsWith('.yaml')))
       files[file] = readFileSync(join(root, name, file), 'utf8')
@@ -166,6 +187,8 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
         .replaceAll('5353', String(tlsPort))
         .replaceAll('9053', String(resolvers[0]))
         .replaceAll('9054', String(resolvers[1]))
+        .replaceAll('9010', String(auths[0]))
+        .replaceAll('9011', String(auths[1]))
         .replaceAll('9001', String(first.port))
         .replaceAll('9002', String(second.port));
     const mapped = PORT_MAP[name];
@@ -177,5 +200,6 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
     });
     assert.equal(await rauta.stop(), 0);
     dns?.kill();
+    auth?.kill();
   });
 }

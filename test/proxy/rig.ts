@@ -47,6 +47,7 @@ export interface Logged {
   readonly grpcStatus: number;
   readonly flags: string;
   readonly limit: string;
+  readonly auth: string;
   readonly end: string;
   readonly upgrade: string;
   readonly requestBytes: number;
@@ -82,6 +83,7 @@ export class Records implements RecordSink {
       grpcStatus: r.grpcStatus,
       flags: r.flags,
       limit: r.limit,
+      auth: r.auth,
       end: r.end,
       upgrade: text(r.upgradeStart, r.upgradeEnd),
       requestBytes: r.requestBytes,

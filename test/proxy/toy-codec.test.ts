@@ -158,6 +158,7 @@ class ToyClient implements Downstream {
     io.free(at);
     return lines + (added?.lines ?? []).map(({ name, value }) => `${name}: ${value}\r\n`).join('');
   }
+  proceed(): void {}
   resumeRequest(): void {
     this.resumed++;
   }
@@ -412,7 +413,7 @@ simOnly(
   'a decision takes its time: the head is kept, whatever comes in between; it lets go on, answers, or is too late',
   async (net) => {
     const asked: Asked[] = [];
-    const decision: Decision = { ask: (one) => asked.push(one) };
+    const decision: Decision = { waits: false, contentBytes: 0, ask: (one) => asked.push(one) };
     const s = setup(net, {}, { decisions: [decision], taps: [] });
     const a = s.ask();
     a.side.begin(a.client, s.toys.request('GET', '/kept', 'toy.example', 0, { 'user-agent': 'one', 'x-a': '1' }));
@@ -460,8 +461,10 @@ simOnly(
 
 simOnly('a verdict at once costs nothing: nothing is kept', async (net) => {
   const verdicts: Decision[] = [
-    { ask: (one) => one.goOn() },
+    { waits: false, contentBytes: 0, ask: (one) => one.goOn() },
     {
+      waits: false,
+      contentBytes: 0,
       ask: (one, head) =>
         head.pathEnd - head.pathStart === 3 ? one.answer(new Answer(401, null, NO_BODY, false), 0, 0) : one.goOn(),
     },

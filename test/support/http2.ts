@@ -224,6 +224,11 @@ export class Http2Client {
     }
   }
 
+  /** Interim responses to stream `id` so far. */
+  interim(id: number): readonly number[] {
+    return this.#building.get(id)?.interim ?? [];
+  }
+
   /** What came of stream `id` so far. */
   body(id: number): Buffer {
     return Buffer.concat(this.#building.get(id)?.body ?? []);

@@ -4,9 +4,12 @@
 import type { Key, RelayEntry, RuleEntry } from '../../ir/ir.ts';
 import { routeCellsKey } from '../../ir/keys.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
+import { ExternalAuths } from '../auth/external-auth.ts';
 import type { Core } from '../core.ts';
+import type { Decision } from '../exchange/decision.ts';
 import { Mirrors } from '../exchange/mirror.ts';
 import { CompiledRule, type Extras, NO_EXTRAS, RouteCells } from '../exchange/rule.ts';
+import type { TapSource } from '../exchange/tap.ts';
 import { CompiledRelay } from '../relay/relay.ts';
 import type { Clusters } from './clusters.ts';
 import { guarded, type Undo } from './refused.ts';
@@ -16,6 +19,7 @@ export class Routes {
   readonly #clusters: Clusters;
   readonly #sockets: Sockets;
   readonly #mirrors: Mirrors;
+  readonly #auths: ExternalAuths;
   readonly #rules = new Map<Key, CompiledRule>();
   readonly #relays = new Map<Key, CompiledRelay>();
   /** By key of the CellsEntry. */
@@ -25,6 +29,7 @@ export class Routes {
 
   constructor(core: Core, clusters: Clusters, sockets: Sockets) {
     this.#mirrors = new Mirrors(core);
+    this.#auths = new ExternalAuths(core);
     this.#clusters = clusters;
     this.#sockets = sockets;
   }
@@ -126,15 +131,24 @@ export class Routes {
   }
 
   dispose(): void {
+    this.#auths.stop();
     this.#mirrors.stop();
   }
 
+  /** Who is asked is asked whatever the rule does then, unless it is broken; copies are of what goes to a backend. */
   #extrasOf({ filters, action }: RuleEntry): Extras {
-    if (action.type !== 'forward') return NO_EXTRAS;
-    const taps = filters.flatMap((filter) =>
-      filter.type === 'mirror' ? this.#mirrors.source(this.#clusters.ref(filter.cluster), filter.share, filter.of) : [],
-    );
-    return taps.length === 0 ? NO_EXTRAS : { decisions: [], taps };
+    if (action.type === 'respond') return NO_EXTRAS;
+    const decisions: Decision[] = [];
+    const taps: TapSource[] = [];
+    for (const filter of filters) {
+      if (filter.type === 'externalAuth') {
+        const cluster = filter.cluster === null ? null : this.#clusters.ref(filter.cluster);
+        decisions.push(this.#auths.decision(filter, cluster));
+      } else if (filter.type === 'mirror' && action.type === 'forward') {
+        taps.push(this.#mirrors.source(this.#clusters.ref(filter.cluster), filter.share, filter.of));
+      }
+    }
+    return decisions.length + taps.length === 0 ? NO_EXTRAS : { decisions, taps };
   }
 
   #leave({ cells, clusters, entry }: CompiledRule | CompiledRelay): void {

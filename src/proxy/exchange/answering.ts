@@ -7,6 +7,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { limitCell, tunnelCell } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { Head } from '../head.ts';
+import { amendResponse } from './amend.ts';
 import { NEVER } from './deadlines.ts';
 import { grpcStatusIn } from './grpc.ts';
 import { Life } from './life.ts';
@@ -45,7 +46,8 @@ export abstract class Answering extends Life implements ResponseSide {
     if (edits !== null) edits.applyResponse(mem, head);
     const own = edits === null ? null : edits.responseLines;
     const added = crossOrigin === null ? own : crossOrigin.linesFor(this.origin);
-    present(this.down, 'the client').respond(head, added, this.request.at);
+    const all = this.told.length === 0 ? added : amendResponse(mem, head, added, this.told);
+    present(this.down, 'the client').respond(head, all, this.request.at);
   }
 
   onSwitched(head: Head): void {

@@ -10,24 +10,22 @@
 
 import { present } from '../../base/assert.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
-import { LIMITS, type LimitName } from '../../base/limits.ts';
+import type { LimitName } from '../../base/limits.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { CompiledCors } from '../filter/cors.ts';
 import { type Head, METHOD } from '../head.ts';
 import { Answer, NO_BODY } from './answer.ts';
+import { Consulting } from './consulting.ts';
 import { DUE, NEVER } from './deadlines.ts';
-import { ASKED } from './deciding.ts';
-import type { Decision } from './decision.ts';
-import { grpcTimeoutMs, isGrpc } from './grpc.ts';
+import { isGrpc } from './grpc.ts';
 import { GrpcWeb, grpcWebMode, WEB_MODE } from './grpc-web.ts';
 import { noteRequest } from './noted.ts';
 import { NO_BYTES } from './request-block.ts';
 import { findRule } from './route.ts';
 import { type CompiledRule, STEP } from './rule.ts';
-import { Sending } from './sending.ts';
 import type { Downstream, RequestSide } from './sides.ts';
-import { STATE, transition } from './states.ts';
+import { STATE } from './states.ts';
 import { Tap } from './tap.ts';
 
 /** No Content: what a preflight is answered, whoever asks. */
@@ -35,8 +33,9 @@ const PREFLIGHT = new Answer(204, null, NO_BODY, false);
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_MS');
 const DECISION_LIMIT = limitCell('DECISION_MS');
+const DECISION_BODY_LIMIT = limitCell('DECISION_BODY_MS');
 
-export class Exchange extends Sending implements RequestSide {
+export class Exchange extends Consulting implements RequestSide {
   begin(down: Downstream, head: Head): void {
     const core = this.core;
     const method = head.method;
@@ -98,6 +97,7 @@ export class Exchange extends Sending implements RequestSide {
           if (!this.crossOrigin(step.cors, head)) return;
           break;
         case STEP.DECIDE:
+          if (step.decision.contentBytes > 0 && this.collects(step.decision, i, head)) return;
           if (!this.decide(step.decision, i, head)) return;
           break;
         case STEP.TAP:
@@ -134,38 +134,6 @@ export class Exchange extends Sending implements RequestSide {
     return false;
   }
 
-  /** True when the verdict was given at once, and is to go on. */
-  protected decide(decision: Decision, step: number, head: Head): boolean {
-    const { io } = this.core;
-    const asked = this.deciding.ask(decision, step, head);
-    if (asked === ASKED.DECIDED) return this.state === STATE.WAITING;
-    if (asked === ASKED.OVERLOAD) {
-      this.fail(FAULTS.overload);
-      return false;
-    }
-    this.state = transition(this.state, STATE.DECIDING);
-    this.deadlines.wait = io.nowMs + LIMITS.DECISION_MS;
-    this.deadlines.arm(this.deadlines.wait);
-    return false;
-  }
-
-  onDecided(answer: Answer | null, start: number, end: number): void {
-    const deciding = this.deciding;
-    deciding.decided();
-    const waited = this.state === STATE.DECIDING;
-    if (waited) this.state = transition(this.state, STATE.WAITING);
-    this.deadlines.wait = NEVER;
-    if (answer !== null) {
-      this.answer(answer, start, end);
-      this.finish(answer.status >= 400 ? 'UAEX' : '');
-    } else if (waited) {
-      this.walk(deciding.step + 1, present(deciding.kept, 'the head that was kept'));
-      if ((this.state as number) !== STATE.DECIDING) deciding.dropKept();
-      // When capacity was there at once, nobody else is going to send the request.
-      if ((this.state as number) === STATE.SENDING) this.sendNow();
-    }
-  }
-
   protected redirect(rule: CompiledRule, head: Head): void {
     const redirect = present(rule.redirect, 'the redirect');
     const { prefixLength, port } = this.found;
@@ -184,7 +152,7 @@ export class Exchange extends Sending implements RequestSide {
   }
 
   protected forward(rule: CompiledRule, head: Head): void {
-    const { io, mem } = this.core;
+    const { mem } = this.core;
     const record = this.record;
     const request = this.request;
     const backend = rule.pick();
@@ -202,11 +170,18 @@ export class Exchange extends Sending implements RequestSide {
       return;
     }
     // A request that was kept for a decision may be complete by now.
-    const done = this.deciding.kept !== null && request.done;
+    const { content, kept } = this.deciding;
+    const done = kept !== null && request.done;
     const own = this.web === null ? NO_BYTES : this.web.line;
-    if (!request.prepare(mem, head, backend.edits, this.found.prefixLength, present(this.down, 'the client'), own)) {
+    const held = content === null ? 0 : content.trailersEnd - content.start;
+    const down = present(this.down, 'the client');
+    if (!request.prepare(mem, head, backend.edits, this.found.prefixLength, down, own, held)) {
       this.exhausted();
       return;
+    }
+    if (content !== null) {
+      request.add(mem, content.start, content.end);
+      request.addTrailers(mem, content.end, content.trailersEnd);
     }
     request.done = done;
     if (request.upgrade) record.upgradeStart = record.copy(mem, request.upgradeStart, request.upgradeEnd);
@@ -214,24 +189,14 @@ export class Exchange extends Sending implements RequestSide {
     this.tap?.request(request);
     if (done) this.tap?.requestEnded();
     const deadlines = this.deadlines;
-    const now = io.nowMs;
     deadlines.patient = rule.timed;
     deadlines.moved();
-    if (rule.requestTimeoutMs > 0) deadlines.request = now + rule.requestTimeoutMs;
-    if (this.grpc) this.limitCall(mem, head);
+    this.startClock(head);
     deadlines.arm(Math.min(deadlines.request, deadlines.idle));
     this.attempt(endpoint);
   }
 
   // ---- deadlines
-
-  /** A call has the time that it gives itself, if that is less than the rule's. */
-  protected limitCall(mem: Uint8Array, head: Head): void {
-    const { deadlines } = this;
-    const ms = grpcTimeoutMs(mem, head);
-    this.ownDeadline = ms > 0 && this.core.io.nowMs + ms < deadlines.request;
-    if (this.ownDeadline) deadlines.request = this.core.io.nowMs + ms;
-  }
 
   onDeadline(now: number): void {
     if (this.state === STATE.RESTING) return;
@@ -288,6 +253,12 @@ export class Exchange extends Sending implements RequestSide {
       this.later = null;
       this.again(later);
       if ((this.state as number) !== STATE.RESTING) this.deadlines.rearm();
+      return;
+    }
+    if (this.state === STATE.COLLECTING) {
+      cells.add(DECISION_BODY_LIMIT, 1);
+      this.record.limit = 'DECISION_BODY_MS';
+      this.fail(FAULTS.bodyTimeout);
       return;
     }
     const deciding = this.state === STATE.DECIDING;

@@ -226,6 +226,9 @@ export class GrpcWeb implements Downstream {
   resumeRequest(): void {
     this.#down.resumeRequest();
   }
+  proceed(): void {
+    this.#down.proceed();
+  }
   interim(head: Head): void {
     this.#down.interim(head);
   }

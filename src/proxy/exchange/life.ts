@@ -13,11 +13,12 @@ import { METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
 import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import type { FieldChange } from './amend.ts';
 import type { Answer } from './answer.ts';
 import { Attempts } from './attempts.ts';
 import { type DeadlineOwner, Deadlines } from './deadlines.ts';
 import { Deciding } from './deciding.ts';
-import type { Asker } from './decision.ts';
+import type { Asked, Asker } from './decision.ts';
 import { GRPC_ANSWERS, grpcAnswerOf, grpcStatusOf } from './grpc.ts';
 import type { GrpcWeb } from './grpc-web.ts';
 import { NO_BYTES, RequestBlock } from './request-block.ts';
@@ -30,6 +31,7 @@ import type { Tap } from './tap.ts';
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
 /** nginx's status for the log when the client left before an answer; nobody gets it. */
 const CLIENT_CLOSED_REQUEST = 499;
+const NO_CHANGES: readonly FieldChange[] = [];
 
 /** Who keeps exchanges for reuse. */
 export interface ExchangeOwner {
@@ -73,6 +75,8 @@ export abstract class Life implements DeadlineOwner, Asker {
   /** Who may read the answer by its rule's CORS filter; '' is nobody else. */
   protected origin = '';
   protected readonly deciding: Deciding;
+  /** What whoever decided about the request changes of the response to it. */
+  protected told: readonly FieldChange[] = NO_CHANGES;
   /** Of a tunnel: who has ended its direction. */
   protected clientEnded = false;
   protected backendEnded = false;
@@ -119,6 +123,7 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.delivering = false;
     this.unsent = false;
     this.origin = '';
+    this.told = NO_CHANGES;
     this.clientEnded = false;
     this.backendEnded = false;
     this.relayed = false;
@@ -275,5 +280,6 @@ export abstract class Life implements DeadlineOwner, Asker {
   /** It waits for capacity, and wants none any more. */
   protected abstract stopWaiting(): void;
   abstract onDeadline(nowMs: number): void;
-  abstract onDecided(answer: Answer | null, start: number, end: number): void;
+  abstract onDecided(answer: Answer | null, start: number, end: number, asked: Asked): void;
+  abstract onRefused(fault: Fault, asked: Asked): void;
 }

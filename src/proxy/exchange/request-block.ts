@@ -86,6 +86,18 @@ export class RequestBlock implements PreparedRequest {
     return true;
   }
 
+  /** Makes room for so many bytes more behind those of `kept`, the head that is kept; false when there is no memory. */
+  extend(mem: Uint8Array, kept: Head, bytes: number): boolean {
+    const { start, end } = kept;
+    const at = this.#io.alloc(end - start + bytes);
+    if (at < 0) return false;
+    move(mem, at, start, end);
+    kept.rebase(kept, at - start);
+    this.#io.free(this.#kept);
+    this.#kept = at;
+    return true;
+  }
+
   dropKept(): void {
     if (this.#kept === -1) return;
     this.#io.free(this.#kept);
@@ -106,7 +118,7 @@ export class RequestBlock implements PreparedRequest {
   /**
    * Writes the request's head as it goes upstream: its lines as they came where they may stay so, those of
    * X-Forwarded-*, those of the edits, and `own`, lines for this request alone. `prefixLength`: what the match covered
-   * of the path. False when there is no memory.
+   * of the path. `held`: bytes of content that are added at once, and are to be kept. False when there is no memory.
    */
   prepare(
     mem: Uint8Array,
@@ -115,10 +127,11 @@ export class RequestBlock implements PreparedRequest {
     prefixLength: number,
     down: Downstream,
     own: Uint8Array,
+    held: number,
   ): boolean {
     if (edits !== null) edits.applyRequest(mem, head);
     const told = down.client.length + (down.certificate === null ? 0 : down.certificate.length);
-    const at = this.room(headBound(head, edits, told) + own.length);
+    const at = this.room(headBound(head, edits, told) + own.length + held);
     if (at < 0) return false;
     const path = edits === null ? null : edits.path;
     let out: number;

@@ -216,8 +216,10 @@ export class CompiledRule {
     this.#backends = backends.map(
       (b) => new CompiledBackend(b, b.cluster === null ? null : clusterOf(b.cluster), entry.filters, this.cors),
     );
-    const mirrored = entry.filters.flatMap((f) => (f.type === 'mirror' ? clusterOf(f.cluster) : []));
-    this.clusters = kept([...this.#backends.flatMap((b) => b.cluster ?? []), ...mirrored]);
+    const besides = entry.filters.flatMap((f) =>
+      (f.type === 'mirror' || f.type === 'externalAuth') && f.cluster !== null ? clusterOf(f.cluster) : [],
+    );
+    this.clusters = kept([...this.#backends.flatMap((b) => b.cluster ?? []), ...besides]);
     const alone = backends.length === 1 && (backends[0] as WeightedBackend).weight > 0;
     this.#split = alone ? null : splitPicker(backends.map((b) => b.weight));
   }

@@ -33,13 +33,17 @@ export abstract class Sending extends Answering implements Waiter {
   // ---- the request's content
 
   get takesBody(): boolean {
-    return this.state >= STATE.SENDING;
+    return this.state >= STATE.SENDING || this.state === STATE.COLLECTING;
   }
 
   requestBody(start: number, stop: number): void {
     this.record.requestBytes += stop - start;
     this.deadlines.moved();
     const end = this.web === null ? stop : this.web.decode(start, stop);
+    if (this.state === STATE.COLLECTING) {
+      this.deciding.content?.add(start, end);
+      return;
+    }
     this.tap?.requestBody(start, end);
     const request = this.request;
     if (request.whole) {
@@ -58,6 +62,10 @@ export abstract class Sending extends Answering implements Waiter {
     const request = this.request;
     if (this.web?.broken) {
       this.fail(FAULTS.badRequest);
+      return;
+    }
+    if (this.state === STATE.COLLECTING) {
+      this.collected(trailersStart, trailersEnd);
       return;
     }
     this.tap?.requestEnded();
@@ -87,10 +95,19 @@ export abstract class Sending extends Answering implements Waiter {
   }
 
   flushRequest(): boolean {
+    if (this.state === STATE.COLLECTING) {
+      this.contentFits();
+      return true;
+    }
     if (!this.takesBody) return true;
     if (this.unsent) this.send();
     return present(this.up, 'the upstream').flush();
   }
+
+  /** All of the content that is held for somebody is here. */
+  protected abstract collected(trailersStart: number, trailersEnd: number): void;
+  /** False: there is more of it than may be held, and the request is answered. */
+  protected abstract contentFits(): boolean;
 
   onDownstreamDrained(): void {
     if (this.state < STATE.ANSWERING || this.closeTunnel()) return;

@@ -34,6 +34,8 @@ export interface Downstream {
 
   /** The exchange takes the body now; and, after it was refused because of back-pressure, again. */
   resumeRequest(): void;
+  /** The client is told to send its content, if it waits for that (RFC 9110 section 10.1.1). */
+  proceed(): void;
   /** An interim response (1xx) whose fields not dropped are relayed; nothing where the client cannot take one. */
   interim(head: Head): void;
   /**

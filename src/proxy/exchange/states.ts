@@ -1,6 +1,7 @@
 // What an exchange is doing, and what may follow.
 //
 //   RESTING   in the pool
+//   COLLECTING its content is held, for somebody who is to see it before it goes on; its head is kept
 //   DECIDING  somebody else was asked about the request; its head is kept
 //   WAITING   the request is prepared; capacity at a backend is awaited
 //   BACKOFF   an attempt failed, the next one has its time
@@ -14,12 +15,13 @@ import { assert } from '../../base/assert.ts';
 
 export const STATE = {
   RESTING: 0,
-  DECIDING: 1,
-  WAITING: 2,
-  BACKOFF: 3,
-  SENDING: 4,
-  ANSWERING: 5,
-  TUNNEL: 6,
+  COLLECTING: 1,
+  DECIDING: 2,
+  WAITING: 3,
+  BACKOFF: 4,
+  SENDING: 5,
+  ANSWERING: 6,
+  TUNNEL: 7,
 } as const;
 
 function to(...states: readonly number[]): number {
@@ -30,7 +32,8 @@ function to(...states: readonly number[]): number {
 const FOLLOWS: readonly number[] = [
   to(STATE.WAITING),
   to(STATE.WAITING, STATE.RESTING),
-  to(STATE.DECIDING, STATE.SENDING, STATE.WAITING, STATE.BACKOFF, STATE.RESTING),
+  to(STATE.WAITING, STATE.RESTING),
+  to(STATE.COLLECTING, STATE.DECIDING, STATE.SENDING, STATE.WAITING, STATE.BACKOFF, STATE.RESTING),
   to(STATE.WAITING, STATE.RESTING),
   to(STATE.ANSWERING, STATE.TUNNEL, STATE.WAITING, STATE.BACKOFF, STATE.RESTING),
   to(STATE.RESTING),

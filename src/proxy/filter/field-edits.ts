@@ -44,6 +44,14 @@ export function isEditable(side: Side, name: string): boolean {
   return !FRAMING.includes(lower) && !(side === 'request' && REQUEST_ONLY.includes(lower));
 }
 
+export function isToken(name: string): boolean {
+  return TOKEN.test(name);
+}
+
+export function isFieldValue(value: string): boolean {
+  return VALUE.test(value);
+}
+
 interface Edit {
   readonly name: string;
   /** Fields of this name that came with the head are not forwarded. */

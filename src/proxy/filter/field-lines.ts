@@ -9,6 +9,8 @@ export interface FieldLine {
   readonly name: string;
   /** May hold templates (docs/reference/templates.md). */
   readonly value: string;
+  /** It holds none, whatever it looks like: somebody else's words. */
+  readonly literal?: boolean;
 }
 
 /**
@@ -55,11 +57,15 @@ export class FieldLines {
       parts.push(bytes);
       at += bytes.length;
     };
-    for (const { name, value } of lines) {
+    for (const { name, value, literal } of lines) {
       append(bytesOf(`${name}: `));
-      const template = new Template(value);
-      for (const hole of template.holes) holes.push(at + hole);
-      append(template.bytes);
+      if (literal === true) {
+        append(bytesOf(value));
+      } else {
+        const template = new Template(value);
+        for (const hole of template.holes) holes.push(at + hole);
+        append(template.bytes);
+      }
       append(bytesOf('\r\n'));
     }
     this.http1 = new PreparedLines(new Uint8Array(Buffer.concat(parts)), holes);

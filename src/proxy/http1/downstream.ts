@@ -1,7 +1,7 @@
 // What an exchange writes to a client in HTTP/1.1 and 1.0: how long a response says it is, and whether its connection
 // goes on behind it (RFC 9112 sections 6 and 9). One of a connection, used by its requests one after the other.
 
-import { put } from '../../base/bytes.ts';
+import { bytesOf, put } from '../../base/bytes.ts';
 import type { SocketHost } from '../../ir/ir.ts';
 import type { Fragment } from '../../telemetry/fragment.ts';
 import type { ClientInfo } from '../client-info.ts';
@@ -18,6 +18,7 @@ import { headBytes, putFinal, putInterim, putSwitched, CONNECTION as SAYS } from
 import { putTrailers } from './trailers.ts';
 import { CHUNK_END, CHUNK_HEAD_BYTES, LAST_CHUNK, putChunkHead, stripResponseInPlace } from './write.ts';
 
+const PROCEED = bytesOf('HTTP/1.1 100 Continue\r\n\r\n');
 const CODING = bitsOf(NAME.TRANSFER_ENCODING);
 
 /** The connection whose requests are answered. */
@@ -126,6 +127,15 @@ export class Http1Downstream implements Downstream {
 
   resumeRequest(): void {
     this.#transport.resume();
+  }
+
+  proceed(): void {
+    if (!this.awaits100 || this.#version <= 10) return;
+    const transport = this.#transport;
+    this.awaits100 = false;
+    this.#connection.onContinued();
+    transport.commit(put(this.#core.mem, transport.reserve(PROCEED.length), PROCEED));
+    transport.uncork();
   }
 
   interim(head: Head): void {

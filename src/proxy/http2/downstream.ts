@@ -309,6 +309,16 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
 
   // ---- the response
 
+  proceed(): void {
+    if (!this.#awaits100 || this.closed) return;
+    const { mem } = this.#core;
+    const { out, encoder } = this.#owner;
+    this.#awaits100 = false;
+    this.#arm(this.#core.bodyProgressMs);
+    const at = out.beginHead(responseBound(null, 0));
+    out.endHead(this, at, encoder.status(mem, encoder.begin(mem, at), 100), false);
+  }
+
   interim(head: Head): void {
     if (head.status === 100 && this.#awaits100) {
       this.#awaits100 = false;

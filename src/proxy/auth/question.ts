@@ -1,0 +1,205 @@
+// What an authorization server is asked about a request: a request of its own, in the arena. What it is told are the
+// fields that a backend would get, before the rule's edits: what is not believed of a client is not told.
+
+import { bytesOf, put, textOf } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
+import type { ExternalAuth } from '../../ir/ir.ts';
+import type { Core } from '../core.ts';
+import type { About } from '../exchange/decision.ts';
+import { FORWARDED_BYTES, putForwarded } from '../exchange/forwarded.ts';
+import type { PreparedRequest } from '../exchange/sides.ts';
+import { FIELD, FieldTable, SCANNED } from '../field-table.ts';
+import { isEditable } from '../filter/field-edits.ts';
+import { putTarget } from '../filter/path-edit.ts';
+import { BODY, type Head } from '../head.ts';
+import { scanFields } from '../http1/scanner.ts';
+import { copyFields } from '../lines.ts';
+import { encodeCheckRequest } from './ext-authz.ts';
+
+const CRLF = bytesOf('\r\n');
+const VERSION = ' HTTP/1.1\r\n';
+/** Always told over HTTP, besides Host, method, path and Content-Length (HTTPAuthConfig.allowedHeaders). */
+const AUTHORIZATION = 'authorization';
+/** Names the call of gRPC, and bounds it. */
+const CALL = 'POST /envoy.service.auth.v3.Authorization/Check HTTP/1.1\r\n';
+const CALL_FIELDS =
+  'content-type: application/grpc\r\nte: trailers\r\nuser-agent: rauta\r\n' +
+  `grpc-timeout: ${LIMITS.EXTERNAL_AUTH_MS}m\r\n`;
+/** In front of a message of gRPC: whether it is compressed, and its length. */
+const PREFIX_BYTES = 5;
+const VERSIONS: Readonly<Record<number, string>> = { 10: 'HTTP/1.0', 20: 'HTTP/2' };
+
+/** Fields by lower-case name, in order. */
+type Told = readonly (readonly [name: string, value: Uint8Array])[];
+
+/** A request in one block of the arena, with a length. */
+export class Question implements PreparedRequest {
+  start = -1;
+  methodEnd = 0;
+  fieldsStart = 0;
+  linesEnd = 0;
+  bodyStart = 0;
+  end = 0;
+  trailersEnd = 0;
+  length = 0;
+  readonly done = true;
+  readonly upgrade = false;
+  readonly upgradeStart = 0;
+  readonly upgradeEnd = 0;
+
+  /** `line` and `fields` (with their CRLF), then Content-Length and `body`; false when there is no memory. */
+  write({ io, mem }: Core, line: Uint8Array, fields: Uint8Array, body: Uint8Array): boolean {
+    const length = bytesOf(`Content-Length: ${body.length}\r\n`);
+    const at = io.alloc(line.length + fields.length + length.length + CRLF.length + body.length);
+    if (at < 0) return false;
+    this.start = at;
+    this.methodEnd = at + line.indexOf(0x20);
+    this.fieldsStart = put(mem, at, line);
+    this.linesEnd = put(mem, put(mem, this.fieldsStart, fields), length);
+    this.bodyStart = put(mem, this.linesEnd, CRLF);
+    this.end = put(mem, this.bodyStart, body);
+    this.trailersEnd = this.end;
+    this.length = body.length;
+    return true;
+  }
+
+  free({ io }: Core): void {
+    if (this.start !== -1) io.free(this.start);
+    this.start = -1;
+  }
+}
+
+/** Writes questions; one for a worker. */
+export class Questions {
+  readonly #core: Core;
+  readonly #table = new FieldTable();
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  /** The question about the request in `head`; null when there is no memory. `authority`: of a call of gRPC. */
+  about(entry: ExternalAuth, authority: string, head: Head, about: About): Question | null {
+    const told = this.#told(head, about);
+    if (told === null) return null;
+    const { mem } = this.#core;
+    const body = mem.slice(about.contentStart, about.contentEnd);
+    const question = new Question();
+    const made =
+      entry.protocol === 'http'
+        ? this.#http(question, entry, head, told, body)
+        : this.#grpc(question, entry, authority, head, about, told, body);
+    return made ? question : null;
+  }
+
+  /** What a backend would be told, with the client as RAUTA tells of it; null when there is no memory. */
+  #told(head: Head, { down, client, uuidAt }: About): Told | null {
+    const { io, mem } = this.#core;
+    const { certificate } = down;
+    const bytes = head.end - head.start + FORWARDED_BYTES + 2 * client.length + 2 * down.client.length;
+    const authority = 2 * (head.authorityEnd - head.authorityStart) + 2 * head.count + 64;
+    const at = io.alloc(bytes + authority + (certificate === null ? 0 : certificate.length));
+    if (at < 0) return null;
+    let out = copyFields(mem, at, head);
+    out = putForwarded(mem, out, head, down.client, down.trusted, down.secure, uuidAt, null);
+    if (certificate !== null) out = put(mem, out, certificate);
+    out = put(mem, out, CRLF);
+    const told = scanFields(mem, at, out, this.#table) === out ? this.#read() : [];
+    io.free(at);
+    return told;
+  }
+
+  #read(): Told {
+    const { words } = this.#table;
+    const { mem } = this.#core;
+    const told: (readonly [string, Uint8Array])[] = [];
+    for (let k = 0; k < (words[SCANNED.COUNT] as number); k++) {
+      const word = (what: number): number => words[k * FIELD.WORDS + what] as number;
+      const name = textOf(mem, word(FIELD.NAME_START), word(FIELD.NAME_END)).toLowerCase();
+      // What frames the request, or asks for a tunnel, is not the question's; Host is told by itself.
+      if (!isEditable('request', name)) continue;
+      told.push([name, mem.slice(word(FIELD.VALUE_START), word(FIELD.VALUE_END))]);
+    }
+    return told;
+  }
+
+  #target(head: Head): string {
+    const { io, mem } = this.#core;
+    const at = io.alloc(head.targetEnd - head.targetStart + head.pathEnd - head.pathStart + 8);
+    if (at < 0) return '';
+    const target = textOf(mem, at, putTarget(mem, at, head, 0, null));
+    io.free(at);
+    return target;
+  }
+
+  #http(question: Question, entry: ExternalAuth, head: Head, told: Told, body: Uint8Array): boolean {
+    const { mem } = this.#core;
+    const target = this.#target(head);
+    const path = target.startsWith('/') || entry.path === '' ? `${entry.path}${target}` : `${entry.path}/${target}`;
+    const line = Buffer.from(`${textOf(mem, head.methodStart, head.methodEnd)} ${path}${VERSION}`, 'latin1');
+    const host = textOf(mem, head.authorityStart, head.authorityEnd);
+    const allowed = new Set([AUTHORIZATION, ...entry.requestHeaders]);
+    const parts: Uint8Array[] = [Buffer.from(`Host: ${host}\r\n`, 'latin1')];
+    for (const [name, value] of told) {
+      if (allowed.has(name)) parts.push(bytesOf(`${name}: `), value, CRLF);
+    }
+    return target !== '' && question.write(this.#core, line, Buffer.concat(parts), body);
+  }
+
+  #grpc(
+    question: Question,
+    entry: ExternalAuth,
+    authority: string,
+    head: Head,
+    about: About,
+    told: Told,
+    body: Uint8Array,
+  ): boolean {
+    const { io, mem } = this.#core;
+    const target = this.#target(head);
+    const host = utf8(mem.subarray(head.authorityStart, head.authorityEnd));
+    const method = textOf(mem, head.methodStart, head.methodEnd);
+    const scheme = about.down.secure ? 'https' : 'http';
+    const pseudo = { ':authority': host, ':method': method, ':path': target, ':scheme': scheme };
+    const id = told.find(([name]) => name === 'x-request-id')?.[1];
+    const size = head.body === BODY.NONE ? 0 : head.body === BODY.LENGTH ? head.contentLength : -1;
+    const message = encodeCheckRequest({
+      client: textOf(about.client),
+      timeMs: io.wallMs - (io.nowUs - about.down.requestUs) / 1000,
+      id: id === undefined ? '' : utf8(id),
+      method,
+      headers: merged(entry.requestHeaders, pseudo, told),
+      path: target,
+      host,
+      scheme,
+      size: body.length > 0 ? body.length : size,
+      protocol: VERSIONS[head.version] ?? 'HTTP/1.1',
+      body,
+    });
+    const framed = new Uint8Array(PREFIX_BYTES + message.length);
+    new DataView(framed.buffer).setUint32(1, message.length);
+    framed.set(message, PREFIX_BYTES);
+    const fields = bytesOf(`Host: ${authority}\r\n${CALL_FIELDS}`);
+    return target !== '' && question.write(this.#core, bytesOf(CALL), fields, framed);
+  }
+}
+
+/**
+ * All of them when none are named (GRPCAuthConfig.allowedHeaders); those of one name are one (RFC 9110 section 5.2).
+ */
+function merged(names: readonly string[], pseudo: Readonly<Record<string, string>>, told: Told): Map<string, string> {
+  const headers = new Map<string, string>();
+  if (names.length === 0) for (const [name, value] of Object.entries(pseudo)) headers.set(name, value);
+  for (const [name, value] of told) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    const before = headers.get(name);
+    const text = utf8(value);
+    headers.set(name, before === undefined ? text : `${before}${name === 'cookie' ? '; ' : ','}${text}`);
+  }
+  return headers;
+}
+
+/** What is not UTF-8 cannot stand in a message as it is. */
+function utf8(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+}

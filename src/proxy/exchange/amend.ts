@@ -1,0 +1,139 @@
+// What a decision changes of the request that it lets go on, and of the response to it: fields, in the order in which
+// they were given.
+
+import { bytesOf, put } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { FieldName } from '../field-name.ts';
+import { FIELD } from '../field-table.ts';
+import { type FieldLine, FieldLines } from '../filter/field-lines.ts';
+import { type Head, NAME } from '../head.ts';
+import { equalLoosely } from '../lookalike.ts';
+import { ANSWER_BYTES } from './answer.ts';
+import type { RequestBlock } from './request-block.ts';
+
+/** How a field is changed; the middle ones are Envoy's HeaderAppendAction. */
+export const CHANGE = {
+  /** Whatever is there of that name goes, and this comes instead. */
+  SET: 0,
+  APPEND: 1,
+  ADD_IF_ABSENT: 2,
+  SET_IF_PRESENT: 3,
+  REMOVE: 4,
+} as const;
+
+export interface FieldChange {
+  /** One of CHANGE. */
+  readonly how: number;
+  /** A token (RFC 9110 section 5.6.2). */
+  readonly name: FieldName;
+  /** Without control characters; '' of what is removed. */
+  readonly value: string;
+}
+
+export interface Amendments {
+  readonly request: readonly FieldChange[];
+  /** Of the backend's response. */
+  readonly response: readonly FieldChange[];
+}
+
+/**
+ * The fields that come, with those of `head` marked that go. `alike`: so do those that a backend may take for them
+ * (lookalike.ts), or a client could say what only who decides may say.
+ */
+function addedTo(mem: Uint8Array, head: Head, changes: readonly FieldChange[], alike: boolean): readonly FieldChange[] {
+  let added: FieldChange[] = [];
+  for (const change of changes) {
+    const { how, name } = change;
+    const known = has(mem, head, name) || added.some((one) => one.name.lower === name.lower);
+    if ((how === CHANGE.ADD_IF_ABSENT && known) || (how === CHANGE.SET_IF_PRESENT && !known)) continue;
+    if (how !== CHANGE.APPEND) {
+      dropAll(mem, head, name, alike);
+      added = added.filter((one) => one.name.lower !== name.lower);
+    }
+    if (how !== CHANGE.REMOVE) added.push(change);
+  }
+  return added;
+}
+
+function has(mem: Uint8Array, head: Head, name: FieldName): boolean {
+  for (let k = 0; k < head.count; k++) if (!head.dropped(k) && name.is(mem, head, k)) return true;
+  return false;
+}
+
+function dropAll(mem: Uint8Array, head: Head, name: FieldName, alike: boolean): void {
+  const loose = alike ? bytesOf(name.lower.replace(/[^a-z0-9]/g, '-')) : name.bytes;
+  for (let k = 0; k < head.count; k++) {
+    const start = head.nameStart(k);
+    if (name.is(mem, head, k)) head.drop(k);
+    else if (alike && head.nameEnd(k) - start === loose.length && equalLoosely(mem, start, loose)) head.drop(k);
+  }
+}
+
+/**
+ * Changes the head that `block` keeps: from then on it is a head like any other, and a rule's edits do to the new
+ * fields what they do to a client's. False when there is no room.
+ */
+export function amendRequest(
+  mem: Uint8Array,
+  block: RequestBlock,
+  head: Head,
+  changes: readonly FieldChange[],
+): boolean {
+  const added = addedTo(mem, head, changes, true);
+  if (added.length === 0) return true;
+  if (head.count + added.length > LIMITS.RESPONSE_FIELDS) return false;
+  const lines = added.map(({ name, value }) => bytesOf(`${name.lower}: ${value}\r\n`));
+  const bytes = lines.reduce((sum, line) => sum + line.length, 0);
+  if (head.end - head.start + bytes > LIMITS.HEAD_BYTES || !block.extend(mem, head, bytes)) return false;
+  let at = head.end - 2;
+  for (const [i, { name }] of added.entries()) {
+    const end = put(mem, at, lines[i] as Uint8Array);
+    addField(head, at, end, name);
+    at = end;
+  }
+  mem[at] = 0x0d;
+  mem[at + 1] = 0x0a;
+  head.end = at + 2;
+  return true;
+}
+
+/** mem[start..end) is the line of one field more. */
+function addField(head: Head, start: number, end: number, { id, bytes }: FieldName): void {
+  const at = head.count++ * FIELD.WORDS;
+  const { fields } = head;
+  const bit = 1 << id;
+  fields[at + FIELD.NAME_START] = start;
+  fields[at + FIELD.NAME_END] = start + bytes.length;
+  fields[at + FIELD.VALUE_START] = start + bytes.length + 2;
+  fields[at + FIELD.VALUE_END] = end - 2;
+  fields[at + FIELD.LINE_END] = end;
+  fields[at + FIELD.NAME] = id;
+  fields[at + FIELD.DROP] = 0;
+  if (id === NAME.OTHER) return;
+  head.twice |= head.seen & bit;
+  head.seen |= bit;
+}
+
+/**
+ * What is added to a response whose head is `head`: `own`, as the rule adds them, with the changes; fields of the head
+ * are marked that do not go on. Nothing is changed where that is more than a head may have.
+ */
+export function amendResponse(
+  mem: Uint8Array,
+  head: Head,
+  own: FieldLines | null,
+  changes: readonly FieldChange[],
+): FieldLines | null {
+  const lines = own === null ? [] : own.lines;
+  const added = addedTo(mem, head, changes, false);
+  const gone = new Set(added.filter(({ how }) => how !== CHANGE.APPEND).map(({ name }) => name.lower));
+  const kept = lines.filter(({ name }) => !gone.has(name.toLowerCase()));
+  const more = added.map(({ name, value }): FieldLine => ({ name: name.lower, value, literal: true }));
+  const all = new FieldLines([...kept, ...more]);
+  return all.http1.size > ANSWER_BYTES ? own : all;
+}
+
+/** Removes them all. */
+export function removalsOf(names: readonly string[]): FieldChange[] {
+  return names.map((name) => ({ how: CHANGE.REMOVE, name: new FieldName(name), value: '' }));
+}
