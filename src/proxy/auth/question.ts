@@ -93,7 +93,7 @@ export class Questions {
   }
 
   /** What a backend would be told, with the client as RAUTA tells of it; null when there is no memory. */
-  #told(head: Head, { down, client, uuidAt }: About): Told | null {
+  #told(head: Head, { down, client, trusted, uuidAt }: About): Told | null {
     const { io, mem } = this.#core;
     const { certificate } = down;
     const bytes = head.end - head.start + FORWARDED_BYTES + 2 * client.length + 2 * down.client.length;
@@ -101,7 +101,7 @@ export class Questions {
     const at = io.alloc(bytes + authority + (certificate === null ? 0 : certificate.length));
     if (at < 0) return null;
     let out = copyFields(mem, at, head);
-    out = putForwarded(mem, out, head, down.client, down.trusted, down.secure, uuidAt, null);
+    out = putForwarded(mem, out, head, down.client, trusted, down.secure, uuidAt, null);
     if (certificate !== null) out = put(mem, out, certificate);
     out = put(mem, out, CRLF);
     const told = scanFields(mem, at, out, this.#table) === out ? this.#read() : [];

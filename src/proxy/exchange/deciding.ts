@@ -53,6 +53,7 @@ export class Deciding {
     const about: About = {
       down,
       client,
+      trusted: this.#request.trusted,
       uuidAt: this.#request.at,
       contentStart: content === null ? 0 : content.start,
       contentEnd: content === null ? 0 : content.end,

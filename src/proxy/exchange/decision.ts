@@ -12,6 +12,8 @@ export interface About {
   readonly down: Downstream;
   /** Its client's address, as it is believed: ASCII without port. */
   readonly client: Uint8Array;
+  /** What it says of its client is believed. */
+  readonly trusted: boolean;
   /** Where its UUID stands. */
   readonly uuidAt: number;
   /** Its content, all of it, where the decision wants that: mem[contentStart..contentEnd). */
