@@ -13,6 +13,7 @@ const GATEWAY_API = '/apis/gateway.networking.k8s.io/v1';
 const PATHS: Readonly<Record<string, string>> = {
   Gateway: `${GATEWAY_API}/namespaces/*/gateways`,
   HTTPRoute: `${GATEWAY_API}/namespaces/*/httproutes`,
+  ListenerSet: `${GATEWAY_API}/namespaces/*/listenersets`,
   Service: '/api/v1/namespaces/*/services',
   EndpointSlice: '/apis/discovery.k8s.io/v1/namespaces/*/endpointslices',
   Namespace: '/api/v1/namespaces',
@@ -103,7 +104,18 @@ export const gateway = (name: string, port: number): Made => ({
   metadata: { name, namespace: 'bench' },
   spec: {
     gatewayClassName: 'rauta',
+    allowedListeners: { namespaces: { from: 'All' } },
     listeners: [{ name: 'http', port, protocol: 'HTTP', allowedRoutes: { namespaces: { from: 'All' } } }],
+  },
+});
+/** A listener of the `bench` Gateway named, for one hostname. */
+export const listenerSet = (place: string, name: string, gateway: string, port: number): Made => ({
+  apiVersion: 'gateway.networking.k8s.io/v1',
+  kind: 'ListenerSet',
+  metadata: { name, namespace: place },
+  spec: {
+    parentRef: { name: gateway, namespace: 'bench' },
+    listeners: [{ name: 'own', port, protocol: 'HTTP', hostname: `${name}.example` }],
   },
 });
 /** A Service without a selector, and the EndpointSlice that is all it has. */

@@ -2,14 +2,15 @@
 // Definitions after the public gateway-api-bench; the smallest unit that is asked in is a millisecond.
 
 import { fork, spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { family } from '../macro/measure.ts';
 import { circumstances, writeResult } from '../macro/result.ts';
 import * as api from './api.ts';
 import { crash, rollout, silent } from './failing.ts';
 import { PEERS } from './peers.ts';
-import { attached, change, type Figures, type Place, probe, type Sizes, scale } from './scenarios.ts';
+import { attached, change, type Figures, type Place, probe, type Sizes, scale, sets } from './scenarios.ts';
 import { wait } from './traffic.ts';
 
 const PORT = 8_080;
@@ -23,11 +24,11 @@ const { values: args } = parseArgs({
   },
 });
 const sizes: Sizes = args.small
-  ? { attached: 50, probed: 50, scale: 100, churnSeconds: 5 }
-  : { attached: 1_000, probed: 3_000, scale: 5_000, churnSeconds: 60 };
+  ? { attached: 50, probed: 50, scale: 100, sets: 20, churnSeconds: 6 }
+  : { attached: 1_000, probed: 3_000, scale: 5_000, sets: 300, churnSeconds: 60 };
 
-const ports = { attached: 8_081, probe: PORT, scale: 8_082 };
-const place: Place = {
+const ports = { attached: 8_081, probe: PORT, scale: 8_082, sets: 8_083 };
+const place: Omit<Place, 'planes'> = {
   port: PORT,
   backendPort: 3_000,
   addresses: ['10.250.200.1', '10.250.200.2'],
@@ -49,6 +50,15 @@ const rauta = spawn('sh', ['bin/node', 'test/conformance/serve.ts', '--listen', 
   cwd: root,
   stdio: ['ignore', 'ignore', 'ignore'],
 });
+const planes = (): { controller: number; worker: number } => {
+  const found = { controller: 0, worker: 0 };
+  for (const pid of family(rauta.pid as number)) {
+    const plane = /__child\0(controller|worker)/.exec(readFileSync(`/proc/${pid}/cmdline`, 'utf8'))?.[1];
+    // The spare that waits for the worker's death came after it.
+    if (plane !== undefined && found[plane as 'worker'] === 0) found[plane as 'worker'] = pid;
+  }
+  return found;
+};
 try {
   await api.create(api.namespace('bench'));
   for (const [name, port] of Object.entries(ports)) await api.create(api.gateway(name, port));
@@ -59,14 +69,14 @@ try {
     ))
   )
     await wait(100);
-  const scenarios = { attached, probe, change, crash, silent, rollout, scale };
+  const scenarios = { attached, probe, change, crash, silent, rollout, sets, scale };
   const results: Record<string, Figures> = {};
   for (const [name, run] of Object.entries(scenarios)) {
     if (args.only !== '' && !args.only.split(',').includes(name)) continue;
     const started = performance.now();
-    const port = name === 'scale' ? ports.scale : PORT;
+    const port = name === 'scale' || name === 'sets' ? ports[name] : PORT;
     const before = await stages();
-    results[name] = { ...(await run(sizes, { ...place, port })), ...p99(before, await stages()) };
+    results[name] = { ...(await run(sizes, { ...place, planes, port })), ...p99(before, await stages()) };
     process.stdout.write(`${name}: ${Math.round((performance.now() - started) / 1000)} s\n`);
   }
   const result = {

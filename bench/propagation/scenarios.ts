@@ -1,6 +1,8 @@
 // What is measured, after the public gateway-api-bench; each gives the figures of one table.
 
+import { readFileSync } from 'node:fs';
 import { fields } from '../../src/base/fields.ts';
+import { cpuNs, ownBytes } from '../macro/measure.ts';
 import * as api from './api.ts';
 import { Load, Probe, summary, tenth, wait } from './traffic.ts';
 
@@ -8,6 +10,7 @@ export interface Sizes {
   readonly attached: number;
   readonly probed: number;
   readonly scale: number;
+  readonly sets: number;
   readonly churnSeconds: number;
 }
 export interface Place {
@@ -16,6 +19,8 @@ export interface Place {
   /** Two addresses of the backend. */
   readonly addresses: readonly [string, string];
   readonly metric: (name: string) => Promise<number>;
+  /** Process numbers of RAUTA's planes. */
+  readonly planes: () => { readonly controller: number; readonly worker: number };
 }
 export type Figures = Record<string, number>;
 
@@ -122,6 +127,33 @@ export async function probe({ probed }: Sizes, place: Place): Promise<Figures> {
   };
 }
 
+/** ListenerSets one after another, each with a hostname of its own and one route. */
+export async function sets({ sets: count }: Sizes, place: Place): Promise<Figures> {
+  await api.create(api.namespace('sets'));
+  await api.create(api.service('sets', 'app', place.backendPort));
+  await api.create(api.slice('sets', 'app', place.backendPort, [place.addresses[0]]));
+  const before = api.writes();
+  const asker = new Probe(place.port);
+  const fromCreate: number[] = [];
+  for (const i of numbers(count)) {
+    const name = `set-${i}`;
+    await api.create(api.listenerSet('sets', name, 'sets', place.port));
+    const parentRefs = [{ kind: 'ListenerSet', group: 'gateway.networking.k8s.io', name }];
+    await api.create(api.route('sets', name, '', { parentRefs, rules: api.rules('app') }));
+    const created = now();
+    const at = await asker.until(`${name}.example`);
+    if (at !== null) fromCreate.push(Math.max(0, at - created));
+  }
+  asker.close();
+  return {
+    'ListenerSets made': fromCreate.length,
+    ...prefixed('create of its route to 200, ms', summary(fromCreate)),
+    'answers neither 404 nor 200 before the first 200': asker.wrong,
+    'Gateway writes': written(before, 'gateways'),
+    'ListenerSet writes': written(before, 'listenersets'),
+  };
+}
+
 /** One route changes under load. */
 export async function change(_: Sizes, place: Place): Promise<Figures> {
   await api.create(api.namespace('change'));
@@ -182,7 +214,7 @@ export async function scale({ scale: count, churnSeconds }: Sizes, place: Place)
   const figures = { routes: count, 'objects created in, s': created, 'traffic right, s after the last create': right };
   await until(async () => (await attachedTo('scale')) >= count, 50);
   const attachedRight = seconds(last);
-  const rest = await usage(place, 10_000, () => wait(10_000));
+  const rest = await usage(place, () => wait(10_000));
   const churned = await churn(count, churnSeconds, place, asker);
   asker.close();
   return {
@@ -194,37 +226,42 @@ export async function scale({ scale: count, churnSeconds }: Sizes, place: Place)
   };
 }
 
-async function usage({ metric }: Place, ms: number, work: () => Promise<unknown>): Promise<Figures> {
-  const names = ['process_cpu_seconds_total', 'rauta_worker_cpu_seconds_total'] as const;
-  const before = await Promise.all(names.map(metric));
+const residentKb = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+
+/** What both planes need while `work` goes on; memory by quality.md's measure. */
+async function usage({ planes }: Place, work: () => Promise<unknown>): Promise<Figures> {
+  const pids = Object.entries(planes());
+  const before = pids.map(([, pid]) => cpuNs([pid]));
+  const started = now();
   await work();
-  const after = await Promise.all(names.map(metric));
-  const cores = after.map((value, i) => Math.round(((value - (before[i] as number)) / ms) * 1e6) / 1000);
-  const [controller, worker] = await Promise.all(
-    ['process_resident_memory_bytes', 'rauta_worker_resident_memory_bytes'].map(metric),
+  const ns = (now() - started) * 1e6;
+  return Object.fromEntries(
+    pids.flatMap(([plane, pid], i) => [
+      [`cores of the ${plane}`, Math.round(((cpuNs([pid]) - (before[i] as number)) / ns) * 1000) / 1000],
+      [`RSS of the ${plane}, MB`, tenth((residentKb(pid) * 1024) / 1e6)],
+      [`own memory of the ${plane}, MB`, tenth(ownBytes([pid]) / 1e6)],
+    ]),
   );
-  return {
-    'cores of the controller': cores[0] as number,
-    'cores of the worker': cores[1] as number,
-    'RSS of the controller, MB': tenth((controller as number) / 1e6),
-    'RSS of the worker, MB': tenth((worker as number) / 1e6),
-  };
 }
 
 async function churn(count: number, forSeconds: number, place: Place, asker: Probe): Promise<Figures> {
   const [one, two] = place.addresses;
   const host = (): string => `scale-${Math.floor(Math.random() * count)}.example`;
-  const load = new Load(place.port, 100, host);
-  const endsAt = now() + forSeconds * 1000;
   let changes = 0;
-  const turning = (async () => {
-    for (let next = now(); now() < endsAt; next += 100) {
+  const turn = async (until: number): Promise<void> => {
+    for (let next = now(); now() < until; next += 100) {
       await wait(Math.max(0, next - now()));
       const i = 1 + Math.floor(Math.random() * (count - 1));
       const endpoints = api.endpoints(changes++ % 2 === 0 ? [one, two] : [one]);
       await api.change('EndpointSlice', spread(i), `scale-${i}`, { endpoints });
     }
-  })();
+  };
+  const alone = await usage(place, () => turn(now() + (forSeconds / 3) * 1000));
+  changes = 0;
+  const load = new Load(place.port, 100, host);
+  const endsAt = now() + forSeconds * 1000;
+  const turning = turn(endsAt);
   const endpointMs: number[] = [];
   const routeMs: number[] = [];
   const eventMs: number[] = [];
@@ -251,10 +288,11 @@ async function churn(count: number, forSeconds: number, place: Place, asker: Pro
     }
     await turning;
   };
-  const used = await usage(place, forSeconds * 1000, timing);
+  const used = await usage(place, timing);
   watcher.stop();
   const { requests, errors } = await load.stop();
   return {
+    ...prefixed('in churn without a request', alone),
     ...prefixed('in churn', used),
     'slice changes a second in churn': tenth(changes / forSeconds),
     ...prefixed('endpoint change visible in churn, ms', summary(endpointMs)),
