@@ -3,10 +3,11 @@
 
 import { type Fields, isFields } from '../base/fields.ts';
 import { nearest } from '../base/nearest.ts';
+import { labelValueForm, nameForm, templateForm, typeForm } from './forms.ts';
 import type { Metadata } from './object.ts';
 import type { Problems } from './problem.ts';
-import type { KindInfo } from './shape.ts';
-import { at, setField, typeOf } from './value.ts';
+import type { KindInfo, Shape } from './shape.ts';
+import { at, setField } from './value.ts';
 
 /** RFC 1123 label: at most 63 characters. */
 const LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
@@ -19,6 +20,10 @@ const DATE_TIME = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2
 const ANNOTATIONS_BYTES = 256 * 1024;
 /** A second copy of the whole object, of a Secret's contents too. */
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
+
+const TEXT: Shape = { type: 'string' };
+const MAP: Shape = { type: 'map' };
+export const DATE_TIME_FORM = { must: 'must be a date and time (RFC 3339) like 2026-11-27T10:00:00Z', write: '' };
 
 const KNOWN: ReadonlySet<string> = new Set([
   ...['name', 'generateName', 'namespace', 'selfLink', 'uid', 'resourceVersion', 'generation', 'creationTimestamp'],
@@ -45,16 +50,14 @@ export function checkMetadata(
   problems: Problems,
 ): Metadata | null {
   if (!isFields(value)) {
-    problems.error(
-      'metadata',
-      value === undefined || value === null ? 'required' : `must be a mapping, not ${typeOf(value)}`,
-    );
+    const write = `{ name: ${typeof value === 'string' && value !== '' ? value : 'app'} }`;
+    if (value === undefined || value === null) problems.missing('metadata', `metadata: ${write}`);
+    else problems.wrong('metadata', { must: 'must be a mapping (NAME: VALUE)', write }, value);
     return null;
   }
   for (const name of Object.keys(value)) {
     if (KNOWN.has(name)) continue;
-    const near = nearest(name, KNOWN);
-    problems.unknown(at('metadata', name), `unknown field${near === undefined ? '' : `; did you mean ${near}?`}`);
+    problems.unknown(at('metadata', name), `unknown field; ${meant(name)}`);
   }
   const name = checkName(value, info, problems);
   const namespace = checkNamespace(value, info, defaultNamespace, problems);
@@ -70,17 +73,14 @@ export function checkMetadata(
     const text = optionalText(value, key, problems);
     if (text === undefined) continue;
     if (isDateTime(text)) metadata[key] = text;
-    else problems.error(`metadata.${key}`, `must be a date and time as RFC 3339 has it${problems.not(text)}`);
+    else problems.wrong(`metadata.${key}`, DATE_TIME_FORM, text);
   }
   const labels = checkTexts(value, 'labels', problems);
   if (labels !== undefined) {
     for (const [key, text] of Object.entries(labels)) {
       checkKey('metadata.labels', key, problems);
       if (text.length > 63 || !LABEL_VALUE.test(text)) {
-        problems.error(
-          at('metadata.labels', key),
-          `must be a label value of at most 63 characters${problems.not(text)}`,
-        );
+        problems.wrong(at('metadata.labels', key), labelValueForm(text), text);
       }
     }
     metadata['labels'] = labels;
@@ -99,15 +99,26 @@ export function checkMetadata(
   return metadata as unknown as Metadata;
 }
 
+function meant(name: string): string {
+  const near = nearest(name, KNOWN);
+  if (near !== undefined) return `did you mean ${near}?`;
+  const indented = 'it stands beside metadata: begin it in the same column';
+  return name === 'spec' || name === 'data' ? indented : 'labels and annotations take names of any kind';
+}
+
 function checkName(value: Fields, info: KindInfo, problems: Problems): string {
   const name = optionalText(value, 'name', problems);
   if (name === undefined || name === '') {
-    problems.error('metadata.name', 'required');
+    // What is no text has been told of.
+    if (name === '' || value['name'] === undefined || value['name'] === null)
+      problems.missing('metadata.name', 'name: app');
     return '';
   }
-  if (info.name === 'label' ? !isDnsLabel(name) : !isDnsSubdomain(name)) {
-    const what = info.name === 'label' ? 'a DNS label (RFC 1123)' : 'a DNS subdomain (RFC 1123)';
-    problems.error('metadata.name', `must be ${what}: lower-case letters, digits and '-'${problems.not(name)}`);
+  const most = info.name === 'label' ? 63 : 253;
+  if (name.length > most) {
+    problems.error('metadata.name', `must have at most ${most} characters, not ${name.length}`);
+  } else if (info.name === 'label' ? !isDnsLabel(name) : !isDnsSubdomain(name)) {
+    problems.wrong('metadata.name', templateForm(name) ?? nameForm(name, info.name !== 'label'), name);
   }
   return name;
 }
@@ -120,7 +131,7 @@ function checkNamespace(value: Fields, info: KindInfo, defaultNamespace: string,
   }
   if (namespace === undefined || namespace === '') return defaultNamespace;
   if (!isDnsLabel(namespace)) {
-    problems.error('metadata.namespace', `must be a DNS label (RFC 1123)${problems.not(namespace)}`);
+    problems.wrong('metadata.namespace', templateForm(namespace) ?? nameForm(namespace, false), namespace);
   }
   return namespace;
 }
@@ -131,7 +142,9 @@ function checkKey(path: string, key: string, problems: Problems): void {
   const name = key.slice(slash + 1);
   const prefix = slash < 0 ? null : key.slice(0, slash);
   if ((prefix !== null && !isDnsSubdomain(prefix)) || name.length > 63 || !QUALIFIED_NAME.test(name)) {
-    problems.error(at(path, key), 'the key must be a name of at most 63 characters, with an optional DNS prefix and /');
+    const { write } = labelValueForm(name);
+    const form = `at most 63 letters, digits, '-', '_' and '.', perhaps behind a domain and '/' (example.com/tier)`;
+    problems.error(at(path, key), `the key must be ${form}${write === '' ? '' : `: write ${write}`}`);
   }
 }
 
@@ -139,7 +152,7 @@ function optionalText(value: Fields, key: string, problems: Problems): string | 
   const text = value[key];
   if (text === undefined || text === null) return undefined;
   if (typeof text === 'string') return text;
-  problems.error(`metadata.${key}`, `must be a string, not ${typeOf(text)}`);
+  problems.wrong(`metadata.${key}`, typeForm(text, TEXT), text);
   return undefined;
 }
 
@@ -147,13 +160,13 @@ function checkTexts(value: Fields, key: string, problems: Problems): Record<stri
   const map = value[key];
   if (map === undefined || map === null) return undefined;
   if (!isFields(map)) {
-    problems.error(`metadata.${key}`, `must be a mapping, not ${typeOf(map)}`);
+    problems.wrong(`metadata.${key}`, typeForm(map, MAP), map);
     return undefined;
   }
   const out: Record<string, string> = {};
   for (const [name, text] of Object.entries(map)) {
     if (typeof text === 'string') setField(out, name, text);
-    else problems.error(at(`metadata.${key}`, name), `must be a string, not ${typeOf(text)} (quote it)`);
+    else problems.wrong(at(`metadata.${key}`, name), typeForm(text, TEXT), text);
   }
   return out;
 }

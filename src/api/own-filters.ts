@@ -41,7 +41,8 @@ export interface AccessControlFilter extends KubeObject {
 /** The tool that makes the CRDs says the same in CEL (tools/crds.ts). */
 export const STATIC_RESPONSE: readonly Rule[] = [
   rule<NonNullable<StaticResponseSpec['body']>>('spec.body', ({ text, binary }, path, problems) => {
-    if (text !== undefined && binary !== undefined) problems.error(path, 'at most one of text and binary');
+    if (text !== undefined && binary !== undefined)
+      problems.error(path, 'text and binary exclude each other: write one of them');
   }),
 ];
 

@@ -19,14 +19,14 @@ function targetRefs(refs: readonly PolicyTargetReference[], path: string, proble
   refs.forEach((ref, i) => {
     const named = (ref.sectionName ?? '') !== '';
     if ((first.get(target(ref)) ?? named) !== named) {
-      const message = 'sectionName must be specified when targetRefs includes 2 or more references to the same target';
+      const message = 'refers to the same target as an earlier one: each then has to name a sectionName';
       problems.error(`${path}[${i}].sectionName`, message);
     }
     first.set(target(ref), named);
   });
   const again = firstRepeated(refs.map((ref) => JSON.stringify([target(ref), ref.sectionName ?? ''])));
   if (again < 0) return;
-  const message = 'sectionName must be unique when targetRefs includes 2 or more references to the same target';
+  const message = 'refers to the same as an earlier one: leave it out, or name another sectionName';
   problems.error(`${path}[${again}].sectionName`, message);
 }
 
@@ -39,11 +39,10 @@ function infrastructureKeys(what: 'Label' | 'Annotation'): Check<Fields> {
     for (const key of Object.keys(map)) {
       const prefix = (key.split('/')[0] as string).length;
       if (prefix >= 253) {
-        const message = `If specified, the ${what.toLowerCase()} key's prefix must be a DNS subdomain not longer than 253 characters in total.`;
-        problems.error(path, message);
+        problems.error(path, `${what} keys may have at most 253 characters in front of '/', not ${prefix}`);
       } else if (!QUALIFIED_KEY.test(key)) {
-        const form = 'an optional DNS subdomain prefix followed by a required name segment of up to 63 characters';
-        problems.error(atField(path, key), `${what} keys must be in the form of ${form}.`);
+        const form = "must be a name of at most 63 letters, digits, '-', '_' and '.', perhaps behind a domain and '/'";
+        problems.error(atField(path, key), `${what} keys ${form}: write app or example.com/tier`);
       }
     }
   };
@@ -53,15 +52,17 @@ function infrastructureKeys(what: 'Label' | 'Annotation'): Check<Fields> {
 function interval(leastMs: number, words: string): Check<string> {
   return (value, path, problems) => {
     const ms = durationMs(value);
-    if (ms < leastMs || ms > 3_600_000) problems.error(path, `${words}${problems.not(value)}`);
+    if (ms < leastMs || ms > 3_600_000) problems.wrong(path, { must: `must be a duration ${words}`, write: '' }, value);
   };
 }
 
 function tlsValidation(value: BackendTLSPolicyValidation, path: string, problems: Problems): void {
   const refs = (value.caCertificateRefs ?? []).length > 0;
   const known = (value.wellKnownCACertificates ?? '') !== '';
-  if (refs && known) problems.error(path, 'must not contain both CACertificateRefs and WellKnownCACertificates');
-  if (!refs && !known) problems.error(path, 'must specify either CACertificateRefs or WellKnownCACertificates');
+  if (refs && known)
+    problems.error(path, 'caCertificateRefs and wellKnownCACertificates exclude each other: write one of them');
+  if (!refs && !known)
+    problems.error(path, 'the authorities are missing: write wellKnownCACertificates: System, or caCertificateRefs');
 }
 
 function subjectAltName(name: SubjectAltName, path: string, problems: Problems): void {
@@ -71,22 +72,20 @@ function subjectAltName(name: SubjectAltName, path: string, problems: Problems):
   ] as const) {
     const given = (value ?? '') !== '';
     if (given && name.type !== type) {
-      problems.error(path, `SubjectAltName element must not contain ${type}, if Type is not set to ${type}`);
+      problems.error(path, `${type.toLowerCase()} is for type ${type}, not ${name.type}: write type: ${type}`);
     } else if (!given && name.type === type) {
-      problems.error(path, `SubjectAltName element must contain ${type}, if Type is set to ${type}`);
+      const form = type === 'URI' ? 'uri: spiffe://example.com/app' : 'hostname: app.example.com';
+      problems.error(path, `${type.toLowerCase()} is missing, which type ${type} needs: write ${form}`);
     }
   }
 }
 
 export function sessionPersistence(value: SessionPersistence, path: string, problems: Problems): void {
   if (value.cookieConfig !== undefined && value.type !== 'Cookie') {
-    problems.error(`${path}.cookieConfig`, 'cookieConfig can only be set with type Cookie');
+    problems.error(`${path}.cookieConfig`, `cookieConfig is for type Cookie, not ${value.type}: write type: Cookie`);
   }
   if (value.cookieConfig?.lifetimeType === 'Permanent' && value.absoluteTimeout === undefined) {
-    problems.error(
-      `${path}.absoluteTimeout`,
-      'AbsoluteTimeout must be specified when cookie lifetimeType is Permanent',
-    );
+    problems.missing(`${path}.absoluteTimeout`, 'absoluteTimeout: 24h', ', which lifetimeType Permanent needs');
   }
 }
 
@@ -98,11 +97,8 @@ export const BACKEND_TLS_POLICY: readonly Rule[] = [
 
 export const BACKEND_TRAFFIC_POLICY: readonly Rule[] = [
   rule('spec.sessionPersistence', sessionPersistence),
-  rule(
-    'spec.retryConstraint.budget.interval',
-    interval(1_000, 'interval cannot be greater than one hour or less than one second'),
-  ),
-  rule('spec.retryConstraint.minRetryRate.interval', interval(1, 'interval cannot be greater than one hour, or 0')),
+  rule('spec.retryConstraint.budget.interval', interval(1_000, 'from 1s to 1h')),
+  rule('spec.retryConstraint.minRetryRate.interval', interval(1, 'from 1ms to 1h')),
 ];
 
 export const INFRASTRUCTURE: readonly Rule[] = [

@@ -19,6 +19,19 @@ export interface Problem {
   readonly place: Place;
   /** What it means for the object that is configured now. */
   readonly effect?: 'goes on as before' | 'is not served';
+  /**
+   * The object that it finds missing (without a name: any of that kind and namespace): where something is wrong with
+   * that one itself, this is no complaint of its own.
+   */
+  readonly absent?: ObjectKey;
+  /** Objects that are not there because of it, as far as that can be guessed. */
+  readonly hides?: readonly Suspect[];
+}
+
+/** What a text that cannot be read may define; null: any. */
+export interface Suspect {
+  readonly kind: string | null;
+  readonly name: string | null;
 }
 
 /** `file:line:column: error: HTTPRoute default/app: spec.rules: message`, as far as its place is known. */
@@ -41,19 +54,31 @@ export interface ProblemOptions {
   readonly lenient?: boolean;
 }
 
+/** A value on one line; of mappings and of long lists what they are. */
+function shortJson(value: unknown): string {
+  if (typeof value === 'object' && value !== null) {
+    const json = JSON.stringify(value);
+    if (!Array.isArray(value)) return 'a mapping';
+    return json.length > 40 || json.includes('{') ? 'a list' : json;
+  }
+  const json = JSON.stringify(value) ?? 'nothing';
+  return json.length > 80 ? `${json.slice(0, 77)}...` : json;
+}
+
 /** Collects what is wrong with one object, up to a limit. Values of secret kinds never get into a message. */
 export class Problems {
   errors = 0;
   readonly #found: Problem[] = [];
   #more = 0;
   readonly #object: { readonly object?: ObjectKey };
-  readonly #secret: boolean;
+  /** Values of the object must not be told. */
+  readonly secret: boolean;
   readonly #lenient: boolean;
 
   /** `object`: null while it is not known which object it is. */
   constructor(object: ObjectKey | null, options: ProblemOptions = {}) {
     this.#object = object === null ? {} : { object };
-    this.#secret = options.secret ?? false;
+    this.secret = options.secret ?? false;
     this.#lenient = options.lenient ?? false;
   }
 
@@ -64,9 +89,9 @@ export class Problems {
   }
 
   /** Something does not work as written. */
-  error(field: string, message: string): void {
+  error(field: string, message: string, absent?: ObjectKey): void {
     this.errors++;
-    this.#add('error', field, message);
+    this.#add('error', field, message, absent);
   }
 
   /** Whether something is wrong with that field, or within it. */
@@ -80,8 +105,8 @@ export class Problems {
   }
 
   /** Something works, but not as its author may think. */
-  warning(field: string, message: string): void {
-    this.#add('warning', field, message);
+  warning(field: string, message: string, absent?: ObjectKey): void {
+    this.#add('warning', field, message, absent);
   }
 
   /** Something that is written is not known, so it means nothing: an error, for its author meant something by it. */
@@ -90,15 +115,27 @@ export class Problems {
     else this.error(field, message);
   }
 
-  #add(severity: 'error' | 'warning', field: string, message: string): void {
+  #add(severity: 'error' | 'warning', field: string, message: string, absent?: ObjectKey): void {
     if (this.#found.length >= LIMITS.OBJECT_PROBLEMS) this.#more++;
-    else this.#found.push({ severity, message, place: { ...this.#object, field } });
+    else {
+      const place = { ...this.#object, field };
+      this.#found.push({ severity, message, place, ...(absent === undefined ? {} : { absent }) });
+    }
   }
 
   /** `, not "x"`: the offending value, short and escaped; nothing for secret kinds. */
   not(value: unknown): string {
-    if (this.#secret) return '';
-    const json = JSON.stringify(value) ?? 'undefined';
-    return `, not ${json.length > 80 ? `${json.slice(0, 77)}...` : json}`;
+    return this.secret ? '' : `, not ${shortJson(value)}`;
+  }
+
+  /** What must be, what is there, and what to write instead, which follows from it: not for secret kinds. */
+  wrong(field: string, { must, write }: { readonly must: string; readonly write: string }, value: unknown): void {
+    const form = write === '' || this.secret ? '' : `: write ${write}`;
+    this.error(field, `${must}${this.not(value)}${form}`);
+  }
+
+  /** Something is not there: a form of it that works. */
+  missing(field: string, example: string, why = ''): void {
+    this.error(field, `is missing${why}: write ${example}`);
   }
 }

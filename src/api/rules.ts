@@ -6,6 +6,7 @@ import { type Fields, isFields } from '../base/fields.ts';
 import type { BackendEndpoint } from './backend.ts';
 import type { EndpointSlice, HTTPIngressPath, IngressBackend, Secret, ServiceSpec } from './core.ts';
 import { durationMs } from './duration.ts';
+import { exampleOf, type Form, hostForm, pathForm, templateForm } from './forms.ts';
 import type {
   Fraction,
   GatewaySpecAddress,
@@ -73,27 +74,29 @@ const ONCE = ['CORS', 'RequestHeaderModifier', 'ResponseHeaderModifier', 'Reques
 /** A filter has exactly the field its type names. */
 function filterFields(filter: HTTPRouteFilter, path: string, problems: Problems): void {
   const given: Fields = { ...filter };
-  for (const [type, field] of Object.entries(FILTER_FIELDS)) {
-    if (given[field] !== undefined && filter.type !== type) {
-      problems.error(`${path}.${field}`, `filter.${field} must be nil if the filter.type is not ${type}`);
-    } else if (given[field] === undefined && filter.type === type) {
-      problems.error(`${path}.${field}`, `filter.${field} must be specified for ${type} filter.type`);
-    }
+  const own = FILTER_FIELDS[filter.type];
+  const others = Object.entries(FILTER_FIELDS).filter(([, field]) => field !== own && given[field] !== undefined);
+  for (const [type, field] of others) {
+    const rename = given[own ?? ''] === undefined && own !== undefined ? `, or call the field ${own}` : '';
+    problems.error(
+      `${path}.${field}`,
+      `${field} is for type ${type}, not ${filter.type}: write type: ${type}${rename}`,
+    );
   }
+  if (own === undefined || given[own] !== undefined || others.length > 0) return;
+  problems.missing(`${path}.${own}`, exampleOf(path, own, undefined), `, which type ${filter.type} needs`);
 }
 
 function filterList(filters: readonly HTTPRouteFilter[], path: string, problems: Problems): void {
   for (const type of ONCE) {
     const again = filters.findLastIndex((f) => f.type === type);
     if (again !== filters.findIndex((f) => f.type === type)) {
-      problems.error(`${path}[${again}]`, `${type} filter cannot be repeated`);
+      const first = filters.findIndex((f) => f.type === type);
+      problems.error(`${path}[${again}]`, `${type} may stand once in a list: put this into that of [${first}]`);
     }
   }
   if (filters.some((f) => f.type === 'RequestRedirect') && filters.some((f) => f.type === 'URLRewrite')) {
-    problems.error(
-      path,
-      'May specify either httpRouteFilterRequestRedirect or httpRouteFilterRequestRewrite, but not both',
-    );
+    problems.error(path, 'RequestRedirect and URLRewrite exclude each other: leave one out');
   }
 }
 
@@ -104,9 +107,10 @@ function pathModifier(modifier: HTTPPathModifier, path: string, problems: Proble
   ] as const) {
     const given = modifier[field] !== undefined;
     if (modifier.type === type && !given) {
-      problems.error(`${path}.${field}`, `${field} must be specified when type is set to '${type}'`);
+      if (!(['replaceFullPath', 'replacePrefixMatch'] as const).some((other) => modifier[other] !== undefined))
+        problems.missing(`${path}.${field}`, exampleOf(path, field, undefined), `, which type ${type} needs`);
     } else if (given && modifier.type !== type) {
-      problems.error(`${path}.type`, `type must be '${type}' when ${field} is set`);
+      problems.error(`${path}.${field}`, `${field} is for type ${type}, not ${modifier.type}: write type: ${type}`);
     }
   }
 }
@@ -118,30 +122,59 @@ function externalAuth(filter: HTTPExternalAuthFilter, path: string, problems: Pr
   ] as const) {
     const given = filter[field] !== undefined;
     if (filter.protocol === protocol && !given) {
-      problems.error(`${path}.${field}`, `${field} must be specified when protocol is set to '${protocol}'`);
+      if (filter.grpc === undefined && filter.http === undefined)
+        problems.missing(`${path}.${field}`, `${field}: {}`, `, which protocol ${protocol} needs`);
     } else if (given && filter.protocol !== protocol) {
-      problems.error(`${path}.protocol`, `protocol must be '${protocol}' when ${field} is set`);
+      problems.error(`${path}.${field}`, `${field} is for protocol ${protocol}: write protocol: ${protocol}`);
     }
   }
 }
 
-function wildcardAlone(what: string, others: string): Check<readonly string[]> {
-  return (values, path, problems) => {
-    if (values.includes('*') && values.length > 1)
-      problems.error(path, `${what} cannot contain '*' alongside other ${others}`);
-  };
+function wildcardAlone(values: readonly string[], path: string, problems: Problems): void {
+  if (values.includes('*') && values.length > 1)
+    problems.error(path, '"*" means all of them and must stand alone: leave out the others, or "*"');
 }
 
 function servicePort(ref: { group: string; kind: string; port?: number }, path: string, problems: Problems): void {
   if (ref.group === '' && ref.kind === 'Service' && ref.port === undefined) {
-    problems.error(`${path}.port`, 'Must have port for Service reference');
+    problems.missing(`${path}.port`, 'port: 80 (or, for a Backend, group: rauta.io, kind: Backend)', SERVICE_PORT);
   }
+}
+
+const SERVICE_PORT = ', which a reference to a Service needs';
+
+/** Names of header fields are the same in any case (RFC 9110 section 5.1): of several the first counts. */
+function fieldNames(list: readonly { readonly name: string }[], path: string, problems: Problems): void {
+  list.forEach(({ name }, i) => {
+    const first = list.findIndex((other) => other.name.toLowerCase() === name.toLowerCase());
+    if (first === i || list[first]?.name === name) return;
+    const message = `${name} is the same field as ${list[first]?.name} of [${first}], which counts: write it once`;
+    problems.warning(`${path}[${i}]`, message);
+  });
+}
+
+function modifierRules(at: string): Rule[] {
+  return ['requestHeaderModifier', 'responseHeaderModifier'].flatMap((modifier) => [
+    rule(`${at}.${modifier}.set`, fieldNames),
+    rule(`${at}.${modifier}.add`, fieldNames),
+  ]);
+}
+
+function routeHostnames(names: readonly string[], path: string, problems: Problems): void {
+  names.forEach((name, i) => {
+    if (isIP(name) === 0) return;
+    problems.warning(
+      `${path}[${i}]`,
+      `${JSON.stringify(name)} is an address, and hosts are names: for every host leave it out`,
+    );
+  });
 }
 
 /** Filters of a rule and of its backendRefs share their rules. */
 function filterRules(at: string): Rule[] {
   return [
     rule(at, filterList),
+    ...modifierRules(`${at}[]`),
     rule(`${at}[]`, filterFields),
     rule(`${at}[].requestRedirect.path`, pathModifier),
     rule(`${at}[].urlRewrite.path`, pathModifier),
@@ -150,54 +183,52 @@ function filterRules(at: string): Rule[] {
     rule(`${at}[].requestMirror.backendRef`, servicePort),
     rule<{ percent?: number; fraction?: Fraction }>(`${at}[].requestMirror`, (mirror, path, problems) => {
       if (mirror.percent !== undefined && mirror.fraction !== undefined) {
-        problems.error(path, 'Only one of percent or fraction may be specified in HTTPRequestMirrorFilter');
+        problems.error(path, 'percent and fraction say the same: leave out one of them');
       }
     }),
     rule<Fraction>(`${at}[].requestMirror.fraction`, (fraction, path, problems) => {
       if (fraction.numerator > fraction.denominator) {
-        problems.error(`${path}.numerator`, 'numerator must be less than or equal to denominator');
+        const { numerator, denominator } = fraction;
+        problems.error(`${path}.numerator`, `must be at most the denominator, ${denominator}, not ${numerator}`);
       }
     }),
-    rule(`${at}[].cors.allowHeaders`, wildcardAlone('AllowHeaders', 'methods')),
-    rule(`${at}[].cors.allowMethods`, wildcardAlone('AllowMethods', 'methods')),
-    rule(`${at}[].cors.allowOrigins`, wildcardAlone('AllowOrigins', 'origins')),
+    rule(`${at}[].cors.allowHeaders`, wildcardAlone),
+    rule(`${at}[].cors.allowMethods`, wildcardAlone),
+    rule(`${at}[].cors.allowOrigins`, wildcardAlone),
   ];
 }
 
 /** What an Exact or PathPrefix value may not hold. */
-const PATH_WITHOUT = ['//', '/./', '/../', '%2f', '%2F', '#'];
-const PATH_NO_END = ['/..', '/.'];
+const PATH_REFUSED = /\/\/|\/\.{1,2}(\/|$)|%2f|#/i;
 const PATH_CHARACTERS = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+$/;
 
 function pathMatch(match: HTTPPathMatch, path: string, problems: Problems): void {
-  pathMeaning(match, `${path}.value`, problems);
-  if (match.type === 'RegularExpression') return;
-  const when = "when type one of ['Exact', 'PathPrefix']";
-  const { value } = match;
   const at = `${path}.value`;
-  if (!value.startsWith('/')) problems.error(at, `value must be an absolute path and start with '/' ${when}`);
-  for (const part of PATH_WITHOUT) if (value.includes(part)) problems.error(at, `must not contain '${part}' ${when}`);
-  for (const end of PATH_NO_END) if (value.endsWith(end)) problems.error(at, `must not end with '${end}' ${when}`);
-  if (!PATH_CHARACTERS.test(value) && !value.includes('#')) {
-    problems.error(at, `must only contain valid characters for types ['Exact', 'PathPrefix']${problems.not(value)}`);
-  }
+  const { type, value } = match;
+  if (type === 'RegularExpression') pathExpression(value, at, problems);
+  else if (!value.startsWith('/') || PATH_REFUSED.test(value) || !PATH_CHARACTERS.test(value))
+    problems.wrong(at, templateForm(value) ?? pathForm(value), value);
+  else pathStar(value, at, problems);
 }
 
-/** Values that are right and yet never match what was meant. */
-function pathMeaning({ type, value }: HTTPPathMatch, at: string, problems: Problems): void {
-  if (type === 'RegularExpression') {
-    // It has to match a whole path, and those begin with a slash.
-    const first = /^\^?([A-Za-z0-9_-])/.exec(value)?.[1];
-    if (first === undefined) return;
-    problems.warning(at, `never matches, for no path begins with "${first}": write /${value.replace(/^\^/, '')}`);
-    return;
-  }
+/** A value that is right and yet never matches what was meant: it has to match a whole path, which begins with `/`. */
+function pathExpression(value: string, at: string, problems: Problems): void {
+  const first = /^\^?([A-Za-z0-9_-])/.exec(value)?.[1];
+  if (first === undefined) return;
+  problems.warning(at, `never matches, for no path begins with "${first}": write /${value.replace(/^\^/, '')}`);
+}
+
+function pathStar(value: string, at: string, problems: Problems): void {
   const star = /\/?\.?\*+$/.exec(value);
   if (star !== null) {
     const prefix = value.slice(0, star.index) || '/';
     problems.warning(at, `"*" stands for itself here: for everything below it write type PathPrefix, value ${prefix}`);
   } else if (value.includes('*')) {
-    problems.warning(at, '"*" stands for itself here: for patterns write type RegularExpression');
+    const pattern = value.replace(/[.+()]/g, '\\$&').replaceAll('*', '[^/]*');
+    problems.warning(
+      at,
+      `"*" stands for itself here: for any one segment write type RegularExpression, value ${pattern}`,
+    );
   }
 }
 
@@ -205,37 +236,48 @@ function httpRule(rule: HTTPRouteRule, path: string, problems: Problems): void {
   const filters = rule.filters ?? [];
   const redirect = filters.findIndex((f) => f.requestRedirect !== undefined);
   if ((rule.backendRefs ?? []).length > 0 && redirect >= 0) {
-    problems.error(`${path}.filters[${redirect}]`, 'RequestRedirect filter must not be used together with backendRefs');
+    const message = 'a rule that redirects sends nothing to backends: leave out backendRefs, or RequestRedirect';
+    problems.error(`${path}.filters[${redirect}]`, message);
   }
   const match = rule.matches.length === 1 ? rule.matches[0] : undefined;
   if (match?.path?.type === 'PathPrefix') return;
-  const need = 'filter with path.replacePrefixMatch, exactly one PathPrefix match must be specified';
-  const complain = (list: readonly HTTPRouteFilter[], at: string, when: string): void => {
+  const type = match?.path?.type;
+  const found = type === undefined ? `${rule.matches.length} matches` : `a match of type ${type}`;
+  const need = `replaces a prefix, and the rule has ${found}: it needs exactly one match of type PathPrefix`;
+  const complain = (list: readonly HTTPRouteFilter[], at: string): void => {
     list.forEach((filter, i) => {
       for (const [name, modifier] of [
         ['RequestRedirect', filter.requestRedirect?.path],
         ['URLRewrite', filter.urlRewrite?.path],
       ] as const) {
-        if (modifier?.replacePrefixMatch !== undefined) problems.error(`${at}[${i}]`, `${when} using ${name} ${need}`);
+        if (modifier?.replacePrefixMatch !== undefined) problems.error(`${at}[${i}]`, `${name} ${need}`);
       }
     });
   };
-  complain(filters, `${path}.filters`, 'When');
+  complain(filters, `${path}.filters`);
   rule.backendRefs?.forEach((ref, i) => {
-    complain(ref.filters ?? [], `${path}.backendRefs[${i}].filters`, 'Within backendRefs, when');
+    complain(ref.filters ?? [], `${path}.backendRefs[${i}].filters`);
   });
 }
 
 function timeouts(value: HTTPRouteTimeouts, path: string, problems: Problems): void {
   const request = durationMs(value.request ?? '0s');
   if (request > 0 && durationMs(value.backendRequest ?? '0s') > request) {
-    problems.error(`${path}.backendRequest`, 'backendRequest timeout cannot be longer than request timeout');
+    const { request: whole = '', backendRequest = '' } = value;
+    problems.error(
+      `${path}.backendRequest`,
+      `must be at most the request's ${whole}, of which it is a part, not ${backendRequest}`,
+    );
   }
 }
 
 function ruleNames(rules: readonly { name?: string }[], path: string, problems: Problems): void {
   const again = firstRepeated(rules.map((r) => r.name ?? null));
-  if (again >= 0) problems.error(`${path}[${again}].name`, 'Rule name must be unique within the route');
+  if (again >= 0)
+    problems.error(
+      `${path}[${again}].name`,
+      `${JSON.stringify(rules[again]?.name)} is the name of an earlier rule: each may stand once`,
+    );
 }
 
 function matchCount(
@@ -254,9 +296,10 @@ function parentRefs(refs: readonly ParentReference[], path: string, problems: Pr
   const section = (r: ParentReference): string => JSON.stringify([parent(r), r.sectionName ?? '', r.port ?? 0]);
   const again = firstRepeated(refs.map(section));
   if (again >= 0) {
-    const message =
-      'sectionName or port must be unique when parentRefs includes 2 or more references to the same parent';
-    problems.error(`${path}[${again}]`, message);
+    problems.error(
+      `${path}[${again}]`,
+      'refers to the same as an earlier one: leave it out, or name another sectionName',
+    );
     return;
   }
   const sorts = new Map<string, string>();
@@ -265,8 +308,7 @@ function parentRefs(refs: readonly ParentReference[], path: string, problems: Pr
     const first = sorts.get(parent(ref)) ?? sort;
     sorts.set(parent(ref), first);
     if (first === sort) return;
-    const message =
-      'sectionName or port must be specified when parentRefs includes 2 or more references to the same parent';
+    const message = 'refers to the same parent as an earlier one: each then has to name a sectionName (or a port)';
     problems.error(`${path}[${i}]`, message);
   });
 }
@@ -278,29 +320,39 @@ function listeners(list: readonly Listener[], path: string, problems: Problems):
   list.forEach((l, i) => {
     const at = `${path}[${i}]`;
     if (['HTTP', 'TCP', 'UDP'].includes(l.protocol) && l.tls !== undefined) {
-      problems.error(`${at}.tls`, "tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']");
+      const secured = l.protocol === 'HTTP' ? 'protocol: HTTPS' : 'protocol: TLS';
+      problems.error(`${at}.tls`, `protocol ${l.protocol} has no TLS: write ${secured}, or leave tls out`);
     }
     if (l.protocol === 'HTTPS' && l.tls !== undefined && l.tls.mode !== 'Terminate') {
-      problems.error(`${at}.tls.mode`, 'tls mode must be Terminate for protocol HTTPS');
+      const message = `must be Terminate for protocol HTTPS, not ${l.tls.mode}: protocol TLS with a TLSRoute passes through`;
+      problems.error(`${at}.tls.mode`, message);
     }
     if (l.protocol === 'TLS' && l.tls === undefined)
-      problems.error(`${at}.tls`, 'tls mode must be set for protocol TLS');
+      problems.missing(`${at}.tls`, 'tls: { mode: Passthrough }', ', which protocol TLS needs');
     if (['TCP', 'UDP'].includes(l.protocol) && (l.hostname ?? '') !== '') {
-      problems.error(`${at}.hostname`, "hostname must not be specified for protocols ['TCP', 'UDP']");
+      const none = `protocol ${l.protocol} knows no hostnames${problems.not(l.hostname).replace(', not', ':')}`;
+      problems.error(`${at}.hostname`, `${none}: leave it out`);
     }
   });
   const name = firstRepeated(list.map((l) => l.name));
-  if (name >= 0) problems.error(`${path}[${name}].name`, 'Listener name must be unique within the Gateway');
+  if (name >= 0)
+    problems.error(
+      `${path}[${name}].name`,
+      `${JSON.stringify(list[name]?.name)} is the name of an earlier listener: each may stand once`,
+    );
   const same = firstRepeated(list.map((l) => JSON.stringify([l.port, l.protocol, l.hostname ?? null])));
   if (same >= 0) {
-    problems.error(`${path}[${same}]`, 'Combination of port, protocol and hostname must be unique for each listener');
+    const { port, protocol, hostname } = list[same] as Listener;
+    const first = list.findIndex((l) => l.port === port && l.protocol === protocol && l.hostname === hostname);
+    const what = `port ${port}, protocol ${protocol} and ${hostname === undefined ? 'every hostname' : hostname}`;
+    problems.error(`${path}[${same}]`, `[${first}] has ${what}, too: give this one another port or hostname`);
   }
 }
 
 function listenerTls(tls: ListenerTLSConfig, path: string, problems: Problems): void {
   const some = (tls.certificateRefs ?? []).length > 0 || Object.keys(tls.options ?? {}).length > 0;
   if (tls.mode === 'Terminate' && !some) {
-    problems.error(`${path}.certificateRefs`, 'certificateRefs or options must be specified when mode is Terminate');
+    problems.missing(`${path}.certificateRefs`, 'certificateRefs: [{ name: cert }]', ', which mode Terminate needs');
   }
 }
 
@@ -312,56 +364,71 @@ function addresses(list: readonly GatewaySpecAddress[], path: string, problems: 
     const at = `${path}[${i}].value`;
     if (value === undefined) return;
     if (type === 'IPAddress' && isIP(value) === 0)
-      problems.error(at, `must be an IPv4 or IPv6 address${problems.not(value)}`);
-    if (type === 'Hostname' && value !== '' && !HOSTNAME.test(value)) {
-      problems.error(at, `Hostname value must be empty or contain only valid characters${problems.not(value)}`);
-    }
+      problems.wrong(at, { must: ADDRESS, write: value === 'localhost' ? '127.0.0.1' : '' }, value);
+    if (type === 'Hostname' && value !== '' && !HOSTNAME.test(value)) problems.wrong(at, hostForm(value, true), value);
   });
   for (const type of ['IPAddress', 'Hostname']) {
     const again = firstRepeated(list.map((a) => (a.type === type ? (a.value ?? null) : null)));
-    if (again >= 0) problems.error(`${path}[${again}].value`, `${type} values must be unique`);
+    if (again >= 0)
+      problems.error(
+        `${path}[${again}].value`,
+        `stands there more than once${problems.not(list[again]?.value).replace(', not', ':')}`,
+      );
   }
 }
 
 function perPort(list: readonly TLSPortConfig[], path: string, problems: Problems): void {
   const again = firstRepeated(list.map((t) => String(t.port)));
   if (again >= 0)
-    problems.error(`${path}[${again}].port`, 'Port for TLS configuration must be unique within the Gateway');
+    problems.error(
+      `${path}[${again}].port`,
+      `an earlier entry is for port ${list[again]?.port}, too: each may stand once`,
+    );
 }
 
 function tlsHostnames(names: readonly string[], path: string, problems: Problems): void {
   names.forEach((name, i) => {
-    if (isIP(name) !== 0) problems.error(`${path}[${i}]`, 'Hostnames cannot contain an IP');
-    else if (!HOSTNAME.test(name)) problems.error(`${path}[${i}]`, 'Hostnames must be valid based on RFC-1123');
+    if (isIP(name) !== 0 || !HOSTNAME.test(name)) problems.wrong(`${path}[${i}]`, hostForm(name, true), name);
   });
 }
 
 function grpcMethod(match: GRPCMethodMatch, path: string, problems: Problems): void {
   if (match.service === undefined && match.method === undefined) {
-    problems.error(path, "One or both of 'service' or 'method' must be specified");
+    problems.error(path, 'service and method are missing: write one of them, like service: shop.Cart');
   }
   if (match.type !== 'Exact') return;
   if (match.method !== undefined && !/^[A-Za-z_][A-Za-z_0-9]*$/.test(match.method)) {
-    problems.error(`${path}.method`, 'method must only contain valid characters (matching ^[A-Za-z_][A-Za-z_0-9]*$)');
+    const write = /([A-Za-z_][A-Za-z_0-9]*)$/.exec(match.method)?.[1] ?? '';
+    problems.wrong(`${path}.method`, { must: 'must be the name of a gRPC method like Add', write }, match.method);
   }
   if (match.service !== undefined && !/^\.?[a-z_][a-z_0-9]*(\.[a-z_][a-z_0-9]*)*$/i.test(match.service)) {
-    problems.error(`${path}.service`, 'service must only contain valid characters');
+    const write = match.service.replace(/^\/|\/.*$/g, '');
+    problems.wrong(
+      `${path}.service`,
+      { must: 'must be the name of a gRPC service like shop.Cart', write },
+      match.service,
+    );
   }
 }
 
 /** k8s.io/kubernetes pkg/apis/core/validation ValidateService, as far as traffic depends on it. */
 function service(spec: ServiceSpec, path: string, problems: Problems): void {
   if (spec.type === 'ExternalName') {
-    if ((spec.externalName ?? '') === '') problems.error(`${path}.externalName`, 'required for type ExternalName');
+    if ((spec.externalName ?? '') === '')
+      problems.missing(`${path}.externalName`, 'externalName: app.example.com', ', which type ExternalName needs');
     return;
   }
   const ports = spec.ports ?? [];
-  if (ports.length === 0 && spec.clusterIP !== 'None') problems.error(`${path}.ports`, 'required');
+  if (ports.length === 0 && spec.clusterIP !== 'None') problems.missing(`${path}.ports`, 'ports: [{ port: 80 }]');
   const unnamed = ports.findIndex((p) => (p.name ?? '') === '');
   if (ports.length > 1 && unnamed >= 0)
-    problems.error(`${path}.ports[${unnamed}].name`, 'required when there is more than one port');
+    problems.missing(`${path}.ports[${unnamed}].name`, 'name: http', ', which each of several ports needs');
   const again = firstRepeated(ports.map((p) => p.name ?? null));
-  if (again >= 0) problems.error(`${path}.ports[${again}].name`, 'must be unique within the Service');
+  if (again >= 0)
+    problems.error(
+      `${path}.ports[${again}].name`,
+      `${JSON.stringify(ports[again]?.name)} is the name of an earlier port: each may stand once`,
+    );
 }
 
 /** Any address will do in a file, loopback included, but it must be one of its type. */
@@ -370,55 +437,80 @@ function endpointAddresses(slice: EndpointSlice, _path: string, problems: Proble
   const good = type === 'IPv4' ? isIPv4 : type === 'IPv6' ? isIPv6 : (name: string) => HOSTNAME.test(name);
   slice.endpoints?.forEach((endpoint, i) => {
     endpoint.addresses.forEach((address, n) => {
-      if (!good(address))
-        problems.error(`endpoints[${i}].addresses[${n}]`, `must be of addressType ${type}${problems.not(address)}`);
+      if (!good(address)) problems.wrong(`endpoints[${i}].addresses[${n}]`, addressForm(type, address), address);
     });
   });
+}
+
+const ADDRESS = 'must be an IPv4 or IPv6 address like 127.0.0.1 or ::1';
+
+function addressForm(type: string, address: string): Form {
+  const own = isIPv4(address) ? 'IPv4' : isIPv6(address) ? 'IPv6' : 'FQDN';
+  const like = { IPv4: '127.0.0.1', IPv6: '::1' }[type] ?? 'app.example.com';
+  const other = own === 'FQDN' ? '' : `; this one is for a slice of addressType ${own}`;
+  return { must: `must be of addressType ${type}, like ${like}${other}`, write: '' };
 }
 
 function tlsSecret(body: Secret, _path: string, problems: Problems): void {
   if (body.type !== 'kubernetes.io/tls') return;
   for (const name of ['tls.crt', 'tls.key']) {
-    if (body.data?.[name] === undefined) problems.error(`data[${name}]`, 'required for type kubernetes.io/tls');
+    if (body.data?.[name] === undefined)
+      problems.missing(
+        `data[${name}]`,
+        `${name}: BASE64 (or plain PEM under stringData)`,
+        ', which type kubernetes.io/tls needs',
+      );
   }
 }
 
 function ingressBackend(backend: IngressBackend, path: string, problems: Problems): void {
   if ((backend.service === undefined) === (backend.resource === undefined)) {
-    problems.error(path, 'exactly one of service and resource must be specified');
+    problems.error(path, 'must name one of service and resource: write service: { name: app, port: { number: 80 } }');
   }
   const port = backend.service?.port;
   if (backend.service !== undefined && (port?.name === undefined) === (port?.number === undefined)) {
-    problems.error(`${path}.service.port`, 'exactly one of name and number must be specified');
+    const none = port?.name === undefined;
+    if (none) problems.missing(`${path}.service.port`, 'port: { number: 80 }');
+    else problems.error(`${path}.service.port`, 'name and number say the same: leave out one of them');
   }
 }
 
 function ingressPath(path: HTTPIngressPath, at: string, problems: Problems): void {
   const value = path.path ?? '';
   if (value === '' && path.pathType === 'ImplementationSpecific') return;
-  if (!value.startsWith('/')) problems.error(`${at}.path`, `must be an absolute path${problems.not(value)}`);
-  if (path.pathType === 'ImplementationSpecific') return;
-  if (value.endsWith('*')) problems.warning(`${at}.path`, '"*" stands for itself here: leave it out, pathType Prefix');
-  for (const part of ['//', '/./', '/../', '%2f', '%2F']) {
-    if (value.includes(part)) problems.error(`${at}.path`, `must not contain '${part}'`);
+  if (!value.startsWith('/')) {
+    problems.wrong(`${at}.path`, templateForm(value) ?? pathForm(value), value);
+    return;
   }
+  if (path.pathType === 'ImplementationSpecific') return;
+  if (value.endsWith('*')) {
+    const prefix = value.replace(/\/?\*+$/, '') || '/';
+    problems.warning(`${at}.path`, `"*" stands for itself here: write path: ${prefix}, pathType: Prefix`);
+  }
+  if (/\/\/|\/\.{1,2}\/|%2f/i.test(value)) problems.wrong(`${at}.path`, pathForm(value), value);
 }
 
 function backendEndpoint(endpoint: BackendEndpoint, path: string, problems: Problems): void {
   const given = (['address', 'hostname', 'unix'] as const).filter((name) => endpoint[name] !== undefined);
-  if (given.length !== 1) {
-    problems.error(path, 'exactly one of address, hostname and unix must be specified');
+  if (given.length === 0) {
+    problems.error(path, 'its address is missing: write address: 127.0.0.1 (or hostname, or unix)');
     return;
   }
-  if (endpoint.address !== undefined && isIP(endpoint.address) === 0) {
-    problems.error(
-      `${path}.address`,
-      `must be an IPv4 or IPv6 address${problems.not(endpoint.address)}; names go to hostname`,
-    );
+  if (given.length > 1) {
+    problems.error(path, `${given.join(' and ')} exclude each other: write one of address, hostname and unix`);
+    return;
   }
-  if (endpoint.unix !== undefined && endpoint.port !== undefined)
-    problems.error(`${path}.port`, 'must not be specified with unix');
-  if (endpoint.unix === undefined && endpoint.port === undefined) problems.error(`${path}.port`, 'required');
+  const { address, port, unix } = endpoint;
+  if (address !== undefined && isIP(address) === 0) {
+    const [, host = '', number] = /^\[?([^\]]*?)\]?:(\d+)$/.exec(address) ?? [];
+    const named = isIP(host) === 0 ? `hostname: ${host === '' ? address : host}` : `address: ${host}`;
+    const write = templateForm(address) === null ? `${named}${number === undefined ? '' : `, port: ${number}`}` : '';
+    problems.wrong(`${path}.address`, templateForm(address) ?? { must: ADDRESS, write }, address);
+    return;
+  }
+  if (unix !== undefined && port !== undefined)
+    problems.error(`${path}.port`, `${port}: a unix socket has no port: leave it out`);
+  if (unix === undefined && port === undefined) problems.missing(`${path}.port`, 'port: 9001');
 }
 
 const INGRESS_PATHS = 'spec.rules[].http.paths[]';
@@ -429,7 +521,9 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
     BACKEND_REFS,
     rule('spec.rules', matchCount),
     rule('spec.rules[]', httpRule),
+    rule('spec.hostnames', routeHostnames),
     rule('spec.rules[].matches[].path', pathMatch),
+    rule('spec.rules[].matches[].headers', fieldNames),
     rule('spec.rules[].timeouts', timeouts),
     rule('spec.rules[].sessionPersistence', sessionPersistence),
     ...filterRules('spec.rules[].filters'),
@@ -439,6 +533,8 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
     ...ROUTE,
     BACKEND_REFS,
     rule('spec.rules', matchCount),
+    rule('spec.hostnames', routeHostnames),
+    rule('spec.rules[].matches[].headers', fieldNames),
     rule('spec.rules[].matches[].method', grpcMethod),
     rule('spec.rules[].sessionPersistence', sessionPersistence),
     ...filterRules('spec.rules[].filters'),

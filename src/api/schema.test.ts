@@ -76,7 +76,7 @@ test('a field that is not known is an error that names what may have been meant'
     'error spec.rules[0].matches[0].methods: unknown field; did you mean method?',
     'error spec.rules[0].matches[0].query: unknown field; did you mean queryParams?',
     'error spec.rules[0].matches[0].url: unknown field; known here: headers, method, path, queryParams',
-    'error spec.rules[0].matches[0].path.prefix: unknown field; known here: type, value',
+    'error spec.rules[0].matches[0].path.prefix: unknown field; write type: PathPrefix, value: /api',
     'error rules: unknown field; it belongs under spec',
     'error x: unknown field; known here: spec',
   ]);
@@ -118,16 +118,16 @@ test('types, enums, bounds and patterns', () => {
       }),
     ),
     [
-      'error spec.hostnames[0]: must match ^(\\*\\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$, not "Example.com"',
-      'error spec.rules[0].backendRefs[0].port: must be a whole number, not a string',
-      'error spec.rules[0].backendRefs[1].port: must be at most 65535, not 70000',
-      'error spec.rules[0].backendRefs[2].name: must not be empty',
-      'error spec.rules[0].backendRefs[2].port: must be a whole number, not 1.5',
-      'error spec.rules[1].matches[0].path.type: must be one of Exact, PathPrefix, RegularExpression, not "Prefix"',
-      'error spec.rules[1].matches[0].method: must be one of GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH, not "get"',
-      'error spec.rules[1].timeouts.request: must match ^([0-9]{1,5}(h|m|s|ms)){1,4}$, not "10 s"',
-      'error spec.rules[2].filters[0].requestRedirect.statusCode: must be one of 301, 302, 303, 307, 308, not 300',
-      'error spec.rules[3]: must be a mapping, not a string',
+      'error spec.hostnames[0]: must be a host name in lower case, not "Example.com": write example.com',
+      'error spec.rules[0].backendRefs[0].port: must be a whole number from 1 to 65535, without quotes, not "80": write 80',
+      'error spec.rules[0].backendRefs[1].port: must be a whole number from 1 to 65535, not 70000',
+      'error spec.rules[0].backendRefs[2].name: must not be empty, not "": write name: app',
+      'error spec.rules[0].backendRefs[2].port: must be a whole number from 1 to 65535, not 1.5',
+      'error spec.rules[1].matches[0].path.type: must be one of Exact, PathPrefix, RegularExpression, not "Prefix": write PathPrefix',
+      'error spec.rules[1].matches[0].method: must be one of GET, HEAD, POST, PUT, DELETE, CONNECT, OPTIONS, TRACE, PATCH, not "get": write GET',
+      'error spec.rules[1].timeouts.request: must be a duration like 10s, 1m30s or 500ms, not "10 s": write 10s',
+      'error spec.rules[2].filters[0].requestRedirect.statusCode: must be one of 301, 302, 303, 307, 308, not 300: write 301',
+      'error spec.rules[3]: must be a mapping (NAME: VALUE), not "rule": write { name: rule }',
     ],
   );
 });
@@ -141,10 +141,14 @@ test('lists that are maps refuse a second item of the same key', () => {
   });
   const http = { name: 'http', port: 80, protocol: 'HTTP' };
   assert.deepEqual(complaints(gateway([http, { ...http, port: 81 }])), [
-    'error spec.listeners[1]: duplicate of item 0 (same name)',
+    'error spec.listeners[1]: stands there more than once: [0] has the same name "http"; each may stand there once',
   ]);
-  assert.deepEqual(complaints(gateway([])), ['error spec.listeners: must have at least 1 items']);
-  assert.deepEqual(complaints(gateway(undefined)), ['error spec.listeners: required']);
+  assert.deepEqual(complaints(gateway([])), [
+    'error spec.listeners: must have at least 1 items, not none: write listeners: [{ name: http, port: 8080, protocol: HTTP }]',
+  ]);
+  assert.deepEqual(complaints(gateway(undefined)), [
+    'error spec.listeners: is missing: write listeners: [{ name: http, port: 8080, protocol: HTTP }]',
+  ]);
 });
 
 test('lengths are counted in characters', () => {
@@ -155,8 +159,8 @@ test('lengths are counted in characters', () => {
 });
 
 test('metadata: names, namespaces, labels, annotations', () => {
-  assert.deepEqual(complaints(route({}, null)), ['error metadata: required']);
-  assert.deepEqual(complaints(route({}, {})), ['error metadata.name: required']);
+  assert.deepEqual(complaints(route({}, null)), ['error metadata: is missing: write metadata: { name: app }']);
+  assert.deepEqual(complaints(route({}, {})), ['error metadata.name: is missing: write name: app']);
   assert.deepEqual(
     complaints(
       route(
@@ -171,12 +175,12 @@ test('metadata: names, namespaces, labels, annotations', () => {
       ),
     ),
     [
-      'error metadata.name: must be a DNS subdomain (RFC 1123): lower-case letters, digits and \'-\', not "A_b"',
-      'error metadata.namespace: must be a DNS label (RFC 1123), not "x.y"',
-      'error metadata.creationTimestamp: must be a date and time as RFC 3339 has it, not "yesterday"',
-      'error metadata.labels[example.com/n]: must be a string, not a number (quote it)',
-      'error metadata.labels[a b]: the key must be a name of at most 63 characters, with an optional DNS prefix and /',
-      'error metadata.labels.ok: must be a label value of at most 63 characters, not "not ok!"',
+      "error metadata.name: must be a name of lower-case letters, digits, '-' and '.', with a letter or digit at both ends, not \"A_b\": write a-b",
+      'error metadata.namespace: must be a name of lower-case letters, digits and \'-\', with a letter or digit at both ends, not "x.y": write x-y',
+      'error metadata.creationTimestamp: must be a date and time (RFC 3339) like 2026-11-27T10:00:00Z, not "yesterday"',
+      'error metadata.labels[example.com/n]: must be text, not 1: write "1"',
+      "error metadata.labels[a b]: the key must be at most 63 letters, digits, '-', '_' and '.', perhaps behind a domain and '/' (example.com/tier): write a-b",
+      "error metadata.labels.ok: must be at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends, not \"not ok!\": write not-ok",
     ],
   );
   const namespace = {
@@ -204,23 +208,26 @@ test('kinds of others are none of our business, kinds that nobody knows are erro
   assert.equal(foreign('serving.knative.dev/v1', 'Service'), 'Service of serving.knative.dev/v1');
   assert.equal(foreign('networking.istio.io/v1', 'Gateway'), 'Gateway of networking.istio.io/v1');
   assert.deepEqual(of('gateway.networking.k8s.io/v1', 'HttpRoutes'), [
-    'error kind: kind HttpRoutes of gateway.networking.k8s.io/v1 is not known; did you mean HTTPRoute?',
+    'error kind: HttpRoutes is not known in gateway.networking.k8s.io/v1: write kind: HTTPRoute',
   ]);
   assert.deepEqual(of('rauta.io/v1alpha1', 'Upstream'), [
-    'error kind: kind Upstream of rauta.io/v1alpha1 is not known; known of this group: ' +
+    'error kind: Upstream is not known in rauta.io/v1alpha1: known of this group: ' +
       'StaticResponseFilter, AccessControlFilter, GatewayClassParameters, GatewayParameters, Backend',
   ]);
-  assert.deepEqual(of('v1', 'Servcie'), ['error kind: kind Servcie of v1 is not known; did you mean Service?']);
+  assert.deepEqual(of('v1', 'Servcie'), ['error kind: Servcie is not known in v1: write kind: Service']);
   assert.deepEqual(of('gateway.networking.k8s.io/v1alpha2', 'HTTPRoute'), [
-    'error apiVersion: kind HTTPRoute is not known in gateway.networking.k8s.io/v1alpha2; it is read as ' +
-      'gateway.networking.k8s.io/v1, gateway.networking.k8s.io/v1beta1',
+    'error apiVersion: gateway.networking.k8s.io/v1alpha2 knows no kind HTTPRoute: write apiVersion: gateway.networking.k8s.io/v1',
   ]);
   for (const apiVersion of ['v1', 'gateway.networkin.k8s.io/v1', 'rauta.io/v1alpha1']) {
-    assert.match(of(apiVersion, 'HTTPRoute')[0] ?? '', /^error apiVersion: .* it is read as gateway/, apiVersion);
+    assert.match(of(apiVersion, 'HTTPRoute')[0] ?? '', /^error apiVersion: .* write apiVersion: gateway/, apiVersion);
   }
-  assert.deepEqual(of('v1', undefined), ['error : kind is required, as a string']);
-  assert.deepEqual(of(undefined, 'Service'), ['error : apiVersion is required, as a string']);
-  assert.deepEqual(complaints([]), ['error : must be a Kubernetes object, not a list']);
+  assert.deepEqual(of('v1', undefined), [
+    'error kind: is missing: write kind: Service (of this group: Namespace, Service, Secret, ConfigMap)',
+  ]);
+  assert.deepEqual(of(undefined, 'Service'), ['error apiVersion: is missing: write apiVersion: v1']);
+  assert.deepEqual(complaints([]), [
+    'error : must be a Kubernetes resource, which begins with apiVersion and kind (apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute), not a list: write each without "- ", with a line --- between them',
+  ]);
 });
 
 test('what is in a Secret never gets into a message', () => {

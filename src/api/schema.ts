@@ -4,14 +4,16 @@
 
 import { RE2JS } from 're2js';
 import { type Fields, isFields } from '../base/fields.ts';
-import { nearest } from '../base/nearest.ts';
+import { likely, nearest } from '../base/nearest.ts';
 import type { Cel } from './cel.ts';
+import { exampleOf, formOf, numberForm, templateForm, typeForm } from './forms.ts';
 import { groupOf, isOwnGroup, kindInfo, kindsOf, shapeOf } from './kinds.ts';
-import { checkMetadata, isDateTime } from './metadata.ts';
+import { checkMetadata, DATE_TIME_FORM, isDateTime } from './metadata.ts';
 import { type KubeObject, type ObjectKey, objectKey } from './object.ts';
 import { type Problem, Problems } from './problem.ts';
 import { checkRules } from './rules.ts';
 import type { KindInfo, Shape } from './shape.ts';
+import { meantBy } from './unknown.ts';
 import { at, setField, typeOf } from './value.ts';
 
 export interface CheckResult {
@@ -47,7 +49,7 @@ export function checkObject(value: unknown, options: CheckOptions = {}): CheckRe
     foreign,
   });
   if (!isFields(value)) {
-    problems.error('', `must be a Kubernetes object, not ${typeOf(value)}`);
+    problems.error('', notAnObject(value));
     return nothing(null);
   }
   const found = findKind(value, problems);
@@ -86,12 +88,20 @@ function withObject(problem: Problem, object: ObjectKey): Problem {
  */
 function findKind(value: Fields, problems: Problems): { info: KindInfo; shape: Shape } | string | null {
   const { apiVersion, kind } = value;
+  if (!isGiven(apiVersion) && !isGiven(kind)) {
+    const names = Object.keys(value).filter((name) => /^[\w.-]{1,40}$/.test(name));
+    const found = names.length === 0 ? '' : `, not with ${words(names.slice(0, 3))}`;
+    problems.error('', `must be a Kubernetes resource, which begins with apiVersion and kind (${RESOURCE})${found}`);
+    return null;
+  }
   if (typeof kind !== 'string' || kind === '') {
-    problems.error(kind === undefined ? '' : 'kind', 'kind is required, as a string');
+    wrongKind(kind, typeof apiVersion === 'string' ? groupOf(apiVersion) : '', problems);
     return null;
   }
   if (typeof apiVersion !== 'string' || apiVersion === '') {
-    problems.error(apiVersion === undefined ? '' : 'apiVersion', 'apiVersion is required, as a string');
+    const right = `apiVersion: ${kindInfo(kind)?.apiVersion ?? 'GROUP/VERSION'}`;
+    if (isGiven(apiVersion)) problems.wrong('apiVersion', { must: 'must be text', write: right }, apiVersion);
+    else problems.missing('apiVersion', right);
     return null;
   }
   const info = kindInfo(kind);
@@ -99,20 +109,45 @@ function findKind(value: Fields, problems: Problems): { info: KindInfo; shape: S
   if (info !== undefined && shape !== undefined) return { info, shape };
   const group = groupOf(apiVersion);
   if (info !== undefined) {
-    const versions = Object.keys(info.versions);
-    const meant = group === groupOf(info.apiVersion) || isOwnGroup(group) || group === '';
-    if (!meant && nearest(apiVersion, versions) === undefined) return `${short(kind)} of ${short(apiVersion)}`;
-    problems.unknown(
-      'apiVersion',
-      `kind ${kind} is not known in ${short(apiVersion)}; it is read as ${words(versions)}`,
-    );
+    const meant = group === groupOf(info.apiVersion) || isOwnGroup(group) || isKubernetes(group);
+    if (!meant && nearest(apiVersion, Object.keys(info.versions)) === undefined)
+      return `${short(kind)} of ${short(apiVersion)}`;
+    problems.unknown('apiVersion', `${short(apiVersion)} knows no kind ${kind}: write apiVersion: ${info.apiVersion}`);
     return null;
   }
-  const near = nearest(kind, kindsOf(group));
+  const known = kindsOf(group);
+  const single = kind.replace(/s$/, '');
+  const near = isOwnGroup(group) ? likely(single, known) : nearest(single, known);
   if (near === undefined && !isOwnGroup(group)) return `${short(kind)} of ${short(apiVersion)}`;
-  const hint = near === undefined ? `known of this group: ${words(kindsOf(group))}` : `did you mean ${near}?`;
-  problems.unknown('kind', `kind ${short(kind)} of ${short(apiVersion)} is not known; ${hint}`);
+  const hint = near === undefined ? `known of this group: ${words(known)}` : `write kind: ${near}`;
+  problems.unknown('kind', `${short(kind)} is not known in ${short(apiVersion)}: ${hint}`);
   return null;
+}
+
+const RESOURCE = 'apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute';
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== '';
+}
+
+/** Groups of Kubernetes itself, where a kind that is served elsewhere is nobody else's. */
+function isKubernetes(group: string): boolean {
+  return !group.includes('.') || group.endsWith('.k8s.io');
+}
+
+function notAnObject(value: unknown): string {
+  const resource = `must be a Kubernetes resource, which begins with apiVersion and kind (${RESOURCE})`;
+  if (!Array.isArray(value)) return `${resource}, not ${typeOf(value)}`;
+  return `${resource}, not a list: write each without "- ", with a line --- between them`;
+}
+
+function wrongKind(kind: unknown, group: string, problems: Problems): void {
+  const known = kindsOf(group);
+  const [only] = Array.isArray(kind) ? kind : [];
+  const right = `kind: ${known.find((name) => name === only) ?? known.find((name) => name === 'HTTPRoute' || name === 'Service') ?? known[0] ?? 'HTTPRoute'}`;
+  const all = known.length > 1 ? ` (of this group: ${words(known)})` : '';
+  if (!isGiven(kind)) problems.missing('kind', `${right}${all}`, kind === undefined ? '' : ', nothing stands there');
+  else problems.wrong('kind', { must: 'must be text', write: right }, kind);
 }
 
 function words(list: readonly string[]): string {
@@ -146,21 +181,17 @@ function walk(value: unknown, shape: Shape, path: string, problems: Problems): u
     case 'free':
       return value;
     case 'object':
-      return isFields(value)
-        ? walkObject(value, shape, path, problems, null)
-        : wrongType(value, 'a mapping', path, problems);
+      return isFields(value) ? walkObject(value, shape, path, problems, null) : wrongType(value, shape, path, problems);
     case 'map':
-      return isFields(value) ? walkMap(value, shape, path, problems) : wrongType(value, 'a mapping', path, problems);
+      return isFields(value) ? walkMap(value, shape, path, problems) : wrongType(value, shape, path, problems);
     case 'array':
-      return Array.isArray(value)
-        ? walkArray(value, shape, path, problems)
-        : wrongType(value, 'a list', path, problems);
+      return Array.isArray(value) ? walkArray(value, shape, path, problems) : wrongType(value, shape, path, problems);
     case 'string':
       return typeof value === 'string'
         ? walkText(value, shape, path, problems)
-        : wrongType(value, 'a string', path, problems);
+        : wrongType(value, shape, path, problems);
     case 'boolean':
-      return typeof value === 'boolean' ? value : wrongType(value, 'true or false', path, problems);
+      return typeof value === 'boolean' ? value : wrongType(value, shape, path, problems);
     case 'integer':
     case 'number':
       return walkNumber(value, shape, path, problems);
@@ -170,10 +201,9 @@ function walk(value: unknown, shape: Shape, path: string, problems: Problems): u
   }
 }
 
-function wrongType(value: unknown, expected: string, path: string, problems: Problems): undefined {
-  const quote =
-    expected === 'a string' && (typeof value === 'number' || typeof value === 'boolean') ? ' (quote it)' : '';
-  problems.error(path, `must be ${expected}, not ${typeOf(value)}${quote}`);
+function wrongType(value: unknown, shape: Shape, path: string, problems: Problems): undefined {
+  if (shape.enum !== undefined) return notInEnum(value, shape, path, problems);
+  problems.wrong(path, typeForm(value, shape), value);
   return undefined;
 }
 
@@ -186,11 +216,16 @@ function walkObject(
 ): Record<string, unknown> {
   const fields = shape.fields ?? {};
   const out: Record<string, unknown> = {};
+  // What a field that is not known was to be is not missing besides.
+  const meant = new Set<string>();
   for (const name of Object.keys(value)) {
     if (skip?.has(name)) continue;
     const child = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (child === undefined) {
-      problems.unknown(at(path, name), `unknown field; ${hint(name, fields)}`);
+      const { words: said, instead } = meantBy(name, shape, problems.secret ? undefined : value[name]);
+      const again = instead.some((field) => meant.has(field));
+      for (const field of instead) meant.add(field);
+      if (!again) problems.unknown(at(path, name), `unknown field; ${said}`);
       continue;
     }
     const given = value[name];
@@ -204,19 +239,15 @@ function walkObject(
     out[name] = walk(child.default, child, at(path, name), problems);
   }
   for (const name of shape.required ?? []) {
-    if (!Object.hasOwn(out, name)) problems.error(at(path, name), 'required');
+    if (Object.hasOwn(out, name) || meant.has(name) || (path === '' && isInMetadata(value, name))) continue;
+    problems.missing(at(path, name), exampleOf(path, name, fields[name]));
   }
   return out;
 }
 
-/** What may have been meant by a field that is not known. */
-function hint(name: string, fields: Readonly<Record<string, Shape>>): string {
-  const names = Object.keys(fields);
-  const near = nearest(name, names);
-  if (near !== undefined) return `did you mean ${near}?`;
-  const inner = fields['spec']?.fields;
-  if (inner !== undefined && Object.hasOwn(inner, name)) return 'it belongs under spec';
-  return names.length === 0 ? 'there are none here' : `known here: ${words(names.sort())}`;
+/** Of an object: what was indented too far is told of there. */
+function isInMetadata({ metadata }: Fields, name: string): boolean {
+  return isFields(metadata) && Object.hasOwn(metadata, name);
 }
 
 function walkMap(value: Fields, shape: Shape, path: string, problems: Problems): Record<string, unknown> {
@@ -240,34 +271,53 @@ function walkArray(value: readonly unknown[], shape: Shape, path: string, proble
     );
     const first = seen.get(key);
     if (first === undefined) seen.set(key, i);
-    else
-      problems.error(
-        `${path}[${i}]`,
-        `duplicate of item ${first}${shape.keys ? ` (same ${shape.keys.join(', ')})` : ''}`,
-      );
+    else problems.error(`${path}[${i}]`, twice(item, first, shape, problems));
   }
   return out;
 }
 
+/** `stands there twice: [0] has the same name "X-Env"`. */
+function twice(item: unknown, first: number, { keys }: Shape, problems: Problems): string {
+  const own = keys === undefined || problems.secret ? [] : keys.map((k) => `${k} ${JSON.stringify(fieldOf(item, k))}`);
+  const same = own.length === 0 ? 'is the same' : `has the same ${own.join(', ')}`;
+  return `stands there more than once: [${first}] ${same}; each may stand there once`;
+}
+
+function fieldOf(item: unknown, name: string): unknown {
+  return isFields(item) ? item[name] : null;
+}
+
 function count(n: number, shape: Shape, what: string, path: string, problems: Problems): void {
-  if (shape.min !== undefined && n < shape.min) problems.error(path, `must have at least ${shape.min} ${what}`);
+  if (shape.min !== undefined && n < shape.min) {
+    const example = shape.items === undefined ? '' : `: write ${exampleOf('', lastName(path), shape)}`;
+    problems.error(path, `must have at least ${shape.min} ${what}, not ${n === 0 ? 'none' : n}${example}`);
+  }
   if (shape.max !== undefined && n > shape.max)
     problems.error(path, `must have at most ${shape.max} ${what}, not ${n}`);
+}
+
+function lastName(path: string): string {
+  return path.slice(path.lastIndexOf('.') + 1);
 }
 
 function walkText(value: string, shape: Shape, path: string, problems: Problems): string | undefined {
   if (shape.enum !== undefined && !shape.enum.includes(value)) return notInEnum(value, shape, path, problems);
   // Lengths are counted in characters, not in UTF-16 units.
   const length = shape.max !== undefined || shape.min !== undefined ? characters(value) : 0;
-  if (shape.min !== undefined && length < shape.min) {
+  if (shape.min !== undefined && length < shape.min && !(length === 0 && shape.pattern !== undefined)) {
+    const example = exampleOf(path.slice(0, path.lastIndexOf('.')), lastName(path).replace(/s?\[\d+\]$/, ''), shape);
     const least = shape.min === 1 ? 'must not be empty' : `must have at least ${shape.min} characters`;
-    problems.error(path, least);
+    problems.error(path, `${least}${problems.not(value)}: write ${example}`);
   } else if (shape.max !== undefined && length > shape.max) {
     problems.error(path, `must have at most ${shape.max} characters, not ${length}`);
-  } else if (shape.pattern !== undefined && !matches(shape.pattern, value)) {
-    problems.error(path, `must match ${shape.pattern}${problems.not(value)}`);
+  } else if (shape.pattern !== undefined && ((shape.min ?? 0) > length || !matches(shape.pattern, value))) {
+    problems.wrong(
+      path,
+      formOf(shape.pattern, value, (text) => matches(shape.pattern as string, text)),
+      value,
+    );
   } else if (shape.format === 'date-time' && !isDateTime(value)) {
-    problems.error(path, `must be a date and time as RFC 3339 has it${problems.not(value)}`);
+    problems.wrong(path, DATE_TIME_FORM, value);
   } else if (shape.format === 'byte') return walkBase64(value, path, problems);
   return value;
 }
@@ -282,34 +332,33 @@ function characters(text: string): number {
 function walkBase64(value: string, path: string, problems: Problems): string | undefined {
   const text = value.replace(/[\r\n]/g, '');
   if (/^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0) return text;
-  problems.error(path, 'must be base64 (stringData takes plain text)');
+  problems.error(path, 'must be base64: write plain text under stringData instead');
   return undefined;
 }
 
 function walkNumber(value: unknown, shape: Shape, path: string, problems: Problems): number | undefined {
   const whole = shape.type === 'integer';
-  if (typeof value !== 'number' || !Number.isFinite(value) || (whole && !Number.isInteger(value))) {
-    const what = shape.type === 'number' ? 'a number' : 'a whole number';
-    problems.error(
-      path,
-      `must be ${what}${typeof value === 'number' ? problems.not(value) : `, not ${typeOf(value)}`}`,
-    );
-    return undefined;
-  }
-  if (shape.enum !== undefined && !shape.enum.includes(value)) {
-    notInEnum(value, shape, path, problems);
-    return undefined;
-  }
+  if (shape.enum !== undefined && !shape.enum.includes(value as number)) return notInEnum(value, shape, path, problems);
   const limit = shape.format === 'int32' ? 2 ** 31 : Number.MAX_SAFE_INTEGER;
   const min = shape.min ?? (whole ? -limit : Number.NEGATIVE_INFINITY);
   const max = shape.max ?? (whole ? limit - 1 : Number.POSITIVE_INFINITY);
-  if (value < min) problems.error(path, `must be at least ${min}${problems.not(value)}`);
-  else if (value > max) problems.error(path, `must be at most ${max}${problems.not(value)}`);
-  return value;
+  const isNumber = typeof value === 'number' && Number.isFinite(value) && (!whole || Number.isInteger(value));
+  if (isNumber && value >= min && value <= max) return value;
+  problems.wrong(path, numberForm(value, shape, { min, max }), value);
+  return undefined;
 }
 
 function notInEnum(value: unknown, shape: Shape, path: string, problems: Problems): undefined {
-  problems.error(path, `must be one of ${(shape.enum ?? []).join(', ')}${problems.not(value)}`);
+  const names = shape.enum ?? [];
+  const text = String(value);
+  const template = templateForm(text);
+  const near = likely(text, names.map(String));
+  const all = /^(any|all|\*)$/i.test(text) && near === undefined ? '; for any leave it out' : '';
+  problems.wrong(
+    path,
+    template ?? { must: `must be one of ${words(names.map(String))}${all}`, write: near ?? '' },
+    value,
+  );
   return undefined;
 }
 

@@ -6,7 +6,7 @@ export function typeOf(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
   if (typeof value === 'number') return 'a number';
-  return typeof value === 'boolean' ? 'a boolean' : 'a string';
+  return typeof value === 'boolean' ? 'a boolean' : 'text';
 }
 
 /** The path of a field: `spec.rules`, or in brackets when its name is not a plain word: `data[tls.crt]`. */

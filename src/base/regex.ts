@@ -12,6 +12,24 @@ export class RegexError extends Error {
   }
 }
 
+/** Of what the package says, the cause and what may be written instead. */
+function inWords(message: string): string {
+  const [, what = message, piece = ''] = /^error parsing regexp: ([^:`]*):? ?`?([^`]*)`?/.exec(message) ?? [];
+  if (what.startsWith('missing closing ]')) return '"[" is not closed: write "]" behind it, or \\[ for the sign itself';
+  if (what.startsWith('missing closing )')) return '"(" is not closed: write ")" behind it, or \\( for the sign itself';
+  if (what.startsWith('unexpected )')) return '")" closes nothing: write "(" before it, or \\) for the sign itself';
+  if (what.startsWith('missing argument')) return `"${piece}" has nothing to repeat: for anything write .*`;
+  if (what.startsWith('invalid nested')) return `"${piece}" repeats what repeats already: write one of them`;
+  if (what.startsWith('invalid repeat count')) return `"${piece}" is too often: at most 1000 times`;
+  if (what.startsWith('invalid character class range'))
+    return `"${piece}" is a range from high to low: write the lower one first`;
+  if (/^\(\?<?[=!]/.test(piece))
+    return `"${piece}" looks ahead or back, which RE2 syntax has not: give the exception a rule of its own`;
+  if (/^\\[1-9]/.test(piece)) return `"${piece}" refers to a group, which RE2 syntax has not: write out what is meant`;
+  if (what.startsWith('invalid escape')) return `"${piece}" is no escape: write \\\\ for a backslash`;
+  return `"${piece}" is not in RE2 syntax`;
+}
+
 export class Regex {
   readonly pattern: string;
   readonly #compiled: RE2JS;
@@ -22,7 +40,7 @@ export class Regex {
     try {
       this.#compiled = RE2JS.compile(pattern);
     } catch (error) {
-      if (error instanceof RE2JSException) throw new RegexError(pattern, error.message);
+      if (error instanceof RE2JSException) throw new RegexError(pattern, inWords(error.message));
       throw error;
     }
     // The time of a match is bounded by program size times input length.

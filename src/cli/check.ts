@@ -1,7 +1,8 @@
 // `rauta check PATH...`: what is wrong with configuration files, without serving them.
 
+import { causesOnly, hintFor } from '../api/causes.ts';
 import type { Cel } from '../api/cel.ts';
-import type { KubeObject } from '../api/object.ts';
+import { type KubeObject, keyOf } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
 import { EXIT } from '../base/errors.ts';
 import { visible } from '../base/steering.ts';
@@ -25,11 +26,11 @@ export interface CheckReport {
 }
 
 /** A problem, its place beside its words. */
-export type Reported = Omit<Problem, 'place'> & Problem['place'];
+export type Reported = Omit<Problem, 'place' | 'absent' | 'hides'> & Problem['place'];
 
 export interface CheckOptions {
-  /** What the objects together mean, as far as something is wrong with it. */
-  readonly translate?: (objects: readonly KubeObject[]) => readonly Problem[];
+  /** What the objects together mean, as far as something is wrong with it; `problems`: of the files as such. */
+  readonly translate?: (objects: readonly KubeObject[], problems: readonly Problem[]) => readonly Problem[];
   /** Fields and kinds that are not known are warnings. */
   readonly lenient?: boolean;
   /** What evaluates the rules of definitions; absent: nobody does. */
@@ -47,9 +48,10 @@ export async function check(paths: readonly string[], options: CheckOptions = {}
     const message = `no *.yaml, *.yml or *.json in ${paths.join(', ')}`;
     return outcome(EXIT.cannotRun, reading, [{ severity: 'error', message, place: {} }], [`rauta check: ${message}`]);
   }
-  const meant = (options.translate?.(reading.objects) ?? []).map((p) => located(p, reading));
+  const meant = options.translate?.(reading.objects, reading.problems) ?? [];
+  const found = causesOnly([...reading.problems, ...meant]).map((p) => hinted(located(p, reading), reading));
   // Two ways to the same complaint are one.
-  const problems = [...new Map([...reading.problems, ...meant].map((p) => [line(p), p])).values()].sort(byPlace);
+  const problems = [...new Map(found.map((p) => [line(p), p])).values()].sort(byPlace);
   const errors = problems.filter((p) => p.severity === 'error').length;
   const sum = `${counted(reading.files, 'file')}, ${counted(reading.objects.length, 'object')}: `;
   const verdict = `${counted(errors, 'error')}, ${counted(problems.length - errors, 'warning')}`;
@@ -72,7 +74,7 @@ function outcome(
       objects: reading.objects.length,
       errors,
       warnings: problems.length - errors,
-      problems: problems.map(({ place, ...words }) => ({ ...words, ...place })),
+      problems: problems.map(({ place, absent: _, hides: __, ...words }) => ({ ...words, ...place })),
     },
   };
 }
@@ -82,6 +84,13 @@ function located(problem: Problem, reading: Reading): Problem {
   if (object === undefined || file !== undefined) return problem;
   const place = reading.placeOf(object, field ?? '');
   return place === null ? problem : { ...problem, place: { ...problem.place, ...place } };
+}
+
+/** With what may have been meant, where an object is missing. */
+function hinted(problem: Problem, { objects, placeOf }: Reading): Problem {
+  if (problem.absent === undefined) return problem;
+  const hint = hintFor(problem.absent, objects.map(keyOf), (key) => placeOf(key, ''));
+  return { ...problem, message: `${problem.message}${hint}` };
 }
 
 function line(problem: Problem): string {

@@ -17,17 +17,28 @@ export async function runCheck({ flags, operands }: Given): Promise<number> {
   const { paths, given } = await givenFiles(operands);
   const lenient = isSet(flags, 'lenient');
   const cel = await fileRules();
-  const { exitCode, lines, report } = await check(paths, { translate: meaning, lenient, given, cel });
+  const { exitCode, lines, report } = await check(paths, { translate: meaningOf, lenient, given, cel });
   const asJson = isSet(flags, 'json');
   const text = asJson ? visibleJson(JSON.stringify(report, null, 2)) : lines.join('\n');
   (exitCode === EXIT.cannotRun && !asJson ? process.stderr : process.stdout).write(`${text}\n`);
   return exitCode;
 }
 
-function meaning(objects: readonly KubeObject[]): Problem[] {
+/** What files mean together, as far as something is wrong with it. */
+export function meaningOf(objects: readonly KubeObject[], problems: readonly Problem[]): Problem[] {
   const translator = translated(objects);
   const found = [...translator.diagnostics.values()].flat();
   if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return found;
+  const others = classesOfOthers(objects, DEFAULT_TRANSLATION.controllerName);
+  // Whatever is said of a Gateway, a class or an Ingress says why.
+  if ([...problems, ...found].some(saysWhy)) return [...found, ...others];
   const idle: Problem = { severity: 'warning', message: `nothing of this is served: ${whyIdle(objects)}`, place: {} };
-  return [...found, ...classesOfOthers(objects, DEFAULT_TRANSLATION.controllerName), idle];
+  return [...found, ...others, idle];
 }
+
+function saysWhy({ severity, place: { object }, hides }: Problem): boolean {
+  if (hides?.some(({ kind }) => kind === null || SERVING.has(kind)) === true) return true;
+  return object !== undefined && (severity === 'error' || SERVING.has(object.split('/')[0] as string));
+}
+
+const SERVING: ReadonlySet<string> = new Set(['Gateway', 'GatewayClass', 'Ingress', 'IngressClass']);

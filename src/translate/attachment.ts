@@ -12,6 +12,7 @@ import { compare } from './dependencies.ts';
 import type { GatewayView, ListenerView } from './gateway.ts';
 import { intersectAll } from './hostname.ts';
 import type { NamespacePolicy } from './listener.ts';
+import { LISTENER_PROTOCOLS, protocolOf } from './protocols.ts';
 import { list, port, shown, text } from './read.ts';
 import { selects } from './selector.ts';
 
@@ -27,6 +28,8 @@ export interface Parent {
   readonly gateway: GatewayView;
   /** Why the route does not attach here, or null. */
   readonly refused: { readonly name: ConditionName; readonly message: string } | null;
+  /** It does not attach for what is wrong with the Gateway. */
+  readonly faulty: boolean;
   /** Listeners that the route attaches to, with the hostnames it has there. */
   readonly listeners: readonly { readonly listener: ListenerView; readonly hostnames: readonly string[] }[];
 }
@@ -42,7 +45,9 @@ export function parentsOf(
   const parents: Parent[] = [];
   const seen = new Set<string>();
   if (list(fields(route.spec)['parentRefs']).length === 0) {
-    problems.warning('spec.parentRefs', 'It names no parent: the route attaches to no Gateway and serves nothing.');
+    const message =
+      'There are none: the route attaches to no Gateway and serves nothing. Write parentRefs: [{ name: web }].';
+    problems.warning('spec.parentRefs', message);
   }
   for (const [index, value] of list(fields(route.spec)['parentRefs']).entries()) {
     const field = `spec.parentRefs[${index}]`;
@@ -51,19 +56,23 @@ export function parentsOf(
     if (seen.has(identity)) continue;
     seen.add(identity);
     if (ref.group !== GATEWAY_GROUP || !PARENT_KINDS.has(ref.kind)) {
-      problems.warning(field, `Routes attach to Gateways and ListenerSets only, not to ${shown(ref.kind)}.`);
+      const which =
+        ref.kind === 'Service' ? 'a Service is named in backendRefs' : 'leave out kind and group for a Gateway';
+      problems.warning(field, `Routes attach to Gateways and ListenerSets, not to ${shown(ref.kind)}: ${which}.`);
       continue;
     }
     const namespace = ref.namespace ?? route.metadata.namespace ?? '';
     const gateway = viewOf(reader, objectKey(ref.kind, namespace, ref.name));
     if (gateway === undefined) {
       if (reader.get(ref.kind, namespace, ref.name) === undefined) {
-        problems.warning(field, `${ref.kind} ${namespace}/${ref.name} does not exist.`);
+        const key = objectKey(ref.kind, namespace, ref.name);
+        problems.warning(field, `${ref.kind} ${namespace}/${ref.name} does not exist.`, key);
       }
       continue;
     }
     const parent = attach(reader, route, ref, field, gateway, hostnames);
-    if (parent.refused !== null) problems.error(field, parent.refused.message);
+    // Of what is wrong with its listeners the Gateway tells.
+    if (parent.refused !== null && !parent.faulty) problems.error(field, parent.refused.message);
     parents.push(parent);
   }
   return parents;
@@ -92,15 +101,16 @@ function attach(
   gateway: GatewayView,
   hostnames: readonly string[] | null,
 ): Parent {
-  const refuse = (name: ConditionName, message: string): Parent => ({
+  const refuse = (name: ConditionName, message: string, faulty = false): Parent => ({
     ref,
     field,
     gateway,
     refused: { name, message },
+    faulty,
     listeners: [],
   });
   const title = `${gateway.kind} ${gateway.name}`;
-  if (gateway.refused !== null) return refuse('routeNoParent', `${title} has no listeners: ${gateway.refused}`);
+  if (gateway.refused !== null) return refuse('routeNoParent', `${title} has no listeners: ${gateway.refused}`, true);
   const chosen = gateway.listeners.filter(
     (listener) =>
       (ref.sectionName === undefined || listener.name === ref.sectionName) &&
@@ -109,7 +119,8 @@ function attach(
   if (chosen.length === 0) {
     const named = ref.sectionName === undefined ? '' : ` named ${ref.sectionName}`;
     const ported = ref.port === undefined ? '' : ` on port ${ref.port}`;
-    return refuse('routeNoParent', `${title} has no listener${named}${ported}.`);
+    const theirs = gateway.listeners.map(({ name, port: number }) => `${name} on port ${number}`).join(', ');
+    return refuse('routeNoParent', `${title} has no listener${named}${ported}: it has ${theirs || 'none'}.`);
   }
   const allowing = chosen.filter(
     (listener) =>
@@ -120,7 +131,9 @@ function attach(
   if (allowing.length === 0) {
     const kind = chosen.every((listener) => !listener.kinds.includes(route.kind)) ? `${route.kind}s` : 'this route';
     const where = kind === 'this route' ? ` from namespace ${route.metadata.namespace ?? ''}` : '';
-    return refuse('routeNotAllowed', `No listener of ${title} (${names}) allows ${kind}${where}.`);
+    const need = where === '' ? protocolsFor(route.kind) : ' Write allowedRoutes: { namespaces: { from: All } } there.';
+    const faulty = chosen.every((listener) => listener.faulty);
+    return refuse('routeNotAllowed', `No listener of ${title} (${names}) allows ${kind}${where}.${need}`, faulty);
   }
   const listeners = [];
   for (const listener of allowing) {
@@ -129,9 +142,16 @@ function attach(
   }
   if (listeners.length === 0) {
     const theirs = allowing.map((listener) => `${listener.name} ${listener.hostname}`).join(', ');
-    return refuse('routeNoHostname', `No hostname of the route matches a listener of ${title} (${theirs}).`);
+    const own = hostnames === null || hostnames.length === 0 ? '' : ` (${hostnames.join(', ')})`;
+    return refuse('routeNoHostname', `No hostname of the route${own} matches a listener of ${title} (${theirs}).`);
   }
-  return { ref, field, gateway, refused: null, listeners };
+  return { ref, field, gateway, refused: null, faulty: false, listeners };
+}
+
+/** ` A TCPRoute needs a listener of protocol TCP.` */
+function protocolsFor(kind: string): string {
+  const names = LISTENER_PROTOCOLS.filter((protocol) => protocolOf(protocol)?.routeKinds.includes(kind));
+  return names.length === 0 ? '' : ` It takes a listener of protocol ${names.join(' or ')}.`;
 }
 
 /** Whether what is of namespace `route` may attach to what is of namespace `gateway`. */

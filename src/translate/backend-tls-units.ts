@@ -2,11 +2,11 @@
 // trust and client certificates that clusters name, which are handed out as long as one does.
 
 import type { ObjectKey } from '../api/object.ts';
-import { Problems } from '../api/problem.ts';
+import { objectText, Problems } from '../api/problem.ts';
 import type { ClientTls, Key } from '../ir/ir.ts';
 import { parseKey, secretOfCertificate } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
-import { trustEntry } from './backend-tls.ts';
+import { targetsOf, trustEntry } from './backend-tls.ts';
 import { policyStatus } from './backend-tls-status.ts';
 import { clientCertificateEntry } from './client-certificate.ts';
 import type { Unit } from './dependencies.ts';
@@ -39,7 +39,15 @@ export function updatePolicy(state: State, world: World, key: ObjectKey): void {
     // In a cluster others may have to do with it; who writes a file means it.
     const unused = new Problems(key);
     if (policy !== undefined && state.options.fromFiles === true) {
-      unused.warning('spec.targetRefs', 'No route sends to what it is for: it has no effect.');
+      const absent = state.read(world, key, (reader) =>
+        targetsOf(policy).filter(({ key: target }) => {
+          const [of = '', at, called = ''] = target.split('/');
+          return reader.get(of, at, called) === undefined;
+        }),
+      );
+      for (const { key: target, field } of absent)
+        unused.warning(field, `${objectText(target)} does not exist: the policy has no effect.`, target);
+      if (absent.length === 0) unused.warning('spec.targetRefs', 'No route sends to what it is for: it has no effect.');
     }
     state.out.diagnose(key, unused.found);
     return;

@@ -1,7 +1,7 @@
 // Backends: what a backendRef may name (Service, our Backend), and the cluster that it becomes. A reference is resolved
 // with the route, its endpoints with the cluster, so that a changed EndpointSlice recomputes one cluster and no route.
 
-import type { KubeObject, ObjectKey } from '../api/object.ts';
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { ClientTls, ClusterEntry, Key, RetryBudget } from '../ir/ir.ts';
 import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.ts';
@@ -19,6 +19,8 @@ export interface BackendFault {
   readonly message: string;
   /** Of the backendRef: '' for the whole. */
   readonly field: string;
+  /** It finds this object missing. */
+  readonly absent?: ObjectKey;
 }
 
 export interface Resolved {
@@ -96,27 +98,30 @@ export function resolveBackend(
   const namespace = text(ref['namespace']) ?? routeNamespace;
   const number = port(ref['port']);
   const label = `${namespace}/${name}${number === undefined ? '' : `:${number}`}`;
-  const fail = (condition: ConditionName, field: string, message: string): Resolved => ({
+  const fail: Fail = (condition, field, message, absent) => ({
     cluster: null,
     label,
-    fault: { name: condition, field, message },
+    fault: { name: condition, field, message, ...(absent === undefined ? {} : { absent }) },
     policies: [],
     untrusted: null,
   });
 
   const isService = group === '' && kind === 'Service';
   if (!isService && !(group === RAUTA_GROUP && kind === 'Backend')) {
-    return fail('routeKind', 'kind', `Backends of kind ${shown(kind)} in group ${shown(group)} are not supported.`);
+    return fail('routeKind', 'kind', notABackend(group, kind));
   }
   const from = { fromGroup: GATEWAY_GROUP, fromKind: routeKind, fromNamespace: routeNamespace };
   const granted = permitted(reader, { ...from, toGroup: group, toKind: kind, toNamespace: namespace, toName: name });
   if (!granted) {
     const message = `No ReferenceGrant in namespace ${namespace} lets ${routeKind}s of ${routeNamespace} refer to ${kind} ${name}.`;
-    return fail('routeNotPermitted', 'namespace', message);
+    return fail('routeNotPermitted', 'namespace', message, objectKey('ReferenceGrant', namespace, ''));
   }
   // A name with a slash can be nobody's, and would make an ambiguous key.
   const object = label.split('/').length > 2 ? undefined : reader.get(kind, namespace, name);
-  if (object === undefined) return fail('routeBackend', 'name', `${kind} ${namespace}/${name} does not exist.`);
+  if (object === undefined) {
+    const key = objectKey(String(kind), namespace, name);
+    return fail('routeBackend', 'name', `${kind} ${namespace}/${name} does not exist.`, key);
+  }
   const found = isService
     ? servicePort(object, number, relayed ?? 'tcp', fail)
     : { protocol: fields(object.spec)['appProtocol'], section: '', what: `Backend ${namespace}/${name}` };
@@ -143,6 +148,15 @@ export function resolveBackend(
   const spoken = speaks ?? relayed ?? spokenBy(routeKind, found.protocol);
   const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget);
   return { cluster, label, fault: null, policies, untrusted: null };
+}
+
+type Fail = (condition: ConditionName, field: string, message: string, absent?: ObjectKey) => Resolved;
+
+function notABackend(group: unknown, kind: unknown): string {
+  const not = `Backends of kind ${shown(kind)} in group ${shown(group)} are not supported`;
+  if (kind === 'Backend') return `${not}: write group: ${RAUTA_GROUP} for a Backend.`;
+  if (group === RAUTA_GROUP) return `${not}: write kind: Backend, or leave out the group for a Service.`;
+  return `${not}: refer to a Service, or to a Backend of group ${RAUTA_GROUP}.`;
 }
 
 interface Ruled {
@@ -186,7 +200,7 @@ function servicePort(
   service: KubeObject,
   number: number | undefined,
   transport: 'tcp' | 'udp',
-  fail: (condition: ConditionName, field: string, message: string) => Resolved,
+  fail: Fail,
 ): Port | Resolved {
   const { namespace = '', name } = service.metadata;
   if (fields(service.spec)['type'] === 'ExternalName') {
@@ -197,11 +211,18 @@ function servicePort(
   const found = servicePortOf(service, number, transport);
   if (found === undefined) {
     const other = servicePortOf(service, number);
-    if (other === undefined) return fail('routeBackend', 'port', `Service ${namespace}/${name} has no port ${number}.`);
+    if (other === undefined) return fail('routeBackend', 'port', hasNoPort(service, number));
     const protocol = shown(other['protocol'] ?? 'TCP');
     return fail('routeProtocol', 'port', `${what}: Protocol ${protocol} is not ${transport.toUpperCase()}.`);
   }
   return { protocol: found['appProtocol'], section: anyText(found['name']) ?? '', what };
+}
+
+function hasNoPort(service: KubeObject, number: number): string {
+  const { namespace = '', name } = service.metadata;
+  const ports = list(fields(service.spec)['ports']).map((item) => String(fields(item)['port']));
+  const theirs = ports.length === 0 ? 'none' : ports.join(', ');
+  return `Service ${namespace}/${name} has no port ${number}: it has ${theirs}.`;
 }
 
 /** HTTP/2 in the clear, by prior knowledge (KEP-3726). */

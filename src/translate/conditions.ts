@@ -2,6 +2,8 @@
 // Gateway API v1.6.1 (apis/v1). Statuses have the API's shape without lastTransitionTime, which whoever writes them
 // adds.
 
+import type { ObjectKey } from '../api/object.ts';
+
 export interface Condition {
   readonly type: string;
   readonly status: 'True' | 'False' | 'Unknown';
@@ -193,6 +195,8 @@ export type ConditionName = keyof typeof TABLE;
 export interface Fault {
   readonly name: ConditionName;
   readonly message: string;
+  /** It finds this object missing. */
+  readonly absent?: ObjectKey;
 }
 
 /** Longest message the API takes. */

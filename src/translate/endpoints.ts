@@ -2,7 +2,7 @@
 // lists them. That there are none is no error, but nobody should have to find out by a 503: it says why.
 
 import { type KubeObject, keyOf, objectKey } from '../api/object.ts';
-import { type Problem, Problems } from '../api/problem.ts';
+import { objectText, type Problem, Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import { addressText } from '../base/ip.ts';
 import type { Endpoint, EndpointsEntry, Key } from '../ir/ir.ts';
@@ -91,7 +91,9 @@ function serviceEndpoints(
             .slice(0, SLICES_NAMED)
             .map((s) => lacks(s, portName, transport))
             .join(' ');
-    problems.warning(`spec.ports[${index}]`, `Port ${number} has no endpoint, requests answer 503. ${why}`);
+    const none = `Port ${number} has no endpoint, requests answer 503. ${why}`;
+    const absent = slices.length === 0 ? objectKey('EndpointSlice', namespace, '') : undefined;
+    problems.warning(`spec.ports[${index}]`, none, absent);
   }
   const chosen = placed.filter(({ family }) => family === familyOf(service, placed));
   const near = nearOnes(reader, service, chosen, options);
@@ -144,7 +146,9 @@ function lacks(slice: KubeObject, portName: string, transport: 'tcp' | 'udp'): s
     return `${who} has no ${transport.toUpperCase()} port ${wanted} (it has ${names.length === 0 ? 'none' : names.join(', ')}).`;
   }
   const count = list(slice['endpoints']).length;
-  return count === 0 ? `${who} lists no endpoint.` : `${who}: none of ${count} is ready.`;
+  return count === 0
+    ? `${who} lists no endpoint: write endpoints: [{ addresses: [127.0.0.1] }].`
+    : `${who}: none of ${count} is ready (conditions: { ready: true }).`;
 }
 
 /**
@@ -156,10 +160,11 @@ export function strayProblem(reader: Reader, slice: KubeObject): Problem | null 
   const service = fields(slice.metadata.labels)[SERVICE_LABEL];
   const field = `metadata.labels[${SERVICE_LABEL}]`;
   if (typeof service !== 'string' || service === '') {
-    problems.warning('metadata.labels', `It belongs to no Service: it has no label ${SERVICE_LABEL}.`);
+    const write = `write ${SERVICE_LABEL}: and the Service's name`;
+    problems.warning('metadata.labels', `It belongs to no Service: its label ${SERVICE_LABEL} is missing; ${write}.`);
   } else if (reader.get('Service', slice.metadata.namespace, service) === undefined) {
     const key = objectKey('Service', slice.metadata.namespace, service);
-    problems.warning(field, `It belongs to no Service: ${key.replace('/', ' ')} does not exist.`);
+    problems.warning(field, `It belongs to no Service: ${objectText(key)} does not exist.`, key);
   }
   return problems.found[0] ?? null;
 }
@@ -251,7 +256,8 @@ function backendEndpoints(
   const weights = list(fields(backend.spec)['endpoints']).map((item) => fields(item)['weight']);
   if (weights.every((weight) => weight === 0)) {
     const why = weights.length === 0 ? 'It lists no endpoint' : 'Every endpoint is of weight 0';
-    problems.warning('spec.endpoints', `${why}: requests answer 503.`);
+    const form = 'Write endpoints: [{ address: 127.0.0.1, port: 9001 }].';
+    problems.warning('spec.endpoints', `${why}: requests answer 503. ${form}`);
   }
   return found;
 }

@@ -2,6 +2,7 @@
 // HTTPRouteFilter.ExtensionRef, a LocalObjectReference). One that cannot be used is not skipped: the rule answers 500.
 
 import { isIP } from 'node:net';
+import { type ObjectKey, objectKey } from '../api/object.ts';
 import type { AccessControlFilter, StaticResponseFilter } from '../api/own-filters.ts';
 import { fields } from '../base/fields.ts';
 import { parseRange } from '../base/ip.ts';
@@ -15,7 +16,7 @@ import { shown, text } from './read.ts';
 export type Extension =
   | { readonly type: 'filter'; readonly filter: Filter }
   | { readonly type: 'answer'; readonly action: Action }
-  | { readonly type: 'fault'; readonly field: string; readonly message: string };
+  | { readonly type: 'fault'; readonly field: string; readonly message: string; readonly absent?: ObjectKey };
 
 const KINDS = ['AccessControlFilter', 'StaticResponseFilter'];
 
@@ -29,13 +30,16 @@ export function extensionOf(reader: Reader, namespace: string, reference: unknow
     return fault('.kind', `Filters of kind ${shown(kind)} in group ${shown(group)} are not known here; ${known} are.`);
   }
   const object = reader.get(kind as string, namespace, name);
-  if (object === undefined) return fault('.name', `${kind} ${namespace}/${name} does not exist.`);
+  if (object === undefined) {
+    const absent = objectKey(kind as string, namespace, name);
+    return { ...fault('.name', `${kind} ${namespace}/${name} does not exist.`), absent };
+  }
   return kind === 'StaticResponseFilter'
     ? staticResponse(object as StaticResponseFilter)
     : accessControl(object as AccessControlFilter);
 }
 
-function fault(field: string, message: string): Extension {
+function fault(field: string, message: string): Extension & { readonly type: 'fault' } {
   return { type: 'fault', field, message };
 }
 
@@ -72,11 +76,17 @@ function accessControl(object: AccessControlFilter): Extension {
   const { effect, clients, methods, paths } = object.spec;
   for (const [i, address] of clients.ips.entries()) {
     if (isIP(address) === 0)
-      return wrongWith(object, `spec.clients.ips[${i}]: ${shown(address)} is not an IP address.`);
+      return wrongWith(
+        object,
+        `spec.clients.ips[${i}]: ${shown(address)} is not an IP address like 10.0.0.1; ranges go into ipRanges.`,
+      );
   }
   for (const [i, range] of clients.ipRanges.entries()) {
     if (!range.includes('/') || parseRange(range) === null)
-      return wrongWith(object, `spec.clients.ipRanges[${i}]: ${shown(range)} is not a CIDR range.`);
+      return wrongWith(
+        object,
+        `spec.clients.ipRanges[${i}]: ${shown(range)} is not a range of addresses like 10.0.0.0/8 or fd00::/8.`,
+      );
   }
   const ranges = [...clients.ips, ...clients.ipRanges];
   const filter: Filter = { type: 'access', effect: effect === 'Allow' ? 'allow' : 'deny', ranges, methods, paths };

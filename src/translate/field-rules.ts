@@ -21,9 +21,12 @@ export type Side = 'request' | 'response';
 /** Why a field must not be edited on this side, or null. */
 export function editFault(side: Side, name: string): string | null {
   const lower = name.toLowerCase();
-  if (FRAMING.has(lower)) return `${name} belongs to the connection and cannot be edited.`;
-  if (side === 'request' && lower === 'host') return 'Host is edited by urlRewrite.hostname.';
-  if (side === 'request' && lower === 'expect') return 'Expect is answered by the proxy and cannot be edited.';
+  if (FRAMING.has(lower))
+    return `${name} belongs to the connection and its framing, and cannot be edited: leave it out.`;
+  if (side === 'request' && lower === 'host')
+    return 'Host cannot be edited so: write a filter of type URLRewrite with urlRewrite.hostname.';
+  if (side === 'request' && lower === 'expect')
+    return 'Expect is answered by the proxy and cannot be edited: leave it out.';
   return null;
 }
 

@@ -1,6 +1,6 @@
 // Gateway: a draft of each by itself, then, when every draft has been placed on sockets, its view for routes.
 
-import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
+import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { GatewayEntry, Key, SocketHost } from '../ir/ir.ts';
@@ -93,6 +93,8 @@ export interface ListenerView {
   readonly passthrough: boolean;
   readonly kinds: readonly string[];
   readonly namespaces: NamespacePolicy;
+  /** Something is wrong with it, of which its Gateway tells. */
+  readonly faulty: boolean;
   /** Keys of sockets; empty when the listener is not served. */
   readonly sockets: readonly Key[];
 }
@@ -110,8 +112,9 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
   const claim = claimOf(reader, className, options);
   if (!claim.ours) {
     if (claim.missing && options.implicitClass !== null) {
-      const known = `"${options.implicitClass}" needs no GatewayClass`;
-      problems.warning('spec.gatewayClassName', `GatewayClass ${shown(className)} does not exist; ${known}.`);
+      const known = `it is not served. "${options.implicitClass}" needs no GatewayClass: write that, or make one`;
+      const message = `GatewayClass ${shown(className)} does not exist: ${known}.`;
+      problems.warning('spec.gatewayClassName', message, objectKey('GatewayClass', '', className));
     }
     return { draft: null, problems };
   }
@@ -124,7 +127,13 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
   const listeners = draftListeners(reader, { kind: 'Gateway', namespace }, spec, options, wide, problems);
   const conflicts = conflictsWithin(listeners);
   for (const [i, conflict] of conflicts.entries()) {
-    if (conflict !== null) problems.error((listeners[i] as ListenerDraft).field, conflict.message);
+    // Told once, at the later one.
+    const earlier = listeners
+      .slice(0, i)
+      .some((other, j) => conflicts[j] !== null && inOneAnothersWay(other, listeners[i]));
+    if (conflict === null || !earlier) continue;
+    const way = conflict.type === 'hostname' ? 'another port or hostname' : 'another port';
+    problems.error((listeners[i] as ListenerDraft).field, `${conflict.message} Neither is served: give one ${way}.`);
   }
   const addresses = claimAddresses(object, options, problems);
   const { namespaces } = fields(spec['allowedListeners']);
@@ -154,6 +163,10 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     conflicts,
   };
   return { draft, problems };
+}
+
+function inOneAnothersWay(a: ListenerDraft, b: ListenerDraft | undefined): boolean {
+  return a.boundPort === b?.boundPort;
 }
 
 /** All of `spec.listeners`, of a Gateway or a ListenerSet. */
@@ -246,6 +259,7 @@ export function listenerViews({ listeners }: ListenerOwner, { placements }: Gate
     passthrough: listener.passthrough,
     kinds: listener.kinds.map((kind) => kind.kind),
     namespaces: listener.namespaces,
+    faulty: listener.fault !== null || listener.refs !== null || listener.closed !== null,
     sockets: placements[i]?.sockets ?? [],
   }));
 }

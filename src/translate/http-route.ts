@@ -49,16 +49,21 @@ export function hostnamesOf(route: KubeObject, problems: Problems): readonly str
 
 /** Of equal matches the first rule in the list has every request (apis/v1 HTTPRouteRule.Matches). */
 function warnOfDoubles(rules: readonly HttpRule[], problems: Problems): void {
-  const first = new Map<string, number>();
+  const first = new Map<string, { readonly rule: number; readonly match: number }>();
   for (const [i, rule] of rules.entries()) {
     if (rule.unmatchable) continue;
     for (const [k, match] of rule.matches.entries()) {
       const text = JSON.stringify(match);
       const earlier = first.get(text);
-      if (earlier === undefined) first.set(text, i);
-      else if (earlier !== i) {
-        problems.warning(`spec.rules[${i}].matches[${k}]`, `Rule ${earlier} matches the same and comes first.`);
+      if (earlier === undefined) {
+        first.set(text, { rule: i, match: k });
+        continue;
       }
+      const [who, how] =
+        earlier.rule === i
+          ? [`matches[${earlier.match}]`, 'leave it out']
+          : [`Rule ${earlier.rule}`, 'it never counts'];
+      problems.warning(`spec.rules[${i}].matches[${k}]`, `${who} matches the same and comes first: ${how}.`);
     }
   }
 }

@@ -52,17 +52,18 @@ class Findings implements FilterReports {
     this.#problems = problems;
   }
 
-  readonly unsupported = (at: string, message: string): void => this.#refuse(at, 'UnsupportedValue', message);
+  readonly unsupported = (at: string, message: string, absent?: ObjectKey): void =>
+    this.#refuse(at, 'UnsupportedValue', message, absent);
   readonly incompatible = (at: string, message: string): void => this.#refuse(at, 'IncompatibleFilters', message);
   readonly warning = (at: string, message: string): void => this.#problems.warning(at, message);
 
   unresolvedAt(at: string, fault: BackendFault): void {
-    this.#problems.error(fault.field === '' ? at : `${at}.${fault.field}`, fault.message);
+    this.#problems.error(fault.field === '' ? at : `${at}.${fault.field}`, fault.message, fault.absent);
     this.unresolved ??= fault;
   }
 
-  #refuse(at: string, reason: Invalid['reason'], message: string): void {
-    this.#problems.error(at, message);
+  #refuse(at: string, reason: Invalid['reason'], message: string, absent?: ObjectKey): void {
+    this.#problems.error(at, message, absent);
     this.invalid ??= { reason, message };
   }
 }
@@ -289,7 +290,8 @@ function extensionsOf(
   let answer: Action | null = null;
   for (const { field, ref } of extensions) {
     const extension = extensionOf(reader, namespace, ref);
-    if (extension.type === 'fault') found.unsupported(`${field}${extension.field}`, extension.message);
+    if (extension.type === 'fault')
+      found.unsupported(`${field}${extension.field}`, extension.message, extension.absent);
     else if (extension.type === 'filter') filters.push(extension.filter);
     else if (answer === null) answer = extension.action;
     else found.incompatible(field, 'There is a static response already.');
@@ -309,6 +311,7 @@ function actionOf(
   if (answer !== null) return answer;
   if (backends.some((backend) => backend.weight > 0)) return { type: 'forward', backends };
   // No backendRefs, or all of weight 0: there is no share for anybody.
-  found.warning(field, 'No backend has a share of the requests: they answer 500.');
+  const none = 'No backend has a share of the requests: they answer 500';
+  found.warning(field, `${none}. Refer to one, or write weight: 1 where it is 0.`);
   return REFUSE;
 }

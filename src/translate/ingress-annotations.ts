@@ -26,6 +26,26 @@ export interface IngressSettings {
   readonly refused: string | null;
 }
 
+const ROUTE_OF = 'an HTTPRoute with a filter of type';
+/** What serves what they ask for; the others have nothing of the kind here. */
+const INSTEAD: readonly (readonly [RegExp, string])[] = [
+  [/^(whitelist|allowlist|denylist)-source-range$/, `${ROUTE_OF} ExtensionRef to an AccessControlFilter`],
+  [/^auth-/, `a backend that asks for it, or, for addresses, ${ROUTE_OF} ExtensionRef to an AccessControlFilter`],
+  [/^canary/, 'an HTTPRoute with weights or header matches in its rules'],
+  [/^(proxy-(read|send)-timeout)$/, 'an HTTPRoute with timeouts'],
+  [/^proxy-next-upstream/, 'an HTTPRoute with retry'],
+  [
+    /^(configuration|server|stream)-snippet$/,
+    'the filters of an HTTPRoute (RequestHeaderModifier, ResponseHeaderModifier ...)',
+  ],
+  [/^(custom-headers|proxy-set-headers|connection-proxy-header)$/, `${ROUTE_OF} ResponseHeaderModifier`],
+  [/^(mirror-|app-root|rewrite)/, `${ROUTE_OF} RequestMirror, RequestRedirect or URLRewrite`],
+  [/^backend-protocol$/, 'appProtocol of the port of the Service, or a BackendTLSPolicy'],
+  [/^(proxy-ssl-|secure-)/, 'a BackendTLSPolicy'],
+  [/^server-alias$/, 'one more rule with that host'],
+  [/^(affinity|session-cookie|upstream-hash)/, 'nothing yet: each request goes to the next endpoint'],
+];
+
 /** By the name behind the prefix: they let in only some, or only so many. */
 const RESTRICTING: readonly RegExp[] = [
   /^auth-(url|tls-|type$|secret$|secret-type$|realm$|signin|method$|snippet$)/,
@@ -71,7 +91,7 @@ class Annotations {
     const value = this.text(name);
     if (value === null) return fallback;
     if (value === 'true' || value === 'false') return value === 'true';
-    this.wrong(name, `${shown(value)} is neither "true" nor "false".`);
+    this.wrong(name, `must be "true" or "false", in quotes, not ${shown(value)}`);
     return fallback;
   }
 
@@ -113,13 +133,29 @@ function leftOver(read: Annotations): string[] {
     const short = name.slice(NGINX.length);
     if (GRANTED.has(short)) continue;
     if (RESTRICTING.some((pattern) => pattern.test(short))) {
-      const message = `${name} is not served, and it restricts who may ask: the Ingress answers 500 while it is there.`;
-      read.wrong(name, message);
-      refused.push(message);
-    } else read.idle(name, 'This annotation of ingress-nginx is not served and has no effect.');
+      const message = `${short} is not served, and it restricts who may ask: the Ingress answers 500 while it is there`;
+      const instead = insteadOf(short);
+      read.wrong(name, `${message}. ${instead === null ? 'To serve it to everybody remove it' : `Write ${instead}`}.`);
+      refused.push(`${message}.`);
+    } else {
+      const instead = insteadOf(short);
+      read.idle(
+        name,
+        `${short} is not served and has no effect. ${instead === null ? 'Remove it' : `Write ${instead}`}.`,
+      );
+    }
   }
-  for (const name of read.left(OWN)) read.wrong(name, 'There is no such annotation of an Ingress; it has no effect.');
+  for (const name of read.left(OWN)) {
+    read.wrong(
+      name,
+      `There is no such annotation of an Ingress: it has no effect. Those there are: ${OWN}ssl-redirect.`,
+    );
+  }
   return refused;
+}
+
+function insteadOf(name: string): string | null {
+  return INSTEAD.find(([pattern]) => pattern.test(name))?.[1] ?? null;
 }
 
 interface Reading<T> {
@@ -148,7 +184,7 @@ function targetOf(read: Annotations, name: string): Reading<URL | null> {
   const url = URL.canParse(value) ? new URL(value) : null;
   const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.search + url.hash === '';
   if (plain && !value.includes('$')) return { value: url, refused: null };
-  const message = `${shown(value)} is not an absolute URL of http or https without query, fragment and variables.`;
+  const message = `must be a whole URL like https://www.example.com/new, without query, fragment and variables, not ${shown(value)}`;
   read.wrong(name, message);
   return { value: null, refused: `${name}: ${message}` };
 }
@@ -158,7 +194,8 @@ function codeOf(read: Annotations, name: string, fallback: Redirect['status']): 
   if (value === null) return fallback;
   const code = Number(value);
   if (REDIRECT_CODES.has(code)) return code as Redirect['status'];
-  read.wrong(name, `${shown(value)} is not one of ${[...REDIRECT_CODES].join(', ')}; ${fallback} is sent.`);
+  const codes = [...REDIRECT_CODES].join(', ');
+  read.wrong(name, `must be one of ${codes}, not ${shown(value)}: ${fallback} is sent`);
   return fallback;
 }
 
@@ -171,8 +208,9 @@ function rewriteOf(read: Annotations): { readonly filters: readonly Filter[]; re
   if (target !== null) {
     if (target.startsWith('/') && !/[$?#\s]/.test(target)) path = target;
     else {
-      refused = `rewrite-target ${shown(target)}: only a path without variables and query can be put in place of the request's.`;
-      read.wrong(`${NGINX}rewrite-target`, `${refused} The Ingress answers 500 while it is there.`);
+      refused = `rewrite-target must be a path without variables and query, not ${shown(target)}`;
+      const instead = `the Ingress answers 500 while it is there. To replace a prefix write ${ROUTE_OF} URLRewrite`;
+      read.wrong(`${NGINX}rewrite-target`, `${refused}: ${instead} (ReplacePrefixMatch).`);
     }
   }
   if (host !== null) {

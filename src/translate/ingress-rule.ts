@@ -1,6 +1,7 @@
 // The rules of an Ingress (networking.k8s.io/v1 HTTPIngressPath): each path is a rule of its own; cleartext requests
 // for hosts that it has a certificate for are sent to https, as ingress-nginx does.
 
+import { hostForm } from '../api/forms.ts';
 import { type KubeObject, keyOf } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
@@ -127,7 +128,9 @@ class Rules {
   #hostOf(value: unknown, field: string): Host | null {
     const name = (text(value) ?? ANY).toLowerCase();
     if (name !== ANY && !isHostname(name)) {
-      this.#problems.error(field, `${shown(value)} is not a hostname.`);
+      const { must, write } = hostForm(String(value), true);
+      const form = write === '' ? '' : `: write ${write}`;
+      this.#problems.error(field, `${must}, not ${shown(value)}${form}`);
       return null;
     }
     return { name, secured: this.#draft.hosts.some(({ hostname }) => hostname === ANY || covers(hostname, name)) };
@@ -171,7 +174,7 @@ class Rules {
     const { cluster, label, fault, untrusted } = resolved;
     if (cluster === null) {
       const why = fault?.message ?? untrusted;
-      if (why !== null) this.#problems.error(field, `${why} ${ANSWER}`);
+      if (why !== null) this.#problems.error(field, `${why} ${ANSWER}`, fault?.absent);
       return UNAVAILABLE;
     }
     this.#clusters.set(cluster.key, cluster);

@@ -235,7 +235,7 @@ test('where a Gateway speaks TLS on port 80, Ingresses say why nothing of them i
   });
   assert.deepEqual(world.rules('shop'), []);
   assert.deepEqual(world.problems(), [
-    'Ingress/default/shop error spec: Gateway default/edge, which comes first, has protocol HTTPS on port 80 (listener https).',
+    'Ingress/default/shop error spec: Gateway default/edge, which comes first, has protocol HTTPS on port 80 (listener https). This one needs another port.',
   ]);
 });
 

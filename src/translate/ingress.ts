@@ -103,7 +103,7 @@ function hostTls(
     named.length === 0
       ? null
       : listenerTls(reader, { kind: 'Gateway', namespace }, refs, { field, hostname: '' }, UNASKED, wrong).tls;
-  for (const { severity, message } of wrong.found) problems[severity](`${field}.secretName`, message);
+  for (const { severity, message, absent } of wrong.found) problems[severity](`${field}.secretName`, message, absent);
   if (own !== null) return own;
   const shared = defaultTls(reader, field, options, problems);
   if (shared === null && named.length === 0) {

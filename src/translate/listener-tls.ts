@@ -1,6 +1,6 @@
 // TLS of one listener: which certificates it shows, which versions and ciphers it speaks (apis/v1 ListenerTLSConfig).
 
-import type { KubeObject } from '../api/object.ts';
+import { type KubeObject, objectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -139,11 +139,11 @@ function certificatesOf(
       if (!certificates.some(({ key }) => key === found.entry.key)) certificates.push(found.entry);
       continue;
     }
-    problems.error(at, found.message);
+    problems.error(at, found.message, found.absent);
     fault ??= found;
   }
   if (list(refs).length === 0) {
-    const message = 'The listener names no certificate.';
+    const message = 'Protocols HTTPS and TLS need a certificate: write tls: { certificateRefs: [{ name: SECRET }] }.';
     problems.error(`${field}.certificateRefs`, message);
     fault = { name: 'listenerCertificate', message };
   }
@@ -172,7 +172,7 @@ function certificateOf(
   const namespace = text(ref['namespace']) ?? owner.namespace;
   if (group !== '' || kind !== 'Secret') {
     return invalid(
-      `certificateRefs[${index}] is of kind ${shown(kind)} in group ${shown(group)}; only Secret is supported.`,
+      `certificateRefs[${index}] is of kind ${shown(kind)} in group ${shown(group)}: only kind Secret, of group "", is supported.`,
     );
   }
   const reference = {
@@ -186,10 +186,14 @@ function certificateOf(
   };
   if (!permitted(reader, reference)) {
     const message = `No ReferenceGrant in namespace ${namespace} lets ${owner.kind}s of ${owner.namespace} refer to Secret ${name}.`;
-    return { name: 'listenerNotPermitted', message };
+    return { name: 'listenerNotPermitted', message, absent: objectKey('ReferenceGrant', namespace, '') };
   }
   const secret = reader.get('Secret', namespace, name);
-  if (secret === undefined) return invalid(`Secret ${namespace}/${name} does not exist.`);
+  if (secret === undefined) {
+    const made = 'make one of type kubernetes.io/tls with tls.crt and tls.key';
+    const absent = objectKey('Secret', namespace, name);
+    return { ...invalid(`Secret ${namespace}/${name} does not exist: ${made}.`), absent };
+  }
   const read = secretEntry(secret, namespace, name);
   for (const warning of read.warnings) warn(`Secret ${namespace}/${name}: ${warning}`);
   if (read.entry === null) return invalid(`Secret ${namespace}/${name}: ${read.fault}`);

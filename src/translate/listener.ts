@@ -3,6 +3,7 @@
 
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
+import { nearest } from '../base/nearest.ts';
 import type { SocketEntry } from '../ir/ir.ts';
 import type { Fault, RouteGroupKind } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -11,7 +12,7 @@ import type { Reader } from './dependencies.ts';
 import { type FrontendTls, UNASKED } from './frontend-tls.ts';
 import { isHostname } from './hostname.ts';
 import { defaultCertificate, type ListenerTls, listenerTls, type Referrer } from './listener-tls.ts';
-import { protocolOf } from './protocols.ts';
+import { LISTENER_PROTOCOLS, protocolOf } from './protocols.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { parseSelector, type Selector } from './selector.ts';
 
@@ -84,10 +85,10 @@ export function draftListener(
 
   let fault: Fault | null = null;
   if (!served) {
-    fault = { name: 'listenerProtocol', message: `Protocol ${shown(spec['protocol'])} is not served.` };
+    fault = { name: 'listenerProtocol', message: unknownProtocol(spec['protocol']) };
     problems.error(`${field}.protocol`, fault.message);
   } else if (number === undefined) {
-    fault = { name: 'listenerPort', message: `${shown(spec['port'])} is not a port.` };
+    fault = { name: 'listenerPort', message: `${shown(spec['port'])} is not a port: write one from 1 to 65535.` };
     problems.error(`${field}.port`, fault.message);
   } else if (hostname !== '' && !isHostname(hostname)) {
     fault = { name: 'listenerValue', message: `${shown(spec['hostname'])} is not a hostname.` };
@@ -96,7 +97,9 @@ export function draftListener(
 
   let refs: Fault | null = null;
   if (served && refused.length > 0) {
-    refs = { name: 'listenerRouteKinds', message: `Route kinds that cannot attach here: ${refused.join(', ')}.` };
+    const can = routeKindsOf(protocol).join(', ');
+    const message = `Route kinds that cannot attach here: ${refused.join(', ')}; what can is ${can}.`;
+    refs = { name: 'listenerRouteKinds', message };
     problems.error(`${field}.allowedRoutes.kinds`, refs.message);
   }
   const passthrough = protocol === 'TLS' && fields(spec['tls'])['mode'] === 'Passthrough';
@@ -185,7 +188,8 @@ export function namespacePolicy(
   }
   const at = `${field}.selector`;
   if (spec['selector'] === undefined || spec['selector'] === null) {
-    problems.error(at, 'from: Selector needs a selector; no namespace is let in.');
+    const form = 'selector: { matchLabels: { NAME: VALUE } }';
+    problems.error(at, `from: Selector needs a selector; no namespace is let in. Write ${form}.`);
     return null;
   }
   const selector = parseSelector(spec['selector'], at, (where, message) =>
@@ -217,6 +221,17 @@ export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict 
     const host = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
     return { type: 'hostname', message: `Listener ${same.name} wants ${host} on the same port ${listener.boundPort}.` };
   });
+}
+
+function unknownProtocol(value: unknown): string {
+  const given = typeof value === 'string' ? value.toUpperCase() : '';
+  const near =
+    LISTENER_PROTOCOLS.find((name) => name === given) ??
+    (/^(HTTP2|H2C|HTTP\/.*|GRPC|WS|HTTP_ONLY)$/.test(given) ? 'HTTP' : nearest(given, LISTENER_PROTOCOLS));
+  const http =
+    near === 'HTTP' && given !== 'HTTP' && nearest(given, ['HTTP']) === undefined ? ', of every version' : '';
+  const hint = near === undefined ? `${LISTENER_PROTOCOLS.join(', ')} are` : `write ${near}${http}`;
+  return `Protocol ${shown(value)} is not served: ${hint}.`;
 }
 
 /** Undefined for what is not served: it takes nothing from anybody. */

@@ -20,6 +20,8 @@ const PROTOCOLS: Readonly<Record<string, Protocol>> = {
   UDP: { transport: 'udp', family: 'udp', byHostname: false, routeKinds: ['UDPRoute'] },
 };
 
+export const LISTENER_PROTOCOLS: readonly string[] = Object.keys(PROTOCOLS);
+
 /** Undefined for a protocol that nobody knows. */
 export function protocolOf(name: string): Protocol | undefined {
   return Object.hasOwn(PROTOCOLS, name) ? PROTOCOLS[name] : undefined;

@@ -80,7 +80,8 @@ function ruleOf({ kind, reader, route, index, idleMs, options, through, problems
     for (const policy of found.policies) policies.add(policy);
     if (found.untrusted !== null) problems?.warning(at, `${found.untrusted} Sessions are refused.`);
     if (found.fault !== null) {
-      problems?.error(found.fault.field === '' ? at : `${at}.${found.fault.field}`, found.fault.message);
+      const { field: of, message, absent } = found.fault;
+      problems?.error(of === '' ? at : `${at}.${of}`, message, absent);
       unresolved ??= found.fault;
     } else if (found.cluster !== null) clusters.push(found.cluster);
     const weight = integer(ref['weight'] ?? 1, 0, WEIGHT_MAX);

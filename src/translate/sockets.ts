@@ -270,20 +270,23 @@ function conflictOn(
   };
   if (socket.family !== family) {
     const holder = socket.hosts.values().next().value as Held;
-    return { type: 'protocol', message: before(holder, `protocol ${holder.listener.protocol}`) };
+    return { type: 'protocol', message: `${before(holder, `protocol ${holder.listener.protocol}`)} ${OTHER_PORT}` };
   }
   if (!shares && !equal(socket.proxyProtocol, listener.proxyProtocol)) {
     const holder = socket.hosts.values().next().value as Held;
     const from = socket.proxyProtocol === null ? 'no PROXY headers' : 'PROXY headers of others';
-    return { type: 'protocol', message: before(holder, from) };
+    return { type: 'protocol', message: `${before(holder, from)} ${OTHER_PORT}` };
   }
   const holder = socket.hosts.get(host);
   if (holder === undefined) return null;
   if (protocolOf(listener.protocol)?.byHostname !== true) {
-    return { type: 'protocol', message: before(holder, `protocol ${holder.listener.protocol}`) };
+    return { type: 'protocol', message: `${before(holder, `protocol ${holder.listener.protocol}`)} ${OTHER_PORT}` };
   }
-  return { type: 'hostname', message: before(holder, host === '*' ? 'every hostname' : `hostname ${host}`) };
+  const has = before(holder, host === '*' ? 'every hostname' : `hostname ${host}`);
+  return { type: 'hostname', message: `${has} This one needs another hostname, or another port.` };
 }
+
+const OTHER_PORT = 'This one needs another port.';
 
 function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
   const entries = new Map<Key, PlanEntry>();

@@ -156,10 +156,10 @@ export class ConfigFile {
     if (this.failure !== null) return [{ severity: 'error', message: this.failure, place: { file }, ...effect }];
     const found: Problem[] = this.#whole.map((problem) => ({ ...problem, ...effect }));
     this.#layout.chunks.forEach((chunk, i) => {
-      for (const { severity, message, place, offset } of chunk.problems) {
+      for (const { offset, ...problem } of chunk.problems) {
+        const { severity, place } = problem;
         found.push({
-          severity,
-          message,
+          ...problem,
           place: { ...place, ...this.#position((this.#layout.starts[i] as number) + offset) },
           ...(severity === 'error' ? this.#effect(place.object) : {}),
         });
@@ -219,7 +219,11 @@ const NOT_SERVED = { effect: 'is not served' } as const;
 
 function doubled(key: ObjectKey, place: Place, first: Place): Problem {
   const where = `${first.file}${first.line === undefined ? '' : `:${first.line}:${first.column}`}`;
-  return { severity: 'error', message: `already defined in ${where}, ignored here`, place: { ...place, object: key } };
+  return {
+    severity: 'error',
+    message: `already defined in ${where}, ignored here: each may stand once`,
+    place: { ...place, object: key },
+  };
 }
 
 /** Index of the first byte that makes the bytes no UTF-8. */

@@ -5,6 +5,7 @@ import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import { type CheckOptions, checkObject } from '../../api/schema.ts';
 import { tight } from '../../base/tight.ts';
+import { suspectOf, suspectsIn } from './suspects.ts';
 import { type Parsed, parseChunk } from './yaml.ts';
 
 export interface LocalProblem extends Problem {
@@ -43,6 +44,7 @@ export function readChunk(text: string, options: CheckOptions): ReadChunk {
     message: p.message,
     place: {},
     offset: p.offset,
+    ...(p.severity === 'error' ? { hides: suspectsIn(text) } : {}),
   }));
   const objects: ReadObject[] = [];
   const foreign: { name: string; offset: number }[] = [];
@@ -50,7 +52,8 @@ export function readChunk(text: string, options: CheckOptions): ReadChunk {
     for (const [item, base] of items(value)) {
       const checked = checkObject(item, options);
       const offset = parsed.locate(index, base);
-      for (const problem of checked.problems) problems.push(located(problem, parsed, index, base));
+      const nameless = checked.key === null && checked.problems.some(isError) ? { hides: [suspectOf(item)] } : {};
+      for (const problem of checked.problems) problems.push({ ...located(problem, parsed, index, base), ...nameless });
       if (checked.foreign !== null) foreign.push({ name: checked.foreign, offset });
       else if (checked.key !== null || checked.problems.some(isError))
         objects.push({ key: checked.key, object: tight(checked.object), value: index, base, offset });

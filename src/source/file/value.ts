@@ -17,6 +17,7 @@ import {
 import { setField } from '../../api/value.ts';
 import { type Fields, isFields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { STAR } from './yaml-words.ts';
 
 /** Something in a document that makes it unusable. Nothing of its text gets into the message but plain keys. */
 export interface ValueProblem {
@@ -84,7 +85,7 @@ export class DocumentValue {
 
   #alias(alias: Alias): unknown {
     const anchor = this.#anchors.get(alias.source);
-    if (anchor === undefined) throw new Unusable('alias without an anchor before it', alias);
+    if (anchor === undefined) throw new Unusable(STAR, alias);
     if (anchor.done === null) throw new Unusable('an anchor must not contain itself', alias);
     this.#targets.set(alias, anchor.node);
     this.#nodes += anchor.done.nodes;
@@ -116,14 +117,14 @@ export class DocumentValue {
     const value = this.#evaluate(key);
     if (typeof value === 'string') return value;
     if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-    const what = value === null ? 'an empty key' : `a ${Array.isArray(value) ? 'list' : 'mapping'} as a key`;
-    throw new Unusable(`${what}: keys must be text`, offsetOf(key) < 0 ? map : key);
+    const what = value === null ? 'nothing' : `a ${Array.isArray(value) ? 'list' : 'mapping'}`;
+    throw new Unusable(`${what} stands where a name must: quote it if it is text`, offsetOf(key) < 0 ? map : key);
   }
 
   /** https://yaml.org/type/merge.html: what stands in the mapping itself, or was merged earlier, counts. */
   #merge(out: Record<string, unknown>, value: unknown, node: unknown): void {
     for (const source of Array.isArray(value) ? value : [value]) {
-      if (!isFields(source)) throw new Unusable('a merge (<<) must name a mapping or a list of mappings', node);
+      if (!isFields(source)) throw new Unusable('a merge (<<) must refer to a mapping, or to a list of them', node);
       for (const name of Object.keys(source)) if (!Object.hasOwn(out, name)) setField(out, name, source[name]);
     }
   }
@@ -183,6 +184,8 @@ function offsetOf(node: unknown): number {
   return isPair(node) ? offsetOf(node.key) : -1;
 }
 
+export const DUPLICATE = 'the same field twice:';
+
 function duplicate(name: string): string {
-  return /^[\w./-]{1,80}$/.test(name) ? `duplicate key ${name}` : 'duplicate key';
+  return `${DUPLICATE} ${/^[\w./-]{1,80}$/.test(name) ? name : 'this one'} may stand here once`;
 }

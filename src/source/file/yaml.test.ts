@@ -96,18 +96,26 @@ test('anchors, aliases and merges', () => {
 });
 
 test('mistakes by line and column, and nothing of the text in the message', () => {
-  assert.deepEqual(problems('a: 1\nb: 2\na: 3\n'), ['3:1 duplicate key a']);
-  assert.deepEqual(problems('{"a": 1, "b": [{"c": 1, "c": 2}]}'), ['1:25 duplicate key c']);
-  assert.deepEqual(problems('1: a\n"1": b\n'), ['2:1 duplicate key 1']);
-  assert.deepEqual(problems('? [a]\n: b\n'), ['1:3 a list as a key: keys must be text']);
-  assert.deepEqual(problems('a: {{ x }}\n'), ['1:5 a mapping as a key: keys must be text']);
-  assert.deepEqual(problems(': b\n'), ['1:1 an empty key: keys must be text']);
-  assert.deepEqual(problems('a:\n\tb: 1\n'), ['2:1 tabs are not allowed as indentation']);
-  assert.deepEqual(problems('a: *nobody\n'), ['1:4 alias without an anchor before it']);
+  assert.deepEqual(problems('a: 1\nb: 2\na: 3\n'), ['3:1 the same field twice: a may stand here once']);
+  assert.deepEqual(problems('{"a": 1, "b": [{"c": 1, "c": 2}]}'), ['1:25 the same field twice: c may stand here once']);
+  assert.deepEqual(problems('1: a\n"1": b\n'), ['2:1 the same field twice: 1 may stand here once']);
+  assert.deepEqual(problems('? [a]\n: b\n'), ['1:3 a list stands where a name must: quote it if it is text']);
+  assert.deepEqual(problems('a: {{ x }}\n'), [
+    '1:5 this looks like a Helm template ({{): render it first (helm template)',
+  ]);
+  assert.deepEqual(problems(': b\n'), ['1:1 nothing stands where a name must: quote it if it is text']);
+  assert.deepEqual(problems('a:\n\tb: 1\n'), ['2:1 indented with a tab: YAML is indented with spaces only']);
+  assert.deepEqual(problems('a: *nobody\n'), [
+    '1:4 a value that begins with "*" refers to an anchor, of which there is none: quote it ("*...")',
+  ]);
   assert.deepEqual(problems('a: &a\n  b: *a\n'), ['2:6 an anchor must not contain itself']);
-  assert.deepEqual(problems('a: .inf\n'), ['1:4 infinite numbers and NaN are not allowed']);
-  assert.deepEqual(problems('a: !mine 1\n'), ['1:4 unknown tag']);
-  assert.deepEqual(problems('a:\n  <<: 1\n'), ['2:7 a merge (<<) must name a mapping or a list of mappings']);
+  assert.deepEqual(problems('a: .inf\n'), [
+    '1:4 infinite numbers and NaN (.inf, .nan) are not allowed: write a whole number',
+  ]);
+  assert.deepEqual(problems('a: !mine 1\n'), [
+    '1:4 a value that begins with "!" names a type that is not known: quote it, or leave "!..." out',
+  ]);
+  assert.deepEqual(problems('a:\n  <<: 1\n'), ['2:7 a merge (<<) must refer to a mapping, or to a list of them']);
   for (const text of [
     'a: hunter2: x\n',
     'hunter2\na: b\n',

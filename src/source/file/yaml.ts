@@ -4,7 +4,8 @@
 
 import { Composer, type Document, Lexer, Parser, type ScalarTag, Schema, type YAMLError } from 'yaml';
 import { LIMITS } from '../../base/limits.ts';
-import { DocumentValue } from './value.ts';
+import { DocumentValue, DUPLICATE, type ValueProblem } from './value.ts';
+import { causeOf, helmAt, helmCause, TOO_DEEP } from './yaml-words.ts';
 
 /** A part of a stream that is read by itself: one document, at an offset of the whole text. */
 export interface Chunk {
@@ -169,12 +170,12 @@ export function parseChunk(text: string): Parsed {
   const problems: SyntaxProblem[] = [];
   try {
     for (const document of documents(text)) {
-      // One mistake makes the parser stumble many times; the first words are the useful ones.
-      for (const error of document.errors.slice(0, ERRORS)) problems.push(syntaxProblem(error, 'error', text));
+      // One mistake makes the parser stumble many times.
+      for (const error of document.errors.slice(0, 1)) problems.push(syntaxProblem(error, 'error', text));
       for (const warning of document.warnings.slice(0, ERRORS)) problems.push(syntaxProblem(warning, 'warning', text));
       if (document.errors.length > 0 || document.contents === null) continue;
       const read = new DocumentValue(document);
-      for (const problem of read.problems.slice(0, ERRORS)) problems.push({ severity: 'error', ...problem });
+      for (const problem of told(read.problems, text)) problems.push({ severity: 'error', ...problem });
       if (read.problems.length === 0 && read.value !== null && read.value !== undefined) values.push(read);
     }
   } catch (error) {
@@ -189,7 +190,14 @@ export function parseChunk(text: string): Parsed {
   };
 }
 
-const TOO_DEEP = 'nested too deeply';
+/** Of what a document says that has no meaning: its causes. */
+function told(found: readonly ValueProblem[], text: string): readonly ValueProblem[] {
+  const [first] = found;
+  if (first !== undefined && helmAt(text, first.offset)) return [helmCause(first.offset)];
+  const again = found.find(({ message }) => message.startsWith(`${DUPLICATE} apiVersion`));
+  if (again === undefined) return found.slice(0, ERRORS);
+  return [{ message: 'a second apiVersion: a line --- is missing before it', offset: again.offset }];
+}
 
 class TooLarge extends Error {
   readonly offset: number;
@@ -216,26 +224,6 @@ function* documents(text: string): Generator<Document.Parsed> {
 }
 
 function syntaxProblem(error: YAMLError, severity: 'error' | 'warning', text: string): SyntaxProblem {
-  return { severity, message: safeMessage(error), offset: Math.min(error.pos[0], text.length) };
-}
-
-/** The parser's words without what it quotes of the document. */
-function safeMessage(error: YAMLError): string {
-  switch (error.code) {
-    case 'BAD_DQ_ESCAPE':
-      return 'invalid escape sequence in a double-quoted string';
-    case 'TAG_RESOLVE_FAILED':
-      return error.message.startsWith('infinite') ? error.message : 'unknown tag';
-    case 'BAD_DIRECTIVE':
-      return 'unknown or wrong directive';
-    case 'BAD_ALIAS':
-      return 'alias without an anchor before it';
-    case 'TAB_AS_INDENT':
-      return 'tabs are not allowed as indentation';
-    default: {
-      if (error.message.startsWith('Maximum call stack')) return TOO_DEEP;
-      const words = error.message.split(': ')[0] as string;
-      return `${words[0]?.toLowerCase() ?? ''}${words.slice(1)}`;
-    }
-  }
+  const { code, message, pos } = error;
+  return { severity, ...causeOf({ code, message, offset: pos[0] }, text) };
 }

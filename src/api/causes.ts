@@ -1,0 +1,76 @@
+// Complaints speak of causes, never of what follows from them: who refers to an object that is wrong itself is not
+// told that it is not there. And who refers to one that nobody wrote is told which one may have been meant.
+
+import { nearest } from '../base/nearest.ts';
+import { type ObjectKey, objectKey } from './object.ts';
+import { objectText, type Place, type Problem, type Suspect } from './problem.ts';
+
+/** Without those that find an object missing of which something is said to be wrong. `causes`: where that is said. */
+export function causesOnly(problems: readonly Problem[], causes: readonly Problem[] = problems): readonly Problem[] {
+  if (!problems.some(({ absent }) => absent !== undefined)) return problems;
+  const wrong = new Set<string>();
+  const kinds = new Set<string>();
+  const suspects: Suspect[] = [];
+  for (const { severity, place, effect, hides, absent } of causes) {
+    suspects.push(...(hides ?? []));
+    if (place.object === undefined) continue;
+    const [kind = '', namespace = ''] = place.object.split('/');
+    // Whatever is said of an object of that kind may be why none counts.
+    if (absent === undefined || absent.startsWith('Service/')) kinds.add(`${kind}/${namespace}/`);
+    if (severity === 'error' && effect === 'is not served') wrong.add(plain(place.object));
+  }
+  return problems.filter(({ absent, place }) => {
+    if (absent === undefined) return true;
+    if (absent.endsWith('/'))
+      return !(kinds.has(absent) || suspects.some(({ kind }) => fits(kind, absent.split('/')[0])));
+    const [kind, , name] = absent.split('/');
+    if (wrong.has(plain(absent)) && place.object !== absent) return false;
+    return !suspects.some((suspect) => fits(suspect.kind, kind) && fits(suspect.name, name));
+  });
+}
+
+function fits(suspect: string | null, wanted = ''): boolean {
+  return suspect === null || plain(suspect) === plain(wanted);
+}
+
+/** A name that is wrong only by its letters' case and its signs is still the same to who refers to it. */
+function plain(text: string): string {
+  return text.toLowerCase().replace(/[^a-z0-9/]/g, '');
+}
+
+/** Names told where nothing is near. */
+const NAMES = 3;
+
+/** What may have been meant by a reference to an object that nobody wrote. */
+export function hintFor(
+  absent: ObjectKey,
+  keys: Iterable<ObjectKey>,
+  placeOf: (key: ObjectKey) => Place | null,
+): string {
+  const [kind = '', namespace = '', name = ''] = absent.split('/');
+  if (name === '') return '';
+  const alike: string[] = [];
+  let elsewhere: string | null = null;
+  let other: ObjectKey | null = null;
+  for (const key of keys) {
+    const [itsKind = '', itsNamespace = '', itsName = ''] = key.split('/');
+    if (itsKind === kind && itsNamespace === namespace) alike.push(itsName);
+    else if (itsKind === kind && itsName === name) elsewhere = itsNamespace;
+    else if (key === objectKey(kind === 'Service' ? 'Backend' : 'Service', namespace, name)) other = key;
+  }
+  if (other !== null && kind === 'Service') {
+    return ` For ${objectText(other)}${at(placeOf(other))} write group: rauta.io, kind: Backend.`;
+  }
+  const near = nearest(name, alike);
+  if (near !== undefined) return ` Did you mean ${near}?`;
+  if (other !== null && kind === 'Backend')
+    return ` For ${objectText(other)}${at(placeOf(other))} leave out group and kind.`;
+  if (elsewhere !== null) return ` There is one in namespace ${elsewhere}: write namespace: ${elsewhere}.`;
+  if (alike.length === 0) return '';
+  const more = alike.length > NAMES ? ` and ${alike.length - NAMES} more` : '';
+  return ` There ${alike.length === 1 ? 'is' : 'are'} ${alike.slice(0, NAMES).sort().join(', ')}${more}.`;
+}
+
+function at(place: Place | null): string {
+  return place?.file === undefined ? '' : ` (${place.file}:${place.line ?? 1})`;
+}
