@@ -303,6 +303,8 @@ class Limits {
   readonly START_ATTEMPTS = 5;
   /** How often a worker or the controller shows that it is alive while nothing happens. */
   readonly HEARTBEAT_MS = 1_000;
+  /** A supervisor's watchdog is told no more often, however little it waits. */
+  readonly WATCHDOG_LEAST_MS = 10;
   readonly QUARANTINE_WINDOW_MS = 10_000;
   readonly QUARANTINE_DEATHS = 2;
   /** Revisions that can be undone. */

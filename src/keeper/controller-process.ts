@@ -24,6 +24,8 @@ export interface ControllerOwner {
   onHello(): void;
   onLogLevel(level: Level): void;
   onRevision(revision: Incoming): void;
+  /** What it was asked to read again has been read. */
+  onReread(): void;
   /** It cannot go on, for a reason that another one would have too. */
   onFatal(code: number, message: string): void;
   /** It ended by itself and is replaced after a pause. `failures`: how often in a row. */
@@ -184,6 +186,9 @@ export class ControllerProcess<Options> {
         this.#reason = message.message;
         this.#owner.onFatal(message.code, message.message);
         this.#child?.kill();
+        break;
+      case 'reread':
+        this.#owner.onReread();
         break;
       case 'flushed':
         this.#onStopped?.();

@@ -445,3 +445,48 @@ test('it drains and ends in order: workers, then what is in the log rings', (t) 
   assert.ok(it.controller.heard.includes('draining') && it.controller.heard.includes('stop'));
   assert.equal(it.ended, EXIT.ok);
 });
+
+test('whoever started it is told once it serves, while it reads again, and when it stops', (t) => {
+  const it = stage(t);
+  const { notified } = it.system;
+  assert.deepEqual(notified, []);
+  const controller = new ModelController(it.system.alive('controller')[0] as never);
+  const worker = new ModelWorker(it.system.alive('worker')[0] as never);
+  controller.send({ a: '1' });
+  assert.deepEqual(notified, [], 'what is configured is not served yet');
+  worker.read();
+  const status = 'STATUS=serving revision 1';
+  assert.deepEqual(notified.splice(0), [`READY=1\nMAINPID=${process.pid}\n${status}`]);
+  it.keeper.reread();
+  assert.deepEqual(notified.splice(0), ['RELOADING=1\nSTATUS=reading everything again']);
+  controller.child.says({ type: 'reread' });
+  assert.deepEqual(notified.splice(0), [`READY=1\n${status}`]);
+  controller.child.says({ type: 'reread' });
+  assert.deepEqual(notified.splice(0), [], 'nobody asked');
+  // One that dies instead of answering leaves nobody waiting: the next one reads everything.
+  it.keeper.reread();
+  controller.child.exit({ code: 1 });
+  it.system.pass(LIMITS.RESTART_MIN_MS);
+  new ModelController(it.system.alive('controller')[0] as never);
+  assert.deepEqual(notified.splice(0), ['RELOADING=1\nSTATUS=reading everything again', `READY=1\n${status}`]);
+  it.keeper.stop('SIGTERM');
+  assert.deepEqual(notified.splice(0), ['STOPPING=1\nSTATUS=draining']);
+});
+
+test('a watchdog is told twice as often as it waits, from the start to the end', (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  system.supervisor = { ...system.supervisor, watchdogUs: 30_000_000 };
+  let ended = false;
+  const keeper = new Keeper<KeeperOptions>(OPTIONS, system, system.log, () => {
+    ended = true;
+  });
+  keeper.start();
+  const beats = (): number => system.notified.filter((state) => state === 'WATCHDOG=1').length;
+  assert.equal(beats(), 1);
+  system.pass(14_999);
+  assert.equal(beats(), 1);
+  system.pass(15_001);
+  assert.equal(beats(), 3);
+  assert.equal(ended, false);
+});

@@ -6,6 +6,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { encodePut } from '../stream/frames.ts';
 import type { ToController } from '../stream/messages.ts';
+import { Announcer } from './announcer.ts';
 import { ControllerProcess } from './controller-process.ts';
 import { Departures } from './departures.ts';
 import { Distribution } from './distribution.ts';
@@ -33,6 +34,7 @@ export class Keeper<Options extends KeeperOptions> {
   readonly #controller: ControllerProcess<Options>;
   readonly #takeover: Takeover | null;
   readonly #grants: Grants;
+  readonly #announcer: Announcer;
   #phase: Phase = 'starting';
   #draining = false;
   /** Drains because a successor serves, not because somebody asked it to stop. */
@@ -48,7 +50,8 @@ export class Keeper<Options extends KeeperOptions> {
     this.#system = system;
     this.#log = log;
     this.#done = done;
-    this.#sockets = new Sockets(system.io, log, options.workers);
+    this.#announcer = new Announcer(system, () => this.#distribution.acked);
+    this.#sockets = new Sockets(system.io, log, options.workers, system.supervisor.passed);
     this.#tickets = new Tickets(system.nowMs(), options.keysFile, log);
     this.#slots = new Slots(system, log, options.workers, workerSettings(options), this.#tickets, {
       onAssigned: (worker) => this.#onAssigned(worker),
@@ -75,11 +78,18 @@ export class Keeper<Options extends KeeperOptions> {
         for (const worker of this.#slots.workers) worker.say({ type: 'logLevel', level });
       },
       onRevision: (revision) => this.#distribution.commit(revision),
+      onReread: () => this.#announcer.reloaded(),
       onFatal: (code, message) => this.#onFatal(code, message),
       onDeath: (failures, why) => this.#onControllerDeath(failures, why),
     });
     this.#grants = new Grants(system.io, log, options, (grant, fds) => this.#tell(grant, fds));
-    this.#takeover = options.takeover === null ? null : this.#prepareTakeover(options.takeover);
+    this.#takeover = Takeover.at(options.takeover, system, log, {
+      ...{ sockets: this.#sockets, tickets: this.#tickets, announcer: this.#announcer },
+      onSucceeded: () => this.#succeed(),
+      onSuccession: (begun) => this.#tell({ type: 'succession', begun }),
+      onGone: () => this.#grants.retry(),
+      onRefused: (reason) => this.#fail(EXIT.cannotRun, reason),
+    });
   }
 
   // ---- phases
@@ -112,6 +122,7 @@ export class Keeper<Options extends KeeperOptions> {
     }
     this.#phase = 'serving';
     this.#sockets.disinherit();
+    this.#announcer.serving();
     this.#takeover?.serve();
     this.#log.info('serving', { revision: this.#distribution.acked, workers: this.#slots.workers.length });
     // Only now: at the start it would take CPU from those who are to serve.
@@ -126,6 +137,7 @@ export class Keeper<Options extends KeeperOptions> {
   }
 
   reread(): void {
+    this.#announcer.reloading();
     this.#grants.reread();
     this.#tell({ type: 'reread' });
   }
@@ -149,6 +161,7 @@ export class Keeper<Options extends KeeperOptions> {
     const { drainDelayMs, drainTimeoutMs } = this.#options;
     this.#log.info('draining', { signal, delay_ms: drainDelayMs, timeout_ms: drainTimeoutMs });
     this.#phase = 'draining';
+    this.#announcer.stopping('draining');
     this.#tell({ type: 'draining' });
     this.#slots.leaveSoon();
     this.#system.after(drainDelayMs, () => this.#phase === 'draining' && this.#drain());
@@ -160,6 +173,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#log.info('handed over, draining', { timeout_ms: this.#options.drainTimeoutMs });
     this.#phase = 'draining';
     this.#succeeded = true;
+    this.#announcer.succeeded();
     this.#drain();
   }
 
@@ -186,6 +200,7 @@ export class Keeper<Options extends KeeperOptions> {
   /** It cannot go on, and never served. */
   #fail(code: number, message: string): void {
     this.#log.error(message);
+    this.#announcer.stopping(message);
     this.#exitCode = code;
     this.#slots.kill();
     this.#shutDown();
@@ -196,6 +211,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#log.error('a bug in the keeper, ending', { stack: error instanceof Error ? error.stack : String(error) });
     const again = this.#crashed;
     this.#crashed = true;
+    this.#announcer.stopping('a bug in the keeper');
     this.#exitCode = EXIT.bug;
     if (again || this.#phase === 'stopping') {
       this.#finish();
@@ -272,6 +288,7 @@ export class Keeper<Options extends KeeperOptions> {
     this.#tell({ type: 'held', held: revisions.held });
     if (acked > 0) this.#tell({ type: 'acked', revision: acked });
     if (this.#phase === 'draining' && !this.#succeeded) this.#tell({ type: 'draining' });
+    this.#announcer.reloaded();
   }
 
   /** Only a program that never served ends of it. */
@@ -294,7 +311,6 @@ export class Keeper<Options extends KeeperOptions> {
       restarts: { worker: this.#slots.restarts, controller: this.#controller.restarts },
     });
   }
-
   #tellSockets(): void {
     this.#tell({ type: 'sockets', revision: this.#distribution.revisions.wanted, failed: this.#sockets.failed });
   }
@@ -330,20 +346,5 @@ export class Keeper<Options extends KeeperOptions> {
     this.#distribution.died(worker);
     this.#tellWorkers();
     this.#keepSpareLater();
-  }
-
-  // ---- taking over
-
-  #prepareTakeover(path: string): Takeover {
-    return new Takeover(this.#system, this.#log, path, {
-      listening: () => [...this.#sockets.open.values()],
-      tickets: this.#tickets,
-      onInherited: (transport, address, port, handle) => this.#sockets.inherit(transport, address, port, handle),
-      onSucceeded: () => this.#succeed(),
-      onForsaken: () => this.#sockets.admit(),
-      onSuccession: (begun) => this.#tell({ type: 'succession', begun }),
-      onGone: () => this.#grants.retry(),
-      onRefused: (reason) => this.#fail(EXIT.cannotRun, reason),
-    });
   }
 }

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { FakeSystem, OWN_ADDRESS, ownPort } from '../../test/support/keeper.ts';
 import type { SocketWish } from '../stream/messages.ts';
 import { Sockets } from './sockets.ts';
+import type { PassedListener } from './system.ts';
 
 /** Another process that shares its port with whoever wants (SO_REUSEPORT). */
 async function sharer(port: number): Promise<ChildProcess> {
@@ -123,4 +124,75 @@ test('TCP and UDP on one number are two; a port of datagrams that somebody has i
   child.kill('SIGKILL');
   await once(child, 'exit');
   assert.equal(refused.retry().length, 1);
+});
+
+/** A socket that whoever starts a program made, as it is after the start. */
+function passed(system: FakeSystem, port: number, reusePort: boolean): PassedListener {
+  const at = { family: 'ipv4', address: OWN_ADDRESS, port } as const;
+  const handle = system.io.listen(at, { reusePort, backlog: 8 });
+  assert.ok(handle >= 0);
+  return { name: 'web', address: OWN_ADDRESS, port, handle };
+}
+
+test('a socket that was passed is the first slot’s, the others bind their own where it is shared', (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const web = passed(system, ownPort(), true);
+  const sockets = new Sockets(system.io, system.log, 3, [web]);
+  const [open] = sockets.want([wish(web.port)]).opened;
+  assert.equal(open?.handles[0], web.handle);
+  assert.equal(new Set(open?.handles).size, 3);
+  assert.deepEqual(
+    [...sockets.given()].map(({ handle, passed }) => [handle, passed]),
+    [
+      [open?.handles[1], undefined],
+      [open?.handles[2], undefined],
+      [web.handle, 'web'],
+    ],
+    'a successor is given each, and told which one is not ours',
+  );
+});
+
+test('where nobody else may bind beside it, all slots have the one that was passed', (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const web = passed(system, ownPort(), false);
+  const sockets = new Sockets(system.io, system.log, 3, [web]);
+  const [open] = sockets.want([wish(web.port)]).opened;
+  assert.deepEqual(open?.handles, [web.handle, web.handle, web.handle]);
+  assert.deepEqual(sockets.failed, []);
+  assert.equal([...sockets.given()].length, 1, 'a successor is given it once');
+});
+
+test('what was passed is neither held nor closed, waits for the next program, and serves again when it is wished', async (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const [web, idle] = [passed(system, ownPort(), false), passed(system, ownPort(), false)];
+  const sockets = new Sockets(system.io, system.log, 2, [web, idle]);
+  sockets.want([wish(web.port)]);
+  sockets.disinherit();
+  const unused = (): unknown[] =>
+    system.said('a socket passed by LISTEN_FDS is asked for by no listener').map((line) => line['port']);
+  assert.deepEqual(unused(), [idle.port], 'what nobody asks for is said');
+  const { closing } = sockets.want([]);
+  assert.deepEqual(unused(), [idle.port, web.port], 'also when it is no longer asked for');
+  for (const socket of closing) {
+    sockets.hold(socket);
+    sockets.close(socket);
+  }
+  assert.ok(await established(web.port), 'connections wait there for whoever comes');
+  assert.equal(sockets.want([wish(web.port)]).opened[0]?.handles[0], web.handle);
+});
+
+test('what was passed to a predecessor is no less passed to its successor', async (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const web = passed(system, ownPort(), false);
+  const sockets = new Sockets(system.io, system.log, 2);
+  sockets.inheritPassed(web);
+  sockets.disinherit();
+  const [open] = sockets.want([wish(web.port)]).opened;
+  assert.deepEqual(open?.handles, [web.handle, web.handle]);
+  for (const socket of sockets.all()) sockets.close(socket);
+  assert.ok(await established(web.port));
 });

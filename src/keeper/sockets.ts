@@ -9,6 +9,7 @@ import { ERRNO, type Handle, type IpAddress } from '../io/io.ts';
 import { admitNew, errnoName, holdNew, type NativeIo } from '../native/index.ts';
 import type { FailedSocket, SocketWish } from '../stream/messages.ts';
 import { describeHolder, holdersOf, type Listening, othersOn } from './ports.ts';
+import type { PassedListener } from './system.ts';
 
 /** The machine has no such address family. */
 const EAFNOSUPPORT = 97;
@@ -17,6 +18,16 @@ export interface OpenSocket {
   readonly wish: SocketWish;
   /** One per slot. */
   readonly handles: readonly Handle[];
+}
+
+/** One that a successor is given. */
+export interface GivenSocket {
+  readonly transport: SocketWish['transport'];
+  readonly address: string;
+  readonly port: number;
+  readonly handle: Handle;
+  /** Under this name it was passed by whoever started the program; absent: it is our own. */
+  readonly passed?: string;
 }
 
 interface Failed {
@@ -35,11 +46,14 @@ export class Sockets {
   readonly #failed = new Map<string, Failed>();
   /** Taken over from a predecessor, by `transport address port`, until a revision asks for them. */
   readonly #inherited = new Map<string, Handle[]>();
+  /** Opened by whoever started this program, who has them too: by the same name, in use or not. */
+  readonly #passed = new Map<string, PassedListener>();
 
-  constructor(io: NativeIo, log: Logger, slots: number) {
+  constructor(io: NativeIo, log: Logger, slots: number, passed: readonly PassedListener[] = []) {
     this.#io = io;
     this.#log = log;
     this.#slots = slots;
+    for (const one of passed) this.#passed.set(nameOf('tcp', one), one);
   }
 
   get open(): ReadonlyMap<string, OpenSocket> {
@@ -49,26 +63,55 @@ export class Sockets {
     return [...this.#failed].map(([key, { code, reason }]) => ({ key, code, reason }));
   }
 
+  /** Every socket that a successor is given, each once, those of one address and port in the order of their slots. */
+  *given(): Generator<GivenSocket> {
+    for (const { wish, handles } of this.#open.values()) {
+      const passed = this.#passed.get(nameOf(wish.transport, wish));
+      for (const handle of new Set(handles))
+        if (handle !== passed?.handle)
+          yield { transport: wish.transport, address: wish.address, port: wish.port, handle };
+    }
+    for (const { address, port, handle, name } of this.#passed.values())
+      yield { transport: 'tcp', address, port, handle, passed: name };
+  }
+
+  /** A socket of a predecessor that was passed to it, or to the one before. */
+  inheritPassed(passed: PassedListener): void {
+    this.#passed.set(nameOf('tcp', passed), passed);
+  }
+
   /** A socket of a predecessor: the next slot of this address and port has it. */
   inherit(transport: SocketWish['transport'], address: string, port: number, handle: Handle): void {
-    const name = `${transport} ${address} ${port}`;
+    const name = nameOf(transport, { address, port });
     const handles = this.#inherited.get(name);
     if (handles === undefined) this.#inherited.set(name, [handle]);
     else handles.push(handle);
   }
 
-  /** Lets go of what a predecessor had and nobody wishes: its own workers take what waits there. */
+  /**
+   * Lets go of what a predecessor had and nobody wishes: its own workers take what waits there. Says which of the
+   * sockets that were passed no listener asks for; they stay as they are, others have them, too.
+   */
   disinherit(): void {
     for (const [name, handles] of this.#inherited)
       for (const handle of handles) this.#renounce(handle, name.startsWith('udp'));
     this.#inherited.clear();
+    const used = new Set([...this.#open.values()].map(({ wish }) => nameOf(wish.transport, wish)));
+    for (const [key, passed] of this.#passed) if (!used.has(key)) this.#tellUnused(passed);
+  }
+  #tellUnused({ name, address, port }: PassedListener): void {
+    this.#log.error('a socket passed by LISTEN_FDS is asked for by no listener', { name, address, port });
   }
 
   /** Opens what is wished and not open, takes out what is no longer wished; returns both differences. */
   want(wishes: readonly SocketWish[]): { opened: OpenSocket[]; closing: OpenSocket[] } {
     const keys = new Set(wishes.map((w) => w.key));
     const closing = [...this.#open.values()].filter((s) => !keys.has(s.wish.key));
-    for (const { wish } of closing) this.#open.delete(wish.key);
+    for (const { wish } of closing) {
+      this.#open.delete(wish.key);
+      const passed = this.#passed.get(nameOf(wish.transport, wish));
+      if (passed !== undefined) this.#tellUnused(passed);
+    }
     for (const key of this.#failed.keys()) if (!keys.has(key)) this.#failed.delete(key);
     const opened = wishes.filter((w) => !this.#open.has(w.key)).flatMap((w) => this.#try(w) ?? []);
     return { opened, closing };
@@ -83,7 +126,7 @@ export class Sockets {
   hold(socket: OpenSocket): void {
     // Of datagrams there is no beginning to hold off: workers pass on what waits, then the socket is closed.
     if (socket.wish.transport === 'udp') return;
-    for (const handle of socket.handles) holdNew(this.#io, handle);
+    for (const handle of this.#ours(socket)) holdNew(this.#io, handle);
   }
 
   /** Takes every hold back. */
@@ -98,7 +141,15 @@ export class Sockets {
   }
 
   close(socket: OpenSocket): void {
-    for (const handle of socket.handles) this.#io.close(handle);
+    for (const handle of this.#ours(socket)) this.#io.close(handle);
+  }
+
+  /**
+   * Without the one that was passed: it is somebody else's too, who lets connections wait there for the next program.
+   */
+  #ours({ wish, handles }: OpenSocket): Handle[] {
+    const passed = this.#passed.get(nameOf(wish.transport, wish));
+    return [...new Set(handles)].filter((handle) => handle !== passed?.handle);
   }
 
   /** Takes all that are open out of this table, for their end. */
@@ -109,8 +160,9 @@ export class Sockets {
   }
 
   #try(wish: SocketWish): OpenSocket | null {
-    const name = `${wish.transport} ${wish.address} ${wish.port}`;
-    const handles = this.#inherited.get(name) ?? [];
+    const name = nameOf(wish.transport, wish);
+    const passed = this.#passed.get(name);
+    const handles = [...(passed === undefined ? [] : [passed.handle]), ...(this.#inherited.get(name) ?? [])];
     this.#inherited.delete(name);
     const inherited = Math.min(handles.length, this.#slots);
     while (handles.length > this.#slots) this.#renounce(handles.pop() as Handle, wish.transport === 'udp');
@@ -119,7 +171,12 @@ export class Sockets {
     while (handles.length < this.#slots) {
       const handle = this.#bind(wish, handles.length === 0);
       if (handle < 0) {
-        for (const h of handles) this.#io.close(h);
+        // Whoever made it shares it with nobody who binds anew, or this program may not: workers have it together.
+        if (passed !== undefined) {
+          handles.push(passed.handle);
+          continue;
+        }
+        for (const h of this.#ours({ wish, handles })) this.#io.close(h);
         this.#fail(wish, -handle);
         return null;
       }
@@ -129,7 +186,8 @@ export class Sockets {
     const socket = { wish, handles };
     this.#open.set(wish.key, socket);
     const fields = { address: wish.address, port: wish.port };
-    if (inherited === 0) this.#log.info('listening', fields);
+    if (passed !== undefined) this.#log.info('listening socket was passed', { ...fields, name: passed.name });
+    else if (inherited === 0) this.#log.info('listening', fields);
     else this.#log.info('listening socket taken over', { ...fields, taken: inherited, bound: this.#slots - inherited });
     return socket;
   }
@@ -164,6 +222,10 @@ export class Sockets {
     if (errno === EAFNOSUPPORT) this.#log.warn('this machine has no IPv6', fields);
     else this.#log.error('cannot listen', fields);
   }
+}
+
+function nameOf(transport: SocketWish['transport'], { address, port }: { address: string; port: number }): string {
+  return `${transport} ${address} ${port}`;
 }
 
 function reasonOf(wish: SocketWish, errno: number, others: readonly Listening[]): string {

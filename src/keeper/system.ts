@@ -1,6 +1,6 @@
 // What the keeper needs of the system besides sockets: processes and time. main/ does it by Node, tests by hand.
 
-import type { NativeIo } from '../native/index.ts';
+import type { NativeIo, PassedSocket } from '../native/index.ts';
 import type { ChannelEnd, Link } from '../stream/channel.ts';
 import type { Frame } from '../stream/frames.ts';
 
@@ -32,8 +32,23 @@ export interface ChildOwner {
   onExit(end: ChildEnd): void;
 }
 
+/** A listening socket that whoever started the program opened, under a name of its own. */
+export interface PassedListener extends PassedSocket {
+  readonly name: string;
+}
+
+/** Who started the program and wants to be told how it does; often nobody. */
+export interface Supervisor {
+  /** Takes lines of NAME=VALUE (sd_notify(3)). Never throws, never waits. */
+  notify(state: string): void;
+  /** How long it waits for WATCHDOG=1, in microseconds; 0: it does not. */
+  readonly watchdogUs: number;
+  readonly passed: readonly PassedListener[];
+}
+
 export interface System {
   readonly io: NativeIo;
+  readonly supervisor: Supervisor;
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** Calls `fire` once after `ms`; what it returns takes that back. */

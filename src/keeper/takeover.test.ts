@@ -9,13 +9,17 @@ import { FakeSystem } from '../../test/support/keeper.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Channel } from '../stream/channel.ts';
 import type { FromPredecessor } from '../stream/messages.ts';
+import type { GivenSocket } from './sockets.ts';
 import { Takeover, type TakeoverOwner } from './takeover.ts';
 import { Tickets } from './tickets.ts';
+
+type Given = TakeoverOwner['sockets']['given'];
 
 interface End {
   readonly takeover: Takeover;
   readonly events: string[];
   readonly tickets: Tickets;
+  readonly watched: number[];
 }
 
 class Stage {
@@ -23,27 +27,32 @@ class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'rauta-takeover-'));
   readonly path = join(this.folder, 'socket');
 
-  end(name = 'e', listening: TakeoverOwner['listening'] = () => []): End {
+  end(name = 'e', given: Given = function* () {}): End {
     const events: string[] = [];
+    const watched: number[] = [];
     const tickets = new Tickets(0, null, this.system.log);
     const takeover = new Takeover(this.system, this.system.log.with({ end: name }), this.path, {
       tickets,
-      listening,
-      onInherited: (transport, address, port, handle) => {
-        assert.ok(handle >= 0);
-        events.push(`inherited ${transport} ${address} ${port}`);
+      sockets: {
+        given,
+        inherit: (transport, address, port, handle) => {
+          assert.ok(handle >= 0);
+          events.push(`inherited ${transport} ${address} ${port}`);
+        },
+        inheritPassed: (socket) => events.push(`passed ${socket.name} ${socket.address} ${socket.port}`),
+        admit: () => events.push('forsaken'),
       },
+      announcer: { watchdogUs: 30_000_000, inherit: (watchdogUs) => watched.push(watchdogUs) },
       onSucceeded: () => events.push('succeeded'),
       onSuccession: () => {},
-      onForsaken: () => events.push('forsaken'),
       onGone: () => events.push('gone'),
       onRefused: (reason) => events.push(`refused ${reason}`),
     });
-    return { takeover, events, tickets };
+    return { takeover, events, tickets, watched };
   }
   /** A program that serves and can be taken over. */
-  running(listening?: TakeoverOwner['listening']): End {
-    const end = this.end('running', listening);
+  running(given?: Given): End {
+    const end = this.end('running', given);
     let begun = false;
     end.takeover.take(() => {
       begun = true;
@@ -82,17 +91,27 @@ test('sockets are handed over, the path changes hands, the predecessor leaves', 
   const { io } = it.system;
   const handle = io.listen({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { reusePort: true, backlog: 1 });
   const datagrams = io.datagrams.bind({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { first: true });
-  const wish = { key: 'k', address: '127.0.0.1', port: 8080, transport: 'tcp' } as const;
-  const other = { ...wish, key: 'u', transport: 'udp' } as const;
-  const old = it.running(() => [
-    { wish, handles: [handle, handle] },
-    { wish: other, handles: [datagrams] },
-  ]);
+  const at = { address: '127.0.0.1', port: 8080, handle } as const;
+  const given: GivenSocket[] = [
+    { ...at, transport: 'tcp' },
+    { ...at, transport: 'tcp' },
+    { ...at, transport: 'tcp', passed: 'web' },
+    { ...at, transport: 'udp', handle: datagrams },
+  ];
+  const old = it.running(function* () {
+    yield* given;
+  });
   const next = it.end('next');
   next.takeover.take(() => next.events.push('begin'));
   it.turns();
-  const taken = ['tcp', 'tcp', 'udp'].map((transport) => `inherited ${transport} 127.0.0.1 8080`);
-  assert.deepEqual(next.events, [...taken, 'begin']);
+  assert.deepEqual(next.events, [
+    'inherited tcp 127.0.0.1 8080',
+    'inherited tcp 127.0.0.1 8080',
+    'passed web 127.0.0.1 8080',
+    'inherited udp 127.0.0.1 8080',
+    'begin',
+  ]);
+  assert.deepEqual(next.watched, [30_000_000]);
   assert.ok(next.takeover.hasPredecessor && old.takeover.hasSuccessor);
   next.takeover.serve();
   it.turns();
@@ -102,7 +121,7 @@ test('sockets are handed over, the path changes hands, the predecessor leaves', 
   old.takeover.close();
   assert.ok(existsSync(it.path), 'the successor’s');
   it.turns();
-  assert.deepEqual(next.events.slice(4), ['gone']);
+  assert.deepEqual(next.events.slice(5), ['gone']);
   next.takeover.close();
   assert.ok(!existsSync(it.path));
 });

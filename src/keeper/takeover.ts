@@ -13,9 +13,10 @@ import { errnoName, type NativeIo, peerCredentials } from '../native/index.ts';
 import { Channel, type ChannelEnd } from '../stream/channel.ts';
 import { fromPredecessor, fromSuccessor } from '../stream/checks.ts';
 import { encodeFrame, FRAME, type Frame } from '../stream/frames.ts';
-import { type FromPredecessor, type FromSuccessor, type SocketWish, TAKEOVER_PROTOCOL } from '../stream/messages.ts';
+import { type FromPredecessor, type FromSuccessor, TAKEOVER_PROTOCOL } from '../stream/messages.ts';
 import { ProtocolError } from '../stream/protocol-error.ts';
-import type { OpenSocket } from './sockets.ts';
+import type { Announcer } from './announcer.ts';
+import type { Sockets } from './sockets.ts';
 import type { System } from './system.ts';
 import type { Tickets } from './tickets.ts';
 
@@ -23,17 +24,14 @@ const ENOENT = 2;
 const PRIVATE = 0o177;
 
 export interface TakeoverOwner {
-  /** Every listening socket there is, its handles in the order of the slots. */
-  listening(): Iterable<OpenSocket>;
-  /** Handed on, and taken over. */
+  /** All three are handed on, and taken over. */
+  readonly sockets: Pick<Sockets, 'given' | 'inherit' | 'inheritPassed' | 'admit'>;
   readonly tickets: Tickets;
-  onInherited(transport: SocketWish['transport'], address: string, port: number, handle: Handle): void;
+  readonly announcer: Pick<Announcer, 'watchdogUs' | 'inherit'>;
   /** A successor has begun to take over, or is gone before it served. */
   onSuccession(begun: boolean): void;
   /** The successor serves: time to drain and end. */
   onSucceeded(): void;
-  /** The successor went away before it served: everything stays as it was. */
-  onForsaken(): void;
   /** The predecessor is gone, in order or not. */
   onGone(): void;
   /** The one that runs does not hand over, and goes on running: this program cannot. */
@@ -59,6 +57,11 @@ export class Takeover implements ReadySink {
   #ready = false;
   #successor: Successor | null = null;
   #begin: (() => void) | null = null;
+
+  /** Of --takeover; null: nobody takes over. */
+  static at(path: string | null, system: System, log: Logger, owner: TakeoverOwner): Takeover | null {
+    return path === null ? null : new Takeover(system, log, path, owner);
+  }
 
   constructor(system: System, log: Logger, path: string, owner: TakeoverOwner) {
     this.#system = system;
@@ -182,16 +185,15 @@ export class Takeover implements ReadySink {
 
   #handOver(channel: Channel<FromPredecessor>): void {
     let count = 0;
-    for (const { wish, handles } of this.#owner.listening()) {
-      const { address, port, transport } = wish;
-      const type = transport === 'udp' ? 'inheritDatagrams' : 'inherit';
-      for (const handle of handles) {
-        channel.message({ type, address, port }, [this.#io.fdOf(handle)]);
-        count++;
-      }
+    for (const { transport, address, port, handle, passed } of this.#owner.sockets.given()) {
+      const fds = [this.#io.fdOf(handle)];
+      if (transport === 'udp') channel.message({ type: 'inheritDatagrams', address, port }, fds);
+      else channel.message({ type: 'inherit', address, port, ...(passed === undefined ? {} : { passed }) }, fds);
+      count++;
     }
     channel.send(encodeFrame(FRAME.TICKETS, this.#owner.tickets.keys));
-    channel.message({ type: 'inherited' });
+    const { watchdogUs } = this.#owner.announcer;
+    channel.message({ type: 'inherited', ...(watchdogUs === 0 ? {} : { watchdogUs }) });
     this.#log.info('a successor takes the listening sockets over', { sockets: count });
     this.#owner.onSuccession(true);
   }
@@ -201,7 +203,7 @@ export class Takeover implements ReadySink {
     if (this.#listener < 0) return;
     this.#log.warn('the successor is gone before it served', { reason });
     this.#owner.onSuccession(false);
-    this.#owner.onForsaken();
+    this.#owner.sockets.admit();
   }
 
   #fromPredecessor(channel: Channel<FromSuccessor>, frame: Frame): void {
@@ -211,13 +213,18 @@ export class Takeover implements ReadySink {
     }
     const message = fromPredecessor(bodyOf(frame));
     switch (message.type) {
-      case 'inherit':
-        this.#owner.onInherited('tcp', message.address, message.port, this.#io.adopt(channel.takeFd()));
+      case 'inherit': {
+        const { address, port, passed: name } = message;
+        const handle = this.#io.adopt(channel.takeFd());
+        if (name === undefined) this.#owner.sockets.inherit('tcp', address, port, handle);
+        else this.#owner.sockets.inheritPassed({ name, address, port, handle });
         break;
+      }
       case 'inheritDatagrams':
-        this.#owner.onInherited('udp', message.address, message.port, this.#io.adopt(channel.takeFd()));
+        this.#owner.sockets.inherit('udp', message.address, message.port, this.#io.adopt(channel.takeFd()));
         break;
       case 'inherited':
+        this.#owner.announcer.inherit(message.watchdogUs ?? 0);
         this.#start();
         break;
       case 'refused':

@@ -148,6 +148,7 @@ class Controller implements ChannelOwner, Downstream {
         break;
       case 'reread':
         this.#resources?.rescan();
+        this.#say({ type: 'reread' });
         break;
       case 'draining':
         state.draining = true;

@@ -172,6 +172,13 @@ export const FLAGS: readonly Flag[] = [
     help: 'unix socket by which a successor takes the listening sockets over',
   },
   {
+    name: 'detach',
+    value: '',
+    default: 'false',
+    help: 'return when it serves, and go on in the background; with the exit code of one that ends before that',
+    bare: true,
+  },
+  {
     name: 'state-file',
     value: 'FILE',
     default: '',

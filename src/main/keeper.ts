@@ -9,6 +9,7 @@ import { landlockVersion, NativeError, openNative, Reactor } from '../native/ind
 import type { Options } from './options.ts';
 import { becomeKeeper } from './privileges.ts';
 import { nodeSystem } from './process.ts';
+import { supervisorOf } from './supervisor.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
 const LONG_MS = 3_600_000;
@@ -24,7 +25,8 @@ export function runKeeper(options: Options, log: Logger): Promise<number> {
           remedy: 'Linux 5.13 or newer',
         });
       const io = openNative({ arenaBytes: ARENA_BYTES });
-      const keeper = new Keeper(options, nodeSystem(io), log, (code, handedOver) => {
+      const system = nodeSystem(io, supervisorOf(process.env, io, log));
+      const keeper = new Keeper(options, system, log, (code, handedOver) => {
         if (handedOver && options.afterTakeover === 'wait') rest(log, () => resolve(code));
         else resolve(code);
       });

@@ -57,6 +57,8 @@ export interface Options {
   /** `NAMESPACE/NAME` of a Secret. */
   readonly defaultCertificate: string | null;
   readonly takeover: string | null;
+  /** The command ends when the program serves, which goes on in the background. */
+  readonly detach: boolean;
   readonly stateFile: StateFileSettings | null;
   readonly keysFile: KeysFileSettings | null;
   /** A program that handed over ends, or waits to be told so. */
@@ -172,11 +174,9 @@ export function parseOptions(
       terminal: terminal.stderr,
       drainDelayMs: duration(from('drain-delay'), text('drain-delay')),
       drainTimeoutMs: duration(from('drain-timeout'), text('drain-timeout')),
-      defaultCertificate:
-        text('default-certificate') === ''
-          ? null
-          : objectName(from('default-certificate'), text('default-certificate')),
+      defaultCertificate: optionalName(values, 'default-certificate'),
       takeover: text('takeover') || null,
+      detach: truth(from('detach'), text('detach')),
       stateFile: text('state-file') === '' ? null : { path: text('state-file'), ...keptBy(text) },
       keysFile: text('keys-file') === '' ? null : { path: text('keys-file'), mayComeLater: kubernetes },
       afterTakeover: oneOf('after-takeover', ['exit', 'wait']),
@@ -273,18 +273,18 @@ function tlsFiles({ text, from }: Values, environment: boolean): Options['tls'] 
 }
 
 function kubernetesOptions(
-  { text, from, list, oneOf, count }: Values,
+  values: Values,
   classGiven: boolean,
   env: Readonly<Record<string, string | undefined>>,
 ): NonNullable<Options['kubernetes']> {
+  const { text, from, list, oneOf, count } = values;
   const service = oneOf('gateway-service', ['none', 'ClusterIP', 'NodePort', 'LoadBalancer']);
   if (text('publish-service') !== '' && text('address-pool') !== '')
     throw usage(`${from('publish-service')}: with --address-pool each Gateway has an address of its own`);
   const { POD_NAMESPACE: namespace, POD_NAME: name, NODE_NAME: node } = env;
   return {
     gatewayService: service === 'none' ? null : service,
-    publishService:
-      text('publish-service') === '' ? null : objectName(from('publish-service'), text('publish-service')),
+    publishService: optionalName(values, 'publish-service'),
     pod: namespace && name ? { namespace, name } : null,
     node: node || null,
     kubeconfig: text('kubeconfig') || null,
@@ -295,7 +295,7 @@ function kubernetesOptions(
     qps: count('api-qps', 1, 10_000),
     burst: count('api-burst', 1, 100_000),
     leaderElection: oneOf('leader-election', ['on', 'off']) === 'on',
-    lease: text('lease') === '' ? null : objectName(from('lease'), text('lease')),
+    lease: optionalName(values, 'lease'),
     instance: '',
   };
 }
@@ -339,6 +339,11 @@ function bindOf(from: string, text: string): { host: string; port: number } {
   if (parts.host !== '' && parts.host !== 'localhost' && isIP(parts.host) === 0)
     throw usage(`${from}: '${parts.host}' is neither an IP address nor localhost`);
   return { host: parts.host === '' ? '0.0.0.0' : parts.host, port: parts.port };
+}
+
+/** Of an object that need not be named. */
+function optionalName({ text, from }: Values, flag: string): string | null {
+  return text(flag) === '' ? null : objectName(from(flag), text(flag));
 }
 
 function objectName(from: string, text: string): string {

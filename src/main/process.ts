@@ -4,7 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../base/limits.ts';
-import type { Child, ChildOwner, Role, System } from '../keeper/system.ts';
+import type { Child, ChildOwner, Role, Supervisor, System } from '../keeper/system.ts';
 import { type NativeIo, socketPair } from '../native/index.ts';
 import { Channel, type ChannelRules, type Link } from '../stream/channel.ts';
 import { GiveBack } from './give-back.ts';
@@ -36,10 +36,11 @@ const RULES: Readonly<Record<Role, ChannelRules>> = {
 
 const NO_LINK: Link<unknown> = { queued: 0, open: false, message() {}, send() {}, close() {} };
 
-export function nodeSystem(io: NativeIo): System {
+export function nodeSystem(io: NativeIo, supervisor: Supervisor): System {
   const giveBack = new GiveBack();
   return {
     io,
+    supervisor,
     nowMs: () => io.nowMs,
     after: (ms, fire) => {
       const timer = setTimeout(fire, ms);

@@ -102,6 +102,7 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
   const { stderrLogger } = await import('./logger.ts');
   const log = stderrLogger(options.logLevel, options.logFormat === 'json');
   for (const warning of warnings) log.warn(warning);
+  if (options.detach) process.exit(await (await import('./detach.ts')).startDetached(argv));
   for (const path of options.config) {
     const why = unreadable(path);
     if (why !== null) throw new ExitError(EXIT.configuration, `--config ${path}: ${why}`);

@@ -35,6 +35,8 @@ export {
   unmap,
 } from './shared.ts';
 
+export { adoptListening, type PassedSocket, sendToUnix } from './supervision.ts';
+
 /**
  * The process's one `Io`. `arenaBytes`: a multiple of 64 KB up to 1 GB; address space only, pages come when touched.
  */

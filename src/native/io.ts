@@ -361,6 +361,12 @@ export class NativeIo implements Io {
     return handle;
   }
 
+  /** For a listening socket that somebody else made: what connections have by it, as with one of `listen`. */
+  tuneListening(handle: Handle): void {
+    const fd = this.fdOf(handle);
+    if (fd >= 0) this.#tuneTcp(fd);
+  }
+
   /** No delay for small writes, and probes that find a peer gone without a word. */
   #tuneTcp(fd: number): void {
     this.#setOption(fd, SOL.TCP, TCP.NODELAY, 1);

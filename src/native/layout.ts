@@ -69,6 +69,7 @@ export const SOCK = { STREAM: 1, DGRAM: 2, NONBLOCK: 0o4000, CLOEXEC: 0o2000000 
 export const SOL = { IP: 0, SOCKET: 1, TCP: 6, UDP: 17, IPV6: 41 } as const;
 export const SO = {
   REUSEADDR: 2,
+  TYPE: 3,
   ERROR: 4,
   SNDBUF: 7,
   RCVBUF: 8,

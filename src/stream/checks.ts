@@ -50,15 +50,16 @@ const FROM_CONTROLLER: Checks<FromController> = {
   sockets: ({ sockets }) => Array.isArray(sockets) && sockets.every(isWish),
   logLevel: ({ level }) => LEVELS.includes(level as Level),
   fatal: ({ code, message }) => Number.isInteger(code) && typeof message === 'string',
+  reread: nothing,
   flushed: nothing,
 };
 
 const FROM_SUCCESSOR: Checks<FromSuccessor> = { take: nothing, ready: nothing };
 
 const FROM_PREDECESSOR: Checks<FromPredecessor> = {
-  inherit: ({ address, port }) => isText(address) && isPort(port),
+  inherit: ({ address, port, passed = '' }) => isText(address) && isPort(port) && isText(passed),
   inheritDatagrams: ({ address, port }) => isText(address) && isPort(port),
-  inherited: nothing,
+  inherited: ({ watchdogUs = 0 }) => Number.isSafeInteger(watchdogUs) && (watchdogUs as number) >= 0,
   refused: reason,
   leaving: nothing,
 };

@@ -84,6 +84,8 @@ export type FromController =
   | { readonly type: 'logLevel'; readonly level: Level }
   /** Cannot go on: a program that never served ends with this code, one that serves starts another controller. */
   | { readonly type: 'fatal'; readonly code: number; readonly message: string }
+  /** The answer to `reread`: everything was. */
+  | { readonly type: 'reread' }
   /** The answer to `stop`: everything in the log rings was written. */
   | { readonly type: 'flushed' };
 
@@ -172,10 +174,20 @@ export type FromSuccessor =
 /** The program that runs -> the one that takes over. */
 export type FromPredecessor =
   /** Descriptor: a listening socket; those of one address and port come in the order of their slots. */
-  | { readonly type: 'inherit'; readonly address: string; readonly port: number }
+  | {
+      readonly type: 'inherit';
+      readonly address: string;
+      readonly port: number;
+      /** Whoever started the program made it, and called it so; who does not know of that takes it for our own. */
+      readonly passed?: string;
+    }
   /** The same of a socket for datagrams; who knows none does not take over. */
   | { readonly type: 'inheritDatagrams'; readonly address: string; readonly port: number }
-  | { readonly type: 'inherited' }
+  | {
+      readonly type: 'inherited';
+      /** How long the supervisor of both waits for a sign of life, in microseconds; absent: it does not. */
+      readonly watchdogUs?: number;
+    }
   /** Gives nothing, and why. */
   | { readonly type: 'refused'; readonly reason: string }
   /** No longer listens on the path, and drains; the end of the stream is its end. */

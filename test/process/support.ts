@@ -72,24 +72,32 @@ export class Rauta {
     );
   }
 
-  /** `files` by name; `args` and `env` besides. Does not wait. */
+  /**
+   * `files` by name; `args` and `env` besides. `passed`: descriptors that it finds from 3 on, as LISTEN_FDS says. Does
+   * not wait.
+   */
   static spawn(
     files: Readonly<Record<string, string>>,
     args: readonly string[] = [],
     env: Readonly<Record<string, string>> = {},
     descriptors: number | null = null,
+    passed: readonly number[] = [],
   ): Rauta {
     const folder = mkdtempSync(join(tmpdir(), 'rauta-test-'));
     // What is to read it has left root.
     chmodSync(folder, 0o755);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
     const config = Object.keys(files).length > 0 ? ['--config', folder] : [];
-    // The limit of open files can only be set by whoever starts it.
-    const limited = descriptors === null ? [] : ['-c', `ulimit -n ${descriptors} && exec "$0" "$@"`, BIN];
+    // The limit of open files can only be set by whoever starts it, and only it knows its number.
+    const before = [
+      ...(descriptors === null ? [] : [`ulimit -n ${descriptors}`]),
+      ...(passed.length === 0 ? [] : [`export LISTEN_PID=$$ LISTEN_FDS=${passed.length}`]),
+    ];
+    const prepared = before.length === 0 ? [] : ['-c', `${before.join(' && ')} && exec "$0" "$@"`, BIN];
     const child = spawn(
-      descriptors === null ? BIN : 'sh',
+      before.length === 0 ? BIN : 'sh',
       [
-        ...limited,
+        ...prepared,
         'serve',
         ...config,
         '--admin',
@@ -103,7 +111,7 @@ export class Rauta {
         ...args,
       ],
       {
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: ['ignore', 'pipe', 'pipe', ...passed],
         env: { PATH: process.env['PATH'] ?? '', ...env },
       },
     );

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { Logger } from '../../src/base/log.ts';
 import type { KeeperOptions } from '../../src/keeper/options.ts';
-import type { Child, ChildEnd, ChildOwner, Role, System } from '../../src/keeper/system.ts';
+import type { Child, ChildEnd, ChildOwner, Role, Supervisor, System } from '../../src/keeper/system.ts';
 import { closeDescriptor, type NativeIo, openNative } from '../../src/native/index.ts';
 import type { Link } from '../../src/stream/channel.ts';
 import {
@@ -151,6 +151,9 @@ export class FakeChild implements Child<unknown> {
 
 export class FakeSystem implements System {
   readonly io: NativeIo = openNative({ arenaBytes: 1 << 20 });
+  /** What a supervisor was told. */
+  readonly notified: string[] = [];
+  supervisor: Supervisor = { notify: (state) => this.notified.push(state), watchdogUs: 0, passed: [] };
   readonly lines: Line[] = [];
   readonly log = Logger.to(
     { write: (line) => this.lines.push(JSON.parse(line)), now: () => new Date(0) },
