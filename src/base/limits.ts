@@ -220,6 +220,10 @@ class Limits {
   readonly TLS_SESSION_MS = 3_600_000;
   /** How long a key issues tickets; it is accepted for as long again. */
   readonly TLS_TICKET_ROTATION_MS = 12 * 3_600_000;
+  /** How often the leader looks whether the Secret of --keys-secret is as it should be. */
+  readonly KEYS_SECRET_LOOK_MS = 300_000;
+  /** And after something went wrong. */
+  readonly KEYS_SECRET_RETRY_MS = 15_000;
 
   // --- waits (milliseconds)
   readonly HEAD_MS = 10_000;

@@ -4,32 +4,14 @@
 
 import { hkdfSync } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { secretsOf } from '../base/key-lines.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { TICKET_KEY_BYTES } from '../io/tls.ts';
 
-/** What a line is at the least: as much as comes out of HMAC-SHA-256 (RFC 5869 section 3.1 asks for no more). */
-const SECRET_BYTES = 32;
-const LINE = /^[A-Za-z0-9+/]+={0,2}$/;
 /** Another use of the same secrets derives by another word. */
 const TICKETS = 'rauta session tickets';
 const { O_NOCTTY, O_NONBLOCK, O_RDONLY } = constants;
-
-/** The secrets of a file's text, in order. Throws Error with the line's number, never with its text. */
-function secretsOf(text: string): Buffer[] {
-  const secrets: Buffer[] = [];
-  for (const [i, raw] of text.split('\n').entries()) {
-    const line = raw.trim();
-    if (line === '' || line.startsWith('#')) continue;
-    const secret = LINE.test(line) ? Buffer.from(line, 'base64') : Buffer.alloc(0);
-    if (secret.length < SECRET_BYTES)
-      throw new Error(`line ${i + 1} is not the base64 of ${SECRET_BYTES} bytes or more`);
-    secrets.push(secret);
-  }
-  if (secrets.length === 0) throw new Error('has no key');
-  if (secrets.length > LIMITS.TLS_TICKET_KEYS) throw new Error(`has more than ${LIMITS.TLS_TICKET_KEYS} keys`);
-  return secrets;
-}
 
 /** Keys of session tickets, TICKET_KEY_BYTES each, of a file's text. Throws Error. */
 export function ticketKeysOf(text: string): Buffer {

@@ -53,6 +53,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'the lease; rauta in the namespace of the pod or of the context (else default) when none is named',
   },
   {
+    name: 'keys-secret',
+    value: 'NS/NAME',
+    default: '',
+    help: 'a Secret in whose field keys the leader keeps, and rotates, what replicas read by --keys-file; it has to exist',
+  },
+  {
     name: 'gateway-service',
     value: 'none|ClusterIP|NodePort|LoadBalancer',
     default: 'none',

@@ -13,6 +13,7 @@ import { EndpointEvents } from '../publish/kubernetes/endpoint-events.ts';
 import { Events } from '../publish/kubernetes/events.ts';
 import { GeneratedWriter } from '../publish/kubernetes/generated-writer.ts';
 import { Lease } from '../publish/kubernetes/lease.ts';
+import { SharedKeys } from '../publish/kubernetes/shared-keys.ts';
 import { StatusWriter } from '../publish/kubernetes/status-writer.ts';
 import { Client } from '../source/kubernetes/client.ts';
 import { Credentials, runPlugin } from '../source/kubernetes/credentials.ts';
@@ -41,6 +42,7 @@ export class Cluster {
   readonly #client: Client;
   readonly #writer: StatusWriter;
   readonly #generated: GeneratedWriter;
+  readonly #keys: SharedKeys | null;
   readonly #events: Events;
   readonly #endpoints: EndpointEvents;
   /** Null: there is no other, and this one always writes. */
@@ -98,6 +100,9 @@ export class Cluster {
       onTrouble: (object, message) => log.warn(message, { object }),
     });
     this.#generated = this.#maker(client, leads, log);
+    const say = (level: 'info' | 'warn', message: string): void => log[level](message);
+    this.#keys =
+      flags.keysSecret === null ? null : new SharedKeys(flags.keysSecret, { api: client, timers, wall, leads, say });
     if (!flags.leaderElection) {
       this.#lease = null;
       return;
@@ -112,6 +117,7 @@ export class Cluster {
       this.#writer.lead();
       this.#generated.lead();
       this.#endpoints.lead();
+      this.#keys?.lead();
     });
   }
 
@@ -133,13 +139,15 @@ export class Cluster {
 
   start(objects: Objects): void {
     this.#objects = objects;
-    this.#lease?.start();
+    if (this.#lease === null) this.#keys?.lead();
+    else this.#lease.start();
   }
 
   /** Gives the lease back, so that another need not wait for its end. */
   async stop(): Promise<void> {
     this.#writer.stop();
     this.#generated.stop();
+    this.#keys?.stop();
     await this.#lease?.stop();
   }
 

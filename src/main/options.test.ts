@@ -145,6 +145,7 @@ test('RAUTA_K8S_MODE alone is --kubernetes, and a named class is then the only o
     burst: 400,
     leaderElection: true,
     lease: null,
+    keysSecret: null,
     gatewayService: null,
     publishService: null,
     pod: null,

@@ -88,6 +88,8 @@ export interface KubernetesFlags {
   readonly leaderElection: boolean;
   /** `NAMESPACE/NAME`; null: `rauta` where this program is at home. */
   readonly lease: string | null;
+  /** `NAMESPACE/NAME` of the Secret whose keys the leader keeps; null: none. */
+  readonly keysSecret: string | null;
   /** Type of the Service kept for each Gateway; null: none. */
   readonly gatewayService: ServiceType | null;
   /** `NAMESPACE/NAME` of the Service whose addresses Gateways have; null: none was named. */
@@ -113,7 +115,7 @@ const VARIABLES = [
 /** Without --kubernetes these say nothing, and whoever gives one thinks otherwise. */
 const KUBERNETES_FLAGS = [
   ...['kubeconfig', 'context', 'watch-namespaces', 'backends'],
-  ...['api-qps', 'api-burst', 'leader-election', 'lease', 'gateway-service', 'publish-service'],
+  ...['api-qps', 'api-burst', 'leader-election', 'lease', 'keys-secret', 'gateway-service', 'publish-service'],
   'state-file',
 ];
 
@@ -296,6 +298,7 @@ function kubernetesOptions(
     burst: count('api-burst', 1, 100_000),
     leaderElection: oneOf('leader-election', ['on', 'off']) === 'on',
     lease: optionalName(values, 'lease'),
+    keysSecret: optionalName(values, 'keys-secret'),
     instance: '',
   };
 }

@@ -305,6 +305,19 @@ test('kubectl apply of deploy/install.yaml: pods on the host, traffic, statuses,
   assert.match(described, /Events:[\s\S]*Programmed/);
 });
 
+test('the leader makes the keys that replicas share, and each pod reads them from its volume', async () => {
+  const inPods = ['-n', 'rauta-system', '-l', 'app.kubernetes.io/name=rauta', '--tail=-1'];
+  await until('keys are read', async () => {
+    const log = await kubectl('logs', ...inPods);
+    return log.includes('keys read after all') ? null : 'a pod has none';
+  });
+  const data = await kubectl('get', 'secret', 'rauta-keys', '-n', 'rauta-system', '-o', 'jsonpath={.data.keys}');
+  const lines = Buffer.from(data, 'base64').toString().trim().split('\n');
+  assert.equal(lines.length, 2);
+  const log = await kubectl('logs', ...inPods);
+  for (const line of lines) assert.ok(!log.includes(line));
+});
+
 test('its workers may nothing, in any thread', async () => {
   await until('no worker is being started', async () => {
     const wrong = rightsOfWorkers().filter((rights) => rights.join() !== NOTHING.join());

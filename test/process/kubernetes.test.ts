@@ -3,7 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { renameSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
@@ -72,6 +74,34 @@ test('serves what the API server holds, follows it, and goes on without it', asy
     (answer) => answer.status === 200,
   );
   assert.equal((await get(port, '/two')).status, 404);
+});
+
+test('the leader fills the Secret of --keys-secret, its volume is read when it follows, and no key is said', async (t) => {
+  const app = await backend('app');
+  const port = await freePort();
+  const { api, url } = await fakeApi();
+  t.after(() => api.close());
+  site(api, port, app.port);
+  api.put('Secret', { metadata: { name: 'rauta-keys', namespace: 'web' } });
+  const volume = mkdtempSync(join(tmpdir(), 'rauta-volume-'));
+  t.after(() => rmSync(volume, { recursive: true }));
+  const file = join(volume, 'keys');
+  const rauta = await Rauta.start({}, [
+    ...['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'web/rauta'],
+    ...['--keys-file', file, '--keys-secret', 'web/rauta-keys'],
+  ]);
+  t.after(() => rauta.stop());
+  await rauta.said('Secret web/rauta-keys: keys are kept in it from now on');
+  const data = api.get('Secret', 'web', 'rauta-keys')?.['data'] as { keys: string };
+  // As the kubelet does it.
+  writeFileSync(`${file}.new`, Buffer.from(data.keys, 'base64'));
+  renameSync(`${file}.new`, file);
+  await rauta.said('keys read after all');
+  const lines = Buffer.from(data.keys, 'base64').toString().trim().split('\n');
+  assert.equal(lines.length, 2);
+  const pages = await Promise.all(['/kubernetes', '/config/problems', '/metrics'].map((path) => rauta.ask(path)));
+  const shown = JSON.stringify([rauta.log, pages.map(({ body }) => body)]);
+  for (const line of lines) assert.ok(!shown.includes(line) && !shown.includes(data.keys));
 });
 
 const parents = (api: FakeApi): { conditions: Record<string, unknown>[] }[] =>

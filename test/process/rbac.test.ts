@@ -80,6 +80,7 @@ async function world(t: TestContext): Promise<World> {
   t.after(() => api.close());
   site(api, port, app.port);
   api.put('Secret', { metadata: { name: 'cert', namespace: 'web' }, type: 'kubernetes.io/tls', data: {} });
+  api.put('Secret', { metadata: { name: 'rauta-keys', namespace: 'rauta-system' } });
   api.put('Pod', {
     metadata: { name: 'rauta-1', namespace: 'rauta-system', labels: { app: 'rauta' } },
     spec: { nodeName: 'node-a' },
@@ -97,6 +98,7 @@ async function world(t: TestContext): Promise<World> {
     });
   api.streams = false;
   const args = ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'rauta-system/rauta'];
+  args.push('--keys-secret', 'rauta-system/rauta-keys');
   const env = { POD_NAMESPACE: 'rauta-system', POD_NAME: 'rauta-1', NODE_NAME: 'node-a' };
   const start = (): Rauta => {
     const rauta = Rauta.spawn({}, [...args, '--gateway-service', 'ClusterIP', '--listen', '127.0.0.1,::'], env);
