@@ -26,10 +26,14 @@ function seconds(): number {
   }
 }
 
+/** The program with its inventory. */
+export function installedEntries(built: Program): Entry[] {
+  return [...built.entries, file('sbom.cdx.json', sbom(built.parts, built.entries))];
+}
+
 export function archiveEntries(built: Program): Entry[] {
   const top = `rauta-${built.version}-linux-${process.arch}`;
-  const inventory = file('sbom.cdx.json', sbom(built.parts, built.entries));
-  return complete([...built.entries, inventory].map((entry) => ({ ...entry, path: `${top}/${entry.path}` })));
+  return complete(installedEntries(built).map((entry) => ({ ...entry, path: `${top}/${entry.path}` })));
 }
 
 async function writeArchive(built: Program, folder: string): Promise<void> {

@@ -7,6 +7,8 @@ import { stripTypeScriptTypes } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { completion, SHELLS } from '../../src/cli/completion.ts';
+import { COMMANDS } from '../../src/main/commands.ts';
 import { fill } from './compiled.ts';
 import { withoutSymbols } from './elf.ts';
 import { type Entry, file } from './tar.ts';
@@ -73,6 +75,9 @@ function packageOf({ name, parts }: { name: string; parts: readonly RegExp[] }):
     .map((path) => file(`${folder}/${path}`, readFileSync(join(root, folder, path))));
 }
 
+/** Named as each shell wants it where it looks. */
+const COMPLETIONS = { bash: 'rauta.bash', zsh: '_rauta', fish: 'rauta.fish' } as const;
+
 function ours(version: string): Entry[] {
   const examples = (readdirSync(join(root, 'examples/quickstart')) as string[]).map((name) =>
     file(`examples/quickstart/${name}`, text(`examples/quickstart/${name}`)),
@@ -87,6 +92,7 @@ function ours(version: string): Entry[] {
     file('LICENSE', text('LICENSE')),
     file('README', text('tools/dist/README.txt').replaceAll('VERSION', version)),
     file('rauta.service', text('tools/dist/rauta.service')),
+    ...SHELLS.map((shell) => file(`completions/${COMPLETIONS[shell]}`, completion(shell, COMMANDS))),
     file('demo-backends.js', erased(text('tools/demo-backends.ts'))),
     ...examples,
   ];
@@ -151,7 +157,17 @@ function partsOf(version: string): Part[] {
     const paths = [`node_modules/${folder}/`];
     return { name, version: v, licence: license, purl: `pkg:npm/${folder.replace('@', '%40')}@${v}`, paths };
   });
-  const own = ['src/', '.cache/', 'examples/', 'bin/rauta', 'package.json', 'LICENSE', 'README', 'build'];
+  const own = [
+    'src/',
+    '.cache/',
+    'completions/',
+    'examples/',
+    'bin/rauta',
+    'package.json',
+    'LICENSE',
+    'README',
+    'build',
+  ];
   return [
     {
       name: 'rauta',
