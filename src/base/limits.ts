@@ -478,21 +478,19 @@ class Limits {
   readonly STREAM_TEXT_CHARACTERS = 4_096;
   /** Queued for one slow process; past it that one is given everything afresh when it reads again. */
   readonly STREAM_QUEUE_BYTES = 64 * MB;
-  /**
-   * One entry on the stream: a rule of the largest object that Kubernetes stores (1.5 MB), a Service of 50,000
-   * endpoints.
-   */
+  /** One entry: a rule of the largest object that Kubernetes stores (1.5 MB), a Service of 50,000 endpoints. */
   readonly FRAME_BYTES = 16 * MB;
 
-  /**
-   * Rules that are looked at for why none took a request, and how many of them are told (docs/reference/explain.md).
-   */
+  /** Rules that are looked at for why none took a request, and how many of them are told (explain.md). */
   readonly EXPLAIN_RULES = 5_000;
   readonly EXPLAIN_MISSES = 5;
   /** Bytes of a request that is explained, with what filters add to it. */
   readonly EXPLAIN_BYTES = 1 * MB;
   /** Lines of each part of what a start shows on a terminal. */
   readonly SUMMARY_LINES = 12;
+  /** How often, at most, objects of files without effect are looked for, and among how many: of more they are not. */
+  readonly EFFECTS_TELL_MS = 2_000;
+  readonly EFFECTS_OBJECTS = 20_000;
   /** Names that one message lists. */
   readonly NAMES_LISTED = 8;
   /** Revisions that wait to be served before they are told of. */

@@ -6,9 +6,10 @@ import { EXIT } from '../base/errors.ts';
 import { visibleJson } from '../base/steering.ts';
 import { type Given, isSet, usageError } from '../cli/arguments.ts';
 import { check } from '../cli/check.ts';
+import { withoutEffect } from '../translate/without-effect.ts';
 import { fileRules } from './file-rules.ts';
 import { givenFiles } from './given-files.ts';
-import { classesOfOthers, whyIdle } from './idle.ts';
+import { whyIdle } from './idle.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
 import { translated } from './translated.ts';
 
@@ -28,12 +29,15 @@ export async function runCheck({ flags, operands }: Given): Promise<number> {
 export function meaningOf(objects: readonly KubeObject[], problems: readonly Problem[]): Problem[] {
   const translator = translated(objects);
   const found = [...translator.diagnostics.values()].flat();
-  if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return found;
-  const others = classesOfOthers(objects, DEFAULT_TRANSLATION.controllerName);
+  const complete = [...problems, ...found].every(({ severity }) => severity !== 'error');
+  const { controllerName } = DEFAULT_TRANSLATION;
+  const idlers = withoutEffect({ objects, entries: translator.ir.values(), controllerName, complete });
+  const whole = [...found, ...idlers];
+  if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return whole;
   // Whatever is said of a Gateway, a class or an Ingress says why.
-  if ([...problems, ...found].some(saysWhy)) return [...found, ...others];
+  if ([...problems, ...found].some(saysWhy)) return whole;
   const idle: Problem = { severity: 'warning', message: `nothing of this is served: ${whyIdle(objects)}`, place: {} };
-  return [...found, ...others, idle];
+  return [...whole, idle];
 }
 
 function saysWhy({ severity, place: { object }, hides }: Problem): boolean {

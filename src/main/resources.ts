@@ -5,6 +5,7 @@ import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { Seldom } from '../base/seldom.ts';
 import type { Scene } from '../explain/explain.ts';
 import type { Entry } from '../ir/ir.ts';
 import { KEPT_KEY, STATE_PREFIX } from '../ir/keys.ts';
@@ -23,8 +24,9 @@ import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
 import { Translator } from '../translate/translator.ts';
+import { withoutEffect } from '../translate/without-effect.ts';
 import { isLocal, reachableAddresses } from './addresses.ts';
-import { classesOfOthers, whyIdle } from './idle.ts';
+import { whyIdle } from './idle.ts';
 import { Journal } from './journal.ts';
 import type { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
@@ -91,9 +93,11 @@ export class Resources implements SourceSink {
   /** With --kubernetes: where statuses go besides. */
   readonly #cluster: Cluster | null;
   #published = false;
-  /** What is wrong with certificates was said just now, and has to be said once more. */
-  #toldLately = false;
-  #tellAgain = false;
+  /** All of them are looked at for each change. */
+  readonly #certificatesChanged = new Seldom(SYSTEM_TIMERS, LIMITS.CERTIFICATE_TELL_MS, () =>
+    this.#tellOfCertificates(),
+  );
+  readonly #effectsChanged = new Seldom(SYSTEM_TIMERS, LIMITS.EFFECTS_TELL_MS, () => this.#tellOfEffects());
   /** Why nothing is served, as it was last said. */
   #idle: string | null = null;
   /**
@@ -215,6 +219,7 @@ export class Resources implements SourceSink {
     this.#cluster?.make(this.#translator.generated);
     this.#cluster?.diagnosed(this.#translator.diagnostics);
     this.#tellIdle();
+    this.#effectsChanged.ask();
     this.#lookAtCertificates();
   }
 
@@ -222,20 +227,6 @@ export class Resources implements SourceSink {
   #lookAtCertificates(): void {
     this.#tellOfCertificates();
     SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_LOOK_MS, () => this.#lookAtCertificates());
-  }
-  /** All are looked at for each change: of many in a row, the first and those that come together after it. */
-  #certificatesChanged(): void {
-    if (this.#toldLately) {
-      this.#tellAgain = true;
-      return;
-    }
-    this.#toldLately = true;
-    this.#tellAgain = false;
-    this.#tellOfCertificates();
-    SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_TELL_MS, () => {
-      this.#toldLately = false;
-      if (this.#tellAgain) this.#certificatesChanged();
-    });
   }
   #tellOfCertificates(): void {
     const now = Date.now();
@@ -266,13 +257,20 @@ export class Resources implements SourceSink {
     this.#journal.served(revision);
   }
 
+  /**
+   * Of objects that are right and do nothing. In a cluster that is the rule: what others serve, and what is to come.
+   */
+  #tellOfEffects(): void {
+    if (this.#cluster !== null || this.#store.size > LIMITS.EFFECTS_OBJECTS) return;
+    const problems = [...this.#sourceProblems.values(), ...this.#translator.diagnostics.values()];
+    const complete = problems.every((some) => some.every(({ severity }) => severity !== 'error'));
+    const whole = { objects: this.#store.all(), entries: this.#translator.ir.values(), controllerName: this.#ours };
+    this.problems('without effect', withoutEffect({ ...whole, complete }));
+  }
+
   /** That nothing is served is said when it begins and when it ends. */
   #tellIdle(): void {
     const { nothingToServe } = this.readiness;
-    // In a cluster others' classes are the rule.
-    const others =
-      nothingToServe === null || this.#cluster !== null ? [] : classesOfOthers(this.#store.all(), this.#ours);
-    this.problems('nothing to serve', others);
     if (nothingToServe === this.#idle) return;
     if (nothingToServe !== null) this.#log.warn('nothing to serve', { reason: nothingToServe });
     else this.#log.info('there is something to serve');
@@ -321,6 +319,7 @@ export class Resources implements SourceSink {
 
   /** Everything that is wrong, with its place. */
   allProblems(): Problem[] {
+    this.#effectsChanged.settle();
     return [...this.#sourceProblems.values(), ...this.#translator.diagnostics.values()]
       .flat()
       .map((p) => this.#located(p));
@@ -398,7 +397,8 @@ export class Resources implements SourceSink {
     else this.#journal.unchanged({ revision, changed, removed });
     this.#tellIdle();
     const touched = [...delta.removals, ...delta.upserts.map(({ key }) => key)];
-    if (touched.some((key) => key.startsWith('certificate/'))) this.#certificatesChanged();
+    if (touched.some((key) => key.startsWith('certificate/'))) this.#certificatesChanged.ask();
+    this.#effectsChanged.ask();
   }
 
   /** With file, line and column where the object came from a file. */

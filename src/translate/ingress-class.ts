@@ -7,7 +7,7 @@ import type { Reader } from './dependencies.ts';
 import { shown, text } from './read.ts';
 
 /** IngressClasses whose spec.controller is this are ours. */
-const INGRESS_CONTROLLER = 'rauta.io/ingress-controller';
+export const INGRESS_CONTROLLER = 'rauta.io/ingress-controller';
 /** What named the class before there was a field for it, and still comes first where it is there. */
 const LEGACY_CLASS = 'kubernetes.io/ingress.class';
 const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class';
@@ -21,14 +21,19 @@ export interface IngressClaim {
 const OURS: IngressClaim = { ours: true, warning: null };
 const FOREIGN: IngressClaim = { ours: false, warning: null };
 
+/** The class that an Ingress names, and where. */
+export function namedClass(ingress: KubeObject): { readonly name: string | undefined; readonly field: string } {
+  const legacy = text(fields(ingress.metadata.annotations)[LEGACY_CLASS]);
+  if (legacy !== undefined) return { name: legacy, field: `metadata.annotations[${LEGACY_CLASS}]` };
+  return { name: text(fields(ingress.spec)['ingressClassName']), field: 'spec.ingressClassName' };
+}
+
 /**
  * An Ingress that names no class is ours when a class of ours is the default one, and also when there is no default
  * class at all; in a cluster a class of ours has to exist for that.
  */
 export function claimIngress(reader: Reader, ingress: KubeObject, options: TranslatorOptions): IngressClaim {
-  const legacy = text(fields(ingress.metadata.annotations)[LEGACY_CLASS]);
-  const named = legacy ?? text(fields(ingress.spec)['ingressClassName']);
-  const field = legacy === undefined ? 'spec.ingressClassName' : `metadata.annotations[${LEGACY_CLASS}]`;
+  const { name: named, field } = namedClass(ingress);
   if (named === undefined) return claimDefault(reader, options);
   const object = reader.get('IngressClass', undefined, named);
   if (object !== undefined) return isOurs(object) ? OURS : FOREIGN;

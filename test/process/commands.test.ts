@@ -119,7 +119,7 @@ test('check reads standard input, beside files, and says all of it as JSON', asy
   const bad = routeYaml('x', 'x', 'none');
   const said = await command(['check', '-'], bad);
   assert.equal(said.code, 1);
-  assert.match(said.out, /\n<stdin>:7:\d+: error: HTTPRoute default\/x: spec\.rules\[0\]\.matches\[0\]\.path/);
+  assert.match(said.out, /^<stdin>:7:\d+: error: HTTPRoute default\/x: spec\.rules\[0\]\.matches\[0\]\.path/);
   const rauta = Rauta.spawn({});
   writeFileSync(join(rauta.folder, 'a.yaml'), gateway(8080) + backendYaml('none', 1));
   const both = await command(['check', '--json', rauta.folder, '-'], bad.replace('value: x', 'value: /x'));

@@ -1,0 +1,185 @@
+// Objects that are right and do nothing: what is another controller's, what nobody refers to, what another rule always
+// takes first. Where files are read nobody else may be there to serve it, so its author is told. What may be meant for
+// others (a Service, a Secret, a Namespace that nothing here asks for) is not spoken of.
+
+import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
+import { objectText, type Problem } from '../api/problem.ts';
+import { type Fields, fields } from '../base/fields.ts';
+import type { Entry, RelayEntry, RuleEntry } from '../ir/ir.ts';
+import { INGRESS_CONTROLLER, namedClass } from './ingress-class.ts';
+import { anyText } from './read.ts';
+
+const OWN_GROUP = 'rauta.io';
+
+export interface Whole {
+  readonly objects: Iterable<KubeObject>;
+  /** What they came to. */
+  readonly entries: Iterable<Entry>;
+  /** Name of this controller. */
+  readonly controllerName: string;
+  /** Nothing was refused: whoever refers to something is among the objects. */
+  readonly complete: boolean;
+}
+
+export function withoutEffect({ objects, entries, controllerName, complete }: Whole): Problem[] {
+  const all = [...objects];
+  const found = ofOthers(all, controllerName);
+  return complete ? [...found, ...unused(all), ...neverAsked(entries)] : found;
+}
+
+function warning(object: KubeObject, field: string, message: string): Problem {
+  return { severity: 'warning', message, place: { object: keyOf(object), field } };
+}
+
+// ---- another controller's
+
+function ofOthers(all: readonly KubeObject[], controllerName: string): Problem[] {
+  const found: Problem[] = [];
+  const classes = new Map<string, KubeObject>();
+  const ingressClasses = new Map<string, KubeObject>();
+  for (const object of all) {
+    if (object.kind === 'GatewayClass') {
+      const name = fields(object.spec)['controllerName'];
+      if (name === controllerName) continue;
+      classes.set(object.metadata.name, object);
+      found.push(warning(object, 'spec.controllerName', notOurs('controllerName', name, controllerName)));
+    } else if (object.kind === 'IngressClass') {
+      const name = fields(object.spec)['controller'];
+      if (name === INGRESS_CONTROLLER) continue;
+      ingressClasses.set(object.metadata.name, object);
+      found.push(warning(object, 'spec.controller', notOurs('controller', name, INGRESS_CONTROLLER)));
+    }
+  }
+  if (classes.size > 0) found.push(...ofClasses(all, classes));
+  for (const object of ingressClasses.size > 0 ? all : []) {
+    const { name, field } = object.kind === 'Ingress' ? namedClass(object) : { name: undefined, field: '' };
+    if (name !== undefined && ingressClasses.has(name))
+      found.push(
+        warning(object, field, `IngressClass ${name} is another controller's: the Ingress is not served here.`),
+      );
+  }
+  return found;
+}
+
+function notOurs(field: string, name: unknown, ours: string): string {
+  return `${field} ${JSON.stringify(name)} is not ours ("${ours}"): nothing of this class is served here`;
+}
+
+/** Gateways of these classes, and what attaches to nothing else. */
+function ofClasses(all: readonly KubeObject[], classes: ReadonlyMap<string, KubeObject>): Problem[] {
+  const found: Problem[] = [];
+  const gateways = new Set<ObjectKey>();
+  for (const object of all) {
+    if (object.kind !== 'Gateway') continue;
+    const name = anyText(fields(object.spec)['gatewayClassName']) ?? '';
+    if (!classes.has(name)) continue;
+    gateways.add(keyOf(object));
+    const message = `GatewayClass ${name} is another controller's: the Gateway is not served here.`;
+    found.push(warning(object, 'spec.gatewayClassName', message));
+  }
+  for (const object of all) {
+    const parents = parentsOf(object);
+    const [first] = parents;
+    if (first === undefined || !parents.every((key) => gateways.has(key))) continue;
+    const message = `${objectText(first)} is another controller's: nothing of this is served here.`;
+    found.push(warning(object, object.kind === 'ListenerSet' ? 'spec.parentRef' : 'spec.parentRefs', message));
+  }
+  return found;
+}
+
+/** Keys of the Gateways that a route or a ListenerSet names. */
+function parentsOf({ kind, metadata, spec }: KubeObject): ObjectKey[] {
+  const { parentRefs, parentRef } = fields(spec);
+  const refs =
+    kind === 'ListenerSet' ? [parentRef] : kind.endsWith('Route') && Array.isArray(parentRefs) ? parentRefs : [];
+  return refs.map(fields).map((ref) => {
+    return objectKey(
+      anyText(ref['kind']) ?? 'Gateway',
+      anyText(ref['namespace']) ?? metadata.namespace,
+      anyText(ref['name']) ?? '',
+    );
+  });
+}
+
+// ---- referred to by nobody
+
+/** Kinds of ours that do nothing by themselves. */
+const REFERRED: ReadonlySet<string> = new Set(['Backend', 'StaticResponseFilter', 'AccessControlFilter']);
+
+function unused(all: readonly KubeObject[]): Problem[] {
+  const own = all.filter((object) => REFERRED.has(object.kind) && object.apiVersion.startsWith(`${OWN_GROUP}/`));
+  if (own.length === 0) return [];
+  const named = new Set<ObjectKey>();
+  for (const { spec, metadata } of all) collect(spec, metadata.namespace, named);
+  return own
+    .filter((object) => !named.has(keyOf(object)))
+    .map((object) => warning(object, '', `No route refers to it: it does nothing. ${formOf(object)}`));
+}
+
+function formOf({ kind, metadata: { name } }: KubeObject): string {
+  const ref = `{ group: ${OWN_GROUP}, kind: ${kind}, name: ${name} }`;
+  return kind === 'Backend'
+    ? `Write backendRefs: [${ref}] in a route.`
+    : `Write filters: [{ type: ExtensionRef, extensionRef: ${ref} }] in a rule.`;
+}
+
+/** References to kinds of ours, wherever they stand. */
+function collect(value: unknown, namespace: string | undefined, named: Set<ObjectKey>): void {
+  if (Array.isArray(value)) for (const part of value) collect(part, namespace, named);
+  else if (typeof value === 'object' && value !== null) {
+    const { group, apiGroup, kind, name, namespace: other } = value as Fields;
+    if ((group === OWN_GROUP || apiGroup === OWN_GROUP) && typeof kind === 'string' && typeof name === 'string')
+      named.add(objectKey(kind, anyText(other) ?? namespace, name));
+    for (const part of Object.values(value)) if (typeof part === 'object') collect(part, namespace, named);
+  }
+}
+
+// ---- always taken by another rule
+
+/** A rule with all that it asks for: it may be several entries. */
+interface Asking {
+  readonly entry: RuleEntry | RelayEntry;
+  readonly wants: Set<string>;
+}
+
+function neverAsked(entries: Iterable<Entry>): Problem[] {
+  const rules = new Map<string, Asking>();
+  for (const entry of entries) {
+    if (entry.kind !== 'rule' && entry.kind !== 'relay') continue;
+    const name = `${entry.routeKind} ${entry.route} ${entry.index}`;
+    const rule = rules.get(name) ?? { entry, wants: new Set() };
+    rules.set(name, rule);
+    for (const want of wantsOf(entry)) rule.wants.add(want);
+  }
+  const taken = new Map<string, Asking>();
+  const found: Problem[] = [];
+  for (const rule of [...rules.values()].sort((a, b) => order(a.entry, b.entry))) {
+    const before = [...rule.wants].map((want) => taken.get(want));
+    // Of its own route's rules the translator speaks.
+    const other = before.find((one) => one !== undefined && one.entry.route !== rule.entry.route);
+    if (other !== undefined && !before.includes(undefined)) found.push(askedBefore(rule.entry, other.entry));
+    for (const want of rule.wants) if (!taken.has(want)) taken.set(want, rule);
+  }
+  return found;
+}
+
+/** Who comes first of those that ask for the same (Gateway API, HTTPRouteRule.matches). */
+function order(a: Asking['entry'], b: Asking['entry']): number {
+  if (a.created !== b.created) return a.created - b.created;
+  if (a.route !== b.route) return a.route < b.route ? -1 : 1;
+  return a.index - b.index;
+}
+
+function* wantsOf(entry: Asking['entry']): Generator<string> {
+  const matches = entry.kind === 'rule' ? entry.matches.map((match) => JSON.stringify(match)) : [''];
+  for (const { socket, host, hostnames } of entry.attachments)
+    for (const hostname of hostnames) for (const match of matches) yield `${socket} ${host} ${hostname} ${match}`;
+}
+
+function askedBefore({ routeKind, route, index }: Asking['entry'], before: Asking['entry']): Problem {
+  const [namespace, name = ''] = route.split('/');
+  const first = `${before.routeKind} ${before.route}, rule ${before.index},`;
+  const message = `Nothing ever comes to it: ${first} asks for the same and comes first. Give one of them another path, host or condition.`;
+  const field = routeKind === 'Ingress' ? 'spec.rules' : `spec.rules[${index}]`;
+  return { severity: 'warning', message, place: { object: objectKey(routeKind, namespace, name), field } };
+}
