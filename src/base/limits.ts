@@ -171,6 +171,8 @@ class Limits {
   readonly UDP_BATCH = 64;
   /** What waits in one socket, as far as the system allows it (net.core.rmem_max); more is lost. */
   readonly UDP_SOCKET_BYTES = 4 * MB;
+  /** Seconds in which a port that a flow had is no other flow's: an answer that comes so late finds nobody. */
+  readonly UDP_PORT_REST_S = 10;
   /**
    * Flows: a client's address and port, and the address it asked. The one that rested longest makes room for another.
    */

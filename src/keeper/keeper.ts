@@ -84,7 +84,7 @@ export class Keeper<Options extends KeeperOptions> {
     });
     this.#grants = new Grants(system.io, log, options, (grant, fds) => this.#tell(grant, fds));
     this.#takeover = Takeover.at(options.takeover, system, log, {
-      ...{ sockets: this.#sockets, tickets: this.#tickets, announcer: this.#announcer },
+      ...{ sockets: this.#sockets, tickets: this.#tickets, ports: this.#slots, announcer: this.#announcer },
       onSucceeded: () => this.#succeed(),
       onSuccession: (begun) => this.#tell({ type: 'succession', begun }),
       onGone: () => this.#grants.retry(),

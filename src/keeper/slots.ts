@@ -2,6 +2,7 @@
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { closeDescriptor, createShared, PORT_TABLE_BYTES } from '../native/index.ts';
 import { encodeFrame, FRAME } from '../stream/frames.ts';
 import {
   NO_RESTARTS,
@@ -43,6 +44,8 @@ export class Slots implements WorkerOwner {
   /** Workers say so in their answers. */
   #leaving = false;
   readonly #restarts: Record<RestartCause, number> = { ...NO_RESTARTS };
+  /** Shared memory of all workers: which ports they send datagrams from (native/local-ports.ts). */
+  #portsFd = createShared('rauta-ports', PORT_TABLE_BYTES);
 
   /** Throws NativeError when the system has no memory or no descriptors for so many. */
   constructor(
@@ -166,13 +169,27 @@ export class Slots implements WorkerOwner {
     slot.worker = worker;
   }
 
+  get portsFd(): number {
+    return this.#portsFd;
+  }
+
+  /** What a predecessor's workers had is taken into account: its table, before there is any worker. */
+  inheritPorts(fd: number): void {
+    closeDescriptor(this.#portsFd);
+    this.#portsFd = fd;
+  }
+
   #assign(worker: WorkerProcess, slot: Slot<WorkerProcess>): void {
     worker.slot = slot;
     slot.worker = worker;
     const now = this.#system.nowMs();
     slot.backoff.started(now);
     slot.forgive(now);
-    worker.say({ type: 'assign', slot: slot.index, settings: this.#settings }, [slot.cellsFd, slot.ringFd]);
+    worker.say({ type: 'assign', slot: slot.index, settings: this.#settings }, [
+      slot.cellsFd,
+      slot.ringFd,
+      this.#portsFd,
+    ]);
     worker.send(encodeFrame(FRAME.TICKETS, this.#tickets.keys));
     if (this.#leaving) worker.say({ type: 'leaveSoon' });
     this.#owner.onAssigned(worker);

@@ -1,12 +1,23 @@
 // Two ends of a takeover in one process, over a socket in a folder of the test's own.
 
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { FakeSystem } from '../../test/support/keeper.ts';
 import { LIMITS } from '../base/limits.ts';
+import { createShared, isShared, PORT_TABLE_BYTES } from '../native/index.ts';
 import { Channel } from '../stream/channel.ts';
 import type { FromPredecessor } from '../stream/messages.ts';
 import type { GivenSocket } from './sockets.ts';
@@ -20,6 +31,8 @@ interface End {
   readonly events: string[];
   readonly tickets: Tickets;
   readonly watched: number[];
+  /** Tables of ports that were handed to it. */
+  readonly ports: number[];
 }
 
 class Stage {
@@ -30,6 +43,8 @@ class Stage {
   end(name = 'e', given: Given = function* () {}): End {
     const events: string[] = [];
     const watched: number[] = [];
+    const ports: number[] = [];
+    const portsFd = createShared('test-ports', PORT_TABLE_BYTES);
     const tickets = new Tickets(0, null, this.system.log);
     const takeover = new Takeover(this.system, this.system.log.with({ end: name }), this.path, {
       tickets,
@@ -42,13 +57,14 @@ class Stage {
         inheritPassed: (socket) => events.push(`passed ${socket.name} ${socket.address} ${socket.port}`),
         admit: () => events.push('forsaken'),
       },
+      ports: { portsFd, inheritPorts: (fd) => ports.push(fd) },
       announcer: { watchdogUs: 30_000_000, inherit: (watchdogUs) => watched.push(watchdogUs) },
       onSucceeded: () => events.push('succeeded'),
       onSuccession: () => {},
       onGone: () => events.push('gone'),
       onRefused: (reason) => events.push(`refused ${reason}`),
     });
-    return { takeover, events, tickets, watched };
+    return { takeover, events, tickets, watched, ports };
   }
   /** A program that serves and can be taken over. */
   running(given?: Given): End {
@@ -84,6 +100,22 @@ test('keys of session tickets are handed over with the sockets', (t) => {
   next.takeover.take(() => {});
   it.turns();
   assert.deepEqual(next.tickets.keys, running.tickets.keys);
+});
+
+test('the table of ports of datagrams is the same memory in the successor', (t) => {
+  const it = stage(t);
+  const running = it.running();
+  const next = it.end('next');
+  next.takeover.take(() => {});
+  it.turns();
+  assert.equal(running.ports.length, 0);
+  const [fd = -1, ...others] = next.ports;
+  assert.equal(others.length, 0);
+  assert.ok(isShared(fd, PORT_TABLE_BYTES));
+  assert.ok(!isShared(fd, PORT_TABLE_BYTES * 2));
+  const none = openSync('/dev/null', 'r');
+  assert.ok(!isShared(none, 0), 'what can be cut short is none');
+  closeSync(none);
 });
 
 test('sockets are handed over, the path changes hands, the predecessor leaves', (t) => {

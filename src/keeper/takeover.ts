@@ -9,13 +9,14 @@ import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { ERRNO, type Handle, NO_HANDLE, type ReadySink } from '../io/io.ts';
-import { errnoName, type NativeIo, peerCredentials } from '../native/index.ts';
+import { errnoName, isShared, type NativeIo, PORT_TABLE_BYTES, peerCredentials } from '../native/index.ts';
 import { Channel, type ChannelEnd } from '../stream/channel.ts';
 import { fromPredecessor, fromSuccessor } from '../stream/checks.ts';
 import { encodeFrame, FRAME, type Frame } from '../stream/frames.ts';
 import { type FromPredecessor, type FromSuccessor, TAKEOVER_PROTOCOL } from '../stream/messages.ts';
 import { ProtocolError } from '../stream/protocol-error.ts';
 import type { Announcer } from './announcer.ts';
+import type { Slots } from './slots.ts';
 import type { Sockets } from './sockets.ts';
 import type { System } from './system.ts';
 import type { Tickets } from './tickets.ts';
@@ -24,9 +25,11 @@ const ENOENT = 2;
 const PRIVATE = 0o177;
 
 export interface TakeoverOwner {
-  /** All three are handed on, and taken over. */
+  /** All of these are handed on, and taken over. */
   readonly sockets: Pick<Sockets, 'given' | 'inherit' | 'inheritPassed' | 'admit'>;
   readonly tickets: Tickets;
+  /** The table of ports of datagrams. */
+  readonly ports: Pick<Slots, 'portsFd' | 'inheritPorts'>;
   readonly announcer: Pick<Announcer, 'watchdogUs' | 'inherit'>;
   /** A successor has begun to take over, or is gone before it served. */
   onSuccession(begun: boolean): void;
@@ -191,6 +194,7 @@ export class Takeover implements ReadySink {
       else channel.message({ type: 'inherit', address, port, ...(passed === undefined ? {} : { passed }) }, fds);
       count++;
     }
+    channel.message({ type: 'inheritPorts' }, [this.#owner.ports.portsFd]);
     channel.send(encodeFrame(FRAME.TICKETS, this.#owner.tickets.keys));
     const { watchdogUs } = this.#owner.announcer;
     channel.message({ type: 'inherited', ...(watchdogUs === 0 ? {} : { watchdogUs }) });
@@ -223,6 +227,12 @@ export class Takeover implements ReadySink {
       case 'inheritDatagrams':
         this.#owner.sockets.inherit('udp', message.address, message.port, this.#io.adopt(channel.takeFd()));
         break;
+      case 'inheritPorts': {
+        const fd = channel.takeFd();
+        if (!isShared(fd, PORT_TABLE_BYTES)) throw new ProtocolError('a table of ports that is none');
+        this.#owner.ports.inheritPorts(fd);
+        break;
+      }
       case 'inherited':
         this.#owner.announcer.inherit(message.watchdogUs ?? 0);
         this.#start();

@@ -17,6 +17,7 @@ import {
   mapShared,
   type NativeIo,
   openNative,
+  PORT_TABLE_BYTES,
   Reactor,
   setParentDeathSignal,
 } from '../native/index.ts';
@@ -128,7 +129,10 @@ class Worker implements ChannelOwner, TimerSink {
   /** Takes a slot, or says why it cannot and ends. */
   #become(slot: number, settings: WorkerSettings): void {
     try {
-      this.#assign(slot, settings, this.#channel.takeFd(), this.#channel.takeFd());
+      const [cellsFd, ringFd, portsFd] = [this.#channel.takeFd(), this.#channel.takeFd(), this.#channel.takeFd()];
+      this.#io.datagrams.sharePorts(mapShared(portsFd, 0, PORT_TABLE_BYTES));
+      closeSync(portsFd);
+      this.#assign(slot, settings, cellsFd, ringFd);
     } catch (error) {
       this.#say({ type: 'failed', reason: textOf(error) });
       this.#log.error('cannot be a worker', { reason: textOf(error) });

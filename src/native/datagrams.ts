@@ -4,12 +4,12 @@
 
 import { LIMITS } from '../base/limits.ts';
 import { type DatagramBatch, type DatagramIo, PATH, PLACE_BYTES } from '../io/datagrams.ts';
-import { ERRNO, type Handle, type Io, type IpAddress, type ReadySink } from '../io/io.ts';
+import { ERRNO, type Handle, type Io, type IpAddress, NO_HANDLE, type ReadySink } from '../io/io.ts';
 import { encodeAddress } from './address.ts';
 import type { Arena } from './arena.ts';
 import * as c from './ffi.ts';
 import { AF, EPOLL, IPV6_V6ONLY, LAYOUT, MSG, PKTINFO, SO, SOCK, SOL, UDP } from './layout.ts';
-import { LocalPorts, localPortRange } from './local-ports.ts';
+import { LocalPorts, localPortRange, PORT_TABLE_BYTES } from './local-ports.ts';
 
 const PLACES = LIMITS.UDP_BATCH;
 /** Where headers of batches begin, behind the scratch memory and the events of the reactor. */
@@ -101,14 +101,23 @@ export class NativeDatagrams implements DatagramIo {
   readonly #oneView: DataView;
   /** Made when the first socket is connected. */
   #ports: LocalPorts | null = null;
+  #portWords: Int32Array | null = null;
+  /** By descriptor, of connected sockets; 0: none of ours. */
+  readonly #portOf: Uint16Array;
 
-  constructor(io: DatagramOwner) {
+  constructor(io: DatagramOwner, descriptors: number) {
+    this.#portOf = new Uint16Array(descriptors);
     this.#io = io;
     const { buffer, byteOffset, byteLength } = io.scratch;
     this.#one = new Int32Array(buffer, byteOffset, byteLength >> 2);
     this.#oneView = new DataView(buffer, byteOffset, byteLength);
     const most = Math.floor((io.arena.control.length - HEADERS_AT) / BATCH_BYTES);
     for (let i = 0; i < most; i++) this.#rooms.push(null);
+  }
+
+  /** PORT_TABLE_BYTES that other workers have as well; before any socket is connected. */
+  sharePorts(table: ArrayBuffer): void {
+    this.#portWords = new Int32Array(table, 0, PORT_TABLE_BYTES / 4);
   }
 
   open(): DatagramBatch | null {
@@ -131,11 +140,10 @@ export class NativeDatagrams implements DatagramIo {
   connect(address: IpAddress): Handle {
     const length = encodeAddress(this.#io.scratch, NAME_AT, address);
     if (length === 0) return -ERRNO.EINVAL;
-    const handle = this.#socket(address.family);
+    const handle = this.#onOwnPort(address.family);
     const fd = this.#io.fdOf(handle);
     if (fd < 0) return handle;
     this.#option(fd, SOL.UDP, UDP.GRO, 1);
-    this.#takePort(fd, address.family);
     encodeAddress(this.#io.scratch, NAME_AT, address);
     if (c.connect(fd, this.#io.scratchAddress + NAME_AT, length) >= 0) return handle;
     const error = c.errno();
@@ -143,16 +151,42 @@ export class NativeDatagrams implements DatagramIo {
     return -error;
   }
 
-  /** A port that nobody has; where so many are taken, the system finds one when it connects. */
-  #takePort(fd: number, family: IpAddress['family']): void {
-    this.#ports ??= new LocalPorts(localPortRange(), () => this.#io.random32());
+  /** A socket on a port that nobody has; where so many are taken, the system finds one when it connects. */
+  #onOwnPort(family: IpAddress['family']): Handle {
+    const { random32 } = this.#io;
+    this.#ports ??= new LocalPorts(
+      localPortRange(),
+      // CLOCK_MONOTONIC, which is the machine's; performance.now() is the process's own.
+      { random32: () => random32.call(this.#io), seconds: () => process.hrtime()[0] },
+      this.#portWords ?? new Int32Array(PORT_TABLE_BYTES / 4),
+    );
     const any = family === 'ipv4' ? '0.0.0.0' : '::';
-    // Of this family alone: a port of the other is another's.
-    if (family === 'ipv6') this.#option(fd, SOL.IPV6, IPV6_V6ONLY, 1);
+    let handle = NO_HANDLE;
     for (let tries = 0; tries < PORT_TRIES; tries++) {
-      const length = encodeAddress(this.#io.scratch, NAME_AT, { family, address: any, port: this.#ports.next() });
-      if (c.bind(fd, this.#io.scratchAddress + NAME_AT, length) >= 0) return;
+      if (handle === NO_HANDLE) handle = this.#socket(family);
+      const fd = this.#io.fdOf(handle);
+      if (fd < 0) return handle;
+      // Of this family alone: a port of the other is another's.
+      if (family === 'ipv6') this.#option(fd, SOL.IPV6, IPV6_V6ONLY, 1);
+      const port = this.#ports.next();
+      const length = encodeAddress(this.#io.scratch, NAME_AT, { family, address: any, port });
+      if (c.bind(fd, this.#io.scratchAddress + NAME_AT, length) < 0) continue;
+      if (this.#ports.take(port)) {
+        this.#portOf[fd] = port;
+        return handle;
+      }
+      this.#io.close(handle);
+      handle = NO_HANDLE;
     }
+    return handle === NO_HANDLE ? this.#socket(family) : handle;
+  }
+
+  /** Descriptor `fd` is about to be closed, whatever it is. */
+  closing(fd: number): void {
+    const port = this.#portOf[fd] as number;
+    if (port === 0) return;
+    this.#portOf[fd] = 0;
+    this.#ports?.letGo(port);
   }
 
   /**

@@ -9,6 +9,7 @@ export { errnoName, NativeError } from './errors.ts';
 export { NativeIo } from './io.ts';
 export { confine, landlockVersion, type Opening } from './landlock.ts';
 export { admitNew, holdNew } from './listening.ts';
+export { PORT_TABLE_BYTES } from './local-ports.ts';
 export { Reactor } from './loop.ts';
 export { closeDescriptor, keepOverExec, peerCredentials, recvMessage, sendMessage, socketPair } from './message.ts';
 export { Outlet } from './outlet.ts';
@@ -30,6 +31,7 @@ export {
   createEvent,
   createShared,
   drain,
+  isShared,
   mapShared,
   notify,
   unmap,

@@ -99,7 +99,7 @@ export class NativeIo implements Io {
     if (this.#epoll < 0) throw new NativeError('epoll_create1', c.errno(), '');
     this.#readClock();
     this.timers = new TimerWheel(this.#nowMs);
-    this.datagrams = new NativeDatagrams(this);
+    this.datagrams = new NativeDatagrams(this, FD_LIMIT);
   }
 
   // ---- memory
@@ -290,6 +290,7 @@ export class NativeIo implements Io {
       this.close(this.#writingEnds.get(fd) as Handle);
       this.#writingEnds.delete(fd);
     }
+    this.datagrams.closing(fd);
     this.#handles[fd] = -handle;
     this.#flags[fd] = 0;
     // Never repeated: Linux has released the descriptor even when close(2) reports EINTR.

@@ -101,7 +101,15 @@ export const EPOLL = {
   RDHUP: 0x2000,
   ET: 1 << 31,
 } as const;
-export const F = { SETFD: 2, GETFL: 3, SETFL: 4, SETPIPE_SZ: 1031, ADD_SEALS: 1033, CLOEXEC: 1 } as const;
+export const F = {
+  SETFD: 2,
+  GETFL: 3,
+  SETFL: 4,
+  SETPIPE_SZ: 1031,
+  ADD_SEALS: 1033,
+  GET_SEALS: 1034,
+  CLOEXEC: 1,
+} as const;
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4 } as const;
 export const MFD = { CLOEXEC: 1, ALLOW_SEALING: 2 } as const;
 export const MMAP = { READ_WRITE: 3, SHARED: 1 } as const;

@@ -1,24 +1,66 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../base/limits.ts';
 import { Random } from '../sim/random.ts';
-import { LocalPorts, localPortRange } from './local-ports.ts';
+import { LocalPorts, localPortRange, PORT_TABLE_BYTES } from './local-ports.ts';
 
-test('no port comes again before half of all others were used, and the order is another each time', () => {
+const REST = LIMITS.UDP_PORT_REST_S;
+
+/** Workers that share a table and a clock. */
+function machine(workers: number, range: readonly [number, number]) {
+  const clock = { now: 1_000 };
   const random = new Random(5);
-  const ports = new LocalPorts([1_000, 1_999], () => random.u32());
-  const last = new Map<number, number>();
-  const rounds: number[][] = [[], [], []];
-  for (let i = 0; i < 3_000; i++) {
+  const words = new Int32Array(new SharedArrayBuffer(PORT_TABLE_BYTES));
+  const tools = { random32: () => random.u32(), seconds: () => clock.now };
+  return { clock, workers: Array.from({ length: workers }, () => new LocalPorts(range, tools, words)) };
+}
+
+test('a port that one worker let go of rests for all of them', () => {
+  const { clock, workers } = machine(2, [1_000, 3_999]);
+  const [one, two] = workers as [LocalPorts, LocalPorts];
+  const gone = new Map<number, number>();
+  for (let i = 0; i < 20_000; i++) {
+    if (i % 50 === 0) clock.now++;
+    const ports = i % 2 === 0 ? one : two;
     const port = ports.next();
-    assert.ok(port >= 1_000 && port <= 1_999);
-    const before = last.get(port);
-    assert.ok(before === undefined || i - before >= 500, `${port} after ${i - (before ?? 0)}`);
-    last.set(port, i);
-    rounds[Math.floor(i / 1_000)]?.push(port);
+    assert.ok(port >= 1_000 && port <= 3_999);
+    assert.ok(clock.now - (gone.get(port) ?? 0) > REST, `${port} after ${clock.now - (gone.get(port) ?? 0)} s`);
+    assert.equal(ports.take(port), true);
+    ports.letGo(port);
+    gone.set(port, clock.now);
   }
-  assert.ok(last.size > 950, `${last.size} were used`);
-  assert.notDeepEqual(rounds[0], rounds[1]);
-  const steps = (rounds[1] ?? []).filter((port, i, all) => i > 0 && port === (all[i - 1] ?? 0) + 1).length;
-  assert.ok(steps < 20, 'not one after the other');
+  assert.ok(gone.size > 2_900, `${gone.size} of 3,000 were used`);
+});
+
+test('what a dead worker had rests from when that is found out', () => {
+  const { clock, workers } = machine(2, [1_000, 1_000]);
+  const [dead, heir] = workers as [LocalPorts, LocalPorts];
+  assert.equal(dead.take(dead.next()), true);
+  clock.now += 10 * REST;
+  assert.equal(heir.next(), 1_000, 'only binding it tells');
+  assert.equal(heir.take(1_000), false);
+  clock.now += REST + 1;
+  assert.equal(heir.take(heir.next()), true);
+});
+
+test('where all rest or are taken, the one that rests for longest is better than none', () => {
+  const { clock, workers } = machine(1, [1_000, 1_001]);
+  const [ports] = workers as [LocalPorts];
+  ports.letGo(1_001);
+  clock.now++;
+  ports.letGo(1_000);
+  assert.equal(ports.next(), 1_001);
   assert.ok(localPortRange()[1] > localPortRange()[0]);
+});
+
+test('which is the next cannot be told from those before', () => {
+  const { workers } = machine(1, [1_000, 1_999]);
+  const [ports] = workers as [LocalPorts];
+  const order = Array.from({ length: 500 }, () => {
+    const port = ports.next();
+    ports.take(port);
+    return port;
+  });
+  assert.equal(new Set(order).size, order.length, 'none is given twice');
+  assert.ok(order.filter((port, i) => i > 0 && port === (order[i - 1] as number) + 1).length < 20);
 });

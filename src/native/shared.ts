@@ -1,5 +1,6 @@
 // Memory shared between processes (memfd_create(2)), and wake-ups between them (eventfd(2)).
 
+import { fstatSync } from 'node:fs';
 import { ERRNO, type Handle } from '../io/io.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
@@ -19,6 +20,13 @@ export function createShared(name: string, bytes: number): number {
     throw new NativeError('memfd_create', error, `${name}, ${bytes} bytes`);
   }
   return fd;
+}
+
+/** Whether `fd` is what createShared() made of `bytes`: a mapping of it cannot be made to end early. */
+export function isShared(fd: number, bytes: number): boolean {
+  const needed = SEAL.SHRINK | SEAL.GROW;
+  const seals = c.fcntl(fd, F.GET_SEALS, 0);
+  return seals >= 0 && (seals & needed) === needed && fstatSync(fd).size === bytes;
 }
 
 const mappings = new WeakMap<ArrayBuffer, { readonly address: number; readonly length: number }>();

@@ -59,6 +59,7 @@ const FROM_SUCCESSOR: Checks<FromSuccessor> = { take: nothing, ready: nothing };
 const FROM_PREDECESSOR: Checks<FromPredecessor> = {
   inherit: ({ address, port, passed = '' }) => isText(address) && isPort(port) && isText(passed),
   inheritDatagrams: ({ address, port }) => isText(address) && isPort(port),
+  inheritPorts: nothing,
   inherited: ({ watchdogUs = 0 }) => Number.isSafeInteger(watchdogUs) && (watchdogUs as number) >= 0,
   refused: reason,
   leaving: nothing,

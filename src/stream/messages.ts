@@ -183,6 +183,8 @@ export type FromPredecessor =
     }
   /** The same of a socket for datagrams; who knows none does not take over. */
   | { readonly type: 'inheritDatagrams'; readonly address: string; readonly port: number }
+  /** The table of ports that workers send datagrams from, with its descriptor. */
+  | { readonly type: 'inheritPorts' }
   | {
       readonly type: 'inherited';
       /** How long the supervisor of both waits for a sign of life, in microseconds; absent: it does not. */

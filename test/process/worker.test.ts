@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { LIMITS } from '../../src/base/limits.ts';
 import { encodeEntry } from '../../src/ir/codec.ts';
 import type { CellsEntry } from '../../src/ir/ir.ts';
-import { createShared, openNative, Reactor, socketPair } from '../../src/native/index.ts';
+import { createShared, openNative, PORT_TABLE_BYTES, Reactor, socketPair } from '../../src/native/index.ts';
 import { Channel, type ChannelEnd } from '../../src/stream/channel.ts';
 import { fromWorker } from '../../src/stream/checks.ts';
 import { encodeBegin, encodeJson, encodePut, FRAME } from '../../src/stream/frames.ts';
@@ -71,6 +71,7 @@ class Keeper {
 
   assign(user: string | null = null): void {
     const fds = [createShared('test-cells', CELLS_BYTES), createShared('test-ring', ringBytes(LIMITS.LOG_RING_BYTES))];
+    fds.push(createShared('test-ports', PORT_TABLE_BYTES));
     const settings = {
       trustedProxies: [],
       accessLogQuery: false,
