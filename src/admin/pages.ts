@@ -1,7 +1,9 @@
 // What the admin server has pages for: who may see each, which parameters it takes, and what it answers.
 
+import { LIMITS } from '../base/limits.ts';
 import { visible, visibleJson } from '../base/steering.ts';
 import { describe, type RequestFilter } from '../telemetry/recent.ts';
+import { frontPage } from './front.ts';
 import { statusLines } from './status.ts';
 import type { View } from './view.ts';
 
@@ -11,18 +13,24 @@ export interface Answer {
   readonly body: string;
 }
 
+/** What the client asks for by its Accept field: a browser `html`, a program `json`, anything else `text`. */
+export type Form = 'json' | 'html' | 'text';
+
 export interface Page {
+  /** One line for who looks for it. */
+  readonly what: string;
   /** Answered on every bind, to everybody; others on loopback, or with the token. */
   readonly open: boolean;
   /** Query parameters it takes; any other is refused. */
   readonly parameters: readonly string[];
   /** That of them which may be there more than once. */
   readonly many?: string;
-  /** `json`: the client asked for application/json. */
-  answer(view: View, query: URLSearchParams, json: boolean): Answer;
+  answer(view: View, query: URLSearchParams, form: Form): Answer;
 }
 
 const TEXT = 'text/plain; charset=utf-8';
+export const HTML = 'text/html; charset=utf-8';
+const PATH_WIDTH = 20;
 
 export function text(body: string, status = 200): Answer {
   return { status, type: TEXT, body };
@@ -32,42 +40,58 @@ function json(value: unknown): Answer {
   return { status: 200, type: 'application/json', body: `${visibleJson(JSON.stringify(value, null, 2))}\n` };
 }
 
-function openPage(answer: Page['answer']): Page {
-  return { open: true, parameters: [], answer };
+function openPage(what: string, answer: Page['answer']): Page {
+  return { what, open: true, parameters: [], answer };
 }
 
-function guarded(what: (view: View) => unknown): Page {
-  return { open: false, parameters: [], answer: (view) => json(what(view)) };
+function guarded(what: string, answer: (view: View) => unknown): Page {
+  return { what, open: false, parameters: [], answer: (view) => json(answer(view)) };
 }
 
 export const PAGES: ReadonlyMap<string, Page> = new Map([
-  ['/livez', openPage(() => text('ok\n'))],
-  ['/healthz', openPage(() => text('ok\n'))],
-  ['/readyz', openPage(readiness)],
+  ['/', { what: 'this page', open: false, parameters: [], answer: front }],
   [
-    '/metrics',
-    openPage((view) => ({ status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: view.metrics() })),
+    '/status',
+    { what: 'what listens, what became of each object, what is wrong', open: false, parameters: [], answer: status },
   ],
-  ['/', { open: false, parameters: [], answer: index }],
-  ['/requests', { open: false, parameters: ['follow', 'limit', 'route', 'status'], answer: requests }],
+  [
+    '/requests',
+    {
+      what: 'the newest requests; ?follow, ?status=5xx, ?route=NAMESPACE/NAME, ?limit=N',
+      open: false,
+      parameters: ['follow', 'limit', 'route', 'status'],
+      answer: requests,
+    },
+  ],
   [
     '/explain',
     {
+      what: 'what becomes of a request: ?method=GET&url=http://HOST/PATH',
       open: false,
       parameters: ['method', 'url', 'header', 'sni', 'client', 'listener'],
       many: 'header',
       answer: explanation,
     },
   ],
-  ['/status', { open: false, parameters: [], answer: status }],
-  ['/config', guarded((view) => view.config())],
-  ['/config/problems', guarded((view) => view.problems())],
-  ['/config/ir', guarded((view) => view.ir())],
-  ['/workers', guarded((view) => view.workers())],
-  ['/clusters', guarded((view) => view.clusters())],
-  ['/certificates', guarded((view) => view.certificates())],
-  ['/kubernetes', guarded((view) => view.kubernetes())],
-  ['/version', guarded((view) => view.version())],
+  ['/config/problems', guarded('what is wrong, with its place', (view) => view.problems())],
+  ['/config', guarded('objects with their status', (view) => view.config())],
+  ['/config/ir', guarded('what workers are given', (view) => view.ir())],
+  ['/clusters', guarded('backends with their endpoints and load', (view) => view.clusters())],
+  ['/workers', guarded('processes, revisions, restarts', (view) => view.workers())],
+  ['/certificates', guarded('certificates that listeners show, and when they end', (view) => view.certificates())],
+  ['/kubernetes', guarded('how the API server is followed', (view) => view.kubernetes())],
+  [
+    '/metrics',
+    openPage('for Prometheus', (view) => ({
+      status: 200,
+      type: 'text/plain; version=0.0.4; charset=utf-8',
+      body: view.metrics(),
+    })),
+  ],
+  ['/readyz', openPage('whether it is ready, and if not why', readiness)],
+  ['/livez', openPage('whether the controller lives', () => text('ok\n'))],
+  ['/healthz', openPage('the same', () => text('ok\n'))],
+  ['/version', guarded('of this program, of Node and of the Gateway API', (view) => view.version())],
 ]);
 
 /** What is wrong with a query for `page`, null when nothing is: a misspelt filter must not answer for all. */
@@ -81,9 +105,12 @@ export function queryFault(page: Page, query: URLSearchParams): string | null {
   return null;
 }
 
-function index(): Answer {
-  const paths = [...PAGES.keys()].filter((path) => path !== '/');
-  return text(`${paths.join('\n')}\n`);
+/** For a browser the state of the program; for anything else the pages there are. */
+function front(view: View, _query: URLSearchParams, form: Form): Answer {
+  const links = [...PAGES].filter(([path]) => path !== '/').map(([path, { what }]) => ({ path, what }));
+  if (form !== 'html') return text(links.map(({ path, what }) => `${path.padEnd(PATH_WIDTH)}${what}\n`).join(''));
+  const newest = view.requests({ limit: LIMITS.FRONT_REQUESTS }).map(describe);
+  return { status: 200, type: HTML, body: frontPage(view.status(), newest, links) };
 }
 
 /** `ok`, or why not; an installation with nothing to serve is ready and says so. */
@@ -92,9 +119,9 @@ function readiness(view: View): Answer {
   return text(`${visible(reason === '' ? 'ok' : reason)}\n`, ready ? 200 : 503);
 }
 
-function status(view: View, _query: URLSearchParams, asJson: boolean): Answer {
+function status(view: View, _query: URLSearchParams, form: Form): Answer {
   const report = view.status();
-  return asJson
+  return form === 'json'
     ? json(report)
     : text(
         statusLines(report, false)
@@ -103,16 +130,16 @@ function status(view: View, _query: URLSearchParams, asJson: boolean): Answer {
       );
 }
 
-function requests(view: View, query: URLSearchParams, asJson: boolean): Answer {
+function requests(view: View, query: URLSearchParams, form: Form): Answer {
   const filter = filterOf(query);
   if (typeof filter === 'string') return text(filter, 400);
   const lines = view.requests(filter);
-  if (asJson) return json(lines);
+  if (form === 'json') return json(lines);
   return text(lines.map((line) => `${visible(describe(line))}\n`).join(''));
 }
 
 /** What becomes of a request that nobody sends. */
-function explanation(view: View, query: URLSearchParams, asJson: boolean): Answer {
+function explanation(view: View, query: URLSearchParams, form: Form): Answer {
   const url = query.get('url');
   if (url === null)
     return text('url: which one? (/explain?method=GET&url=http://HOST/PATH&header=Name:%20value)\n', 400);
@@ -125,7 +152,7 @@ function explanation(view: View, query: URLSearchParams, asJson: boolean): Answe
     listener: query.get('listener'),
   });
   if (typeof told === 'string') return text(`${visible(told)}\n`, 400);
-  return asJson ? json(told.told) : text(told.lines.map((line) => `${visible(line)}\n`).join(''));
+  return form === 'json' ? json(told.told) : text(told.lines.map((line) => `${visible(line)}\n`).join(''));
 }
 
 /** Which requests are asked for, or what is wrong with the question. */

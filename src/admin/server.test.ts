@@ -364,3 +364,32 @@ test('so many may follow, and one more is told to come later', async () => {
   assert.equal((await ask(port, '/requests?follow=false')).status, 200);
   for (const socket of sockets) socket.destroy();
 });
+
+test('a browser is shown the state of the program, anything else the pages there are, each with what it says', async () => {
+  const { port } = await start();
+  const page = await fetch(`http://127.0.0.1:${port}/`, { headers: { accept: 'text/html,*/*;q=0.8' } });
+  assert.equal(page.status, 200);
+  assert.equal(page.headers.get('content-type'), 'text/html; charset=utf-8');
+  assert.match(String(page.headers.get('content-security-policy')), /^default-src 'none'; .*frame-ancestors 'none'$/);
+  const html = await page.text();
+  assert.match(html, /HTTPRoute default\/&lt;b&gt;: goes on as before/);
+  assert.match(html, /GET \/\\x1b\[1m 200 12ms/);
+  const { body } = await ask(port, '/');
+  const lines = body.trim().split('\n');
+  assert.ok(lines.length > 10);
+  for (const line of lines) {
+    const [path = '', ...what] = line.split(/ +/);
+    assert.ok(what.length > 0, line);
+    assert.ok(html.includes(`<a href="${path}">`), path);
+    assert.notEqual((await ask(port, path)).status, 404, path);
+  }
+});
+
+test('pages for people are guarded as the others are', async () => {
+  const { port } = await start({ host: '0.0.0.0' });
+  for (const path of ['/', '/status']) {
+    assert.equal((await ask(port, path)).status, 403);
+    assert.equal((await ask(port, path, { headers: { accept: 'text/html' } })).status, 403);
+  }
+  assert.equal((await ask(port, '/?x=1', { headers: { host: 'evil.example' } })).status, 403);
+});

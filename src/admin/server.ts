@@ -15,7 +15,7 @@ import { LEVELS, type Level } from '../base/log.ts';
 import { visible } from '../base/steering.ts';
 import { follow } from './follow.ts';
 import { Health } from './health.ts';
-import { type Answer, filterOf, PAGES, type Page, queryFault, text } from './pages.ts';
+import { type Answer, type Form, filterOf, HTML, PAGES, type Page, queryFault, text } from './pages.ts';
 import type { Renderings } from './renderings.ts';
 import type { View } from './view.ts';
 
@@ -33,6 +33,9 @@ export interface AdminOptions {
 /** `PRI * HTTP/2.0` (RFC 9113 section 3.4): no method of HTTP/1 that is answered here begins with it. */
 const PREFACE = 0x50;
 const PREFACE_NEXT = 0x52;
+
+const POLICY =
+  "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 const BUSY = 'other readers have not taken their answers yet; try again later\n';
 
@@ -175,11 +178,12 @@ export class AdminServer {
 
   #show(page: Page, url: URL, request: IncomingMessage, response: ServerResponse): boolean {
     const query = url.searchParams;
-    const json = (request.headers.accept ?? '').includes('application/json');
+    const form = formOf(request.headers.accept ?? '');
     const fault = queryFault(page, query);
     if (fault !== null) respond(response, text(fault, 400));
-    else if ((query.get('follow') ?? 'false') !== 'false') return this.#follow(query, json, request, response);
-    else this.#render(page, url, json, request, response);
+    else if ((query.get('follow') ?? 'false') !== 'false')
+      return this.#follow(query, form === 'json', request, response);
+    else this.#render(page, url, form, request, response);
     return false;
   }
 
@@ -197,10 +201,10 @@ export class AdminServer {
     return false;
   }
 
-  #render(page: Page, url: URL, json: boolean, request: IncomingMessage, response: ServerResponse): void {
+  #render(page: Page, url: URL, form: Form, request: IncomingMessage, response: ServerResponse): void {
     const query = url.searchParams;
-    const key = `${json ? 'json' : ''} ${url.pathname}?${query}`;
-    const rendering = this.#renderings.take(key, performance.now(), () => page.answer(this.#view, query, json));
+    const key = `${form} ${url.pathname}?${query}`;
+    const rendering = this.#renderings.take(key, performance.now(), () => page.answer(this.#view, query, form));
     if (rendering === null) {
       respond(response, text(BUSY, 503), { 'retry-after': '1' });
       return;
@@ -266,12 +270,19 @@ function refusedHost(field: string): string {
   return `Host '${host}' is not an IP address, localhost or a name of --admin-allowed-hosts (${guard})\n`;
 }
 
+/** A browser names HTML; what names neither is given text. */
+function formOf(accept: string): Form {
+  return accept.includes('application/json') ? 'json' : accept.includes('text/html') ? 'html' : 'text';
+}
+
 function fields(type: string, length: number): Record<string, string | number> {
   return {
     'content-type': type,
     'content-length': length,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    // Nothing is loaded, run or sent anywhere, and no page of others frames it.
+    ...(type === HTML ? { 'content-security-policy': POLICY, 'referrer-policy': 'no-referrer' } : {}),
   };
 }
 

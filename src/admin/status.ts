@@ -64,7 +64,7 @@ export function statusLines(report: StatusReport, quiet: boolean): string[] {
 }
 
 /** `rauta 0.1.0: ready, revision 3 served by 2 of 2 workers` */
-function summary({ version, ready, reason, revision, workers }: StatusReport): string {
+export function summary({ version, ready, reason, revision, workers }: StatusReport): string {
   const state = ready ? 'ready' : 'not ready';
   const dying = workers.dying ? ', which keep dying' : '';
   const said = [
@@ -86,7 +86,7 @@ export function socketText({ address, port, transport, listeners, problem }: Soc
   return [where, ...(problem === null ? [] : [problem]), listeners.join(', ')].join(': ');
 }
 
-function objectLines({ object, kept, faults }: ObjectReport): { fine: boolean; text: string }[] {
+export function objectLines({ object, kept, faults }: ObjectReport): { fine: boolean; text: string }[] {
   const name = objectText(object);
   const lines = faults.map(({ of, type, status, reason, message }) => {
     const whose = of === '' ? '' : `${of}: `;

@@ -488,8 +488,10 @@ class Limits {
   readonly EXPLAIN_MISSES = 5;
   /** Bytes of a request that is explained, with what filters add to it. */
   readonly EXPLAIN_BYTES = 1 * MB;
-  /** Lines of each part of what a start shows on a terminal. */
+  /** Lines of each part of what a start shows on a terminal, and of the admin's front page; requests on that. */
   readonly SUMMARY_LINES = 12;
+  readonly FRONT_LINES = 50;
+  readonly FRONT_REQUESTS = 10;
   /** How often, at most, objects of files without effect are looked for, and among how many: of more they are not. */
   readonly EFFECTS_TELL_MS = 2_000;
   readonly EFFECTS_OBJECTS = 20_000;

@@ -138,9 +138,11 @@ ${routeYaml('app', '/', 'app')}${backendYaml('app', app.port)}`,
   await rauta.said(({ file }) => String(file).endsWith('e.yaml'));
 
   const seen = new Map<string, Buffer>();
-  const pages = (await rauta.ask('/')).body.trim().split('\n');
+  const lines = (await rauta.ask('/')).body.trim().split('\n');
+  const pages = lines.map((line) => line.split(' ')[0] as string);
   assert.ok(pages.includes('/certificates') && pages.includes('/config/ir'));
   for (const page of ['/', ...pages]) seen.set(page, Buffer.from((await rauta.ask(page)).body));
+  seen.set('/ as HTML', Buffer.from((await rauta.ask('/', { accept: 'text/html' })).body));
   assert.match(String(seen.get('/config/ir')), /"kind":\s*"certificate"/);
   const children = childrenOf(rauta.process.pid as number);
   assert.ok(children.length >= 3, 'controller, workers');
