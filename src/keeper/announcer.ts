@@ -53,8 +53,9 @@ export class Announcer {
     this.#say('READY=1', `STATUS=serving revision ${this.#revision()}`);
   }
 
+  /** Not of a program that never served: it may be a successor that failed, of a service that goes on. */
   stopping(status: string): void {
-    this.#say('STOPPING=1', `STATUS=${status}`);
+    if (this.#serving) this.#say('STOPPING=1', `STATUS=${status}`);
   }
 
   /** A successor speaks from now on. */

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -113,7 +113,15 @@ test('a reload by --takeover --detach: the supervisor learns who is to be asked,
   const refused = await reload(join(folder, 'no-such-folder'));
   assert.equal(refused.code, 1, 'the one that runs goes on, and whoever asked is told');
   assert.match(refused.err, /no-such-folder/);
+  const broken = join(folder, 'broken');
+  mkdirSync(broken);
+  writeFileSync(join(broken, 'a.yaml'), 'kind: [\n');
+  const failed = await reload(broken);
+  assert.equal(failed.code, 1, failed.err);
+  assert.match(failed.err, /not taking over with errors in the configuration/);
   assert.equal(first.process.exitCode, null);
+  // Whatever a program of the service says is said of the service.
+  assert.ok(!supervisor.messages.some(starts('STOPPING=1')), supervisor.messages.join());
   supervisor.messages.length = 0;
   const taken = await reload(first.folder);
   assert.equal(taken.code, 0, taken.err);
