@@ -43,6 +43,8 @@ const ONE_CONTROL_AT = ONE_IOVEC_AT + iovec.size;
 const NAME_AT = 64;
 /** Ports that are tried for a socket before the system chooses one. */
 const PORT_TRIES = 16;
+/** Of them, so many may be somebody else's, to see whether he is still there. */
+const PORT_PROBES = 2;
 const SEGMENT_CONTROL = cmsghdr.size + 2;
 
 /** Of NativeIo, what is needed here. */
@@ -168,7 +170,7 @@ export class NativeDatagrams implements DatagramIo {
       if (fd < 0) return handle;
       // Of this family alone: a port of the other is another's.
       if (family === 'ipv6') this.#option(fd, SOL.IPV6, IPV6_V6ONLY, 1);
-      const port = this.#ports.next();
+      const port = this.#ports.next(tries >= PORT_PROBES);
       const length = encodeAddress(this.#io.scratch, NAME_AT, { family, address: any, port });
       if (c.bind(fd, this.#io.scratchAddress + NAME_AT, length) < 0) continue;
       if (this.#ports.take(port)) {

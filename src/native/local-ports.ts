@@ -49,23 +49,27 @@ export class LocalPorts {
     this.#self = -1 - (tools.random32() >>> 1);
   }
 
-  /** Any that rests long enough, as far as is known; where none is found, the one that rests for longest. */
-  next(): number {
+  /**
+   * Any that rests long enough. Where none is found, one that somebody else has, who may be gone without a word:
+   * whether it is free shows when it is bound. `free`: rather the one that rests for longest.
+   */
+  next(free: boolean): number {
     const words = this.#words;
     const rested = this.#tools.seconds() - LIMITS.UDP_PORT_REST_S;
-    let best = this.#any();
-    let bestSince = Number.POSITIVE_INFINITY;
+    let oldest = this.#any();
+    let since = Number.POSITIVE_INFINITY;
+    let others = -1;
     for (let i = 0; i < LOOKS; i++) {
       const port = this.#any();
       const word = words[port] as number;
-      // Who has a port may be gone without a word: whether it is free shows when it is bound.
-      if (word !== this.#self && word < rested) return port;
-      if (word > 0 && word < bestSince) {
-        best = port;
-        bestSince = word;
+      if (word >= 0 && word < rested) return port;
+      if (word < 0 && word !== this.#self) others = port;
+      else if (word > 0 && word < since) {
+        oldest = port;
+        since = word;
       }
     }
-    return best;
+    return free || others < 0 ? oldest : others;
   }
 
   #any(): number {
