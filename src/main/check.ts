@@ -35,7 +35,7 @@ export function meaningOf(objects: readonly KubeObject[], problems: readonly Pro
   const whole = [...found, ...idlers];
   if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return whole;
   // Whatever is said of a Gateway, a class or an Ingress says why.
-  if ([...problems, ...found].some(saysWhy)) return whole;
+  if ([...problems, ...whole].some(saysWhy)) return whole;
   const idle: Problem = { severity: 'warning', message: `nothing of this is served: ${whyIdle(objects)}`, place: {} };
   return [...whole, idle];
 }

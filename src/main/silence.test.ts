@@ -52,6 +52,16 @@ const STATES: Readonly<Record<string, readonly [yaml: string, ...said: RegExp[]]
     /Gateway default\/other: spec\.gatewayClassName: GatewayClass nginx is another controller's/,
     /HTTPRoute default\/lost: spec\.parentRefs: Gateway default\/other is another controller's: nothing of this/,
   ],
+  'what a cluster has, with its own class, and no EndpointSlices': [
+    OTHER_CLASS +
+      gateway('other', 'nginx') +
+      service +
+      route('app', `parentRefs: [{ name: other }], ${rules('/', toService)}`),
+    /GatewayClass nginx: .* is not ours .*: nothing of this class is served here\. Write that, or name class rauta/,
+    /Gateway default\/other: spec\.gatewayClassName: GatewayClass nginx is another controller's/,
+    /Service default\/svc: spec\.ports: No EndpointSlice has the label kubernetes\.io\/service-name: svc; from files/,
+    /HTTPRoute default\/app: spec\.parentRefs: Gateway default\/other is another controller's/,
+  ],
   'a class that does not exist': [
     GOOD + gateway('other', 'nope'),
     /Gateway default\/other: spec\.gatewayClassName: GatewayClass "nope" does not exist/,

@@ -24,7 +24,9 @@ export interface Whole {
 export function withoutEffect({ objects, entries, controllerName, complete }: Whole): Problem[] {
   const all = [...objects];
   const found = ofOthers(all, controllerName);
-  return complete ? [...found, ...unused(all), ...neverAsked(entries)] : found;
+  if (!complete) return found;
+  const taken = [...entries];
+  return [...found, ...unused(all), ...neverAsked(taken), ...sliceless(all, taken)];
 }
 
 function warning(object: KubeObject, field: string, message: string): Problem {
@@ -62,7 +64,7 @@ function ofOthers(all: readonly KubeObject[], controllerName: string): Problem[]
 }
 
 function notOurs(field: string, name: unknown, ours: string): string {
-  return `${field} ${JSON.stringify(name)} is not ours ("${ours}"): nothing of this class is served here`;
+  return `${field} ${JSON.stringify(name)} is not ours ("${ours}"): nothing of this class is served here. Write that, or name class rauta, which needs no object.`;
 }
 
 /** Gateways of these classes, and what attaches to nothing else. */
@@ -134,6 +136,47 @@ function collect(value: unknown, namespace: string | undefined, named: Set<Objec
   }
 }
 
+// ---- would have no endpoints either
+
+const SERVICE_LABEL = 'kubernetes.io/service-name';
+
+/**
+ * Services that routes name which are not served, and that nobody made EndpointSlices for: of those that are, the
+ * translator speaks. Who pastes what a cluster has is told at once what else is missing.
+ */
+function sliceless(all: readonly KubeObject[], entries: readonly Entry[]): Problem[] {
+  const served = new Set(entries.flatMap((entry) => ('routeKind' in entry ? `${entry.routeKind}/${entry.route}` : [])));
+  const named = new Set<ObjectKey>();
+  for (const route of all)
+    if (route.kind.endsWith('Route') && !served.has(keyOf(route)))
+      namedServices(route.spec, route.metadata.namespace, named);
+  if (named.size === 0) return [];
+  for (const { kind, metadata } of all) {
+    const service = kind === 'EndpointSlice' ? anyText(fields(metadata.labels)[SERVICE_LABEL]) : undefined;
+    if (service !== undefined) named.delete(objectKey('Service', metadata.namespace, service));
+  }
+  return all
+    .filter((object) => named.has(keyOf(object)) && fields(object.spec)['type'] !== 'ExternalName')
+    .map((object) => {
+      const label = `${SERVICE_LABEL}: ${object.metadata.name}`;
+      const message = `No EndpointSlice has the label ${label}; from files nobody makes one: write it, or refer to a Backend of rauta.io.`;
+      return warning(object, 'spec.ports', message);
+    });
+}
+
+function namedServices(value: unknown, namespace: string | undefined, named: Set<ObjectKey>): void {
+  if (Array.isArray(value)) for (const part of value) namedServices(part, namespace, named);
+  else if (typeof value === 'object' && value !== null) {
+    for (const [name, part] of Object.entries(value)) {
+      if (name !== 'backendRefs' || !Array.isArray(part)) namedServices(part, namespace, named);
+      else
+        for (const { group, kind, name: service, namespace: other } of part.map(fields))
+          if ((group ?? '') === '' && (kind ?? 'Service') === 'Service')
+            named.add(objectKey('Service', anyText(other) ?? namespace, anyText(service) ?? ''));
+    }
+  }
+}
+
 // ---- always taken by another rule
 
 /** A rule with all that it asks for: it may be several entries. */
@@ -142,7 +185,7 @@ interface Asking {
   readonly wants: Set<string>;
 }
 
-function neverAsked(entries: Iterable<Entry>): Problem[] {
+function neverAsked(entries: readonly Entry[]): Problem[] {
   const rules = new Map<string, Asking>();
   for (const entry of entries) {
     if (entry.kind !== 'rule' && entry.kind !== 'relay') continue;
