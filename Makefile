@@ -24,7 +24,7 @@ test-fast: deps ## types, lint, tidy, unit and golden tests, under a minute
 golden: deps ## rewrite the golden files of the translator
 	@sh bin/node tools/golden.ts
 
-bench: deps ## CPU per request side by side with the peers on this machine (nginx, haproxy, envoy; wrk and cc are needed)
+bench: deps ## CPU per request side by side with the peers on this machine (nginx, haproxy, envoy; wrk, h2load and cc are needed)
 	@sh bin/node bench/macro/bench.ts $(BENCH)
 
 soak: deps ## 64 connections for 10 minutes, byte-compared, with aborts (SOAK='--seconds 60' for less, '--tls' over TLS)

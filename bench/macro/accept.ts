@@ -163,10 +163,10 @@ async function killing(kills: number): Promise<Record<string, number>> {
 const folder = mkdtempSync(join(tmpdir(), 'rauta-accept-'));
 execFileSync('cc', ['-O2', '-o', join(folder, 'backend'), join(here, 'backend.c')]);
 const backend = spawn(join(folder, 'backend'), [String(BACKEND_PORT)], { stdio: 'inherit' });
-const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8').replace(/.*@TLSPORT@.*\n/, '');
+const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8').replace(/.*@(?:TLS|TCP|H2C)PORT@.*\n/g, '');
 writeFileSync(
   join(folder, 'rauta.yaml'),
-  conf.replaceAll('@PORT@', String(PORT)).replaceAll('@BACKEND@', String(BACKEND_PORT)),
+  conf.replaceAll('@PORT@', String(PORT)).replace(/@(?:GRPC)?BACKEND@/g, String(BACKEND_PORT)),
 );
 const rauta = spawn(
   fileURLToPath(new URL('../../bin/rauta', import.meta.url)),

@@ -5,14 +5,14 @@
 // [--rounds 30] [--precision 0.05] [--out NAME]`; RAUTA_BENCH_BEFORE=CHECKOUT makes a peer `before` of another
 // checkout.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { measure, type Sample, WORKS, type Work } from './measure.ts';
-import { PEERS, type Peer, startPeer } from './peers.ts';
+import { GRPC_BACKEND, PEERS, type Peer, startPeer } from './peers.ts';
 import { circumstances, writeResult } from './result.ts';
 import { median, type Ratio, ratio } from './stats.ts';
 
@@ -79,17 +79,15 @@ function resolved(samples: Samples): boolean {
   );
 }
 
+function portOf(peer: Peer, work: Work): number {
+  if (work.h2 !== undefined) return work.h2.messages > 0 ? peer.h2cPort : peer.tlsPort;
+  return work.tcp === true ? peer.tcpPort : work.tls === undefined ? peer.port : peer.tlsPort;
+}
+
 /** Three rounds of one work after some that are not counted. */
 async function rounds(work: Work, peers: readonly Peer[], samples: Samples, warmUps: number): Promise<void> {
   const run = (peer: Peer, seconds: number): Promise<Sample> =>
-    measure(
-      peer.pid,
-      work.tcp === true ? peer.tcpPort : work.tls === undefined ? peer.port : peer.tlsPort,
-      work,
-      seconds,
-      CLIENT_CORE,
-      join(here, 'post.lua'),
-    );
+    measure(peer.pid, portOf(peer, work), work, seconds, CLIENT_CORE, join(here, 'post.lua'), folder);
   for (let i = 0; i < warmUps; i++) for (const peer of peers) await run(peer, WARM_UP_SECONDS);
   for (let round = 0; round < ROUNDS_PER_START; round++) {
     for (let i = 0; i < peers.length; i++) {
@@ -149,7 +147,7 @@ function table(rows: readonly Row[], peers: readonly { readonly name: string; re
   return `${lines.join('\n')}\n`;
 }
 
-const run = mkdtempSync(join(tmpdir(), 'rauta-bench-'));
+const folder = mkdtempSync(join(tmpdir(), 'rauta-bench-'));
 const works = WORKS.filter((work) => args.works.split(',').includes(work.name));
 const all = new Map<Work, Map<string, Sample[]>>(works.map((work) => [work, new Map()]));
 const versions = new Map<string, string>();
@@ -157,7 +155,7 @@ let peers: Peer[] = [];
 
 async function startPeers(): Promise<void> {
   for (const name of args.peers.split(',')) {
-    const peer = await startPeer(name, run, FIRST_PORT + PEERS.indexOf(name), BACKEND_PORT, PROXY_CORE);
+    const peer = await startPeer(name, folder, FIRST_PORT + PEERS.indexOf(name), BACKEND_PORT, PROXY_CORE);
     if (peer === null) {
       if (versions.size === 0) process.stdout.write(`${name} is not on this machine: left out\n`);
       continue;
@@ -173,10 +171,14 @@ async function stopPeers(): Promise<void> {
   peers = [];
 }
 
-execFileSync('cc', ['-O2', '-o', join(run, 'backend'), join(here, 'backend.c')]);
-const backend = spawn('taskset', ['-c', String(CLIENT_CORE), join(run, 'backend'), String(BACKEND_PORT)], {
-  stdio: 'inherit',
-});
+/** A backend of this folder, built and started beside the client. */
+function startBackend(name: string, port: number): ChildProcess {
+  const program = join(folder, name);
+  execFileSync('cc', ['-O2', '-o', program, join(here, `${name}.c`)]);
+  return spawn('taskset', ['-c', String(CLIENT_CORE), program, String(port)], { stdio: 'inherit' });
+}
+
+const backends = [startBackend('backend', BACKEND_PORT), startBackend('grpc-backend', BACKEND_PORT + GRPC_BACKEND)];
 try {
   await new Promise((resolve) => setTimeout(resolve, 300));
   for (let start = 0; start < Math.ceil(Number(args.rounds) / ROUNDS_PER_START); start++) {
@@ -194,7 +196,7 @@ try {
   const result = {
     ...circumstances(),
     method:
-      'paired interleaved rounds, three to a start of all proxies, CPU of all processes of the proxy (schedstat), proxy on core 0, wrk and backend on core 1, access logs emptied before each sample',
+      'paired interleaved rounds, three to a start of all proxies, CPU of all processes of the proxy (schedstat), proxy on core 0, client (wrk, h2load for HTTP/2) and backend on core 1, access logs emptied before each sample',
     seconds: Number(args.seconds),
     peers: [...versions].map(([name, version]) => ({ name, version })),
     rows,
@@ -208,6 +210,6 @@ try {
   process.stdout.write(`\n${text}`);
 } finally {
   await stopPeers();
-  backend.kill('SIGKILL');
-  rmSync(run, { recursive: true, force: true });
+  for (const backend of backends) backend.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
 }

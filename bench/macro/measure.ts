@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
+import { type Http2Work, http2Requests, MESSAGE_BYTES } from './h2load.ts';
 
 export interface Work {
   readonly name: string;
@@ -16,6 +17,8 @@ export interface Work {
   readonly tls?: 'requests' | 'full' | 'resumed';
   /** Through a port of TCP: the bytes are HTTP's, and nobody looks at them. */
   readonly tcp?: true;
+  /** HTTP/2: a GET over TLS, or calls of gRPC in the clear to a backend of HTTP/2. */
+  readonly h2?: Http2Work;
 }
 
 /** Clients of a work of handshakes: enough that a proxy takes several in a turn. */
@@ -128,7 +131,28 @@ export const WORKS: readonly Work[] = [
     close: true,
     tcp: true,
   },
+  ...http2Works(),
 ];
+
+/** Few connections with many streams each, as browsers and clients of gRPC have them. */
+function http2Works(): Work[] {
+  const of = (name: string, what: string, path: string, h2: Http2Work): Work => {
+    const { connections } = h2;
+    return { name, what, connections, path, post: 0, close: false, h2 };
+  };
+  const many = { connections: 8, streams: 32 };
+  const few = { connections: 4, streams: 4 };
+  const calls = (messages: number): Http2Work => ({ ...many, messages, answer: messages * MESSAGE_BYTES });
+  return [
+    of('h2-get', 'TLS HTTP/2: small GET, 8 x 32', '/api/v1/items/42?x=1', { ...many, messages: 0, answer: 152 }),
+    of('h2-64k', 'TLS HTTP/2: 64 KB response, 8 x 8', '/static/64k', {
+      ...{ connections: 8, streams: 8, messages: 0, answer: 65_536 },
+    }),
+    of('h2-1m', 'TLS HTTP/2: 1 MB response, 4 x 4', '/static/1m', { ...few, messages: 0, answer: 2 ** 20 }),
+    of('h2c-grpc-unary', 'gRPC h2c to h2c: unary, 8 x 32', '', calls(1)),
+    of('h2c-grpc-stream', 'gRPC h2c to h2c: 100 messages each way, 8 x 32', '', calls(100)),
+  ];
+}
 
 /** What a browser sends. */
 const FIELDS = [
@@ -197,7 +221,10 @@ function read(path: string): string {
   }
 }
 
-/** What a load generator says on its standard output, pinned to `core`. */
+/** Runs a load generator; resolves with what it says on its standard output. */
+export type Load = (argv: readonly string[]) => Promise<string>;
+
+/** The same, pinned to `core`. */
 function load(argv: readonly string[], core: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let out = '';
@@ -210,7 +237,7 @@ function load(argv: readonly string[], core: number): Promise<string> {
   });
 }
 
-type Counts = Pick<Sample, 'requests' | 'errors' | 'p99Us'>;
+export type Counts = Pick<Sample, 'requests' | 'errors' | 'p99Us'>;
 
 async function requests(port: number, work: Work, seconds: number, core: number, script: string): Promise<Counts> {
   const fields = work.close ? [...FIELDS, 'Connection: close'] : FIELDS;
@@ -247,7 +274,9 @@ async function handshakes(port: number, work: Work, seconds: number, core: numbe
   return { requests: done, errors, p99Us: Number.NaN };
 }
 
-/** Runs `work` for `seconds` against the proxy `pid` on `port`, the client pinned to `core`. */
+/**
+ * Runs `work` for `seconds` against the proxy `pid` on `port`, the client pinned to `core`; `folder`: for its files.
+ */
 export async function measure(
   pid: number,
   port: number,
@@ -255,12 +284,17 @@ export async function measure(
   seconds: number,
   core: number,
   script: string,
+  folder: string,
 ): Promise<Sample> {
   const pids = family(pid);
   const before = cpuNs(pids);
   const stealBefore = stolen();
   const alone = work.tls === 'full' || work.tls === 'resumed';
-  const counts = await (alone ? handshakes(port, work, seconds, core) : requests(port, work, seconds, core, script));
+  const counts = await (work.h2 !== undefined
+    ? http2Requests(port, work.h2, work.path, seconds, FIELDS.slice(1), folder, (argv) => load(argv, core))
+    : alone
+      ? handshakes(port, work, seconds, core)
+      : requests(port, work, seconds, core, script));
   const cpu = cpuNs(pids) - before;
   const stealAfter = stolen();
   return {

@@ -20,6 +20,8 @@ export interface Peer {
   readonly tlsPort: number;
   /** A port of TCP; 0 where it has none. */
   readonly tcpPort: number;
+  /** HTTP/2 in the clear, for calls of gRPC. */
+  readonly h2cPort: number;
   /** Empties its access log. */
   emptyLog(): void;
   /** Resolves when it has ended. */
@@ -101,6 +103,9 @@ const KINDS: readonly Kind[] = [
 /** Ports of TLS lie so far above those of the clear. */
 const TLS_PORTS = 100;
 const TCP_PORTS = 200;
+const H2C_PORTS = 300;
+/** From the backend's port to that of gRPC. */
+export const GRPC_BACKEND = 400;
 /** nginx passes bytes on by a module of its own (Debian: libnginx-mod-stream). */
 const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
 const issuer = authority('Bench');
@@ -143,7 +148,9 @@ export async function startPeer(
     ['@PORT@', port],
     ['@TCPPORT@', port + TCP_PORTS],
     ['@TLSPORT@', tlsPort],
+    ['@H2CPORT@', port + H2C_PORTS],
     ['@BACKEND@', backend],
+    ['@GRPCBACKEND@', backend + GRPC_BACKEND],
     ['@RUN@', run],
   ] as const) {
     text = text.replaceAll(mark, String(value));
@@ -162,6 +169,7 @@ export async function startPeer(
     port,
     tlsPort,
     tcpPort: kind.conf === 'nginx.conf' && !streams ? 0 : port + TCP_PORTS,
+    h2cPort: port + H2C_PORTS,
     emptyLog: () => {
       for (const log of [join(run, `${name}.log`), join(run, `${name}.out`)]) if (existsSync(log)) truncateSync(log);
     },

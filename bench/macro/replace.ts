@@ -77,10 +77,10 @@ async function kill(pids: readonly number[]): Promise<{ ms: number; broken: numb
 const folder = mkdtempSync(join(tmpdir(), 'rauta-replace-'));
 execFileSync('cc', ['-O2', '-o', join(folder, 'backend'), join(here, 'backend.c')]);
 const backend = spawn(join(folder, 'backend'), [String(BACKEND_PORT)], { stdio: 'inherit' });
-const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8').replace(/.*@TLSPORT@.*\n/, '');
+const conf = readFileSync(join(here, 'conf/rauta.yaml'), 'utf8').replace(/.*@(?:TLS|TCP|H2C)PORT@.*\n/g, '');
 writeFileSync(
   join(folder, 'rauta.yaml'),
-  conf.replaceAll('@PORT@', String(PORT)).replaceAll('@BACKEND@', String(BACKEND_PORT)),
+  conf.replaceAll('@PORT@', String(PORT)).replace(/@(?:GRPC)?BACKEND@/g, String(BACKEND_PORT)),
 );
 
 /** One start of the program: a death with the spare there, then both at once. */

@@ -1,10 +1,11 @@
 // One checkout's engine over a system that is none: what JavaScript makes of a request and its answer, from the read of
 // one to the write of the other, log line and counters included. Started by request.ts, which says of what kind and how
-// many: a small GET, a POST of 1 KB, or a GET on a connection of its own.
+// many: a small GET, a POST of 1 KB, a GET on a connection of its own, or by HTTP/2, 32 streams on each of a few
+// connections, GETs to a backend of HTTP/1.1 (`h2`) or calls of gRPC to one of HTTP/2 (`grpc`).
 
 import type { Handle, Io, ReadySink, SocketAddress } from '../../src/io/io.ts';
+import { Http2BenchBackend, Http2BenchClient } from './http2-peers.ts';
 
-const CLIENTS = 64;
 const ARENA_BYTES = 64 * 2 ** 20;
 const RING_BYTES = 4 * 2 ** 20;
 const EAGAIN = 11;
@@ -16,6 +17,10 @@ const LISTENING = 1;
 const ENDED = 2;
 
 const [root = '', work = 'get'] = process.argv.slice(2);
+const CALLS = work === 'grpc';
+const HTTP2 = work === 'h2' || CALLS;
+const CLIENTS = HTTP2 ? 8 : 64;
+const STREAMS = 32;
 const load = <T>(path: string): Promise<T> => import(`${root}/${path}`) as Promise<T>;
 const { Engine } = await load<typeof import('../../src/proxy/engine.ts')>('src/proxy/engine.ts');
 const { TimerWheel } = await load<typeof import('../../src/io/wheel.ts')>('src/io/wheel.ts');
@@ -58,8 +63,10 @@ class Stub implements Io {
   #seed = 1;
   readonly #sinks: (ReadySink | null)[] = [];
   readonly #clients = new Uint8Array(4096);
+  readonly #http2: (Http2BenchClient | undefined)[] = [];
+  readonly #backends: (Http2BenchBackend | undefined)[] = [];
   readonly #waits = new Uint8Array(4096);
-  /** Bytes of a request that a backend has. */
+  /** Bytes of a request that a backend has; streams that a client of HTTP/2 is to open. */
   readonly #sent = new Int32Array(4096);
   readonly #free: Handle[] = [];
   #connecting: Handle[] = [];
@@ -93,30 +100,69 @@ class Stub implements Io {
     this.#toAccept--;
     const handle = this.#handle();
     this.#clients[handle] = 1;
+    if (HTTP2) {
+      this.#http2[handle] = new Http2BenchClient(CALLS);
+      this.#sent[handle] = STREAMS;
+    }
     return handle;
   }
   connect(): Handle {
     const handle = this.#handle();
     this.#clients[handle] = 0;
+    if (CALLS) this.#backends[handle] = new Http2BenchBackend();
     this.#connecting.push(handle);
     return handle;
   }
   connectError(): number {
     return 0;
   }
-  recv(handle: Handle, offset: number): number {
+  recv(handle: Handle, offset: number, length: number): number {
     if (this.#waits[handle] === ENDED) return 0;
     if (this.#waits[handle] === 0) return -EAGAIN;
     this.#waits[handle] = 0;
+    if (HTTP2 && this.#clients[handle] === 1) {
+      const streams = this.#sent[handle] as number;
+      this.#sent[handle] = 0;
+      return (this.#http2[handle] as Http2BenchClient).put(this.mem, offset, streams);
+    }
+    const backend = this.#backends[handle];
+    if (CALLS && backend !== undefined) return this.#answer(handle, backend, offset, length);
     const bytes = this.#clients[handle] === 1 ? REQUEST : ANSWER;
     this.mem.set(bytes, offset);
     return bytes.length;
   }
-  send(handle: Handle, _offset: number, length: number): number {
+  #answer(handle: Handle, backend: Http2BenchBackend, offset: number, length: number): number {
+    const bytes = backend.put(this.mem, offset, length);
+    if (backend.waits) this.#ready(handle);
+    return bytes;
+  }
+  /** A backend has something to say. */
+  #ready(handle: Handle): void {
+    if (this.#waits[handle] !== 0) return;
+    this.#waits[handle] = 1;
+    this.#answers.push(handle);
+  }
+  send(handle: Handle, offset: number, length: number): number {
+    if (HTTP2 && this.#clients[handle] === 1) {
+      const ended = (this.#http2[handle] as Http2BenchClient).read(this.mem, offset, offset + length);
+      this.answered += ended;
+      this.#sent[handle] = (this.#sent[handle] as number) + ended;
+      if (ended > 0 && this.#waits[handle] === 0) {
+        this.#waits[handle] = 1;
+        this.#requests.push(handle);
+      }
+      return length;
+    }
     if (this.#clients[handle] === 1) {
       this.#waits[handle] = ONCE ? ENDED : 1;
       this.answered++;
       this.#requests.push(handle);
+      return length;
+    }
+    const backend = this.#backends[handle];
+    if (CALLS && backend !== undefined) {
+      backend.read(this.mem, offset, offset + length);
+      if (backend.waits) this.#ready(handle);
       return length;
     }
     this.#sent[handle] = (this.#sent[handle] as number) + length;
@@ -191,7 +237,9 @@ const memory = new ArrayBuffer(ringBytes(RING_BYTES));
 const ring = new RingWriter(memory);
 const records = new Recorder(cells, ring, { withQuery: false });
 const engine = new Engine({ io, cells, records, settings: { trustedProxies: [] } });
-const app = rig.cluster('app', [rig.endpoint({ family: 'ipv4', address: '10.0.0.1', port: 80 })]);
+const app = rig.cluster('app', [rig.endpoint({ family: 'ipv4', address: '10.0.0.1', port: 80 })], {
+  protocol: CALLS ? 'http2' : 'http1',
+});
 // Older checkouts know no gateways and one entry for a cluster.
 const upserts = [rig.GATEWAY, rig.listener(), app, rig.rule({})].flat().filter((entry) => entry !== undefined);
 engine.apply({ upserts, removals: [] });
