@@ -13,6 +13,7 @@ import { Store } from '../src/store/store.ts';
 import { AddressPool } from '../src/translate/addresses.ts';
 import type { Condition } from '../src/translate/conditions.ts';
 import type { ServiceType, TranslatorOptions } from '../src/translate/context.ts';
+import type { SocketFaults } from '../src/translate/gateway-status.ts';
 import { Translator } from '../src/translate/translator.ts';
 
 export const GOLDEN_FOLDER = fileURLToPath(new URL('../testdata/translate', import.meta.url));
@@ -34,11 +35,15 @@ interface GoldenOptions {
   readonly node?: string;
   /** The authorities that the system knows: Base64 of DER. */
   readonly systemTrust?: readonly string[];
+  /** Keys of sockets that could not be opened, and why: `address in use` and the like. */
+  readonly unopened?: Readonly<Record<string, { readonly code: string; readonly reason: string }>>;
 }
 
 export interface Golden {
   readonly objects: readonly KubeObject[];
   readonly options: TranslatorOptions;
+  /** What is told when all is translated. */
+  readonly unopened: SocketFaults;
 }
 
 export function goldenNames(): string[] {
@@ -58,7 +63,8 @@ export function readGolden(name: string): Golden {
   const head = values[0] as { readonly golden?: GoldenOptions };
   const given = head.golden ?? {};
   if (head.golden !== undefined) values.shift();
-  return { objects: values.map((value) => objectOf(value, given, path)), options: optionsOf(given) };
+  const unopened = new Map(Object.entries(given.unopened ?? {}));
+  return { objects: values.map((value) => objectOf(value, given, path)), options: optionsOf(given), unopened };
 }
 
 /** No file can hold one. */
@@ -104,11 +110,12 @@ function exposureOf({
 }
 
 /** What the objects become, as text. */
-export function renderGolden({ objects, options }: Golden): string {
+export function renderGolden({ objects, options, unopened }: Golden): string {
   const store = new Store();
   const keys = store.apply(objects, []);
   const translator = new Translator(options);
   translator.update(store, { keys });
+  if (unopened.size > 0) translator.sockets(store, unopened);
   return render(translator);
 }
 

@@ -53,7 +53,7 @@ function certificatesOf(pem: string | undefined): string[] | string {
     try {
       found.push(base64(new X509Certificate(der).raw));
     } catch {
-      return `: certificate ${found.length + 1} in "ca.crt" cannot be read.`;
+      return `has a certificate ${found.length + 1} in "ca.crt" that cannot be read.`;
     }
   }
   return found.length > 0 ? found : 'holds no certificate in "ca.crt" ("-----BEGIN CERTIFICATE-----").';
