@@ -55,12 +55,16 @@ export interface ConditionReport {
 /** One line each. `quiet`: without those that are as they should be. */
 export function statusLines(report: StatusReport, quiet: boolean): string[] {
   const lines = [
-    { fine: report.ready && report.reason === '' && report.revision.held === null, text: summary(report) },
+    { fine: isFine(report), text: summary(report) },
     ...report.sockets.map((socket) => ({ fine: socket.problem === null, text: socketLine(socket) })),
     ...report.objects.flatMap(objectLines),
     ...report.problems.map((problem) => ({ fine: false, text: problemText(problem) })),
   ];
   return lines.filter(({ fine }) => !fine || !quiet).map(({ text }) => visible(text));
+}
+
+function isFine({ ready, reason, revision, workers }: StatusReport): boolean {
+  return ready && reason === '' && revision.held === null && !workers.dying;
 }
 
 /** `rauta 0.1.0: ready, revision 3 served by 2 of 2 workers` */

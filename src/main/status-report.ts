@@ -52,7 +52,10 @@ export function statusReport(parts: StatusParts): StatusReport {
 function socketReports(entries: Iterable<Entry>, { failedSockets }: ControllerState): SocketReport[] {
   const sockets = [...entries].filter((entry): entry is SocketEntry => entry.kind === 'socket');
   const problems = new Map(failedSockets.map(({ key, reason }) => [key, reason]));
+  // A machine without IPv6 is no fault; where a Gateway asks for such an address, its condition says so.
+  const impossible = new Set(failedSockets.filter(({ code }) => code === 'EAFNOSUPPORT').map(({ key }) => key));
   return sockets
+    .filter(({ key }) => !impossible.has(key))
     .sort((a, b) => a.port - b.port || (a.key < b.key ? -1 : 1))
     .map(({ key, address, port, transport, hosts }) => ({
       address,
