@@ -23,6 +23,7 @@ import { type CertificateFacts, certificateFacts, expiryProblems } from '../tran
 import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
+import { revocationProblems } from '../translate/revocation.ts';
 import { Translator } from '../translate/translator.ts';
 import { withoutEffect } from '../translate/without-effect.ts';
 import { isLocal, reachableAddresses } from './addresses.ts';
@@ -230,7 +231,10 @@ export class Resources implements SourceSink {
   }
   #tellOfCertificates(): void {
     const now = Date.now();
-    this.problems('certificates', expiryProblems(this.certificates(now), now));
+    this.problems('certificates', [
+      ...expiryProblems(this.certificates(now), now),
+      ...revocationProblems(this.#translator.ir.values(), now),
+    ]);
   }
 
   /**

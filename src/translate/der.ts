@@ -7,6 +7,7 @@ export const TAG = {
   OCTET_STRING: 4,
   OID: 6,
   ENUMERATED: 10,
+  UTC_TIME: 23,
   TIME: 24,
   SEQUENCE: 48,
 } as const;
@@ -70,10 +71,13 @@ export function oidOf(element: Element | null | undefined): string {
   return parts.join('.');
 }
 
-/** GeneralizedTime as RFC 5280 section 4.1.2.5.2 has it: Unix milliseconds, NaN when `element` is none. */
+/** A time as RFC 5280 section 4.1.2.5 has it: Unix milliseconds, NaN when `element` is none. */
 export function timeOf(element: Element | null | undefined): number {
-  if (element?.tag !== TAG.TIME) return Number.NaN;
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(Buffer.from(element.body).toString('latin1'));
+  const text = Buffer.from(element?.body ?? []).toString('latin1');
+  // Two digits of a year from 50 on are of the last century (RFC 5280 section 4.1.2.5.1).
+  const whole = element?.tag === TAG.UTC_TIME ? `${text < '5' ? '20' : '19'}${text}` : text;
+  if (element?.tag !== TAG.TIME && element?.tag !== TAG.UTC_TIME) return Number.NaN;
+  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(whole);
   if (match === null) return Number.NaN;
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number);
   return Date.UTC(year, month - 1, day, hour, minute, second);
