@@ -179,6 +179,54 @@ onBoth('framing that breaks while it is held is refused as anywhere', async (net
   await rig.end();
 });
 
+onBoth('a verdict at once, for there is no endpoint to be asked, keeps nothing for longer than that', async (net) => {
+  for (const bodyBytes of [0, 100]) {
+    const served: string[] = [];
+    const app = answering(net, ({ head, body }) => {
+      served.push(`${head}\n${bodyText({ body })}`);
+      return ok('app');
+    });
+    const filtered = (failOpen: boolean) => rule({ filters: [auth({ bodyBytes, failOpen })] });
+    const rig = new Rig(net, [app], [filtered(true), cluster('auth', [])]);
+    const client = await rig.connect();
+    await client.send(`GET /g HTTP/1.1\r\nHost: a.example\r\nX-User: mallory\r\n\r\n${post('hello', 'X-User: m\r\n')}`);
+    for (let i = 0; i < 2; i++) assert.equal(bodyText(await client.readMessage()), 'app');
+    await client.send(`${CHUNKED}\r\n3\r\nabc\r\n`);
+    await net.settle();
+    await client.send('2\r\nde\r\n0\r\n\r\n');
+    assert.equal(bodyText(await client.readMessage()), 'app');
+    assert.deepEqual(
+      served.map((text) => text.slice(text.lastIndexOf('\n') + 1)),
+      ['', 'hello', 'abcde'],
+    );
+    assert.doesNotMatch(served.join(), /x-user/i);
+    assert.equal(rig.records.last.auth, 'failed');
+    rig.apply({ upserts: [filtered(false)], removals: [] });
+    await client.send(post('hello'));
+    assert.equal((await client.readMessage()).status, 403);
+    assert.equal(served.length, 3);
+    client.close();
+    await rig.end();
+  }
+});
+
+onBoth(
+  'many of them one after the other leave no head kept',
+  async (net) => {
+    const app = answering(net, () => ok('app'));
+    const rig = new Rig(net, [app], [rule({ filters: [auth({ failOpen: true })] }), cluster('auth', [])]);
+    const client = await rig.connect();
+    for (let i = 0; i < 3; i++) {
+      await client.send(`GET /${i} HTTP/1.1\r\nHost: a.example\r\n\r\n`.repeat(LIMITS.DECISIONS_PENDING / 2));
+      for (let n = 0; n < LIMITS.DECISIONS_PENDING / 2; n++) assert.equal((await client.readMessage()).status, 200);
+    }
+    assert.equal(rig.get(limitCell('DECISIONS_PENDING')), 0);
+    client.close();
+    await rig.end();
+  },
+  { seeds: 1 },
+);
+
 simOnly('content that comes too slowly is not waited for', async (net) => {
   const { rig, asked } = site(net, yes, auth({ bodyBytes: 1_000 }));
   const client = await rig.connect();

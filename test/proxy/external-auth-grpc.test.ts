@@ -360,6 +360,47 @@ onBoth('a call of gRPC is told as one: 16 for 401, 7 for 403 and for a failure',
   await rig.end();
 });
 
+onBoth('a call of gRPC-Web, as text, is seen as what it means; a denial is told as to a call', async (net) => {
+  const calls: Asked[] = [];
+  const server = serveHttp2(net, async (asked) => {
+    calls.push(await asked.end());
+    const verdict = calls.length === 1 ? allowing() : new MessageWriter().message(1, status(7));
+    await reply(asked, verdict);
+  });
+  const bodies: string[] = [];
+  const app = serveHttp2(net, async (asked) => {
+    bodies.push((await asked.end()).content);
+    await asked.head(HEAD);
+    await asked.data(Buffer.from('\0\0\0\0\x02hi', 'latin1'));
+    await asked.head([['grpc-status', '0']], true);
+  });
+  const http2 = { protocol: 'http2' } as const;
+  const rig = new Rig(
+    net,
+    [],
+    [
+      rule({ to: ['grpc'], filters: [grpc({ bodyBytes: 100 }), { type: 'grpcWeb' }] }),
+      cluster('auth', [endpoint(server.address)], http2),
+      cluster('grpc', [endpoint(app.address)], http2),
+    ],
+  );
+  const client = await rig.connect();
+  const message = '\0\0\0\0\x03abc';
+  const text = Buffer.from(message, 'latin1').toString('base64');
+  const call =
+    'POST /pkg.Echo/Unary HTTP/1.1\r\nHost: a.example\r\nContent-Type: application/grpc-web-text\r\n' +
+    `Content-Length: ${text.length}\r\n\r\n${text}`;
+  await client.send(call);
+  assert.equal((await client.readMessage()).status, 200);
+  assert.deepEqual([bodies, told(calls[0] as Asked).get('1.4.2.11')], [[message], message]);
+  await client.send(call);
+  const denied = await client.readMessage();
+  assert.match(denied.head, /grpc-status: 7\r\n/);
+  assert.equal(bodies.length, 1);
+  client.close();
+  await rig.end();
+});
+
 onBoth('content of HTTP/2 that is too large, and one that is asked for', async (net) => {
   const { rig, served } = proxy(net, (asked) => reply(asked, allowing()), grpc({ bodyBytes: 4 }));
   const client = await Http2Client.open(await rig.connect());
