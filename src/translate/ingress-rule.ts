@@ -12,6 +12,7 @@ import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
+import { checkExpression } from './http-match.ts';
 import type { IngressDraft, IngressPlace } from './ingress.ts';
 import { type IngressSettings, readAnnotations } from './ingress-annotations.ts';
 import { list, port, shown, text } from './read.ts';
@@ -145,10 +146,15 @@ class Rules {
     }
     if (type === 'Exact') return matchOf('Exact', path);
     // As nginx reads it: from the beginning of the path on, whatever follows, without regard to case.
-    if (type === 'ImplementationSpecific' && this.#settings.regex) {
-      return matchOf('RegularExpression', `(?i:${path}).*`);
-    }
+    if (type === 'ImplementationSpecific' && this.#settings.regex) return this.#expression(path, `${at}.path`);
     return matchOf('PathPrefix', path);
+  }
+
+  /** One that workers cannot match would have them refuse the whole revision. */
+  #expression(path: string, field: string): Match | null {
+    const before = this.#problems.errors;
+    checkExpression(path, field, (at, message) => this.#problems.error(at, `${message} The path is not served.`));
+    return this.#problems.errors > before ? null : matchOf('RegularExpression', `(?i:${path}).*`);
   }
 
   #action(value: unknown, field: string): Action {
