@@ -110,7 +110,7 @@ function conditions(): string {
   );
   return page(
     'Conditions',
-    'What RAUTA writes into `status.conditions`, after the constants of the Gateway API. `Programmed` becomes True only when every live worker serves the revision.',
+    'What RAUTA writes into `status.conditions`, after the constants of the Gateway API. `Programmed` becomes True only when every live worker serves the revision. `rauta.io/Warnings` stands at routes (in each parent) and Gateways while something in them works otherwise than written, and says what; it keeps nothing from being served.',
     ['type', 'status', 'reason'],
     [...rows.values()],
   );

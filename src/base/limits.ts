@@ -486,6 +486,8 @@ class Limits {
   /** Rules that are looked at for why none took a request, and how many of them are told (explain.md). */
   readonly EXPLAIN_RULES = 5_000;
   readonly EXPLAIN_MISSES = 5;
+  /** Warnings that an object's condition tells in full. */
+  readonly WARNINGS_TOLD = 8;
   /** Bytes of a request that is explained, with what filters add to it. */
   readonly EXPLAIN_BYTES = 1 * MB;
   /** Lines of each part of what a start shows on a terminal, and of the admin's front page; requests on that. */

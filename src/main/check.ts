@@ -6,6 +6,7 @@ import { EXIT } from '../base/errors.ts';
 import { visibleJson } from '../base/steering.ts';
 import { type Given, isSet, usageError } from '../cli/arguments.ts';
 import { check } from '../cli/check.ts';
+import { certificateFacts, expiryProblems } from '../translate/certificate-facts.ts';
 import { withoutEffect } from '../translate/without-effect.ts';
 import { fileRules } from './file-rules.ts';
 import { givenFiles } from './given-files.ts';
@@ -32,7 +33,9 @@ export function meaningOf(objects: readonly KubeObject[], problems: readonly Pro
   const complete = [...problems, ...found].every(({ severity }) => severity !== 'error');
   const { controllerName } = DEFAULT_TRANSLATION;
   const idlers = withoutEffect({ objects, entries: translator.ir.values(), controllerName, complete });
-  const whole = [...found, ...idlers];
+  const now = Date.now();
+  const ending = expiryProblems(certificateFacts(translator.ir.values(), now), now);
+  const whole = [...found, ...idlers, ...ending];
   if ([...translator.ir.values()].some((entry) => entry.kind === 'socket')) return whole;
   // Whatever is said of a Gateway, a class or an Ingress says why.
   if ([...problems, ...whole].some(saysWhy)) return whole;

@@ -4,7 +4,7 @@ import { condition, conditionTable } from './conditions.ts';
 
 test('types and reasons have the form the API server demands', () => {
   for (const { type, reason } of conditionTable()) {
-    assert.match(type, /^[A-Z][A-Za-z]{0,315}$/);
+    assert.match(type, /^(rauta\.io\/)?[A-Z][A-Za-z]{0,300}$/);
     assert.match(reason, /^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$/);
   }
 });

@@ -177,6 +177,8 @@ const TABLE = {
   routeKind: ['ResolvedRefs', 'False', 'InvalidKind', ''],
   routeBackend: ['ResolvedRefs', 'False', 'BackendNotFound', ''],
   routeProtocol: ['ResolvedRefs', 'False', 'UnsupportedProtocol', ''],
+  // Routes, Gateways, ListenerSets: what works otherwise than written
+  warnings: ['rauta.io/Warnings', 'True', 'NotAsWritten', ''],
   // BackendTLSPolicy, XBackendTrafficPolicy
   policyAccepted: ['Accepted', 'True', 'Accepted', 'TLS is spoken as the policy says.'],
   trafficAccepted: ['Accepted', 'True', 'Accepted', 'Retries are limited as the policy says.'],

@@ -11,6 +11,13 @@ export type Unit = string;
 /** An object's key, an index bucket's name, or a fact (see translator.ts). */
 export type Fact = string;
 
+/** Facts that begin so stand for the use of an object: it is asked whether anybody reads them. */
+const USE = 'use of ';
+
+export function useOf(object: ObjectKey): Fact {
+  return `${USE}${object}`;
+}
+
 export class Dependencies {
   readonly #reads = new Map<Unit, readonly Fact[]>();
   /** Mostly one. */
@@ -19,6 +26,20 @@ export class Dependencies {
   /** Of kinds that are fetched by reference, the keys that some unit reads. */
   readonly #wanted = new Map<string, Set<Fact>>(BY_REFERENCE.map((kind) => [kind, new Set()]));
   #changed = new Set<string>();
+  /** Objects that are used, and those of which that has changed. */
+  readonly #used = new Set<ObjectKey>();
+  #uses: ObjectKey[] = [];
+
+  isUsed(object: ObjectKey): boolean {
+    return this.#used.has(object);
+  }
+
+  /** Objects that came into use or are used no more, since this was last asked. */
+  takeUses(): readonly ObjectKey[] {
+    const uses = this.#uses;
+    if (uses.length > 0) this.#uses = [];
+    return uses;
+  }
 
   /** By kind, what is read of it now, where that has changed since this was last asked. */
   takeWanted(): Map<string, ReadonlySet<ObjectKey>> {
@@ -28,6 +49,13 @@ export class Dependencies {
   }
 
   #note(fact: Fact, read: boolean): void {
+    if (fact.startsWith(USE)) {
+      const object = fact.slice(USE.length);
+      if (read) this.#used.add(object);
+      else this.#used.delete(object);
+      this.#uses.push(object);
+      return;
+    }
     const kind = fact.slice(0, Math.max(fact.indexOf('/'), 0));
     const wanted = this.#wanted.get(kind);
     if (wanted === undefined) return;

@@ -12,6 +12,7 @@ import { matchesOf } from './http-match.ts';
 import { type HttpRule, type RuleKind, translateRule } from './http-rule.ts';
 import { list, shown } from './read.ts';
 import type { RouteKind } from './route.ts';
+import { warnOfConditions } from './route-warnings.ts';
 
 export const HTTP_ROUTE: RouteKind = routeKind({ kind: 'HTTPRoute', matchesOf });
 export const GRPC_ROUTE: RouteKind = routeKind({ kind: 'GRPCRoute', matchesOf: grpcMatchesOf });
@@ -30,6 +31,7 @@ function routeKind(kind: RuleKind): RouteKind {
         translateRule(kind, reader, namespace, value, `spec.rules[${i}]`, problems, options),
       );
       warnOfDoubles(rules, problems);
+      warnOfConditions(route, problems);
       return rules;
     },
   };

@@ -18,7 +18,7 @@ import {
 } from './ingress.ts';
 import { type Places, translateIngress } from './ingress-rule.ts';
 import { reachOf } from './reach.ts';
-import { INGRESS_HTTP, INGRESS_REACH, ingressFact, type SharedState, type State } from './state.ts';
+import { INGRESS_HTTP, INGRESS_REACH, ingressFact, rulesOf, type SharedState, type State } from './state.ts';
 import { objectOf } from './unit.ts';
 
 const RULES = 'ingressRules/';
@@ -95,6 +95,7 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
     state.replaceRules(state.ingressRules.get(key), undefined);
     state.ingressRules.delete(key);
     state.out.status(key, null);
+    state.ingressProblems.delete(key);
     if (object === undefined) state.out.diagnose(key, []);
     return;
   }
@@ -120,8 +121,16 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
     const message = `Ingress ${by}, which is older, shows its certificate to clients that ask for ${host.hostname}.`;
     return { severity: 'warning', message, place: { object: key, field: host.field } };
   });
-  state.out.diagnose(key, [...problems, ...lost, ...rules.problems.found]);
+  state.ingressProblems.set(key, [...problems, ...lost, ...rules.problems.found]);
+  tellOfIngress(state, key);
   state.out.status(key, statusOf(state));
+}
+
+/** Hands out what is wrong with an Ingress. */
+export function tellOfIngress(state: State, key: ObjectKey): void {
+  const own = state.ingressProblems.get(key);
+  if (own === undefined) return;
+  state.out.diagnose(key, [...own, ...state.shadows.problemsOf(rulesOf(state.ingressRules.get(key)))]);
 }
 
 function statusOf({ ingressAddresses }: State): IngressStatus {

@@ -176,6 +176,7 @@ test('of one host the older certificate is shown, whoever comes first, and the y
   });
   const said = [
     'Ingress/default/young warning spec.tls[0]: Ingress default/old, which is older, shows its certificate to clients that ask for a.example.',
+    'Ingress/default/young warning spec.rules: Ingress default/old matches the same and is older: this match gets no request. Give one of them another path, host or condition.',
   ];
   for (const order of [
     [old, young],

@@ -9,12 +9,14 @@ import type { ViewOf } from './attachment.ts';
 import { countPolicies } from './backend-tls-units.ts';
 import type { Unit } from './dependencies.ts';
 import { GRPC_ROUTE, HTTP_ROUTE } from './http-route.ts';
+import { tellOfIngress } from './ingress-units.ts';
 import { setStatusUnit } from './listener-set-units.ts';
 import { TCP_ROUTE, TLS_ROUTE, UDP_ROUTE } from './relay-route.ts';
 import { type Claim, losersOf, type Rival } from './rivals.ts';
 import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
-import { type State, statusUnit, viewFact } from './state.ts';
+import { rulesOf, type State, shadowsUnit, statusUnit, viewFact } from './state.ts';
 import { objectOf } from './unit.ts';
+import { withWarnings } from './warnings.ts';
 
 export const ROUTE_KINDS: ReadonlyMap<string, RouteKind> = new Map([
   ['HTTPRoute', HTTP_ROUTE],
@@ -104,8 +106,26 @@ export function updateOutcome(state: State, world: World, unit: Unit): void {
   for (const { owner, listener } of after?.attached ?? []) attach(state, owner, listener, 1);
   countPolicies(state, after, 1);
   countPolicies(state, before, -1);
-  state.out.status(key, after?.status ?? null);
-  state.out.diagnose(key, after?.problems.found ?? []);
+  tellOfRoute(state, key);
+}
+
+/** Hands out what is said of a route. */
+function tellOfRoute(state: State, key: ObjectKey): void {
+  const route = state.routes.get(key);
+  const problems = route === undefined ? [] : [...route.problems.found, ...state.shadows.problemsOf(rulesOf(route))];
+  state.out.status(key, withWarnings(route?.status ?? null, problems));
+  state.out.diagnose(key, problems);
+}
+
+/** Another route or Ingress with the same matches came or went. */
+export function updateShadows(state: State, _world: World, unit: Unit): void {
+  const key = objectOfShadows(unit);
+  if (key.startsWith('Ingress/')) tellOfIngress(state, key);
+  else tellOfRoute(state, key);
+}
+
+export function objectOfShadows(unit: Unit): ObjectKey {
+  return unit.slice(shadowsUnit('').length);
 }
 
 function attach(state: State, owner: ObjectKey, listener: string, by: number): void {

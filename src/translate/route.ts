@@ -16,6 +16,7 @@ import type { TranslatorOptions } from './context.ts';
 import { createdOf, generationOf } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { type Claim, listenerId, type Rival, type Rivals } from './rivals.ts';
+import { warnOfHostnames } from './route-warnings.ts';
 
 /** One rule as far as every kind has it. */
 export interface RouteRule {
@@ -84,6 +85,7 @@ export function translateRoute(
   const verdict = judge(rules);
   const parents = kind.rivals === null ? asked : asked.map((parent) => withoutLost(parent, rivalAt, problems));
   const accepted = parents.filter((parent) => parent.refused === null);
+  warnOfHostnames(object, accepted, problems);
   const { entries, clusters } = entriesOf(rules, object, accepted);
   return {
     entries,

@@ -17,6 +17,7 @@ import type { ListenerSetDraft } from './listener-set.ts';
 import { Output } from './output.ts';
 import type { Claim, Rival, Rivals } from './rivals.ts';
 import type { RouteResult } from './route.ts';
+import { Shadows } from './shadows.ts';
 import type { Plan } from './sockets.ts';
 
 export interface GatewayState {
@@ -76,6 +77,15 @@ export function statusUnit(gateway: ObjectKey): Unit {
   return `gatewayStatus/${gateway}`;
 }
 
+/** What is said of a route or Ingress follows from others with the same matches as well. */
+export function shadowsUnit(object: ObjectKey): Unit {
+  return `shadows/${object}`;
+}
+
+export function rulesOf(set: RuleSet | undefined): readonly RuleEntry[] {
+  return (set?.entries ?? []).filter((entry) => entry.kind === 'rule');
+}
+
 export class State {
   readonly options: TranslatorOptions;
   readonly out = new Output();
@@ -94,6 +104,7 @@ export class State {
   readonly rivals = new Map<string, Rivals>();
   /** By listener, routes that do not get it. */
   readonly losers = new Map<string, ReadonlyMap<ObjectKey, Rival>>();
+  readonly shadows = new Shadows();
   /** Of those that are ours. */
   readonly ingresses = new Map<ObjectKey, IngressState>();
   /** What they ask for, and what they got; null while there is none. */
@@ -102,6 +113,8 @@ export class State {
   ingressAddresses: readonly GatewayAddress[] = [];
   /** What Ingresses came to. */
   readonly ingressRules = new Map<ObjectKey, RuleSet>();
+  /** What is wrong with them by themselves. */
+  readonly ingressProblems = new Map<ObjectKey, readonly Problem[]>();
   /** How many routes send to each; equal keys are equal entries. */
   readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();
   /** Clusters that are made of each key of endpoints. */
@@ -138,7 +151,18 @@ export class State {
     const reader = new Reader(world);
     const result = compute(reader);
     this.#dependencies.set(unit, reader.facts);
+    this.#markUses();
     return result;
+  }
+
+  /** Whether something that is served needs the object. */
+  isUsed(object: ObjectKey): boolean {
+    return this.#dependencies.isUsed(object);
+  }
+
+  /** What may have to be said of an object that came into use, or is used no more. */
+  #markUses(): void {
+    for (const object of this.#dependencies.takeUses()) this.mark(object);
   }
 
   /** By kind that is fetched by reference, the keys that are read now, where that has changed. */
@@ -155,6 +179,7 @@ export class State {
 
   /** Hands out the rules of an object in place of those before, and counts who uses which cluster. */
   replaceRules(before: RuleSet | undefined, after: RuleSet | undefined): void {
+    for (const object of this.shadows.replace(rulesOf(before), rulesOf(after))) this.mark(shadowsUnit(object));
     this.out.replace(before?.entries ?? [], after?.entries ?? []);
     for (const cluster of after?.clusters ?? []) {
       const users = this.clusters.get(cluster.key)?.users ?? 0;
@@ -175,5 +200,6 @@ export class State {
   /** `unit` is no more, and depends on nothing. */
   forget(unit: Unit): void {
     this.#dependencies.forget(unit);
+    this.#markUses();
   }
 }

@@ -210,7 +210,10 @@ test('a fault of ours costs one object, says so, and is forgotten when it is ove
       return bench.store.by(index, value);
     },
   });
-  const routes = (path: string): KubeObject[] => [route('a', 'edge', [path], 'one'), route('b', 'edge', [path], 'two')];
+  const routes = (path: string): KubeObject[] => [
+    route('a', 'edge', [path], 'one'),
+    route('b', 'edge', [`${path}/b`], 'two'),
+  ];
   const update = bench.translator.update(breaking('Service/two'), { keys: bench.store.apply(routes('/changed'), []) });
   assert.deepEqual(touched(update), {
     upserts: ['rule/HTTPRoute/default/a/0'],

@@ -23,6 +23,7 @@ import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { draftGateway, viewOf } from './gateway.ts';
 import { translateClass } from './gateway-class.ts';
 import { gatewayStatus, placeProblems } from './gateway-status.ts';
+import { grantProblems } from './grant-warnings.ts';
 import { INGRESS_GATEWAY } from './ingress.ts';
 import {
   ingressOf,
@@ -42,10 +43,20 @@ import {
   updateSetStatus,
 } from './listener-set-units.ts';
 import { reachOf } from './reach.ts';
-import { ownerOfRivals, ROUTE_KINDS, routeOfOutcome, updateOutcome, updateRivals, updateRoute } from './route-units.ts';
+import {
+  objectOfShadows,
+  ownerOfRivals,
+  ROUTE_KINDS,
+  routeOfOutcome,
+  updateOutcome,
+  updateRivals,
+  updateRoute,
+  updateShadows,
+} from './route-units.ts';
 import { planSockets } from './sockets.ts';
 import { type State, statusUnit, viewFact } from './state.ts';
 import { objectOf } from './unit.ts';
+import { warningConditions } from './warnings.ts';
 
 export interface UnitKind {
   /** First part of its units' keys; of those that stand for an object, its kind. */
@@ -73,6 +84,7 @@ const PHASE = {
   ENDPOINTS: 10,
   LISTENER_SET_STATUS: 11,
   GATEWAY_STATUS: 12,
+  TOLD: 13,
 } as const;
 
 /** There is one plan, of all Gateways' listeners. */
@@ -105,6 +117,8 @@ export const UNITS: readonly UnitKind[] = [
   { kind: 'exposure', phase: PHASE.EXPOSURE, update: updateExposure, objectOf: gatewayOfExposure },
   { kind: 'Service', phase: PHASE.GENERATED, update: updateGenerated },
   { kind: 'EndpointSlice', phase: PHASE.GENERATED, update: updateSlice },
+  { kind: 'shadows', phase: PHASE.TOLD, update: updateShadows, objectOf: objectOfShadows },
+  { kind: 'ReferenceGrant', phase: PHASE.TOLD, update: updateGrant },
   { kind: 'trust', phase: PHASE.ENDPOINTS, update: updateTls, objectOf: tlsOwner },
   { kind: 'certificate', phase: PHASE.ENDPOINTS, update: updateTls, objectOf: tlsOwner },
   { kind: 'BackendTLSPolicy', phase: PHASE.GATEWAY_STATUS, update: updatePolicy },
@@ -268,6 +282,19 @@ function updateSlice(state: State, world: World, key: ObjectKey): void {
   state.out.diagnose(key, problem === null ? [] : [problem]);
 }
 
+/** What it permits is asked where something refers to it; here is told when that is nothing. */
+function updateGrant(state: State, world: World, key: ObjectKey): void {
+  const object = objectOf(world, key);
+  if (object === undefined) {
+    state.forget(key);
+    state.out.diagnose(key, []);
+    return;
+  }
+  const used = state.isUsed(key);
+  const problems = state.read(world, key, (reader) => grantProblems(reader, object, used, state.options));
+  state.out.diagnose(key, problems.found);
+}
+
 function updateGatewayStatus(state: State, world: World, unit: Unit): void {
   const key = gatewayOf(unit);
   const gateway = state.gateways.get(key);
@@ -277,6 +304,8 @@ function updateGatewayStatus(state: State, world: World, unit: Unit): void {
   }
   const { draft, plan, attached, problems } = gateway;
   const reach = state.read(world, unit, (reader) => reachOf(reader, draft, plan, state.options));
-  state.out.status(key, gatewayStatus(draft, plan, attached, acceptedSets(state, key), state.socketFaults, reach));
-  state.out.diagnose(key, [...problems, ...placeProblems(draft, plan, state.socketFaults), ...refusals(state, key)]);
+  const status = gatewayStatus(draft, plan, attached, acceptedSets(state, key), state.socketFaults, reach);
+  const all = [...problems, ...placeProblems(draft, plan, state.socketFaults), ...refusals(state, key)];
+  state.out.status(key, { ...status, conditions: [...status.conditions, ...warningConditions(all, draft.generation)] });
+  state.out.diagnose(key, all);
 }

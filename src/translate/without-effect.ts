@@ -5,7 +5,7 @@
 import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
 import { objectText, type Problem } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { Entry, RelayEntry, RuleEntry } from '../ir/ir.ts';
+import type { Entry, RelayEntry } from '../ir/ir.ts';
 import { INGRESS_CONTROLLER, namedClass } from './ingress-class.ts';
 import { anyText } from './read.ts';
 
@@ -179,26 +179,21 @@ function namedServices(value: unknown, namespace: string | undefined, named: Set
 
 // ---- always taken by another rule
 
-/** A rule with all that it asks for: it may be several entries. */
-interface Asking {
-  readonly entry: RuleEntry | RelayEntry;
-  readonly wants: Set<string>;
-}
-
+/** Sessions of layer 4 have nothing to match: of the routes of a host one has all. Of requests others speak. */
 function neverAsked(entries: readonly Entry[]): Problem[] {
   const rules = new Map<string, Asking>();
   for (const entry of entries) {
-    if (entry.kind !== 'rule' && entry.kind !== 'relay') continue;
+    if (entry.kind !== 'relay') continue;
     const name = `${entry.routeKind} ${entry.route} ${entry.index}`;
     const rule = rules.get(name) ?? { entry, wants: new Set() };
     rules.set(name, rule);
-    for (const want of wantsOf(entry)) rule.wants.add(want);
+    for (const { socket, host, hostnames } of entry.attachments)
+      for (const hostname of hostnames) rule.wants.add(`${socket} ${host} ${hostname}`);
   }
   const taken = new Map<string, Asking>();
   const found: Problem[] = [];
   for (const rule of [...rules.values()].sort((a, b) => order(a.entry, b.entry))) {
     const before = [...rule.wants].map((want) => taken.get(want));
-    // Of its own route's rules the translator speaks.
     const other = before.find((one) => one !== undefined && one.entry.route !== rule.entry.route);
     if (other !== undefined && !before.includes(undefined)) found.push(askedBefore(rule.entry, other.entry));
     for (const want of rule.wants) if (!taken.has(want)) taken.set(want, rule);
@@ -206,23 +201,23 @@ function neverAsked(entries: readonly Entry[]): Problem[] {
   return found;
 }
 
-/** Who comes first of those that ask for the same (Gateway API, HTTPRouteRule.matches). */
-function order(a: Asking['entry'], b: Asking['entry']): number {
+/** A rule with all that it asks for: it may be several entries. */
+interface Asking {
+  readonly entry: RelayEntry;
+  readonly wants: Set<string>;
+}
+
+/** Who comes first of those that ask for the same (RelayEntry). */
+function order(a: RelayEntry, b: RelayEntry): number {
   if (a.created !== b.created) return a.created - b.created;
   if (a.route !== b.route) return a.route < b.route ? -1 : 1;
   return a.index - b.index;
 }
 
-function* wantsOf(entry: Asking['entry']): Generator<string> {
-  const matches = entry.kind === 'rule' ? entry.matches.map((match) => JSON.stringify(match)) : [''];
-  for (const { socket, host, hostnames } of entry.attachments)
-    for (const hostname of hostnames) for (const match of matches) yield `${socket} ${host} ${hostname} ${match}`;
-}
-
-function askedBefore({ routeKind, route, index }: Asking['entry'], before: Asking['entry']): Problem {
+function askedBefore({ routeKind, route, index }: RelayEntry, before: RelayEntry): Problem {
   const [namespace, name = ''] = route.split('/');
   const first = `${before.routeKind} ${before.route}, rule ${before.index},`;
-  const message = `Nothing ever comes to it: ${first} asks for the same and comes first. Give one of them another path, host or condition.`;
-  const field = routeKind === 'Ingress' ? 'spec.rules' : `spec.rules[${index}]`;
-  return { severity: 'warning', message, place: { object: objectKey(routeKind, namespace, name), field } };
+  const message = `Nothing ever comes to it: ${first} asks for the same and comes first. Give one of them another listener or host.`;
+  const place = { object: objectKey(routeKind, namespace, name), field: `spec.rules[${index}]` };
+  return { severity: 'warning', message, place };
 }
