@@ -54,7 +54,7 @@ test('a CheckResponse that others write is read', () => {
     ],
     remove: ['authorization'],
     responseHeaders: [{ name: 'x-seen', value: '1', ...option }],
-    editsQuery: false,
+    query: [],
   });
   const denied = decodeCheckResponse(bytes(DENIES));
   assert.equal(denied.type, 'denied');

@@ -1,6 +1,7 @@
 // Envoy's protocol of external authorization: the messages of envoy.service.auth.v3.Authorization/Check
 // (external_auth.proto, attribute_context.proto), as far as a proxy of HTTP has something to say in them.
 
+import type { QueryChange } from '../exchange/amend-query.ts';
 import { MessageError, MessageReader, MessageWriter } from './protobuf.ts';
 
 /** What is asked: attributes.source, and attributes.request. */
@@ -65,8 +66,8 @@ export type CheckResponse =
       readonly headers: readonly HeaderOption[];
       readonly remove: readonly string[];
       readonly responseHeaders: readonly HeaderOption[];
-      /** The query is to be another: which is not done here. */
-      readonly editsQuery: boolean;
+      /** What is set, then what is removed. */
+      readonly query: readonly QueryChange[];
     }
   | {
       readonly type: 'denied';
@@ -130,14 +131,18 @@ function okOf(bytes: Uint8Array): CheckResponse {
   const headers: HeaderOption[] = [];
   const remove: string[] = [];
   const responseHeaders: HeaderOption[] = [];
-  let editsQuery = false;
+  const set: QueryChange[] = [];
+  const removed: QueryChange[] = [];
   while (reader.next()) {
     if (reader.field === 2) headers.push(optionOf(reader.bytes));
     else if (reader.field === 5) remove.push(reader.text);
     else if (reader.field === 6) responseHeaders.push(optionOf(reader.bytes));
-    else if (reader.field === 7 || reader.field === 8) editsQuery = true;
+    else if (reader.field === 7) {
+      const [name, value] = headerOf(reader.bytes);
+      set.push({ name, value });
+    } else if (reader.field === 8) removed.push({ name: reader.text, value: null });
   }
-  return { type: 'ok', headers, remove, responseHeaders, editsQuery };
+  return { type: 'ok', headers, remove, responseHeaders, query: [...set, ...removed] };
 }
 
 function optionOf(bytes: Uint8Array): HeaderOption {
@@ -155,7 +160,7 @@ function optionOf(bytes: Uint8Array): HeaderOption {
   return { name, value, append, action };
 }
 
-/** A HeaderValue; one with `raw_value` has it there. */
+/** A HeaderValue (one with `raw_value` has it there), or a QueryParameter. */
 function headerOf(bytes: Uint8Array): [string, string] {
   const reader = new MessageReader(bytes);
   let name = '';

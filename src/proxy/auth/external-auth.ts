@@ -63,7 +63,7 @@ export class ExternalAuths implements CheckOwner {
       asked.said = 'failed';
       this.#count(decision.entry.failOpen ? 'open' : 'failed');
       // Nobody says in its place what only the server may say.
-      if (decision.entry.failOpen) asked.goOn({ request: decision.removals, response: NOTHING });
+      if (decision.entry.failOpen) asked.goOn({ request: decision.removals, query: [], response: NOTHING });
       else asked.refuse(FAULTS.authFailed);
     }
   }

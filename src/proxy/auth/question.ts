@@ -10,7 +10,7 @@ import { FORWARDED_BYTES, putForwarded } from '../exchange/forwarded.ts';
 import type { PreparedRequest } from '../exchange/sides.ts';
 import { FIELD, FieldTable, SCANNED } from '../field-table.ts';
 import { isEditable } from '../filter/field-edits.ts';
-import { putTarget } from '../filter/path-edit.ts';
+import { putTarget, targetBound } from '../filter/path-edit.ts';
 import { BODY, type Head } from '../head.ts';
 import { scanFields } from '../http1/scanner.ts';
 import { copyFields } from '../lines.ts';
@@ -125,7 +125,7 @@ export class Questions {
 
   #target(head: Head): string {
     const { io, mem } = this.#core;
-    const at = io.alloc(head.targetEnd - head.targetStart + head.pathEnd - head.pathStart + 8);
+    const at = io.alloc(targetBound(head, null));
     if (at < 0) return '';
     const target = textOf(mem, at, putTarget(mem, at, head, 0, null));
     io.free(at);

@@ -27,6 +27,7 @@ export interface Field {
 const OK = 200;
 const FORBIDDEN = 403;
 const NO_CHANGES: readonly FieldChange[] = [];
+const NO_QUERY: Amendments['query'] = [];
 
 /**
  * Of an answer over HTTP they speak of itself, not of the request: they are copied only where they are asked for by
@@ -49,7 +50,10 @@ export function verdictOfHttp(
   whole: boolean,
 ): Verdict {
   if (status === OK)
-    return { type: 'allowed', amendments: { request: copiedOf(fields, copied), response: NO_CHANGES } };
+    return {
+      type: 'allowed',
+      amendments: { request: copiedOf(fields, copied), query: NO_QUERY, response: NO_CHANGES },
+    };
   if (status >= 500) return FAILED;
   // Another 2xx denies as well, and must not look as if it did not.
   const told = status < 300 ? FORBIDDEN : status;
@@ -114,13 +118,13 @@ export function verdictOfCheck(response: CheckResponse): Verdict {
   const request = changesOf('request', response.headers);
   const told = changesOf('response', response.responseHeaders);
   // What is asked for and not done here is not let go on as if it were.
-  if (request === null || told === null || response.editsQuery) return FAILED;
+  if (request === null || told === null) return FAILED;
   const removed = response.remove
     .map((name) => name.toLowerCase())
     .filter((name) => isToken(name) && mayBeGiven(name))
     .map((name): FieldChange => ({ how: CHANGE.REMOVE, name: new FieldName(name), value: '' }));
   // Removed first: what the server sets besides stays.
-  return { type: 'allowed', amendments: { request: [...removed, ...request], response: told } };
+  return { type: 'allowed', amendments: { request: [...removed, ...request], query: response.query, response: told } };
 }
 
 /** Null when one of them cannot be: pseudo-fields, framing, values that are none. */

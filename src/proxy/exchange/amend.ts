@@ -1,15 +1,19 @@
 // What a decision changes of the request that it lets go on, and of the response to it: fields, in the order in which
 // they were given.
 
-import { bytesOf, put } from '../../base/bytes.ts';
+import { bytesOf, put, textOf } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { FieldName } from '../field-name.ts';
 import { FIELD } from '../field-table.ts';
 import { type FieldLine, FieldLines } from '../filter/field-lines.ts';
 import { type Head, NAME } from '../head.ts';
 import { equalLoosely } from '../lookalike.ts';
+import { amendedQuery, type QueryChange } from './amend-query.ts';
 import { ANSWER_BYTES } from './answer.ts';
 import type { RequestBlock } from './request-block.ts';
+
+/** No field is called so. */
+const QUERY = new FieldName(':query');
 
 /** How a field is changed; the middle ones are Envoy's HeaderAppendAction. */
 export const CHANGE = {
@@ -32,6 +36,7 @@ export interface FieldChange {
 
 export interface Amendments {
   readonly request: readonly FieldChange[];
+  readonly query: readonly QueryChange[];
   /** Of the backend's response. */
   readonly response: readonly FieldChange[];
 }
@@ -77,11 +82,15 @@ export function amendRequest(
   mem: Uint8Array,
   block: RequestBlock,
   head: Head,
-  changes: readonly FieldChange[],
+  { request, query }: Amendments,
 ): boolean {
-  const added = addedTo(mem, head, changes, true);
+  const added = [...addedTo(mem, head, request, true)];
+  const before = textOf(mem, head.queryStart, head.queryEnd);
+  const after = query.length === 0 ? before : amendedQuery(before, query);
+  if (after !== before) added.push({ how: CHANGE.SET, name: QUERY, value: after });
   if (added.length === 0) return true;
   if (head.count + added.length > LIMITS.RESPONSE_FIELDS) return false;
+  if (head.pathEnd - head.pathStart + after.length > LIMITS.URI_BYTES) return false;
   const lines = added.map(({ name, value }) => bytesOf(`${name.lower}: ${value}\r\n`));
   const bytes = lines.reduce((sum, line) => sum + line.length, 0);
   if (head.end - head.start + bytes > LIMITS.HEAD_BYTES || !block.extend(mem, head, bytes)) return false;
@@ -89,12 +98,23 @@ export function amendRequest(
   for (const [i, { name }] of added.entries()) {
     const end = put(mem, at, lines[i] as Uint8Array);
     addField(head, at, end, name);
+    if (name === QUERY) standQuery(head, at + QUERY.bytes.length + 2, end - 2);
     at = end;
   }
   mem[at] = 0x0d;
   mem[at + 1] = 0x0a;
   head.end = at + 2;
   return true;
+}
+
+/** The query is mem[start..end) now, the value of the last field, which does not go on as one. */
+function standQuery(head: Head, start: number, end: number): void {
+  head.drop(head.count - 1);
+  head.queryStart = start;
+  head.queryEnd = end;
+  head.hasQuery = start < end;
+  // What stands in the request line is not what is meant any more.
+  head.raw = false;
 }
 
 /** mem[start..end) is the line of one field more. */

@@ -81,7 +81,7 @@ export class Deciding {
   amended(amendments: Amendments | null): Head | null {
     const { kept } = this;
     if (kept === null || amendments === null) return kept;
-    return amendRequest(this.#core.mem, this.#request, kept, amendments.request) ? kept : null;
+    return amendRequest(this.#core.mem, this.#request, kept, amendments) ? kept : null;
   }
 
   /** The verdict is here. */
