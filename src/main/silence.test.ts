@@ -139,6 +139,30 @@ const STATES: Readonly<Record<string, readonly [yaml: string, ...said: RegExp[]]
     GOOD + object('StaticResponseFilter', 'rauta.io/v1alpha1', 'f', 'spec: { statusCode: 200 }'),
     /StaticResponseFilter default\/f: No route refers to it: it does nothing\. Write filters: \[\{ type: ExtensionRef/,
   ],
+  'parameters that no Gateway refers to': [
+    GOOD + object('GatewayParameters', 'rauta.io/v1alpha1', 'p', 'spec: {}'),
+    /GatewayParameters default\/p: No Gateway refers to it: it does nothing\. Write infrastructure: \{ parametersRef: /,
+  ],
+  'parameters that no class refers to': [
+    GOOD + object('GatewayClassParameters', 'rauta.io/v1alpha1', 'p', 'spec: {}'),
+    /GatewayClassParameters p: No GatewayClass refers to it: it does nothing\. Write parametersRef: /,
+  ],
+  'a grant that nobody needs': [
+    GOOD +
+      object(
+        'ReferenceGrant',
+        API,
+        'g',
+        `spec: { from: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: team }], to: [{ group: "", kind: Service }] }`,
+      ),
+    /ReferenceGrant default\/g: spec: Nothing refers to what it permits: it has no effect/,
+  ],
+  'a hostname of two that is no listener’s': [
+    gateway('web', 'rauta', '{ name: http, port: 80, protocol: HTTP, hostname: a.example }') +
+      backend('app') +
+      route('app', `${WEB}, hostnames: [a.example, b.example], ${rules('/')}`),
+    /HTTPRoute default\/app: spec\.hostnames\[1\]: No listener that the route is attached to is for it/,
+  ],
   'a route that asks for what another one has': [
     GOOD + route('twin', `${WEB}, ${rules('/')}`),
     /HTTPRoute default\/twin: spec\.rules\[0\]\.matches\[0\]: HTTPRoute default\/app, rule 0, matches the same and comes first by name: this match gets no request\. Give/,

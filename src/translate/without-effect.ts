@@ -106,7 +106,13 @@ function parentsOf({ kind, metadata, spec }: KubeObject): ObjectKey[] {
 // ---- referred to by nobody
 
 /** Kinds of ours that do nothing by themselves. */
-const REFERRED: ReadonlySet<string> = new Set(['Backend', 'StaticResponseFilter', 'AccessControlFilter']);
+const REFERRED: ReadonlyMap<string, string> = new Map([
+  ['Backend', 'route'],
+  ['StaticResponseFilter', 'route'],
+  ['AccessControlFilter', 'route'],
+  ['GatewayParameters', 'Gateway'],
+  ['GatewayClassParameters', 'GatewayClass'],
+]);
 
 function unused(all: readonly KubeObject[]): Problem[] {
   const own = all.filter((object) => REFERRED.has(object.kind) && object.apiVersion.startsWith(`${OWN_GROUP}/`));
@@ -115,11 +121,15 @@ function unused(all: readonly KubeObject[]): Problem[] {
   for (const { spec, metadata } of all) collect(spec, metadata.namespace, named);
   return own
     .filter((object) => !named.has(keyOf(object)))
-    .map((object) => warning(object, '', `No route refers to it: it does nothing. ${formOf(object)}`));
+    .map((object) =>
+      warning(object, '', `No ${REFERRED.get(object.kind)} refers to it: it does nothing. ${formOf(object)}`),
+    );
 }
 
 function formOf({ kind, metadata: { name } }: KubeObject): string {
   const ref = `{ group: ${OWN_GROUP}, kind: ${kind}, name: ${name} }`;
+  if (kind === 'GatewayParameters') return `Write infrastructure: { parametersRef: ${ref} } in its spec.`;
+  if (kind === 'GatewayClassParameters') return `Write parametersRef: ${ref} in its spec.`;
   return kind === 'Backend'
     ? `Write backendRefs: [${ref}] in a route.`
     : `Write filters: [{ type: ExtensionRef, extensionRef: ${ref} }] in a rule.`;
