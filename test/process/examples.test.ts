@@ -62,6 +62,16 @@ const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> 
     assert.equal((await ask('/admin', {}, 'DELETE')).status, 403);
     assert.equal((await ask('/', {}, 'DELETE')).status, 200);
   },
+  'gateway-parameters': async (ask, { port: api }) => {
+    const page = await ask('/none');
+    assert.deepEqual([page.status, page.headers['content-type']?.toString().split(';')[0]], [404, 'text/html']);
+    const problem = await get(api, '/none');
+    assert.deepEqual([problem.status, problem.headers['content-type']], [404, 'application/problem+json']);
+    assert.match(JSON.parse(problem.body).type, /^https:\/\/errors\.example\.com\//);
+    const said = { 'X-Forwarded-For': '203.0.113.9' };
+    assert.equal(seen(await ask('/app', said)).headers['x-forwarded-for'], '127.0.0.1');
+    assert.equal(seen(await get(api, '/app', said)).headers['x-forwarded-for'], '203.0.113.9, 127.0.0.1');
+  },
   'external-auth': async (ask) => {
     const good = { authorization: 'Bearer letmein', 'x-user': 'mallory' };
     for (const path of ['/', '/grpc']) {
@@ -182,6 +192,7 @@ for (const [name, prove] of Object.entries(EXAMPLES)) {
     for (const file of readdirSync(join(root, name)).filter((f) => f.endsWith('.yaml')))
       files[file] = readFileSync(join(root, name, file), 'utf8')
         .replaceAll('8080', String(port))
+        .replaceAll('8081', String(tlsPort))
         .replaceAll('8443', String(tlsPort))
         .replaceAll('9443', String(secondTlsPort))
         .replaceAll('5353', String(tlsPort))
