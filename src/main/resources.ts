@@ -1,6 +1,7 @@
 // The way of a resource through the controller: sources deliver, the store keeps, a revision closes, the translator
 // says what it means, the publisher sends it.
 
+import { causesOnly } from '../api/causes.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -324,9 +325,8 @@ export class Resources implements SourceSink {
   /** Everything that is wrong, with its place. */
   allProblems(): Problem[] {
     this.#effectsChanged.settle();
-    return [...this.#sourceProblems.values(), ...this.#translator.diagnostics.values()]
-      .flat()
-      .map((p) => this.#located(p));
+    const all = [...this.#sourceProblems.values(), ...this.#translator.diagnostics.values()].flat();
+    return causesOnly(all).map(({ absent: _, hides: __, ...problem }) => this.#located(problem));
   }
 
   /** Whether there is a socket open where there should be one, and which listeners have none. */
@@ -387,7 +387,10 @@ export class Resources implements SourceSink {
 
   /** `keys`: of the objects that changed. */
   #revise({ delta, statuses, diagnostics, generated }: Update, keys: ReadonlySet<ObjectKey>): void {
-    for (const [key, problems] of diagnostics) this.#journal.problems(`meaning of ${key}`, problems);
+    const causes = [...this.#sourceProblems.values()].flat();
+    for (const [key, problems] of diagnostics) {
+      this.#journal.problems(`meaning of ${key}`, causesOnly(problems, causes));
+    }
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
     if (!this.#published) return;
     this.#cluster?.diagnosed(diagnostics);
