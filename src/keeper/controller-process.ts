@@ -209,7 +209,9 @@ export class ControllerProcess<Options> {
 
   /** Without its channel it is of no use, whatever it does. */
   #onEnded({ cause, reason }: ChannelEnd): void {
-    if (cause !== 'closed') {
+    // Who said why it cannot go on, and who was told to end, is gone as soon as it is heard.
+    const expected = cause !== 'violation' && (this.#reason !== null || this.#onStopped !== null);
+    if (cause !== 'closed' && !expected) {
       this.#log.error('the channel to the controller broke, killing it', { pid: this.#child?.pid, cause, reason });
       this.#reason ??= reason;
     }

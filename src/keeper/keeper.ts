@@ -103,10 +103,7 @@ export class Keeper<Options extends KeeperOptions> {
   #begin(): void {
     if (this.#phase !== 'starting') return;
     const problem = this.#tickets.open() ?? this.#grants.open(this.#takeover?.hasPredecessor === true);
-    if (problem !== null) {
-      this.#fail(EXIT.cannotRun, problem);
-      return;
-    }
+    if (problem !== null) return void this.#fail(EXIT.cannotRun, problem);
     this.#controller.start();
     this.#slots.start();
     this.#lastTickMs = this.#system.nowMs();
