@@ -198,6 +198,7 @@ export class Slots implements WorkerOwner {
   // ---- WorkerOwner
 
   onLoaded(worker: WorkerProcess): void {
+    if (worker === this.#spare) worker.say({ type: 'drop', user: this.#settings.user });
     if (worker.slot !== null) this.#assign(worker, worker.slot);
     else this.#log.debug('a spare worker waits', { pid: worker.pid });
   }

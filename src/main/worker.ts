@@ -59,6 +59,7 @@ class Worker implements ChannelOwner, TimerSink {
   readonly #giveBack = new GiveBack(() => this.#rested());
   /** Requests so far, when that was last looked at. */
   #requests = 0;
+  #privileged = true;
   #drainTimeoutMs = 0;
 
   constructor(io: NativeIo) {
@@ -105,8 +106,11 @@ class Worker implements ChannelOwner, TimerSink {
 
   #onMessage(message: ToWorker): void {
     switch (message.type) {
+      case 'drop':
+        this.#orEnd(() => this.#drop(message.user));
+        break;
       case 'assign':
-        this.#become(message.slot, message.settings);
+        this.#orEnd(() => this.#become(message.slot, message.settings));
         break;
       case 'socket':
         this.#addSocket(message.key, this.#io.adopt(this.#channel.takeFd()));
@@ -126,13 +130,25 @@ class Worker implements ChannelOwner, TimerSink {
     }
   }
 
-  /** Takes a slot, or says why it cannot and ends. */
   #become(slot: number, settings: WorkerSettings): void {
+    const [cellsFd, ringFd, portsFd] = [this.#channel.takeFd(), this.#channel.takeFd(), this.#channel.takeFd()];
+    this.#io.datagrams.sharePorts(mapShared(portsFd, 0, PORT_TABLE_BYTES));
+    closeSync(portsFd);
+    this.#assign(slot, settings, cellsFd, ringFd);
+  }
+
+  /** Once: what is given up cannot be given up again. */
+  #drop(user: string | null): void {
+    if (!this.#privileged) return;
+    this.#privileged = false;
+    becomeUnprivileged(user);
+    this.#log.debug('privileges dropped', { uid: process.getuid?.() ?? -1 });
+  }
+
+  /** Does it, or says why it cannot and ends. */
+  #orEnd(work: () => void): void {
     try {
-      const [cellsFd, ringFd, portsFd] = [this.#channel.takeFd(), this.#channel.takeFd(), this.#channel.takeFd()];
-      this.#io.datagrams.sharePorts(mapShared(portsFd, 0, PORT_TABLE_BYTES));
-      closeSync(portsFd);
-      this.#assign(slot, settings, cellsFd, ringFd);
+      work();
     } catch (error) {
       this.#say({ type: 'failed', reason: textOf(error) });
       this.#log.error('cannot be a worker', { reason: textOf(error) });
@@ -147,8 +163,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.zeroGauges();
     const ring = new RingWriter(mapShared(ringFd, 0, ringBytes(LIMITS.LOG_RING_BYTES)));
     closeSync(ringFd);
-    becomeUnprivileged(settings.user);
-    this.#log.debug('privileges dropped', { uid: process.getuid?.() ?? -1 });
+    this.#drop(settings.user);
     this.#cells.set(CELL.PID, process.pid);
     this.#engine = new Engine({
       io: this.#io,

@@ -141,6 +141,8 @@ export type ToController<Options> =
 
 /** Keeper -> worker. */
 export type ToWorker =
+  /** It waits for a slot, and gives up its privileges meanwhile. */
+  | { readonly type: 'drop'; readonly user: string | null }
   /** Descriptors: cells, ring. */
   | { readonly type: 'assign'; readonly slot: number; readonly settings: WorkerSettings }
   /** Descriptor: a listening socket. */

@@ -275,14 +275,24 @@ test('a dead keeper takes everybody with it', async () => {
   await rauta.stop();
 });
 
-test('workers hold no privileges, no environment and no core dumps', async () => {
+test('workers, also one that waits, hold no privileges, no environment and no core dumps', async () => {
   const port = await freePort();
-  const rauta = await Rauta.start({ 'a.yaml': gateway(port) }, [], { SECRET_TOKEN: 'sesame' });
+  const rauta = await Rauta.start({ 'a.yaml': gateway(port) }, ['--log-level', 'debug'], { SECRET_TOKEN: 'sesame' });
   const [worker] = await rauta.workers();
-  const pid = (worker as { pid: number }).pid;
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-  assert.match(status, /^NoNewPrivs:\s+1$/m);
-  if (process.getuid?.() === 0) {
+  const spare = (await rauta.said('a spare worker waits'))['pid'] as number;
+  // It is told to give them up when it has said that it waits.
+  const free = (): boolean => /^CapEff:\s+0+$/m.test(readFileSync(`/proc/${spare}/status`, 'utf8'));
+  await until(
+    async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      return { status: free() ? 200 : 0, body: '', headers: {} };
+    },
+    (a) => a.status === 200,
+  );
+  for (const pid of [(worker as { pid: number }).pid, spare]) {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    assert.match(status, /^NoNewPrivs:\s+1$/m);
+    if (process.getuid?.() !== 0) continue;
     assert.doesNotMatch(status, /^Uid:\s+0\s/m);
     assert.match(status, /^CapEff:\s+0+$/m);
     assert.match(status, /^CapPrm:\s+0+$/m);
