@@ -1,19 +1,18 @@
 // The bench's backend: one epoll thread, HTTP/1.1 keep-alive, reads whole request bodies before it answers.
 // GET /static/64k and /static/1m: that many bytes; anything else: 152 bytes; /last: behind it the client is to close. Usage: backend PORT
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "listening.h"
 
 enum { HEAD_BYTES = 32768, EVENTS = 256, KINDS = 4 };
 
@@ -105,23 +104,11 @@ static int readable(Connection *c) {
 
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
-  signal(SIGPIPE, SIG_IGN);
-  struct rlimit files;
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
   prepare(0, 152);
   prepare(1, 65536);
   prepare(2, 1 << 20);
   prepare(3, 152);
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  struct sockaddr_in address = {
-      .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (void *)&address, sizeof address) || listen(listener, 4096)) {
-    perror("backend");
-    return 1;
-  }
+  int listener = listening("backend", argv[1]), one = 1;
   int poll = epoll_create1(0);
   struct epoll_event event = {EPOLLIN, {.ptr = NULL}}, events[EVENTS];
   epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);

@@ -4,19 +4,18 @@
 // sections of requests are read over. Windows: those it grants are as large as can be; of those it is granted it
 // watches the connection's, and expects that a stream's holds a whole response. Usage: grpc-backend PORT
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "listening.h"
 
 enum { IN_BYTES = 1 << 17, OUT_BYTES = 1 << 20, EVENTS = 256, STREAMS = 1024, MESSAGE = 105, PREFACE = 24, WAITING = 4096 };
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
@@ -158,19 +157,7 @@ static int work(Connection *c) {
 
 int main(int argc, char **argv) {
   if (argc != 2) return 2;
-  signal(SIGPIPE, SIG_IGN);
-  struct rlimit files;
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
-  int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
-  setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  struct sockaddr_in address = {
-      .sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  if (bind(listener, (void *)&address, sizeof address) || listen(listener, 4096)) {
-    perror("grpc-backend");
-    return 1;
-  }
+  int listener = listening("grpc-backend", argv[1]), one = 1;
   int poll = epoll_create1(0);
   struct epoll_event event = {EPOLLIN, {.ptr = NULL}}, events[EVENTS];
   epoll_ctl(poll, EPOLL_CTL_ADD, listener, &event);

@@ -112,9 +112,7 @@ class Limits {
   readonly UPSTREAM_TRIED = 16;
   /** Requests of one worker that wait for a decision of somebody else; more are answered 503. */
   readonly DECISIONS_PENDING = 1_024;
-  /**
-   * Content that is held for who decides about a request, at most: what HTTPExternalAuthFilter.forwardBody may ask for.
-   */
+  /** Content that is held for who decides about a request: what HTTPExternalAuthFilter.forwardBody may ask for. */
   readonly DECISION_BODY_BYTES = 65_535;
   /** Content of the answer of an authorization server that reaches a client; longer ones are left away. */
   readonly EXTERNAL_AUTH_ANSWER_BYTES = 32 * KB;
@@ -173,9 +171,7 @@ class Limits {
   readonly UDP_SOCKET_BYTES = 4 * MB;
   /** Seconds in which a port that a flow had is no other flow's: an answer that comes so late finds nobody. */
   readonly UDP_PORT_REST_S = 10;
-  /**
-   * Flows: a client's address and port, and the address it asked. The one that rested longest makes room for another.
-   */
+  /** Flows: a client's address and port, and the address it asked. The longest at rest makes room for another. */
   readonly UDP_FLOWS = 16_384;
   /** Of them for one client's address; beyond, its own that rested longest makes room. */
   readonly UDP_FLOWS_PER_CLIENT = 8_192;
@@ -208,9 +204,7 @@ class Limits {
   readonly TLS_ALPN_PROTOCOLS = 64;
   /** Handshakes with clients that are under way at once; whoever comes beyond is refused. */
   readonly TLS_HANDSHAKES = 2_048;
-  /**
-   * Handshakes that clients begin in one turn, and those with all backends that go on; the others wait for the next.
-   */
+  /** Handshakes that clients begin in one turn, and those with all backends that go on; others wait for the next. */
   readonly TLS_HANDSHAKES_PER_TURN = 4;
   /** What log lines say of TLS connections, kept by text. */
   readonly TLS_FACTS = 4_096;
@@ -287,9 +281,7 @@ class Limits {
   readonly MAGLEV_ENTRIES = 65_537;
 
   // --- keeper
-  /**
-   * Files that the keeper needs to have open at the least, and those for each worker: channel, counters, ring, sockets.
-   */
+  /** Files that the keeper needs to have open at least, and those for each worker: channel, counters, ring, sockets. */
   readonly KEEPER_DESCRIPTORS = 48;
   readonly KEEPER_DESCRIPTORS_PER_WORKER = 6;
   /** A worker that makes no turn for so long is killed and replaced. */

@@ -155,11 +155,10 @@ export class NativeDatagrams implements DatagramIo {
 
   /** A socket on a port that nobody has; where so many are taken, the system finds one when it connects. */
   #onOwnPort(family: IpAddress['family']): Handle {
-    const { random32 } = this.#io;
     this.#ports ??= new LocalPorts(
       localPortRange(),
       // CLOCK_MONOTONIC, which is the machine's; performance.now() is the process's own.
-      { random32: () => random32.call(this.#io), seconds: () => process.hrtime()[0] },
+      { random32: () => this.#io.random32(), seconds: () => process.hrtime()[0] },
       this.#portWords ?? new Int32Array(PORT_TABLE_BYTES / 4),
     );
     const any = family === 'ipv4' ? '0.0.0.0' : '::';

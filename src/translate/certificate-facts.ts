@@ -133,7 +133,8 @@ function daysText(ms: number): string {
   return days === 0 ? 'less than a day' : days === 1 ? '1 day' : `${days} days`;
 }
 
-function dateText(ms: number): string {
+/** Unix milliseconds as people read them, to the second where they are whole ones. */
+export function dateText(ms: number): string {
   return new Date(ms).toISOString().replace('.000', '');
 }
 

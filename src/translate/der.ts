@@ -82,3 +82,10 @@ export function timeOf(element: Element | null | undefined): number {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = match.slice(1).map(Number);
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
+
+/** serialNumber, signature, issuer, validity, subject ... of a certificate (RFC 5280 section 4.1); none: it is none. */
+export function tbsFieldsOf(certificate: Uint8Array): readonly Element[] {
+  const fields = within(within(elementAt(certificate, 0))?.[0]) ?? [];
+  // [0] is the version, which may be left out.
+  return fields[0]?.tag === context(0) ? fields.slice(1) : fields;
+}

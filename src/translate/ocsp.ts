@@ -2,7 +2,7 @@
 // whoever may say it, and until when it holds. Clients end the handshake over one that is not.
 
 import { createHash, createPublicKey, type KeyObject, verify, X509Certificate } from 'node:crypto';
-import { context, type Element, elementAt, oidOf, TAG, timeOf, within } from './der.ts';
+import { context, type Element, elementAt, oidOf, TAG, tbsFieldsOf, timeOf, within } from './der.ts';
 
 export interface Staple {
   /** nextUpdate, Unix milliseconds. */
@@ -74,12 +74,8 @@ function basicOf(response: Uint8Array): readonly Element[] | string {
 function isFor(id: Element | undefined, own: X509Certificate, issuer: X509Certificate): boolean {
   const [algorithm, name, key, serial] = within(id) ?? [];
   const hash = HASHES[oidOf(within(algorithm)?.[0])];
-  const body = within(within(elementAt(own.raw, 0))?.[0]);
-  if (hash === undefined || body == null || name === undefined || key === undefined || serial === undefined)
-    return false;
-  // [0] version, serialNumber, signature, issuer.
-  const at = body[0]?.tag === context(0) ? 1 : 0;
-  const [ownSerial, issuerName] = [body[at], body[at + 2]];
+  if (hash === undefined || name === undefined || key === undefined || serial === undefined) return false;
+  const [ownSerial, , issuerName] = tbsFieldsOf(own.raw);
   const spki = within(elementAt(issuer.publicKey.export({ type: 'spki', format: 'der' }), 0));
   const bits = spki?.[1]?.body.subarray(1);
   if (ownSerial === undefined || issuerName === undefined || bits === undefined) return false;

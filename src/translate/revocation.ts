@@ -5,7 +5,8 @@ import { X509Certificate } from 'node:crypto';
 import type { Problem } from '../api/problem.ts';
 import type { Entry, Key, TrustEntry } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
-import { context, type Element, elementAt, TAG, timeOf, within } from './der.ts';
+import { dateText } from './certificate-facts.ts';
+import { type Element, elementAt, TAG, tbsFieldsOf, timeOf, within } from './der.ts';
 
 interface List {
   /** The issuer's name, DER in hexadecimal digits. */
@@ -79,10 +80,8 @@ function namesOf(entry: TrustEntry): ReadonlyMap<string, string> {
   return names;
 }
 
-/** tbsCertificate: [0] version, serialNumber, signature, issuer, validity, subject (RFC 5280 section 4.1). */
 function subjectOf({ raw }: X509Certificate): string {
-  const fields = within(within(elementAt(raw, 0))?.[0]) ?? [];
-  const subject = fields[(fields[0]?.tag === context(0) ? 1 : 0) + 4];
+  const [, , , , subject] = tbsFieldsOf(raw);
   return subject === undefined ? '' : hexOf(subject);
 }
 
@@ -97,8 +96,4 @@ function ownerOf(key: Key): string {
   const [first = '', second = ''] = parsed.name.split(':');
   const [kind, name] = first === 'BackendTLSPolicy' ? [first, second] : ['Gateway', first];
   return `${kind}/${parsed.namespace}/${name}`;
-}
-
-function dateText(ms: number): string {
-  return new Date(ms).toISOString().replace('.000', '');
 }

@@ -5,9 +5,9 @@ import { bytesOf, put, textOf } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { ExternalAuth } from '../../ir/ir.ts';
 import type { Core } from '../core.ts';
+import { BlockRequest } from '../exchange/block-request.ts';
 import type { About } from '../exchange/decision.ts';
 import { FORWARDED_BYTES, putForwarded } from '../exchange/forwarded.ts';
-import type { PreparedRequest } from '../exchange/sides.ts';
 import { FIELD, FieldTable, SCANNED } from '../field-table.ts';
 import { isEditable } from '../filter/field-edits.ts';
 import { putTarget, targetBound } from '../filter/path-edit.ts';
@@ -33,20 +33,7 @@ const VERSIONS: Readonly<Record<number, string>> = { 10: 'HTTP/1.0', 20: 'HTTP/2
 type Told = readonly (readonly [name: string, value: Uint8Array])[];
 
 /** A request in one block of the arena, with a length. */
-export class Question implements PreparedRequest {
-  start = -1;
-  methodEnd = 0;
-  fieldsStart = 0;
-  linesEnd = 0;
-  bodyStart = 0;
-  end = 0;
-  trailersEnd = 0;
-  length = 0;
-  readonly done = true;
-  readonly upgrade = false;
-  readonly upgradeStart = 0;
-  readonly upgradeEnd = 0;
-
+export class Question extends BlockRequest {
   /** `line` and `fields` (with their CRLF), then Content-Length and `body`; false when there is no memory. */
   write({ io, mem }: Core, line: Uint8Array, fields: Uint8Array, body: Uint8Array): boolean {
     const length = bytesOf(`Content-Length: ${body.length}\r\n`);
@@ -61,11 +48,6 @@ export class Question implements PreparedRequest {
     this.trailersEnd = this.end;
     this.length = body.length;
     return true;
-  }
-
-  free({ io }: Core): void {
-    if (this.start !== -1) io.free(this.start);
-    this.start = -1;
   }
 }
 

@@ -12,6 +12,7 @@ import { BACKEND_ERROR } from '../counts.ts';
 import type { Head } from '../head.ts';
 import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import { BlockRequest } from './block-request.ts';
 import type { ClusterRef } from './rule.ts';
 import type { PreparedRequest, Upstream } from './sides.ts';
 import type { Tap, TapReader, TapSource } from './tap.ts';
@@ -69,20 +70,7 @@ const NOBODY: TapReader = {
 };
 
 /** The copy of a request: its bytes stand in a block of their own. */
-class CopiedRequest implements PreparedRequest {
-  start = -1;
-  methodEnd = 0;
-  fieldsStart = 0;
-  linesEnd = 0;
-  bodyStart = 0;
-  end = 0;
-  trailersEnd = 0;
-  length = 0;
-  readonly done = true;
-  readonly upgrade = false;
-  readonly upgradeStart = 0;
-  readonly upgradeEnd = 0;
-
+class CopiedRequest extends BlockRequest {
   /** False when there is no memory. */
   copy({ io, mem }: Core, from: PreparedRequest): boolean {
     const at = io.alloc(from.end - from.start);
@@ -121,11 +109,6 @@ class CopiedRequest implements PreparedRequest {
     this.end = from.end + delta;
     this.trailersEnd = this.end;
     this.start = at;
-  }
-
-  free({ io }: Core): void {
-    if (this.start !== -1) io.free(this.start);
-    this.start = -1;
   }
 }
 
