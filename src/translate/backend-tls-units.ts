@@ -10,12 +10,17 @@ import { targetsOf, trustEntry } from './backend-tls.ts';
 import { policyStatus } from './backend-tls-status.ts';
 import { clientCertificateEntry } from './client-certificate.ts';
 import type { Unit } from './dependencies.ts';
+import { INGRESS_GATEWAY } from './ingress.ts';
 import type { RouteResult } from './route.ts';
 import type { State } from './state.ts';
 import { trafficStatus } from './traffic-policy-status.ts';
 
 /** Counts for each policy the Gateways whose routes have to do with it; `by`: 1 for one more route, -1 for one less. */
-export function countPolicies(state: State, route: RouteResult | null | undefined, by: 1 | -1): void {
+export function countPolicies(
+  state: State,
+  route: Pick<RouteResult, 'policies' | 'gateways'> | null | undefined,
+  by: 1 | -1,
+): void {
   for (const policy of route?.policies ?? []) {
     const gateways = state.policyGateways.get(policy) ?? new Map<ObjectKey, number>();
     for (const gateway of route?.gateways ?? []) {
@@ -54,10 +59,15 @@ export function updatePolicy(state: State, world: World, key: ObjectKey): void {
   }
   const statusOf = kind === 'BackendTLSPolicy' ? policyStatus : trafficStatus;
   const { status, problems } = state.read(world, key, (reader) =>
-    statusOf(reader, policy, [...gateways.keys()], state.options),
+    statusOf(reader, policy, [...gateways.keys()].filter(isGateway), state.options),
   );
   state.out.status(key, status);
   state.out.diagnose(key, problems.found);
+}
+
+/** A status can speak of Gateways only: Ingresses have none. */
+function isGateway(key: ObjectKey): boolean {
+  return key !== INGRESS_GATEWAY;
 }
 
 /** A cluster names, or no longer names, what its TLS is made of. */

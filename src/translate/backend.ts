@@ -5,13 +5,14 @@ import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { ClientTls, ClusterEntry, Key, RetryBudget } from '../ir/ir.ts';
 import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.ts';
+import { type BackendProtocol, protocolSaid } from './backend-protocol.ts';
 import { governing, readPolicy, systemTls } from './backend-tls.ts';
 import type { ConditionName } from './conditions.ts';
 import { GATEWAY_GROUP, RAUTA_GROUP, type SystemTrust, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { proxiedTo } from './proxy-protocol.ts';
 import { anyText, list, port, shown, text } from './read.ts';
-import { permitted } from './reference-grant.ts';
+import { permitted, type Reference } from './reference-grant.ts';
 import { NO_TRAFFIC, trafficOf } from './traffic-policy.ts';
 
 export interface BackendFault {
@@ -77,18 +78,24 @@ export function showing(cluster: ClusterEntry, certificate: Key): ClusterEntry {
   return { ...cluster, key: clusterKey(parsed.objectKind, parsed.namespace, parsed.name, parsed.port, digest), tls };
 }
 
-/**
- * Resolves one backendRef of a route (apis/v1 BackendObjectReference). `through`: bytes go on as clients sent them, and
- * what a BackendTLSPolicy says does not matter. `speaks`: in what it is spoken to, whatever it says of itself.
- */
+/** How a reference is to be read, where that does not follow from the kind of the route. */
+interface Reading {
+  /** Bytes go on as clients sent them, and what a BackendTLSPolicy says does not matter. */
+  readonly through?: boolean;
+  /** It is spoken to in HTTP/2, whatever it says of itself. */
+  readonly http2?: boolean;
+  /** What counts in place of what the backend says of itself. */
+  readonly asked?: BackendProtocol | null;
+}
+
+/** Resolves one backendRef of a route (apis/v1 BackendObjectReference). */
 export function resolveBackend(
   reader: Reader,
   routeKind: string,
   routeNamespace: string,
   value: unknown,
   options: TranslatorOptions,
-  through = false,
-  speaks: Spoken | null = null,
+  { through = false, http2 = false, asked = null }: Reading = {},
 ): Resolved {
   const relayed = RELAYED.get(routeKind) ?? null;
   const ref = fields(value);
@@ -111,17 +118,10 @@ export function resolveBackend(
     return fail('routeKind', 'kind', notABackend(group, kind));
   }
   const from = { fromGroup: GATEWAY_GROUP, fromKind: routeKind, fromNamespace: routeNamespace };
-  const granted = permitted(reader, { ...from, toGroup: group, toKind: kind, toNamespace: namespace, toName: name });
-  if (!granted) {
-    const message = `No ReferenceGrant in namespace ${namespace} lets ${routeKind}s of ${routeNamespace} refer to ${kind} ${name}.`;
-    return fail('routeNotPermitted', 'namespace', message, objectKey('ReferenceGrant', namespace, ''));
-  }
-  // A name with a slash can be nobody's, and would make an ambiguous key.
-  const object = label.split('/').length > 2 ? undefined : reader.get(kind, namespace, name);
-  if (object === undefined) {
-    const key = objectKey(String(kind), namespace, name);
-    return fail('routeBackend', 'name', `${kind} ${namespace}/${name} does not exist.`, key);
-  }
+  const target = { toGroup: group, toKind: kind, toNamespace: namespace, toName: name };
+  const referred = referent(reader, { ...from, ...target }, fail);
+  if (referred.object === null) return referred.fault;
+  const { object } = referred;
   const found = isService
     ? servicePort(object, number, relayed ?? 'tcp', fail)
     : { protocol: fields(object.spec)['appProtocol'], section: '', what: `Backend ${namespace}/${name}` };
@@ -133,22 +133,50 @@ export function resolveBackend(
   // Bytes are not asked for again.
   const traffic = relayed === null ? trafficOf(reader, kind, namespace, name) : NO_TRAFFIC;
   const policies = traffic.policies.length === 0 ? ruled.policies : [...ruled.policies, ...traffic.policies];
-  const refused = relayed === null ? protocolFault(found.protocol, governed || !isService) : null;
-  if (refused !== null)
-    return { ...fail('routeProtocol', isService ? 'port' : '', `${found.what}: ${refused}`), policies };
+  const unspoken = (why: string, field = isService ? 'port' : ''): Resolved => ({
+    ...fail('routeProtocol', field, `${found.what}: ${why}`),
+    policies,
+  });
+  const protocol = relayed === null ? (asked ?? protocolSaid(object, found.protocol)) : BYTES;
+  if (typeof protocol === 'string') return unspoken(protocol);
+  // That TLS is spoken says not whose certificates are good: a Service needs a policy for that.
+  if (protocol.secured && isService && !governed)
+    return unspoken(`${protocol.by} needs a BackendTLSPolicy, which says whose certificates are good.`);
   // A Backend's endpoints have ports of their own; the reference's has no say.
   const at = isService ? (number ?? 0) : 0;
   const untrusted = (why: string): Resolved => ({ cluster: null, label, fault: null, policies, untrusted: why });
   if (ruled.refused !== null) return untrusted(ruled.refused);
   const proxied = relayed === 'tcp' ? proxiedTo(object) : null;
-  if (proxied !== null && typeof proxied === 'object')
-    return { ...fail('routeProtocol', '', `${found.what}: ${proxied.wrong}`), policies };
-  const own = !governed && !isService && relayed === null ? ownTls(object, system) : null;
+  if (proxied !== null && typeof proxied === 'object') return unspoken(proxied.wrong, '');
+  const own = protocol.secured && !governed ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
-  const spoken = speaks ?? relayed ?? spokenBy(routeKind, found.protocol);
+  // gRPC is HTTP/2, whether or not the backend says so.
+  const spoken = relayed ?? (http2 || routeKind === 'GRPCRoute' ? 'http2' : protocol.spoken);
   const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget);
   return { cluster, label, fault: null, policies, untrusted: null };
 }
+
+/** The object that is referred to, where that is allowed and it exists. */
+function referent(
+  reader: Reader,
+  reference: Reference,
+  fail: Fail,
+): { readonly object: KubeObject } | { readonly object: null; readonly fault: Resolved } {
+  const { fromKind, fromNamespace, toKind: kind, toNamespace: namespace, toName: name } = reference;
+  if (!permitted(reader, reference)) {
+    const message = `No ReferenceGrant in namespace ${namespace} lets ${fromKind}s of ${fromNamespace} refer to ${kind} ${name}.`;
+    const grant = objectKey('ReferenceGrant', namespace, '');
+    return { object: null, fault: fail('routeNotPermitted', 'namespace', message, grant) };
+  }
+  // A name with a slash can be nobody's, and would make an ambiguous key.
+  const object = `${namespace}${name}`.includes('/') ? undefined : reader.get(kind, namespace, name);
+  if (object !== undefined) return { object };
+  const key = objectKey(kind, namespace, name);
+  return { object: null, fault: fail('routeBackend', 'name', `${kind} ${namespace}/${name} does not exist.`, key) };
+}
+
+/** Whose meaning is nobody's business here. */
+const BYTES: BackendProtocol = { spoken: 'http1', secured: false, by: '' };
 
 type Fail = (condition: ConditionName, field: string, message: string, absent?: ObjectKey) => Resolved;
 
@@ -225,13 +253,6 @@ function hasNoPort(service: KubeObject, number: number): string {
   return `Service ${namespace}/${name} has no port ${number}: it has ${theirs}.`;
 }
 
-/** HTTP/2 in the clear, by prior knowledge (KEP-3726). */
-const H2C = 'kubernetes.io/h2c';
-/** `kubernetes.io/ws` is HTTP/1.1 with Upgrade (GEP-1911), which any backend may answer here. */
-const SPOKEN: ReadonlySet<string> = new Set(['http', 'kubernetes.io/ws', H2C]);
-/** The same over TLS. */
-const SECURED: ReadonlySet<string> = new Set(['https', 'kubernetes.io/wss']);
-
 /**
  * Kinds of routes whose bytes are passed on as they are, whatever the backend's appProtocol says that they mean, and
  * over what.
@@ -242,34 +263,12 @@ const RELAYED: ReadonlyMap<string, 'tcp' | 'udp'> = new Map([
   ['UDPRoute', 'udp'],
 ]);
 
-/** gRPC is HTTP/2, whether or not the backend says so. */
-function spokenBy(routeKind: string, appProtocol: unknown): Spoken {
-  return routeKind === 'GRPCRoute' || nameOf(appProtocol) === H2C ? 'http2' : 'http1';
-}
-
-function nameOf(appProtocol: unknown): string {
-  return typeof appProtocol === 'string' ? appProtocol.toLowerCase() : '';
-}
-
-/**
- * GEP-1911: a protocol that cannot be spoken makes the reference invalid. `https` says that TLS is spoken, and not
- * whose certificates are good: a Service needs a policy for that.
- */
-function protocolFault(appProtocol: unknown, secured: boolean): string | null {
-  if (appProtocol === undefined || appProtocol === null) return null;
-  const protocol = nameOf(appProtocol);
-  if (SPOKEN.has(protocol) || (SECURED.has(protocol) && secured)) return null;
-  if (SECURED.has(protocol)) return `appProtocol ${shown(appProtocol)} needs a BackendTLSPolicy.`;
-  return `appProtocol ${shown(appProtocol)} is not supported.`;
-}
-
 /**
  * TLS of a Backend by itself: the system's authorities, and the one host that its endpoints name, or their one address.
- * A text says why it cannot be spoken; null: in the clear.
+ * A text says why it cannot be spoken.
  */
-function ownTls(backend: KubeObject, system: SystemTrust | null): ClientTls | string | null {
+function ownTls(backend: KubeObject, system: SystemTrust | null): ClientTls | string {
   const spec = fields(backend.spec);
-  if (spec['appProtocol'] !== 'https') return null;
   if (system === null || system().length === 0) return 'this system knows no authorities.';
   const names = new Set(
     list(spec['endpoints'])

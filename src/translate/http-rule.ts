@@ -267,8 +267,8 @@ function authorizerWith(
 ): { readonly filters: readonly Filter[]; readonly clusters: readonly ClusterEntry[] } {
   if (authorizer === null) return { filters: [], clusters: [] };
   const { field, backendRef, filter } = authorizer;
-  const speaks = filter.protocol === 'grpc' ? 'http2' : null;
-  const resolved = resolveBackend(reader, kind, namespace, fields(backendRef), options, false, speaks);
+  const http2 = filter.protocol === 'grpc';
+  const resolved = resolveBackend(reader, kind, namespace, fields(backendRef), options, { http2 });
   const { cluster, label, fault, untrusted } = resolved;
   policies.push(...resolved.policies);
   if (untrusted !== null) found.warning(field, `${untrusted} Requests answer 500.`);

@@ -5,6 +5,7 @@ import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
 import type { Filter, Redirect } from '../ir/ir.ts';
+import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
 import { isPreciseHostname } from './hostname.ts';
 import { isToken } from './http-match.ts';
 import { shown } from './read.ts';
@@ -22,6 +23,8 @@ export interface IngressSettings {
   /** Instead of any backend. */
   readonly redirect: Redirect | null;
   readonly filters: readonly Filter[];
+  /** In what all its backends are spoken to; null: in what each says of itself. */
+  readonly protocol: BackendProtocol | null;
   /** Why nothing of it may be served: what would have kept somebody out has no effect here. */
   readonly refused: string | null;
 }
@@ -40,7 +43,6 @@ const INSTEAD: readonly (readonly [RegExp, string])[] = [
   ],
   [/^(custom-headers|proxy-set-headers|connection-proxy-header)$/, `${ROUTE_OF} ResponseHeaderModifier`],
   [/^(mirror-|app-root|rewrite)/, `${ROUTE_OF} RequestMirror, RequestRedirect or URLRewrite`],
-  [/^backend-protocol$/, 'appProtocol of the port of the Service, or a BackendTLSPolicy'],
   [/^(proxy-ssl-|secure-)/, 'a BackendTLSPolicy'],
   [/^server-alias$/, 'one more rule with that host'],
   [/^(affinity|session-cookie|upstream-hash)/, 'nothing yet: each request goes to the next endpoint'],
@@ -114,6 +116,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems): Ingres
   const read = new Annotations(ingress, problems);
   const redirect = redirectOf(read);
   const rewrite = rewriteOf(read);
+  const protocol = protocolOf(read);
   const regex = read.flag(`${NGINX}use-regex`, false);
   const settings = {
     sslRedirect: read.flag(`${OWN}ssl-redirect`, read.flag(`${NGINX}ssl-redirect`, true)),
@@ -121,8 +124,10 @@ export function readAnnotations(ingress: KubeObject, problems: Problems): Ingres
     regex,
     redirect: redirect.redirect,
     filters: [...rewrite.filters, ...prefixOf(read), ...corsOf(read)],
+    protocol: protocol.value,
   };
-  const refused = [redirect.refused, rewrite.refused, ...leftOver(read)].find((why) => why !== null) ?? null;
+  const refused =
+    [redirect.refused, rewrite.refused, protocol.refused, ...leftOver(read)].find((why) => why !== null) ?? null;
   return { ...settings, refused };
 }
 
@@ -148,7 +153,7 @@ function leftOver(read: Annotations): string[] {
   for (const name of read.left(OWN)) {
     read.wrong(
       name,
-      `There is no such annotation of an Ingress: it has no effect. Those there are: ${OWN}ssl-redirect.`,
+      `There is no such annotation of an Ingress: it has no effect. Those there are: ${PROTOCOL_ANNOTATION}, ${OWN}ssl-redirect.`,
     );
   }
   return refused;
@@ -161,6 +166,18 @@ function insteadOf(name: string): string | null {
 interface Reading<T> {
   readonly refused: string | null;
   readonly value: T;
+}
+
+/** Ours counts, and so that of ingress-nginx may stand beside it for the other controller. */
+function protocolOf(read: Annotations): Reading<BackendProtocol | null> {
+  const given = [PROTOCOL_ANNOTATION, `${NGINX}backend-protocol`].map((name) => ({ name, value: read.text(name) }));
+  const first = given.find(({ value }) => value !== null);
+  if (first === undefined) return { value: null, refused: null };
+  const protocol = writtenProtocol(first.name, first.value);
+  if (typeof protocol !== 'string') return { value: protocol, refused: null };
+  // Guessed wrong it would be an answer that nobody understands, or a secret in the clear.
+  read.wrong(first.name, `${protocol}: the Ingress answers 500 while it is there.`);
+  return { value: null, refused: `${first.name} ${protocol}.` };
 }
 
 function redirectOf(read: Annotations): { readonly redirect: Redirect | null; readonly refused: string | null } {

@@ -2,7 +2,7 @@
 // for hosts that it has a certificate for are sent to https, as ingress-nginx does.
 
 import { hostForm } from '../api/forms.ts';
-import { type KubeObject, keyOf } from '../api/object.ts';
+import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { Action, Attachment, ClusterEntry, Match, RuleEntry } from '../ir/ir.ts';
@@ -40,6 +40,8 @@ export interface Places {
 export interface IngressRules {
   readonly entries: readonly RuleEntry[];
   readonly clusters: readonly ClusterEntry[];
+  /** Policies that are for its backends. */
+  readonly policies: readonly ObjectKey[];
   readonly problems: Problems;
 }
 
@@ -72,6 +74,7 @@ class Rules {
   readonly #settings: IngressSettings;
   readonly #entries: RuleEntry[] = [];
   readonly #clusters = new Map<string, ClusterEntry>();
+  readonly #policies = new Set<ObjectKey>();
   readonly #faults = new Set<string>();
 
   constructor(reader: Reader, object: KubeObject, draft: IngressDraft, places: Places, options: TranslatorOptions) {
@@ -95,7 +98,12 @@ class Rules {
       this.#problems.warning('spec', 'It has neither rules nor a defaultBackend and serves nothing.');
     }
     for (const [name, matches] of redirected) this.#push(matches, TO_HTTPS, this.#cleartext(name));
-    return { entries: this.#entries, clusters: [...this.#clusters.values()], problems: this.#problems };
+    return {
+      entries: this.#entries,
+      clusters: [...this.#clusters.values()],
+      policies: [...this.#policies],
+      problems: this.#problems,
+    };
   }
 
   #rule(spec: Fields, field: string, redirected: Map<string, Match[]>): void {
@@ -176,8 +184,10 @@ class Rules {
       resource === null
         ? { name, ...(number === undefined ? {} : { port: number }) }
         : { group: resource['apiGroup'] ?? '', kind: resource['kind'], name: resource['name'] };
-    const resolved = resolveBackend(this.#reader, 'Ingress', this.#namespace, ref, this.#options);
+    const asked = this.#settings.protocol;
+    const resolved = resolveBackend(this.#reader, 'Ingress', this.#namespace, ref, this.#options, { asked });
     const { cluster, label, fault, untrusted } = resolved;
+    for (const policy of resolved.policies) this.#policies.add(policy);
     if (cluster === null) {
       const why = fault?.message ?? untrusted;
       if (why !== null) this.#problems.error(field, `${why} ${ANSWER}`, fault?.absent);

@@ -5,18 +5,20 @@ import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import type { World } from '../store/world.ts';
+import { countPolicies } from './backend-tls-units.ts';
 import type { IngressStatus } from './conditions.ts';
 import type { Unit } from './dependencies.ts';
 import type { GatewayPlan } from './gateway.ts';
 import {
   draftIngress,
+  INGRESS_GATEWAY,
   type IngressDraft,
   type Outdone,
   type SharedDraft,
   shareIngresses,
   viewOfIngress,
 } from './ingress.ts';
-import { type Places, translateIngress } from './ingress-rule.ts';
+import { type IngressRules, type Places, translateIngress } from './ingress-rule.ts';
 import { reachOf } from './reach.ts';
 import { INGRESS_HTTP, INGRESS_REACH, ingressFact, rulesOf, type SharedState, type State } from './state.ts';
 import { objectOf } from './unit.ts';
@@ -24,6 +26,8 @@ import { objectOf } from './unit.ts';
 const RULES = 'ingressRules/';
 /** What Ingresses ask for together follows from their drafts, and from Secrets that stand in none of these. */
 const SHARED_INGRESS: Unit = 'sharedIngress/';
+/** To policies all Ingresses together are one Gateway. */
+const INGRESSES: readonly ObjectKey[] = [INGRESS_GATEWAY];
 const REACH: Unit = 'ingressReach/';
 
 export function ingressOf(unit: Unit): ObjectKey {
@@ -92,8 +96,7 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
   const own = state.ingresses.get(key);
   if (object === undefined || own === undefined) {
     state.forget(unit);
-    state.replaceRules(state.ingressRules.get(key), undefined);
-    state.ingressRules.delete(key);
+    replaceRules(state, key, undefined);
     state.out.status(key, null);
     state.ingressProblems.delete(key);
     if (object === undefined) state.out.diagnose(key, []);
@@ -114,8 +117,7 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
     };
     return translateIngress(reader, object, draft, places, state.options);
   });
-  state.replaceRules(state.ingressRules.get(key), rules);
-  state.ingressRules.set(key, rules);
+  replaceRules(state, key, rules);
   const mine = (state.shared?.outdone ?? []).filter(({ name }) => name === draft.name);
   const lost = mine.map(({ host, by }): Problem => {
     const message = `Ingress ${by}, which is older, shows its certificate to clients that ask for ${host.hostname}.`;
@@ -124,6 +126,15 @@ export function updateIngressRules(state: State, world: World, unit: Unit): void
   state.ingressProblems.set(key, [...problems, ...lost, ...rules.problems.found]);
   tellOfIngress(state, key);
   state.out.status(key, statusOf(state));
+}
+
+function replaceRules(state: State, key: ObjectKey, after: IngressRules | undefined): void {
+  const before = state.ingressRules.get(key);
+  state.replaceRules(before, after);
+  if (before !== undefined) countPolicies(state, { policies: before.policies, gateways: INGRESSES }, -1);
+  if (after !== undefined) countPolicies(state, { policies: after.policies, gateways: INGRESSES }, 1);
+  if (after === undefined) state.ingressRules.delete(key);
+  else state.ingressRules.set(key, after);
 }
 
 /** Hands out what is wrong with an Ingress. */

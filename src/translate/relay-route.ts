@@ -76,7 +76,7 @@ function ruleOf({ kind, reader, route, index, idleMs, options, through, problems
   const backends = list(spec['backendRefs']).map((item, i): RelayBackend => {
     const at = `${field}.backendRefs[${i}]`;
     const ref = fields(item);
-    const found = resolveBackend(reader, kind, namespace, ref, options, through);
+    const found = resolveBackend(reader, kind, namespace, ref, options, { through });
     for (const policy of found.policies) policies.add(policy);
     if (found.untrusted !== null) problems?.warning(at, `${found.untrusted} Sessions are refused.`);
     if (found.fault !== null) {

@@ -13,6 +13,7 @@ import type { Exposed } from './exposure.ts';
 import type { GatewayDraft, GatewayPlan, GatewayView } from './gateway.ts';
 import type { SocketFaults } from './gateway-status.ts';
 import type { IngressDraft, IngressView, SharedDraft } from './ingress.ts';
+import type { IngressRules } from './ingress-rule.ts';
 import type { ListenerSetDraft } from './listener-set.ts';
 import { Output } from './output.ts';
 import type { Claim, Rival, Rivals } from './rivals.ts';
@@ -112,7 +113,7 @@ export class State {
   shared: SharedState | null = null;
   ingressAddresses: readonly GatewayAddress[] = [];
   /** What Ingresses came to. */
-  readonly ingressRules = new Map<ObjectKey, RuleSet>();
+  readonly ingressRules = new Map<ObjectKey, IngressRules>();
   /** What is wrong with them by themselves. */
   readonly ingressProblems = new Map<ObjectKey, readonly Problem[]>();
   /** How many routes send to each; equal keys are equal entries. */
@@ -121,7 +122,10 @@ export class State {
   readonly endpointsUsers = new Map<Key, number>();
   /** Clusters that name each key of trust or of a client certificate. */
   readonly tlsUsers = new Map<Key, number>();
-  /** For each BackendTLSPolicy the Gateways whose routes have to do with it, and how many of each. */
+  /**
+   * For each policy of backends the Gateways whose routes have to do with it, and how many of each; that of Ingresses
+   * among them.
+   */
   readonly policyGateways = new Map<ObjectKey, Map<ObjectKey, number>>();
   readonly endpointsProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
   plan: Plan = { gateways: new Map(), entries: new Map() };
