@@ -122,7 +122,10 @@ test('a full disk is said, and what was lost at the end too', { skip: !existsSyn
     (a) => a.body.includes('--access-log /dev/full: cannot be written: ENOSPC'),
   );
   await serves(rauta, port);
-  assert.match((await rauta.ask('/requests')).body, /GET \/x 200/);
+  await until(
+    async () => (await rauta.ask('/requests')) as Answer,
+    (a) => a.body.includes('GET /x 200'),
+  );
   assert.equal(await rauta.stop(), 0);
   assert.equal(rauta.log.find((l) => l.message.startsWith('lines of the access log are lost'))?.['lines'], 6);
 });

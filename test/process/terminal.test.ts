@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml } from './support.ts';
+import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
 /** util-linux: runs a command on a terminal of its own. */
@@ -67,7 +67,11 @@ test('a start sums up what is served, requests are shown when asked for, a line 
   const [, admin = ''] = /rauta status --admin (\S+)/.exec(quiet.text) ?? [];
   assert.match(quiet.text, /--access-log - {3}shows requests here/);
   assert.equal((await get(port, '/app/quiet')).status, 200);
-  assert.match((await get(Number(admin.split(':')[1]), '/requests')).body, /GET \/app\/quiet 200/);
+  // The worker tells of a request once it is over.
+  await until(
+    () => get(Number(admin.split(':')[1]), '/requests'),
+    ({ body }) => body.includes('GET /app/quiet 200'),
+  );
   quiet.type('\x03');
   assert.equal(await quiet.ended, 0);
   assert.ok(!quiet.text.includes('/app/quiet'), 'nobody asked for requests');

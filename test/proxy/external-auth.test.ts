@@ -5,7 +5,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { authCell, limitCell } from '../../src/telemetry/layout.ts';
 import { onBoth, simOnly, type TestNet } from '../support/net.ts';
 import { auth, post, type Says, site } from './auth-rig.ts';
-import { answering, bodyText, cluster, endpoint, get, ok, Rig, rule } from './rig.ts';
+import { answering, bodyText, cluster, clusterKey, endpoint, get, ok, Rig, rule } from './rig.ts';
 
 const yes: Says = () => ok('');
 const no: Says = () => 'HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno';
@@ -187,6 +187,30 @@ onBoth('an invalid reference answers 500, whatever the route says of failures', 
     client.close();
     await rig.end();
   }
+});
+
+onBoth('a request that is asked about while its route changes goes where it was to go', async (net) => {
+  const { promise: came, resolve: onCame } = Promise.withResolvers<void>();
+  const { promise: may, resolve: answer } = Promise.withResolvers<void>();
+  const server = net.serve(async (peer) => {
+    await peer.readMessage();
+    onCame();
+    await may;
+    await peer.send(yes('', '', ''));
+  });
+  const { rig, served } = site(net, server);
+  const client = await rig.connect();
+  await client.send(get());
+  await came;
+  const other = answering(net, () => ok('other'));
+  const two = cluster('two', [endpoint(other)]);
+  rig.apply({ upserts: [two, rule({ to: ['two'] })].flat(), removals: [clusterKey('app'), clusterKey('auth')] });
+  answer();
+  assert.deepEqual([bodyText(await client.readMessage()), served.length], ['app', 1]);
+  await client.send(get());
+  assert.equal(bodyText(await client.readMessage()), 'other');
+  client.close();
+  await rig.end();
 });
 
 onBoth('redirects and static answers wait for the verdict, too', async (net) => {

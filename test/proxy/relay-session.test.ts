@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
+import type { ReadySink } from '../../src/io/io.ts';
 import type { Entry } from '../../src/ir/ir.ts';
+import { RelaySession } from '../../src/proxy/relay/session.ts';
 import { CELL, limitCell, sessionsCell } from '../../src/telemetry/layout.ts';
 import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
-import { cluster, endpoint, Rig, relay, tcpListener } from './rig.ts';
+import { cluster, clusterKey, endpoint, Rig, relay, tcpListener } from './rig.ts';
 
 const TCP = { protocol: 'tcp' } as const;
 
@@ -41,6 +43,25 @@ async function nameOf(client: Peer): Promise<string> {
   client.close();
   return name;
 }
+
+onBoth('a session accepted as its backend leaves the configuration still comes to it', async (net) => {
+  const rig = relaying(net, [named(net, 'old')]);
+  const two = cluster('two', [endpoint(named(net, 'new'))], TCP);
+  const change = { upserts: [two, relay({ to: ['two'] })].flat(), removals: [clusterKey('app')] };
+  const again = net.io.again.bind(net.io);
+  let accepted = 0;
+  // Whoever is accepted goes on at the end of the turn: what the controller says may be between.
+  Object.assign(net.io, {
+    again: (sink: ReadySink, events: number): void => {
+      again(sink, events);
+      if (sink instanceof RelaySession && accepted++ === 0) rig.apply(change);
+    },
+  });
+  assert.equal(await nameOf(await rig.connect()), 'old');
+  assert.equal(await nameOf(await rig.connect()), 'new');
+  assert.equal(accepted, 2);
+  await rig.end();
+});
 
 const open = (rig: Rig): number => rig.get(sessionsCell(0)) + rig.get(sessionsCell(1));
 

@@ -42,6 +42,8 @@ export class Clusters {
   readonly #blocks = new Map<Key, Blocks>();
   /** What may have lost its last user in the revision being applied. */
   readonly #loose = new Set<ClusterRef>();
+  /** What the revision being applied takes away. */
+  readonly #leaving = new Map<ClusterRef, Cluster>();
   readonly #looseEndpoints = new Set<Key>();
 
   constructor(core: Core, connectors: Connectors, secrets: Secrets) {
@@ -117,6 +119,7 @@ export class Clusters {
     this.#leaveEndpoints(ref, ref.current);
     ref.current.retire();
     unsecure(ref.current);
+    this.#leaving.set(ref, ref.current);
     ref.current = null;
     this.#loose.add(ref);
   }
@@ -127,11 +130,18 @@ export class Clusters {
     this.#looseEndpoints.add(key);
   }
 
-  /** Drops what nothing names any more. */
+  /**
+   * Drops what nothing names any more. What began by an earlier revision (a session accepted in this turn, a request
+   * that an authorization server is asked about, a mirror's copy) ends by it: its rule finds its cluster still, whose
+   * connections nobody keeps.
+   */
   forget(): void {
     for (const ref of this.#loose) {
-      if (ref.uses === 0 && ref.current === null) this.#refs.delete(ref.key);
+      if (ref.uses > 0 || ref.current !== null) continue;
+      this.#refs.delete(ref.key);
+      ref.current = this.#leaving.get(ref) ?? null;
     }
+    this.#leaving.clear();
     for (const key of this.#looseEndpoints) {
       const ref = this.#endpoints.get(key);
       if (ref?.current === null && ref.users.size === 0) this.#endpoints.delete(key);
