@@ -7,8 +7,7 @@ import { FAULTS } from '../src/base/errors.ts';
 import { LIMITS } from '../src/base/limits.ts';
 import { helpOf } from '../src/cli/help.ts';
 import { COMMANDS } from '../src/main/commands.ts';
-import { FLAGS } from '../src/main/flags.ts';
-import { variableOf } from '../src/main/options.ts';
+import { FLAGS, variableOf } from '../src/main/flags.ts';
 import { grpcCodeOf } from '../src/proxy/exchange/grpc.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
 import { LIMITED } from '../src/telemetry/layout.ts';
@@ -31,7 +30,7 @@ function page(title: string, intro: string, head: readonly string[], rows: reado
 function flags(): string {
   return page(
     'Flags of rauta serve',
-    'Each flag has a variable; a flag beats its variable. An unknown flag or a bad value ends with exit code 2 and the nearest name. The variables `RAUTA_BIND_ADDR` (0.0.0.0:8080) and `RAUTA_BACKEND_ADDR` (several by commas) alone make a working proxy.',
+    'Each flag has a variable; a flag beats its variable. An unknown flag or a bad value, an empty one too, ends with exit code 2, its name and a form that works; a variable that is empty counts as not given, of a flag given twice the last counts, and both are warned of, as are flags without effect. The variables `RAUTA_BIND_ADDR` (0.0.0.0:8080) and `RAUTA_BACKEND_ADDR` (several by commas) alone make a working proxy.',
     ['flag', 'variable', 'default', 'what it does'],
     FLAGS.map((f) => [
       `\`--${f.name}${f.value === '' ? '' : ` ${f.value}`}\``,
@@ -48,7 +47,7 @@ function commands(): string {
   const others = COMMANDS.filter(({ name }) => name !== 'serve');
   const told = others.map((command) => `## rauta ${command.name}\n\n\`\`\`text\n${helpOf(command)}\`\`\`\n`);
   const intro =
-    'What `rauta help COMMAND` says of each; an unknown flag or a bad value ends with exit code 2 and the nearest name. `--admin` and `--admin-token-file` follow `RAUTA_ADMIN` and `RAUTA_ADMIN_TOKEN_FILE`, too. The flags of `rauta serve` with their variables: [flags](flags.md).';
+    'What `rauta help COMMAND` says of each; an unknown flag or a bad value ends with exit code 2, its name and a form that works. `--admin` and `--admin-token-file` follow `RAUTA_ADMIN` and `RAUTA_ADMIN_TOKEN_FILE`, too. The flags of `rauta serve` with their variables: [flags](flags.md).';
   return `# Commands\n\n${wrapped(intro)}\n\n${told.join('\n')}`;
 }
 

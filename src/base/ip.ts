@@ -84,6 +84,26 @@ export function splitHostPort(text: string): HostPort | null {
   return { host: inBrackets ?? plain, bracketed: inBrackets !== undefined, port: Number(digits) };
 }
 
+/**
+ * What may have been meant by a text that is no `HOST:PORT`: a scheme and a path are left out, brackets put, a host or
+ * a port that is missing is the one given; null when nobody can say.
+ */
+export function hostPortForm(text: string, host: string, port: number): string | null {
+  const bare = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/\/.*$/, '');
+  const parts = splitHostPort(bare);
+  if (parts !== null && !(parts.bracketed && parts.host === ''))
+    return addressText(parts.host === '' ? host : parts.host, inRange(parts.port) ? parts.port : port);
+  const [, six = '', behind] = /^(.*):(\d{1,5})$/.exec(bare) ?? [];
+  if (isIP(six) === 6 && inRange(Number(behind))) return addressText(six, Number(behind));
+  if (/^\d+$/.test(bare)) return addressText(host, inRange(Number(bare)) ? Number(bare) : port);
+  const alone = bare.replace(/^\[(.*)\]$/, '$1');
+  return isIP(alone) !== 0 || /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(alone) ? addressText(alone, port) : null;
+}
+
+function inRange(port: number): boolean {
+  return port >= 1 && port <= 65_535;
+}
+
 /** The address as four words of memory hold it in the order of the network; an IPv4 one is the first of them. */
 export function wordsOf({ family, value }: IpAddress): Int32Array {
   const words = new Int32Array(4);

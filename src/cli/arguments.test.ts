@@ -14,14 +14,15 @@ const TABLE: readonly Flag[] = [
 
 test('flags with their values in every spelling, and the rest in order', () => {
   const { flags, operands } = readArguments(
-    ['GET', '--admin', 'a', '-H', 'x: 1', '--admin=b=c', '-Hy: 2', '--header=', '--json', '-', '--', '--admin', '-H'],
+    ['GET', '--admin', 'a', '-H', 'x: 1', '--admin=b=c', '-Hy: 2', '--header=z:', '--json', '-', '--', '--admin', '-H'],
     TABLE,
+    'do',
   );
   assert.deepEqual(
     [...flags],
     [
       ['admin', ['b=c']],
-      ['header', ['x: 1', 'y: 2', '']],
+      ['header', ['x: 1', 'y: 2', 'z:']],
       ['json', ['true']],
     ],
   );
@@ -29,7 +30,7 @@ test('flags with their values in every spelling, and the rest in order', () => {
 });
 
 test('a flag without a value is set, or not', () => {
-  const said = (...argv: string[]): boolean => isSet(readArguments(argv, TABLE).flags, 'json');
+  const said = (...argv: string[]): boolean => isSet(readArguments(argv, TABLE, 'do').flags, 'json');
   assert.deepEqual(
     [said(), said('--json'), said('--json=false'), said('--json', '--json=no')],
     [false, true, false, false],
@@ -40,7 +41,7 @@ test('a flag without a value is set, or not', () => {
 test('what is not known is an error that names the nearest, or all there is', () => {
   const error = (...argv: string[]): unknown => {
     try {
-      return readArguments(argv, TABLE);
+      return readArguments(argv, TABLE, 'do');
     } catch (thrown) {
       return (thrown as Error).message;
     }

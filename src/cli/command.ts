@@ -9,6 +9,10 @@ export interface Flag {
   /** On a terminal, where somebody reads along. */
   readonly terminalDefault?: string;
   readonly help: string;
+  /** A value that works, where one that does not was given. */
+  readonly example?: string;
+  /** An empty value says something, too. */
+  readonly mayBeEmpty?: boolean;
   /** `H`: also given as -H. */
   readonly short?: string;
   /** May be given several times. */

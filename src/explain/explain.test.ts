@@ -263,14 +263,14 @@ test('a question that is none is a sentence', () => {
   const words: Words = { method: 'GET', url: 'http://a/', headers: [], sni: null, client: null, listener: null };
   for (const [change, expected] of [
     [{ method: 'G T' }, /method/],
-    [{ url: 'a/b' }, /expected http:\/\/HOST/],
+    [{ url: 'a/b' }, /is not http:\/\/HOST.*; write http:\/\/a\/b$/],
     [{ url: 'http://:80/' }, /no host/],
     [{ url: 'http://a:0/' }, /bad port/],
     [{ url: 'http://a:99999/' }, /bad port/],
-    [{ url: 'http://a/\r\nX: y' }, /expected http/],
-    [{ headers: ['novalue'] }, /Name: value/],
-    [{ headers: ['a: b\r\nc: d'] }, /Name: value/],
-    [{ client: 'nobody' }, /not an IP address/],
+    [{ url: 'http://a/\r\nX: y' }, /is not http/],
+    [{ headers: ['novalue'] }, /NAME: VALUE/],
+    [{ headers: ['a: b\r\nc: d'] }, /NAME: VALUE/],
+    [{ client: 'nobody' }, /is not an IP address/],
     [{ listener: 'a/b' }, /NAMESPACE\/GATEWAY\/LISTENER/],
   ] as const) {
     const question = questionOf({ ...words, ...change });

@@ -40,21 +40,23 @@ const LINE_END = /[\r\n\0]/;
 /** The question, or a sentence that says what is wrong with its words. */
 export function questionOf(words: Words): Question | string {
   const { method, url, headers, client, listener } = words;
-  if (!METHOD.test(method)) return `method '${method}': not a token (GET, POST ...)`;
+  if (!METHOD.test(method)) return `method: '${method}' is no method; write GET`;
   const [whole, scheme = '', authority = '', rest = ''] = URL_PARTS.exec(url) ?? [];
   if (whole === undefined || LINE_END.test(url))
-    return `URL '${url}': expected http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH (or tcp:, tls:)`;
+    return `URL: '${url}' is not http://HOST[:PORT]/PATH or https://HOST[:PORT]/PATH (or tcp:, tls:)${urlForm(url)}`;
   const [named, host = '', digits] = AUTHORITY.exec(authority) ?? [];
   const secure = ['https', 'tls'].includes(scheme.toLowerCase());
   const port = digits === undefined ? (secure ? 443 : 80) : Number(digits);
-  if (named === undefined || host === '' || port < 1 || port > 65_535) return `URL '${url}': no host, or a bad port`;
-  if (client !== null && isIP(client) === 0) return `client '${client}': not an IP address`;
+  if (named === undefined || host === '' || port < 1 || port > 65_535)
+    return `URL: '${url}' has no host, or a bad port; write http://app.example.com:8080/`;
+  if (client !== null && isIP(client) === 0) return `client: '${client}' is not an IP address; write client=192.0.2.1`;
   if (listener !== null && listener.split('/').length !== 3)
-    return `listener '${listener}': expected NAMESPACE/GATEWAY/LISTENER`;
+    return `listener: '${listener}' is not NAMESPACE/GATEWAY/LISTENER; write listener=default/web/http`;
   const lines: string[] = [];
   for (const header of headers) {
     const [line, name = '', value = ''] = FIELD.exec(header) ?? [];
-    if (line === undefined || LINE_END.test(value)) return `header '${header}': expected 'Name: value'`;
+    if (line === undefined || LINE_END.test(value))
+      return `header: '${header}' is not NAME: VALUE; write header=Accept: text/html`;
     lines.push(`${name}: ${value}\r\n`);
   }
   // As curl does: who gives a Host field means that one.
@@ -69,4 +71,11 @@ export function questionOf(words: Words): Question | string {
     listener,
     head: `${method} ${target} HTTP/1.1\r\n${own}${lines.join('')}\r\n`,
   };
+}
+
+/** `; write http://a/b` for `a/b`. */
+function urlForm(url: string): string {
+  const bare = url.replace(/^(?:[a-z]+:)?\/*/i, '').replace(/#.*$/, '');
+  const host = url.startsWith('/') ? 'app.example.com/' : '';
+  return `; write http://${/^[\w.[\]:-]+(\/[!-~]*)?$/.test(bare) ? host + bare : 'app.example.com/'}`;
 }

@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { isIP } from 'node:net';
 import { EXIT, ExitError } from '../base/errors.ts';
-import { splitHostPort } from '../base/ip.ts';
+import { hostPortForm, splitHostPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import { visible } from '../base/steering.ts';
 import { type Given, usageError } from '../cli/arguments.ts';
-import { FLAGS } from './flags.ts';
-import { variableOf } from './options.ts';
+import { spelt } from './flag-values.ts';
+import { FLAGS, variableOf } from './flags.ts';
 
 /**
  * What `path` says, as JSON. `flags`: `admin` and `admin-token-file`, whose variables count where they were not given.
@@ -17,7 +17,7 @@ import { variableOf } from './options.ts';
  */
 export async function askAdmin(path: string, flags: Given['flags']): Promise<unknown> {
   const named = adminFlag('admin', flags);
-  const { host, port } = addressOf(named);
+  const { host, port } = addressOf(named, flags.has('admin') ? '--admin' : variableOf('admin'));
   const tokenFile = adminFlag('admin-token-file', flags);
   const headers: Record<string, string> = { accept: 'application/json' };
   if (tokenFile !== '') headers['authorization'] = `Bearer ${tokenIn(tokenFile)}`;
@@ -40,15 +40,23 @@ export async function askAdmin(path: string, flags: Given['flags']): Promise<unk
 }
 
 function adminFlag(name: string, flags: Given['flags']): string {
-  const given = flags.get(name)?.at(-1) ?? process.env[variableOf(name)];
+  // (An empty variable counts as not given.)
+  const given = flags.get(name)?.at(-1) ?? (process.env[variableOf(name)] || undefined);
   return given ?? FLAGS.find((flag) => flag.name === name)?.default ?? '';
 }
 
-function addressOf(named: string): { readonly host: string; readonly port: number } {
+function addressOf(named: string, from: string): { readonly host: string; readonly port: number } {
   const parts = splitHostPort(named);
   if (parts === null || parts.port > 65_535 || (parts.bracketed && isIP(parts.host) !== 6))
-    throw usageError(`--admin: '${named}' is not HOST:PORT`);
+    throw usageError(`${from}: '${named}' is not HOST:PORT; write ${spelt(from, meantBy(named))}`);
   return { host: parts.host === '' ? '127.0.0.1' : parts.host, port: parts.port };
+}
+
+function meantBy(named: string): string {
+  const otherwise = FLAGS.find(({ name }) => name === 'admin')?.default ?? '';
+  const { host = '', port = 0 } = splitHostPort(otherwise) ?? {};
+  // (Of `serve`, whose variable this may be.)
+  return named === 'off' ? otherwise : (hostPortForm(named, host, port) ?? otherwise);
 }
 
 function get(where: {

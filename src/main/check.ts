@@ -15,7 +15,7 @@ import { DEFAULT_TRANSLATION } from './resources.ts';
 import { translated } from './translated.ts';
 
 export async function runCheck({ flags, operands }: Given): Promise<number> {
-  if (operands.length === 0) throw usageError('give the files or folders to check, or - for standard input');
+  if (operands.length === 0) throw usageError('what is to be checked? Write rauta check PATH, or - for standard input');
   const { paths, given } = await givenFiles(operands);
   const lenient = isSet(flags, 'lenient');
   const cel = await fileRules();

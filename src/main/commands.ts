@@ -2,16 +2,27 @@
 
 import type { Command, Flag } from '../cli/command.ts';
 import { SHELLS } from '../cli/completion.ts';
-import { FLAGS } from './flags.ts';
-import { variableOf } from './options.ts';
+import { FLAGS, variableOf } from './flags.ts';
 
 const JSON_FLAG: Flag = { name: 'json', value: '', default: '', help: 'all of it as JSON', bare: true };
 const LENIENT = FLAGS.filter(({ name }) => name === 'lenient');
 
 /** How a running program is asked; the variables of `serve` count here too. */
 const ADMIN: readonly Flag[] = [
-  { name: 'admin', value: 'HOST:PORT', default: '127.0.0.1:9090', help: 'admin server of the running program' },
-  { name: 'admin-token-file', value: 'FILE', default: '', help: 'its token, where it wants one' },
+  {
+    name: 'admin',
+    value: 'HOST:PORT',
+    default: '127.0.0.1:9090',
+    example: '127.0.0.1:9090',
+    help: 'admin server of the running program',
+  },
+  {
+    name: 'admin-token-file',
+    value: 'FILE',
+    default: '',
+    example: '/etc/rauta/token',
+    help: 'its token, where it wants one',
+  },
 ];
 
 const SERVE: Command = {
@@ -55,23 +66,41 @@ const EXPLAIN: Command = {
       name: 'config',
       value: 'PATH',
       default: '',
+      example: 'examples/quickstart',
       help: 'files or folders it would be served from; - is standard input',
       many: true,
     },
     ...ADMIN,
-    { name: 'header', short: 'H', value: 'LINE', default: '', help: 'a field of the request', many: true },
-    { name: 'sni', value: 'NAME', default: '', help: 'name in the TLS handshake; by default the host of the URL' },
-    { name: 'client', value: 'ADDRESS', default: '127.0.0.1', help: 'address of the client' },
+    {
+      name: 'header',
+      short: 'H',
+      value: 'LINE',
+      default: '',
+      example: "'Accept: text/html'",
+      help: 'a field of the request',
+      many: true,
+    },
+    {
+      name: 'sni',
+      value: 'NAME',
+      default: '',
+      example: 'app.example.com',
+      mayBeEmpty: true,
+      help: "name in the TLS handshake ('': none); by default the host of the URL",
+    },
+    { name: 'client', value: 'ADDRESS', default: '127.0.0.1', example: '192.0.2.1', help: 'address of the client' },
     {
       name: 'listener',
       value: 'NS/GATEWAY/NAME',
       default: '',
+      example: 'default/web/http',
       help: "listener that is asked; by default whoever has the URL's port",
     },
     {
       name: 'trusted-proxies',
       value: 'CIDR',
       default: '',
+      example: '10.0.0.0/8',
       help: 'clients that are believed, with --config',
       many: true,
     },

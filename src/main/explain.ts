@@ -2,11 +2,12 @@
 
 import { keyOf } from '../api/object.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
+import { parseRange } from '../base/ip.ts';
 import { visible, visibleJson } from '../base/steering.ts';
 import { type Given, isSet, usageError } from '../cli/arguments.ts';
 import { explain } from '../explain/explain.ts';
 import type { Explanation } from '../explain/explanation.ts';
-import { questionOf, type Words } from '../explain/question.ts';
+import { type Question, questionOf, type Words } from '../explain/question.ts';
 import { explanationText } from '../explain/text.ts';
 import { TrustedProxies } from '../proxy/trusted.ts';
 import { readAll } from '../source/file/read-all.ts';
@@ -18,9 +19,15 @@ export async function runExplain({ flags, operands }: Given): Promise<number> {
   const [method, url] = operands;
   const value = (name: string): string | null => flags.get(name)?.at(-1) ?? null;
   if (method === undefined || url === undefined || operands.length > 2)
-    throw usageError('takes METHOD and URL; rauta help explain shows more');
+    throw usageError('takes METHOD and URL; write rauta explain GET http://app.example.com/');
   const config = flags.get('config');
-  if (config !== undefined && flags.has('admin')) throw usageError('takes --config or --admin, not both');
+  if (config !== undefined && flags.has('admin'))
+    throw usageError('takes --config or --admin, not both; leave out --config, or leave out --admin');
+  const trusted = flags.get('trusted-proxies');
+  if (config === undefined && trusted !== undefined)
+    throw usageError(
+      `--trusted-proxies: '${trusted.join(',')}' is for --config, a program knows its own; leave out --trusted-proxies`,
+    );
   const words: Words = {
     method,
     url,
@@ -29,10 +36,9 @@ export async function runExplain({ flags, operands }: Given): Promise<number> {
     client: value('client'),
     listener: value('listener'),
   };
-  const told =
-    config === undefined
-      ? await ofProgram(words, flags)
-      : await ofFiles(words, config, flags.get('trusted-proxies') ?? []);
+  const question = questionOf(words);
+  if (typeof question === 'string') throw usageError(asFlags(question));
+  const told = config === undefined ? await ofProgram(words, flags) : await ofFiles(question, config, trusted ?? []);
   const lines = isSet(flags, 'json')
     ? [visibleJson(JSON.stringify(told, null, 2))]
     : explanationText(told).map(visible);
@@ -40,9 +46,19 @@ export async function runExplain({ flags, operands }: Given): Promise<number> {
   return told.rule === null ? EXIT.configuration : EXIT.ok;
 }
 
-async function ofFiles(words: Words, operands: readonly string[], ranges: readonly string[]): Promise<Explanation> {
-  const question = questionOf(words);
-  if (typeof question === 'string') throw usageError(question);
+/** What is wrong with a parameter of `/explain` (`client=...`), as it is given here. */
+function asFlags(said: string): string {
+  return said
+    .replace(/^(client|listener|header): /, '--$1: ')
+    .replace(/; write header=(.*)$/, "; write --header '$1'")
+    .replace(/; write (client|listener)=/, '; write --$1 ');
+}
+
+async function ofFiles(
+  question: Question,
+  operands: readonly string[],
+  ranges: readonly string[],
+): Promise<Explanation> {
   const { paths, given } = await givenFiles(operands);
   const reading = readAll(paths, {}, given);
   const [unreadable] = reading.unreadable;
@@ -50,8 +66,11 @@ async function ofFiles(words: Words, operands: readonly string[], ranges: readon
   let trusted: TrustedProxies;
   try {
     trusted = new TrustedProxies(ranges);
-  } catch (error) {
-    throw usageError(error instanceof Error ? error.message : String(error));
+  } catch {
+    const wrong = ranges.find((range) => parseRange(range) === null);
+    throw usageError(
+      `--trusted-proxies: '${wrong}' is not an address or CIDR like 10.0.0.0/8; write --trusted-proxies 10.0.0.0/8`,
+    );
   }
   const { ir, statuses, diagnostics } = translated(reading.objects);
   const written = reading.objects.map((object) => ({ object, status: statuses.get(keyOf(object)) }));

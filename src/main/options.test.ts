@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExitError } from '../base/errors.ts';
-import { FLAGS } from './flags.ts';
-import { duration, type Options, parseOptions, variableOf } from './options.ts';
+import { FLAGS, variableOf } from './flags.ts';
+import { type Options, parseOptions } from './options.ts';
 
 const NO_TERMINAL = { stdout: false, stderr: false };
 const TERMINAL = { stdout: true, stderr: true };
@@ -85,26 +85,51 @@ test('every flag has its variable', () => {
 
 test('what is wrong is named, with the nearest right thing', () => {
   fails(['--confg', 'x'], {}, 2, /unknown flag --confg \(did you mean --config\?\)/);
-  fails([...CONFIG, '--log-level', 'infoo'], {}, 2, /--log-level: 'infoo' is not one of .*\(did you mean info\?\)/);
+  fails([...CONFIG, '--log-level', 'infoo'], {}, 2, /--log-level: 'infoo' is not one of .*; write --log-level info$/);
   fails(CONFIG, { RAUTA_LOG_LEVEL: 'loud' }, 2, /RAUTA_LOG_LEVEL: 'loud'/);
   fails([...CONFIG, '--workers', '0'], {}, 2, /--workers: '0' is not a whole number from 1 to 256/);
   fails([...CONFIG, '--workers'], {}, 2, /--workers needs a value/);
   fails([...CONFIG, '--admin', 'x'], {}, 2, /--admin: 'x' is not HOST:PORT/);
-  fails([...CONFIG, '--admin', 'a.example:90'], {}, 2, /--admin: 'a\.example' is neither an IP address nor localhost/);
+  fails(
+    [...CONFIG, '--admin', 'a.example:90'],
+    {},
+    2,
+    /--admin: 'a\.example:90' names the host a\.example, which is neither/,
+  );
   fails([...CONFIG, '--trusted-proxies', '10.0.0.0/33'], {}, 2, /10\.0\.0\.0\/33/);
   fails([...CONFIG, '--listen', 'example.com'], {}, 2, /not an IP address/);
   fails([...CONFIG, '--client-idle-timeout', '0s'], {}, 2, /--client-idle-timeout: '0s' is no time at all/);
   fails([...CONFIG, '--half-close', 'yes'], {}, 2, /--half-close: 'yes' is not one of on, off/);
   fails([...CONFIG, 'stray'], {}, 2, /unexpected argument 'stray'/);
   fails([], {}, 2, /nothing to serve/);
-  fails([], { RAUTA_BIND_ADDR: '0.0.0.0:80' }, 2, /needs RAUTA_BACKEND_ADDR/);
-  fails(CONFIG, { RAUTA_TLS_CERT: 'a.pem' }, 2, /^RAUTA_TLS_CERT needs --tls-key/);
-  fails([...CONFIG, '--tls-key', 'a.pem'], {}, 2, /^--tls-key needs --tls-cert/);
-  fails([...CONFIG, '--tls-key', 'a', '--tls-cert', 'b'], {}, 2, /^--tls-cert is for RAUTA_BIND_ADDR/);
-  fails(CONFIG, { RAUTA_K8S_MODE: 'true' }, 2, /^RAUTA_K8S_MODE: resources come from one place; leave out --config/);
+  fails(
+    [],
+    { RAUTA_BIND_ADDR: '0.0.0.0:80' },
+    2,
+    /^RAUTA_BIND_ADDR: '0\.0\.0\.0:80' has no backend; write RAUTA_BACKEND_ADDR=/,
+  );
+  fails(
+    CONFIG,
+    { RAUTA_TLS_CERT: 'a.pem' },
+    2,
+    /^RAUTA_TLS_CERT: 'a\.pem' needs its key; write RAUTA_TLS_KEY=\S+ besides$/,
+  );
+  fails(
+    [...CONFIG, '--tls-key', 'a.pem'],
+    {},
+    2,
+    /^--tls-key: 'a\.pem' needs its certificate; write --tls-cert \S+ besides$/,
+  );
+  fails([...CONFIG, '--tls-key', 'a', '--tls-cert', 'b'], {}, 2, /^--tls-cert: 'b' is for RAUTA_BIND_ADDR/);
+  fails(
+    CONFIG,
+    { RAUTA_K8S_MODE: 'true' },
+    2,
+    /^RAUTA_K8S_MODE: resources come from one place, not from --config as well; leave out/,
+  );
   fails(['--kubernetes'], { RAUTA_BACKEND_ADDR: '127.0.0.1:1' }, 2, /--kubernetes: resources come from one place/);
   fails([...CONFIG, '--default-certificate', 'x'], {}, 2, /--default-certificate: 'x' is not NAMESPACE\/NAME/);
-  fails([...CONFIG, '--context', 'x'], {}, 2, /--context is for --kubernetes/);
+  fails([...CONFIG, '--context', 'x'], {}, 2, /--context: 'x' is for --kubernetes/);
   fails(['--kubernetes', '--lease', 'x'], {}, 2, /--lease: 'x' is not NAMESPACE\/NAME/);
   fails(['--kubernetes', '--backends', 'all'], {}, 2, /--backends: 'all' is not one of off, on, local/);
   assert.match(
@@ -124,10 +149,10 @@ test('how Gateways are reached: types by name, one source of addresses, who this
   );
   assert.equal(given(['--publish-service', 'a/b'])?.publishService, 'a/b');
   assert.throws(() => given(['--publish-service', 'b']), /'b' is not NAMESPACE\/NAME/);
-  assert.throws(() => given(['--gateway-service', 'loadbalancer']), /did you mean LoadBalancer/);
+  assert.throws(() => given(['--gateway-service', 'loadbalancer']), /; write --gateway-service LoadBalancer$/);
   assert.throws(
     () => given(['--publish-service', 'a/b', '--address-pool', '10.0.0.0/24']),
-    /--publish-service: with --address-pool each Gateway has an address of its own/,
+    /--publish-service: 'a\/b' cannot be, for with --address-pool each Gateway has an address of its own/,
   );
   assert.throws(() => parseOptions([...CONFIG, '--publish-service', 'a/b'], {}, NO_TERMINAL), /is for --kubernetes/);
 });
@@ -183,8 +208,10 @@ test('environment mode needs nothing but a backend', () => {
 });
 
 test('durations', () => {
-  assert.equal(duration('x', '500ms'), 500);
-  assert.equal(duration('x', '1m30s'), 90_000);
-  assert.equal(duration('x', '7'), 7000);
-  assert.throws(() => duration('x', '5 parsecs'), ExitError);
+  const of = (text: string): number =>
+    parseOptions([...CONFIG, '--drain-timeout', text], {}, NO_TERMINAL).options.drainTimeoutMs;
+  assert.equal(of('500ms'), 500);
+  assert.equal(of('1m30s'), 90_000);
+  assert.equal(of('7'), 7000);
+  assert.throws(() => of('5 parsecs'), /'5 parsecs' is not a duration like 500ms, 30s or 1m30s/);
 });

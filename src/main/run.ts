@@ -4,15 +4,14 @@ import { randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { EXIT, ExitError } from '../base/errors.ts';
+import { visible } from '../base/steering.ts';
 import { type Given, isSet, readArguments, usageError } from '../cli/arguments.ts';
 import { completion, SHELLS } from '../cli/completion.ts';
 import { helpOf, overview } from '../cli/help.ts';
-import { environmentObjects } from '../source/environment.ts';
 import { unreadable } from '../source/file/disk.ts';
 import { COMMANDS, commandOf } from './commands.ts';
 import { type Parsed, parseOptions, suggestion } from './options.ts';
 import { CHANNEL_FD, CHILD_COMMAND } from './process.ts';
-import { environmentOf } from './sources.ts';
 import { versionInfo } from './version.ts';
 
 const STDOUT = 1;
@@ -24,12 +23,13 @@ export async function run(argv: readonly string[], notCached: string | null): Pr
     process.exitCode = await dispatch(argv, notCached);
   } catch (error) {
     if (!(error instanceof ExitError)) throw error;
-    say(STDERR, `rauta: ${error.message}\n`);
+    say(STDERR, `rauta: ${visible(error.message)}\n`);
     process.exit(error.code);
   }
 }
 
-async function dispatch(argv: readonly string[], notCached: string | null): Promise<number> {
+/** Throws ExitError with what is wrong. */
+export async function dispatch(argv: readonly string[], notCached: string | null): Promise<number> {
   const [word = 'help', ...rest] = argv;
   if (word === CHILD_COMMAND) return runChild(rest);
   const name = ALIASES[word] ?? word;
@@ -38,7 +38,9 @@ async function dispatch(argv: readonly string[], notCached: string | null): Prom
   if (rest.includes('--help') || rest.includes('-h')) return print(helpOf(command));
   if (name === 'serve') return serve(rest, notCached);
   try {
-    return await RUNS[name as keyof typeof RUNS](readArguments(rest, command.flags));
+    const given = readArguments(rest, command.flags, name);
+    for (const odd of given.repeated) say(STDERR, `rauta: ${name}: ${visible(odd)}\n`);
+    return await RUNS[name as keyof typeof RUNS](given);
   } catch (error) {
     // Whoever asked in a pipe is told by whom.
     if (error instanceof ExitError) throw new ExitError(error.code, `${name}: ${error.message}`);
@@ -54,7 +56,8 @@ const RUNS = {
   status: async (given: Given) => (await import('./status.ts')).runStatus(given),
   completion: async ({ operands }: Given) => {
     const shell = SHELLS.find((one) => one === operands[0]);
-    if (shell === undefined || operands.length > 1) throw usageError(`for which shell? One of ${SHELLS.join(', ')}`);
+    if (shell === undefined || operands.length > 1)
+      throw usageError(`for which shell? One of ${SHELLS.join(', ')}; write rauta completion bash`);
     return print(completion(shell, COMMANDS));
   },
   version: async ({ flags, operands }: Given) => {
@@ -72,7 +75,7 @@ const RUNS = {
 } as const;
 
 function none([first]: readonly string[]): void {
-  if (first !== undefined) throw usageError(`unexpected argument '${first}'`);
+  if (first !== undefined) throw usageError(`unexpected argument '${first}'; leave out ${first}`);
 }
 
 function near(name: string): string {
@@ -107,7 +110,6 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
     const why = unreadable(path);
     if (why !== null) throw new ExitError(EXIT.configuration, `--config ${path}: ${why}`);
   }
-  if (options.backendAddresses.length > 0) environmentObjects(environmentOf(options));
   const { isRoot, lookUpUser } = await import('./privileges.ts');
   if (isRoot()) lookUpUser(options.user);
   if (notCached !== null) log.warn(notCached);

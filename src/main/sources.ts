@@ -5,12 +5,12 @@ import type { ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
 import { SystemResolver } from '../source/dns/resolver.ts';
 import { DnsStage } from '../source/dns/stage.ts';
-import { type EnvironmentOptions, EnvironmentSource, type PairSource } from '../source/environment.ts';
+import { EnvironmentSource, type PairSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
 import { Merge, type NamedSource } from '../source/merge.ts';
 import type { Source } from '../source/source.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
-import type { Options } from './options.ts';
+import { environmentOf, type Options } from './options.ts';
 
 export interface Sources {
   readonly source: Source;
@@ -44,16 +44,5 @@ export function createSources(options: Options, { cluster, pair, ages }: Origins
     source: new DnsStage(new Merge(sources), new SystemResolver(), SYSTEM_TIMERS),
     keeps: (object) => files?.keeps(object) ?? false,
     placeOf: (object, field) => files?.placeOf(object, field ?? '') ?? null,
-  };
-}
-
-/** The variables that make a proxy without files, as the environment source takes them. */
-export function environmentOf(options: Options): EnvironmentOptions {
-  return {
-    bind: options.bindAddress as string,
-    backends: options.backendAddresses,
-    tls: options.tls !== null,
-    gatewayClass: options.gatewayClass,
-    controllerName: options.controllerName,
   };
 }

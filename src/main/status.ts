@@ -7,7 +7,7 @@ import { type Given, isSet, usageError } from '../cli/arguments.ts';
 import { askAdmin } from './ask-admin.ts';
 
 export async function runStatus({ flags, operands }: Given): Promise<number> {
-  if (operands[0] !== undefined) throw usageError(`unexpected argument '${operands[0]}'`);
+  if (operands[0] !== undefined) throw usageError(`unexpected argument '${operands[0]}'; leave out ${operands[0]}`);
   const report = (await askAdmin('/status', flags)) as StatusReport;
   const lines = isSet(flags, 'json')
     ? [visibleJson(JSON.stringify(report, null, 2))]

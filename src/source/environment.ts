@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import type { KubeObject } from '../api/object.ts';
 import { checkObject } from '../api/schema.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
-import { splitHostPort } from '../base/ip.ts';
+import { addressText, hostPortForm, splitHostPort } from '../base/ip.ts';
 import type { Source, SourceSink } from './source.ts';
 
 export interface EnvironmentOptions {
@@ -34,13 +34,15 @@ export interface PairSource {
 }
 
 const NAME = 'environment';
+const BACKEND = 'RAUTA_BACKEND_ADDR';
 
 /** The objects; throws ExitError (usage) naming the variable when a value is wrong. */
 export function environmentObjects(options: EnvironmentOptions): KubeObject[] {
   const bind = addressOf('RAUTA_BIND_ADDR', options.bind);
   const host = bind.host === 'localhost' ? '127.0.0.1' : bind.host;
-  if (host !== '' && isIP(host) === 0) throw wrong('RAUTA_BIND_ADDR', options.bind, 'the host must be an IP address');
-  if (options.backends.length === 0) throw new ExitError(EXIT.usage, 'RAUTA_BIND_ADDR needs RAUTA_BACKEND_ADDR');
+  if (host !== '' && isIP(host) === 0)
+    throw wrong('RAUTA_BIND_ADDR', options.bind, 'the host must be an IP address', addressText('0.0.0.0', bind.port));
+  if (options.backends.length === 0) throw new ExitError(EXIT.usage, `RAUTA_BIND_ADDR needs ${BACKEND}`);
   const gatewayApi = 'gateway.networking.k8s.io/v1';
   return [
     {
@@ -133,15 +135,21 @@ function backendOf(texts: readonly string[]): Record<string, unknown> {
     const [, written, rest = text] = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)\/?$/i.exec(text) ?? [];
     const own = (written ?? 'http').toLowerCase();
     if (!Object.hasOwn(SCHEMES, own)) {
-      throw wrong('RAUTA_BACKEND_ADDR', text, `a scheme is one of ${Object.keys(SCHEMES).join(', ')}`);
+      throw wrong(BACKEND, text, `a scheme is one of ${Object.keys(SCHEMES).join(', ')}`, `http://${rest}`);
     }
-    if (scheme !== null && own !== scheme) throw wrong('RAUTA_BACKEND_ADDR', text, 'all must be of one scheme');
+    if (scheme !== null && own !== scheme)
+      throw wrong(BACKEND, text, 'all must be of one scheme', ofOne(scheme, texts));
     scheme = own;
     return endpoint(rest);
   });
   const names = new Set(endpoints.map(({ hostname, address, unix }) => hostname ?? address ?? unix));
   if (scheme === 'https' && (names.size > 1 || endpoints.some(({ unix }) => unix !== undefined))) {
-    throw wrong('RAUTA_BACKEND_ADDR', texts.join(','), 'backends of https must be of one name, or one address');
+    throw wrong(
+      BACKEND,
+      texts.join(','),
+      'backends of https must be of one name, or one address',
+      texts.find((text) => !text.includes('unix:')) ?? 'https://app.example.com:443',
+    );
   }
   return { endpoints, appProtocol: SCHEMES[scheme ?? 'http'] };
 }
@@ -149,21 +157,28 @@ function backendOf(texts: readonly string[]): Record<string, unknown> {
 function endpoint(text: string): Record<string, unknown> {
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length);
-    if (!path.startsWith('/')) throw wrong('RAUTA_BACKEND_ADDR', text, 'the path must be absolute');
+    if (!path.startsWith('/')) throw wrong(BACKEND, text, 'the path must be absolute', `unix:/${path}`);
     return { unix: path };
   }
-  const { host, port } = addressOf('RAUTA_BACKEND_ADDR', text);
-  if (host === '') throw wrong('RAUTA_BACKEND_ADDR', text, 'it needs a host');
+  const { host, port } = addressOf(BACKEND, text);
+  if (host === '') throw wrong(BACKEND, text, 'it needs a host', addressText('127.0.0.1', port));
   return isIP(host) === 0 ? { hostname: host.toLowerCase(), port } : { address: host, port };
 }
 
 function addressOf(variable: string, text: string): { readonly host: string; readonly port: number } {
   const parts = splitHostPort(text);
-  if (parts === null) throw wrong(variable, text, 'it must be HOST:PORT or [IPV6]:PORT');
-  const { host, port, bracketed } = parts;
-  if (port < 1 || port > 65_535) throw wrong(variable, text, 'the port must be from 1 to 65535');
-  if (bracketed && isIP(host) !== 6) throw wrong(variable, text, 'only an IPv6 address stands in brackets');
-  return { host, port };
+  const [host, port] = variable === BACKEND ? ['127.0.0.1', 80] : ['0.0.0.0', 8080];
+  const meant = hostPortForm(text, host, port) ?? addressText(host, port);
+  if (parts === null) throw wrong(variable, text, 'it must be HOST:PORT or [IPV6]:PORT', meant);
+  if (parts.port < 1 || parts.port > 65_535) throw wrong(variable, text, 'the port must be from 1 to 65535', meant);
+  if (parts.bracketed && isIP(parts.host) !== 6)
+    throw wrong(variable, text, 'only an IPv6 address stands in brackets', meant);
+  return parts;
+}
+
+/** All that have a scheme with one; what may have none is left alone. */
+function ofOne(scheme: string, texts: readonly string[]): string {
+  return texts.map((text) => text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, `${scheme}://`)).join(',');
 }
 
 function checked(object: unknown): KubeObject {
@@ -176,6 +191,7 @@ function checked(object: unknown): KubeObject {
   );
 }
 
-function wrong(variable: string, text: string, why: string): ExitError {
-  return new ExitError(EXIT.usage, `${variable}: '${text}': ${why}`);
+/** `meant`: a value that works. */
+function wrong(variable: string, text: string, why: string, meant: string): ExitError {
+  return new ExitError(EXIT.usage, `${variable}: '${text}': ${why}; write ${variable}=${meant}`);
 }

@@ -150,7 +150,7 @@ test('help is there for every command, and usage is an error of its own', async 
   for (const [argv, expected] of [
     [['chek'], /unknown command 'chek' \(did you mean check\?\)/],
     [['help', 'stat'], /help: unknown command 'stat' \(did you mean status\?\)/],
-    [['check'], /check: give the files or folders to check/],
+    [['check'], /check: what is to be checked\? Write rauta check PATH/],
     [['completion', 'sh'], /completion: for which shell\? One of bash, zsh, fish/],
     [['version', '--short'], /version: unknown flag --short; it takes --json/],
     [['serve', 'x'], /unexpected argument 'x'/],
