@@ -87,6 +87,8 @@ export interface LeafOptions {
   readonly client?: boolean;
   /** Of its subject; the first of the names if not given. */
   readonly commonName?: string;
+  /** Behind the others: object identifier in dotted form, whether it is critical, and DER. */
+  readonly extensions?: readonly (readonly [string, boolean, Uint8Array])[];
   /** P-256 if not given. */
   readonly kind?: 'p256' | 'p384' | 'rsa2048' | 'rsa1024' | 'ed25519';
 }
@@ -182,6 +184,7 @@ export function leaf(issuer: Authority, names: readonly string[], options: LeafO
       extension(OID.keyUsage, true, Uint8Array.of(3, 2, 7, 128)),
       extension(OID.extendedKeyUsage, false, sequence(oid(options.client === true ? OID.clientAuth : OID.serverAuth))),
       ...(names.length === 0 ? [] : [extension(OID.subjectAltName, false, sequence(...alternatives))]),
+      ...(options.extensions ?? []).map((one) => extension(...one)),
     ],
   });
   return { der, keyDer: privateKey.export({ type: 'pkcs8', format: 'der' }), key: privateKey };

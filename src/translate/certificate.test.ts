@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { readCertificate, type ServerCertificate } from './certificate.ts';
@@ -18,7 +18,7 @@ function good(result: ServerCertificate | string): ServerCertificate {
 test('what a listener needs of a certificate', () => {
   const read = good(readCertificate(`# a comment\n${crt}`, key));
   assert.deepEqual(
-    read.chain.map((der) => Buffer.from(der)),
+    read.chain.map((der) => Buffer.from(der, 'base64')),
     [site.der, middle.der],
   );
   assert.deepEqual(Buffer.from(read.key), site.keyDer);
@@ -67,6 +67,42 @@ test('what is wrong is said, and nothing of the key with it', () => {
     assert.ok(typeof said === 'string');
     assert.match(said, message);
     assert.ok(!said.includes(secret.slice(40, 60)));
+  }
+});
+
+/** As one whose public key is none: the point leaves the curve. */
+function offCurve({ der, key }: { readonly der: Buffer; readonly key: KeyObject }): Buffer {
+  const point = createPublicKey(key).export({ type: 'spki', format: 'der' }).subarray(-64);
+  const copy = Buffer.from(der);
+  const at = copy.indexOf(point);
+  copy[at] = (copy[at] as number) ^ 1;
+  return copy;
+}
+
+test('a public key that is none is said of the certificate that has it, and is no exception', () => {
+  const cases: [readonly Buffer[], RegExp][] = [
+    [[offCurve(site), middle.der], /^tls\.crt: the public key of the certificate cannot be read/],
+    [[offCurve(site)], /^tls\.crt: the public key of the certificate cannot be read/],
+    [[site.der, offCurve(middle)], /^tls\.crt: the public key of certificate 2 cannot be read/],
+  ];
+  // id-ecPublicKey becomes an algorithm that nobody knows.
+  const unknown = Buffer.from(site.der);
+  unknown[unknown.indexOf(Buffer.from('2a8648ce3d0201', 'hex')) + 6] = 9;
+  cases.push([[unknown, middle.der], /^tls\.crt: the public key of the certificate cannot be read/]);
+  for (const [chain, message] of cases) {
+    assert.match(String(readCertificate(chain.map((der) => pem('CERTIFICATE', der)).join(''), key)), message);
+  }
+});
+
+test('a key whose parts do not belong together is refused, whatever it says of itself', () => {
+  for (const kind of ['p256', 'p384'] as const) {
+    const [one, two] = [leaf(middle, ['a.example'], { kind }), leaf(middle, ['a.example'], { kind })];
+    // The scalar of the other key, with the point that the certificate has.
+    const torn = Buffer.from(two.keyDer);
+    one.keyDer.copy(torn, torn.length - 64, one.keyDer.length - 64);
+    if (kind === 'p384') one.keyDer.copy(torn, torn.length - 96, one.keyDer.length - 96);
+    const crt = pem('CERTIFICATE', one.der) + pem('CERTIFICATE', middle.der);
+    assert.match(String(readCertificate(crt, pem('PRIVATE KEY', torn))), /its public part is not that of its private/);
   }
 });
 

@@ -1,13 +1,15 @@
 // A certificate with its key as a Secret holds them (core/v1, type kubernetes.io/tls), checked as far as a worker
 // relies on it: what is wrong here is a condition of the listener that refers to it, never a refused revision.
 
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createECDH, createPrivateKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
-import { readPem } from '../base/pem.ts';
+import { type PemBlock, readPem } from '../base/pem.ts';
+import { plainKey } from './p256.ts';
+import { type PlainCertificate, readPlainCertificate, SERVER_AUTH } from './x509.ts';
 
 export interface ServerCertificate {
-  /** The certificate and those that lead to its root, DER. */
-  readonly chain: readonly Uint8Array[];
+  /** The certificate and those that lead to its root, Base64 of DER. */
+  readonly chain: readonly string[];
   /** PKCS#8, DER. */
   readonly key: Uint8Array;
   /** DNS names and addresses of its subjectAltName, lower case. */
@@ -19,89 +21,167 @@ export interface ServerCertificate {
   readonly keyKind: string;
   /** SHA-256 of the certificate in hexadecimal digits. */
   readonly fingerprint: string;
-  /** What leads from the certificate to its root, it first. */
-  readonly certificates: readonly X509Certificate[];
   /** What is odd about it and does not keep it from being served. */
   readonly warnings: readonly string[];
+  /** The chain as the library has it, which is seldom asked for and dear. */
+  certificates(): readonly X509Certificate[];
 }
 
 /** Curves and kinds that clients have (RFC 8446 section 4.2.3). */
 const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
+const P256 = 'ECDSA prime256v1';
 /** OpenSSL's security level 2. */
 const RSA_BITS = 2048;
 const WEAK_DIGESTS = /md[245]|sha1(?!\d)/i;
+/** id-kp-serverAuth (RFC 5280 section 4.2.1.12). */
+const FOR_SERVERS = '1.3.6.1.5.5.7.3.1';
 
 /** Reads `tls.crt` and `tls.key`; a text that says what is wrong, without a byte of the key. */
 export function readCertificate(crt: string, keyPem: string): ServerCertificate | string {
-  const certificates = certificatesOf(crt);
-  if (typeof certificates === 'string') return certificates;
-  const key = keyOf(keyPem);
-  if (typeof key === 'string') return key;
-  const own = certificates[0] as X509Certificate;
-  const kind = kindFault(own.publicKey);
-  if (kind !== null) return `tls.crt: ${kind}`;
-  const weak = weakness(certificates);
-  if (weak !== null) return `tls.crt: ${weak}`;
-  if (!own.checkPrivateKey(key)) return 'tls.key does not belong to the certificate in tls.crt.';
+  const ders = certificatesIn(crt);
+  if (typeof ders === 'string') return ders;
+  return readPlain(ders, keyPem) ?? readByLibrary(ders, keyPem);
+}
+
+/**
+ * What most are: a certificate and a key of plain forms, by issuers that have been seen before. Nothing is wrong with
+ * what is read here; null: the library has to say what it is.
+ */
+export function readPlain(ders: readonly Uint8Array[], keyPem: string): ServerCertificate | null {
+  const [own, ...above] = ders;
+  // Whether one alone signed itself is for the library to say.
+  const plain = own === undefined || above.length === 0 ? null : readPlainCertificate(own);
+  const block = plain === null ? null : keyIn(keyPem);
+  if (own === undefined || plain === null || block === null || typeof block === 'string') return null;
+  const key = plainKey(block.label, block.der, plain.point);
+  const known = key === null ? [] : above.map(knownIssuer).filter((one) => one !== null);
+  const issuers = known.map(({ certificate }) => certificate);
+  if (key === null || issuers.length < above.length || weakness(issuers, 2) !== null) return null;
+  const certificates = (): X509Certificate[] => [new X509Certificate(own), ...issuers];
   return {
-    chain: certificates.map((certificate) => certificate.raw),
+    chain: [base64(own), ...known.map(({ text }) => text)],
+    key,
+    names: plain.names,
+    notBefore: plain.notBefore,
+    notAfter: plain.notAfter,
+    keyKind: P256,
+    fingerprint: hash('sha256', own),
+    warnings: warningsOf({
+      unissued: firstUnissued(plain, certificates, issuers),
+      alone: false,
+      forServers: plain.purposes === null || plain.purposes.includes(SERVER_AUTH),
+      named: plain.names.length > 0,
+    }),
     certificates,
-    key: key.export({ type: 'pkcs8', format: 'der' }),
-    names: namesOf(own),
-    notBefore: own.validFromDate.getTime(),
-    notAfter: own.validToDate.getTime(),
-    keyKind: keyText(own.publicKey),
-    fingerprint: own.fingerprint256.replaceAll(':', '').toLowerCase(),
-    warnings: warningsOf(certificates),
   };
 }
 
-/** At least one; a text that says why there is none. */
-function certificatesOf(crt: string): X509Certificate[] | string {
+/** The same for whatever there is. */
+export function readByLibrary(ders: readonly Uint8Array[], keyPem: string): ServerCertificate | string {
+  const certificates: X509Certificate[] = [];
+  for (const der of ders) {
+    const one = certificates.length === 0 ? certificateOf(der) : knownIssuer(der)?.certificate;
+    if (one == null) return `tls.crt: certificate ${certificates.length + 1} cannot be read.`;
+    certificates.push(one);
+  }
+  const block = keyIn(keyPem);
+  const key = typeof block === 'string' ? block : keyOf(block);
+  if (typeof key === 'string') return key;
+  const own = certificates[0] as X509Certificate;
+  const publicKey = publicKeyOf(own);
+  if (publicKey === null) return 'tls.crt: the public key of the certificate cannot be read.';
+  const fault = kindFault(publicKey) ?? weakness(certificates, 1);
+  if (fault !== null) return `tls.crt: ${fault}`;
+  if (!own.checkPrivateKey(key)) return 'tls.key does not belong to the certificate in tls.crt.';
+  if (isTorn(key)) return 'tls.key: its public part is not that of its private part.';
+  const names = namesOf(own);
+  const usage = own.keyUsage ?? [];
+  return {
+    chain: certificates.map(({ raw }) => base64(raw)),
+    key: key.export({ type: 'pkcs8', format: 'der' }),
+    names,
+    notBefore: own.validFromDate.getTime(),
+    notAfter: own.validToDate.getTime(),
+    keyKind: keyText(publicKey),
+    fingerprint: hash('sha256', own.raw),
+    warnings: warningsOf({
+      unissued: certificates.findIndex((upper, i) => i > 0 && certificates[i - 1]?.checkIssued(upper) === false),
+      alone: certificates.length === 1 && !own.checkIssued(own),
+      forServers: usage.length === 0 || usage.includes(FOR_SERVERS),
+      named: names.length > 0,
+    }),
+    certificates: () => certificates,
+  };
+}
+
+/** DER of the certificates, at least one; a text that says why there is none. */
+function certificatesIn(crt: string): Uint8Array[] | string {
   const blocks = readPem(crt);
   if (typeof blocks === 'string') return `tls.crt: ${blocks}.`;
-  const found: X509Certificate[] = [];
-  for (const { label, der } of blocks) {
-    if (label === 'PRIVATE KEY' || label.endsWith(' PRIVATE KEY')) {
-      return 'tls.crt holds a private key, which belongs into tls.key alone.';
-    }
-    if (label !== 'CERTIFICATE') continue;
-    try {
-      found.push(found.length === 0 ? new X509Certificate(der) : issuerOf(der));
-    } catch {
-      return `tls.crt: certificate ${found.length + 1} cannot be read.`;
-    }
+  if (blocks.some(({ label }) => label.endsWith('PRIVATE KEY'))) {
+    return 'tls.crt holds a private key, which belongs into tls.key alone.';
   }
+  const found = blocks.filter(({ label }) => label === 'CERTIFICATE').map(({ der }) => der);
   return found.length > 0 ? found : 'tls.crt holds no certificate ("-----BEGIN CERTIFICATE-----").';
 }
 
-/** Those that issue, by their bytes: thousands of certificates have one issuer, and to read it costs as much. */
-const ISSUERS = new Map<string, X509Certificate>();
-
-/** Throws for bytes that are none. */
-function issuerOf(der: Uint8Array): X509Certificate {
-  const text = Buffer.from(der).toString('latin1');
-  let issuer = ISSUERS.get(text);
-  if (issuer === undefined) {
-    issuer = new X509Certificate(der);
-    if (ISSUERS.size >= LIMITS.ISSUERS_KEPT) ISSUERS.clear();
-    ISSUERS.set(text, issuer);
+/** Null for bytes that are none. */
+function certificateOf(der: Uint8Array): X509Certificate | null {
+  try {
+    return new X509Certificate(der);
+  } catch {
+    return null;
   }
+}
+
+/** A certificate of which many others are issued, and what was found of it. */
+interface Issuer {
+  readonly certificate: X509Certificate;
+  /** Base64 of its DER. */
+  readonly text: string;
+}
+
+/** By their bytes: thousands of certificates have one issuer, and to read it costs as much as to read one of them. */
+const ISSUERS = new Map<string, Issuer>();
+
+/** Null for bytes that are none. */
+function knownIssuer(der: Uint8Array): Issuer | null {
+  const bytes = Buffer.from(der.buffer, der.byteOffset, der.length).toString('latin1');
+  const known = ISSUERS.get(bytes);
+  if (known !== undefined) return known;
+  const certificate = certificateOf(der);
+  if (certificate === null) return null;
+  const issuer = { certificate, text: base64(certificate.raw) };
+  if (ISSUERS.size >= LIMITS.ISSUERS_KEPT) ISSUERS.clear();
+  ISSUERS.set(bytes, issuer);
   return issuer;
 }
 
-function keyOf(text: string): KeyObject | string {
+/** The one private key; a text that says why there is none. */
+function keyIn(text: string): PemBlock | string {
   const blocks = readPem(text);
   // Nothing of the text goes into a message: it may be the key itself.
   if (typeof blocks === 'string') return 'tls.key is no PEM of an unencrypted private key.';
   const block = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'));
   if (block === undefined) return 'tls.key holds no private key ("-----BEGIN PRIVATE KEY-----").';
-  if (block.label === 'ENCRYPTED PRIVATE KEY') return 'tls.key is encrypted; a server needs it in the clear.';
-  const type = block.label === 'RSA PRIVATE KEY' ? 'pkcs1' : block.label === 'EC PRIVATE KEY' ? 'sec1' : 'pkcs8';
+  return block.label === 'ENCRYPTED PRIVATE KEY' ? 'tls.key is encrypted; a server needs it in the clear.' : block;
+}
+
+function keyOf({ label, der }: PemBlock): KeyObject | string {
+  const type = label === 'RSA PRIVATE KEY' ? 'pkcs1' : label === 'EC PRIVATE KEY' ? 'sec1' : 'pkcs8';
   try {
-    return createPrivateKey({ key: Buffer.from(block.der), format: 'der', type });
+    return createPrivateKey({ key: Buffer.from(der), format: 'der', type });
   } catch {
-    return `tls.key: the ${block.label} cannot be read.`;
+    return `tls.key: the ${label} cannot be read.`;
+  }
+}
+
+/** Null for one that the library does not know, or that is none: a point off its curve. */
+export function publicKeyOf(certificate: X509Certificate): KeyObject | null {
+  try {
+    return certificate.publicKey;
+  } catch {
+    return null;
   }
 }
 
@@ -124,23 +204,75 @@ function kindFault(key: KeyObject): string | null {
   }
 }
 
+/**
+ * Whether a key on a curve says that its public part is another than the one its private part makes: the library
+ * believes what stands there, and each handshake would fail.
+ */
+function isTorn(key: KeyObject): boolean {
+  if (key.asymmetricKeyType !== 'ec') return false;
+  const { d = '', x = '', y = '' } = key.export({ format: 'jwk' });
+  const said = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);
+  const curve = createECDH(key.asymmetricKeyDetails?.namedCurve as string);
+  try {
+    curve.setPrivateKey(Buffer.from(d, 'base64url'));
+  } catch {
+    // A number that is no key of the curve.
+    return true;
+  }
+  return !curve.getPublicKey().equals(said);
+}
+
 /** Those in which nothing is weak: issuers are looked at once. */
 const SOUND = new WeakSet<X509Certificate>();
 
-/** What makes TLS refuse to show a chain (OpenSSL's security level 2), or null. */
-function weakness(certificates: readonly X509Certificate[]): string | null {
+/** What makes TLS refuse to show a chain (OpenSSL's security level 2), or null. `first`: the number of the first. */
+function weakness(certificates: readonly X509Certificate[], first: number): string | null {
   for (const [i, certificate] of certificates.entries()) {
     if (SOUND.has(certificate)) continue;
-    const bits = certificate.publicKey.asymmetricKeyDetails?.modulusLength ?? RSA_BITS;
-    if (bits < RSA_BITS) return `certificate ${i + 1} has an RSA key of ${bits} bits, at least ${RSA_BITS} are needed.`;
+    const key = publicKeyOf(certificate);
+    if (key === null) return `the public key of certificate ${i + first} cannot be read.`;
+    const bits = key.asymmetricKeyDetails?.modulusLength ?? RSA_BITS;
+    if (bits < RSA_BITS)
+      return `certificate ${i + first} has an RSA key of ${bits} bits, at least ${RSA_BITS} are needed.`;
     const signed = certificate.signatureAlgorithm ?? '';
     // A root's signature of itself is believed by nobody, so it may be what it likes.
     if (WEAK_DIGESTS.test(signed) && !certificate.checkIssued(certificate)) {
-      return `certificate ${i + 1} is signed by ${signed}, which clients do not believe any more.`;
+      return `certificate ${i + first} is signed by ${signed}, which clients do not believe any more.`;
     }
     SOUND.add(certificate);
   }
   return null;
+}
+
+/** Of an issuer: whether it issued what says of its issuer this and that. */
+const ISSUED = new WeakMap<X509Certificate, Map<string, boolean>>();
+
+/** `below` says of its issuer what `said` says; it is made only for the first that says so. */
+function issued(issuer: X509Certificate, said: string, below: () => X509Certificate): boolean {
+  const known = ISSUED.get(issuer) ?? new Map<string, boolean>();
+  ISSUED.set(issuer, known);
+  let is = known.get(said);
+  if (is === undefined) {
+    is = below().checkIssued(issuer);
+    if (known.size >= LIMITS.ISSUERS_KEPT) known.clear();
+    known.set(said, is);
+  }
+  return is;
+}
+
+/** Index in the chain of the first that did not issue the one before it; -1 if there is none. */
+function firstUnissued(
+  own: PlainCertificate,
+  certificates: () => readonly X509Certificate[],
+  issuers: readonly X509Certificate[],
+): number {
+  const at = issuers.findIndex((upper, i) => {
+    const lower = issuers[i - 1];
+    return lower === undefined
+      ? !issued(upper, own.issuedAs, () => certificates()[0] as X509Certificate)
+      : !issued(upper, lower.fingerprint256, () => lower);
+  });
+  return at < 0 ? at : at + 1;
 }
 
 /** Whether a client that asks for `host` takes a certificate for `names` (RFC 9525 section 6.3); of a wildcard, one. */
@@ -166,26 +298,29 @@ export function namesOf(certificate: X509Certificate): string[] {
   );
 }
 
-function warningsOf(certificates: readonly X509Certificate[]): string[] {
+interface Oddities {
+  /** Index in the chain of the first certificate that did not issue the one before it; -1 if there is none. */
+  readonly unissued: number;
+  /** There is one only, and somebody else issued it. */
+  readonly alone: boolean;
+  readonly forServers: boolean;
+  readonly named: boolean;
+}
+
+function warningsOf({ unissued, alone, forServers, named }: Oddities): string[] {
   const warnings: string[] = [];
-  for (let i = 0; i + 1 < certificates.length; i++) {
-    const [lower, upper] = [certificates[i] as X509Certificate, certificates[i + 1] as X509Certificate];
-    if (!lower.checkIssued(upper)) {
-      warnings.push(
-        `Certificate ${i + 2} in tls.crt did not issue certificate ${i + 1}: clients may not find the way.`,
-      );
-      break;
-    }
-  }
-  const own = certificates[0] as X509Certificate;
-  if (certificates.length === 1 && !own.checkIssued(own)) {
+  if (unissued > 0)
+    warnings.push(
+      `Certificate ${unissued + 1} in tls.crt did not issue certificate ${unissued}: clients may not find the way.`,
+    );
+  if (alone)
     warnings.push('tls.crt holds the certificate alone, without the one that issued it: many clients will refuse it.');
-  }
-  const usage = own.keyUsage;
-  if (usage !== undefined && usage.length > 0 && !usage.includes('1.3.6.1.5.5.7.3.1')) {
+  if (!forServers)
     warnings.push('The certificate is not for servers (extendedKeyUsage without serverAuth): clients will refuse it.');
-  }
-  if (namesOf(own).length === 0)
-    warnings.push('The certificate names no host (subjectAltName): clients will refuse it.');
+  if (!named) warnings.push('The certificate names no host (subjectAltName): clients will refuse it.');
   return warnings;
+}
+
+function base64(der: Uint8Array): string {
+  return Buffer.from(der.buffer, der.byteOffset, der.length).toString('base64');
 }

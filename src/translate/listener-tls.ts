@@ -249,7 +249,7 @@ function readSecret(secret: KubeObject, namespace: string, name: string): Secret
   const entry: CertificateEntry = {
     kind: 'certificate',
     key: certificateKey(namespace, name),
-    chain: read.chain.map((der) => Buffer.from(der).toString('base64')),
+    chain: read.chain,
     privateKey: Buffer.from(read.key).toString('base64'),
     fingerprint: read.fingerprint,
     ...staple,
@@ -267,7 +267,7 @@ function stapleOf(
   const given = anyText(fields(secret['data'])[STAPLE]) ?? '';
   if (given === '') return { staple: '', stapleUntil: 0 };
   const der = Buffer.from(given, 'base64');
-  const read = readStaple(der, certificates);
+  const read = readStaple(der, certificates());
   const said = typeof read === 'string' ? `${read}; it is not shown` : read.warning;
   if (said !== '') warnings.push(`${STAPLE} ${said}.`);
   return typeof read === 'string'

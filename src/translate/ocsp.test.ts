@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { X509Certificate } from 'node:crypto';
+import { createPublicKey, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { authority, leaf, ocspResponse } from '../../tools/certificates.ts';
@@ -18,6 +18,15 @@ test('a response for the certificate, by its issuer: until when it holds', () =>
   assert.deepEqual(readStaple(ocspResponse(issuer, own, { nextUpdate: past }), chain), { until: past, warning: '' });
   const revoked = readStaple(ocspResponse(issuer, own, { status: 'revoked' }), chain);
   assert.match(typeof revoked === 'string' ? '' : revoked.warning, /revoked: clients refuse it/);
+});
+
+test('an issuer whose key cannot be read vouches for nobody', () => {
+  const der = Buffer.from(issuer.der);
+  // The point leaves the curve.
+  const point = createPublicKey(issuer.key).export({ type: 'spki', format: 'der' }).subarray(-64);
+  const at = der.indexOf(point);
+  der[at] = (der[at] as number) ^ 1;
+  assert.match(String(readStaple(good, [chain[0] as X509Certificate, new X509Certificate(der)])), /is for another/);
 });
 
 test('what is not to be shown, and why', () => {

@@ -2,6 +2,7 @@
 // whoever may say it, and until when it holds. Clients end the handshake over one that is not.
 
 import { createHash, createPublicKey, type KeyObject, verify, X509Certificate } from 'node:crypto';
+import { publicKeyOf } from './certificate.ts';
 import { context, type Element, elementAt, oidOf, TAG, tbsFieldsOf, timeOf, within } from './der.ts';
 
 export interface Staple {
@@ -41,8 +42,8 @@ export function readStaple(response: Uint8Array, chain: readonly X509Certificate
   if (issuer === undefined) return 'cannot be checked: tls.crt lacks the certificate that issued the first one';
   const single = (within(said) ?? []).map((one) => within(one)).find((one) => isFor(one?.[0], own, issuer));
   if (single == null) return 'is for another certificate';
-  const signers = [issuer, ...delegates(certificates, issuer)];
-  if (!signers.some(({ publicKey }) => isSigned(data, algorithm, signature, publicKey))) {
+  const signers = [issuer, ...delegates(certificates, issuer)].map(publicKeyOf);
+  if (!signers.some((key) => key !== null && isSigned(data, algorithm, signature, key))) {
     return 'is not signed by whoever issued the certificate';
   }
   const [, status, , ...more] = single;
@@ -76,8 +77,8 @@ function isFor(id: Element | undefined, own: X509Certificate, issuer: X509Certif
   const hash = HASHES[oidOf(within(algorithm)?.[0])];
   if (hash === undefined || name === undefined || key === undefined || serial === undefined) return false;
   const [ownSerial, , issuerName] = tbsFieldsOf(own.raw);
-  const spki = within(elementAt(issuer.publicKey.export({ type: 'spki', format: 'der' }), 0));
-  const bits = spki?.[1]?.body.subarray(1);
+  const spki = publicKeyOf(issuer)?.export({ type: 'spki', format: 'der' });
+  const bits = spki === undefined ? undefined : within(elementAt(spki, 0))?.[1]?.body.subarray(1);
   if (ownSerial === undefined || issuerName === undefined || bits === undefined) return false;
   const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
   return (
