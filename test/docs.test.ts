@@ -13,26 +13,19 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
 import { METRICS } from '../src/telemetry/catalogue.ts';
+import { type Block, blocksOf as blocksIn } from './support/pages.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TOP = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 const PAGES = [...TOP, ...globSync('docs/**/*.md', { cwd: ROOT }), ...globSync('examples/*/README.md', { cwd: ROOT })];
 const COMMAND_MS = 60_000;
 
-interface Block {
-  readonly language: string;
-  readonly rest: string;
-  readonly text: string;
-}
-
 function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');
 }
 
 function blocksOf(page: string): Block[] {
-  return [...read(page).matchAll(/^```([a-z]*) ?(.*)\n([\s\S]*?)^```$/gm)].map(
-    ([, language = '', rest = '', text = '']) => ({ language, rest, text }),
-  );
+  return blocksIn(read(page));
 }
 
 /** As code hosts make them of headings. */
@@ -74,7 +67,8 @@ test('the index names every page but decisions', () => {
   assert.deepEqual(missing, []);
 });
 
-for (const page of PAGES) {
+// The commands of examples are run where they are served (process/examples.test.ts).
+for (const page of PAGES.filter((path) => !path.startsWith('examples/'))) {
   const blocks = blocksOf(page).filter(({ language }) => language === 'sh');
   if (blocks.length === 0) continue;
   test(`${page}: its commands do what is written`, (t) => {

@@ -226,7 +226,7 @@ test('comments and pages are no wider than code', () => {
   const wide: string[] = [];
   const look = (file: File, mayBeWide: (line: string) => boolean): void => {
     for (const [i, line] of file.text.split('\n').entries())
-      if ([...line].length > COLUMNS && !mayBeWide(line)) wide.push(`${file.path}:${i + 1}`);
+      if (!mayBeWide(line) && [...line].length > COLUMNS) wide.push(`${file.path}:${i + 1}`);
   };
   const isComment = (line: string): boolean => /^\s*(\/\/|\*|\/\*)/.test(line);
   for (const file of [...all, ...read('{test,tools,bench}/**/*.ts')]) look(file, (line) => !isComment(line));

@@ -11,8 +11,9 @@ import {
   sign,
   X509Certificate,
 } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 
 const DAY_MS = 86_400_000;
 const OID = {
@@ -250,61 +251,92 @@ export function pem(label: string, der: Uint8Array): string {
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
 }
 
+export interface SecretOptions {
+  /** Of everything. */
+  readonly namespace?: string;
+  /** A ConfigMap with the authority's certificate, of this name. */
+  readonly configMap?: string;
+  /** A Secret with a certificate for clients, of this name. */
+  readonly clientSecret?: string;
+  /** A file with a key and a certificate for clients, as curl takes it. */
+  readonly clientFile?: string;
+}
+
 /**
- * YAML of a Secret of type kubernetes.io/tls; lines of the authority's certificate stand in front, behind `# `, and in
- * a ConfigMap if it is given a name.
+ * YAML of a Secret of type kubernetes.io/tls, with what else is asked for, all by one authority; lines of its
+ * certificate stand in front, behind `# `.
  */
-export function secretYaml(name: string, names: readonly string[], configMap = ''): string {
+export function secretYaml(name: string, names: readonly string[], options: SecretOptions = {}): string {
+  const { namespace, configMap, clientSecret, clientFile } = options;
   const issuer = authority(`${name} authority`);
-  const own = leaf(issuer, names);
-  const indented = (text: string): string => text.trimEnd().replace(/^/gm, '    ');
   const ca = pem('CERTIFICATE', issuer.der);
-  const trust = `---
-apiVersion: v1
-kind: ConfigMap
-metadata:
-  name: ${configMap}
-data:
-  ca.crt: |
-${indented(ca)}
-`;
-  return `${ca.trimEnd().replace(/^/gm, '# ')}
-apiVersion: v1
-kind: Secret
-metadata:
-  name: ${name}
-type: kubernetes.io/tls
+  const client = (): Leaf => leaf(issuer, [`client.${name}`], { client: true });
+  const indented = (text: string): string => text.trimEnd().replace(/^/gm, '    ');
+  const head = (kind: string, called: string): string =>
+    `apiVersion: v1\nkind: ${kind}\nmetadata:\n  name: ${called}\n${namespace === undefined ? '' : `  namespace: ${namespace}\n`}`;
+  const secret = (called: string, own: Leaf): string =>
+    `${head('Secret', called)}type: kubernetes.io/tls
 stringData:
   tls.crt: |
 ${indented(pem('CERTIFICATE', own.der) + ca)}
   tls.key: |
 ${indented(pem('PRIVATE KEY', own.keyDer))}
-${configMap === '' ? '' : trust}`;
+`;
+  if (clientFile !== undefined) {
+    const own = client();
+    writeFileSync(clientFile, pem('PRIVATE KEY', own.keyDer) + pem('CERTIFICATE', own.der), { mode: 0o600 });
+  }
+  const documents = [
+    secret(name, leaf(issuer, names)),
+    ...(clientSecret === undefined ? [] : [secret(clientSecret, client())]),
+    ...(configMap === undefined ? [] : [`${head('ConfigMap', configMap)}data:\n  ca.crt: |\n${indented(ca)}\n`]),
+  ];
+  return `${ca.trimEnd().replace(/^/gm, '# ')}\n${documents.join('---\n')}`;
 }
 
-/** What examples need that no repository should hold. */
-const EXAMPLES: Readonly<Record<string, () => string>> = {
-  'examples/https': () => secretYaml('shop-tls', ['shop.example']),
-  'examples/tls-passthrough': () => secretYaml('edge-tls', ['shop.example', 'raw.example']),
-  'examples/backend-tls': () => secretYaml('app-tls', ['app.internal'], 'app-ca'),
-};
+/** As the command is given it; throws a text for whoever gave it. */
+function fromArguments(argv: readonly string[]): string {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      namespace: { type: 'string' },
+      'config-map': { type: 'string' },
+      'client-secret': { type: 'string' },
+      'client-file': { type: 'string' },
+    },
+  });
+  const [name, ...names] = positionals;
+  if (name === undefined || names.length === 0) throw new Error('no SECRET, or no NAME');
+  const { namespace, 'config-map': configMap, 'client-secret': clientSecret, 'client-file': clientFile } = values;
+  return secretYaml(name, names, {
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(configMap === undefined ? {} : { configMap }),
+    ...(clientSecret === undefined ? {} : { clientSecret }),
+    ...(clientFile === undefined ? {} : { clientFile }),
+  });
+}
 
-/** Makes the certificate of an example that needs one, if it is not there. Returns whether it did. */
+/** Makes the certificate that an example needs, as its README does, if it is not there. Returns whether it did. */
 export function ensureExampleCertificate(folder: string): boolean {
   const path = join(folder, 'certificate.yaml');
-  const make = Object.entries(EXAMPLES).find(([name]) => folder.replace(/\/+$/, '').endsWith(name))?.[1];
-  if (make === undefined || existsSync(path)) return false;
+  const readme = join(folder, 'README.md');
+  if (existsSync(path) || !existsSync(readme)) return false;
+  const command = /^bin\/node tools\/certificates\.ts (.*) > examples\/[a-z0-9-]+\/certificate\.yaml$/m;
+  const words = command.exec(readFileSync(readme, 'utf8').replaceAll('\\\n', ''))?.[1];
+  if (words === undefined) return false;
   // Whoever serves has to read it, and a key for an afternoon on one machine is no secret.
-  writeFileSync(path, make(), { mode: 0o644 });
+  writeFileSync(path, fromArguments(words.split(/\s+/)), { mode: 0o644 });
   return true;
 }
 
 if (import.meta.main) {
-  const args = process.argv.slice(2);
-  const configMap = args[0] === '--config-map' ? args.splice(0, 2)[1] : '';
-  const [name, ...names] = args;
-  if (name === undefined || names.length === 0) {
-    process.stderr.write('usage: bin/node tools/certificates.ts [--config-map NAME] SECRET NAME...\n');
+  try {
+    process.stdout.write(fromArguments(process.argv.slice(2)));
+  } catch (error) {
+    const options = '[--namespace NS] [--config-map NAME] [--client-secret NAME] [--client-file PATH]';
+    const why = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`${why}; usage: bin/node tools/certificates.ts ${options} SECRET NAME...\n`);
     process.exitCode = 2;
-  } else process.stdout.write(secretYaml(name, names, configMap));
+  }
 }

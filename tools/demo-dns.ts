@@ -1,7 +1,8 @@
 // The servers of examples/udp: each answers every question by a TXT record with its own port (RFC 1035), over UDP and
-// over TCP. Usage: demo-dns.ts PORT...
+// over TCP. Usage: demo-dns.ts PORT..., and `demo-dns.ts ask PORT TIMES` for those who have no dig.
 
 import { createSocket } from 'node:dgram';
+import { Resolver } from 'node:dns/promises';
 import { createServer } from 'node:net';
 
 const HEADER_BYTES = 12;
@@ -34,7 +35,7 @@ export function answerTo(query: Buffer, text: string): Buffer | null {
   return Buffer.concat([head, query.subarray(HEADER_BYTES, end), answer]);
 }
 
-function serve(port: number): void {
+function serve(port: number, ready: () => void): void {
   const udp = createSocket('udp4');
   udp.on('message', (query, { address, port: from }) => {
     const answer = answerTo(query, String(port));
@@ -56,7 +57,23 @@ function serve(port: number): void {
         socket.write(Buffer.concat([length, answer]));
       }
     });
-  }).listen(port, '127.0.0.1');
+  }).listen(port, '127.0.0.1', ready);
 }
 
-if (import.meta.main) for (const port of process.argv.slice(2)) serve(Number(port));
+/** Each question comes from a port of its own; prints the answers. */
+async function ask(port: string, times: number): Promise<void> {
+  const resolver = new Resolver({ timeout: 1_000, tries: 20 });
+  resolver.setServers([`127.0.0.1:${port}`]);
+  for (let i = 0; i < times; i++) process.stdout.write(`${await resolver.resolveTxt('where.example')}\n`);
+}
+
+const [, , first, port = '', times = '1'] = process.argv;
+if (import.meta.main && first === 'ask') await ask(port, Number(times));
+else if (import.meta.main) {
+  const ports = process.argv.slice(2);
+  let listening = 0;
+  const ready = (): void => {
+    if (++listening === ports.length) process.stdout.write(`demo resolvers listen: ${ports.join(' ')}\n`);
+  };
+  for (const port of ports) serve(Number(port), ready);
+}

@@ -15,7 +15,14 @@ import { askAdmin } from './ask-admin.ts';
 import { givenFiles } from './given-files.ts';
 import { translated } from './translated.ts';
 
-export async function runExplain({ flags, operands }: Given): Promise<number> {
+export async function runExplain(given: Given): Promise<number> {
+  const { text, exitCode } = await explained(given);
+  process.stdout.write(`${text}\n`);
+  return exitCode;
+}
+
+/** What the command prints, without the end of its last line. */
+export async function explained({ flags, operands }: Given): Promise<{ text: string; exitCode: number }> {
   const [method, url] = operands;
   const value = (name: string): string | null => flags.get(name)?.at(-1) ?? null;
   if (method === undefined || url === undefined || operands.length > 2)
@@ -39,11 +46,10 @@ export async function runExplain({ flags, operands }: Given): Promise<number> {
   const question = questionOf(words);
   if (typeof question === 'string') throw usageError(asFlags(question));
   const told = config === undefined ? await ofProgram(words, flags) : await ofFiles(question, config, trusted ?? []);
-  const lines = isSet(flags, 'json')
-    ? [visibleJson(JSON.stringify(told, null, 2))]
-    : explanationText(told).map(visible);
-  process.stdout.write(`${lines.join('\n')}\n`);
-  return told.rule === null ? EXIT.configuration : EXIT.ok;
+  const text = isSet(flags, 'json')
+    ? visibleJson(JSON.stringify(told, null, 2))
+    : explanationText(told).map(visible).join('\n');
+  return { text, exitCode: told.rule === null ? EXIT.configuration : EXIT.ok };
 }
 
 /** What is wrong with a parameter of `/explain` (`client=...`), as it is given here. */

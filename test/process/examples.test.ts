@@ -1,216 +1,154 @@
-// Every example is served by the whole program and does what its README shows; only the ports are free ones.
+// Every example does what its README shows: its commands are run as they stand, but for ports, which are free ones. The
+// block `sh serve` starts backends and the program; what stands before it needs nobody, what stands behind it asks.
+// Lines `# ...` behind a command are what it answers (support/pages.ts).
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { Resolver } from 'node:dns/promises';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { connect as connectTcp } from 'node:net';
+import * as fs from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { connect } from 'node:tls';
+import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { ensureExampleCertificate } from '../../tools/certificates.ts';
-import { type Answer, backend, freePort, get, Rauta } from './support.ts';
+import { offline } from '../support/offline.ts';
+import { type Block, blocksOf, commandsOf, missingAnswer, type Shown } from '../support/pages.ts';
+import { heldPort } from '../support/port.ts';
+import { Rauta } from './support.ts';
 
-const root = fileURLToPath(new URL('../../examples/', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+/** What the examples write for ports, but for those that no program of theirs has. */
+const PORTS = /\b(?:80\d\d|84\d\d|90\d\d|94\d\d|53[5-9]\d)\b/g;
+const COMMAND_MS = 60_000;
+const EXAMPLES = fs
+  .readdirSync(join(ROOT, 'examples'), { withFileTypes: true })
+  .flatMap((e) => (e.isDirectory() ? [e.name] : []));
 
-type Ask = (path: string, headers?: Record<string, string>, method?: string) => Promise<Answer>;
-/** The port of TLS, and the certificate of the authority. */
-interface Tls {
-  readonly port: number;
-  readonly ca: string;
-}
-const seen = (answer: Answer): { backend: string; path: string; headers: Record<string, string> } =>
-  JSON.parse(answer.body);
-
-const EXAMPLES: Readonly<Record<string, (ask: Ask, tls: Tls) => Promise<void>>> = {
-  quickstart: async (ask) => {
-    const backends = new Set<string>();
-    for (let i = 0; i < 4; i++) {
-      const answer = await ask('/hello');
-      assert.equal(answer.status, 200);
-      assert.equal(answer.headers['x-served-by'], 'rauta');
-      assert.equal(seen(answer).headers['x-quickstart'], 'yes');
-      backends.add(seen(answer).backend);
-    }
-    assert.equal(backends.size, 2);
-    const moved = await ask('/old/page');
-    assert.equal(moved.status, 301);
-    assert.match(String(moved.headers.location), /\/new\/page$/);
-  },
-  canary: async (ask) => {
-    const counts = { first: 0, second: 0 };
-    for (let i = 0; i < 50; i++) counts[seen(await ask('/')).backend as 'first' | 'second']++;
-    assert.deepEqual(counts, { first: 45, second: 5 });
-    for (let i = 0; i < 5; i++) assert.equal(seen(await ask('/', { 'x-canary': 'always' })).backend, 'second');
-  },
-  hosts: async (ask) => {
-    assert.equal(seen(await ask('/', { host: 'www.example.com' })).backend, 'first');
-    assert.equal(seen(await ask('/v2/users/7', { host: 'api.example.com' })).backend, 'second');
-    assert.equal((await ask('/v2/users/x', { host: 'api.example.com' })).status, 404);
-    assert.equal(seen(await ask('/public/a', { host: 'api.example.com' })).path, '/a');
-    const moved = await ask('/page', { host: 'old.example.com' });
-    assert.equal(moved.status, 302);
-    assert.match(String(moved.headers.location), /^http:\/\/www\.example\.com(:\d+)?\/page$/);
-  },
-  'own-filters': async (ask) => {
-    const page = await ask('/shop');
-    assert.deepEqual([page.status, page.headers['retry-after']], [503, '600']);
-    assert.match(page.body, /being mended/);
-    assert.equal(seen(await ask('/admin')).backend, 'first');
-    assert.equal((await ask('/admin', {}, 'DELETE')).status, 403);
-    assert.equal((await ask('/', {}, 'DELETE')).status, 200);
-  },
-  'gateway-parameters': async (ask, { port: api }) => {
-    const page = await ask('/none');
-    assert.deepEqual([page.status, page.headers['content-type']?.toString().split(';')[0]], [404, 'text/html']);
-    const problem = await get(api, '/none');
-    assert.deepEqual([problem.status, problem.headers['content-type']], [404, 'application/problem+json']);
-    assert.match(JSON.parse(problem.body).type, /^https:\/\/errors\.example\.com\//);
-    const said = { 'X-Forwarded-For': '203.0.113.9' };
-    assert.equal(seen(await ask('/app', said)).headers['x-forwarded-for'], '127.0.0.1');
-    assert.equal(seen(await get(api, '/app', said)).headers['x-forwarded-for'], '203.0.113.9, 127.0.0.1');
-  },
-  'external-auth': async (ask) => {
-    const good = { authorization: 'Bearer letmein', 'x-user': 'mallory' };
-    for (const path of ['/', '/grpc']) {
-      const refused = await ask(path, { 'x-user': 'mallory' });
-      assert.deepEqual([refused.status, refused.body], [401, 'who are you?\n']);
-      assert.equal(seen(await ask(path, good)).headers['x-user'], 'alice');
-    }
-    assert.equal(seen(await ask('/', good)).headers.authorization, 'Bearer letmein');
-    assert.equal(seen(await ask('/grpc', good)).headers.authorization, undefined);
-    assert.equal((await ask('/public')).status, 200);
-  },
-  'listener-set': async (ask) => {
-    const of = async (host: string, path: string): Promise<string> => seen(await ask(path, { host })).backend;
-    assert.equal(await of('www.example.com', '/'), 'first');
-    assert.equal(await of('blue.example.com', '/'), 'second');
-    assert.equal(await of('blue.example.com', '/shared'), 'second');
-    assert.equal(await of('www.example.com', '/shared'), 'second');
-  },
-  retries: async (ask) => {
-    for (let i = 0; i < 4; i++) assert.equal((await ask('/')).status, 200);
-  },
-  ingress: async (ask) => {
-    assert.equal(seen(await ask('/', { host: 'shop.example.com' })).backend, 'first');
-    assert.equal(seen(await ask('/api/users', { host: 'shop.example.com' })).backend, 'second');
-    assert.equal(seen(await ask('/', { host: 'any.example.org' })).backend, 'first');
-    assert.equal(seen(await ask('/', { host: 'two.labels.example.org' })).backend, 'second');
-    const moved = await ask('/page', { host: 'old.example.com' });
-    assert.equal(moved.status, 308);
-    assert.equal(moved.headers.location, 'http://shop.example.com/');
-    assert.equal(seen(await ask('/')).backend, 'second');
-  },
-  https: async (ask, tls) => {
-    const moved = await ask('/page', { host: 'shop.example' });
-    assert.equal(moved.status, 301);
-    assert.equal(moved.headers.location, `https://shop.example:${tls.port}/page`);
-    assert.match((await askTls(tls, 'shop.example', '/')).backend, /first|second/);
-  },
-  tcp: async (ask) => {
-    const counts = { first: 0, second: 0 };
-    for (let i = 0; i < 8; i++) counts[seen(await ask('/')).backend as 'first' | 'second']++;
-    assert.deepEqual(counts, { first: 6, second: 2 });
-  },
-  'tls-passthrough': async (_ask, tls) => {
-    for (const name of ['shop.example', 'raw.example'])
-      assert.match((await askTls(tls, name, '/')).backend, /first|second/, name);
-    await assert.rejects(askTls(tls, 'other.example', '/'), { code: 'ECONNRESET' });
-  },
-  'backend-tls': async (ask) => {
-    const answer = await ask('/page');
-    assert.match(seen(answer).backend, /first|second/);
-    assert.equal(seen(answer).headers['x-forwarded-proto'], 'https', 'as the backend of TLS saw it');
-  },
-  udp: async (_ask, { port }) => {
-    // A resolver takes a new port for each question: the server follows from it.
-    const resolver = new Resolver({ timeout: 1_000, tries: 20 });
-    resolver.setServers([`127.0.0.1:${port}`]);
-    const answers = new Set<string>();
-    for (let i = 0; i < 40 && answers.size < 2; i++) answers.add(String(await resolver.resolveTxt('where.example')));
-    assert.equal(answers.size, 2);
-    assert.match(await askDnsByTcp(port), /^\d+$/);
-  },
-};
-
-/** What is served where it may not be bound. */
-const PORT_MAP: Readonly<Record<string, number>> = { ingress: 80 };
-
-async function askTls({ port, ca }: Tls, servername: string, path: string): Promise<{ backend: string }> {
-  const client = connect({ host: '127.0.0.1', port, servername, ca });
-  await once(client, 'secureConnect');
-  client.write(`GET ${path} HTTP/1.1\r\nHost: ${servername}\r\nConnection: close\r\n\r\n`);
-  let text = '';
-  for await (const chunk of client) text += chunk;
-  return JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4));
-}
-
-/** The text of the answer's record. */
-async function askDnsByTcp(port: number): Promise<string> {
-  const question = Buffer.from('\0\x07\x01\0\0\x01\0\0\0\0\0\0\x05where\x07example\0\0\x10\0\x01', 'latin1');
-  const client = connectTcp(port, '127.0.0.1');
-  await once(client, 'connect');
-  client.write(Buffer.concat([Buffer.from([0, question.length]), question]));
-  const [answer] = (await once(client, 'data')) as [Buffer];
-  client.destroy();
-  return answer.subarray(2 + question.length + 13).toString();
-}
-
-/** The servers of the example, by HTTP and by gRPC; ready when it returns. */
-async function demoAuth(ports: readonly number[]): Promise<{ kill(): void }> {
-  const tool = fileURLToPath(new URL('../../tools/demo-auth.ts', import.meta.url));
-  const child = spawn(process.execPath, [tool, ...ports.map(String)], { stdio: ['ignore', 'pipe', 'ignore'] });
-  await once(child.stdout, 'data');
-  return child;
-}
-
-/** The servers of the example, each on its port over UDP and TCP. */
-function demoDns(ports: readonly number[]): { kill(): void } {
-  const tool = fileURLToPath(new URL('../../tools/demo-dns.ts', import.meta.url));
-  return spawn(process.execPath, [tool, ...ports.map(String)], { stdio: 'ignore' });
-}
-
-test('every example has its test', () => {
-  const folders = readdirSync(root, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : []));
-  assert.deepEqual(folders.sort(), Object.keys(EXAMPLES).sort());
+const helpers = new Set<ChildProcess>();
+const folders: string[] = [];
+after(() => {
+  for (const child of helpers) child.kill('SIGKILL');
+  for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true });
 });
 
-for (const [name, prove] of Object.entries(EXAMPLES)) {
-  test(`examples/${name} is served`, async () => {
-    ensureExampleCertificate(join(root, name));
-    const port = await freePort();
-    const tlsPort = await freePort();
-    const secondTlsPort = await freePort();
-    const [first, second] = [await backend('first'), await backend('second')];
-    const resolvers = [await freePort(), await freePort()] as const;
-    const dns = name === 'udp' ? demoDns(resolvers) : null;
-    const auths = [await freePort(), await freePort()] as const;
-    const auth = name === 'external-auth' ? await demoAuth(auths) : null;
-    const files: Record<string, string> = {};
-    for (const file of readdirSync(join(root, name)).filter((f) => f.endsWith('.yaml')))
-      files[file] = readFileSync(join(root, name, file), 'utf8')
-        .replaceAll('8080', String(port))
-        .replaceAll('8081', String(tlsPort))
-        .replaceAll('8443', String(tlsPort))
-        .replaceAll('9443', String(secondTlsPort))
-        .replaceAll('5353', String(tlsPort))
-        .replaceAll('9053', String(resolvers[0]))
-        .replaceAll('9054', String(resolvers[1]))
-        .replaceAll('9010', String(auths[0]))
-        .replaceAll('9011', String(auths[1]))
-        .replaceAll('9001', String(first.port))
-        .replaceAll('9002', String(second.port));
-    const mapped = PORT_MAP[name];
-    const rauta = await Rauta.start(files, mapped === undefined ? [] : ['--port-map', `${mapped}=${port}`]);
-    const ca = (files['certificate.yaml'] ?? '').match(/^# .*$/gm)?.map((line) => line.slice(2)) ?? [];
-    await prove((path, headers = {}, method = 'GET') => get(port, path, headers, { method }), {
-      port: tlsPort,
-      ca: ca.join('\n'),
+/** A copy of an example with ports of its own, where its commands find what they name. */
+class Copy {
+  readonly name: string;
+  readonly root = fs.mkdtempSync(join(tmpdir(), 'rauta-example-'));
+  readonly blocks: readonly Block[];
+  readonly #ports = new Map<string, string>();
+
+  constructor(name: string) {
+    this.name = name;
+    folders.push(this.root);
+    // What is to read it has left root.
+    fs.chmodSync(this.root, 0o755);
+    for (const link of ['bin', 'tools']) fs.symlinkSync(join(ROOT, link), join(this.root, link));
+    const from = join(ROOT, 'examples', name);
+    const files = fs.globSync(['*.yaml', 'README.md'], { cwd: from }).filter((file) => file !== 'certificate.yaml');
+    const texts = new Map(files.map((file) => [file, fs.readFileSync(join(from, file), 'utf8')]));
+    const written = [...new Set([...texts.values()].flatMap((text) => text.match(PORTS) ?? []))].sort();
+    // In the order of those that are written, so that what is sorted by them stays sorted.
+    const held = written.map(heldPort).sort((x, y) => x - y);
+    for (const [i, port] of written.entries()) this.#ports.set(port, String(held[i]));
+    const own = join(this.root, 'examples', name);
+    fs.mkdirSync(own, { recursive: true });
+    for (const [file, text] of texts) if (file !== 'README.md') fs.writeFileSync(join(own, file), this.moved(text));
+    this.blocks = blocksOf(texts.get('README.md') ?? '').filter(
+      ({ language, rest }) => language === 'sh' && !rest.startsWith('skip: '),
+    );
+  }
+
+  /** With ports of its own, and nothing in a folder of all. */
+  moved(text: string): string {
+    return text.replaceAll('/tmp/', `${this.root}/`).replaceAll(PORTS, (port) => this.#ports.get(port) ?? port);
+  }
+
+  admin(port: number): void {
+    this.#ports.set('9090', String(port));
+  }
+
+  /** Runs a command; its answers are in what it prints. */
+  async run({ command, answers }: Shown): Promise<void> {
+    const line = this.moved(command);
+    const [, name, words = ''] = /^bin\/rauta (check|explain) (.*)$/.exec(line) ?? [];
+    const inFiles = name !== undefined && !words.includes('--admin');
+    const expected = answers.map((answer) => this.moved(answer));
+    const ask = (): Promise<{ text: string; code: number }> =>
+      inFiles ? this.#offline(name as 'check' | 'explain', words) : shell(line, this.root);
+    let { text, code } = await ask();
+    let missing = missingAnswer(text, expected);
+    // What the admin server counts and logs comes a moment behind what it tells of.
+    for (const end = Date.now() + COMMAND_MS; missing !== null && this.#asksAdmin(line) && Date.now() < end; ) {
+      ({ text, code } = await ask());
+      missing = missingAnswer(text, expected);
+    }
+    assert.equal(missing, null, `${line}\nexit ${code}\n${text}`);
+    if (answers.length === 0) assert.equal(code, 0, `${line}\n${text}`);
+  }
+
+  #asksAdmin(line: string): boolean {
+    return line.includes(`127.0.0.1:${this.#ports.get('9090')}`);
+  }
+
+  async #offline(name: 'check' | 'explain', words: string): Promise<{ text: string; code: number }> {
+    const { text, exitCode } = await offline(name, words.replaceAll('examples/', `${this.root}/examples/`));
+    if (name === 'check') assert.match(text, /: 0 errors, 0 warnings$/, text);
+    return { text, code: exitCode };
+  }
+}
+
+function shell(line: string, cwd: string): Promise<{ text: string; code: number }> {
+  return new Promise((resolve) => {
+    execFile('sh', ['-c', line], { cwd, timeout: COMMAND_MS, encoding: 'utf8' }, (error, text) =>
+      resolve({ text, code: error === null ? 0 : Number(error.code ?? -1) }),
+    );
+  });
+}
+
+/** `sh serve`: what ends with `&` runs beside the program, which is the last of its lines. */
+async function serve(copy: Copy, text: string): Promise<Rauta> {
+  const lines = text
+    .trim()
+    .split('\n')
+    .map((line) => copy.moved(line));
+  const own = /^bin\/rauta serve --config (examples\/[a-z0-9-]+)(.*)$/.exec(lines.pop() ?? '');
+  assert.equal(own?.[1], `examples/${copy.name}`, 'the last line serves the example');
+  const beside = lines.map(async (line) => {
+    assert.match(line, / &$/);
+    const child = spawn('sh', ['-c', `exec ${line.slice(0, -2)}`], {
+      ...{ cwd: copy.root, stdio: ['ignore', 'pipe', 'inherit'] },
     });
+    helpers.add(child);
+    if (child.stdout !== null) await once(child.stdout, 'data');
+  });
+  const args = (own?.[2] ?? '').split(' ').filter((word) => word !== '');
+  const [rauta] = await Promise.all([
+    Rauta.start({}, ['--config', join(copy.root, own?.[1] ?? ''), ...args]),
+    ...beside,
+  ]);
+  copy.admin(rauta.admin);
+  return rauta;
+}
+
+for (const name of EXAMPLES) {
+  test(`examples/${name} does what it shows`, async () => {
+    const copy = new Copy(name);
+    const at = copy.blocks.findIndex(({ rest }) => rest === 'serve');
+    assert.notEqual(at, -1, 'it says how to serve it');
+    const shown = (blocks: readonly Block[]): Shown[] => blocks.flatMap(({ text }) => commandsOf(text));
+    const all = shown(copy.blocks).map(({ command }) => command);
+    assert.ok(all.includes(`bin/rauta check examples/${name}`), 'it is checked');
+    const before = shown(copy.blocks.slice(0, at));
+    for (const one of before) await copy.run(one);
+    const rauta = await serve(copy, copy.blocks[at]?.text ?? '');
+    const asked = shown(copy.blocks.slice(at + 1));
+    assert.ok(
+      asked.some(({ answers }) => answers.length > 0),
+      'it says what is answered',
+    );
+    for (const one of asked) await copy.run(one);
     assert.equal(await rauta.stop(), 0);
-    dns?.kill();
-    auth?.kill();
+    for (const child of helpers) child.kill('SIGKILL');
+    helpers.clear();
   });
 }
