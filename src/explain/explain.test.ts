@@ -325,3 +325,26 @@ test('a session of layer 4: by its port, or by the name in the handshake', () =>
     ['reset: no route takes the name other.example.com NR', 'reset: no route takes the name other.org NR'],
   );
 });
+
+test('of two sockets of one port the one on the address that is asked is explained, else the one on any', () => {
+  const gatewayAt = (name: string, addresses: readonly object[]): KubeObject =>
+    object('Gateway', name, {
+      gatewayClassName: 'rauta',
+      addresses,
+      listeners: [{ name: 'http', port: 8080, protocol: 'HTTP' }],
+    });
+  const to = (name: string): KubeObject =>
+    object('HTTPRoute', name, {
+      parentRefs: [{ name }],
+      rules: [{ backendRefs: [{ group: 'rauta.io', kind: 'Backend', name }] }],
+    });
+  const scene = sceneOf([
+    gatewayAt('any', [{ type: 'IPAddress' }]),
+    gatewayAt('own', [{ type: 'IPAddress', value: '127.0.0.2' }]),
+    ...['any', 'own'].flatMap((name) => [backend(name, 1), to(name)]),
+  ]);
+  const socketFor = (host: string): string | undefined => ask(scene, 'GET', `http://${host}:8080/`).socket?.address;
+  assert.equal(socketFor('127.0.0.2'), '127.0.0.2');
+  assert.equal(socketFor('127.0.0.1'), '0.0.0.0');
+  assert.equal(ask(scene, 'GET', 'http://127.0.0.2:8080/').rule?.route, 'default/own');
+});

@@ -99,15 +99,17 @@ function sorted(all: Iterable<Entry>): Entries {
 
 /**
  * The socket that a client would reach: by the port that is bound, or that the Gateway writes; the only one there is
- * for a URL that names none.
+ * for a URL that names none. Of several the one on the URL's own address comes first, then one on any.
  */
 function socketOf(
   sockets: readonly SocketEntry[],
-  { port, portNamed, secure, listener }: Question,
+  { port, portNamed, address, secure, listener }: Question,
 ): SocketEntry | null {
-  const named = sockets.filter(
-    ({ hosts }) => listener === null || hosts.some((host) => listenerName(host) === listener),
-  );
+  const distance = (socket: SocketEntry): number =>
+    socket.address === address ? 0 : ANY_ADDRESS.has(socket.address) || address === '' ? 1 : 2;
+  const named = sockets
+    .filter(({ hosts }) => listener === null || hosts.some((host) => listenerName(host) === listener))
+    .sort((a, b) => distance(a) - distance(b));
   const bound = named.find((socket) => socket.port === port);
   const found = bound ?? named.find(({ hosts }) => hosts.some((host) => host.port === port));
   if (found !== undefined) return found;
@@ -117,6 +119,8 @@ function socketOf(
   const alone = new Set(speaking.map((socket) => socket.port)).size === 1;
   return alone && !portNamed ? (speaking[0] ?? null) : null;
 }
+
+const ANY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 function listenerName({ gateway, listener }: SocketHost): string {
   return `${gatewayName(gateway)}/${listener}`;

@@ -21,6 +21,8 @@ export interface Question {
   readonly port: number;
   /** The URL names it. */
   readonly portNamed: boolean;
+  /** The address that the URL names; '' for a name. */
+  readonly address: string;
   /** '' when the client names nobody: an address is no name (RFC 6066 section 3). */
   readonly sni: string;
   readonly client: string;
@@ -62,11 +64,14 @@ export function questionOf(words: Words): Question | string {
   // As curl does: who gives a Host field means that one.
   const own = lines.some((line) => /^host:/i.test(line)) ? '' : `Host: ${authority}\r\n`;
   const target = rest.startsWith('/') ? rest : `/${rest}`;
+  const bare = host.replace(/^\[|\]$/g, '').toLowerCase();
+  const isAddress = isIP(bare) !== 0;
   return {
     secure,
     port,
     portNamed: digits !== undefined,
-    sni: words.sni ?? (isIP(host.replace(/^\[|\]$/g, '')) === 0 ? host.toLowerCase() : ''),
+    address: isAddress ? bare : '',
+    sni: words.sni ?? (isAddress ? '' : bare),
     client: client ?? '127.0.0.1',
     listener,
     head: `${method} ${target} HTTP/1.1\r\n${own}${lines.join('')}\r\n`,

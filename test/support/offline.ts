@@ -19,6 +19,6 @@ export async function checked(paths: readonly string[]): Promise<{ text: string;
 
 /** What a command line of `check` or `explain` prints: words behind the program's name, paths as they are. */
 export async function offline(name: 'check' | 'explain', words: string): Promise<{ text: string; exitCode: number }> {
-  const given = readArguments(wordsOf(words), commandOf(name)?.flags ?? []);
+  const given = readArguments(wordsOf(words), commandOf(name)?.flags ?? [], name);
   return name === 'check' ? checked(given.operands) : explained(given);
 }
