@@ -121,7 +121,7 @@ test('the program takes its flags, and what a pod tells it', () => {
     assert.equal(options.afterTakeover, 'wait');
     assert.deepEqual(options.admin, { host: '0.0.0.0', port: 9090 });
     assert.deepEqual(env.map(({ name }) => name).sort(), ['NODE_NAME', 'POD_NAME', 'POD_NAMESPACE']);
-    const least = (options.drainDelayMs + options.drainTimeoutMs) / 1_000;
+    const least = (options.drainDelayMs + Math.max(options.drainTimeoutMs, options.tunnelDrainTimeoutMs)) / 1_000;
     assert.ok(spec.terminationGracePeriodSeconds > least, 'it may drain to its end');
   }
 });

@@ -46,6 +46,8 @@ export const FAULTS = {
   noCluster: fault('no_cluster', 'internal', 500, 'NC', 'no usable backend reference'),
   noEndpoint: fault('no_endpoint', 'internal', 503, 'UH', 'no ready endpoint'),
   overload: fault('overload', 'internal', 503, 'UO', 'overloaded'),
+  /** The worker leaves, and the request has had the time that one may take then. */
+  leaving: fault('leaving', 'internal', 503, 'LR', 'the proxy is leaving'),
   // upstream
   connectFailed: fault('connect_failed', 'upstream', 503, 'UF', 'upstream connect failed', true),
   connectTimeout: fault('connect_timeout', 'upstream', 503, 'UF', 'upstream connect timeout', true),

@@ -265,6 +265,8 @@ class Limits {
   readonly SESSION_DRAIN_MS = 60_000;
   /** How long idle connections may still send a request when the worker leaves. */
   readonly DRAIN_IDLE_MS = 1_000;
+  /** How long workers have to say what they ended when the times of a drain are over. */
+  readonly DRAIN_GRACE_MS = 1_000;
   /** Accepting pauses so long when the process has no descriptor left. */
   readonly ACCEPT_PAUSE_MS = 100;
   readonly LINGER_MS = 2_000;

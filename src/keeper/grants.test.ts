@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { OWN_ADDRESS, ownPort } from '../../test/support/keeper.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Logger } from '../base/log.ts';
 import { openNative } from '../native/index.ts';
@@ -26,10 +27,28 @@ function rig(options: Partial<GrantOptions>): { grants: Grants; told: Told[]; lo
   const target = { write: (line: string): void => void log.push(line), now: (): Date => new Date(0) };
   const all = { accessLog: 'off', adminTokenFile: null, tls: null, admin: null, requests: null, ...options };
   const grants = new Grants(io, Logger.to(target, { level: 'info', json: true }), all, (grant, fds) =>
-    told.push({ grant, fd: fds[0] }),
+    told.push({ grant: grant as Grant, fd: fds[0] }),
   );
   return { grants, told, log };
 }
+
+test('who has a successor lets go of the admin ports, of every controller of its', () => {
+  const address = { host: OWN_ADDRESS, port: ownPort() };
+  const { grants, told } = rig({ admin: address, accessLog: join(folder, 'retired.log') });
+  assert.equal(grants.open(false), null);
+  const { grants: successor } = rig({ admin: address });
+  assert.match(successor.open(false) ?? '', /EADDRINUSE/);
+  grants.retire();
+  assert.equal(successor.open(false), null);
+  grants.tick(1_000_000);
+  grants.give();
+  assert.deepEqual(
+    told.map(({ grant }) => grant.name ?? grant.type),
+    ['retire', 'accessLog', 'retire'],
+  );
+  grants.close();
+  successor.close();
+});
 
 test('every controller is given everything, and nothing is opened again for it', () => {
   const path = join(folder, 'a.log');

@@ -9,7 +9,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Handle } from '../io/io.ts';
 import { errnoName, type NativeIo } from '../native/index.ts';
-import type { Grant, GrantName } from '../stream/messages.ts';
+import type { Grant, GrantName, Retire } from '../stream/messages.ts';
 import { stampOf } from './keys-file.ts';
 
 export interface GrantOptions {
@@ -63,15 +63,18 @@ const MEANINGS: Readonly<Record<string, string>> = {
 /** Whoever is in the way at the start may go, and what is missing may come. */
 const PASSING = ['ENXIO'];
 
+type Tell = (grant: Grant | Retire, fds: readonly number[]) => void;
+
 export class Grants {
   readonly #io: NativeIo;
   readonly #log: Logger;
-  readonly #tell: (grant: Grant, fds: readonly number[]) => void;
-  readonly #wishes: readonly Wish[];
+  readonly #tell: Tell;
+  #wishes: readonly Wish[];
+  #retired = false;
   #triedMs = 0;
   #lookedMs = 0;
 
-  constructor(io: NativeIo, log: Logger, options: GrantOptions, tell: (grant: Grant, fds: readonly number[]) => void) {
+  constructor(io: NativeIo, log: Logger, options: GrantOptions, tell: Tell) {
     this.#io = io;
     this.#log = log;
     this.#tell = tell;
@@ -112,6 +115,18 @@ export class Grants {
   /** Everything, to a controller that has just started. */
   give(): void {
     for (const wish of this.#wishes) this.#give(wish);
+    if (this.#retired) this.#tell({ type: 'retire' }, []);
+  }
+
+  /** The ports are a successor's from now on, and whatever else a program has of which there is one. */
+  retire(): void {
+    this.#retired = true;
+    this.#tell({ type: 'retire' }, []);
+    this.#wishes = this.#wishes.filter((wish) => {
+      const port = wish.name === 'admin' || wish.name === 'requests';
+      if (port) wish.now?.close();
+      return !port;
+    });
   }
 
   close(): void {

@@ -181,9 +181,12 @@ export class Keeper<Options extends KeeperOptions> {
       this.#slots.drain();
       this.#checkDrained();
     });
-    this.#system.after(this.#options.drainTimeoutMs, () => {
+    const { drainTimeoutMs: requests, tunnelDrainTimeoutMs: tunnels } = this.#options;
+    // Workers end what is late. When old tunnels are left, all that others ask a program for is the successor's.
+    this.#system.after(requests, () => this.#takeover?.hasSuccessor && this.#grants.retire());
+    this.#system.after(Math.max(requests, tunnels) + LIMITS.DRAIN_GRACE_MS, () => {
       if (this.#phase !== 'draining') return;
-      this.#log.warn('requests in flight did not end in time');
+      this.#log.warn('workers did not end in time');
       this.#slots.kill();
       this.#shutDown();
     });

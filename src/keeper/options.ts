@@ -13,6 +13,7 @@ export interface KeeperOptions extends GrantOptions {
   readonly keysFile: KeysFileSettings | null;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
+  readonly tunnelDrainTimeoutMs: number;
   readonly trustedProxies: readonly string[];
   readonly accessLogQuery: boolean;
   readonly accessLogFormat: 'json' | 'combined' | 'text';
@@ -35,6 +36,7 @@ export function workerSettings(options: KeeperOptions): WorkerSettings {
     logLevel: options.logLevel,
     logJson: options.logFormat === 'json',
     drainTimeoutMs: options.drainTimeoutMs,
+    tunnelDrainTimeoutMs: options.tunnelDrainTimeoutMs,
     clientIdleMs: options.clientIdleMs,
     streamIdleMs: options.streamIdleMs,
     bodyIdleMs: options.bodyIdleMs,

@@ -64,6 +64,8 @@ class Controller implements ChannelOwner, Downstream {
   #options: Options | null = null;
   #resources: Resources | null = null;
   #cluster: Cluster | null = null;
+  /** Another program answers for the whole. */
+  #retired = false;
   #book: CellBook | null = null;
   #accessLog: AccessLog | null = null;
   #granted: Granted | null = null;
@@ -152,6 +154,11 @@ class Controller implements ChannelOwner, Downstream {
         break;
       case 'draining':
         state.draining = true;
+        break;
+      case 'retire':
+        this.#retired = true;
+        this.#granted?.retire();
+        void this.#cluster?.stop();
         break;
       case 'succession':
         state.succession = message.begun && this.#options?.afterTakeover === 'wait';
@@ -246,6 +253,7 @@ class Controller implements ChannelOwner, Downstream {
 
     const cluster = options.kubernetes === null ? null : await this.#open(options, again);
     this.#cluster = cluster;
+    if (this.#retired) void cluster?.stop();
     // Workers that serve go on with what they have until there is a good one.
     if (revision === 0 && this.#pair !== null && this.#pair.problem !== '')
       throw new ExitError(EXIT.configuration, this.#pair.problem);

@@ -232,6 +232,13 @@ export const FLAGS: readonly Flag[] = [
     help: 'how long requests in flight may take to end',
   },
   {
+    name: 'tunnel-drain-timeout',
+    value: 'DURATION',
+    default: '',
+    example: '1h',
+    help: 'how long tunnels (WebSocket and the like) and sessions of layer 4 may go on when the program leaves; as --drain-timeout if not given',
+  },
+  {
     name: 'takeover',
     value: 'PATH',
     default: '',

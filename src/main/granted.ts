@@ -71,6 +71,13 @@ export class Granted {
     for (const { name, fd } of this.#early.splice(0)) this.#serve(name, fd, view);
   }
 
+  /** The ports are somebody else's from now on. */
+  retire(): void {
+    for (const { fd } of this.#early.splice(0)) closeSync(fd);
+    for (const server of this.#servers.values()) server.close();
+    this.adminAt = null;
+  }
+
   /** A token that became unusable leaves the one before in force. */
   #takeToken(fd: number): void {
     try {

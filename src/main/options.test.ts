@@ -19,7 +19,7 @@ test('defaults are the documented ones', () => {
   const { options } = parseOptions(CONFIG, {}, NO_TERMINAL);
   assert.deepEqual(options.admin, { host: '127.0.0.1', port: 9090 });
   assert.deepEqual(options.listen, ['0.0.0.0', '::']);
-  assert.equal(options.drainTimeoutMs, 30_000);
+  assert.deepEqual([options.drainTimeoutMs, options.tunnelDrainTimeoutMs], [30_000, 30_000]);
   assert.equal(options.clientIdleMs, 180_000);
   assert.equal(options.halfClose, false);
   assert.equal(options.logFormat, 'json');
@@ -64,6 +64,7 @@ test('every flag has its variable', () => {
     listen: '127.0.0.1',
     'port-map': '80=8080',
     'drain-delay': '1s',
+    'tunnel-drain-timeout': '1h',
     'trusted-proxies': '10.0.0.0/8',
     'access-log-query': 'true',
     'client-idle-timeout': '10m30s',
@@ -78,6 +79,7 @@ test('every flag has its variable', () => {
   assert.equal(options.logLevel, 'debug');
   assert.deepEqual(options.portMap, { '80': 8080 });
   assert.equal(options.drainDelayMs, 1000);
+  assert.deepEqual([options.drainTimeoutMs, options.tunnelDrainTimeoutMs], [30_000, 3_600_000]);
   assert.equal(options.accessLogQuery, true);
   assert.equal(options.clientIdleMs, 630_000);
   assert.equal(options.halfClose, true);

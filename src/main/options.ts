@@ -39,6 +39,7 @@ export interface Options {
   readonly terminal: boolean;
   readonly drainDelayMs: number;
   readonly drainTimeoutMs: number;
+  readonly tunnelDrainTimeoutMs: number;
   /** How long a client's connection may stay between two requests. */
   readonly clientIdleMs: number;
   readonly streamIdleMs: number;
@@ -187,6 +188,9 @@ function settings(values: Values): FromFlags {
     logFormat: values.oneOf('log-format', ['json', 'text']),
     drainDelayMs: values.duration('drain-delay'),
     drainTimeoutMs: values.duration('drain-timeout'),
+    tunnelDrainTimeoutMs: values.duration(
+      values.has('tunnel-drain-timeout') ? 'tunnel-drain-timeout' : 'drain-timeout',
+    ),
     defaultCertificate: values.object('default-certificate'),
     takeover: values.optional('takeover'),
     detach: values.truth('detach'),

@@ -23,6 +23,7 @@ import {
 } from '../native/index.ts';
 import { NativeTls } from '../native/tls.ts';
 import { Engine } from '../proxy/engine.ts';
+import type { LeaveTimes } from '../proxy/leaving.ts';
 import { Channel, type ChannelEnd, type ChannelOwner } from '../stream/channel.ts';
 import { FRAME, type Frame } from '../stream/frames.ts';
 import { Inbox, type Received } from '../stream/inbox.ts';
@@ -40,6 +41,8 @@ import { becomeUnprivileged, WORKER_FOLLOWS } from './privileges.ts';
 import { CHANNEL_FD } from './process.ts';
 
 const HEARTBEAT = 0;
+const LATE = 'requests in flight did not end in time';
+const TUNNELS_LATE = 'tunnels and sessions did not end in time';
 
 class Worker implements ChannelOwner, TimerSink {
   readonly #io: NativeIo;
@@ -60,7 +63,9 @@ class Worker implements ChannelOwner, TimerSink {
   /** Requests so far, when that was last looked at. */
   #requests = 0;
   #privileged = true;
-  #drainTimeoutMs = 0;
+  /** Nothing of it is left. */
+  #left = false;
+  #times: Omit<LeaveTimes, 'onOver'> = { requestsMs: 0, tunnelsMs: 0 };
 
   constructor(io: NativeIo) {
     this.#io = io;
@@ -82,7 +87,8 @@ class Worker implements ChannelOwner, TimerSink {
   onEnded({ reason }: ChannelEnd): void {
     this.#log.warn('keeper is gone, draining', { reason });
     this.#drain();
-    setTimeout(() => process.exit(1), this.#drainTimeoutMs);
+    const { requestsMs, tunnelsMs } = this.#times;
+    setTimeout(() => process.exit(1), Math.max(requestsMs, tunnelsMs) + LIMITS.DRAIN_GRACE_MS);
   }
 
   onTimer(timer: Timer): void {
@@ -157,7 +163,7 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   #assign(slot: number, settings: WorkerSettings, cellsFd: number, ringFd: number): void {
-    this.#drainTimeoutMs = settings.drainTimeoutMs;
+    this.#times = { requestsMs: settings.drainTimeoutMs, tunnelsMs: settings.tunnelDrainTimeoutMs };
     this.#log = stderrLogger(settings.logLevel, settings.logJson).with({ worker: slot });
     this.#cells = new Cells((index) => mapSegment(cellsFd, index));
     this.#cells.zeroGauges();
@@ -187,6 +193,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#io.onTurn(() => ring.publish());
     process.on('exit', () => ring.publish());
     this.#io.onTurn(() => this.#beat());
+    this.#io.onTurn(() => this.#left && this.#onLeft());
     this.onTimer(this.#heartbeat);
   }
 
@@ -266,14 +273,24 @@ class Worker implements ChannelOwner, TimerSink {
     this.#say({ type: 'unsocketed', key });
   }
 
+  /** Behind what the turn has counted and logged: whoever hears it ends this process. */
+  #onLeft(): void {
+    this.#left = false;
+    this.#say({ type: 'drained' });
+    if (!this.#channel.open) process.exit(0);
+  }
+
   #drain(): void {
     if (this.#engine === null) process.exit(0);
     // First what waits in the queues, so that it is among the connections that drain.
     for (const key of [...this.#sockets.keys()]) this.#removeSocket(key);
-    this.#engine.drain(() => {
-      this.#say({ type: 'drained' });
-      if (!this.#channel.open) process.exit(0);
-    });
+    const onOver = (tunnels: boolean, ended: number): void => this.#log.warn(tunnels ? TUNNELS_LATE : LATE, { ended });
+    this.#engine.drain(
+      () => {
+        this.#left = true;
+      },
+      { ...this.#times, onOver },
+    );
   }
 
   /** An exception of its own: its connections end, and it is replaced. */

@@ -14,6 +14,11 @@ export interface Connection {
 
   /** The worker or the listener leaves: what is idle ends after `ms`, what is busy with its next answer. */
   drain(ms: number): void;
+  /**
+   * The worker waits no longer: for tunnels, or for all that is none. What of it is under way ends now. Returns how
+   * many requests, tunnels or sessions that were.
+   */
+  leave(tunnels: boolean): number;
   /** Ends it now, by a reset. */
   destroy(): void;
 }

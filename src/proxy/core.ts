@@ -55,6 +55,8 @@ export class Core {
   leaving = false;
   /** It leaves: idle connections end soon. */
   draining = false;
+  /** It waits for tunnels no longer: none is opened. */
+  tunnelsOver = false;
   /** The worker has left: nothing is kept for later. */
   stopping = false;
 

@@ -19,6 +19,7 @@ import { Http1Connector } from './http1/client.ts';
 import { Http2Connector } from './http2/client.ts';
 import { Http2Server } from './http2/server.ts';
 import { beginsHttp2, Http2Servers } from './http2/servers.ts';
+import { type LeaveTimes, Leaving } from './leaving.ts';
 import type { Listener } from './listener.ts';
 import { open } from './opening.ts';
 import { Tcp } from './transport/tcp.ts';
@@ -80,6 +81,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
   connections = 0;
   readonly maxConnections: number;
   #onDrained: (() => void) | null = null;
+  #leaving: Leaving | null = null;
   #stopped = false;
 
   /** Throws when a setting is malformed. */
@@ -196,14 +198,36 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
 
   /**
    * The worker leaves: answers say `Connection: close`, idle connections end soon. Calls back when no socket and no
-   * connection is left (sockets are taken away by their owner, when it is time to).
+   * connection is left (sockets are taken away by their owner, when it is time to). What is under way has its `times`;
+   * as long as it likes when there are none.
    */
-  drain(onDone: () => void): void {
+  drain(onDone: () => void, times: LeaveTimes | null = null): void {
     this.leaveSoon();
     this.#core.draining = true;
     this.#onDrained = onDone;
     for (let c = this.#first; c !== null; c = c.next) c.drain(LIMITS.DRAIN_IDLE_MS);
+    if (times !== null) {
+      this.#leaving?.cancel();
+      this.#leaving = new Leaving(this.#core.io, times, (tunnels) => this.#leaveNow(tunnels));
+    }
     this.#checkDrained();
+  }
+
+  /** Tunnels and sessions, or all else, have had their time. Returns how many had to be ended. */
+  #leaveNow(tunnels: boolean): number {
+    const { shared } = this.#core;
+    let ended = 0;
+    if (tunnels) {
+      this.#core.tunnelsOver = true;
+      ended += this.#udp?.leave() ?? 0;
+    } else {
+      // Answers that nobody has taken in all this time.
+      for (const ending of [...shared.endings]) ending.destroy();
+    }
+    const all: Connection[] = [];
+    for (let c = this.#first; c !== null; c = c.next) all.push(c);
+    for (const c of all) ended += c.leave(tunnels);
+    return ended;
   }
 
   /** Ends everything at once and frees all it holds. */
@@ -214,6 +238,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     core.stopping = true;
     for (const acceptor of this.#acceptors.values()) acceptor.stop();
     this.#acceptors.clear();
+    this.#leaving?.cancel();
     this.#udp?.stop();
     while (this.#first !== null) this.#first.destroy();
     for (const ref of this.#config.clusters) ref.current?.retire();

@@ -156,6 +156,11 @@ export class Opening implements Connection, TransportUser, TimerSink {
     if (this.#timer.due > io.nowMs + ms) io.timers.arm(this.#timer, io.nowMs, ms);
   }
 
+  leave(tunnels: boolean): number {
+    if (!tunnels) this.destroy();
+    return 0;
+  }
+
   destroy(): void {
     if (this.#over) return;
     this.#leave();

@@ -39,8 +39,9 @@ export interface WorkerSettings {
   readonly user: string | null;
   readonly logLevel: Level;
   readonly logJson: boolean;
-  /** How long requests in flight may take to end when the keeper is gone. */
+  /** How long requests, and tunnels with sessions of layer 4, may go on when the worker leaves. */
   readonly drainTimeoutMs: number;
+  readonly tunnelDrainTimeoutMs: number;
   /** How long a client's connection may stay between two requests. */
   readonly clientIdleMs: number;
   /** How long nothing may move of a request, and how long a client may pause while it sends content. */
@@ -106,6 +107,11 @@ export interface Grant {
   readonly problem: string;
 }
 
+/** A successor answers for the whole: show nothing any more, and write nothing but the log. */
+export interface Retire {
+  readonly type: 'retire';
+}
+
 /** Keeper -> controller. `Options`: what the program was started with, which the stream only carries. */
 export type ToController<Options> =
   /**
@@ -134,6 +140,7 @@ export type ToController<Options> =
   | Grant
   | { readonly type: 'reread' }
   | { readonly type: 'draining' }
+  | Retire
   /** A successor (--takeover) has begun to take over, or is gone before it served. */
   | { readonly type: 'succession'; readonly begun: boolean }
   /** The program ends: write what is left in the log rings. */

@@ -80,6 +80,7 @@ class Keeper {
       logLevel: 'error' as const,
       logJson: true,
       drainTimeoutMs: 1_000,
+      tunnelDrainTimeoutMs: 1_000,
       clientIdleMs: 60_000,
       streamIdleMs: 300_000,
       bodyIdleMs: 30_000,

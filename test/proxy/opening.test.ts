@@ -90,6 +90,9 @@ class Echo implements Connection, TransportUser {
   onConnected(): void {}
   onRelayed(): void {}
   drain(): void {}
+  leave(): number {
+    return 0;
+  }
 }
 
 class Server implements ConnectionOwner {

@@ -34,6 +34,7 @@ export const OPTIONS: KeeperOptions = {
   requests: null,
   drainDelayMs: 0,
   drainTimeoutMs: 30_000,
+  tunnelDrainTimeoutMs: 30_000,
   trustedProxies: [],
   accessLogQuery: false,
   accessLogFormat: 'json',

@@ -54,6 +54,11 @@ export abstract class Answering extends Life implements ResponseSide {
     const { io, cells } = this.core;
     const record = this.record;
     const down = present(this.down, 'the client');
+    if (this.core.tunnelsOver) {
+      record.end = 'drain';
+      this.fail(FAULTS.leaving);
+      return;
+    }
     this.state = transition(this.state, STATE.TUNNEL);
     this.tunnelCell = record.upgradesTo(WEBSOCKET) ? WEBSOCKETS : OTHER_TUNNELS;
     cells.add(this.tunnelCell, 1);

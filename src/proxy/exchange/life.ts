@@ -161,6 +161,15 @@ export abstract class Life implements DeadlineOwner, Asker {
     this.finish(fault.flag);
   }
 
+  /** A tunnel breaks off, as for any other end that is none of its sides'; a request is answered, if it can be. */
+  leave(tunnels: boolean): boolean {
+    const { state } = this;
+    if (state === STATE.RESTING || (state === STATE.TUNNEL) !== tunnels) return false;
+    this.record.end = 'drain';
+    this.fail(FAULTS.leaving);
+    return true;
+  }
+
   /** Tells the client what no backend said; mem[start..end) are further field lines. */
   protected answer(answer: Answer, start: number, end: number): void {
     const record = this.record;

@@ -150,6 +150,8 @@ export interface RequestSide {
   noteLimit(limit: LimitName | null): void;
   /** The request cannot be read on. */
   fail(fault: Fault): void;
+  /** The worker waits no longer for tunnels, or for all that is none. True when that ended it. */
+  leave(tunnels: boolean): boolean;
   onDownstreamDrained(): void;
   /** The client is gone: nothing can be answered any more. */
   onDownstreamGone(): void;

@@ -73,6 +73,15 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
     if (this.#state === IDLE) this.#arm(ms);
   }
 
+  leave(tunnels: boolean): number {
+    const exchange = this.#exchange;
+    if (exchange !== null) return exchange.leave(tunnels) ? 1 : 0;
+    if (tunnels || this.#state === CLOSED) return 0;
+    this.#close();
+    this.#transport.finish(false);
+    return 0;
+  }
+
   /** Ends it now. */
   destroy(): void {
     if (this.#state === CLOSED) return;

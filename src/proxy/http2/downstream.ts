@@ -451,6 +451,17 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     this.#owner.resetStream(this, code, false);
   }
 
+  /** The worker waits no longer for tunnels, or for all that is none. True when that ended the request. */
+  leave(tunnels: boolean): boolean {
+    const exchange = this.#exchange;
+    if (exchange !== null) return exchange.leave(tunnels);
+    if (tunnels || this.closed) return false;
+    // Its client has not taken the rest of a response in all this time.
+    this.#owner.resetStream(this, CODE.CANCEL, false);
+    this.rest();
+    return true;
+  }
+
   release(): void {
     this.#exchange = null;
     this.#released = true;

@@ -29,6 +29,7 @@ export function codeOfFault(fault: Fault, tunnel: boolean): number {
     case FAULTS.backendTimeout:
     case FAULTS.streamIdle:
     case FAULTS.clientGone:
+    case FAULTS.leaving:
       return CODE.CANCEL;
     case FAULTS.upstreamCalm:
       return CODE.ENHANCE_YOUR_CALM;

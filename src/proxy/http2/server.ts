@@ -325,6 +325,11 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     io.timers.arm(this.#idle, io.nowMs, ms);
   }
 
+  leave(tunnels: boolean): number {
+    if (!tunnels && !this.closed && this.#leaving !== LEAVES) this.#leave();
+    return [...this.streams.values()].filter((stream) => (stream as ServerStream).leave(tunnels)).length;
+  }
+
   #leave(): void {
     this.#leaving = LEAVES;
     this.#lastTaken = this.lastPeerId;

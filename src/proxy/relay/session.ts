@@ -273,6 +273,12 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#arm();
   }
 
+  leave(tunnels: boolean): number {
+    if (!tunnels || this.#over) return 0;
+    this.over('drain', '', false);
+    return 1;
+  }
+
   destroy(): void {
     this.over(this.#core.leaving || this.#core.stopping ? 'drain' : 'limit', '', false);
   }

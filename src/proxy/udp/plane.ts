@@ -469,6 +469,14 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     if (this.count > 0) io.timers.arm(this.#timer, now, ended === SWEPT ? SWEEP_AGAIN_MS : SWEEP_MS);
   }
 
+  /** The worker waits no longer: all flows end, and the sockets that leave with them. Returns how many. */
+  leave(): number {
+    const { count } = this;
+    this.#flush();
+    for (const flow of this.#flows) this.#end(flow, 'drain', '', '');
+    return count;
+  }
+
   /** Ends everything at once; the sockets that leave are closed, the others stay their owner's. */
   stop(): void {
     const { io } = this.#core;
