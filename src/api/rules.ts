@@ -153,13 +153,6 @@ function fieldNames(list: readonly { readonly name: string }[], path: string, pr
   });
 }
 
-function modifierRules(at: string): Rule[] {
-  return ['requestHeaderModifier', 'responseHeaderModifier'].flatMap((modifier) => [
-    rule(`${at}.${modifier}.set`, fieldNames),
-    rule(`${at}.${modifier}.add`, fieldNames),
-  ]);
-}
-
 function routeHostnames(names: readonly string[], path: string, problems: Problems): void {
   names.forEach((name, i) => {
     if (isIP(name) === 0) return;
@@ -174,7 +167,6 @@ function routeHostnames(names: readonly string[], path: string, problems: Proble
 function filterRules(at: string): Rule[] {
   return [
     rule(at, filterList),
-    ...modifierRules(`${at}[]`),
     rule(`${at}[]`, filterFields),
     rule(`${at}[].requestRedirect.path`, pathModifier),
     rule(`${at}[].urlRewrite.path`, pathModifier),

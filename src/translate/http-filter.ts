@@ -44,7 +44,19 @@ const STATUSES: ReadonlySet<unknown> = new Set([301, 302, 303, 307, 308]);
 /** "May be specified multiple times": each is a filter of its own (apis/v1 HTTPRouteRule.Filters). */
 const REPEATABLE: ReadonlySet<string> = new Set(['RequestMirror', 'ExtensionRef']);
 
-export function filtersOf(value: unknown, field: string, reports: FilterReports): Filters {
+/** What an HTTPRoute may have, and what a GRPCRoute may (apis/v1 HTTPRouteFilterType, GRPCRouteFilterType). */
+const OF_CALLS: readonly string[] = [
+  'RequestHeaderModifier',
+  'ResponseHeaderModifier',
+  'RequestMirror',
+  'ExtensionRef',
+];
+const TYPES = {
+  HTTPRoute: [...OF_CALLS, 'RequestRedirect', 'URLRewrite', 'CORS', 'ExternalAuth'],
+  GRPCRoute: OF_CALLS,
+} as const;
+
+export function filtersOf(kind: keyof typeof TYPES, value: unknown, field: string, reports: FilterReports): Filters {
   const filters: Filter[] = [];
   let redirect: Redirect | null = null;
   let prefixField: string | null = null;
@@ -61,6 +73,11 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
       continue;
     }
     seen.add(type);
+    if (!TYPES[kind].includes(type)) {
+      const types = TYPES[kind].join(', ');
+      reports.unsupported(`${at}.type`, `Filter ${shown(spec['type'])} is not supported: ${kind}s have ${types}.`);
+      continue;
+    }
     switch (type) {
       case 'RequestHeaderModifier':
       case 'ResponseHeaderModifier': {
@@ -91,8 +108,6 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
       case 'ExtensionRef':
         extensions.push({ field: `${at}.extensionRef`, ref: spec['extensionRef'] });
         break;
-      default:
-        reports.unsupported(`${at}.type`, `Filter ${shown(spec['type'])} is not supported.`);
     }
   }
   if (seen.has('RequestRedirect') && seen.has('URLRewrite')) {
@@ -101,7 +116,7 @@ export function filtersOf(value: unknown, field: string, reports: FilterReports)
   return { filters, redirect, mirrors, authorizer, extensions, prefixField };
 }
 
-/** "Equivalent names: only the first entry": within each of set and add, in any case of letters. */
+/** They apply in this order: set, add, remove. */
 function headerEdits(side: Side, value: unknown, field: string, reports: FilterReports): HeaderEdits {
   const spec = fields(value);
   const remove: string[] = [];
@@ -114,13 +129,21 @@ function headerEdits(side: Side, value: unknown, field: string, reports: FilterR
     else if (!remove.some((known) => known.toLowerCase() === name.toLowerCase())) remove.push(name);
   }
   return {
-    set: headers(side, spec['set'], `${field}.set`, reports),
-    add: headers(side, spec['add'], `${field}.add`, reports),
+    set: headers(side, spec['set'], remove, `${field}.set`, reports),
+    add: headers(side, spec['add'], remove, `${field}.add`, reports),
     remove,
   };
 }
 
-function headers(side: Side, value: unknown, field: string, reports: FilterReports): Header[] {
+/** "Equivalent names: only the first entry": within each of set and add, in any case of letters. */
+function headers(
+  side: Side,
+  value: unknown,
+  removed: readonly string[],
+  field: string,
+  reports: FilterReports,
+): Header[] {
+  const isRemoved = (name: string): boolean => removed.some((other) => other.toLowerCase() === name.toLowerCase());
   const found = new Map<string, Header>();
   for (const [i, item] of list(value).entries()) {
     const spec = fields(item);
@@ -132,7 +155,10 @@ function headers(side: Side, value: unknown, field: string, reports: FilterRepor
     if (content === undefined || !FIELD_VALUE.test(content)) {
       reports.unsupported(`${at}.value`, `${shown(spec['value'])} is not a field value.`);
     }
-    if (!found.has(name.toLowerCase())) found.set(name.toLowerCase(), { name, value: content ?? '' });
+    if (isRemoved(name)) reports.warning(at, `${name} is removed as well, which comes last: this entry has no effect.`);
+    const first = found.get(name.toLowerCase());
+    if (first === undefined) found.set(name.toLowerCase(), { name, value: content ?? '' });
+    else reports.warning(at, `${name} is the same field as ${first.name} before it, which counts: write it once.`);
   }
   return [...found.values()];
 }
@@ -248,10 +274,16 @@ function pathModifier(value: unknown, field: string, reports: FilterReports): Pa
   }
   const name = type === 'ReplaceFullPath' ? 'replaceFullPath' : 'replacePrefixMatch';
   const path = anyText(value[name]);
-  // What may not stand in a path is escaped by the proxy.
   if (path === undefined || (path !== '' && !path.startsWith('/'))) {
     reports.unsupported(`${field}.${name}`, `${shown(value[name])} is not a path that starts with /.`);
     return null;
+  }
+  // What may not stand in a path is escaped by the proxy: right for a space, and seldom meant where a query is written.
+  const other = /[?#]/.exec(path)?.[0];
+  if (other !== undefined) {
+    const escaped = other === '?' ? '%3F' : '%23';
+    const stays = 'A path has neither query nor fragment, and the query of the request stays as it is';
+    reports.warning(`${field}.${name}`, `${stays}: "${other}" is sent as ${escaped}.`);
   }
   return { type, value: path === '' ? '/' : path };
 }

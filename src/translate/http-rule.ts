@@ -92,7 +92,7 @@ export function translateRule(
     found.unsupported(at, message);
   });
   const prefixOnly = matches.every((match) => match.path.type === 'PathPrefix');
-  const own = filtersOf(spec['filters'], `${field}.filters`, found);
+  const own = filtersOf(kind, spec['filters'], `${field}.filters`, found);
   const { redirect, mirrors, prefixField } = own;
   const extended = extensionsOf(reader, namespace, own.extensions, found);
   checkPrefix(prefixField, prefixOnly, found);
@@ -205,7 +205,7 @@ function backendsOf(
     if (untrusted !== null) found.warning(at, `${untrusted} Requests answer 500.`);
     if (fault !== null) found.unresolvedAt(at, fault);
     else if (cluster !== null) clusters.push(cluster);
-    const own = filtersOf(ref['filters'], `${at}.filters`, found);
+    const own = filtersOf(kind, ref['filters'], `${at}.filters`, found);
     checkPrefix(own.prefixField, prefixOnly, found);
     if (own.mirrors.length > 0) {
       found.unsupported(`${at}.filters`, 'RequestMirror is not supported on a backendRef; put it on the rule.');

@@ -253,7 +253,9 @@ function judge(rules: readonly RouteRule[]): Verdict {
 function conditionsOf(parent: Parent, verdict: Verdict, generation: number): Condition[] {
   const refused = parent.refused ?? verdict.refused;
   const conditions = [
-    refused === null ? condition('routeAccepted', generation) : condition(refused.name, generation, refused.message),
+    refused === null
+      ? condition('routeAccepted', generation, unserved(parent))
+      : condition(refused.name, generation, refused.message),
     verdict.unresolved === null
       ? condition('routeResolved', generation)
       : condition(verdict.unresolved.name, generation, verdict.unresolved.message),
@@ -262,6 +264,17 @@ function conditionsOf(parent: Parent, verdict: Verdict, generation: number): Con
     conditions.push(condition('routePartial', generation, verdict.partial));
   }
   return conditions;
+}
+
+/**
+ * Attachment rests on allowedRoutes and parentRefs alone, whatever becomes of the listener (ListenerStatus
+ * AttachedRoutes): such a route is Accepted and counted. That nothing of it is served is told by the Gateway, once, and
+ * in the words of the condition; undefined where something is.
+ */
+function unserved({ gateway, listeners }: Parent): string | undefined {
+  if (listeners.some(({ listener }) => listener.sockets.length > 0)) return undefined;
+  const names = listeners.map(({ listener }) => listener.name).join(', ');
+  return `The route is attached, but ${gateway.kind} ${gateway.name} serves nothing at ${names}: see its conditions.`;
 }
 
 /** Each listener once, however many parentRefs lead to it. */

@@ -163,7 +163,8 @@ test('an older Gateway takes a hostname over, a removed one gives it back', () =
   assert.deepEqual(touched(taken), {
     upserts: ['gateway/default/old', 'socket/0.0.0.0/80/tcp'],
     removals: [CLUSTER.one, ENDPOINTS.one, 'gateway/default/young', 'rule/HTTPRoute/default/a/0'],
-    statuses: ['Gateway/default/old', 'Gateway/default/young'],
+    // It stays accepted, and says that nothing of it is served.
+    statuses: ['Gateway/default/old', 'Gateway/default/young', 'HTTPRoute/default/a'],
     diagnostics: ['Gateway/default/young'],
   });
   const loser = bench.translator.statuses.get('Gateway/default/young') as GatewayStatus;
@@ -178,7 +179,7 @@ test('an older Gateway takes a hostname over, a removed one gives it back', () =
       'socket/0.0.0.0/80/tcp',
     ],
     removals: ['gateway/default/old'],
-    statuses: ['Gateway/default/old', 'Gateway/default/young'],
+    statuses: ['Gateway/default/old', 'Gateway/default/young', 'HTTPRoute/default/a'],
     diagnostics: ['Gateway/default/young'],
   });
 });
