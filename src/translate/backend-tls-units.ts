@@ -8,7 +8,7 @@ import { parseKey, secretOfCertificate } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
 import { targetsOf, trustEntry } from './backend-tls.ts';
 import { policyStatus } from './backend-tls-status.ts';
-import { clientCertificateEntry } from './client-certificate.ts';
+import { certificateEntry } from './client-certificate.ts';
 import type { Unit } from './dependencies.ts';
 import { INGRESS_GATEWAY } from './ingress.ts';
 import type { RouteResult } from './route.ts';
@@ -73,16 +73,18 @@ function isGateway(key: ObjectKey): boolean {
 /** A cluster names, or no longer names, what its TLS is made of. */
 export function useTls(state: State, tls: ClientTls | null, by: 1 | -1): void {
   if (tls === null) return;
-  for (const key of [tls.trust, tls.certificate]) {
-    if (key === null) continue;
-    const users = (state.tlsUsers.get(key) ?? 0) + by;
-    if (users > 0) state.tlsUsers.set(key, users);
-    else state.tlsUsers.delete(key);
-    state.mark(key);
-  }
+  for (const key of [tls.trust, tls.certificate]) if (key !== null) useKey(state, key, by);
 }
 
-/** Trust or a client certificate, by its key. */
+/** Something names, or no longer names, trust or a certificate. */
+export function useKey(state: State, key: Key, by: 1 | -1): void {
+  const users = (state.tlsUsers.get(key) ?? 0) + by;
+  if (users > 0) state.tlsUsers.set(key, users);
+  else state.tlsUsers.delete(key);
+  state.mark(key);
+}
+
+/** Trust or a certificate, by its key. */
 export function updateTls(state: State, world: World, key: Key): void {
   const parsed = parseKey(key);
   if (parsed.kind !== 'trust' && parsed.kind !== 'certificate') return;
@@ -91,7 +93,7 @@ export function updateTls(state: State, world: World, key: Key): void {
     ? state.read(world, key, (reader) =>
         kind === 'trust'
           ? trustEntry(reader, namespace, name, state.options.systemTrust ?? null)
-          : clientCertificateEntry(reader, namespace, secretOfCertificate(name).secret),
+          : certificateEntry(reader, namespace, secretOfCertificate(name)),
       )
     : null;
   if (entry !== null) {

@@ -4,7 +4,7 @@ import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields, isFields } from '../base/fields.ts';
 import type { CertificateEntry, Key } from '../ir/ir.ts';
-import { clientCertificateKey } from '../ir/keys.ts';
+import { clientCertificateKey, type secretOfCertificate } from '../ir/keys.ts';
 import type { Fault } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -56,9 +56,13 @@ export function clientCertificateOf(reader: Reader, gateway: KubeObject, problem
   return { key: clientCertificateKey(namespace, name), fault: null };
 }
 
-/** The certificate of a Secret as backends are shown it; null when there is none (any more). */
-export function clientCertificateEntry(reader: Reader, namespace: string, name: string): CertificateEntry | null {
+/** The certificate of a Secret as listeners or backends are shown it; null when there is none (any more). */
+export function certificateEntry(
+  reader: Reader,
+  namespace: string,
+  { secret: name, client }: ReturnType<typeof secretOfCertificate>,
+): CertificateEntry | null {
   const secret = reader.get('Secret', namespace, name);
   const entry = secret === undefined ? null : secretEntry(secret, namespace, name).entry;
-  return entry === null ? null : { ...entry, key: clientCertificateKey(namespace, name), staple: '' };
+  return entry === null || !client ? entry : { ...entry, key: clientCertificateKey(namespace, name), staple: '' };
 }

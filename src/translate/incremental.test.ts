@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { applied, diff } from '../../test/support/diff.ts';
+import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
@@ -30,6 +31,7 @@ const OPTIONS: TranslatorOptions = {
 /** The same with an address for each Gateway, too few for all. */
 const POOLED: TranslatorOptions = { ...OPTIONS, addressPool: new AddressPool(['10.10.0.0/31', '2001:db8::1']) };
 
+const ISSUER = authority('Issuer');
 const GROUP = 'gateway.networking.k8s.io';
 const one = fc.constantFrom;
 const namespace = one('default', 'team');
@@ -237,7 +239,23 @@ const grant = fc
     ),
   );
 
-const secret = namespace.map((ns) => object('Secret', {}, { name: 'cert', namespace: ns }));
+/** Two certificates that take each other's place, one with a key that is not its own, and none. */
+const authentic = [leaf(ISSUER, ['www.example.com']), leaf(ISSUER, ['*.example.com'])] as const;
+const secretData = ([own, key]: readonly [Leaf, Leaf]): Record<string, unknown> => ({
+  data: {
+    'tls.crt': Buffer.from(pem('CERTIFICATE', own.der) + pem('CERTIFICATE', ISSUER.der)).toString('base64'),
+    'tls.key': Buffer.from(pem('PRIVATE KEY', key.keyDer)).toString('base64'),
+  },
+});
+const [first, second] = authentic;
+const pairings: readonly (readonly [Leaf, Leaf])[] = [
+  [first, first],
+  [second, second],
+  [first, second],
+];
+const secret = fc
+  .record({ ns: namespace, held: one(...pairings.map(secretData), {}) })
+  .map(({ ns, held }) => object('Secret', held, { name: 'cert', namespace: ns }));
 const space = fc
   .record({ name: namespace, labels: one({}, { tier: 'front' }) })
   .map((metadata) => object('Namespace', {}, metadata));
@@ -251,7 +269,7 @@ const anything = fc.oneof(
   gatewayClass,
   resolvedHost,
   grant,
-  secret,
+  { arbitrary: secret, weight: 2 },
   space,
 );
 

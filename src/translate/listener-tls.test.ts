@@ -79,6 +79,17 @@ class World {
   }
 }
 
+test('another certificate in the same Secret is one entry and nothing else', () => {
+  const world = new World();
+  world.apply(gateway([https('a', 'a.example', ['one']), https('b', 'b.example', ['one'])]), secret('one'));
+  const { delta, statuses, diagnostics } = world.apply(secret('one'));
+  assert.deepEqual(
+    delta.upserts.map(({ key }) => key),
+    ['certificate/default/one'],
+  );
+  assert.deepEqual([delta.removals, statuses.size, diagnostics.size], [[], 0, 0]);
+});
+
 test('an HTTPS listener is a host with its certificates, and modern ciphers', () => {
   const world = new World();
   world.apply(secret('cert'), gateway([https('https', 'a.example', ['cert'])]));

@@ -8,6 +8,7 @@ import type {
   CertificateEntry,
   CertificatePart,
   ClientValidation,
+  Key,
   ServerTls,
   TlsVersion,
   TrustEntry,
@@ -24,12 +25,12 @@ import { anyText, list, shown, text } from './read.ts';
 import { permitted } from './reference-grant.ts';
 
 export interface ListenerTls {
+  /** With the keys of certificates alone: what stands in a Secret may change without anything else doing so. */
   readonly settings: ServerTls;
-  readonly certificates: readonly CertificateEntry[];
   /** What certificates of clients are checked against; null when none is asked for. */
   readonly trust: TrustEntry | null;
-  /** For clients that name no host; null when there is none. */
-  readonly fallback: CertificateEntry | null;
+  /** Key of the certificate for clients that name no host; null when there is none. */
+  readonly fallback: Key | null;
 }
 
 /** Whose listener refers to Secrets: grants are for a kind in a namespace. */
@@ -108,11 +109,11 @@ export function listenerTls(
   }
   const settings = {
     ...rest,
-    certificates: certificates.map(({ key }) => key),
+    certificates,
     alpn,
     clients: clients === null ? null : { ...clients.validation, forward },
   };
-  return { tls: { settings, certificates, trust: clients?.trust ?? null, fallback: null }, fault: null, refs };
+  return { tls: { settings, trust: clients?.trust ?? null, fallback: null }, fault: null, refs };
 }
 
 function certificatesOf(
@@ -122,21 +123,21 @@ function certificatesOf(
   field: string,
   problems: Problems,
 ): {
-  readonly certificates: readonly CertificateEntry[];
+  readonly certificates: readonly Key[];
   /** For whom they are, all together. */
   readonly names: readonly string[];
   readonly refs: Fault | null;
 } {
-  const certificates: CertificateEntry[] = [];
+  const certificates: Key[] = [];
   const names: string[] = [];
   let fault: Fault | null = null;
   for (const [index, item] of list(refs).entries()) {
     const at = `${field}.certificateRefs[${index}]`;
     const found = certificateOf(reader, owner, fields(item), index, (message) => problems.warning(at, message));
-    if ('entry' in found) {
+    if ('key' in found) {
       names.push(...found.names);
       // Named twice it is still one.
-      if (!certificates.some(({ key }) => key === found.entry.key)) certificates.push(found.entry);
+      if (!certificates.includes(found.key)) certificates.push(found.key);
       continue;
     }
     problems.error(at, found.message, found.absent);
@@ -157,14 +158,14 @@ function shownNames(names: readonly string[]): string {
     : some || 'nobody';
 }
 
-/** The entry of one reference, or why there is none. */
+/** The key of what one reference names, or why it names nothing good. */
 function certificateOf(
   reader: Reader,
   owner: Referrer,
   ref: Fields,
   index: number,
   warn: (message: string) => void,
-): { readonly entry: CertificateEntry; readonly names: readonly string[] } | Fault {
+): { readonly key: Key; readonly names: readonly string[] } | Fault {
   const invalid = (message: string): Fault => ({ name: 'listenerCertificate', message });
   const group = ref['group'] ?? '';
   const kind = ref['kind'] ?? 'Secret';
@@ -197,19 +198,19 @@ function certificateOf(
   const read = secretEntry(secret, namespace, name);
   for (const warning of read.warnings) warn(`Secret ${namespace}/${name}: ${warning}`);
   if (read.entry === null) return invalid(`Secret ${namespace}/${name}: ${read.fault}`);
-  return { entry: read.entry, names: read.names };
+  return { key: read.entry.key, names: read.names };
 }
 
-/** The certificate of --default-certificate; null, and a warning at `field`, when it cannot be shown. */
+/** Key of the certificate of --default-certificate; null, and a warning at `field`, when it cannot be shown. */
 export function defaultCertificate(
   reader: Reader,
   { namespace, name }: { readonly namespace: string; readonly name: string },
   field: string,
   problems: Problems,
-): CertificateEntry | null {
+): Key | null {
   const secret = reader.get('Secret', namespace, name);
   const read = secret === undefined ? null : secretEntry(secret, namespace, name);
-  if (read?.entry) return read.entry;
+  if (read?.entry) return read.entry.key;
   const why = read === null ? 'does not exist.' : read.fault;
   problems.warning(
     field,

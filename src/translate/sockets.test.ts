@@ -27,7 +27,6 @@ const TLS: NonNullable<ListenerDraft['tls']> = {
     alpn: [],
     clients: null,
   },
-  certificates: [],
   trust: null,
   fallback: null,
 };

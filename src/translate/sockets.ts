@@ -5,7 +5,7 @@
 
 import type { ObjectKey } from '../api/object.ts';
 import { equal } from '../base/equal.ts';
-import type { CertificateEntry, GatewayEntry, Key, ServerTls, SocketEntry, SocketHost, TrustEntry } from '../ir/ir.ts';
+import type { GatewayEntry, Key, ServerTls, SocketEntry, SocketHost, TrustEntry } from '../ir/ir.ts';
 import { socketKey } from '../ir/keys.ts';
 import type { Addresses } from './addresses.ts';
 import { assignAddresses } from './addresses.ts';
@@ -22,11 +22,13 @@ import { protocolOf, servedProtocol } from './protocols.ts';
 export interface Plan {
   /** By key of the Gateway or ListenerSet. */
   readonly gateways: ReadonlyMap<ObjectKey, GatewayPlan>;
-  /** Of sockets, and of the Gateways that are on one and the certificates that are shown there or checked. */
+  /** Of sockets, and of the Gateways that are on one and what clients' certificates are checked against there. */
   readonly entries: ReadonlyMap<Key, PlanEntry>;
+  /** Of the certificates that are shown there. */
+  readonly certificates: ReadonlySet<Key>;
 }
 
-export type PlanEntry = SocketEntry | GatewayEntry | CertificateEntry | TrustEntry;
+export type PlanEntry = SocketEntry | GatewayEntry | TrustEntry;
 
 /** A port of an address, and who has it. */
 interface Socket {
@@ -120,7 +122,8 @@ export function planSockets(
       });
     }
   }
-  return { gateways, entries: entriesOf(placements.sockets.values()) };
+  const entries = entriesOf(placements.sockets.values());
+  return { gateways, entries, certificates: certificatesOf(entries.values()) };
 }
 
 /** A Gateway and its ListenerSets, those that come first first. */
@@ -292,13 +295,12 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
   const entries = new Map<Key, PlanEntry>();
   for (const { address, port, proxyProtocol, hosts: held } of sockets) {
     const hosts: SocketHost[] = [];
-    let other: CertificateEntry | null = null;
+    let other: Key | null = null;
     let transport: SocketEntry['transport'] | null = null;
     for (const { gateway, listener, host } of held.values()) {
       if (host === null) continue;
       hosts.push(host);
       entries.set(gateway.entry.key, gateway.entry);
-      for (const certificate of listener.tls?.certificates ?? []) entries.set(certificate.key, certificate);
       const trust = listener.tls?.trust ?? null;
       if (trust !== null) entries.set(trust.key, trust);
       other ??= listener.tls?.fallback ?? null;
@@ -308,14 +310,24 @@ function entriesOf(sockets: Iterable<Socket>): Map<Key, PlanEntry> {
     hosts.sort((a, b) => compare(a.hostname, b.hostname));
     const key = socketKey(address, port, transport);
     const fallback = other === null ? null : fallbackOf(other, hosts);
-    if (other !== null && fallback !== null) entries.set(other.key, other);
     entries.set(key, { kind: 'socket', key, address, port, transport, hosts, fallback, proxyProtocol });
   }
   return entries;
 }
 
+/** Keys of those that sockets show, of --default-certificate too where it is one's. */
+function certificatesOf(entries: Iterable<PlanEntry>): Set<Key> {
+  const keys = new Set<Key>();
+  for (const entry of entries) {
+    if (entry.kind !== 'socket') continue;
+    for (const { tls } of [...entry.hosts, { tls: entry.fallback }])
+      for (const key of tls?.certificates ?? []) keys.add(key);
+  }
+  return keys;
+}
+
 /** What no listener of the socket would refuse: whose host a request names is known only after the handshake. */
-function fallbackOf({ key }: CertificateEntry, hosts: readonly SocketHost[]): ServerTls | null {
+function fallbackOf(key: Key, hosts: readonly SocketHost[]): ServerTls | null {
   // Who names nobody can speak of nobody but in HTTP.
   const all = hosts.flatMap(({ tls, protocol }) => (tls === null || protocol !== 'HTTPS' ? [] : [tls]));
   const [first] = all;

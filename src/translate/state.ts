@@ -120,7 +120,7 @@ export class State {
   readonly clusters = new Map<Key, { readonly entry: ClusterEntry; readonly users: number }>();
   /** Clusters that are made of each key of endpoints. */
   readonly endpointsUsers = new Map<Key, number>();
-  /** Clusters that name each key of trust or of a client certificate. */
+  /** What names each key of trust or of a certificate: clusters, and the plan of sockets. */
   readonly tlsUsers = new Map<Key, number>();
   /**
    * For each policy of backends the Gateways whose routes have to do with it, and how many of each; that of Ingresses
@@ -128,7 +128,7 @@ export class State {
    */
   readonly policyGateways = new Map<ObjectKey, Map<ObjectKey, number>>();
   readonly endpointsProblems = new Map<ObjectKey, Map<Key, readonly Problem[]>>();
-  plan: Plan = { gateways: new Map(), entries: new Map() };
+  plan: Plan = { gateways: new Map(), entries: new Map(), certificates: new Set() };
   /** Sockets whose holders keep them against Gateways of their age; null: those of the plan. */
   incumbents: readonly SocketEntry[] | null = [];
   socketFaults: SocketFaults = new Map();

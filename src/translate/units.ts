@@ -7,7 +7,7 @@ import { equal } from '../base/equal.ts';
 import type { Entry, Key, SocketEntry } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
-import { tlsOwner, updatePolicy, updateTls, useTls } from './backend-tls-units.ts';
+import { tlsOwner, updatePolicy, updateTls, useKey, useTls } from './backend-tls-units.ts';
 import type { Unit } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { strayProblem, translateEndpoints } from './endpoints.ts';
@@ -196,6 +196,8 @@ function updateSockets(state: State): void {
   const before = state.incumbents ?? socketsOf(state.plan.entries.values());
   const plan = planSockets(drafts, options, before, wishes?.draft ?? null, placeableSets(state));
   state.out.replace([...state.plan.entries.values()], [...plan.entries.values()]);
+  for (const key of state.plan.certificates) if (!plan.certificates.has(key)) useKey(state, key, -1);
+  for (const key of plan.certificates) if (!state.plan.certificates.has(key)) useKey(state, key, 1);
   state.plan = plan;
   for (const [key, gateway] of state.gateways) {
     const mine = plan.gateways.get(key) ?? UNPLANNED;
