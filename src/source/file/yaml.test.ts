@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { stringify } from 'yaml';
 import { Lines } from './lines.ts';
-import { parseChunk, plainNumber, split } from './yaml.ts';
+import { plainNumber } from './scalars.ts';
+import { parseChunk, split } from './yaml.ts';
 
 const value = (text: string): unknown => {
   const { values, problems } = parseChunk(text);

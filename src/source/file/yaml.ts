@@ -4,6 +4,8 @@
 
 import { Composer, type Document, Lexer, Parser, type ScalarTag, Schema, type YAMLError } from 'yaml';
 import { LIMITS } from '../../base/limits.ts';
+import { readPlainYaml } from './plain-yaml.ts';
+import { plainNumber } from './scalars.ts';
 import { DocumentValue, DUPLICATE, type ValueProblem } from './value.ts';
 import { causeOf, helmAt, helmCause, TOO_DEEP } from './yaml-words.ts';
 
@@ -113,26 +115,6 @@ function jsonEnd(text: string, open: number, to: number): number {
   return -1;
 }
 
-/** go-yaml v2 resolve.go: what a plain scalar that starts with a digit, a sign or a dot is. */
-export function plainNumber(text: string): number | string {
-  if (text.startsWith('.')) return /^\.[0-9]+([eE][-+]?[0-9]+)?$/.test(text) ? Number(text) : text;
-  const plain = text.replaceAll('_', '');
-  const whole = /^([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))$/.exec(plain);
-  if (whole !== null) {
-    const [, sign, hex, binary, octal, decimal] = whole;
-    const size =
-      hex !== undefined
-        ? Number.parseInt(hex, 16)
-        : binary !== undefined
-          ? Number.parseInt(binary, 2)
-          : octal !== undefined
-            ? Number.parseInt(octal, 8)
-            : Number(decimal);
-    return sign === '-' && size !== 0 ? -size : size;
-  }
-  return /^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$/.test(plain) ? Number(plain) : text;
-}
-
 function numberTag(tag: string, test: RegExp): ScalarTag {
   return {
     tag: `tag:yaml.org,2002:${tag}`,
@@ -166,6 +148,20 @@ const OPTIONS = { version: '1.1', schema: SCHEMA, prettyErrors: false, strict: t
 
 /** Parses one chunk. Never throws. */
 export function parseChunk(text: string): Parsed {
+  const plain = readPlainYaml(text);
+  if (plain === null) return parseByLibrary(text);
+  let whole: Parsed | null = null;
+  const locate = (index: number, field: string): number => {
+    if (field === '') return plain.offset;
+    // Where something stands within it is seldom asked.
+    whole ??= parseByLibrary(text);
+    return whole.locate(index, field);
+  };
+  return { values: [plain.value], problems: [], locate };
+}
+
+/** The same for whatever there is, without the reader of what is plain. */
+export function parseByLibrary(text: string): Parsed {
   const values: DocumentValue[] = [];
   const problems: SyntaxProblem[] = [];
   try {
