@@ -506,6 +506,8 @@ class Limits {
   readonly CERTIFICATES_EXPOSED = 20;
   /** Changes are told of once in this time. */
   readonly CHANGES_LOGGED_MS = 1_000;
+  /** What is wrong with objects together is logged once it is so after this long. */
+  readonly PROBLEMS_SETTLE_MS = 500;
   /** Problems of one change that are logged one by one; the rest stand at /config/problems. */
   readonly PROBLEMS_LOGGED = 20;
 

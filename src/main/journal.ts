@@ -20,6 +20,10 @@ export class Journal {
   readonly #locate: (problem: Problem) => Problem;
   /** What was last said to be wrong, by whom. */
   readonly #told = new Map<string, readonly Problem[]>();
+  /** What is wrong by now, by whom, and not said yet. */
+  readonly #settling = new Map<string, readonly Problem[]>();
+  #unsettle: (() => void) | null = null;
+  #begun = false;
   /** Revisions that not every worker serves yet. */
   #pending: Revision[] = [];
   /** Those that are served and not told of yet. */
@@ -35,31 +39,54 @@ export class Journal {
 
   /** Replaces what was wrong under `origin`: says what is new and what is over. */
   problems(origin: string, problems: readonly Problem[]): void {
-    const before = new Map((this.#told.get(origin) ?? []).map((p) => [identity(p), p]));
-    const now = new Set(problems.map(identity));
-    if (problems.length === 0) this.#told.delete(origin);
-    else this.#told.set(origin, problems);
-    this.#say(
-      problems.filter((p) => !before.has(identity(p))).map((p) => this.#locate(p)),
-      ({ severity, message, place, effect }) => {
-        const fields = effect === undefined ? { ...place } : { ...place, effect };
-        this.#log[severity === 'error' ? 'error' : 'warn'](message, fields);
-      },
-    );
-    // What only reads otherwise now is not over.
-    const still = new Set(problems.map(({ place }) => JSON.stringify([place.file, place.object, place.field])));
-    const over = [...before].filter(([id]) => !now.has(id)).map(([, p]) => p);
-    this.#say(
-      over.filter(({ place }) => !still.has(JSON.stringify([place.file, place.object, place.field]))),
-      ({ message, place: { file, object, field } }) =>
-        this.#log.info('a problem is over', { was: message, file, object, field }),
-    );
+    this.#settling.delete(origin);
+    this.#compare([[origin, problems]]);
   }
 
-  #say(problems: readonly Problem[], say: (problem: Problem) => void): void {
-    for (const problem of problems.slice(0, LIMITS.PROBLEMS_LOGGED)) say(problem);
-    const more = problems.length - LIMITS.PROBLEMS_LOGGED;
-    if (more > 0) this.#log.warn('more problems at /config/problems', { more });
+  /**
+   * The same of what objects mean together, once nothing has changed it for a moment: while files are copied one by
+   * one, a route is there before its Gateway, and nobody has to be told of that. Before the first `settled` not at all.
+   */
+  meaning(origin: string, problems: readonly Problem[]): void {
+    if (this.#begun) this.#unsettle ??= this.#timers.after(LIMITS.PROBLEMS_SETTLE_MS, () => this.settled());
+    this.#settling.set(origin, problems);
+  }
+
+  /** What is wrong is said now. */
+  settled(): void {
+    this.#begun = true;
+    this.#unsettle?.();
+    this.#unsettle = null;
+    const all = [...this.#settling];
+    this.#settling.clear();
+    this.#compare(all);
+  }
+
+  #compare(all: readonly (readonly [origin: string, problems: readonly Problem[]])[]): void {
+    const fresh: Problem[] = [];
+    const over: Problem[] = [];
+    for (const [origin, problems] of all) {
+      const before = new Map((this.#told.get(origin) ?? []).map((p) => [identity(p), p]));
+      const now = new Set(problems.map(identity));
+      if (problems.length === 0) this.#told.delete(origin);
+      else this.#told.set(origin, problems);
+      fresh.push(...problems.filter((p) => !before.has(identity(p))));
+      // What only reads otherwise now is not over.
+      const still = new Set(problems.map(placeOf));
+      over.push(...[...before].filter(([id, p]) => !now.has(id) && !still.has(placeOf(p))).map(([, p]) => p));
+    }
+    const { PROBLEMS_LOGGED: most } = LIMITS;
+    for (const problem of fresh.slice(0, most)) {
+      const { severity, message, place, effect } = this.#locate(problem);
+      const fields = effect === undefined ? { ...place } : { ...place, effect };
+      this.#log[severity === 'error' ? 'error' : 'warn'](message, fields);
+    }
+    if (fresh.length > most) this.#log.warn('more problems at /config/problems', { more: fresh.length - most });
+    for (const { message, place } of over.slice(0, most)) {
+      const { file, object, field } = place;
+      this.#log.info('a problem is over', { was: message, file, object, field });
+    }
+    if (over.length > most) this.#log.info('more problems are over', { more: over.length - most });
   }
 
   /** `revision` was made of these changes. */
@@ -115,6 +142,10 @@ export class Journal {
       ...(files.size > 0 ? { files: listed([...files]) } : {}),
     });
   }
+}
+
+function placeOf({ place }: Problem): string {
+  return JSON.stringify([place.file, place.object, place.field]);
 }
 
 /** The same complaint, though it may have moved to another line. */

@@ -213,6 +213,8 @@ export class Resources implements SourceSink {
   #publishFirst(): void {
     this.#batch.flush();
     this.#published = true;
+    // All there is has been read: what is wrong now will be wrong in a moment.
+    this.#journal.settled();
     this.#translator.settle();
     for (const key of this.#beginning.ages.keys()) this.#rememberAge(key);
     this.#publisher.remember(KEPT, null);
@@ -389,7 +391,7 @@ export class Resources implements SourceSink {
   #revise({ delta, statuses, diagnostics, generated }: Update, keys: ReadonlySet<ObjectKey>): void {
     const causes = [...this.#sourceProblems.values()].flat();
     for (const [key, problems] of diagnostics) {
-      this.#journal.problems(`meaning of ${key}`, causesOnly(problems, causes));
+      this.#journal.meaning(`meaning of ${key}`, causesOnly(problems, causes));
     }
     for (const [kind, keys] of this.#translator.takeWanted()) this.#sources.source.want?.(kind, keys);
     if (!this.#published) return;

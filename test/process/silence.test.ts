@@ -1,6 +1,9 @@
 // What has no effect is said by a running program too, once, wherever its author looks; and so is that it is over.
 
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { StatusReport } from '../../src/admin/status.ts';
 import type { Problem } from '../../src/api/problem.ts';
@@ -83,4 +86,26 @@ test('an object whose new version is wrong goes on as it was, and log, problems,
   assert.equal(status.code, 1);
   assert.match(status.out, /^Backend default\/app: goes on as before, its file has errors$/m);
   await rauta.stop();
+});
+
+test('of what is wrong a program and the one that takes over from it say each once', async () => {
+  const [port, app] = [await freePort(), await backend('app')];
+  const good = gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port);
+  const aside = mkdtempSync(join(tmpdir(), 'rauta-takeover-'));
+  const flags = ['--takeover', join(aside, 'socket')];
+  const files = {
+    'a.yaml': good,
+    'b.yaml': backendYaml('spare', 1) + routeYaml('lost', '/x', 'app').replace('name: web', 'name: gone'),
+  };
+  const first = await Rauta.start(files, flags);
+  const told = (rauta: Rauta): string[] =>
+    rauta.log.filter(({ level }) => level === 'warn' || level === 'error').map((line) => String(line['object']));
+  const all = ['Backend/default/spare', 'HTTPRoute/default/lost'];
+  await first.said((line) => line['object'] === all[0]);
+  const second = await Rauta.start(files, flags);
+  assert.equal(await first.exited, 0);
+  await second.said((line) => line['object'] === all[0]);
+  assert.deepEqual([told(first).sort(), told(second).sort()], [all, all]);
+  await second.stop();
+  rmSync(aside, { recursive: true });
 });
