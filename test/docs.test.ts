@@ -12,13 +12,19 @@ import { dirname, join, relative } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
+import { durationMs } from '../src/api/duration.ts';
+import { COMMANDS } from '../src/main/commands.ts';
+import { FLAGS, VARIABLES, variableOf } from '../src/main/flags.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
+import { conditionTable } from '../src/translate/conditions.ts';
 import { type Block, blocksOf as blocksIn } from './support/pages.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TOP = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md'];
 const PAGES = [...TOP, ...globSync('docs/**/*.md', { cwd: ROOT }), ...globSync('examples/*/README.md', { cwd: ROOT })];
 const COMMAND_MS = 60_000;
+/** Of other programs, and of our scripts. */
+const THEIR_FLAGS = new Set(['small']);
 
 function read(page: string): string {
   return readFileSync(join(ROOT, page), 'utf8');
@@ -98,6 +104,51 @@ for (const page of PAGES.filter((path) => !path.startsWith('examples/'))) {
     }
   });
 }
+
+test('every condition stands on its page', () => {
+  const rows = read('docs/reference/conditions.md')
+    .split('\n')
+    .filter((line) => /^\| `.*` (True|False) \|/.test(line));
+  assert.equal(rows.length, conditionTable().length);
+});
+
+test('every flag of ours that a page names is there, and so is every variable and every metric', () => {
+  const flags = new Set(COMMANDS.flatMap(({ flags: own }) => own.map(({ name }) => name)));
+  const variables = new Set([...FLAGS.map(({ name }) => variableOf(name)), ...Object.keys(VARIABLES)]);
+  const metrics = new Set<string>(Object.values(METRICS).map(({ name }) => name));
+  const unknown: string[] = [];
+  for (const page of PAGES.filter((name) => !name.startsWith('docs/adr/')))
+    for (const [, span = ''] of read(page).matchAll(/`([^`\n]+)`/g)) {
+      const [, flag] = /^--([a-z][a-z-]+)/.exec(span) ?? [];
+      const [variable] = /^RAUTA_[A-Z0-9_]+/.exec(span) ?? [];
+      const [metric] = /^rauta_[a-z0-9_]+/.exec(span) ?? [];
+      if (flag !== undefined && !flags.has(flag) && !THEIR_FLAGS.has(flag)) unknown.push(`${page}: --${flag}`);
+      if (variable !== undefined && !variables.has(variable)) unknown.push(`${page}: ${variable}`);
+      if (metric !== undefined && !metrics.has(metric.replace(/_(bucket|sum|count)$/, '')) && !metrics.has(metric))
+        unknown.push(`${page}: ${metric}`);
+    }
+  assert.deepEqual(unknown, []);
+});
+
+test('what sets a limit is there: a flag whose default is the limit, an annotation or a field that is read', () => {
+  const rows = read('docs/reference/limits.md').matchAll(
+    /^\| `([A-Z0-9_]+)` \| (\d+) \| (?:yes)? ?\| (.+?) \| .* \|$/gm,
+  );
+  const source = globSync('src/translate/*.ts', { cwd: ROOT }).map(read).join('');
+  const set: string[] = [];
+  for (const [, limit = '', value, by = ''] of rows) {
+    const [, what = ''] = /`([^`]+)`/.exec(by) ?? [];
+    set.push(limit);
+    if (what.startsWith('--')) {
+      const flag = FLAGS.find(({ name }) => `--${name}` === what);
+      assert.equal(durationMs(flag?.default ?? ''), Number(value), `${limit}: ${what}`);
+    } else if (what.startsWith('rauta.io/')) assert.ok(source.includes(`'${what}'`), `${limit}: ${what}`);
+    else if (!/^(ulimit|net\.|fs\.|Keep-Alive|SETTINGS)/.test(what))
+      for (const field of what.split('.')) assert.match(source, new RegExp(`\\b${field}\\b`), `${limit}: ${what}`);
+  }
+  for (const flag of ['IDLE_MS', 'STREAM_IDLE_MS', 'BODY_PROGRESS_MS', 'SESSION_IDLE_MS', 'UDP_IDLE_MS'])
+    assert.ok(set.includes(flag), flag);
+});
 
 test('every metric of the alert rules is one of ours, and the labels it is asked by are its own', () => {
   const rules = blocksOf('docs/operations/monitoring.md').filter(({ text }) => text.includes('\n  - name: rauta\n'));

@@ -11,6 +11,7 @@ import { FLAGS, variableOf } from '../src/main/flags.ts';
 import { grpcCodeOf } from '../src/proxy/exchange/grpc.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
 import { LIMITED } from '../src/telemetry/layout.ts';
+import { MEANINGS } from '../src/translate/condition-meanings.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
 import { crds } from './crds.ts';
 import { oneFile } from './manifests.ts';
@@ -76,16 +77,35 @@ function limits(): string {
   const said = comments();
   return page(
     'Limits',
-    'Every queue, buffer, table and wait has a limit with its unit in its name (`src/base/limits.ts`). Those marked counted raise `rauta_limit_reached_total{limit}` when traffic reaches them.',
-    ['limit', 'value', 'counted', 'meaning'],
+    'Every queue, buffer, table and wait has a limit with its unit in its name (`src/base/limits.ts`). Those marked counted raise `rauta_limit_reached_total{limit}` when traffic reaches them. The value is the default of what is named under "set by": a flag (or its variable), an annotation, a field, a setting of the system; (less) can only lower it. Without a name there a limit is fixed.',
+    ['limit', 'value', 'counted', 'set by', 'meaning'],
     Object.entries(LIMITS).map(([name, value]) => [
       `\`${name}\``,
       String(value),
       (LIMITED as readonly string[]).includes(name) ? 'yes' : '',
+      SET_BY[name as keyof typeof LIMITS] ?? '',
       said.get(name) ?? '',
     ]),
   );
 }
+
+/** Limits that are defaults, and what says otherwise. */
+const SET_BY: Readonly<Partial<Record<keyof typeof LIMITS, string>>> = {
+  IDLE_MS: '`--client-idle-timeout`',
+  STREAM_IDLE_MS: '`--stream-idle-timeout`, `timeouts` of a rule',
+  BODY_PROGRESS_MS: '`--body-idle-timeout`',
+  SESSION_IDLE_MS: '`rauta.io/idle-timeout` of a TCPRoute or TLSRoute',
+  UDP_IDLE_MS: '`rauta.io/idle-timeout` of a UDPRoute',
+  DECISION_BODY_BYTES: '`forwardBody.maxSize` of the filter (less)',
+  RETRY_BUDGET_PERCENT: '`retryConstraint.budget` of an XBackendTrafficPolicy',
+  RETRY_BUDGET_LEAST: '`retryConstraint.minRetryRate` of an XBackendTrafficPolicy',
+  DOWNSTREAM_CONNECTIONS: '`ulimit -n` (less)',
+  BACKLOG: '`net.core.somaxconn` (less)',
+  UDP_SOCKET_BYTES: '`net.core.rmem_max` (less)',
+  PIPES: '`fs.pipe-user-pages-soft` (less)',
+  UPSTREAM_IDLE_MS: '`Keep-Alive: timeout=` of the backend (less)',
+  UPSTREAM_STREAMS: '`SETTINGS_MAX_CONCURRENT_STREAMS` of the backend (less)',
+};
 
 function answers(): string {
   return page(
@@ -103,16 +123,30 @@ function answers(): string {
   );
 }
 
+/** Headings of the page of conditions, each for the rows whose names begin so. */
+const SUBJECTS = {
+  GatewayClass: /^(class|version)/,
+  Gateway: /^(gateway|programmed)/,
+  Listeners: /^listener/,
+  ListenerSet: /^set/,
+  Routes: /^route/,
+  'Routes, Gateways and ListenerSets': /^warnings/,
+  'BackendTLSPolicy and XBackendTrafficPolicy': /^(policy|traffic)/,
+};
+
 function conditions(): string {
-  const rows = new Map(
-    conditionTable().map((c) => [`${c.type} ${c.status} ${c.reason}`, [`\`${c.type}\``, c.status, `\`${c.reason}\``]]),
-  );
-  return page(
-    'Conditions',
-    'What RAUTA writes into `status.conditions`, after the constants of the Gateway API. `Programmed` becomes True only when every live worker serves the revision. `rauta.io/Warnings` stands at routes (in each parent) and Gateways while something in them works otherwise than written, and says what; it keeps nothing from being served.',
-    ['type', 'status', 'reason'],
-    [...rows.values()],
-  );
+  const intro =
+    'What RAUTA writes into `status.conditions`, after the constants of the Gateway API: when, and what to do. The message of a condition says which field, which name. `rauta status` shows those that are not as they should be, `rauta explain` what becomes of a request. `Programmed` becomes True only when every live worker serves the revision. `rauta.io/Warnings` is ours, beside the conditions of the API: it keeps nothing from being served.';
+  const sections = Object.entries(SUBJECTS).map(([title, names]) => {
+    const rows = conditionTable()
+      .filter(({ name }) => names.test(name))
+      .map(({ name, type, status, reason }) => {
+        const { when, todo } = MEANINGS[name];
+        return [`\`${type}\` ${status}`, `\`${reason}\``, when, todo];
+      });
+    return page(title, '', ['condition', 'reason', 'when', 'what to do'], rows).replace(/^# (.*)\n\n\n/, '## $1\n');
+  });
+  return `# Conditions\n\n${wrapped(intro)}\n\n${sections.join('\n')}`;
 }
 
 export const PAGES: Readonly<Record<string, () => string>> = {

@@ -349,3 +349,12 @@ export const FLAGS: readonly Flag[] = [
 export function variableOf(flag: string): string {
   return `RAUTA_${flag.toUpperCase().replaceAll('-', '_')}`;
 }
+
+/** Variables that are no flag, each with a value that works, unless it is true or false. */
+export const VARIABLES: Readonly<Record<string, string | undefined>> = {
+  RAUTA_BIND_ADDR: '0.0.0.0:8080',
+  RAUTA_BACKEND_ADDR: '127.0.0.1:9001',
+  RAUTA_K8S_MODE: undefined,
+  RAUTA_ENABLE_OBSERVABILITY: undefined,
+  RAUTA_COMPILE_CACHE: '/var/cache/rauta',
+};

@@ -13,7 +13,7 @@ import { ACCESS_LOG_FORMATS, type AccessLogFormat } from '../telemetry/recent.ts
 import type { ServiceType } from '../translate/context.ts';
 import { checkTogether } from './flag-conflicts.ts';
 import { type GivenFlags, spelt, splitList, Values } from './flag-values.ts';
-import { FLAGS, variableOf } from './flags.ts';
+import { FLAGS, VARIABLES, variableOf } from './flags.ts';
 import { keptBy } from './kept-by.ts';
 
 export interface Options {
@@ -104,15 +104,6 @@ export interface KubernetesFlags {
 
 const K8S_MODE = 'RAUTA_K8S_MODE';
 const OBSERVABILITY = 'RAUTA_ENABLE_OBSERVABILITY';
-
-/** Variables that are no flag, each with a value that works, unless it is true or false. */
-const VARIABLES: Readonly<Record<string, string | undefined>> = {
-  RAUTA_BIND_ADDR: '0.0.0.0:8080',
-  RAUTA_BACKEND_ADDR: '127.0.0.1:9001',
-  [K8S_MODE]: undefined,
-  [OBSERVABILITY]: undefined,
-  RAUTA_COMPILE_CACHE: '/var/cache/rauta',
-};
 
 export interface Parsed {
   readonly options: Options;

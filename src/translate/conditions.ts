@@ -221,11 +221,14 @@ export function onceServed(name: ConditionName, generation: number, what: string
   return { ...condition(name, generation), pendsOn: what };
 }
 
-/** Every pair of type and reason, for the reference pages and their test. */
+/** Every condition there is, for the reference page and its test. */
 export function conditionTable(): readonly {
+  readonly name: ConditionName;
   readonly type: string;
   readonly status: string;
   readonly reason: string;
 }[] {
-  return Object.values(TABLE).map(([type, status, reason]) => ({ type, status, reason }));
+  return (Object.entries(TABLE) as [ConditionName, Row][]).map(([name, [type, status, reason]]) => ({
+    ...{ name, type, status, reason },
+  }));
 }
