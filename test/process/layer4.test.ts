@@ -11,6 +11,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { backend, backendYaml, childrenOf, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
 
+/** Of a route, under load. */
+const CHANGES = 20;
+
 function tcpGateway(port: number, annotations = ''): string {
   return gateway(port)
     .replace('protocol: HTTP', 'protocol: TCP')
@@ -119,6 +122,39 @@ test('a session outlives a changed route, a gone backend, and a controller that 
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   const said = 'after the change\nafter the controller\n'.length;
   assert.equal(logged.filter((line) => line['request_bytes'] === said).length, 1, 'one line a session');
+});
+
+test('sessions that begin while their route changes, again and again, all come to one of its backends', async () => {
+  const port = await freePort();
+  const [one, two] = [await echo('one'), await echo('two')];
+  const files = (name: string, to: number): string => tcpGateway(port) + tcpRoute(name) + backendYaml(name, to);
+  const rauta = await Rauta.start({ 'a.yaml': files('one', one.port) }, ['--workers', '2']);
+  let changing = true;
+  let sessions = 0;
+  const client = async (): Promise<void> => {
+    while (changing) {
+      const session = new Session(port);
+      assert.match(await session.line(), /^(one|two)$/);
+      await session.end();
+      sessions++;
+    }
+  };
+  const changes = async (): Promise<void> => {
+    for (let i = 0; i < CHANGES; i++) {
+      const acked = await rauta.metric('rauta_config_revision_acked');
+      rauta.write('a.yaml', i % 2 === 0 ? files('two', two.port) : files('one', one.port));
+      await until(
+        async () => ({ status: await rauta.metric('rauta_config_revision_acked'), body: '', headers: {} }),
+        (a) => a.status > acked,
+      );
+    }
+    changing = false;
+  };
+  await Promise.all([changes(), ...Array.from({ length: 4 }, client)]);
+  assert.ok(sessions > CHANGES, `${sessions} sessions`);
+  const metrics = (await rauta.ask('/metrics')).body;
+  assert.doesNotMatch(metrics, /^rauta_l4_sessions_total\{.*end="refused"\}/m);
+  assert.equal(await rauta.stop(), 0);
 });
 
 test('a successor takes new sessions over; those that are open end as they like, within the drain', async (t) => {
