@@ -1,22 +1,10 @@
-// What an idle connection of TLS costs: memory of all processes of a proxy that is its own (Pss_Anon and Pss_Shmem)
-// before and after, each connection having asked once. `bin/node bench/macro/tls-idle.ts [--connections 1000]
-// [--wait 20] [--groups X25519] [--peers rauta,nginx,haproxy,envoy] [--out tls-idle]`
+// What an idle connection of TLS costs. `bin/node bench/macro/tls-idle.ts [--connections 1000] [--wait 20]
+// [--groups X25519] [--peers rauta,nginx,haproxy,envoy] [--out tls-idle]`
 
-import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { family, ownBytes } from './measure.ts';
-import { PEERS, startPeer } from './peers.ts';
-import { circumstances, writeResult } from './result.ts';
-
-const BACKEND_PORT = 19_200;
-const FIRST_PORT = 19_201;
-/** So many at a time: handshakes of more wait for each other. */
-const AT_ONCE = 50;
+import { idle } from './idle.ts';
+import { PEERS } from './peers.ts';
 
 const { values: args } = parseArgs({
   options: {
@@ -28,9 +16,6 @@ const { values: args } = parseArgs({
   },
 });
 
-const sleep = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-
-/** A connection that asked once and stays. */
 function open(port: number): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const socket = connect({
@@ -44,43 +29,13 @@ function open(port: number): Promise<TLSSocket> {
   });
 }
 
-async function openAll(port: number, n: number): Promise<TLSSocket[]> {
-  const all: TLSSocket[] = [];
-  while (all.length < n) {
-    const batch = Math.min(AT_ONCE, n - all.length);
-    all.push(...(await Promise.all(Array.from({ length: batch }, () => open(port)))));
-  }
-  return all;
-}
-
-const run = mkdtempSync(join(tmpdir(), 'rauta-idle-'));
-execFileSync('cc', ['-O2', '-o', join(run, 'backend'), fileURLToPath(new URL('backend.c', import.meta.url))]);
-const backend = spawn(join(run, 'backend'), [String(BACKEND_PORT)], { stdio: 'inherit' });
-const n = Number(args.connections);
-const rows: { peer: string; version: string; kilobytes: number }[] = [];
-try {
-  await sleep(0.3);
-  for (const [i, name] of args.peers.split(',').entries()) {
-    const peer = await startPeer(name, run, FIRST_PORT + i, BACKEND_PORT, 0);
-    if (peer === null) {
-      process.stdout.write(`${name} is not on this machine: left out\n`);
-      continue;
-    }
-    // What the first connections bring for all that follow is not theirs.
-    for (const socket of await openAll(peer.tlsPort, AT_ONCE)) socket.destroy();
-    await sleep(Number(args.wait));
-    const before = ownBytes(family(peer.pid));
-    const sockets = await openAll(peer.tlsPort, n);
-    await sleep(Number(args.wait));
-    const kilobytes = (ownBytes(family(peer.pid)) - before) / n / 1024;
-    rows.push({ peer: name, version: peer.version, kilobytes });
-    process.stdout.write(`${name} ${peer.version}: ${kilobytes.toFixed(1)} KB\n`);
-    for (const socket of sockets) socket.destroy();
-    await peer.stop();
-  }
-  const command = `bin/node bench/macro/tls-idle.ts --connections ${n} --wait ${args.wait}`;
-  writeResult(args.out, { ...circumstances(), command, what: 'KB for each idle connection of TLS', rows });
-} finally {
-  backend.kill('SIGKILL');
-  rmSync(run, { recursive: true, force: true });
-}
+await idle({
+  open,
+  portOf: (peer) => peer.tlsPort,
+  peers: args.peers.split(','),
+  connections: Number(args.connections),
+  wait: Number(args.wait),
+  what: 'KB for each idle connection of TLS',
+  command: `bin/node bench/macro/tls-idle.ts --connections ${args.connections} --wait ${args.wait}`,
+  out: args.out,
+});
