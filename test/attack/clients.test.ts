@@ -1,9 +1,19 @@
 // Clients that leave, dawdle or come in thousands: nothing hangs, nothing is kept, and the others are served.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { answering, get, ok, pause, responsesOf, statusesOf, Target, type Wire, within } from './support.ts';
+import {
+  answering,
+  get,
+  ok,
+  pause,
+  residentMb,
+  responsesOf,
+  statusesOf,
+  Target,
+  type Wire,
+  within,
+} from './support.ts';
 
 let target: Target;
 /** Slow heads, begun before everything else: they end when LIMITS.HEAD_MS is over. */
@@ -39,9 +49,6 @@ after(async () => {
   clearInterval(dripping);
   await target.end();
 });
-
-const residentMb = (pid: number): number =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 
 async function workerPid(): Promise<number> {
   return (await target.rauta.workers())[0]?.pid as number;

@@ -2,6 +2,7 @@
 // byte it was sent and answers whatever it is told, byte by byte.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
 import { type ByteSource, Malformed, type Message, readMessage } from '../support/http.ts';
@@ -137,6 +138,11 @@ export class Wire extends BasePeer {
     this.#waiters = [];
     for (const wake of waiters) wake();
   }
+}
+
+/** What a process has in memory. */
+export function residentMb(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 export function pause(ms: number): Promise<void> {
