@@ -1,7 +1,7 @@
 // Floods beside a victim: RAUTA with one worker on one core; victim, attacker and backend on the other. The victim asks
-// at a fixed rate over kept connections, in the clear; p99 with the flood aimed at RAUTA is to be at most 5 ms above p99
-// with the same attacker aimed at a closed port. Floods of handshakes at an HTTPS port, and of sessions at one of TCP
-// that are reset as soon as they are established. `bin/node bench/macro/flood.ts [--floods tls,tcp] [--seconds 20]
+// at a fixed rate over kept connections, in the clear; p99 with the flood aimed at RAUTA is to be at most 5 ms above
+// p99 with the same attacker aimed at a closed port. Floods of handshakes at an HTTPS port, and of sessions at one of
+// TCP that are reset as soon as they are established. `bin/node bench/macro/flood.ts [--floods tls,tcp] [--seconds 20]
 // [--attackers 16] [--out flood]` (of datagrams: udp.ts --flood)
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';

@@ -1,5 +1,5 @@
-// What an idle connection costs a proxy: memory of all its processes that is its own (Pss_Anon and Pss_Shmem) before and
-// after, each connection having asked once.
+// What an idle connection costs a proxy: memory of all its processes that is its own (Pss_Anon and Pss_Shmem) before
+// and after, each connection having asked once.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';

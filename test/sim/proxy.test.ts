@@ -4,27 +4,74 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SocketAddress } from '../../src/io/io.ts';
-import type { ClusterEntry, EndpointsEntry, Entry, GatewayEntry, RuleEntry, SocketEntry } from '../../src/ir/ir.ts';
+import type {
+  ClusterEntry,
+  EndpointsEntry,
+  Entry,
+  ExternalAuth,
+  GatewayEntry,
+  RuleEntry,
+  SocketEntry,
+} from '../../src/ir/ir.ts';
 import { Engine } from '../../src/proxy/engine.ts';
 import { type Faults, GENTLE, HARSH, NO_FAULTS } from '../../src/sim/faults.ts';
 import { Random } from '../../src/sim/random.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
 import { CELL } from '../../src/telemetry/layout.ts';
 import type { AccessRecord } from '../../src/telemetry/record.ts';
-import { runSeed, seedsOf } from '../support/net.ts';
+import { runSeed, seedsOf, type TestNet } from '../support/net.ts';
 import { type Tally, Workload } from './workload.ts';
 
 const LISTENER = 'socket/127.0.0.1/80/tcp';
-const CLUSTER = 'cluster/Service/default/app/80/000000000000';
-const ENDPOINTS = 'endpoints/Service/default/app/80';
+/** The route goes from one to the other and back. */
+const NAMES = ['app', 'other'] as const;
+type Name = (typeof NAMES)[number];
+const clusterKey = (name: string): string => `cluster/Service/default/${name}/80/000000000000`;
+const endpointsKey = (name: string): string => `endpoints/Service/default/${name}/80`;
 /** Longer than any wait of the proxy. */
 const ALL_WAITS_MS = 200_000;
 
-function configuration(
+/** A cluster and its endpoints. */
+function clusterOf(
+  name: string,
   addresses: readonly SocketAddress[],
-  timeoutMs: number,
-  drains: () => boolean = () => false,
-): Entry[] {
+  drains: () => boolean,
+): [ClusterEntry, EndpointsEntry] {
+  return [
+    {
+      kind: 'cluster',
+      key: clusterKey(name),
+      backend: `default/${name}`,
+      endpoints: endpointsKey(name),
+      protocol: 'http1',
+      proxyProtocol: null,
+      tls: null,
+      balancer: { type: 'roundRobin' },
+    },
+    {
+      kind: 'endpoints',
+      key: endpointsKey(name),
+      endpoints: addresses.map((a, i) => ({
+        id: `default/${name}-${i}`,
+        address: a.family === 'unix' ? a.path : a.address,
+        port: a.family === 'unix' ? 0 : a.port,
+        zone: '',
+        weight: 1,
+        state: drains() ? 'draining' : 'ready',
+      })),
+    },
+  ];
+}
+
+interface Site {
+  readonly backends: readonly SocketAddress[];
+  /** Whoever is asked about each request; null: nobody. */
+  readonly auth: SocketAddress | null;
+  readonly timeoutMs: number;
+  readonly drains?: () => boolean;
+}
+
+function configuration(name: Name, { backends, auth, timeoutMs, drains = () => false }: Site): Entry[] {
   const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/default/gateway', name: 'default/gateway' };
   const socket: SocketEntry = {
     kind: 'socket',
@@ -36,27 +83,16 @@ function configuration(
     fallback: null,
     proxyProtocol: null,
   };
-  const cluster: ClusterEntry = {
-    kind: 'cluster',
-    key: CLUSTER,
-    backend: 'default/app',
-    endpoints: ENDPOINTS,
-    protocol: 'http1',
-    proxyProtocol: null,
-    tls: null,
-    balancer: { type: 'roundRobin' },
-  };
-  const endpoints: EndpointsEntry = {
-    kind: 'endpoints',
-    key: ENDPOINTS,
-    endpoints: addresses.map((a, i) => ({
-      id: `default/app-${i}`,
-      address: a.family === 'unix' ? a.path : a.address,
-      port: a.family === 'unix' ? 0 : a.port,
-      zone: '',
-      weight: 1,
-      state: drains() ? 'draining' : 'ready',
-    })),
+  const asked: ExternalAuth = {
+    type: 'externalAuth',
+    protocol: 'http',
+    cluster: clusterKey('auth'),
+    backend: 'default/auth:80',
+    path: '',
+    requestHeaders: [],
+    responseHeaders: ['x-user'],
+    bodyBytes: 0,
+    failOpen: false,
   };
   const rule: RuleEntry = {
     kind: 'rule',
@@ -68,12 +104,27 @@ function configuration(
     created: 0,
     attachments: [{ socket: LISTENER, host: '*', hostnames: ['*'] }],
     matches: [{ path: { type: 'PathPrefix', value: '/' }, method: '', headers: [], query: [] }],
-    filters: [],
-    action: { type: 'forward', backends: [{ cluster: CLUSTER, backend: 'default/app:80', weight: 1, filters: [] }] },
+    filters: auth === null ? [] : [asked],
+    action: {
+      type: 'forward',
+      backends: [{ cluster: clusterKey(name), backend: `default/${name}:80`, weight: 1, filters: [] }],
+    },
     timeouts: { requestMs: timeoutMs, backendMs: Math.ceil(timeoutMs / 2) },
     retry: null,
   };
-  return [gateway, socket, cluster, endpoints, rule];
+  const entries: Entry[] = [gateway, socket, rule, ...clusterOf(name, backends, drains)];
+  return auth === null ? entries : [...entries, ...clusterOf('auth', [auth], () => false)];
+}
+
+/** Allows every request, after a while. */
+function allowing(net: TestNet, sleep: (ms: number) => Promise<void>): SocketAddress {
+  return net.serve(async (peer) => {
+    for (;;) {
+      await peer.readMessage();
+      await sleep(30);
+      await peer.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+    }
+  });
 }
 
 interface Options {
@@ -110,6 +161,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
       });
       const backends: SocketAddress[] = [workload.backend(), workload.backend(), workload.unixBackend()];
       if (!calm && random.chance(0.2)) backends.push(net.refuse());
+      const auth = calm && random.chance(0.5) ? allowing(net, (ms) => net.sleep(ms)) : null;
       const cells = Cells.local();
       let records = 0;
       const sink = {
@@ -122,7 +174,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
       net.sim.network.faults = NO_FAULTS;
       const engine = new Engine({ io: net.io, cells, records: sink, settings: { trustedProxies: [] } });
       const timeoutMs = options.timeoutMs ?? 0;
-      engine.apply({ upserts: configuration(backends, timeoutMs), removals: [] });
+      engine.apply({ upserts: configuration('app', { backends, auth, timeoutMs }), removals: [] });
       const { handle, address } = net.listen();
       engine.addSocket(LISTENER, handle);
       net.sim.network.faults = faults;
@@ -134,8 +186,11 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
           while (running && options.churn === true) {
             await net.sleep(random.below(40));
             const some = random.shuffle([...backends]).slice(random.below(backends.length));
-            const entries = configuration(some, timeoutMs, () => random.chance(0.2));
-            engine.apply({ upserts: random.shuffle(entries), removals: [] });
+            const name = random.pick(NAMES);
+            const site = { backends: some, auth, timeoutMs, drains: () => random.chance(0.2) };
+            // What the route does not go to any more leaves in the same revision.
+            const removals = NAMES.filter((one) => one !== name).flatMap((one) => [clusterKey(one), endpointsKey(one)]);
+            engine.apply({ upserts: random.shuffle(configuration(name, site)), removals });
           }
         })(),
         (async () => {
