@@ -5,17 +5,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { KubeObject } from '../src/api/object.ts';
-import type { TlsIo } from '../src/io/tls.ts';
-import { decodeEntry, encodeEntry } from '../src/ir/codec.ts';
-import type { Entry } from '../src/ir/ir.ts';
-import { Config } from '../src/proxy/config.ts';
-import { Core } from '../src/proxy/core.ts';
-import { TrustedProxies } from '../src/proxy/trusted.ts';
-import { SimIo } from '../src/sim/io.ts';
 import { Store } from '../src/store/store.ts';
-import { Cells } from '../src/telemetry/cells.ts';
 import { Translator } from '../src/translate/translator.ts';
 import { goldenNames, readGolden } from '../tools/golden.ts';
+import { Worker } from './support/worker-config.ts';
 
 const OPTIONS = {
   controllerName: 'rauta.io/gateway-controller',
@@ -23,58 +16,6 @@ const OPTIONS = {
   defaultAddresses: ['0.0.0.0'],
   portMap: new Map(),
 };
-
-/** TLS that takes everything and says nothing: its parts are numbers. */
-function numbers(): TlsIo {
-  let next = 1;
-  const give = (): number => next++;
-  const drop = (): void => {};
-  const io: Partial<TlsIo> = {
-    serverContext: give,
-    clientContext: give,
-    dropContext: drop,
-    certificate: give,
-    dropCertificate: drop,
-    trust: give,
-    dropTrust: drop,
-    setTicketKeys: drop,
-  };
-  return io as TlsIo;
-}
-
-/** A worker's configuration, into which everything goes as it would come: as bytes, whole, and out again. */
-class Worker {
-  readonly #config: Config;
-  readonly kinds = new Map<string, number>();
-
-  constructor() {
-    const trusted = new TrustedProxies([]);
-    const core = new Core({ io: new SimIo({ seed: 1 }), cells: Cells.local(), records: { record: () => {} }, trusted });
-    this.#config = new Config(
-      core,
-      { http1: { expected: 1, connect: () => null }, http2: { expected: 1, connect: () => null } },
-      () => numbers(),
-      () => {},
-    );
-  }
-
-  takes(entries: Iterable<Entry>): void {
-    const upserts = [...entries].map((entry) => decodeEntry(encodeEntry(entry)));
-    this.#config.apply({ upserts, removals: [] });
-    const sizes = upserts.filter(({ kind }) => kind === 'rule').length;
-    assert.equal(this.#config.rules, sizes);
-    for (const entry of upserts) {
-      this.kinds.set(entry.kind, (this.kinds.get(entry.kind) ?? 0) + 1);
-      if (entry.kind !== 'cluster') continue;
-      const made = [...this.#config.clusters].find(({ key }) => key === entry.key)?.current;
-      const endpoints = upserts.find(({ key }) => key === entry.endpoints);
-      assert.ok(endpoints?.kind === 'endpoints', entry.key);
-      assert.equal(made?.pools.length, endpoints.endpoints.length);
-    }
-    this.#config.apply({ upserts: [], removals: upserts.map(({ key }) => key) });
-    for (const [what, count] of Object.entries(this.#config.kept)) assert.equal(count, 0, what);
-  }
-}
 
 test('every golden configuration', () => {
   const worker = new Worker();

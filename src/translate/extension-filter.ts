@@ -2,7 +2,7 @@
 // HTTPRouteFilter.ExtensionRef, a LocalObjectReference). One that cannot be used is not skipped: the rule answers 500.
 
 import { isIP } from 'node:net';
-import { type ObjectKey, objectKey } from '../api/object.ts';
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import type { AccessControlFilter, StaticResponseFilter } from '../api/own-filters.ts';
 import { fields } from '../base/fields.ts';
 import { parseRange } from '../base/ip.ts';
@@ -11,6 +11,7 @@ import { RAUTA_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { editFault, FIELD_VALUE } from './field-rules.ts';
 import { isToken } from './http-match.ts';
+import { definedSpec } from './own-object.ts';
 import { shown, text } from './read.ts';
 
 export type Extension =
@@ -34,16 +35,19 @@ export function extensionOf(reader: Reader, namespace: string, reference: unknow
     const absent = objectKey(kind as string, namespace, name);
     return { ...fault('.name', `${kind} ${namespace}/${name} does not exist.`), absent };
   }
+  const spec = definedSpec(object);
+  if (typeof spec === 'string') return wrongWith(object, spec);
+  const defined: KubeObject = { ...object, spec };
   return kind === 'StaticResponseFilter'
-    ? staticResponse(object as StaticResponseFilter)
-    : accessControl(object as AccessControlFilter);
+    ? staticResponse(defined as StaticResponseFilter)
+    : accessControl(defined as AccessControlFilter);
 }
 
 function fault(field: string, message: string): Extension & { readonly type: 'fault' } {
   return { type: 'fault', field, message };
 }
 
-function wrongWith(object: StaticResponseFilter | AccessControlFilter, message: string): Extension {
+function wrongWith(object: KubeObject, message: string): Extension {
   const { namespace, name } = object.metadata;
   return fault('', `${object.kind} ${namespace}/${name}: ${message}`);
 }

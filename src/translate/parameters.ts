@@ -10,6 +10,7 @@ import type { ClientSource, ErrorBodies, GatewayEntry } from '../ir/ir.ts';
 import { RAUTA_GROUP, type ServiceType } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { editFault } from './field-rules.ts';
+import { definedSpec } from './own-object.ts';
 import { list, shown, text } from './read.ts';
 
 export type ParametersKind = 'GatewayClassParameters' | 'GatewayParameters';
@@ -22,20 +23,22 @@ const NONE: Found = { spec: {}, fault: null };
 /** Of a class `namespace` is undefined. */
 export function parametersOf(reader: Reader, kind: ParametersKind, namespace: string | undefined, ref: unknown): Found {
   if (ref === undefined || ref === null) return NONE;
-  const given = fields(ref);
-  const name = text(given['name']) ?? '';
-  if (given['group'] !== RAUTA_GROUP || given['kind'] !== kind) {
-    const what = `${text(given['group']) ?? 'core'}/${text(given['kind']) ?? '?'} ${name}`;
+  const named = fields(ref);
+  const name = text(named['name']) ?? '';
+  if (named['group'] !== RAUTA_GROUP || named['kind'] !== kind) {
+    const what = `${text(named['group']) ?? 'core'}/${text(named['kind']) ?? '?'} ${name}`;
     return fault(`parametersRef ${what} is of no supported kind; ${kind} of group ${RAUTA_GROUP} is.`);
   }
-  if (namespace === undefined && given['namespace'] !== undefined && given['namespace'] !== null)
+  if (namespace === undefined && named['namespace'] !== undefined && named['namespace'] !== null)
     return fault(`parametersRef.namespace: ${kind} are in no namespace.`);
   const object = reader.get(kind, namespace, name);
   const called = `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
   if (object === undefined) return fault(`${called} does not exist.`);
-  const spec = fields(object.spec);
-  const wrong = idle(spec) ?? unusable(spec);
-  return wrong === null ? { spec, fault: null } : fault(`${called}: ${wrong}`);
+  const given = fields(object.spec);
+  const wrong = idle(given) ?? unusable(given);
+  if (wrong !== null) return fault(`${called}: ${wrong}`);
+  const spec = definedSpec(object);
+  return typeof spec === 'string' ? fault(`${called}: ${spec}`) : { spec, fault: null };
 }
 
 function fault(message: string): Found {
