@@ -276,6 +276,23 @@ onBoth('a response that is none is answered 502, and its connection goes on', as
   await rig.end();
 });
 
+onBoth('content without any, in front of a head, is no response either', async (net) => {
+  const app = serveHttp2(net, async (asked) => {
+    if (asked.path === '/bad') await asked.connection.send(data(asked.id, ''));
+    else await asked.respond('good');
+  });
+  const rig = proxy(net, [app]);
+  const client = await rig.connect();
+  await client.send(get('/bad'));
+  assert.equal((await client.readMessage()).status, 502);
+  assert.equal(rig.records.last.flags, 'UPE');
+  await client.send(get('/good'));
+  assert.equal(bodyText(await client.readMessage()), 'good');
+  assert.deepEqual([app.connections.length, app.requests[0]?.reset], [1, 'PROTOCOL_ERROR']);
+  client.close();
+  await rig.end();
+});
+
 onBoth('a client that leaves, or has enough, cancels its stream and no other', async (net) => {
   const app = serveHttp2(net, async (asked) => {
     if (asked.path === '/waits') return;

@@ -258,6 +258,11 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
     }
   }
 
+  /** A response begins with a head, also one of no content (RFC 9113 section 8.1). */
+  override onEmpty(): void {
+    if (this.#exchange !== null && !this.#headed) this.#refuse(FAULTS.upstreamMalformed);
+  }
+
   onFed(): void {
     const exchange = this.#exchange;
     if (exchange !== null && !this.#paused && !exchange.flushResponse()) this.#paused = true;

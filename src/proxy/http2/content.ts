@@ -72,6 +72,7 @@ export abstract class Content extends Life {
     if (length > stream.credit) return this.resetStream(stream, CODE.FLOW_CONTROL_ERROR, true);
     stream.credit -= length;
     this.#content = stream;
+    if (content === 0 && !ends) stream.onEmpty();
     return CODE.NO_ERROR;
   }
 

@@ -109,6 +109,8 @@ export abstract class Stream {
 
   /** Content came, mem[start..end): to be used, or held. */
   abstract onContent(start: number, end: number): void;
+  /** A frame of content came that carries none, and no end. */
+  onEmpty(): void {}
   /** No more of it comes for now: what was used is to be sent on. */
   abstract onFed(): void;
   /** The peer has ended its direction, without trailers. */
