@@ -41,6 +41,16 @@ function plain(text: string): string {
 /** Names told where nothing is near. */
 const NAMES = 3;
 
+/** A complaint with what may have been meant, where an object is missing. `keys`: of those that there are. */
+export function withHint(
+  problem: Problem,
+  keys: Iterable<ObjectKey>,
+  placeOf: (key: ObjectKey) => Place | null,
+): Problem {
+  if (problem.absent === undefined) return problem;
+  return { ...problem, message: `${problem.message}${hintFor(problem.absent, keys, placeOf)}` };
+}
+
 /** What may have been meant by a reference to an object that nobody wrote. */
 export function hintFor(
   absent: ObjectKey,
@@ -52,11 +62,14 @@ export function hintFor(
   const alike: string[] = [];
   let elsewhere: string | null = null;
   let other: ObjectKey | null = null;
+  const otherKind = kind === 'Service' ? 'Backend' : 'Service';
   for (const key of keys) {
+    // (Most are of other kinds.)
+    if (!key.startsWith(`${kind}/`) && !key.startsWith(`${otherKind}/`)) continue;
     const [itsKind = '', itsNamespace = '', itsName = ''] = key.split('/');
     if (itsKind === kind && itsNamespace === namespace) alike.push(itsName);
     else if (itsKind === kind && itsName === name) elsewhere = itsNamespace;
-    else if (key === objectKey(kind === 'Service' ? 'Backend' : 'Service', namespace, name)) other = key;
+    else if (key === objectKey(otherKind, namespace, name)) other = key;
   }
   if (other !== null && kind === 'Service') {
     return ` For ${objectText(other)}${at(placeOf(other))} write group: rauta.io, kind: Backend.`;

@@ -1,6 +1,6 @@
 // `rauta check PATH...`: what is wrong with configuration files, without serving them.
 
-import { causesOnly, hintFor } from '../api/causes.ts';
+import { causesOnly, withHint } from '../api/causes.ts';
 import type { Cel } from '../api/cel.ts';
 import { type KubeObject, keyOf } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
@@ -49,7 +49,10 @@ export async function check(paths: readonly string[], options: CheckOptions = {}
     return outcome(EXIT.cannotRun, reading, [{ severity: 'error', message, place: {} }], [`rauta check: ${message}`]);
   }
   const meant = options.translate?.(reading.objects, reading.problems) ?? [];
-  const found = causesOnly([...reading.problems, ...meant]).map((p) => hinted(located(p, reading), reading));
+  const keys = reading.objects.map(keyOf);
+  const found = causesOnly([...reading.problems, ...meant]).map((p) =>
+    withHint(located(p, reading), keys, (key) => reading.placeOf(key, '')),
+  );
   // Two ways to the same complaint are one.
   const problems = [...new Map(found.map((p) => [line(p), p])).values()].sort(byPlace);
   const errors = problems.filter((p) => p.severity === 'error').length;
@@ -84,13 +87,6 @@ function located(problem: Problem, reading: Reading): Problem {
   if (object === undefined || file !== undefined) return problem;
   const place = reading.placeOf(object, field ?? '');
   return place === null ? problem : { ...problem, place: { ...problem.place, ...place } };
-}
-
-/** With what may have been meant, where an object is missing. */
-function hinted(problem: Problem, { objects, placeOf }: Reading): Problem {
-  if (problem.absent === undefined) return problem;
-  const hint = hintFor(problem.absent, objects.map(keyOf), (key) => placeOf(key, ''));
-  return { ...problem, message: `${problem.message}${hint}` };
 }
 
 function line(problem: Problem): string {

@@ -1,7 +1,7 @@
 // The way of a resource through the controller: sources deliver, the store keeps, a revision closes, the translator
 // says what it means, the publisher sends it.
 
-import { causesOnly } from '../api/causes.ts';
+import { causesOnly, withHint } from '../api/causes.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { type Problem, problemText } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -140,7 +140,7 @@ export class Resources implements SourceSink {
       node: options.kubernetes?.node ?? null,
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
-    this.#journal = new Journal(log, SYSTEM_TIMERS, (problem) => this.#located(problem));
+    this.#journal = new Journal(log, SYSTEM_TIMERS, (problem) => this.#hinted(problem));
     this.#batch = new Batch(SYSTEM_TIMERS, ({ keys }) => {
       const before = publisher.revision;
       this.propagation.closed(performance.now());
@@ -324,11 +324,16 @@ export class Resources implements SourceSink {
 
   // ---- what the admin server shows
 
-  /** Everything that is wrong, with its place. */
+  /** Everything that is wrong, with its place; what may have been meant is looked for as often as it is logged. */
   allProblems(): Problem[] {
     this.#effectsChanged.settle();
     const all = [...this.#sourceProblems.values(), ...this.#translator.diagnostics.values()].flat();
-    return causesOnly(all).map(({ absent: _, hides: __, ...problem }) => this.#located(problem));
+    let hints = 0;
+    return causesOnly(all).map((problem) => {
+      const hint = problem.absent !== undefined && hints++ < LIMITS.PROBLEMS_LOGGED;
+      const { absent: _, hides: __, ...told } = hint ? this.#hinted(problem) : this.#located(problem);
+      return told;
+    });
   }
 
   /** Whether there is a socket open where there should be one, and which listeners have none. */
@@ -411,6 +416,12 @@ export class Resources implements SourceSink {
   }
 
   /** With file, line and column where the object came from a file. */
+  /** With its place, and with what may have been meant where an object is missing. */
+  #hinted(problem: Problem): Problem {
+    const located = this.#located(problem);
+    return withHint(located, this.#store.keys(), (key) => this.#sources.placeOf(key, undefined));
+  }
+
   #located(problem: Problem): Problem {
     const { object, field, file } = problem.place;
     if (object === undefined || file !== undefined) return problem;
