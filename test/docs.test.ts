@@ -2,7 +2,8 @@
 //
 // A fenced block of yaml whose first line is `# FOLDER/NAME` is written as that file; a block of sh is run with all
 // files of its page, and has to end well and without a complaint (`sh exit 1`: with 1; `sh warns`: with warnings);
-// `sh skip: WHY` is skipped, and WHY is told.
+// `sh skip: WHY` is skipped, and WHY is told; `sh served` and `sh serve` ask a running program
+// (test/process/pages.test.ts and examples.test.ts run them).
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -13,11 +14,12 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
 import { durationMs } from '../src/api/duration.ts';
+import { readArguments } from '../src/cli/arguments.ts';
 import { COMMANDS } from '../src/main/commands.ts';
 import { FLAGS, VARIABLES, variableOf } from '../src/main/flags.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
-import { type Block, blocksOf as blocksIn } from './support/pages.ts';
+import { type Block, blocksOf as blocksIn, commandsOf, wordsOf } from './support/pages.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TOP = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md'];
@@ -49,7 +51,9 @@ function anchorsOf(page: string): Set<string> {
 
 test('every link of every page leads to a file, and its anchor to a heading', () => {
   const broken: string[] = [];
-  for (const page of PAGES) {
+  const all = globSync('**/*.md', { cwd: ROOT, exclude: (name) => name === 'node_modules' || name.startsWith('.') });
+  assert.ok(PAGES.every((page) => all.includes(page)));
+  for (const page of all) {
     const text = read(page)
       .replaceAll(/^```[\s\S]*?^```$/gm, '')
       .replaceAll(/`[^`\n]*`/g, '');
@@ -75,7 +79,7 @@ test('the index names every page but decisions', () => {
 
 // The commands of examples are run where they are served (process/examples.test.ts).
 for (const page of PAGES.filter((path) => !path.startsWith('examples/'))) {
-  const blocks = blocksOf(page).filter(({ language }) => language === 'sh');
+  const blocks = blocksOf(page).filter(({ language, rest }) => language === 'sh' && !/^served?\b/.test(rest));
   if (blocks.length === 0) continue;
   test(`${page}: its commands do what is written`, (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'rauta-docs-'));
@@ -104,6 +108,45 @@ for (const page of PAGES.filter((path) => !path.startsWith('examples/'))) {
     }
   });
 }
+
+/** Lines of a block as a shell takes them, without what stands behind them. */
+function commandLines(text: string): string[] {
+  return commandsOf(text).flatMap(({ command }) => command.replace(/\s#\s.*$/, '').split(/ && | \|\| | \| |; /));
+}
+
+test('every command line of ours on a page is one: also where it is not run', () => {
+  const makefiles = ['Makefile', ...globSync('mk/*', { cwd: ROOT })].map(read).join('\n');
+  const targets = new Set([...makefiles.matchAll(/^([a-z][a-z-]*):/gm)].map(([, name]) => name));
+  const wrong: string[] = [];
+  let seen = 0;
+  for (const page of PAGES)
+    for (const { text } of blocksOf(page).filter(({ language }) => language === 'sh'))
+      for (const line of commandLines(text)) {
+        const [, target] = /^(?:sudo )?make ([a-z-]+)/.exec(line) ?? [];
+        if (target !== undefined && !targets.has(target)) wrong.push(`${page}: ${line}: no such target`);
+        const [, words] = /^(?:RAUTA_\w+=\S+ )*(?:sudo )?(?:\S*bin\/)?rauta (.*)$/.exec(line.trim()) ?? [];
+        if (words === undefined) continue;
+        seen++;
+        const [name = '', ...rest] = wordsOf(words.replace(/ [<>|&].*$/, ''));
+        const command = COMMANDS.find((one) => one.name === name);
+        try {
+          if (command === undefined) throw new Error('no such command');
+          if (!rest.includes('--help')) readArguments(rest, command.flags, name);
+        } catch (error) {
+          wrong.push(`${page}: ${line}: ${(error as Error).message}`);
+        }
+      }
+  assert.deepEqual(wrong, []);
+  assert.ok(seen > 50, 'there are some');
+});
+
+test('no command stands in an indented block, where nobody runs it', () => {
+  const command =
+    /^ {4}(?:sudo |RAUTA_\w+=\S+ )*(?:make|curl|rauta|bin\/\w+|kubectl|systemctl|docker|podman|cp|mv|tar|mkdir) /m;
+  const pages = PAGES.filter((page) => !page.startsWith('docs/adr/'));
+  const found = pages.filter((page) => command.test(read(page).replaceAll(/^```[\s\S]*?^```$/gm, '')));
+  assert.deepEqual(found, []);
+});
 
 test('every condition stands on its page', () => {
   const rows = read('docs/reference/conditions.md')
