@@ -34,7 +34,12 @@ export function runKeeper(options: Options, log: Logger): Promise<number> {
       process.on('SIGTERM', () => keeper.stop('SIGTERM'));
       process.on('SIGINT', () => keeper.stop('SIGINT'));
       process.on('SIGHUP', () => keeper.reread());
-      process.on('SIGUSR1', () => keeper.reopenLogs());
+      process.on('SIGUSR1', () => {
+        // Who signals is answered, also where there is nothing to do.
+        const { accessLog } = options;
+        if (['-', 'off'].includes(accessLog)) log.info('no file to open anew', { flag: `--access-log ${accessLog}` });
+        keeper.reopenLogs();
+      });
       new Reactor(io).run();
       keeper.start();
     } catch (error) {

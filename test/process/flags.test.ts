@@ -64,6 +64,8 @@ test('the access log in the combined format', async () => {
     { 'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port) },
     ['--access-log-format', 'combined'],
   );
+  rauta.process.kill('SIGUSR1');
+  assert.equal((await rauta.said('no file to open anew'))['flag'], '--access-log -');
   await get(port, '/a%20b?secret=1', { 'user-agent': 'curl "8"', referer: 'http://a.example/x"y?secret=2' });
   assert.equal(await rauta.stop(), 0);
   assert.match(
