@@ -8,6 +8,9 @@ import { Credentials } from '../../src/source/kubernetes/credentials.ts';
 import { readKubeconfig } from '../../src/source/kubernetes/kubeconfig.ts';
 import { Transport } from '../../src/source/kubernetes/transport.ts';
 import { SYSTEM_TIMERS } from '../../src/source/timers.ts';
+import type { Made } from './objects.ts';
+
+export * from './objects.ts';
 
 const GATEWAY_API = '/apis/gateway.networking.k8s.io/v1';
 const PATHS: Readonly<Record<string, string>> = {
@@ -20,13 +23,6 @@ const PATHS: Readonly<Record<string, string>> = {
 };
 /** The user as whom RAUTA writes. */
 const ACCOUNT = 'system:serviceaccount:rauta-system:rauta';
-
-export interface Made {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly labels?: object };
-  readonly [field: string]: unknown;
-}
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 const now = (): number => performance.now();
@@ -94,53 +90,3 @@ export function writes(): Map<string, number> {
 }
 
 export const stop = (): Promise<void> => client.stop();
-
-// ---- objects
-
-export const namespace = (name: string): Made => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
-export const gateway = (name: string, port: number): Made => ({
-  apiVersion: 'gateway.networking.k8s.io/v1',
-  kind: 'Gateway',
-  metadata: { name, namespace: 'bench' },
-  spec: {
-    gatewayClassName: 'rauta',
-    allowedListeners: { namespaces: { from: 'All' } },
-    listeners: [{ name: 'http', port, protocol: 'HTTP', allowedRoutes: { namespaces: { from: 'All' } } }],
-  },
-});
-/** A listener of the `bench` Gateway named, for one hostname. */
-export const listenerSet = (place: string, name: string, gateway: string, port: number): Made => ({
-  apiVersion: 'gateway.networking.k8s.io/v1',
-  kind: 'ListenerSet',
-  metadata: { name, namespace: place },
-  spec: {
-    parentRef: { name: gateway, namespace: 'bench' },
-    listeners: [{ name: 'own', port, protocol: 'HTTP', hostname: `${name}.example` }],
-  },
-});
-/** A Service without a selector, and the EndpointSlice that is all it has. */
-export const service = (place: string, name: string, port: number): Made => ({
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name, namespace: place },
-  spec: { ports: [{ name: 'http', port: 80, targetPort: port }] },
-});
-export const endpoints = (addresses: readonly string[]): object[] =>
-  addresses.map((address) => ({ addresses: [address], conditions: { ready: true } }));
-export const slice = (place: string, name: string, port: number, addresses: readonly string[]): Made => ({
-  apiVersion: 'discovery.k8s.io/v1',
-  kind: 'EndpointSlice',
-  metadata: { name, namespace: place, labels: { 'kubernetes.io/service-name': name } },
-  addressType: 'IPv4',
-  ports: [{ name: 'http', port, protocol: 'TCP' }],
-  endpoints: endpoints(addresses),
-});
-export const rules = (service: string, path = '/', filters: readonly object[] = []): object[] => [
-  { matches: [{ path: { type: 'PathPrefix', value: path } }], filters, backendRefs: [{ name: service, port: 80 }] },
-];
-export const route = (place: string, name: string, parent: string, spec: object): Made => ({
-  apiVersion: 'gateway.networking.k8s.io/v1',
-  kind: 'HTTPRoute',
-  metadata: { name, namespace: place },
-  spec: { parentRefs: [{ name: parent, namespace: 'bench' }], hostnames: [`${name}.example`], ...spec },
-});

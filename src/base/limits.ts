@@ -571,23 +571,23 @@ class Limits {
   readonly KEEPER_YOUNG_MB = 2;
   readonly CONTROLLER_YOUNG_MB = 4;
   readonly WORKER_YOUNG_MB = 2;
-  /**
-   * Bytecode that V8's optimizing compiler may draw together into one function of a worker (main/inlining.ts). V8's own
-   * bound is 920.
-   */
+  /** Bytecode that V8 may draw together into one function of a worker (main/inlining.ts); its own bound is 920. */
   readonly WORKER_INLINED_BYTES = 6_000;
   /** An allocation so large is pages of its own; so much may stay free at the end of a heap. */
   readonly ALLOCATOR_PAGES_BYTES = 128 * KB;
   /** Texts of a configuration that equal ones are replaced by (base/tight.ts), and the longest of them. */
   readonly SHARED_TEXTS = 4_096;
   readonly SHARED_TEXT_CHARS = 128;
-  /** Likewise whole statuses of routes, most of which say the same. */
+  /** Likewise whole statuses of routes, most of which say the same; and the longest of them, as JSON. */
   readonly SHARED_VALUES = 256;
+  readonly SHARED_VALUE_CHARS = 4_096;
   /** A revision of so many entries is followed by giving memory back, once nothing was revised for this long. */
   readonly LARGE_REVISION_ENTRIES = 500;
   readonly GIVE_BACK_QUIET_MS = 1_500;
   /** Until a worker that served somebody is asked again whether it did meanwhile. */
   readonly GIVE_BACK_RETRY_MS = 10_000;
+  /** Pages that the C library has no use for go back to the system this often. */
+  readonly GIVE_BACK_PAGES_MS = 30_000;
 
   /** Cells mapped at a time. */
   readonly CELLS_PER_SEGMENT = 131_072;

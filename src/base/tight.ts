@@ -20,9 +20,13 @@ export function shared(text: string): string {
 
 const values = new Map<string, unknown>();
 
-/** The same plain data, and the same object for what was equal of late, which nobody may change any more. */
+/**
+ * The same plain data, and the same object for what was equal of late, which nobody may change any more. What is long
+ * is unlike all others, and stays as it is.
+ */
 export function one<T>(value: T): T {
   const text = JSON.stringify(value);
+  if (text.length > LIMITS.SHARED_VALUE_CHARS) return value;
   const same = values.get(text);
   if (same !== undefined) return same as T;
   if (values.size >= LIMITS.SHARED_VALUES) values.clear();

@@ -1,6 +1,7 @@
 // The controller: from resources to revisions. It may crash: workers serve on, and the next one takes up where the
 // keeper remembers this one left off.
 
+import { createRequire } from 'node:module';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -66,6 +67,8 @@ class Controller implements ChannelOwner, Downstream {
   #cluster: Cluster | null = null;
   /** Another program answers for the whole. */
   #retired = false;
+  /** Loaded only where it is needed. */
+  #kubernetes: typeof import('./kubernetes.ts') | null = null;
   #book: CellBook | null = null;
   #accessLog: AccessLog | null = null;
   #granted: Granted | null = null;
@@ -176,6 +179,10 @@ class Controller implements ChannelOwner, Downstream {
     this.#accessLog = new AccessLog(options.accessLog, options.accessLogFormat, this.#rings, this.#log);
     this.#pair = options.tls === null ? null : new KeyPair(options.tls, this.#log);
     this.#granted = new Granted(options, this.#log, this.#accessLog, this.#pair);
+    // At once, and not later: compiled code is its owner's to read, and what is not found there is compiled again by 24
+    // MB of eraser.
+    if (options.kubernetes !== null)
+      this.#kubernetes = createRequire(import.meta.url)('./kubernetes.ts') as typeof import('./kubernetes.ts');
     const { closed, reads } = becomeReader(options.user, pathsOf(options));
     const kept = reads
       ? '; the controller keeps the capability to read any file'
@@ -303,10 +310,10 @@ class Controller implements ChannelOwner, Downstream {
 
   /** `again`: workers serve, so a kubeconfig that cannot be used now is waited for; at the first start it ends it. */
   async #open(options: Options, again: boolean): Promise<Cluster> {
-    const { Cluster } = await import('./kubernetes.ts');
+    const { Cluster: Found } = this.#kubernetes as typeof import('./kubernetes.ts');
     for (;;) {
       try {
-        return new Cluster(options.kubernetes as KubernetesFlags, options.controllerName, this.#log);
+        return new Found(options.kubernetes as KubernetesFlags, options.controllerName, this.#log);
       } catch (error) {
         if (!again || !(error instanceof ExitError)) throw error;
         this.#log.error(error.message);

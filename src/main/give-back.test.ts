@@ -54,6 +54,17 @@ test('collecting is put off while somebody waits for this process, and done once
   assert.ok(!held());
 });
 
+test('free pages are returned again and again, whatever was revised', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
+  let trims = 0;
+  new GiveBack(
+    () => assert.fail('nobody asks'),
+    () => trims++,
+  ).revised(1);
+  t.mock.timers.tick(2 * LIMITS.GIVE_BACK_PAGES_MS);
+  assert.equal(trims, 2);
+});
+
 test('the flag that offers collecting is not left behind: compiled code stays usable', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   new GiveBack().revised(LARGE);

@@ -1,7 +1,10 @@
 // Memory given back. A large revision leaves tens of megabytes of garbage in every process it passes through, in V8's
 // heap and in the C library's, and both keep what they once had: V8 collects when it allocates, and after a
 // configuration is loaded nothing is allocated for hours; free(3) returns pages only at the very top of a heap. So once
-// a large revision is followed by quiet, garbage is collected and free pages are returned.
+// a large revision is followed by quiet, garbage is collected and free pages are returned. Free pages of the C
+// library's heaps come about without a revision, too: whatever V8's threads compile or mark needs some, and many small
+// changes leave as many as one large one. To return those stops a process for a millisecond, so it is done again and
+// again.
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -11,11 +14,17 @@ import { trimAllocator } from '../native/index.ts';
 /** For one process. Collecting stops it for 100 to 150 ms at 10,000 routes (keeper: 40). */
 export class GiveBack {
   readonly #mayStop: () => boolean;
+  readonly #trim: () => void;
   #timer: NodeJS.Timeout | null = null;
 
-  /** `mayStop`: whether nobody waits for this process now. While somebody does, collecting is put off. */
-  constructor(mayStop: () => boolean = () => true) {
+  /**
+   * `mayStop`: whether nobody waits for this process now. While somebody does, collecting is put off. `trim` returns
+   * pages.
+   */
+  constructor(mayStop: () => boolean = () => true, trim: () => void = trimAllocator) {
     this.#mayStop = mayStop;
+    this.#trim = trim;
+    setInterval(trim, LIMITS.GIVE_BACK_PAGES_MS).unref();
   }
 
   /** A revision of `entries` went through. */
@@ -34,7 +43,7 @@ export class GiveBack {
     this.#timer = null;
     const free = this.#mayStop();
     if (free) collectGarbage();
-    trimAllocator();
+    this.#trim();
     if (!free) this.#wait(LIMITS.GIVE_BACK_RETRY_MS);
   }
 }

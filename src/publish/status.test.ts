@@ -37,6 +37,13 @@ const route: RouteStatus = {
   ],
 };
 
+test('a status of which nothing pends is written as it is: those of many routes are one', () => {
+  const written: (Status | null)[] = [];
+  const stream = new StatusStream({ write: (_, status) => written.push(status) });
+  stream.note(1, new Map([[ROUTE, route]]));
+  assert.equal(written[0], route);
+});
+
 class Sink {
   readonly lines: string[] = [];
   write(key: string, status: Status | null): void {

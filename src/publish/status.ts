@@ -22,6 +22,8 @@ interface Noted {
   written: Status | null;
 }
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /** The newest revision, while it is not what is served: a worker refused it, or workers died of it. */
 export interface Held {
   readonly revision: number;
@@ -51,7 +53,7 @@ export class StatusStream {
         if (last !== undefined) this.#sink.write(key, null);
         continue;
       }
-      const before = last === undefined ? new Set<string>() : this.#served(last);
+      const before = last === undefined ? NOTHING : this.#served(last);
       this.#noted.set(key, { status, revision, before, written: last?.written ?? null });
       if (conditionsOf(status).some(({ pendsOn }) => pendsOn !== undefined)) this.#pending.add(key);
       else this.#pending.delete(key);
@@ -77,7 +79,9 @@ export class StatusStream {
 
   #write(key: ObjectKey): void {
     const noted = this.#noted.get(key) as Noted;
-    const settled = mapConditions(noted.status, (written) => this.#condition(noted, written));
+    const { status } = noted;
+    // What pends on nothing is written as it is: of ten thousand routes most have the same one.
+    const settled = this.#pending.has(key) ? mapConditions(status, (said) => this.#condition(noted, said)) : status;
     if (noted.written !== null && equal(noted.written, settled)) return;
     noted.written = settled;
     this.#sink.write(key, settled);
@@ -100,11 +104,10 @@ export class StatusStream {
 
   /** What is served of what a status says. */
   #served({ status, revision, before }: Noted): ReadonlySet<string> {
-    const served = new Set<string>();
-    for (const { pendsOn } of conditionsOf(status)) {
-      if (pendsOn !== undefined && (this.#serves(revision) || before.has(pendsOn))) served.add(pendsOn);
-    }
-    return served;
+    const served = conditionsOf(status).flatMap(({ pendsOn }) =>
+      pendsOn !== undefined && (this.#serves(revision) || before.has(pendsOn)) ? [pendsOn] : [],
+    );
+    return served.length === 0 ? NOTHING : new Set(served);
   }
 }
 

@@ -87,6 +87,20 @@ test('every kind is delivered, trimmed, and only then it is all', async (t) => {
   await sink.until(() => !sink.objects.has('HTTPRoute/a/r0'));
 });
 
+test('what many objects say alike is kept once', async (t) => {
+  const { api, sink, source } = await setup(t);
+  const status = { parents: [{ controllerName: 'c', parentRef: { name: 'gw' }, conditions: [{ type: 'Accepted' }] }] };
+  for (const name of ['a', 'b']) api.put('HTTPRoute', { ...route('a', name), status });
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  const [a, b] = ['a', 'b'].map((name) => sink.objects.get(`HTTPRoute/a/${name}`));
+  assert.deepEqual(a?.status, status);
+  assert.equal(a?.status, b?.status);
+  api.put('HTTPRoute', { ...route('a', 'b'), status: { parents: [] } });
+  await sink.until(() => sink.objects.get('HTTPRoute/a/b')?.status !== b?.status);
+  assert.deepEqual(sink.objects.get('HTTPRoute/a/a')?.status, status, 'who changes leaves the others as they are');
+});
+
 test('kinds that are not installed are waited for, and used when they appear', async (t) => {
   const { api, sink, source } = await setup(t, {}, (fake) => defineKinds(fake, false));
   source.start(sink);

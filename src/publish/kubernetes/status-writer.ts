@@ -28,10 +28,13 @@ export interface WriterTools extends ObjectWriterTools {
   readonly onTrouble: (key: ObjectKey, message: string) => void;
 }
 
-/** What our last write was made of, and what came of it. */
+/** What our last write was made onto. */
 interface Echo {
+  /** Of the object: another one of the same name begins anew. */
+  readonly uid: string | undefined;
   readonly from: string;
-  readonly object: KubeObject;
+  /** What came of it; null once the watch has brought something newer. */
+  readonly made: { readonly version: string | undefined; readonly status: unknown } | null;
 }
 type Entry = WriteEntry<Status, Echo>;
 
@@ -69,8 +72,7 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
 
   protected override due(key: ObjectKey, entry: Entry): (() => Promise<WriteResult | null>) | null {
     const base = this.#base(entry, key);
-    // Another one of the same name begins anew.
-    if (base !== undefined && entry.echo !== null && entry.echo.object.metadata.uid !== base.metadata.uid)
+    if (base !== undefined && entry.echo !== null && entry.echo.uid !== base.metadata.uid)
       Object.assign(entry, { echo: null, written: 0, failures: 0 });
     const next = base === undefined ? null : this.#next(base, entry);
     if (base !== undefined && next !== null) return () => this.#write(key, entry, base, next);
@@ -88,8 +90,13 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
   #base(entry: Entry, key: ObjectKey): KubeObject | undefined {
     const stored = this.#tools.find(key);
     const { echo } = entry;
-    if (stored === undefined || echo === null) return stored;
-    if (stored.metadata.resourceVersion === echo.from) return { ...stored, ...statusOf(echo.object) };
+    if (stored === undefined || echo === null || echo.made === null) return stored;
+    if (stored.metadata.resourceVersion === echo.from) {
+      const { version: resourceVersion, status } = echo.made;
+      return { ...stored, metadata: { ...stored.metadata, resourceVersion }, status } as KubeObject;
+    }
+    // Versions never come back: of thousands of routes nothing is kept twice.
+    entry.echo = { uid: echo.uid, from: '', made: null };
     return stored;
   }
 
@@ -118,7 +125,12 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
         mayStart: this.#tools.leads,
       });
       if (reply.ok) {
-        this.took(entry, { from: from.metadata.resourceVersion ?? '', object: reply.body as KubeObject });
+        const { metadata, status: made } = reply.body as KubeObject;
+        this.took(entry, {
+          uid: metadata.uid,
+          from: from.metadata.resourceVersion ?? '',
+          made: { version: metadata.resourceVersion, status: made },
+        });
         this.#tools.onWritten(base, base.status, next);
         break;
       }
@@ -137,10 +149,6 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
     if (entry.wanted === null && !entry.again) this.entries.delete(key);
     return 'ok';
   }
-}
-
-function statusOf(object: KubeObject): Pick<KubeObject, 'status' | 'metadata'> {
-  return { status: object.status, metadata: object.metadata };
 }
 
 /** As a merge patch (RFC 7396): only fields that change, null for one that goes. Lists are replaced as a whole. */

@@ -8,6 +8,7 @@ import type { Problem } from '../../api/problem.ts';
 import { checkObject } from '../../api/schema.ts';
 import type { KindInfo } from '../../api/shape.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { one, tight } from '../../base/tight.ts';
 import type { Source, SourceSink } from '../source.ts';
 import { backoffMs } from './backoff.ts';
 import { collectionPath, discover, type Served } from './discovery.ts';
@@ -314,7 +315,7 @@ export class KubernetesSource implements Source {
         key,
         checked.problems.filter((p) => p.severity === 'error' || own),
       );
-      if (checked.object !== null) upserts.push(checked.object);
+      if (checked.object !== null) upserts.push(kept(checked.object));
       else removals.push(key);
     }
     if (upserts.length > 0 || removals.length > 0) this.#sink?.apply(upserts, removals);
@@ -374,4 +375,13 @@ export class KubernetesSource implements Source {
     for (const { reflectors } of this.#named) yield* reflectors;
     if (this.#own.reflector !== null) yield this.#own.reflector;
   }
+}
+
+/**
+ * As it stays in memory: thousands of objects say the same words, and routes of one Gateway that were written within a
+ * second have the same status.
+ */
+function kept(object: KubeObject): KubeObject {
+  const small = tight(object);
+  return small.status === undefined ? small : { ...small, status: one(small.status) };
 }

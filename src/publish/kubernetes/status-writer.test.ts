@@ -1,0 +1,61 @@
+// What a writer of statuses keeps in memory of what it wrote: test/kubernetes/status.test.ts has what it writes.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { KubeObject } from '../../api/object.ts';
+import { condition } from '../../translate/conditions.ts';
+import { StatusWriter } from './status-writer.ts';
+
+const KEY = 'HTTPRoute/a/r';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+setFlagsFromString('--no-expose-gc');
+
+function object(resourceVersion: string, status: unknown): KubeObject {
+  const metadata = { name: 'r', namespace: 'a', uid: 'u', resourceVersion, managedFields: [{ manager: 'rauta' }] };
+  return { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', metadata, status } as KubeObject;
+}
+
+test('nothing is kept of an answer but the status in it, and that until the watch has brought it', async () => {
+  let stored = object('1', undefined);
+  const kept: WeakRef<object>[] = [];
+  let patches = 0;
+  const writer = new StatusWriter('c', {
+    api: {
+      ask: async ({ body }) => {
+        patches++;
+        const made = object('2', (body as KubeObject).status);
+        kept.push(new WeakRef(made), new WeakRef(made.status as object));
+        return { ok: true, body: made };
+      },
+    },
+    timers: { after: () => () => {} },
+    now: () => 0,
+    wall: () => new Date(0),
+    leads: () => true,
+    find: () => stored,
+    pathOf: () => '/r',
+    onWritten: () => {},
+    onTrouble: (_, message) => assert.fail(message),
+  });
+  const parentRef = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'gw' };
+  writer.write(KEY, { parents: [{ parentRef, controllerName: 'c', conditions: [condition('routeAccepted', 1)] }] });
+  await setImmediate();
+  collect();
+  const [answer, status] = kept as [WeakRef<object>, WeakRef<object>];
+  assert.equal(answer.deref(), undefined, 'its managed fields are larger than all the rest');
+  assert.notEqual(status.deref(), undefined, 'until then the store has an older one');
+  writer.seen([KEY]);
+  assert.equal(patches, 1, 'what was written is not written again');
+  await setImmediate();
+  stored = object('2', structuredClone(status.deref()));
+  writer.seen([KEY]);
+  await setImmediate();
+  collect();
+  assert.equal(status.deref(), undefined);
+  assert.equal(patches, 1);
+});
