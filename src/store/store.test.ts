@@ -22,6 +22,29 @@ function names(objects: Iterable<KubeObject>): string[] {
   return [...objects].map((object) => object.metadata.name).sort();
 }
 
+test('of what changed, those are told apart of which only the status did', () => {
+  const store = new Store();
+  const [a, b] = [made('HTTPRoute', 'ns', 'a'), made('HTTPRoute', 'ns', 'b')];
+  const restated = new Set<string>();
+  store.apply([a, b], [], restated);
+  assert.deepEqual([...restated], [], 'who is new is new');
+  const said = { ...a, status: { parents: [] }, metadata: { ...a.metadata, resourceVersion: '2' } };
+  const changed = store.apply([said, { ...b, status: {}, spec: {} }], [], restated);
+  assert.deepEqual([[...changed], [...restated]], [['HTTPRoute/ns/a', 'HTTPRoute/ns/b'], ['HTTPRoute/ns/a']]);
+  // In one delivery both, in either order: the meaning counts.
+  store.apply(
+    [
+      { ...said, status: {} },
+      { ...said, spec: {} },
+    ],
+    [],
+    restated,
+  );
+  assert.deepEqual([...restated], []);
+  store.apply([said, { ...said, status: {} }], [], restated);
+  assert.deepEqual([...restated], []);
+});
+
 test('says what really changed', () => {
   const store = new Store();
   const a = made('Service', 'ns', 'a', { spec: { ports: [{ port: 80 }] } });

@@ -12,11 +12,26 @@ export class Store implements World {
   readonly #kinds = new Map<string, Map<ObjectKey, KubeObject>>();
   readonly #buckets = new Map<string, Map<ObjectKey, KubeObject>>();
 
-  /** Takes objects over and forgets others; returns the keys of those that really appeared, changed or vanished. */
-  apply(upserts: readonly KubeObject[], removals: readonly ObjectKey[]): Set<ObjectKey> {
+  /**
+   * Takes objects over and forgets others; returns the keys of those that really appeared, changed or vanished.
+   * `restated` is given those of which nothing changed but the status.
+   */
+  apply(
+    upserts: readonly KubeObject[],
+    removals: readonly ObjectKey[],
+    restated: Set<ObjectKey> | null = null,
+  ): Set<ObjectKey> {
     const changed = new Set<ObjectKey>();
     for (const key of removals) if (this.#remove(key)) changed.add(key);
-    for (const object of upserts) if (this.#upsert(object)) changed.add(keyOf(object));
+    for (const object of upserts) {
+      const news = this.#upsert(object);
+      if (news === 'nothing') continue;
+      const key = keyOf(object);
+      // In one delivery it may come twice: a change of meaning is not made up for.
+      if (news === 'all') restated?.delete(key);
+      else if (!changed.has(key)) restated?.add(key);
+      changed.add(key);
+    }
     return changed;
   }
 
@@ -44,7 +59,8 @@ export class Store implements World {
     return n;
   }
 
-  #upsert(incoming: KubeObject): boolean {
+  /** What of it is new: nothing, its status alone, or (whatever that is) all. */
+  #upsert(incoming: KubeObject): 'nothing' | 'status' | 'all' {
     const object = trim(incoming);
     const key = keyOf(object);
     let objects = this.#kinds.get(object.kind);
@@ -53,7 +69,6 @@ export class Store implements World {
       this.#kinds.set(object.kind, objects);
     }
     const old = objects.get(key);
-    const same = old !== undefined && equalObjects(old, object);
     // An equal object is stored too: its resourceVersion is what the next status write must name.
     if (old !== undefined) this.#unfile(key, old);
     objects.set(key, object);
@@ -62,7 +77,9 @@ export class Store implements World {
       if (bucket === undefined) this.#buckets.set(name, new Map([[key, object]]));
       else bucket.set(key, object);
     }
-    return !same;
+    if (old === undefined) return 'all';
+    if (equalObjects(old, object)) return 'nothing';
+    return equalObjects({ ...old, status: object.status }, { ...object, status: object.status }) ? 'status' : 'all';
   }
 
   #remove(key: ObjectKey): boolean {

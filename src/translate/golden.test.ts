@@ -5,6 +5,7 @@ import { GOLDEN_FOLDER, goldenNames, outputPath, readGolden, render, renderGolde
 import { keyOf } from '../api/object.ts';
 import { Store } from '../store/store.ts';
 import { Translator } from './translator.ts';
+import { readsStatus } from './unit.ts';
 
 const names = goldenNames();
 
@@ -51,6 +52,16 @@ test('the order of objects carries no meaning', () => {
     for (let round = 0; round < 3; round++) {
       assert.equal(renderGolden({ objects: shuffled(objects, next), options, unopened }), expected, name);
     }
+  }
+});
+
+test('of kinds whose status is not read, no status whatever changes what anything means', () => {
+  for (const name of names) {
+    const { objects, options, unopened } = readGolden(name);
+    const said = { parents: [], ancestors: [], conditions: [], addresses: [{ value: '192.0.2.9' }] };
+    const restated = objects.map((object) => (readsStatus(object.kind) ? object : { ...object, status: said }));
+    const output = renderGolden({ objects: restated, options, unopened });
+    assert.equal(output, readFileSync(outputPath(name), 'utf8'), name);
   }
 });
 
