@@ -186,9 +186,17 @@ export class Distribution {
 
   /** Sockets go between the revision's beginning and its entries: they wait there for what gives them a meaning. */
   #send(worker: WorkerProcess, step: EncodedStep, opened: readonly OpenSocket[]): void {
-    worker.send(step.begin);
-    this.#giveSockets(worker, opened);
-    for (const part of step.parts) worker.send(part);
+    const { begin, parts } = step;
+    const [first, ...others] = parts;
+    if (opened.length === 0 && first !== undefined) {
+      // A small one is one piece, by which the worker is woken once.
+      worker.send(Buffer.concat([begin, first]));
+      for (const part of others) worker.send(part);
+    } else {
+      worker.send(begin);
+      this.#giveSockets(worker, opened);
+      for (const part of parts) worker.send(part);
+    }
     worker.outbox.sent(step);
   }
 

@@ -77,7 +77,9 @@ class Controller implements ChannelOwner, Downstream {
   /** Another controller of this program was there before. */
   #again = false;
   readonly #giveBack = new GiveBack();
-  /** Of the revision being sent. */
+  /** Of the revision being sent: frames that wait to go together, their bytes, and how many entries there were. */
+  #frames: Buffer[] = [];
+  #frameBytes = 0;
   #entries = 0;
 
   constructor(io: NativeIo) {
@@ -331,23 +333,37 @@ class Controller implements ChannelOwner, Downstream {
 
   begin(revision: number): void {
     this.#entries = 0;
-    this.#channel.send(encodeBegin({ revision, base: revision - 1 }));
+    this.#frame(encodeBegin({ revision, base: revision - 1 }));
   }
   put(key: string, value: Buffer): void {
     this.#entries++;
-    this.#channel.send(encodePut(key, value));
+    this.#frame(encodePut(key, value));
   }
   remove(key: string): void {
     this.#entries++;
-    this.#channel.send(encodeFrame(FRAME.DELETE, Buffer.from(key)));
+    this.#frame(encodeFrame(FRAME.DELETE, Buffer.from(key)));
   }
   sockets(entries: readonly SocketEntry[]): void {
     const sockets = entries.map(({ key, address, port, transport }) => ({ key, address, port, transport }));
-    this.#say({ type: 'sockets', sockets });
+    const message: FromController = { type: 'sockets', sockets };
+    this.#frame(encodeJson(FRAME.MESSAGE, message));
   }
   commit(revision: number): void {
-    this.#channel.send(encodeJson(FRAME.COMMIT, { revision }));
+    this.#frame(encodeJson(FRAME.COMMIT, { revision }));
+    this.#sendFrames();
     this.#giveBack.revised(this.#entries);
+  }
+
+  /** A small revision is one piece, by which the keeper is woken once: it begins only with what it can end. */
+  #frame(frame: Buffer): void {
+    this.#frames.push(frame);
+    this.#frameBytes += frame.length;
+    if (this.#frameBytes >= LIMITS.READ_BYTES) this.#sendFrames();
+  }
+  #sendFrames(): void {
+    this.#channel.send(Buffer.concat(this.#frames));
+    this.#frames = [];
+    this.#frameBytes = 0;
   }
 
   #say(message: FromController): void {
@@ -388,5 +404,6 @@ export function runController(): void {
   const controller = new Controller(io);
   process.on('uncaughtException', (error) => controller.crash(error));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
-  new Reactor(io).run();
+  // It lives by Node's timers: the window of a revision is one.
+  new Reactor(io, true).run();
 }

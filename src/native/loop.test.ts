@@ -12,15 +12,20 @@ let reactor: Reactor;
 /** Turns so far. */
 let turns = 0;
 
-function start(): void {
+/** How long each turn was to wait. */
+let waits: number[] = [];
+
+function start(inTime = false): void {
   io = openNative({ arenaBytes: 2 ** 20 });
   turns = 0;
+  waits = [];
   const turn = io.turn.bind(io);
   io.turn = (wait) => {
     turns++;
+    waits.push(wait);
     return turn(wait);
   };
-  reactor = new Reactor(io);
+  reactor = new Reactor(io, inTime);
   reactor.run();
 }
 afterEach(() => {
@@ -147,6 +152,24 @@ test('without events it sleeps, and an event wakes it at once', async () => {
     await asleep();
   }
   assert.equal(woken, 3);
+});
+
+test("where somebody lives by Node's timers it never waits, and sleeps at once without an event", async () => {
+  start(true);
+  const event = createEvent(io);
+  let woken = 0;
+  io.watch(event, {
+    onReady() {
+      if (drain(io, event) > 0) woken++;
+    },
+  });
+  await asleep();
+  waits = [];
+  notify(io, event);
+  while (woken < 1) await after(1);
+  await asleep();
+  assert.deepEqual(new Set(waits), new Set([0]));
+  assert.ok(waits.length <= 4, 'the event, that there is no other, and passes of libuv');
 });
 
 test('a timer of the wheel wakes it, never early, also one armed from outside while it sleeps', async () => {

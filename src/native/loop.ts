@@ -4,6 +4,9 @@
 // in our epoll set, a few milliseconds at most, with libuv's descriptor in it, so that Node's I/O ends the wait and the
 // turns. Promises run between any two turns, timers, ticks and Node's I/O between any two passes. Quiet: after some
 // milliseconds without an event libuv waits alone, with our epoll set among its own watchers, for as long as it likes.
+//
+// What ends a turn's wait is an event: a timer of Node's that is due meanwhile is late by what is left of it. Who lives
+// by such timers (the controller) has a reactor that never waits, and sleeps as soon as a turn has nothing to do.
 
 import { LIMITS } from '../base/limits.ts';
 import { type PollHandle, pollReadable, uvBackendFd } from './ffi.ts';
@@ -12,6 +15,8 @@ import type { NativeIo } from './io.ts';
 export class Reactor {
   readonly #io: NativeIo;
   readonly #uvFd: number;
+  readonly #waitMs: number;
+  readonly #quietMs: number;
   #running = false;
   #immediate: NodeJS.Immediate | null = null;
   #poll: PollHandle | null = null;
@@ -19,8 +24,11 @@ export class Reactor {
   /** Monotonic ms of the last turn that handled anything. */
   #lastEvent = 0;
 
-  constructor(io: NativeIo) {
+  /** `inTime`: Node's timers run when they are due, also shortly after an event. */
+  constructor(io: NativeIo, inTime = false) {
     this.#io = io;
+    this.#waitMs = inTime ? 0 : LIMITS.REACTOR_WAIT_MS;
+    this.#quietMs = inTime ? 0 : LIMITS.REACTOR_QUIET_MS;
     this.#uvFd = uvBackendFd();
   }
 
@@ -61,8 +69,8 @@ export class Reactor {
     const io = this.#io;
     let until = 0;
     while (this.#immediate !== null) {
-      if (io.turn(LIMITS.REACTOR_WAIT_MS) === 0) {
-        if (io.nowMs - this.#lastEvent >= LIMITS.REACTOR_QUIET_MS) this.#sleep();
+      if (io.turn(this.#waitMs) === 0) {
+        if (io.nowMs - this.#lastEvent >= this.#quietMs) this.#sleep();
         return;
       }
       this.#lastEvent = io.nowMs;
