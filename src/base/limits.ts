@@ -233,10 +233,7 @@ class Limits {
   readonly UPSTREAM_CONNECT_MS = 5_000;
   /** Waiting for one of an endpoint's connections to become free; also what ends a route that leads to itself. */
   readonly UPSTREAM_PENDING_MS = 10_000;
-  /**
-   * For so long after a backend closed a connection right behind a response, without having said so, what must not be
-   * sent twice goes to it by new connections only.
-   */
+  /** After a backend left a connection without a word, what must not be sent twice goes by new ones so long. */
   readonly UPSTREAM_ABRUPT_MS = 10_000;
   /** Shorter than the 60 s after which most servers close an idle connection. */
   readonly UPSTREAM_IDLE_MS = 55_000;
@@ -254,6 +251,9 @@ class Limits {
   readonly DECISION_BODY_MS = 30_000;
   /** An authorization server has this long, all attempts at it together; less than DECISION_MS. */
   readonly EXTERNAL_AUTH_MS = 4_000;
+  /** What secured a cluster that left is kept so long, for so many of them: longer than DECISION_MS and its content's. */
+  readonly RETIRED_TLS_MS = 60_000;
+  readonly RETIRED_TLS = 1_024;
   /** A request and its response in which no byte moves either way. */
   readonly STREAM_IDLE_MS = 300_000;
   /**

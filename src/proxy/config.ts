@@ -188,6 +188,7 @@ export class Config {
   /** Gives back what TLS holds; nothing may be under way. */
   dispose(): void {
     this.#routes.dispose();
+    this.#clusters.dispose();
     this.#secrets.dispose();
   }
 

@@ -7,6 +7,7 @@ import type { Secured } from '../tls/dialer.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import { type Connector, NO_CONNECTOR } from '../upstream/connection.ts';
 import { guarded, type Undo } from './refused.ts';
+import { RetiredSecurity } from './retired.ts';
 import type { Secrets } from './secrets.ts';
 
 type Blocks = Readonly<Record<string, number>>;
@@ -44,12 +45,14 @@ export class Clusters {
   readonly #loose = new Set<ClusterRef>();
   /** What the revision being applied takes away. */
   readonly #leaving = new Map<ClusterRef, Cluster>();
+  readonly #retired: RetiredSecurity;
   readonly #looseEndpoints = new Set<Key>();
 
   constructor(core: Core, connectors: Connectors, secrets: Secrets) {
     this.#core = core;
     this.#connectors = connectors;
     this.#secrets = secrets;
+    this.#retired = new RetiredSecurity(core);
   }
 
   get refs(): IterableIterator<ClusterRef> {
@@ -118,7 +121,7 @@ export class Clusters {
     if (ref === undefined || ref.current === null) return;
     this.#leaveEndpoints(ref, ref.current);
     ref.current.retire();
-    unsecure(ref.current);
+    if (ref.current.secured !== null) this.#retired.keep(ref.current.secured);
     this.#leaving.set(ref, ref.current);
     ref.current = null;
     this.#loose.add(ref);
@@ -148,6 +151,11 @@ export class Clusters {
     }
     this.#loose.clear();
     this.#looseEndpoints.clear();
+  }
+
+  /** Gives back what those that left are kept with. */
+  dispose(): void {
+    this.#retired.dispose();
   }
 
   /** Clusters in use whose trust or certificate the revision changes: their connections are others then. */

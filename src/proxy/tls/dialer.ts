@@ -74,12 +74,18 @@ export class TlsDialer implements TlsWireOwner {
     this.#secured.table.releaseClient(this.#client);
   }
 
-  /** Somebody comes back to an endpoint that had been left: by what is asked for, as it stands now. */
+  /**
+   * Somebody comes back to an endpoint that had been left: by what is asked for, as it stands now, or as it stood while
+   * that is kept for those who began before.
+   */
   #holdAgain(): boolean {
+    const { table, tls, client } = this.#secured;
     try {
-      this.#client = this.#secured.table.acquireClient(this.#secured.tls);
+      this.#client = table.acquireClient(tls);
     } catch {
-      return false;
+      if (client.uses === 0) return false;
+      client.uses++;
+      this.#client = client;
     }
     this.#holds = true;
     return true;
