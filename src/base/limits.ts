@@ -251,7 +251,7 @@ class Limits {
   readonly DECISION_BODY_MS = 30_000;
   /** An authorization server has this long, all attempts at it together; less than DECISION_MS. */
   readonly EXTERNAL_AUTH_MS = 4_000;
-  /** What secured a cluster that left is kept so long, for so many of them: longer than DECISION_MS and its content's. */
+  /** What secured a cluster that left is kept so long, and of so many: longer than decisions take. */
   readonly RETIRED_TLS_MS = 60_000;
   readonly RETIRED_TLS = 1_024;
   /** A request and its response in which no byte moves either way. */
