@@ -19,11 +19,12 @@ import { COMMANDS } from '../src/main/commands.ts';
 import { FLAGS, VARIABLES, variableOf } from '../src/main/flags.ts';
 import { METRICS } from '../src/telemetry/catalogue.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
-import { type Block, blocksOf as blocksIn, commandsOf, wordsOf } from './support/pages.ts';
+import { wordsOf } from '../tools/offline.ts';
+import { type Block, blocksOf as blocksIn, commandsOf } from './support/pages.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const TOP = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md'];
-const PAGES = [...TOP, ...globSync('docs/**/*.md', { cwd: ROOT }), ...globSync('examples/*/README.md', { cwd: ROOT })];
+const PAGES = [...TOP, ...globSync('docs/**/*.md', { cwd: ROOT }), ...globSync('examples/**/README.md', { cwd: ROOT })];
 const COMMAND_MS = 60_000;
 /** Of other programs, and of our scripts. */
 const THEIR_FLAGS = new Set(['small']);

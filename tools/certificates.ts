@@ -317,17 +317,22 @@ function fromArguments(argv: readonly string[]): string {
   });
 }
 
-/** Makes the certificate that an example needs, as its README does, if it is not there. Returns whether it did. */
-export function ensureExampleCertificate(folder: string): boolean {
-  const path = join(folder, 'certificate.yaml');
+/** What an example needs as certificate.yaml, made as its README does, but for files beside it; null: nothing. */
+export function exampleCertificate(folder: string): string | null {
   const readme = join(folder, 'README.md');
-  if (existsSync(path) || !existsSync(readme)) return false;
+  if (!existsSync(readme)) return null;
   const command = /^bin\/node tools\/certificates\.ts (.*) > examples\/[a-z0-9-]+\/certificate\.yaml$/m;
   const words = command.exec(readFileSync(readme, 'utf8').replaceAll('\\\n', ''))?.[1];
-  if (words === undefined) return false;
+  return words === undefined ? null : fromArguments(words.replace(/--client-file \S+ /, '').split(/\s+/));
+}
+
+/** Writes that where it is not. Returns whether it did. */
+export function ensureExampleCertificate(folder: string): boolean {
+  const path = join(folder, 'certificate.yaml');
+  const text = existsSync(path) ? null : exampleCertificate(folder);
   // Whoever serves has to read it, and a key for an afternoon on one machine is no secret.
-  writeFileSync(path, fromArguments(words.split(/\s+/)), { mode: 0o644 });
-  return true;
+  if (text !== null) writeFileSync(path, text, { mode: 0o644 });
+  return text !== null;
 }
 
 if (import.meta.main) {

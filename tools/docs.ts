@@ -14,6 +14,7 @@ import { LIMITED } from '../src/telemetry/layout.ts';
 import { MEANINGS } from '../src/translate/condition-meanings.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
 import { crds } from './crds.ts';
+import { examplesIndex, gatewayApi } from './feature-pages.ts';
 import { oneFile } from './manifests.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -156,6 +157,8 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/reference/limits.md': limits,
   'docs/reference/answers.md': answers,
   'docs/reference/conditions.md': conditions,
+  'docs/reference/gateway-api.md': gatewayApi,
+  'examples/README.md': examplesIndex,
   ...Object.fromEntries([...crds()].map(([name, text]) => [`deploy/crds/${name}`, () => text])),
   'deploy/install.yaml': () => oneFile('daemonset'),
   'deploy/install-deployment.yaml': () => oneFile('deployment'),

@@ -66,3 +66,10 @@ test('a reference to nobody: the Backend of that name, the nearest name, the oth
   assert.equal(hint('Gateway/default/other'), ' There is web.');
   assert.equal(hint('Secret/default/cert'), '');
 });
+
+test('a warning of an object that is there takes no error of what it lacks away', () => {
+  const idle: Problem = { severity: 'warning', message: 'no effect', place: { object: 'ReferenceGrant/shop/one' } };
+  const lacking = missing('ReferenceGrant/shop/');
+  assert.deepEqual(causesOnly([idle, lacking]), [idle, lacking]);
+  assert.deepEqual(causesOnly([refused('ReferenceGrant/shop/one'), lacking]).length, 1);
+});

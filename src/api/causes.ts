@@ -9,20 +9,26 @@ import { objectText, type Place, type Problem, type Suspect } from './problem.ts
 export function causesOnly(problems: readonly Problem[], causes: readonly Problem[] = problems): readonly Problem[] {
   if (!problems.some(({ absent }) => absent !== undefined)) return problems;
   const wrong = new Set<string>();
-  const kinds = new Set<string>();
+  const kinds = new Map<string, Problem['severity']>();
   const suspects: Suspect[] = [];
   for (const { severity, place, effect, hides, absent } of causes) {
     suspects.push(...(hides ?? []));
     if (place.object === undefined) continue;
     const [kind = '', namespace = ''] = place.object.split('/');
     // Whatever is said of an object of that kind may be why none counts.
-    if (absent === undefined || absent.startsWith('Service/')) kinds.add(`${kind}/${namespace}/`);
+    const sort = `${kind}/${namespace}/`;
+    if ((absent === undefined || absent.startsWith('Service/')) && kinds.get(sort) !== 'error')
+      kinds.set(sort, severity);
     if (severity === 'error' && effect === 'is not served') wrong.add(plain(place.object));
   }
-  return problems.filter(({ absent, place }) => {
+  return problems.filter(({ severity, absent, place }) => {
     if (absent === undefined) return true;
-    if (absent.endsWith('/'))
-      return !(kinds.has(absent) || suspects.some(({ kind }) => fits(kind, absent.split('/')[0])));
+    if (absent.endsWith('/')) {
+      // A warning elsewhere takes no error away: what is not served has to be said.
+      const cause = kinds.get(absent);
+      const told = cause === 'error' || cause === severity;
+      return !(told || suspects.some(({ kind }) => fits(kind, absent.split('/')[0])));
+    }
     const [kind, , name] = absent.split('/');
     if (wrong.has(plain(absent)) && place.object !== absent) return false;
     return !suspects.some((suspect) => fits(suspect.kind, kind) && fits(suspect.name, name));

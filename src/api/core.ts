@@ -171,7 +171,7 @@ const service: Shape = {
         allocateLoadBalancerNodePorts: flag,
         externalTrafficPolicy: text,
         internalTrafficPolicy: text,
-        trafficDistribution: text,
+        trafficDistribution: { type: 'string', enum: ['PreferClose', 'PreferSameZone', 'PreferSameNode'] },
         healthCheckNodePort: { type: 'integer', format: 'int32' },
       },
     },

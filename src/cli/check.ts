@@ -48,18 +48,22 @@ export async function check(paths: readonly string[], options: CheckOptions = {}
     const message = `no *.yaml, *.yml or *.json in ${paths.join(', ')}`;
     return outcome(EXIT.cannotRun, reading, [{ severity: 'error', message, place: {} }], [`rauta check: ${message}`]);
   }
-  const meant = options.translate?.(reading.objects, reading.problems) ?? [];
-  const keys = reading.objects.map(keyOf);
-  const found = causesOnly([...reading.problems, ...meant]).map((p) =>
-    withHint(located(p, reading), keys, (key) => reading.placeOf(key, '')),
-  );
-  // Two ways to the same complaint are one.
-  const problems = [...new Map(found.map((p) => [line(p), p])).values()].sort(byPlace);
+  const problems = complaints(reading, options.translate?.(reading.objects, reading.problems) ?? []);
   const errors = problems.filter((p) => p.severity === 'error').length;
   const sum = `${counted(reading.files, 'file')}, ${counted(reading.objects.length, 'object')}: `;
   const verdict = `${counted(errors, 'error')}, ${counted(problems.length - errors, 'warning')}`;
   const code = errors === 0 ? EXIT.ok : EXIT.configuration;
   return outcome(code, reading, problems, [...problems.map(line), sum + verdict]);
+}
+
+/** What is wrong with files and with what they mean, by place: causes alone, with what may have been meant. */
+export function complaints(reading: Reading, meant: readonly Problem[]): readonly Problem[] {
+  const keys = reading.objects.map(keyOf);
+  const found = causesOnly([...reading.problems, ...meant]).map((p) =>
+    withHint(located(p, reading), keys, (key) => reading.placeOf(key, '')),
+  );
+  // Two ways to the same complaint are one.
+  return [...new Map(found.map((p) => [line(p), p])).values()].sort(byPlace);
 }
 
 function outcome(

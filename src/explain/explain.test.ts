@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type KubeObject, keyOf } from '../api/object.ts';
+import type { Problem } from '../api/problem.ts';
 import { TrustedProxies } from '../proxy/trusted.ts';
 import { Store } from '../store/store.ts';
 import { Translator } from '../translate/translator.ts';
@@ -347,4 +348,21 @@ test('of two sockets of one port the one on the address that is asked is explain
   assert.equal(socketFor('127.0.0.2'), '127.0.0.2');
   assert.equal(socketFor('127.0.0.1'), '0.0.0.0');
   assert.equal(ask(scene, 'GET', 'http://127.0.0.2:8080/').rule?.route, 'default/own');
+});
+
+test('documents that are left out are told whatever is answered, other problems where no answer is a good one', () => {
+  const left: Problem = {
+    severity: 'error',
+    message: 'unknown field',
+    place: { file: 'a.yaml', line: 3, column: 5, object: 'HTTPRoute/default/lost' },
+    effect: 'is not served',
+  };
+  const idle: Problem = { severity: 'warning', message: 'It does nothing.', place: { object: 'Backend/default/x' } };
+  const scene = { ...SHOP, problems: [idle, left] };
+  const text = 'a.yaml:3:5: error: HTTPRoute default/lost: unknown field';
+  assert.deepEqual(ask(scene, 'GET', 'http://www.example.com:8080/shop/a').problems, [text]);
+  assert.deepEqual(ask(scene, 'GET', 'http://www.example.com:8080/nowhere').problems, [
+    text,
+    'warning: Backend default/x: It does nothing.',
+  ]);
 });

@@ -1,7 +1,7 @@
 // What becomes of a request, told by the code that routes: the head is parsed, normalised and matched by the proxy's
 // own parser, router and edits over the entries that workers are given. No socket is opened and nothing is sent.
 
-import type { Problem } from '../api/problem.ts';
+import { type Problem, problemText } from '../api/problem.ts';
 import { bytesOf, textOf } from '../base/bytes.ts';
 import { FAULTS, type Fault } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -52,6 +52,7 @@ const NOTHING: Explanation = {
   backends: [],
   misses: [],
   keptOut: [],
+  problems: [],
   notes: [],
 };
 
@@ -65,6 +66,21 @@ interface Entries {
 }
 
 export function explain(question: Question, scene: Scene): Explanation {
+  const told = explained(question, scene);
+  const { status, keptOut } = told;
+  const good = status === null || (status >= 200 && status < 400);
+  // What is left out may be what the request was meant for: it has neither hosts nor ports, so nobody knows.
+  const others = scene.problems.filter(
+    ({ message, effect }) => (!good || effect !== undefined) && !said(keptOut, message),
+  );
+  const first = [
+    ...others.filter(({ severity }) => severity === 'error'),
+    ...others.filter(({ severity }) => severity !== 'error'),
+  ];
+  return { ...told, problems: first.slice(0, LIMITS.EXPLAIN_MISSES).map(problemText) };
+}
+
+function explained(question: Question, scene: Scene): Explanation {
   const entries = sorted(scene.entries);
   const socket = socketOf(entries.sockets, question);
   if (socket === null) return { ...NOTHING, ...nobodyListens(entries.sockets, question) };
@@ -279,15 +295,20 @@ class Course {
         kind === routeKind && metadata.namespace === namespace && metadata.name === name,
     );
     const object = `${routeKind} ${route}`;
+    const conditions = keptOut(own, new Matching(this.#mem, this.#head), ['Accepted', 'ResolvedRefs']);
     const problems = this.#scene.problems
-      .filter((problem) => problem.place.object === `${routeKind}/${route}`)
+      .filter(({ message, place }) => place.object === `${routeKind}/${route}` && !said(conditions, message))
       .slice(0, LIMITS.EXPLAIN_MISSES)
       .map(({ message, place: { field } }) => ({
         object,
         why: field === undefined ? message : `${field}: ${message}`,
       }));
-    return [...keptOut(own, new Matching(this.#mem, this.#head), ['Accepted', 'ResolvedRefs']), ...problems];
+    return [...conditions, ...problems];
   }
+}
+
+function said(told: Explanation['keptOut'], message: string): boolean {
+  return told.some(({ why }) => why.includes(message));
 }
 
 function backendsOf({ clusters, endpoints }: Entries, { load }: Scene): Backends {

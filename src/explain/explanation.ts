@@ -21,6 +21,8 @@ export interface Explanation {
   readonly misses: readonly Miss[];
   /** Routes that would have a say, and what keeps them, or a part of them, out. */
   readonly keptOut: readonly KeptOut[];
+  /** What is left out of the configuration, and, where no answer is a good one, what else is wrong with it. */
+  readonly problems: readonly string[];
   readonly notes: readonly string[];
 }
 

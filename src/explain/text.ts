@@ -31,6 +31,7 @@ export function explanationText(told: Explanation): string[] {
   for (const backend of told.backends) row('backend', ...backendLines(backend));
   for (const { rule: name, match, why } of told.misses) row('not', `${name}: ${match}`, `  because ${why.join('; ')}`);
   for (const { object, why } of told.keptOut) row('kept out', object, `  ${why}`);
+  row('wrong', ...told.problems);
   row('note', ...told.notes);
   return lines;
 }

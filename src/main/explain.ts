@@ -5,6 +5,7 @@ import { EXIT, ExitError } from '../base/errors.ts';
 import { parseRange } from '../base/ip.ts';
 import { visible, visibleJson } from '../base/steering.ts';
 import { type Given, isSet, usageError } from '../cli/arguments.ts';
+import { complaints } from '../cli/check.ts';
 import { explain } from '../explain/explain.ts';
 import type { Explanation } from '../explain/explanation.ts';
 import { type Question, questionOf, type Words } from '../explain/question.ts';
@@ -12,6 +13,7 @@ import { explanationText } from '../explain/text.ts';
 import { TrustedProxies } from '../proxy/trusted.ts';
 import { readAll } from '../source/file/read-all.ts';
 import { askAdmin } from './ask-admin.ts';
+import { meaningOf } from './check.ts';
 import { givenFiles } from './given-files.ts';
 import { translated } from './translated.ts';
 
@@ -78,9 +80,9 @@ async function ofFiles(
       `--trusted-proxies: '${wrong}' is not an address or CIDR like 10.0.0.0/8; write --trusted-proxies 10.0.0.0/8`,
     );
   }
-  const { ir, statuses, diagnostics } = translated(reading.objects);
+  const { ir, statuses } = translated(reading.objects);
   const written = reading.objects.map((object) => ({ object, status: statuses.get(keyOf(object)) }));
-  const problems = [...diagnostics.values()].flat();
+  const problems = complaints(reading, meaningOf(reading.objects, reading.problems));
   return explain(question, { entries: ir.values(), written, problems, trusted, load: () => '', offline: true });
 }
 

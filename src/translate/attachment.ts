@@ -4,6 +4,7 @@
 import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
+import { nearest } from '../base/nearest.ts';
 import type { Attachment } from '../ir/ir.ts';
 import type { ConditionName, ParentReference } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
@@ -56,8 +57,10 @@ export function parentsOf(
     if (seen.has(identity)) continue;
     seen.add(identity);
     if (ref.group !== GATEWAY_GROUP || !PARENT_KINDS.has(ref.kind)) {
-      const which =
-        ref.kind === 'Service' ? 'a Service is named in backendRefs' : 'leave out kind and group for a Gateway';
+      const near = nearest(ref.kind, [...PARENT_KINDS]);
+      const meant =
+        near === undefined || near === ref.kind ? 'leave out kind and group for a Gateway' : `write kind: ${near}`;
+      const which = ref.kind === 'Service' ? 'a Service is named in backendRefs' : meant;
       problems.warning(field, `Routes attach to Gateways and ListenerSets, not to ${shown(ref.kind)}: ${which}.`);
       continue;
     }
@@ -131,7 +134,8 @@ function attach(
   if (allowing.length === 0) {
     const kind = chosen.every((listener) => !listener.kinds.includes(route.kind)) ? `${route.kind}s` : 'this route';
     const where = kind === 'this route' ? ` from namespace ${route.metadata.namespace ?? ''}` : '';
-    const need = where === '' ? protocolsFor(route.kind) : ' Write allowedRoutes: { namespaces: { from: All } } there.';
+    const need =
+      where === '' ? needed(route.kind, chosen) : ' Write allowedRoutes: { namespaces: { from: All } } there.';
     const faulty = chosen.every((listener) => listener.faulty);
     return refuse('routeNotAllowed', `No listener of ${title} (${names}) allows ${kind}${where}.${need}`, faulty);
   }
@@ -148,9 +152,11 @@ function attach(
   return { ref, field, gateway, refused: null, faulty: false, listeners };
 }
 
-/** ` A TCPRoute needs a listener of protocol TCP.` */
-function protocolsFor(kind: string): string {
+/** ` It takes a listener of protocol TCP.`, or that one of these need only let the kind in. */
+function needed(kind: string, chosen: readonly { readonly protocol: string }[]): string {
   const names = LISTENER_PROTOCOLS.filter((protocol) => protocolOf(protocol)?.routeKinds.includes(kind));
+  if (chosen.some(({ protocol }) => names.includes(protocol)))
+    return ` Write allowedRoutes: { kinds: [{ kind: ${kind} }] } there, or leave kinds out.`;
   return names.length === 0 ? '' : ` It takes a listener of protocol ${names.join(' or ')}.`;
 }
 

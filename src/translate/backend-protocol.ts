@@ -56,7 +56,8 @@ export function protocolSaid(backend: KubeObject, appProtocol: unknown): Backend
   if (appProtocol !== undefined && appProtocol !== null) {
     const by = `appProtocol ${shown(appProtocol)}`;
     const wire = APP_PROTOCOLS.get(typeof appProtocol === 'string' ? appProtocol.toLowerCase() : '');
-    return wire === undefined ? `${by} is not supported.` : { ...wire, by };
+    if (wire !== undefined) return { ...wire, by };
+    return `${by} is not supported: ${[...APP_PROTOCOLS.keys()].join(', ')} are.`;
   }
   const value = fields(backend.metadata.annotations)[PROTOCOL_ANNOTATION];
   if (value === undefined) return { spoken: 'http1', secured: false, by: '' };

@@ -124,7 +124,7 @@ function trustOf(
       found.push(one);
       continue;
     }
-    problems.error(`spec.validation.caCertificateRefs[${i}]`, one.message);
+    problems.error(`spec.validation.caCertificateRefs[${i}]`, one.message, one.absent);
     unresolved ??= one;
   }
   if (found.length === 0) {
@@ -152,7 +152,8 @@ function authoritiesOf(reader: Reader, namespace: string, ref: Fields): Authorit
   const object = reader.get(kind, namespace, name);
   const read = object === undefined ? 'does not exist.' : authoritiesIn(object);
   if (typeof read !== 'string') return read;
-  return { name: 'policyAuthority', message: `${kind} ${namespace}/${name} ${read}` };
+  const fault: Fault = { name: 'policyAuthority', message: `${kind} ${namespace}/${name} ${read}` };
+  return object === undefined ? { ...fault, absent: objectKey(kind, namespace, name) } : fault;
 }
 
 /** The trust entry under `key`, of a policy or of the system; null when there is none (any more). */

@@ -1,6 +1,6 @@
 // The certificate that a Gateway shows to backends that ask for one (apis/v1 GatewayBackendTLS).
 
-import type { KubeObject } from '../api/object.ts';
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields, isFields } from '../base/fields.ts';
 import type { CertificateEntry, Key } from '../ir/ir.ts';
@@ -29,8 +29,8 @@ export function clientCertificateOf(reader: Reader, gateway: KubeObject, problem
   const kind = value['kind'] ?? 'Secret';
   const name = text(value['name']) ?? '';
   const namespace = text(value['namespace']) ?? own;
-  const refuse = (condition: Fault['name'], message: string): ClientCertificate => {
-    problems.error('spec.tls.backend.clientCertificateRef', message);
+  const refuse = (condition: Fault['name'], message: string, absent?: ObjectKey): ClientCertificate => {
+    problems.error('spec.tls.backend.clientCertificateRef', message, absent);
     return { key: null, fault: { name: condition, message } };
   };
   if (group !== '' || kind !== 'Secret') {
@@ -48,10 +48,14 @@ export function clientCertificateOf(reader: Reader, gateway: KubeObject, problem
   };
   if (!permitted(reader, reference)) {
     const message = `No ReferenceGrant in namespace ${namespace} lets Gateways of ${own} refer to Secret ${name}.`;
-    return refuse('gatewayNotPermitted', message);
+    return refuse('gatewayNotPermitted', message, objectKey('ReferenceGrant', namespace, ''));
   }
   const secret = reader.get('Secret', namespace, name);
-  const fault = secret === undefined ? 'does not exist.' : secretEntry(secret, namespace, name).fault;
+  if (secret === undefined) {
+    const message = `Secret ${namespace}/${name} does not exist.`;
+    return refuse('gatewayClientCertificate', message, objectKey('Secret', namespace, name));
+  }
+  const { fault } = secretEntry(secret, namespace, name);
   if (fault !== '') return refuse('gatewayClientCertificate', `Secret ${namespace}/${name} ${fault}`);
   return { key: clientCertificateKey(namespace, name), fault: null };
 }

@@ -1,6 +1,6 @@
 // Certificates of clients: whose are good on which port of a Gateway (apis/v1 GatewayTLSConfig.frontend, GEP-91).
 
-import type { KubeObject } from '../api/object.ts';
+import { type KubeObject, objectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { type Fields, fields, isFields } from '../base/fields.ts';
 import type { ClientValidation, TrustEntry } from '../ir/ir.ts';
@@ -44,11 +44,28 @@ export function frontendOf(reader: Reader, gateway: KubeObject, problems: Proble
     return found;
   };
   const ports = list(frontend['perPort']).map(fields);
+  unheard(fields(gateway.spec), ports, problems);
   return (number) => {
     const at = ports.findIndex((item) => port(item['port']) === number);
     if (at >= 0) return once(String(number), ports[at]?.['tls'], `spec.tls.frontend.perPort[${at}].tls`);
     return once('default', frontend['default'], 'spec.tls.frontend.default');
   };
+}
+
+/** A port that no listener of HTTPS has asks nobody for a certificate. */
+function unheard(spec: Fields, ports: readonly Fields[], problems: Problems): void {
+  // Others may bring one.
+  if (isFields(spec['allowedListeners'])) return;
+  const secured = list(spec['listeners'])
+    .map(fields)
+    .filter(({ protocol }) => protocol === 'HTTPS')
+    .map((listener) => port(listener['port']));
+  for (const [i, item] of ports.entries()) {
+    const number = port(item['port']);
+    if (number === undefined || secured.includes(number)) continue;
+    const message = `No HTTPS listener has port ${number}: it has no effect. They have ${[...new Set(secured)].join(', ') || 'none'}.`;
+    problems.warning(`spec.tls.frontend.perPort[${i}].port`, message);
+  }
 }
 
 function validationOf(
@@ -67,7 +84,7 @@ function validationOf(
   for (const [index, item] of list(value['caCertificateRefs']).entries()) {
     const found = authoritiesOf(reader, namespace, fields(item));
     if ('name' in found) {
-      problems.error(`${field}.caCertificateRefs[${index}]`, found.message);
+      problems.error(`${field}.caCertificateRefs[${index}]`, found.message, found.absent);
       refs ??= found;
     } else {
       authorities.push(...found.authorities);
@@ -114,14 +131,14 @@ function authoritiesOf(reader: Reader, gatewayNamespace: string, ref: Fields): A
   };
   if (!permitted(reader, reference)) {
     const message = `No ReferenceGrant in namespace ${namespace} lets Gateways of ${gatewayNamespace} refer to ConfigMap ${name}.`;
-    return { name: 'listenerNotPermitted', message };
+    return { name: 'listenerNotPermitted', message, absent: objectKey('ReferenceGrant', namespace, '') };
   }
   const object = reader.get('ConfigMap', namespace, name);
   const invalid = (what: string): Fault => ({
     name: 'listenerAuthority',
     message: `ConfigMap ${namespace}/${name} ${what}`,
   });
-  if (object === undefined) return invalid('does not exist.');
+  if (object === undefined) return { ...invalid('does not exist.'), absent: objectKey('ConfigMap', namespace, name) };
   const found = authoritiesIn(object);
   return typeof found === 'string' ? invalid(found) : found;
 }

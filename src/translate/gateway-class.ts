@@ -88,11 +88,11 @@ export function translateClass(reader: Reader, object: KubeObject, options: Tran
   if (spec['controllerName'] !== options.controllerName) return { status: null, problems };
   const generation = generationOf(object);
   const conditions: Condition[] = [];
-  const refused = classParameters(reader, spec).fault;
-  if (refused === null) conditions.push(condition('classAccepted', generation));
+  const parameters = classParameters(reader, spec);
+  if (parameters.fault === null) conditions.push(condition('classAccepted', generation));
   else {
-    conditions.push(condition('classParameters', generation, refused));
-    problems.error('spec.parametersRef', refused);
+    conditions.push(condition('classParameters', generation, parameters.fault));
+    problems.error('spec.parametersRef', parameters.fault, parameters.absent);
   }
   conditions.push(...versionCondition(reader, generation));
   return { status: { conditions, supportedFeatures: supportedFeatures(options) }, problems };

@@ -89,6 +89,7 @@ export interface ListenerView {
   readonly name: string;
   readonly port: number;
   readonly hostname: string;
+  readonly protocol: string;
   /** Of TLS: it does not end here. */
   readonly passthrough: boolean;
   readonly kinds: readonly string[];
@@ -155,7 +156,7 @@ export function draftGateway(reader: Reader, object: KubeObject, options: Transl
     infrastructure: infrastructureOf(spec),
     service: parameters.service,
     entry: { kind: 'gateway', key: gatewayKey(namespace, object.metadata.name), name, ...parameters.entry },
-    refused: refusal(claim.parameters.fault, className, parameters.fault, addresses.unsupported, problems),
+    refused: refusal(claim.parameters, className, parameters, addresses.unsupported, problems),
     addresses,
     clientCertificate: clientCertificateOf(reader, object, problems),
     sets: sets ?? { from: 'None' },
@@ -203,25 +204,29 @@ function textsOf(value: unknown): Readonly<Record<string, string>> {
 function gatewayParameters(reader: Reader, ofClass: Found, namespace: string, spec: Fields): Effective {
   const ref = fields(spec['infrastructure'])['parametersRef'];
   const own = parametersOf(reader, 'GatewayParameters', namespace, ref);
-  if (own.spec === null) return { ...effective({}, {}), fault: own.fault };
+  if (own.spec === null) return { ...effective({}, {}), fault: own.fault, ...absence(own) };
   return effective(ofClass.spec ?? {}, own.spec);
 }
 
+function absence({ absent }: { readonly absent?: ObjectKey }): { absent?: ObjectKey } {
+  return absent === undefined ? {} : { absent };
+}
+
 function refusal(
-  classRefused: string | null,
+  ofClass: Found,
   className: string,
-  parameters: string | null,
+  parameters: Effective,
   unsupportedAddress: string | null,
   problems: Problems,
 ): Fault | null {
-  if (classRefused !== null) {
-    const message = `GatewayClass ${className} is not accepted: ${classRefused}`;
-    problems.error('spec.gatewayClassName', message);
+  if (ofClass.fault !== null) {
+    const message = `GatewayClass ${className} is not accepted: ${ofClass.fault}`;
+    problems.error('spec.gatewayClassName', message, ofClass.absent);
     return { name: 'gatewayInvalid', message };
   }
-  if (parameters !== null) {
-    problems.error('spec.infrastructure.parametersRef', parameters);
-    return { name: 'gatewayParameters', message: parameters };
+  if (parameters.fault !== null) {
+    problems.error('spec.infrastructure.parametersRef', parameters.fault, parameters.absent);
+    return { name: 'gatewayParameters', message: parameters.fault };
   }
   return unsupportedAddress === null ? null : { name: 'gatewayAddressType', message: unsupportedAddress };
 }
@@ -256,6 +261,7 @@ export function listenerViews({ listeners }: ListenerOwner, { placements }: Gate
     name: listener.name,
     port: listener.port,
     hostname: listener.hostname,
+    protocol: listener.protocol,
     passthrough: listener.passthrough,
     kinds: listener.kinds.map((kind) => kind.kind),
     namespaces: listener.namespaces,

@@ -8,7 +8,7 @@ import { fields } from '../base/fields.ts';
 import type { TranslatorOptions } from './context.ts';
 import { GATEWAY_GROUP, RAUTA_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import { anyText, list, text } from './read.ts';
+import { anyText, list, shown, text } from './read.ts';
 
 const ROUTES: ReadonlySet<string> = new Set(['HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute', 'UDPRoute']);
 const BACKENDS: ReadonlySet<string> = new Set(['/Service', `${RAUTA_GROUP}/Backend`]);
@@ -39,7 +39,14 @@ export function grantProblems(reader: Reader, grant: KubeObject, used: boolean, 
     const at = `spec.to[${i}]`;
     if (known && !sorts.some((sort) => sort?.has(`${group}/${kind}`))) {
       const kinds = [...new Set(froms.map((from) => `${text(from['kind']) ?? '?'}s`))].join(' and ');
-      problems.warning(`${at}.kind`, `It permits nothing: ${kinds} refer to no ${kind}.`);
+      // A Backend is of a group of its own, a Service of none.
+      const theirs = sorts.flatMap((sort) => [...(sort ?? [])]).find((one) => one.endsWith(`/${kind}`));
+      const right = theirs?.slice(0, -1 - kind.length);
+      const how = right === undefined ? '' : `: write group: ${right === '' ? '""' : right}`;
+      problems.warning(
+        `${at}.kind`,
+        `It permits nothing: ${kinds} refer to no ${kind}${theirs === undefined ? '' : ` of group ${shown(group)}`}${how}.`,
+      );
     } else if (name !== undefined && isMissing(reader, group, kind, namespace, name, options)) {
       problems.warning(`${at}.name`, `It permits nothing: ${kind} ${namespace}/${name} does not exist.`);
     }

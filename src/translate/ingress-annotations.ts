@@ -4,6 +4,7 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
+import { nearest } from '../base/nearest.ts';
 import type { Filter, Redirect } from '../ir/ir.ts';
 import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
 import { isPreciseHostname } from './hostname.ts';
@@ -106,6 +107,15 @@ class Annotations {
     this.#problems.warning(`metadata.annotations[${name}]`, message);
   }
 
+  /** ` Did you mean NAME?` of those of `prefix` that are asked for, or ''. */
+  meant(prefix: string, name: string): string {
+    const near = nearest(
+      name,
+      [...this.#asked].filter((one) => one.startsWith(prefix)).map((one) => one.slice(prefix.length)),
+    );
+    return near === undefined ? '' : ` Did you mean ${near}?`;
+  }
+
   /** Annotations of `prefix` that nobody asked for. */
   left(prefix: string): string[] {
     return Object.keys(this.#values).filter((name) => name.startsWith(prefix) && !this.#asked.has(name));
@@ -144,10 +154,9 @@ function leftOver(read: Annotations): string[] {
       refused.push(`${message}.`);
     } else {
       const instead = insteadOf(short);
-      read.idle(
-        name,
-        `${short} is not served and has no effect. ${instead === null ? 'Remove it' : `Write ${instead}`}.`,
-      );
+      const meant = read.meant(NGINX, short);
+      const how = instead === null ? ' Remove it.' : ` Write ${instead}.`;
+      read.idle(name, `${short} is not served and has no effect.${meant === '' ? how : meant}`);
     }
   }
   for (const name of read.left(OWN)) {

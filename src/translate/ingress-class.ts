@@ -1,6 +1,6 @@
 // Which Ingresses are ours (networking.k8s.io/v1 IngressSpec.ingressClassName, IngressClass).
 
-import type { KubeObject } from '../api/object.ts';
+import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
 import { fields } from '../base/fields.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -15,7 +15,7 @@ const DEFAULT_CLASS = 'ingressclass.kubernetes.io/is-default-class';
 export interface IngressClaim {
   readonly ours: boolean;
   /** What its author should know of that; null: nothing. */
-  readonly warning: { readonly field: string; readonly message: string } | null;
+  readonly warning: { readonly field: string; readonly message: string; readonly absent: ObjectKey } | null;
 }
 
 const OURS: IngressClaim = { ours: true, warning: null };
@@ -41,7 +41,7 @@ export function claimIngress(reader: Reader, ingress: KubeObject, options: Trans
   // In a cluster the class of another controller may need no object.
   if (options.implicitClass === null) return FOREIGN;
   const message = `IngressClass ${shown(named)} does not exist; "${options.implicitClass}" needs none. It is not served.`;
-  return { ours: false, warning: { field, message } };
+  return { ours: false, warning: { field, message, absent: objectKey('IngressClass', undefined, named) } };
 }
 
 function claimDefault(reader: Reader, options: TranslatorOptions): IngressClaim {

@@ -49,15 +49,17 @@ export interface IngressResult {
 export function draftIngress(reader: Reader, object: KubeObject, options: TranslatorOptions): IngressResult {
   const problems = new Problems(keyOf(object));
   const { ours, warning } = claimIngress(reader, object, options);
-  if (warning !== null) problems.warning(warning.field, warning.message);
+  if (warning !== null) problems.warning(warning.field, warning.message, warning.absent);
   if (!ours) return { draft: null, problems };
   const namespace = object.metadata.namespace ?? '';
   const name = `${namespace}/${object.metadata.name}`;
-  const hosts = [...hostsOf(fields(object.spec), problems)].map(([hostname, { field, secrets }]) => ({
+  const spec = fields(object.spec);
+  const hosts = [...hostsOf(spec, problems)].map(([hostname, { field, secrets }]) => ({
     hostname,
     field,
     tls: hostTls(reader, namespace, field, secrets, options, problems),
   }));
+  unruled(spec, problems);
   return { draft: { name, created: createdOf(object), hosts }, problems };
 }
 
@@ -65,6 +67,21 @@ interface HostSecrets {
   readonly field: string;
   /** Names, each once; null for an item without: the default certificate. */
   readonly secrets: Set<string | null>;
+}
+
+/** A host with a certificate that no rule is for: the one that was meant is served in the clear. */
+function unruled(spec: Fields, problems: Problems): void {
+  const rules = list(spec['rules']).map((rule) => text(fields(rule)['host'])?.toLowerCase());
+  if (rules.length === 0 || rules.includes(undefined) || spec['defaultBackend'] !== undefined) return;
+  const under = (host: string, wildcard: string): boolean =>
+    wildcard.startsWith('*.') && host.endsWith(wildcard.slice(1));
+  for (const [i, item] of list(spec['tls']).entries())
+    for (const [j, value] of list(fields(item)['hosts']).entries()) {
+      const host = text(value)?.toLowerCase() ?? '';
+      if (host === ANY || rules.some((rule = '') => rule === host || under(host, rule) || under(rule, host))) continue;
+      const message = `No rule is for ${shown(value)}: they are for ${[...new Set(rules)].join(', ')}.`;
+      problems.warning(`spec.tls[${i}].hosts[${j}]`, message);
+    }
 }
 
 /** By hostname: one that stands in several items has the certificates of them all (of RSA and of ECDSA, say). */

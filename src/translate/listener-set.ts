@@ -43,7 +43,8 @@ export function draftListenerSet(reader: Reader, object: KubeObject, options: Tr
   const gatewayName = text(ref['name']) ?? '';
   const gateway = reader.get('Gateway', gatewayNamespace, gatewayName);
   if (gateway === undefined) {
-    problems.warning(field, `Gateway ${gatewayNamespace}/${gatewayName} does not exist.`);
+    const missing = objectKey('Gateway', gatewayNamespace, gatewayName);
+    problems.warning(field, `Gateway ${gatewayNamespace}/${gatewayName} does not exist.`, missing);
     return { draft: null, problems };
   }
   const parent = fields(gateway.spec);

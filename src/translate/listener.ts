@@ -94,7 +94,6 @@ export function draftListener(
     fault = { name: 'listenerValue', message: `${shown(spec['hostname'])} is not a hostname.` };
     problems.error(`${field}.hostname`, fault.message);
   }
-
   let refs: Fault | null = null;
   if (served && refused.length > 0) {
     const can = routeKindsOf(protocol).join(', ');
@@ -103,6 +102,7 @@ export function draftListener(
     problems.error(`${field}.allowedRoutes.kinds`, refs.message);
   }
   const passthrough = protocol === 'TLS' && fields(spec['tls'])['mode'] === 'Passthrough';
+  if (passthrough) unshown(fields(spec['tls'])['certificateRefs'], `${field}.tls.certificateRefs`, problems);
   let tls: ListenerTls | null = null;
   if (protocol === 'HTTPS' || (protocol === 'TLS' && !passthrough)) {
     const https = protocol === 'HTTPS';
@@ -133,6 +133,13 @@ export function draftListener(
     closed: namespaces === null ? NOBODY : null,
     refs,
   };
+}
+
+/** Certificates where TLS does not end. */
+function unshown(refs: unknown, field: string, problems: Problems): void {
+  if (list(refs).length === 0) return;
+  const how = 'Leave them out, or write mode: Terminate.';
+  problems.warning(field, `TLS passes through: backends show certificates, these have no effect. ${how}`);
 }
 
 /** With the certificate of --default-certificate, where there is one. */

@@ -3,6 +3,7 @@
 // refers to it (InvalidParameters), as the API has it for parameters that are missing or malformed.
 
 import { isIP } from 'node:net';
+import { type ObjectKey, objectKey } from '../api/object.ts';
 import { type ParametersSpec, WITHOUT_EFFECT } from '../api/parameters.ts';
 import { type Fields, fields, isFields } from '../base/fields.ts';
 import { parseRange } from '../base/ip.ts';
@@ -16,7 +17,9 @@ import { list, shown, text } from './read.ts';
 export type ParametersKind = 'GatewayClassParameters' | 'GatewayParameters';
 
 /** `spec` of what was referred to, or why it cannot be honoured. */
-export type Found = { readonly spec: Fields; readonly fault: null } | { readonly spec: null; readonly fault: string };
+export type Found =
+  | { readonly spec: Fields; readonly fault: null }
+  | { readonly spec: null; readonly fault: string; readonly absent?: ObjectKey };
 
 const NONE: Found = { spec: {}, fault: null };
 
@@ -33,7 +36,8 @@ export function parametersOf(reader: Reader, kind: ParametersKind, namespace: st
     return fault(`parametersRef.namespace: ${kind} are in no namespace.`);
   const object = reader.get(kind, namespace, name);
   const called = `${kind} ${namespace === undefined ? '' : `${namespace}/`}${name}`;
-  if (object === undefined) return fault(`${called} does not exist.`);
+  if (object === undefined)
+    return { spec: null, fault: `${called} does not exist.`, absent: objectKey(kind, namespace, name) };
   const given = fields(object.spec);
   const wrong = idle(given) ?? unusable(given);
   if (wrong !== null) return fault(`${called}: ${wrong}`);
@@ -79,6 +83,8 @@ export interface Effective {
   readonly service: ServiceType | null;
   /** Why they cannot be used together. */
   readonly fault: string | null;
+  /** What is not there, where that is why. */
+  readonly absent?: ObjectKey;
 }
 
 /** `ofClass` and `own`: specs as parametersOf gives them. */

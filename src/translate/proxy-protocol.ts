@@ -42,7 +42,7 @@ function clientsOf(name: string, value: string | undefined, given: readonly stri
   if (value === OFF) return null;
   const trusted = value.split(/[\s,]+/).filter((one) => {
     if (one === '' || parseRange(one) !== null) return one !== '';
-    const message = `${shown(one)} is not an address or CIDR range and names nobody.`;
+    const message = `${shown(one)} is not an address or CIDR range and names nobody: write 10.0.0.0/8.`;
     problems.error(`metadata.annotations[${name}]`, message);
     return false;
   });

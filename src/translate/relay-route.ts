@@ -48,7 +48,10 @@ function idleOf(route: KubeObject, problems: Problems): number | null {
   if (given === undefined) return null;
   const ms = durationMs(text(given) ?? '');
   if (!Number.isNaN(ms)) return Math.min(ms, TIMEOUT_MAX_MS);
-  problems.error(`metadata.annotations[${IDLE_TIMEOUT}]`, `${shown(given)} is not a duration; the default holds.`);
+  problems.error(
+    `metadata.annotations[${IDLE_TIMEOUT}]`,
+    `${shown(given)} is not a duration like 10m, 1h30m or 10s: the default holds.`,
+  );
   return null;
 }
 

@@ -7,6 +7,7 @@ import { objectText, type Problem } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { Entry, RelayEntry } from '../ir/ir.ts';
 import { INGRESS_CONTROLLER, namedClass } from './ingress-class.ts';
+import { idleAnnotations } from './own-annotations.ts';
 import { anyText } from './read.ts';
 
 const OWN_GROUP = 'rauta.io';
@@ -23,7 +24,7 @@ export interface Whole {
 
 export function withoutEffect({ objects, entries, controllerName, complete }: Whole): Problem[] {
   const all = [...objects];
-  const found = ofOthers(all, controllerName);
+  const found = [...ofOthers(all, controllerName), ...annotated(all)];
   if (!complete) return found;
   const taken = [...entries];
   return [...found, ...unused(all), ...neverAsked(taken), ...sliceless(all, taken)];
@@ -31,6 +32,13 @@ export function withoutEffect({ objects, entries, controllerName, complete }: Wh
 
 function warning(object: KubeObject, field: string, message: string): Problem {
   return { severity: 'warning', message, place: { object: keyOf(object), field } };
+}
+
+function annotated(all: readonly KubeObject[]): Problem[] {
+  const sets = all.some(({ kind }) => kind === 'ListenerSet');
+  return all.flatMap((object) =>
+    idleAnnotations(object, sets).map(({ field, message }) => warning(object, field, message)),
+  );
 }
 
 // ---- another controller's

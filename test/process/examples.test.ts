@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { offline } from '../support/offline.ts';
+import { offline } from '../../tools/offline.ts';
 import { type Block, blocksOf, commandsOf, missingAnswer, type Shown } from '../support/pages.ts';
 import { heldPort } from '../support/port.ts';
 import { Rauta } from './support.ts';

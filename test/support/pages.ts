@@ -52,10 +52,3 @@ function holds(line: string, parts: readonly string[]): boolean {
   }
   return true;
 }
-
-/** A command's words, quotes taken away; it has nothing else of a shell's. */
-export function wordsOf(command: string): string[] {
-  return [...command.matchAll(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g)].map(([word]) =>
-    word.replaceAll(/'([^']*)'|"([^"]*)"/g, '$1$2'),
-  );
-}
