@@ -21,11 +21,13 @@ const { values: args } = parseArgs({
     small: { type: 'boolean', default: false },
     out: { type: 'string', default: 'propagation-cluster' },
     only: { type: 'string', default: '' },
+    /** The churn is measured so often; the median counts. */
+    churns: { type: 'string', default: '1' },
   },
 });
 const sizes: Sizes = args.small
-  ? { attached: 50, probed: 50, scale: 100, sets: 20, churnSeconds: 6 }
-  : { attached: 1_000, probed: 3_000, scale: 5_000, sets: 300, churnSeconds: 60 };
+  ? { attached: 50, probed: 50, scale: 100, sets: 20, churnSeconds: 6, churns: Number(args.churns) }
+  : { attached: 1_000, probed: 3_000, scale: 5_000, sets: 300, churnSeconds: 60, churns: Number(args.churns) };
 
 const ports = { attached: 8_081, probe: PORT, scale: 8_082, sets: 8_083 };
 const place: Omit<Place, 'planes'> = {
@@ -81,7 +83,7 @@ try {
   }
   const result = {
     ...circumstances(),
-    command: `sh bench/propagation/run.sh${args.small ? ' --small' : ''}`,
+    command: `sh bench/propagation/run.sh ${process.argv.slice(2).join(' ')}`.trim(),
     method: 'one machine for API server, controller, worker, backend and load; 1 worker; flags at their defaults',
     sizes,
     results,

@@ -581,7 +581,7 @@ class Limits {
   /** Likewise whole statuses of routes, most of which say the same; and the longest of them, as JSON. */
   readonly SHARED_VALUES = 256;
   readonly SHARED_VALUE_CHARS = 4_096;
-  /** A revision of so many entries is followed by giving memory back, once nothing was revised for this long. */
+  /** So many entries, of one revision or of many, are followed by giving memory back after so long a quiet. */
   readonly LARGE_REVISION_ENTRIES = 500;
   readonly GIVE_BACK_QUIET_MS = 1_500;
   /** Until a worker that served somebody is asked again whether it did meanwhile. */

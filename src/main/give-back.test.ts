@@ -30,11 +30,19 @@ test('garbage is collected once a large revision is followed by quiet', async (t
   assert.ok(!held());
 });
 
-test('small revisions are followed by nothing', async (t) => {
+test('small revisions are followed by nothing, until they are as much together as a large one', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const giveBack = new GiveBack(() => assert.fail('nobody asks'));
-  for (let i = 0; i < LARGE; i++) giveBack.revised(LARGE - 1);
+  let asked = 0;
+  const giveBack = new GiveBack(() => ++asked > 0);
+  for (let i = 1; i < LARGE; i++) giveBack.revised(1);
   t.mock.timers.tick(10 * QUIET);
+  assert.equal(asked, 0);
+  giveBack.revised(1);
+  t.mock.timers.tick(QUIET);
+  assert.equal(asked, 1);
+  for (let i = 1; i < LARGE; i++) giveBack.revised(1);
+  t.mock.timers.tick(10 * QUIET);
+  assert.equal(asked, 1, 'what was collected does not count again');
 });
 
 test('collecting is put off while somebody waits for this process, and done once nobody does', async (t) => {

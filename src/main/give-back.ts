@@ -16,6 +16,8 @@ export class GiveBack {
   readonly #mayStop: () => boolean;
   readonly #trim: () => void;
   #timer: NodeJS.Timeout | null = null;
+  /** Since garbage was last collected. */
+  #entries = 0;
 
   /**
    * `mayStop`: whether nobody waits for this process now. While somebody does, collecting is put off. `trim` returns
@@ -27,9 +29,10 @@ export class GiveBack {
     setInterval(trim, LIMITS.GIVE_BACK_PAGES_MS).unref();
   }
 
-  /** A revision of `entries` went through. */
+  /** A revision of `entries` went through. Many small ones leave what one large one does. */
   revised(entries: number): void {
-    if (entries < LIMITS.LARGE_REVISION_ENTRIES && this.#timer === null) return;
+    this.#entries += entries;
+    if (this.#entries < LIMITS.LARGE_REVISION_ENTRIES && this.#timer === null) return;
     this.#wait(LIMITS.GIVE_BACK_QUIET_MS);
   }
 
@@ -42,7 +45,10 @@ export class GiveBack {
   #giveBack(): void {
     this.#timer = null;
     const free = this.#mayStop();
-    if (free) collectGarbage();
+    if (free) {
+      collectGarbage();
+      this.#entries = 0;
+    }
     this.#trim();
     if (!free) this.#wait(LIMITS.GIVE_BACK_RETRY_MS);
   }
