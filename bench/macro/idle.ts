@@ -1,5 +1,6 @@
-// What an idle connection costs a proxy: memory of all its processes that is its own (Pss_Anon and Pss_Shmem) before
-// and after, each connection having asked once.
+// What an idle connection costs a proxy: memory of all its processes that is its own (Pss_Anon and Pss_Shmem), with so
+// many connections and with three times as many, each having asked once. The difference is theirs: what a process grows
+// by when it first serves many (compiled code, the heap's room) stands in a column of its own.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -48,7 +49,7 @@ export async function idle(options: Idle): Promise<void> {
   const run = mkdtempSync(join(tmpdir(), 'rauta-idle-'));
   execFileSync('cc', ['-O2', '-o', join(run, 'backend'), fileURLToPath(new URL('backend.c', import.meta.url))]);
   const backend = spawn(join(run, 'backend'), [String(BACKEND_PORT)], { stdio: 'inherit' });
-  const rows: { peer: string; version: string; kilobytes: number }[] = [];
+  const rows: { peer: string; version: string; kilobytes: number; onceMb: number }[] = [];
   try {
     await sleep(0.3);
     for (const [i, name] of options.peers.entries()) {
@@ -61,13 +62,18 @@ export async function idle(options: Idle): Promise<void> {
       const port = options.portOf(peer);
       // What the first connections bring for all that follow is not theirs.
       for (const socket of await openAll(options, port, AT_ONCE)) socket.destroy();
-      await sleep(wait);
-      const before = ownBytes(family(peer.pid));
+      const own = async (): Promise<number> => {
+        await sleep(wait);
+        return ownBytes(family(peer.pid));
+      };
+      const none = await own();
       const sockets = await openAll(options, port, connections);
-      await sleep(wait);
-      const kilobytes = (ownBytes(family(peer.pid)) - before) / connections / 1024;
-      rows.push({ peer: name, version: peer.version, kilobytes });
-      process.stdout.write(`${name} ${peer.version}: ${kilobytes.toFixed(2)} KB\n`);
+      const some = await own();
+      sockets.push(...(await openAll(options, port, 2 * connections)));
+      const kilobytes = ((await own()) - some) / (2 * connections) / 1024;
+      const onceMb = (some - none) / 2 ** 20 - (kilobytes * connections) / 1024;
+      rows.push({ peer: name, version: peer.version, kilobytes, onceMb });
+      process.stdout.write(`${name} ${peer.version}: ${kilobytes.toFixed(2)} KB, ${onceMb.toFixed(1)} MB once\n`);
       for (const socket of sockets) socket.destroy();
       await peer.stop();
     }
