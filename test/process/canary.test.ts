@@ -1,8 +1,9 @@
-// A private key is looked for wherever it could have leaked to, in each of its forms; and those who serve have no way
-// to its file.
+// Private keys, and the secrets of the keys file with what is derived of them, are looked for wherever they could have
+// leaked to, in each of their forms; and those who serve have no way to a key's file.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -19,63 +20,15 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
+import { textOfSecrets } from '../../src/base/key-lines.ts';
 import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
+import { assertUntold, filesBelow, formsOfKey, formsOfSecrets, LINE, SECRET_BYTES, seenOf } from './leaks.ts';
 import { backend, backendYaml, childrenOf, freePort, Rauta, routeYaml } from './support.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
 const root = authority('Root');
 const indented = (text: string): string => text.trimEnd().replace(/^/gm, '    ');
-const LINE = 40;
-
-/** Pieces of a key in the forms that it may have: bytes, hexadecimal and Base64 at each alignment, PEM; its scalar. */
-function formsOf(own: Leaf): readonly Buffer[] {
-  const scalar = Buffer.from(own.key.export({ format: 'jwk' }).d as string, 'base64url');
-  const at = own.keyDer.indexOf(scalar);
-  assert.ok(at > 0);
-  const text = [
-    scalar.toString('hex'),
-    scalar.toString('hex').toUpperCase(),
-    scalar.toString('base64url').slice(0, LINE),
-  ];
-  for (const skip of [0, 1, 2]) {
-    // Three bytes are four letters: from each of three places, what lies wholly within the scalar.
-    text.push(
-      scalar
-        .subarray(skip, skip + 30)
-        .toString('base64')
-        .slice(0, LINE),
-    );
-  }
-  const lines = pem('X', own.keyDer).split('\n').slice(1, 3);
-  return [scalar, Buffer.from(scalar.toReversed()), ...[...text, ...lines].map((one) => Buffer.from(one))];
-}
-
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { withFileTypes: true, recursive: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name));
-}
-
-function tryRead(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch {
-    return Buffer.alloc(0);
-  }
-}
-
-/** Of each process of the program, what others may see of it. */
-function seenOf(pid: number): Map<string, Buffer> {
-  const seen = new Map<string, Buffer>();
-  for (const name of ['cmdline', 'environ', 'comm', 'status', 'maps'])
-    seen.set(`${pid} ${name}`, tryRead(`/proc/${pid}/${name}`));
-  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-    const path = `/proc/${pid}/fd/${fd}`;
-    const link = readlinkSync(path);
-    if (link.startsWith('/memfd:') || link.includes('(deleted)')) seen.set(`${pid} ${link}`, tryRead(path));
-  }
-  return seen;
-}
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 async function get(port: number): Promise<void> {
   const client = connect({ host: '127.0.0.1', port, servername: 'a.example', rejectUnauthorized: false });
@@ -100,10 +53,15 @@ ${indented(pem('PRIVATE KEY', own.keyDer))}
 
 const isRoot = process.getuid?.() === 0;
 
-test('a private key is nowhere to be found', { skip: isRoot ? false : 'only root sees all of a process' }, async () => {
+test('neither a private key nor a secret of the keys file is to be found anywhere', {
+  skip: isRoot ? false : 'only root sees all of a process',
+}, async () => {
   const port = await freePort();
   const app = await backend('app');
   const own = leaf(root, ['a.example']);
+  const [inFile, inSecret, inWrong] = [2, 1, 1].map((n) =>
+    textOfSecrets(Array.from({ length: n }, () => randomBytes(SECRET_BYTES))),
+  ) as [string, string, string];
   const temporary = mkdtempSync(join(tmpdir(), 'rauta-canary-'));
   chmodSync(temporary, 0o777);
   mkdirSync(join(temporary, 'home'), { mode: 0o777 });
@@ -118,9 +76,15 @@ spec:
 ---
 ${routeYaml('app', '/', 'app')}${backendYaml('app', app.port)}`,
     'a.yaml': secretYaml('a', own),
+    // As `--keys-secret` has it, among what is read.
+    'keys.yaml': `apiVersion: v1\nkind: Secret\nmetadata: { name: rauta-keys }\ndata: { keys: ${base64(inSecret)} }\n`,
   };
+  const keys = mkdtempSync(join(tmpdir(), 'rauta-keys-'));
+  const keysFile = join(keys, 'keys');
+  writeFileSync(keysFile, inFile, { mode: 0o600 });
   const env = { TMPDIR: temporary, HOME: join(temporary, 'home'), XDG_CACHE_HOME: join(temporary, 'home') };
   const flags = ['--log-level', 'debug', '--workers', '2', '--takeover', join(temporary, 'takeover')];
+  flags.push('--keys-file', keysFile);
   const rauta = await Rauta.start(files, flags, env);
   await get(port);
   // A file that is cut off within the key, one whose key is no key, a key where none belongs, a pair that does not fit.
@@ -136,26 +100,21 @@ ${routeYaml('app', '/', 'app')}${backendYaml('app', app.port)}`,
     `${secretYaml('e', own)}spec: { ${pem('X', own.keyDer).split('\n')[1]} }\n`,
   );
   await rauta.said(({ file }) => String(file).endsWith('e.yaml'));
-
-  const seen = new Map<string, Buffer>();
-  const lines = (await rauta.ask('/')).body.trim().split('\n');
-  const pages = lines.map((line) => line.split(' ')[0] as string);
-  assert.ok(pages.includes('/certificates') && pages.includes('/config/ir'));
-  for (const page of ['/', ...pages]) seen.set(page, Buffer.from((await rauta.ask(page)).body));
-  seen.set('/ as HTML', Buffer.from((await rauta.ask('/', { accept: 'text/html' })).body));
-  assert.match(String(seen.get('/config/ir')), /"kind":\s*"certificate"/);
-  const children = childrenOf(rauta.process.pid as number);
-  assert.ok(children.length >= 3, 'controller, workers');
-  let memfds = 0;
-  for (const pid of [rauta.process.pid as number, ...children.map((child) => child.pid)]) {
-    for (const [what, bytes] of seenOf(pid)) {
-      seen.set(what, bytes);
-      if (what.includes('memfd')) memfds++;
-    }
-    // What has the key in its memory must not leave that on a disk.
-    assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /Max core file size +0 +0/, `core of ${pid}`);
+  // A keys file whose second line is cut off, and whose first one has a word in front.
+  for (const [line, wrong] of [
+    [3, `${inFile}${inWrong.slice(0, LINE)}\n`],
+    [1, `key: ${inWrong}`],
+  ] as const) {
+    const told = rauta.said((said) => JSON.stringify(said).includes(`line ${line} is not the base64`));
+    writeFileSync(keysFile, wrong);
+    rauta.process.kill('SIGHUP');
+    await told;
   }
-  assert.ok(memfds > 0);
+
+  const seen = await seenOf(rauta);
+  assert.ok(seen.has('/certificates'));
+  assert.match(String(seen.get('/config/ir')), /"kind":\s*"certificate"/);
+  assert.ok([...seen.keys()].some((what) => what.includes('memfd')));
   const checked = spawnSync(BIN, ['check', rauta.folder], { encoding: 'utf8' });
   assert.equal(checked.status, 1);
   seen.set('check', Buffer.from(checked.stdout + checked.stderr));
@@ -164,17 +123,15 @@ ${routeYaml('app', '/', 'app')}${backendYaml('app', app.port)}`,
   for (const path of filesBelow(temporary)) seen.set(`${path} at the end`, readFileSync(path));
   seen.set('log', Buffer.from(rauta.text()));
   seen.set('access log', Buffer.from(rauta.access));
-  rmSync(temporary, { recursive: true, force: true });
+  for (const folder of [temporary, keys]) rmSync(folder, { recursive: true, force: true });
 
-  const forms = formsOf(own);
-  const whole = Buffer.from(files['a.yaml']);
-  assert.ok(
-    forms.some((form) => whole.includes(form)),
-    'it would be found',
-  );
-  for (const [what, bytes] of seen) {
-    for (const [i, form] of forms.entries()) assert.ok(!bytes.includes(form), `form ${i} of the key in ${what}`);
-  }
+  const secrets: readonly (readonly [string, string, readonly Buffer[]])[] = [
+    ['the private key', files['a.yaml'], formsOfKey(own)],
+    ['the keys file', inFile, formsOfSecrets(inFile)],
+    ['the Secret of keys', inSecret, formsOfSecrets(inSecret)],
+    ['the wrong keys file', inWrong, formsOfSecrets(inWrong)],
+  ];
+  for (const secret of secrets) assertUntold(seen, ...secret);
 });
 
 test('workers and the controller cannot open the file of a key, nor have it open', {

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -11,6 +11,7 @@ import { connect } from 'node:tls';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { defineKinds, FakeApi, GATEWAY_API } from '../kubernetes/fake-api.ts';
 import { kubeconfig, route, site, when } from '../kubernetes/site.ts';
+import { assertUntold, formsOfSecrets, seenOf } from './leaks.ts';
 import { backend, childrenOf, freePort, get, Load, Rauta, until } from './support.ts';
 
 async function fakeApi(): Promise<{ api: FakeApi; url: string }> {
@@ -86,9 +87,10 @@ test('the leader fills the Secret of --keys-secret, its volume is read when it f
   const volume = mkdtempSync(join(tmpdir(), 'rauta-volume-'));
   t.after(() => rmSync(volume, { recursive: true }));
   const file = join(volume, 'keys');
+  const state = join(volume, 'state');
   const rauta = await Rauta.start({}, [
     ...['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'web/rauta'],
-    ...['--keys-file', file, '--keys-secret', 'web/rauta-keys'],
+    ...['--keys-file', file, '--keys-secret', 'web/rauta-keys', '--state-file', state],
   ]);
   t.after(() => rauta.stop());
   await rauta.said('Secret web/rauta-keys: keys are kept in it from now on');
@@ -99,9 +101,13 @@ test('the leader fills the Secret of --keys-secret, its volume is read when it f
   await rauta.said('keys read after all');
   const lines = Buffer.from(data.keys, 'base64').toString().trim().split('\n');
   assert.equal(lines.length, 2);
-  const pages = await Promise.all(['/kubernetes', '/config/problems', '/metrics'].map((path) => rauta.ask(path)));
-  const shown = JSON.stringify([rauta.log, pages.map(({ body }) => body)]);
+  const shown = JSON.stringify(rauta.log);
   for (const line of lines) assert.ok(!shown.includes(line) && !shown.includes(data.keys));
+  const seen = await seenOf(rauta);
+  seen.set('log', Buffer.from(rauta.text()));
+  seen.set('state', readFileSync(state));
+  const text = Buffer.from(data.keys, 'base64').toString();
+  assertUntold(seen, 'the keys', text, formsOfSecrets(text));
 });
 
 const parents = (api: FakeApi): { conditions: Record<string, unknown>[] }[] =>
