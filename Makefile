@@ -11,7 +11,7 @@ help: ## list the targets
 deps: ## install what is missing (Node, npm packages), nothing else
 	@sh tools/deps.sh
 
-.PHONY: run test test-fast golden fuzz soak bench
+.PHONY: run test test-fast golden fuzz soak soak-mixed bench
 run: deps ## serve the quickstart (CONFIG=DIR serves DIR instead)
 	@sh bin/node tools/run.ts $(if $(CONFIG),--config "$(CONFIG)")
 
@@ -29,6 +29,9 @@ bench: deps ## CPU per request side by side with the peers on this machine (ngin
 
 soak: deps ## 64 connections for 10 minutes, byte-compared, with aborts (SOAK='--seconds 60' for less, '--tls' over TLS)
 	@sh bin/node test/soak/soak.ts $(SOAK)
+
+soak-mixed: deps ## HTTP/1.1, HTTP/2, gRPC and WebSockets over TLS for 20 minutes, with rotation and resets (SOAK='--seconds 60' for less)
+	@sh bin/node test/soak/mixed.ts $(SOAK)
 
 FUZZ_SECONDS ?= 60
 fuzz: deps ## each fuzzer for FUZZ_SECONDS (60), and the simulation for as many seeds as fit

@@ -14,10 +14,9 @@ import { parseArgs } from 'node:util';
 import { circumstances, writeResult } from '../../bench/macro/result.ts';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
+import { Check, generator, MAX_BYTES, send } from './bytes.ts';
 
-const MAX_BYTES = 10 * 1024 * 1024;
 const ABORT_SHARE = 0.03;
-const PIECE = 64 * 1024;
 const SAMPLE_MS = 5_000;
 /** Of the run, before memory is looked at. */
 const WARM_UP = 0.3;
@@ -36,25 +35,6 @@ const { values: args } = parseArgs({
 const seconds = Number(args.seconds);
 const connections = Number(args.connections);
 
-/** mulberry32 */
-function generator(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Any body is a piece of this, from an offset that its seed chooses: cheap to make, and any shift of it shows. */
-const pattern = Buffer.alloc(MAX_BYTES * 2);
-{
-  const next = generator(99);
-  for (let i = 0; i < pattern.length; i += 4) pattern.writeUInt32LE((next() * 2 ** 32) >>> 0, i);
-}
-const offsetOf = (seed: number): number => (seed * 2_654_435_761) % MAX_BYTES;
-
 /** A connection ends after so many exchanges over TLS, so that handshakes go on. */
 const EXCHANGES_PER_CONNECTION = 20;
 const ROTATE_MS = 50;
@@ -67,55 +47,16 @@ function wrong(what: string): void {
   if (complaints.length < 20) complaints.push(what);
 }
 
-/** Compares a body with what its seed says; `whole` at its end. */
-class Check {
-  readonly #seed: number;
-  readonly #size: number;
-  #seen = 0;
-  #bad = false;
-
-  constructor(seed: number, size: number) {
-    this.#seed = seed;
-    this.#size = size;
-  }
-  take(part: Buffer): void {
-    const from = offsetOf(this.#seed) + this.#seen;
-    if (!this.#bad && part.compare(pattern, from, from + part.length) !== 0) this.#bad = true;
-    this.#seen += part.length;
-    tally.bytes += part.length;
-  }
-  verdict(): string {
-    return this.#bad ? 'differs' : this.#seen === this.#size ? '' : `${this.#seen} of ${this.#size} bytes`;
-  }
-}
-
-async function send(
-  stream: NodeJS.WritableStream & { destroyed?: boolean },
-  seed: number,
-  size: number,
-): Promise<void> {
-  const start = offsetOf(seed);
-  for (let at = 0; at < size && stream.destroyed !== true; at += PIECE) {
-    if (!stream.write(pattern.subarray(start + at, start + Math.min(size, at + PIECE)))) {
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          stream.removeListener('drain', done);
-          stream.removeListener('close', done);
-          resolve();
-        };
-        stream.once('drain', done);
-        stream.once('close', done);
-      });
-    }
-  }
-  stream.end();
+function taken(check: Check, part: Buffer): void {
+  check.take(part);
+  tally.bytes += part.length;
 }
 
 /** The path tells everything: /seed/request size/response size/response chunked */
 const backend = createServer((incoming, response) => {
   const [, seed = 0, requestSize = 0, responseSize = 0, chunked = 0] = (incoming.url ?? '').split('/').map(Number);
   const check = new Check(seed, requestSize);
-  incoming.on('data', (part: Buffer) => check.take(part));
+  incoming.on('data', (part: Buffer) => taken(check, part));
   incoming.on('end', () => {
     const verdict = check.verdict();
     if (verdict !== '') wrong(`request body ${incoming.url}: ${verdict}`);
@@ -232,7 +173,7 @@ function exchange(agent: Agent | TlsAgent, next: () => number): Promise<void> {
         const check = new Check(seed + 1, responseSize);
         if (response.statusCode !== 200 || response.headers['x-seed'] !== String(seed))
           wrong(`${path}: status ${response.statusCode}, seed ${response.headers['x-seed']}`);
-        response.on('data', (part: Buffer) => check.take(part));
+        response.on('data', (part: Buffer) => taken(check, part));
         response.on('end', () => {
           const verdict = check.verdict();
           if (verdict !== '') wrong(`response body ${path}: ${verdict}`);
