@@ -564,10 +564,7 @@ class Limits {
   readonly LOG_BUSY_MS = 5;
   readonly LOG_IDLE_MS = 100;
   // --- memory of a process
-  /**
-   * Half of V8's young generation, at the most. It doubles while much survives, as at each load, and never shrinks by
-   * itself.
-   */
+  /** Half of V8's young generation, at most: it doubles while much survives, and never shrinks by itself. */
   readonly KEEPER_YOUNG_MB = 2;
   readonly CONTROLLER_YOUNG_MB = 4;
   readonly WORKER_YOUNG_MB = 2;
@@ -581,6 +578,8 @@ class Limits {
   /** Likewise whole statuses of routes, most of which say the same; and the longest of them, as JSON. */
   readonly SHARED_VALUES = 256;
   readonly SHARED_VALUE_CHARS = 4_096;
+  /** What is kept of the stream lies in pieces so large (stream/frames.ts). */
+  readonly KEPT_SLAB_BYTES = 64 * KB;
   /** So many entries, of one revision or of many, are followed by giving memory back after so long a quiet. */
   readonly LARGE_REVISION_ENTRIES = 500;
   readonly GIVE_BACK_QUIET_MS = 1_500;

@@ -15,6 +15,16 @@ import { ProtocolError } from './protocol-error.ts';
 
 const value = (text: string): Buffer => Buffer.from(text);
 
+test('what is kept of a frame lies among others of its kind, and holds the memory of nothing that is gone', () => {
+  const put = (text: string): Buffer => decodePut(encodePut('key', Buffer.from(text)).subarray(5)).value;
+  const [one, two] = [put('one'), put('two')];
+  assert.deepEqual([String(one), String(two)], ['one', 'two']);
+  assert.equal(one.buffer, two.buffer);
+  assert.notEqual(one.buffer, Buffer.from('x').buffer, "Node's pool, of which frames are made");
+  const large = put('x'.repeat(LIMITS.KEPT_SLAB_BYTES));
+  assert.equal(large.length, LIMITS.KEPT_SLAB_BYTES);
+});
+
 test('frames survive any cutting of the stream', () => {
   const stream = Buffer.concat([
     encodeBegin({ revision: 7, base: null }),

@@ -63,7 +63,23 @@ export function encodePut(key: string, value: Buffer): Buffer {
 export function decodePut(body: Buffer): { key: string; value: Buffer } {
   const length = body.length < 2 ? 0 : body.readUInt16LE(0);
   if (body.length < 2 + length) throw new ProtocolError('a frame with a key longer than itself');
-  return { key: body.toString('utf8', 2, 2 + length), value: Buffer.from(body.subarray(2 + length)) };
+  return { key: body.toString('utf8', 2, 2 + length), value: kept(body.subarray(2 + length)) };
+}
+
+let slab = Buffer.alloc(0);
+
+/**
+ * A copy among others of its kind. In Node's own pool it would lie among frames that are gone in a moment, and hold the
+ * memory of all of them.
+ */
+function kept(value: Buffer): Buffer {
+  const { length } = value;
+  if (length > LIMITS.KEPT_SLAB_BYTES / 8) return Buffer.from(value);
+  if (length > slab.length) slab = Buffer.allocUnsafeSlow(LIMITS.KEPT_SLAB_BYTES);
+  const copy = slab.subarray(0, length);
+  slab = slab.subarray(length);
+  value.copy(copy);
+  return copy;
 }
 
 export function encodeBegin(begin: Begin): Buffer {
