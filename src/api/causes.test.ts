@@ -73,3 +73,10 @@ test('a warning of an object that is there takes no error of what it lacks away'
   assert.deepEqual(causesOnly([idle, lacking]), [idle, lacking]);
   assert.deepEqual(causesOnly([refused('ReferenceGrant/shop/one'), lacking]).length, 1);
 });
+
+test('that nobody refers to something is no complaint where a document is left out', () => {
+  const idle: Problem = { severity: 'warning', message: 'no effect', place: { object: 'X/shop/one' }, idle: true };
+  assert.deepEqual(causesOnly([idle]), [idle]);
+  const left = refused('HTTPRoute/shop/app');
+  assert.deepEqual(causesOnly([left, idle]), [left]);
+});

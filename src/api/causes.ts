@@ -7,12 +7,14 @@ import { objectText, type Place, type Problem, type Suspect } from './problem.ts
 
 /** Without those that find an object missing of which something is said to be wrong. `causes`: where that is said. */
 export function causesOnly(problems: readonly Problem[], causes: readonly Problem[] = problems): readonly Problem[] {
-  if (!problems.some(({ absent }) => absent !== undefined)) return problems;
+  if (!problems.some(({ absent, idle }) => absent !== undefined || idle === true)) return problems;
+  let leftOut = false;
   const wrong = new Set<string>();
   const kinds = new Map<string, Problem['severity']>();
   const suspects: Suspect[] = [];
   for (const { severity, place, effect, hides, absent } of causes) {
     suspects.push(...(hides ?? []));
+    leftOut ||= hides !== undefined || effect === 'is not served';
     if (place.object === undefined) continue;
     const [kind = '', namespace = ''] = place.object.split('/');
     // Whatever is said of an object of that kind may be why none counts.
@@ -21,8 +23,8 @@ export function causesOnly(problems: readonly Problem[], causes: readonly Proble
       kinds.set(sort, severity);
     if (severity === 'error' && effect === 'is not served') wrong.add(plain(place.object));
   }
-  return problems.filter(({ severity, absent, place }) => {
-    if (absent === undefined) return true;
+  return problems.filter(({ severity, absent, idle, place }) => {
+    if (absent === undefined) return idle !== true || !leftOut;
     if (absent.endsWith('/')) {
       // A warning elsewhere takes no error away: what is not served has to be said.
       const cause = kinds.get(absent);

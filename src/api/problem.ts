@@ -24,6 +24,8 @@ export interface Problem {
    * that one itself, this is no complaint of its own.
    */
   readonly absent?: ObjectKey;
+  /** It finds nobody who refers to its object: no complaint where something is left out, which may. */
+  readonly idle?: boolean;
   /** Objects that are not there because of it, as far as that can be guessed. */
   readonly hides?: readonly Suspect[];
 }
@@ -107,6 +109,12 @@ export class Problems {
   /** Something works, but not as its author may think. */
   warning(field: string, message: string, absent?: ObjectKey): void {
     this.#add('warning', field, message, absent);
+  }
+
+  /** Nobody refers to it. */
+  idle(field: string, message: string): void {
+    if (this.#found.length >= LIMITS.OBJECT_PROBLEMS) this.#more++;
+    else this.#found.push({ severity: 'warning', message, place: { ...this.#object, field }, idle: true });
   }
 
   /** Something that is written is not known, so it means nothing: an error, for its author meant something by it. */

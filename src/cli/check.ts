@@ -26,7 +26,7 @@ export interface CheckReport {
 }
 
 /** A problem, its place beside its words. */
-export type Reported = Omit<Problem, 'place' | 'absent' | 'hides'> & Problem['place'];
+export type Reported = Omit<Problem, 'place' | 'absent' | 'hides' | 'idle'> & Problem['place'];
 
 export interface CheckOptions {
   /** What the objects together mean, as far as something is wrong with it; `problems`: of the files as such. */
@@ -81,7 +81,7 @@ function outcome(
       objects: reading.objects.length,
       errors,
       warnings: problems.length - errors,
-      problems: problems.map(({ place, absent: _, hides: __, ...words }) => ({ ...words, ...place })),
+      problems: problems.map(({ place, absent: _, hides: __, idle: ___, ...words }) => ({ ...words, ...place })),
     },
   };
 }

@@ -27,6 +27,8 @@ export interface Backends {
   endpoints(key: Key): readonly Endpoint[];
   /** What a running program knows of an endpoint, '' for nothing. */
   load(cluster: ClusterEntry, endpoint: Endpoint): string;
+  /** Host names of `namespace/name` that nobody looks up here. */
+  named(backend: string): readonly string[];
 }
 
 export function filterTexts(filters: readonly Filter[]): string[] {
@@ -104,7 +106,7 @@ export function backendParts(rule: RuleEntry, taken: Taken, from: Backends): Bac
       backend: backend.backend,
       share,
       filters: filterTexts(backend.filters),
-      broken: brokenText(backend, cluster, cluster === null ? [] : from.endpoints(cluster.endpoints)),
+      broken: brokenText(backend, cluster, cluster === null ? [] : from.endpoints(cluster.endpoints), from),
       protocol: cluster === null ? '' : cluster.protocol,
       tls: cluster === null || cluster.tls === null ? '' : `TLS for ${cluster.tls.hostname}`,
       balancer: cluster === null ? '' : cluster.balancer.type,
@@ -114,9 +116,16 @@ export function backendParts(rule: RuleEntry, taken: Taken, from: Backends): Bac
   });
 }
 
-function brokenText({ weight }: WeightedBackend, cluster: ClusterEntry | null, endpoints: readonly Endpoint[]): string {
+function brokenText(
+  { backend, weight }: WeightedBackend,
+  cluster: ClusterEntry | null,
+  endpoints: readonly Endpoint[],
+  { named }: Backends,
+): string {
   if (weight === 0) return 'its weight is 0: it gets no request';
   if (cluster === null) return '500: its reference is not usable';
+  // Whoever serves it looks its names up.
+  if (endpoints.length === 0 && named(backend).length > 0) return '';
   return usableOf(endpoints, allHealthy(endpoints)).length === 0 ? '503: it has no ready endpoint' : '';
 }
 

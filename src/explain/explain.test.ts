@@ -366,3 +366,13 @@ test('documents that are left out are told whatever is answered, other problems 
     'warning: Backend default/x: It does nothing.',
   ]);
 });
+
+test('host names that are not looked up in files are told, and are no lack of endpoints', () => {
+  const named = object('Backend', 'app', { endpoints: [{ hostname: 'app.internal', port: 1 }] }, 'rauta.io/v1alpha1');
+  const objects = [GATEWAY, named, route('shop', [], [{ backendRefs: [ref('app')] }], { sectionName: 'any' })];
+  const told = ask({ ...sceneOf(objects), offline: true }, 'GET', 'http://www.example.com:8080/');
+  assert.equal(told.outcome, 'forwarded to default/app');
+  assert.match(told.notes.join('\n'), /^app\.internal of default\/app: not looked up here/);
+  const running = ask(sceneOf(objects), 'GET', 'http://www.example.com:8080/');
+  assert.match(running.outcome, /^503/);
+});

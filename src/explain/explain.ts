@@ -4,6 +4,7 @@
 import { type Problem, problemText } from '../api/problem.ts';
 import { bytesOf, textOf } from '../base/bytes.ts';
 import { FAULTS, type Fault } from '../base/errors.ts';
+import { fields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
 import { newMemory } from '../base/memory.ts';
 import type { ClusterEntry, Endpoint, Entry, Key, RelayEntry, RuleEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
@@ -22,7 +23,7 @@ import { AccessRecord } from '../telemetry/record.ts';
 import { type Backends, backendParts, filterTexts, type Taken } from './effects.ts';
 import type { Explanation, ListenerPart, RulePart } from './explanation.ts';
 import { Matching, matchText } from './matching.ts';
-import { keptOut, nearestMisses, type Written } from './misses.ts';
+import { keptOut, listed, nearestMisses, type Written } from './misses.ts';
 import type { Question } from './question.ts';
 import { relayed, relayHostOf } from './relayed.ts';
 
@@ -272,16 +273,18 @@ class Course {
       const location = textOf(mem, free, end);
       return { filters, status: rule.redirect.status, location, outcome: `${rule.redirect.status} to ${location}` };
     }
-    const backends = backendParts(entry, taken, backendsOf(this.#entries, this.#scene));
+    const from = backendsOf(this.#entries, this.#scene);
+    const backends = backendParts(entry, taken, from);
     const usable = backends.filter(({ broken }) => broken === '');
     const outcome =
       usable.length === 0
         ? `${backends[0]?.broken ?? '500: the rule has no backend'}`
         : `forwarded to ${usable.map(({ backend }) => backend).join(' or ')}`;
-    const notes =
-      this.#scene.offline && backends.some(({ broken }) => broken.startsWith('503'))
-        ? ['host names of backends are not looked up here: ask a running program (--admin)']
-        : [];
+    const notes = backends.flatMap(({ backend }) => {
+      const names = from.named(backend);
+      if (names.length === 0) return [];
+      return [`${listed(names)} of ${backend}: not looked up here, ask a running program (--admin)`];
+    });
     const broken = backends.some((backend) => backend.broken.startsWith('500'));
     const status = usable.length === 0 ? Number.parseInt(outcome, 10) || 500 : null;
     return { filters, outcome, status, backends, notes, keptOut: broken ? this.#ofRoute(entry) : [] };
@@ -311,8 +314,21 @@ function said(told: Explanation['keptOut'], message: string): boolean {
   return told.some(({ why }) => why.includes(message));
 }
 
-function backendsOf({ clusters, endpoints }: Entries, { load }: Scene): Backends {
-  return { cluster: (key) => clusters.get(key) ?? null, endpoints: (key) => endpoints.get(key) ?? [], load };
+function backendsOf({ clusters, endpoints }: Entries, { load, offline, written }: Scene): Backends {
+  const named = (backend: string): readonly string[] => (offline ? namesOf(written, backend) : []);
+  return { cluster: (key) => clusters.get(key) ?? null, endpoints: (key) => endpoints.get(key) ?? [], load, named };
+}
+
+/** Host names among the endpoints of a Backend. */
+function namesOf(written: Written, backend: string): string[] {
+  for (const { object } of written) {
+    const { kind, metadata, spec } = object;
+    if (kind !== 'Backend' || `${metadata.namespace}/${metadata.name}` !== backend) continue;
+    const { endpoints } = fields(spec);
+    const names = (Array.isArray(endpoints) ? endpoints : []).map((endpoint) => fields(endpoint)['hostname']);
+    return names.filter((name) => typeof name === 'string');
+  }
+  return [];
 }
 
 function listenerPart({ gateway, listener, hostname, port, protocol }: SocketHost): ListenerPart {

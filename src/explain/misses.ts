@@ -53,7 +53,7 @@ function hostMiss(rule: RuleEntry, socket: Key, host: SocketHost | null, matchin
   return [`it is attached to the listener for ${listed(others)}, but that for ${host.hostname} takes the host`];
 }
 
-function listed(names: readonly string[]): string {
+export function listed(names: readonly string[]): string {
   const more = names.length - LIMITS.NAMES_LISTED;
   return names.slice(0, LIMITS.NAMES_LISTED).join(', ') + (more > 0 ? ` (and ${more} more)` : '');
 }

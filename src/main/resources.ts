@@ -335,7 +335,7 @@ export class Resources implements SourceSink {
     let hints = 0;
     return causesOnly(all).map((problem) => {
       const hint = problem.absent !== undefined && hints++ < LIMITS.PROBLEMS_LOGGED;
-      const { absent: _, hides: __, ...told } = hint ? this.#hinted(problem) : this.#located(problem);
+      const { absent: _, hides: __, idle: ___, ...told } = hint ? this.#hinted(problem) : this.#located(problem);
       return told;
     });
   }

@@ -52,7 +52,7 @@ export function updatePolicy(state: State, world: World, key: ObjectKey): void {
       );
       for (const { key: target, field } of absent)
         unused.warning(field, `${objectText(target)} does not exist: the policy has no effect.`, target);
-      if (absent.length === 0) unused.warning('spec.targetRefs', 'No route sends to what it is for: it has no effect.');
+      if (absent.length === 0) unused.idle('spec.targetRefs', 'No route sends to what it is for: it has no effect.');
     }
     state.out.diagnose(key, unused.found);
     return;

@@ -52,7 +52,7 @@ export function grantProblems(reader: Reader, grant: KubeObject, used: boolean, 
     }
   }
   if (options.fromFiles === true && known && !used && problems.found.length === 0)
-    problems.warning('spec', 'Nothing refers to what it permits: it has no effect.');
+    problems.idle('spec', 'Nothing refers to what it permits: it has no effect.');
   return problems;
 }
 
