@@ -197,7 +197,10 @@ function asksHttp2(session: ClientHttp2Session, next: () => number): Promise<voi
   const reset = next() < RESET_SHARE;
   tally.begun++;
   const head = { ':path': `/h2/${seed}/${requestSize}/${responseSize}`, ':authority': HOST };
-  const stream = session.request({ ...head, ':method': requestSize > 0 ? 'POST' : 'GET' }, { endStream: false });
+  // Node's `close` says END_STREAM in front of its RST_STREAM: without a length that is a request like any other.
+  const length = reset && requestSize > 0 ? { 'content-length': requestSize } : {};
+  const method = { ':method': requestSize > 0 ? 'POST' : 'GET' };
+  const stream = session.request({ ...head, ...method, ...length }, { endStream: false });
   const check = new Check(seed + 1, responseSize);
   let status: unknown = 0;
   stream.on('response', (answer: IncomingHttpHeaders) => {
