@@ -11,9 +11,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { measure, type Sample, WORKS, type Work } from './measure.ts';
+import { measure, WORKS, type Work } from './measure.ts';
 import { GRPC_BACKEND, PEERS, type Peer, startPeer } from './peers.ts';
 import { circumstances, writeResult } from './result.ts';
+import type { Sample } from './sample.ts';
 import { median, type Ratio, ratio } from './stats.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));

@@ -4,7 +4,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Counts, Load } from './measure.ts';
+import type { Counts, Load } from './sample.ts';
 
 export interface Http2Work {
   readonly connections: number;

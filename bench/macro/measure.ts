@@ -3,6 +3,17 @@
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Http2Work, http2Requests, MESSAGE_BYTES } from './h2load.ts';
+import type { Counts, Sample } from './sample.ts';
+
+/** What a browser sends. */
+const FIELDS = [
+  'Host: app.example.com',
+  'User-Agent: Mozilla/5.0 (X11; Linux x86_64) bench/1.0',
+  'Accept: text/html,application/json;q=0.9,*/*;q=0.8',
+  'Accept-Encoding: gzip, deflate, br',
+  'Accept-Language: en-US,en;q=0.5',
+  'Cookie: session=0123456789abcdef0123456789abcdef; theme=dark',
+];
 
 export interface Work {
   readonly name: string;
@@ -154,25 +165,6 @@ function http2Works(): Work[] {
   ];
 }
 
-/** What a browser sends. */
-const FIELDS = [
-  'Host: app.example.com',
-  'User-Agent: Mozilla/5.0 (X11; Linux x86_64) bench/1.0',
-  'Accept: text/html,application/json;q=0.9,*/*;q=0.8',
-  'Accept-Encoding: gzip, deflate, br',
-  'Accept-Language: en-US,en;q=0.5',
-  'Cookie: session=0123456789abcdef0123456789abcdef; theme=dark',
-];
-
-export interface Sample {
-  readonly requests: number;
-  readonly errors: number;
-  readonly cpuUs: number;
-  readonly p99Us: number;
-  /** Share of time that the hypervisor took away, percent. */
-  readonly steal: number;
-}
-
 /** A process and everything below it. */
 export function family(pid: number): number[] {
   const all = [pid];
@@ -221,10 +213,7 @@ function read(path: string): string {
   }
 }
 
-/** Runs a load generator; resolves with what it says on its standard output. */
-export type Load = (argv: readonly string[]) => Promise<string>;
-
-/** The same, pinned to `core`. */
+/** A load generator pinned to `core`; resolves with what it says on its standard output. */
 function load(argv: readonly string[], core: number): Promise<string> {
   return new Promise((resolve, reject) => {
     let out = '';
@@ -236,8 +225,6 @@ function load(argv: readonly string[], core: number): Promise<string> {
     child.on('close', () => resolve(out));
   });
 }
-
-export type Counts = Pick<Sample, 'requests' | 'errors' | 'p99Us'>;
 
 async function requests(port: number, work: Work, seconds: number, core: number, script: string): Promise<Counts> {
   const fields = work.close ? [...FIELDS, 'Connection: close'] : FIELDS;
