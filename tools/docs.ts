@@ -13,6 +13,7 @@ import { METRICS } from '../src/telemetry/catalogue.ts';
 import { LIMITED } from '../src/telemetry/layout.ts';
 import { MEANINGS } from '../src/translate/condition-meanings.ts';
 import { conditionTable } from '../src/translate/conditions.ts';
+import { type Fate, NGINX, nginxAnnotations } from '../src/translate/ingress-nginx.ts';
 import { crds } from './crds.ts';
 import { examplesIndex, gatewayApi } from './feature-pages.ts';
 import { oneFile } from './manifests.ts';
@@ -150,6 +151,23 @@ function conditions(): string {
   return `# Conditions\n\n${wrapped(intro)}\n\n${sections.join('\n')}`;
 }
 
+const FATES: Readonly<Record<Fate, string>> = {
+  served: 'served',
+  granted: 'needs nothing',
+  restricts: '**500 while it is there**',
+  idle: 'no effect, warned of',
+  unknown: '',
+};
+
+function ingressNginx(): string {
+  return page(
+    'Annotations of ingress-nginx',
+    `Every annotation of ingress-nginx (\`${NGINX}NAME\`, controller v1.15.1 and what releases before it had), and what becomes of it on an Ingress that RAUTA serves. \`rauta check\` and the log say the same of each that is there; a name that is none of these is warned of with the nearest one. What restricts who may ask is never left out silently: its Ingress answers 500. More on those that are served: [ingress](ingress.md#annotations).`,
+    ['annotation', 'here', 'what it does, or what to do instead'],
+    nginxAnnotations().map(([name, { fate, says }]) => [`\`${name}\``, FATES[fate], says]),
+  );
+}
+
 export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/reference/commands.md': commands,
   'docs/reference/flags.md': flags,
@@ -159,6 +177,7 @@ export const PAGES: Readonly<Record<string, () => string>> = {
   'docs/reference/conditions.md': conditions,
   'docs/reference/gateway-api.md': gatewayApi,
   'examples/README.md': examplesIndex,
+  'docs/reference/ingress-nginx.md': ingressNginx,
   ...Object.fromEntries([...crds()].map(([name, text]) => [`deploy/crds/${name}`, () => text])),
   'deploy/install.yaml': () => oneFile('daemonset'),
   'deploy/install-deployment.yaml': () => oneFile('deployment'),

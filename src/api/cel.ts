@@ -7,6 +7,7 @@
 
 import { type Fields, isFields } from '../base/fields.ts';
 import { isPlainIp, isPlainRange } from '../base/ip.ts';
+import { LIMITS } from '../base/limits.ts';
 import { CEL_RULES, GATEWAY_API_CEL } from './generated/cel.ts';
 import { OWN_CEL } from './own-cel.ts';
 import type { Problems } from './problem.ts';
@@ -30,12 +31,40 @@ class Place {
   readonly fields = new Map<string, Place>();
   items: Place | null = null;
   values: Place | null = null;
+  readonly #good = new Set<string>();
   #all = '';
+  #reads: readonly string[] | null | undefined;
 
   /** All of its rules as one. */
   get all(): string {
     if (this.#all === '') this.#all = this.rules.map(({ text }) => `(${text})`).join(' && ');
     return this.#all;
+  }
+
+  /**
+   * Whether it is known to hold; else what to call the value once it does, null where that is not worth it. Thousands
+   * of objects have the same values at a place, and to evaluate a rule costs more than to find that.
+   */
+  known(value: unknown): boolean | string | null {
+    const reads = this.#fieldsRead();
+    const seen = reads === null ? value : reads.map((name) => (value as Fields)[name]);
+    const text = JSON.stringify(seen) ?? '';
+    if (text.length > LIMITS.CEL_VALUE_CHARS) return null;
+    return this.#good.has(text) || text;
+  }
+
+  good(text: string): void {
+    if (this.#good.size < LIMITS.CEL_VALUES_KNOWN) this.#good.add(text);
+  }
+
+  /** Fields of a mapping that its rules read; null where one of them reads the value as a whole. */
+  #fieldsRead(): readonly string[] | null {
+    if (this.#reads === undefined) {
+      const whole = /\bself\b(?!\.\w+\b(?!\())/.test(this.all);
+      const names = [...this.all.matchAll(/\bself\.(\w+)/g)].map(([, name]) => name as string);
+      this.#reads = whole || names.some((name) => name.startsWith('__')) ? null : [...new Set(names)];
+    }
+    return this.#reads;
   }
 
   /** That of `spec.rules[].filters[]`, made where there was none. */
@@ -94,7 +123,13 @@ export class Cel {
           this.#walk(items, shape.items, value[i], (self as readonly Seen[])[i] as Seen, `${path}[${i}]`, problems);
     } else if (isFields(value)) this.#inside(place, shape, value, self as ReadonlyMap<string, Seen>, path, problems);
     // All at once, for most values are good; which one is broken is asked when one is.
-    if (place.rules.length === 0 || this.#holds(place.all, self)) return;
+    if (place.rules.length === 0) return;
+    const known = place.known(value);
+    if (known === true) return;
+    if (this.#holds(place.all, self)) {
+      if (typeof known === 'string') place.good(known);
+      return;
+    }
     for (const { text, message } of place.rules) {
       if (problems.hasErrorAt(path)) return;
       if (!this.#holds(text, self)) problems.error(path, message);

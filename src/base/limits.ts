@@ -543,12 +543,8 @@ class Limits {
   /** Bytes of a question about its health, by gRPC. */
   readonly ADMIN_HEALTH_BYTES = 256;
 
-  /**
-   * Lines of the program's log that one process keeps for a reader of standard error who does not read; more are
-   * dropped.
-   */
+  /** Lines of the log that a process keeps for a reader of standard error who does not read; more are dropped. */
   readonly STDERR_BUFFER_BYTES = 256 * KB;
-
   // --- telemetry (per worker slot)
   readonly LOG_RING_BYTES = 8 * MB;
   readonly LOG_RECORD_BYTES = 16 * KB;
@@ -568,6 +564,8 @@ class Limits {
   readonly KEEPER_YOUNG_MB = 2;
   readonly CONTROLLER_YOUNG_MB = 4;
   readonly WORKER_YOUNG_MB = 2;
+  /** The same of `rauta check`, which ends before the memory would matter. */
+  readonly CHECK_YOUNG_MB = 32;
   /** Bytecode that V8 may draw together into one function of a worker (main/inlining.ts); its own bound is 920. */
   readonly WORKER_INLINED_BYTES = 6_000;
   /** An allocation so large is pages of its own; so much may stay free at the end of a heap. */
@@ -580,6 +578,9 @@ class Limits {
   readonly SHARED_VALUE_CHARS = 4_096;
   /** What is kept of the stream lies in pieces so large (stream/frames.ts). */
   readonly KEPT_SLAB_BYTES = 64 * KB;
+  /** Values at each place of a kind that its rules in CEL are known to hold for, and the longest of them as JSON. */
+  readonly CEL_VALUES_KNOWN = 4_096;
+  readonly CEL_VALUE_CHARS = 256;
   /** So many entries, of one revision or of many, are followed by giving memory back after so long a quiet. */
   readonly LARGE_REVISION_ENTRIES = 500;
   readonly GIVE_BACK_QUIET_MS = 1_500;

@@ -4,14 +4,13 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
-import { nearest } from '../base/nearest.ts';
 import type { Filter, Redirect } from '../ir/ir.ts';
 import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
 import { isPreciseHostname } from './hostname.ts';
 import { isToken } from './http-match.ts';
+import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
 import { shown } from './read.ts';
 
-const NGINX = 'nginx.ingress.kubernetes.io/';
 const OWN = 'rauta.io/';
 
 export interface IngressSettings {
@@ -24,6 +23,8 @@ export interface IngressSettings {
   /** Instead of any backend. */
   readonly redirect: Redirect | null;
   readonly filters: readonly Filter[];
+  /** It asks for a share of another one's requests, and gets none. */
+  readonly canary: boolean;
   /** In what all its backends are spoken to; null: in what each says of itself. */
   readonly protocol: BackendProtocol | null;
   /** Why nothing of it may be served: what would have kept somebody out has no effect here. */
@@ -31,46 +32,22 @@ export interface IngressSettings {
 }
 
 const ROUTE_OF = 'an HTTPRoute with a filter of type';
-/** What serves what they ask for; the others have nothing of the kind here. */
-const INSTEAD: readonly (readonly [RegExp, string])[] = [
-  [/^(whitelist|allowlist|denylist)-source-range$/, `${ROUTE_OF} ExtensionRef to an AccessControlFilter`],
-  [/^auth-/, `a backend that asks for it, or, for addresses, ${ROUTE_OF} ExtensionRef to an AccessControlFilter`],
-  [/^canary/, 'an HTTPRoute with weights or header matches in its rules'],
-  [/^(proxy-(read|send)-timeout)$/, 'an HTTPRoute with timeouts'],
-  [/^proxy-next-upstream/, 'an HTTPRoute with retry'],
-  [
-    /^(configuration|server|stream)-snippet$/,
-    'the filters of an HTTPRoute (RequestHeaderModifier, ResponseHeaderModifier ...)',
-  ],
-  [/^(custom-headers|proxy-set-headers|connection-proxy-header)$/, `${ROUTE_OF} ResponseHeaderModifier`],
-  [/^(mirror-|app-root|rewrite)/, `${ROUTE_OF} RequestMirror, RequestRedirect or URLRewrite`],
-  [/^(proxy-ssl-|secure-)/, 'a BackendTLSPolicy'],
-  [/^server-alias$/, 'one more rule with that host'],
-  [/^(affinity|session-cookie|upstream-hash)/, 'nothing yet: each request goes to the next endpoint'],
-];
-
-/** By the name behind the prefix: they let in only some, or only so many. */
-const RESTRICTING: readonly RegExp[] = [
-  /^auth-(url|tls-|type$|secret$|secret-type$|realm$|signin|method$|snippet$)/,
-  /^(whitelist|allowlist|denylist)-source-range$/,
-  /^(enable-modsecurity|enable-owasp-core-rules|modsecurity-)/,
-  /^limit-(connections|rps|rpm|whitelist|allowlist|burst-multiplier)$/,
-];
-
-/** What is so without being asked for, or asks for nothing that shows. */
-const GRANTED: ReadonlySet<string> = new Set([
-  'proxy-http-version',
-  'proxy-buffering',
-  'proxy-request-buffering',
-  'service-upstream',
-  'use-port-in-redirects',
-  'enable-access-log',
-]);
 
 const CORS_HEADERS =
   'DNT, Keep-Alive, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization';
 const CORS_MAX_AGE_S = 1_728_000;
 const REDIRECT_CODES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+const CANARY: IngressSettings = {
+  sslRedirect: true,
+  forceSslRedirect: false,
+  regex: false,
+  redirect: null,
+  filters: [],
+  canary: true,
+  protocol: null,
+  refused: null,
+};
 
 /** A reading of one Ingress's annotations. */
 class Annotations {
@@ -107,15 +84,6 @@ class Annotations {
     this.#problems.warning(`metadata.annotations[${name}]`, message);
   }
 
-  /** ` Did you mean NAME?` of those of `prefix` that are asked for, or ''. */
-  meant(prefix: string, name: string): string {
-    const near = nearest(
-      name,
-      [...this.#asked].filter((one) => one.startsWith(prefix)).map((one) => one.slice(prefix.length)),
-    );
-    return near === undefined ? '' : ` Did you mean ${near}?`;
-  }
-
   /** Annotations of `prefix` that nobody asked for. */
   left(prefix: string): string[] {
     return Object.keys(this.#values).filter((name) => name.startsWith(prefix) && !this.#asked.has(name));
@@ -124,6 +92,13 @@ class Annotations {
 
 export function readAnnotations(ingress: KubeObject, problems: Problems): IngressSettings {
   const read = new Annotations(ingress, problems);
+  const canary = read.flag(`${NGINX}canary`, false);
+  if (canary) {
+    const none = "It asks for a share of another Ingress's requests, which is not served: it gets none";
+    read.wrong(`${NGINX}canary`, `${none}. ${nginxAnnotation('canary-weight').says}`);
+    // As there, the others are those of the Ingress that it belongs to.
+    return CANARY;
+  }
   const redirect = redirectOf(read);
   const rewrite = rewriteOf(read);
   const protocol = protocolOf(read);
@@ -135,6 +110,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems): Ingres
     redirect: redirect.redirect,
     filters: [...rewrite.filters, ...prefixOf(read), ...corsOf(read)],
     protocol: protocol.value,
+    canary,
   };
   const refused =
     [redirect.refused, rewrite.refused, protocol.refused, ...leftOver(read)].find((why) => why !== null) ?? null;
@@ -146,18 +122,12 @@ function leftOver(read: Annotations): string[] {
   const refused: string[] = [];
   for (const name of read.left(NGINX)) {
     const short = name.slice(NGINX.length);
-    if (GRANTED.has(short)) continue;
-    if (RESTRICTING.some((pattern) => pattern.test(short))) {
-      const message = `${short} is not served, and it restricts who may ask: the Ingress answers 500 while it is there`;
-      const instead = insteadOf(short);
-      read.wrong(name, `${message}. ${instead === null ? 'To serve it to everybody remove it' : `Write ${instead}`}.`);
-      refused.push(`${message}.`);
-    } else {
-      const instead = insteadOf(short);
-      const meant = read.meant(NGINX, short);
-      const how = instead === null ? ' Remove it.' : ` Write ${instead}.`;
-      read.idle(name, `${short} is not served and has no effect.${meant === '' ? how : meant}`);
-    }
+    const { fate, says } = nginxAnnotation(short);
+    if (fate === 'restricts') {
+      const message = `${short} is not served, and it restricts who may ask: the Ingress answers 500 while it is there.`;
+      read.wrong(name, `${message} ${says}`);
+      refused.push(message);
+    } else if (fate !== 'granted') read.idle(name, `${short} is not served and has no effect. ${says}`);
   }
   for (const name of read.left(OWN)) {
     read.wrong(
@@ -166,10 +136,6 @@ function leftOver(read: Annotations): string[] {
     );
   }
   return refused;
-}
-
-function insteadOf(name: string): string | null {
-  return INSTEAD.find(([pattern]) => pattern.test(name))?.[1] ?? null;
 }
 
 interface Reading<T> {

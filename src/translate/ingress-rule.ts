@@ -89,12 +89,13 @@ class Rules {
   }
 
   translate(): IngressRules {
-    const spec = fields(this.#object.spec);
+    // Served as any other it would take all that an older one of its hosts does not.
+    const spec = this.#settings.canary ? {} : fields(this.#object.spec);
     /** What of each host's cleartext requests is sent to https. */
     const redirected = new Map<string, Match[]>();
     for (const [i, value] of list(spec['rules']).entries()) this.#rule(fields(value), `spec.rules[${i}]`, redirected);
     if (spec['defaultBackend'] !== undefined) this.#defaultBackend(spec['defaultBackend'], redirected);
-    else if (list(spec['rules']).length === 0) {
+    else if (list(spec['rules']).length === 0 && !this.#settings.canary) {
       this.#problems.warning('spec', 'It has neither rules nor a defaultBackend and serves nothing.');
     }
     for (const [name, matches] of redirected) this.#push(matches, TO_HTTPS, this.#cleartext(name));

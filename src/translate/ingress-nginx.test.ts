@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { KubeObject } from '../api/object.ts';
+import { Problems } from '../api/problem.ts';
+import { readAnnotations } from './ingress-annotations.ts';
+import { NGINX, nginxAnnotation, nginxAnnotations } from './ingress-nginx.ts';
+
+/** What is said of an Ingress with these, and whether it is refused for them. */
+function read(annotations: Readonly<Record<string, string>>): { said: string[]; refused: boolean } {
+  const problems = new Problems(null);
+  const metadata = { name: 'a', namespace: 'default', annotations };
+  const ingress = { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata } as unknown as KubeObject;
+  const { refused } = readAnnotations(ingress, problems);
+  return {
+    said: problems.found.map(({ severity, place, message }) => `${severity} ${place.field}: ${message}`),
+    refused: refused !== null,
+  };
+}
+
+const named = (fate: string): string[] =>
+  nginxAnnotations()
+    .filter(([, annotation]) => annotation.fate === fate)
+    .map(([name]) => name);
+
+/** Those that ingress-nginx documents (user guide, annotations and their risk), and two younger ones. */
+const DOCUMENTED = `
+  server-alias allowlist-source-range backend-protocol auth-realm auth-secret auth-secret-type auth-type canary
+  canary-by-cookie canary-by-header canary-by-header-pattern canary-by-header-value canary-weight canary-weight-total
+  auth-tls-error-page auth-tls-match-cn auth-tls-pass-certificate-to-upstream auth-tls-secret auth-tls-verify-client
+  auth-tls-verify-depth client-body-buffer-size configuration-snippet connection-proxy-header cors-allow-credentials
+  cors-allow-headers cors-allow-methods cors-allow-origin cors-expose-headers cors-max-age enable-cors
+  custom-http-errors custom-headers default-backend denylist-source-range disable-proxy-intercept-errors
+  enable-global-auth auth-always-set-cookie auth-cache-duration auth-cache-key auth-keepalive auth-keepalive-requests
+  auth-keepalive-share-vars auth-keepalive-timeout auth-method auth-proxy-set-headers auth-request-redirect
+  auth-response-headers auth-signin auth-signin-redirect-param auth-snippet auth-url fastcgi-index
+  fastcgi-params-configmap http2-push-preload load-balance enable-access-log enable-rewrite-log mirror-host
+  mirror-request-body mirror-target enable-modsecurity enable-owasp-core-rules modsecurity-snippet
+  modsecurity-transaction-id enable-opentelemetry opentelemetry-operation-name opentelemetry-trust-incoming-span
+  proxy-body-size proxy-buffer-size proxy-buffering proxy-buffers-number proxy-connect-timeout proxy-cookie-domain
+  proxy-cookie-path proxy-http-version proxy-max-temp-file-size proxy-next-upstream proxy-next-upstream-timeout
+  proxy-next-upstream-tries proxy-read-timeout proxy-redirect-from proxy-redirect-to proxy-request-buffering
+  proxy-send-timeout proxy-ssl-ciphers proxy-ssl-name proxy-ssl-protocols proxy-ssl-secret proxy-ssl-server-name
+  proxy-ssl-verify proxy-ssl-verify-depth limit-allowlist limit-burst-multiplier limit-connections limit-rate
+  limit-rate-after limit-rpm limit-rps from-to-www-redirect permanent-redirect permanent-redirect-code
+  temporal-redirect temporal-redirect-code app-root force-ssl-redirect preserve-trailing-slash rewrite-target
+  ssl-redirect use-regex ssl-ciphers ssl-prefer-server-ciphers ssl-passthrough satisfy server-snippet service-upstream
+  affinity affinity-canary-behavior affinity-mode session-cookie-change-on-failure
+  session-cookie-conditional-samesite-none session-cookie-domain session-cookie-expires session-cookie-max-age
+  session-cookie-name session-cookie-partitioned session-cookie-path session-cookie-samesite session-cookie-secure
+  stream-snippet upstream-hash-by upstream-hash-by-subset upstream-hash-by-subset-size upstream-vhost
+  use-port-in-redirects x-forwarded-prefix proxy-busy-buffers-size relative-redirects
+`;
+
+test('every documented annotation of ingress-nginx has its fate and a sentence', () => {
+  const names = DOCUMENTED.trim().split(/\s+/);
+  assert.ok(names.length > 119);
+  for (const name of names) {
+    const { fate, says } = nginxAnnotation(name);
+    assert.notEqual(fate, 'unknown', name);
+    assert.match(says, /[.?]$/, name);
+  }
+});
+
+test('what is called served is read: a value that it cannot have is told', () => {
+  for (const name of named('served')) {
+    const { said } = read({ [`${NGINX}enable-cors`]: 'true', [`${NGINX}${name}`]: '\u00e9 ?' });
+    assert.ok(
+      said.some((text) => text.includes(`[${NGINX}${name}]`) && !text.includes('is not served')),
+      `${name}: ${said}`,
+    );
+  }
+});
+
+test('what needs nothing says nothing; of the others each is told; what restricts refuses', () => {
+  for (const name of named('granted'))
+    assert.deepEqual(read({ [`${NGINX}${name}`]: 'x' }), { said: [], refused: false });
+  for (const name of named('idle')) {
+    const { said, refused } = read({ [`${NGINX}${name}`]: 'x' });
+    assert.equal(said.length, 1, name);
+    assert.match(said[0] ?? '', /^warning .* is not served and has no effect\. ./);
+    assert.equal(refused, false, name);
+  }
+  for (const name of named('restricts')) {
+    const { said, refused } = read({ [`${NGINX}${name}`]: 'x' });
+    assert.match(said.join(), /^error .* restricts who may ask: the Ingress answers 500 while it is there\. ./);
+    assert.equal(refused, true, name);
+  }
+});
+
+test('a name that ingress-nginx does not have is told with the nearest', () => {
+  assert.deepEqual(read({ [`${NGINX}proxy-read-timout`]: '60' }).said, [
+    `warning metadata.annotations[${NGINX}proxy-read-timout]: proxy-read-timout is not served and has no effect. ` +
+      'Did you mean proxy-read-timeout?',
+  ]);
+});
+
+test('of a canary nothing but that is told', () => {
+  const { said } = read({
+    [`${NGINX}canary`]: 'true',
+    [`${NGINX}canary-weight`]: '10',
+    [`${NGINX}auth-url`]: 'http://a',
+  });
+  assert.equal(said.length, 1);
+  assert.match(said[0] ?? '', /it gets none\. Write an HTTPRoute with weights/);
+});

@@ -1,0 +1,197 @@
+// What becomes here of each annotation of ingress-nginx (controller v1.15.1, the last one, and names that releases
+// before it had): one table, by which Ingresses are read and docs/reference/ingress-nginx.md is written.
+
+import { nearest } from '../base/nearest.ts';
+
+export const NGINX = 'nginx.ingress.kubernetes.io/';
+
+/**
+ * `served`: as it was meant, within what the page says. `granted`: it is so without being asked for, or asks for
+ * nothing that shows. `restricts`: it is not served, and lets in only some or only so many: its Ingress answers 500
+ * while it is there. `idle`: it is not served and has no effect. `unknown`: ingress-nginx has no such annotation.
+ */
+export type Fate = 'served' | 'granted' | 'restricts' | 'idle' | 'unknown';
+
+export interface Annotation {
+  readonly fate: Fate;
+  /** What it does here, or what to do instead: whole sentences. */
+  readonly says: string;
+}
+
+const NOTHING = 'There is nothing for it yet';
+const AFFINITY = `${NOTHING}: each request goes to the next endpoint. Remove it.`;
+const ACCESS = 'Write an HTTPRoute with a filter of type ExtensionRef to an AccessControlFilter.';
+const LOGIN =
+  'Write an HTTPRoute with a filter of type ExternalAuth: its server is asked with the method and path of each request, ' +
+  'where auth-url asks one URL and tells them by X-Original-URL.';
+const BASIC = 'Write an HTTPRoute with a filter of type ExternalAuth to a server that asks for passwords.';
+const CLIENTS =
+  'Write a Gateway with spec.tls.frontend (certificates of clients), and an HTTPRoute or this Ingress for its hostname.';
+const LIMITS = `${NOTHING}. To serve it without a limit remove it.`;
+const FIREWALL = `${NOTHING}: let a backend look at requests, or a server of ExternalAuth. To serve it without remove it.`;
+const TUNING = 'RAUTA streams content, within limits of its own, and keeps nothing on a disk.';
+const TRACES = `${NOTHING}: X-Request-ID is passed on and logged. Remove it.`;
+const SNIPPET =
+  'Write an HTTPRoute with filters (RequestHeaderModifier, ResponseHeaderModifier ...). Nothing reads nginx.conf.';
+const CANARY = 'Write an HTTPRoute with weights, or with header matches in a rule of their own.';
+const BACKEND_TLS = 'Write a BackendTLSPolicy for the Service.';
+const TLS_OPTIONS = 'Write a Gateway whose HTTPS listener has tls.options (docs/reference/tls.md).';
+const RETRY = 'Write an HTTPRoute with retry; what failed before a byte was sent is tried elsewhere anyway.';
+const LOCATION = 'Location of a backend passes as it is: let the backend write it for the host that it is asked for.';
+
+/** By fate and sentence, the names behind the prefix. */
+const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = [
+  [
+    'served',
+    'Requests in the clear for hosts of spec.tls are sent to https by 308; "false" serves them.',
+    'ssl-redirect',
+  ],
+  ['served', 'Requests in the clear for any host are sent to https.', 'force-ssl-redirect'],
+  [
+    'served',
+    'An absolute URL without query and variables; of both the temporal one counts.',
+    'permanent-redirect permanent-redirect-code temporal-redirect temporal-redirect-code',
+  ],
+  ['served', "A path without variables: it takes the place of the request's path.", 'rewrite-target'],
+  ['served', 'Host of the request to the backend.', 'upstream-vhost'],
+  ['served', 'The field X-Forwarded-Prefix.', 'x-forwarded-prefix'],
+  [
+    'served',
+    "As the Gateway API's CORS filter, with ingress-nginx's defaults.",
+    'enable-cors cors-allow-origin cors-allow-methods cors-allow-headers cors-allow-credentials cors-expose-headers ' +
+      'cors-max-age',
+  ],
+  ['served', 'HTTP, HTTPS, GRPC and GRPCS; TLS needs a BackendTLSPolicy.', 'backend-protocol'],
+  ['served', 'Paths of type ImplementationSpecific are regular expressions, in this Ingress alone.', 'use-regex'],
+  ['served', 'Its Ingress gets no requests: the share of another one that it asks for is not served.', 'canary'],
+
+  ['granted', TUNING, 'proxy-buffering proxy-request-buffering proxy-buffers-number proxy-busy-buffers-size'],
+  ['granted', TUNING, 'proxy-buffer-size proxy-max-temp-file-size client-body-buffer-size'],
+  ['granted', 'HTTP/1.1, or what backend-protocol says.', 'proxy-http-version'],
+  ['granted', 'Requests go to endpoints; a changed one costs no request.', 'service-upstream'],
+  ['granted', "Redirects go to the scheme's own port.", 'use-port-in-redirects'],
+  ['granted', 'There is one access log, for all (--access-log).', 'enable-access-log enable-rewrite-log'],
+  ['granted', 'Browsers have given server push up, and nginx has.', 'http2-push-preload'],
+
+  ['restricts', ACCESS, 'whitelist-source-range allowlist-source-range denylist-source-range'],
+  ['restricts', LOGIN, 'auth-url auth-method auth-signin auth-snippet enable-global-auth'],
+  ['restricts', BASIC, 'auth-type auth-secret auth-secret-type auth-realm'],
+  ['restricts', CLIENTS, 'auth-tls-secret auth-tls-verify-client auth-tls-verify-depth auth-tls-match-cn'],
+  ['restricts', CLIENTS, 'auth-tls-error-page auth-tls-pass-certificate-to-upstream'],
+  ['restricts', LIMITS, 'limit-connections limit-rps limit-rpm limit-burst-multiplier limit-allowlist limit-whitelist'],
+  [
+    'restricts',
+    LIMITS,
+    'global-rate-limit global-rate-limit-window global-rate-limit-key global-rate-limit-ignored-cidrs',
+  ],
+  ['restricts', FIREWALL, 'enable-modsecurity enable-owasp-core-rules modsecurity-transaction-id modsecurity-snippet'],
+
+  ['idle', 'Write allowedResponseHeaders of an ExternalAuth filter.', 'auth-response-headers'],
+  ['idle', 'Write allowedHeaders of an ExternalAuth filter.', 'auth-proxy-set-headers'],
+  ['idle', LOGIN, 'auth-signin-redirect-param auth-request-redirect auth-always-set-cookie'],
+  ['idle', `${NOTHING}: each request is asked about. Remove it.`, 'auth-cache-key auth-cache-duration'],
+  [
+    'idle',
+    'Connections to servers of ExternalAuth are pooled by themselves. Remove it.',
+    'auth-keepalive auth-keepalive-requests auth-keepalive-share-vars auth-keepalive-timeout',
+  ],
+  ['idle', 'What lets in must all let in here. Remove it, or write an HTTPRoute for those that need less.', 'satisfy'],
+  [
+    'idle',
+    CANARY,
+    'canary-by-cookie canary-by-header canary-by-header-value canary-by-header-pattern canary-weight canary-weight-total',
+  ],
+  ['idle', 'Write an HTTPRoute with timeouts.', 'proxy-read-timeout proxy-send-timeout'],
+  [
+    'idle',
+    'Connecting has UPSTREAM_CONNECT_MS for all (docs/reference/limits.md). Remove it.',
+    'proxy-connect-timeout',
+  ],
+  ['idle', RETRY, 'proxy-next-upstream proxy-next-upstream-tries proxy-next-upstream-timeout'],
+  ['idle', `${NOTHING}: content of any length passes. Let the backend refuse it, or remove it.`, 'proxy-body-size'],
+  ['idle', `${NOTHING}: a response is sent as fast as it is read. Remove it.`, 'limit-rate limit-rate-after'],
+  ['idle', SNIPPET, 'configuration-snippet server-snippet'],
+  ['idle', 'Write a TCPRoute, TLSRoute or UDPRoute.', 'stream-snippet'],
+  ['idle', 'Write an HTTPRoute with a filter of type ResponseHeaderModifier.', 'custom-headers'],
+  ['idle', 'Upgrades pass without it. Remove it.', 'connection-proxy-header'],
+  ['idle', 'Write an HTTPRoute with a filter of type RequestMirror.', 'mirror-target mirror-host mirror-request-body'],
+  ['idle', 'Write an HTTPRoute that matches / exactly, with a filter of type RequestRedirect.', 'app-root'],
+  ['idle', 'Write an HTTPRoute for the other host, with a filter of type RequestRedirect.', 'from-to-www-redirect'],
+  [
+    'idle',
+    'Redirects keep what the rule gives them: write the path with the slash it is to have.',
+    'preserve-trailing-slash',
+  ],
+  ['idle', 'Location is absolute, or what the backend says. Remove it.', 'relative-redirects'],
+  ['idle', 'Write one more rule with that host.', 'server-alias'],
+  ['idle', 'Write a TLSRoute, and a Gateway with a listener of protocol TLS and mode Passthrough.', 'ssl-passthrough'],
+  ['idle', TLS_OPTIONS, 'ssl-ciphers ssl-prefer-server-ciphers'],
+  [
+    'idle',
+    BACKEND_TLS,
+    'proxy-ssl-name proxy-ssl-server-name proxy-ssl-verify proxy-ssl-verify-depth proxy-ssl-ciphers',
+  ],
+  ['idle', `${BACKEND_TLS} Its options name the least version.`, 'proxy-ssl-protocols'],
+  ['idle', `${BACKEND_TLS} Our own certificate is spec.tls.backend of a Gateway.`, 'proxy-ssl-secret'],
+  ['idle', 'Write backend-protocol: HTTPS or GRPCS, and a BackendTLSPolicy.', 'secure-backends grpc-backend'],
+  ['idle', BACKEND_TLS, 'secure-verify-ca-secret'],
+  ['idle', AFFINITY, 'affinity affinity-mode affinity-canary-behavior'],
+  [
+    'idle',
+    AFFINITY,
+    'session-cookie-name session-cookie-path session-cookie-domain session-cookie-expires session-cookie-max-age ' +
+      'session-cookie-samesite session-cookie-conditional-samesite-none session-cookie-secure session-cookie-hash ' +
+      'session-cookie-partitioned session-cookie-change-on-failure',
+  ],
+  ['idle', AFFINITY, 'upstream-hash-by upstream-hash-by-subset upstream-hash-by-subset-size'],
+  ['idle', `${NOTHING}: endpoints take turns. Remove it.`, 'load-balance'],
+  [
+    'idle',
+    'What fails before it was sent goes to another endpoint anyway. Remove it.',
+    'upstream-max-fails upstream-fail-timeout',
+  ],
+  ['idle', LOCATION, 'proxy-redirect-from proxy-redirect-to'],
+  [
+    'idle',
+    'Set-Cookie of a backend passes as it is. Let the backend write it.',
+    'proxy-cookie-domain proxy-cookie-path',
+  ],
+  ['idle', 'Write spec.defaultBackend for what no rule takes. Errors are answered by RAUTA.', 'default-backend'],
+  ['idle', 'Answers of backends pass as they are. Let the backend write the page.', 'custom-http-errors'],
+  ['idle', 'Answers of backends pass as they are. Remove it.', 'disable-proxy-intercept-errors'],
+  ['idle', 'FastCGI is not spoken: write a server of HTTP in front of it.', 'fastcgi-index fastcgi-params-configmap'],
+  [
+    'idle',
+    TRACES,
+    'enable-opentelemetry opentelemetry-operation-name opentelemetry-trust-incoming-span enable-opentracing ' +
+      'opentracing-trust-incoming-span',
+  ],
+  [
+    'idle',
+    '/metrics is for Prometheus. Remove it.',
+    'enable-influxdb influxdb-measurement influxdb-port influxdb-host influxdb-server-name',
+  ],
+  [
+    'idle',
+    'It left ingress-nginx in 0.22: let the backend write its links. Remove it.',
+    'add-base-url base-url-scheme',
+  ],
+];
+
+const BY_NAME: ReadonlyMap<string, Annotation> = new Map(
+  GROUPS.flatMap(([fate, says, names]) => names.split(' ').map((name) => [name, { fate, says }] as const)),
+);
+
+/** Every name, behind the prefix, in order, and what becomes of it. */
+export function nginxAnnotations(): readonly (readonly [name: string, annotation: Annotation])[] {
+  return [...BY_NAME].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** `name`: behind the prefix. */
+export function nginxAnnotation(name: string): Annotation {
+  const known = BY_NAME.get(name);
+  if (known !== undefined) return known;
+  const near = nearest(name, [...BY_NAME.keys()]);
+  const meant = near === undefined ? 'Remove it.' : `Did you mean ${near}?`;
+  return { fate: 'unknown', says: meant };
+}
