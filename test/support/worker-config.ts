@@ -2,6 +2,7 @@
 // whole, so one entry that it does not take would stop everybody's changes.
 
 import assert from 'node:assert/strict';
+import { LIMITS } from '../../src/base/limits.ts';
 import type { TlsIo } from '../../src/io/tls.ts';
 import { decodeEntry, encodeEntry } from '../../src/ir/codec.ts';
 import type { Entry } from '../../src/ir/ir.ts';
@@ -31,12 +32,13 @@ function numbers(): TlsIo {
 
 /** A worker's configuration, into which everything goes as it would come: as bytes, whole, and out again. */
 export class Worker {
+  readonly #io = new SimIo({ seed: 1 });
   readonly #config: Config;
   readonly kinds = new Map<string, number>();
 
   constructor() {
     const trusted = new TrustedProxies([]);
-    const core = new Core({ io: new SimIo({ seed: 1 }), cells: Cells.local(), records: { record: () => {} }, trusted });
+    const core = new Core({ io: this.#io, cells: Cells.local(), records: { record: () => {} }, trusted });
     this.#config = new Config(
       core,
       { http1: { expected: 1, connect: () => null }, http2: { expected: 1, connect: () => null } },
@@ -59,6 +61,9 @@ export class Worker {
       assert.equal(made?.pools.length, endpoints.endpoints.length);
     }
     this.#config.apply({ upserts: [], removals: upserts.map(({ key }) => key) });
+    // What secured clusters is kept for a while for those who began before.
+    this.#io.nowMs += LIMITS.RETIRED_TLS_MS + 1_000;
+    this.#io.timers.advance(this.#io.nowMs);
     for (const [what, count] of Object.entries(this.#config.kept)) assert.equal(count, 0, what);
   }
 }
