@@ -128,6 +128,11 @@ export class Rauta {
     const said = await rauta.said('admin server');
     rauta.admin = said['port'] as number;
     await rauta.said('serving');
+    // The keeper says so, and the controller hears of it a moment later. Some have their admin server elsewhere.
+    await until(
+      () => get(rauta.admin, '/readyz').catch(() => ({ status: 0, body: '', headers: {} })),
+      ({ body }) => !body.startsWith('no configuration yet'),
+    );
     return rauta;
   }
 
