@@ -52,6 +52,22 @@ const STATES: Readonly<Record<string, readonly [yaml: string, ...said: RegExp[]]
     /Gateway default\/other: spec\.gatewayClassName: GatewayClass nginx is another controller's/,
     /HTTPRoute default\/lost: spec\.parentRefs: Gateway default\/other is another controller's: nothing of this/,
   ],
+  'a ListenerSet of another controller’s Gateway, with a route of its own': [
+    GOOD +
+      OTHER_CLASS +
+      gateway('other', 'nginx') +
+      object(
+        'ListenerSet',
+        'gateway.networking.k8s.io/v1',
+        'set',
+        'spec: { parentRef: { name: other }, listeners: [{ name: http, port: 81, protocol: HTTP }] }',
+      ) +
+      route('lost', `parentRefs: [{ name: set, kind: ListenerSet }], ${rules('/x')}`),
+    /GatewayClass nginx: .* is not ours/,
+    /Gateway default\/other: spec\.gatewayClassName: GatewayClass nginx is another controller's/,
+    /ListenerSet default\/set: spec\.parentRef: Gateway default\/other is another controller's: nothing of this/,
+    /HTTPRoute default\/lost: spec\.parentRefs: ListenerSet default\/set is another controller's: nothing of this/,
+  ],
   'what a cluster has, with its own class, and no EndpointSlices': [
     OTHER_CLASS +
       gateway('other', 'nginx') +

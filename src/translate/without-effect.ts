@@ -75,22 +75,25 @@ function notOurs(field: string, name: unknown, ours: string): string {
   return `${field} ${JSON.stringify(name)} is not ours ("${ours}"): nothing of this class is served here. Write that, or name class rauta, which needs no object.`;
 }
 
-/** Gateways of these classes, and what attaches to nothing else. */
+/** Gateways of these classes, and what attaches to nothing else: their ListenerSets first, to which routes attach. */
 function ofClasses(all: readonly KubeObject[], classes: ReadonlyMap<string, KubeObject>): Problem[] {
   const found: Problem[] = [];
-  const gateways = new Set<ObjectKey>();
+  const foreign = new Set<ObjectKey>();
   for (const object of all) {
     if (object.kind !== 'Gateway') continue;
     const name = anyText(fields(object.spec)['gatewayClassName']) ?? '';
     if (!classes.has(name)) continue;
-    gateways.add(keyOf(object));
+    foreign.add(keyOf(object));
     const message = `GatewayClass ${name} is another controller's: the Gateway is not served here.`;
     found.push(warning(object, 'spec.gatewayClassName', message));
   }
-  for (const object of all) {
+  const sets = all.filter(({ kind }) => kind === 'ListenerSet');
+  const routes = all.filter(({ kind }) => kind.endsWith('Route'));
+  for (const object of [...sets, ...routes]) {
     const parents = parentsOf(object);
     const [first] = parents;
-    if (first === undefined || !parents.every((key) => gateways.has(key))) continue;
+    if (first === undefined || !parents.every((key) => foreign.has(key))) continue;
+    foreign.add(keyOf(object));
     const message = `${objectText(first)} is another controller's: nothing of this is served here.`;
     found.push(warning(object, object.kind === 'ListenerSet' ? 'spec.parentRef' : 'spec.parentRefs', message));
   }
@@ -100,8 +103,7 @@ function ofClasses(all: readonly KubeObject[], classes: ReadonlyMap<string, Kube
 /** Keys of the Gateways that a route or a ListenerSet names. */
 function parentsOf({ kind, metadata, spec }: KubeObject): ObjectKey[] {
   const { parentRefs, parentRef } = fields(spec);
-  const refs =
-    kind === 'ListenerSet' ? [parentRef] : kind.endsWith('Route') && Array.isArray(parentRefs) ? parentRefs : [];
+  const refs = kind === 'ListenerSet' ? [parentRef] : Array.isArray(parentRefs) ? parentRefs : [];
   return refs.map(fields).map((ref) => {
     return objectKey(
       anyText(ref['kind']) ?? 'Gateway',
