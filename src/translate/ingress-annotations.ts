@@ -175,8 +175,9 @@ function targetOf(read: Annotations, name: string): Reading<URL | null> {
   if (value === null) return { value: null, refused: null };
   const url = URL.canParse(value) ? new URL(value) : null;
   const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.search + url.hash === '';
-  if (plain && !value.includes('$')) return { value: url, refused: null };
-  const message = `must be a whole URL like https://www.example.com/new, without query, fragment and variables, not ${shown(value)}`;
+  // Workers put no other name in front of a path, and refuse a revision that has one.
+  if (plain && isPreciseHostname(url.hostname) && !value.includes('$')) return { value: url, refused: null };
+  const message = `must be a whole URL with a host name like https://www.example.com/new, without query, fragment and variables, not ${shown(value)}`;
   read.wrong(name, message);
   return { value: null, refused: `${name}: ${message}` };
 }
