@@ -5,7 +5,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { KubeObject } from '../src/api/object.ts';
+import { bytesOf } from '../src/base/bytes.ts';
+import { normalizedPath } from '../src/proxy/route/normalize.ts';
 import { Store } from '../src/store/store.ts';
+import { pathFault } from '../src/translate/path.ts';
 import { Translator } from '../src/translate/translator.ts';
 import { goldenNames, readGolden } from '../tools/golden.ts';
 import { Worker } from './support/worker-config.ts';
@@ -35,7 +38,29 @@ test('every golden configuration', () => {
 const nasty = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 12 }),
   fc.string({
-    unit: fc.constantFrom('/', '/', '.', '.', '%2e', '%5C', '%00', '%61', '%', '2', 'a', '~', '#', '?', ' ', ';', '@'),
+    unit: fc.constantFrom(
+      '/',
+      '/',
+      '.',
+      '.',
+      '%2e',
+      '%5C',
+      '%00',
+      '%61',
+      '%',
+      '2',
+      'a',
+      '~',
+      '#',
+      '?',
+      ' ',
+      ';',
+      '@',
+      '\\\\',
+      '%3b',
+      '%2F',
+      '..;',
+    ),
     maxLength: 10,
   }),
   fc.constantFrom('/', '//', '/%00', '/a/%2e%2e/b', '/%2e', '/ä', '*', '', '/a?b', '/a#b', '/\u0000', '/%zz', '/a%'),
@@ -45,6 +70,13 @@ const path = fc.oneof(
   nasty,
   nasty.map((text) => `/${text}`),
 );
+test('a path that the translator finds no fault with is one for workers', () => {
+  const property = fc.property(path, (text) => {
+    if (text.startsWith('/') && pathFault(text) === null) assert.notEqual(normalizedPath(bytesOf(text)), null, text);
+  });
+  fc.assert(property, { numRuns: 20_000 });
+});
+
 const expression = fc.oneof(
   { arbitrary: fc.constantFrom('.*', 'a|b', '/x/[0-9]+'), weight: 3 },
   nasty,

@@ -12,6 +12,7 @@ import type { Reader } from './dependencies.ts';
 import { editFault, FIELD_VALUE } from './field-rules.ts';
 import { isToken } from './http-match.ts';
 import { definedSpec } from './own-object.ts';
+import { pathFault } from './path.ts';
 import { shown, text } from './read.ts';
 
 export type Extension =
@@ -91,6 +92,10 @@ function accessControl(object: AccessControlFilter): Extension {
         object,
         `spec.clients.ipRanges[${i}]: ${shown(range)} is not a range of addresses like 10.0.0.0/8 or fd00::/8.`,
       );
+  }
+  for (const [i, { value }] of paths.entries()) {
+    const fault = pathFault(value);
+    if (fault !== null) return wrongWith(object, `spec.paths[${i}].value: ${shown(value)} ${fault}.`);
   }
   const ranges = [...clients.ips, ...clients.ipRanges];
   const filter: Filter = { type: 'access', effect: effect === 'Allow' ? 'allow' : 'deny', ranges, methods, paths };

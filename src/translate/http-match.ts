@@ -3,6 +3,7 @@
 import { fields } from '../base/fields.ts';
 import { Regex } from '../base/regex.ts';
 import type { Match, ValueMatch } from '../ir/ir.ts';
+import { pathFault } from './path.ts';
 import { anyText, list, shown, text } from './read.ts';
 
 export type Report = (field: string, message: string) => void;
@@ -25,9 +26,7 @@ const METHODS: ReadonlySet<unknown> = new Set([
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 3986 section 3.3, as the API restricts Exact and PathPrefix values. */
 const PATH = /^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+$/;
-const PATH_REFUSED = ['//', '%2f', '%2F', '%00'];
-/** A dot segment, plain or escaped, between slashes or what some backends take for one. */
-const DOT_SEGMENT = /(?:^|\/|%5c)(?:\.|%2e){1,2}(?:\/|%5c|$)/i;
+const PATH_REFUSED = ['//', '%2f', '%2F'];
 /** Longest path the API takes. */
 const PATH_LENGTH = 1024;
 
@@ -63,17 +62,18 @@ function pathMatch(value: unknown, field: string, report: Report): Match['path']
     report(`${field}.type`, `${shown(type)} is not one of Exact, PathPrefix, RegularExpression.`);
     return EVERYTHING.path;
   }
-  const refused = pathFault(path);
+  const refused = refusedPath(path);
   if (refused !== null) report(`${field}.value`, `${shown(path)} ${refused}.`);
   // "When specified, a trailing / is ignored": the same prefix has one spelling from here on.
   return { type, value: type === 'PathPrefix' && path.length > 1 ? path.replace(/\/$/, '') : path };
 }
 
-function pathFault(path: string): string | null {
+function refusedPath(path: string): string | null {
   if (!path.startsWith('/')) return 'does not start with /';
   if (path.length > PATH_LENGTH) return `is longer than ${PATH_LENGTH} characters`;
   for (const part of PATH_REFUSED) if (path.includes(part)) return `contains ${part}`;
-  if (DOT_SEGMENT.test(path)) return 'contains a dot segment';
+  const fault = pathFault(path);
+  if (fault !== null) return fault;
   return PATH.test(path) ? null : 'holds characters that a path cannot have';
 }
 

@@ -15,6 +15,7 @@ import { isHostname } from './hostname.ts';
 import { checkExpression } from './http-match.ts';
 import type { IngressDraft, IngressPlace } from './ingress.ts';
 import { type IngressSettings, readAnnotations } from './ingress-annotations.ts';
+import { pathFault } from './path.ts';
 import { list, port, shown, text } from './read.ts';
 
 const ANY = '*';
@@ -153,9 +154,15 @@ class Rules {
       this.#problems.error(`${at}.path`, `${shown(path)} does not begin with a slash; the path is not served.`);
       return null;
     }
+    const regex = type === 'ImplementationSpecific' && this.#settings.regex;
+    const fault = regex ? null : pathFault(path);
+    if (fault !== null) {
+      this.#problems.error(`${at}.path`, `${shown(path)} ${fault}; the path is not served.`);
+      return null;
+    }
     if (type === 'Exact') return matchOf('Exact', path);
     // As nginx reads it: from the beginning of the path on, whatever follows, without regard to case.
-    if (type === 'ImplementationSpecific' && this.#settings.regex) return this.#expression(path, `${at}.path`);
+    if (regex) return this.#expression(path, `${at}.path`);
     return matchOf('PathPrefix', path);
   }
 

@@ -125,6 +125,11 @@ function bent(chance: Chance, text: string): string {
   return chance.next(2) === 0 ? text.slice(0, at) + piece + text.slice(at) : text.slice(0, at) + piece;
 }
 
+/** Of the kind it was: another one would be another object beside it. */
+function named(copy: KubeObject, { apiVersion, kind }: KubeObject): KubeObject {
+  return { ...copy, apiVersion, kind };
+}
+
 /** As a file's reader or an API server would hand it out, where it is valid; as it is, where it is not. */
 function asRead(object: KubeObject): { readonly object: KubeObject; readonly valid: boolean } {
   const checked = checkObject(structuredClone(object));
@@ -153,9 +158,10 @@ function step(chance: Chance, worker: Worker): void {
     // By kind first: of some there are few.
     const kind = chance.pick([...new Set([...world.values()].map((object) => object.kind))]);
     const key = chance.pick([...world].filter(([, object]) => object.kind === kind).map(([name]) => name));
-    const copy = structuredClone(world.get(key) as KubeObject);
+    const before = world.get(key) as KubeObject;
+    const copy = structuredClone(before);
     for (let m = 1 + chance.next(3); m > 0; m--) change(chance, copy);
-    const read = asRead(copy);
+    const read = asRead(named(copy, before));
     if (read.valid) valid++;
     else invalid++;
     world.set(key, read.object);
