@@ -125,9 +125,11 @@ function bent(chance: Chance, text: string): string {
   return chance.next(2) === 0 ? text.slice(0, at) + piece + text.slice(at) : text.slice(0, at) + piece;
 }
 
-/** Of the kind it was: another one would be another object beside it. */
-function named(copy: KubeObject, { apiVersion, kind }: KubeObject): KubeObject {
-  return { ...copy, apiVersion, kind };
+/** Under the kind and name it had: with others it would be another object beside it. */
+function named(copy: KubeObject, before: KubeObject): KubeObject {
+  const { apiVersion, kind, metadata } = before;
+  const whole = { ...copy, apiVersion, kind };
+  return keyOf(whole) === keyOf(before) ? whole : { ...whole, metadata };
 }
 
 /** As a file's reader or an API server would hand it out, where it is valid; as it is, where it is not. */
