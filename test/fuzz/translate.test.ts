@@ -128,8 +128,10 @@ function bent(chance: Chance, text: string): string {
 /** Under the kind and name it had: with others it would be another object beside it. */
 function named(copy: KubeObject, before: KubeObject): KubeObject {
   const { apiVersion, kind, metadata } = before;
-  const whole = { ...copy, apiVersion, kind };
-  return keyOf(whole) === keyOf(before) ? whole : { ...whole, metadata };
+  // Where nothing else is left to be changed, all of it may be.
+  const now: Partial<KubeObject['metadata']> | null = copy.metadata;
+  const same = now?.name === metadata.name && now.namespace === metadata.namespace;
+  return { ...copy, apiVersion, kind, metadata: same ? copy.metadata : metadata };
 }
 
 /** As a file's reader or an API server would hand it out, where it is valid; as it is, where it is not. */
