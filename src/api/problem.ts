@@ -75,13 +75,14 @@ export class Problems {
   readonly #object: { readonly object?: ObjectKey };
   /** Values of the object must not be told. */
   readonly secret: boolean;
-  readonly #lenient: boolean;
+  /** What is not known is passed over with a warning. */
+  readonly lenient: boolean;
 
   /** `object`: null while it is not known which object it is. */
   constructor(object: ObjectKey | null, options: ProblemOptions = {}) {
     this.#object = object === null ? {} : { object };
     this.secret = options.secret ?? false;
-    this.#lenient = options.lenient ?? false;
+    this.lenient = options.lenient ?? false;
   }
 
   get found(): readonly Problem[] {
@@ -119,7 +120,7 @@ export class Problems {
 
   /** Something that is written is not known, so it means nothing: an error, for its author meant something by it. */
   unknown(field: string, message: string): void {
-    if (this.#lenient) this.warning(field, `${message} (ignored)`);
+    if (this.lenient) this.warning(field, `${message} (ignored)`);
     else this.error(field, message);
   }
 

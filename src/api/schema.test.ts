@@ -82,6 +82,20 @@ test('a field that is not known is an error that names what may have been meant'
   ]);
 });
 
+test('a field that is passed over stands for no other that has to be there', () => {
+  const filter = (spec: unknown): unknown => ({
+    apiVersion: 'rauta.io/v1alpha1',
+    kind: 'StaticResponseFilter',
+    metadata: { name: 'f', namespace: 'default' },
+    spec,
+  });
+  const value = filter({ statusCode: 200, headers: [{ value: 'x', gatewayName: 'y' }] });
+  assert.equal(checkObject(value).object, null);
+  const { object, problems } = checkObject(value, { lenient: true });
+  assert.equal(object, null);
+  assert.ok(problems.some((p) => p.severity === 'error' && p.place.field === 'spec.headers[0].name'));
+});
+
 test('where it is asked for, fields that are not known are pruned with a warning, as an API server does', () => {
   const value = route({ hostname: ['a.example'] }, { name: 'app', lables: {} });
   const { object, problems } = checkObject(value, { lenient: true });

@@ -216,7 +216,7 @@ function walkObject(
 ): Record<string, unknown> {
   const fields = shape.fields ?? {};
   const out: Record<string, unknown> = {};
-  // What a field that is not known was to be is not missing besides.
+  // What a field that is not known was to be is not missing besides; it is, where that is passed over.
   const meant = new Set<string>();
   for (const name of Object.keys(value)) {
     if (skip?.has(name)) continue;
@@ -224,7 +224,7 @@ function walkObject(
     if (child === undefined) {
       const { words: said, instead } = meantBy(name, shape, problems.secret ? undefined : value[name]);
       const again = instead.some((field) => meant.has(field));
-      for (const field of instead) meant.add(field);
+      for (const field of problems.lenient ? [] : instead) meant.add(field);
       if (!again) problems.unknown(at(path, name), `unknown field; ${said}`);
       continue;
     }
@@ -239,7 +239,8 @@ function walkObject(
     out[name] = walk(child.default, child, at(path, name), problems);
   }
   for (const name of shape.required ?? []) {
-    if (Object.hasOwn(out, name) || meant.has(name) || (path === '' && isInMetadata(value, name))) continue;
+    if (Object.hasOwn(out, name) || meant.has(name)) continue;
+    if (path === '' && !problems.lenient && isInMetadata(value, name)) continue;
     problems.missing(at(path, name), exampleOf(path, name, fields[name]));
   }
   return out;
