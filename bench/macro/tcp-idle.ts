@@ -1,5 +1,5 @@
 // What an idle session of TCP costs, which holds a connection on each side. `bin/node bench/macro/tcp-idle.ts
-// [--connections 6000] [--wait 10] [--peers rauta,nginx] [--out tcp-idle]`
+// [--connections 2000] [--wait 10] [--peers rauta,nginx] [--out tcp-idle]`
 
 import { connect, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
@@ -7,7 +7,7 @@ import { idle } from './idle.ts';
 
 const { values: args } = parseArgs({
   options: {
-    connections: { type: 'string', default: '6000' },
+    connections: { type: 'string', default: '2000' },
     wait: { type: 'string', default: '10' },
     // HAProxy of the bench has room for 4,000 connections, 2 a session.
     peers: { type: 'string', default: 'rauta,nginx' },
