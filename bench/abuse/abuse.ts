@@ -10,15 +10,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Client } from '../macro/client.ts';
 import { circumstances, writeResult } from '../macro/result.ts';
+import { quantile, victim } from '../macro/victim.ts';
 import type { Spent } from './attacker.ts';
 import { ATTACKS } from './attacks.ts';
 
 const BACKEND_PORT = 19_600;
 const PORT = 19_601;
 const ADMIN_PORT = 19_602;
-const HOST = 'app.example.com';
 const PER_SECOND = 100;
 const VICTIMS = 10;
 /** Of /proc/PID/stat. */
@@ -82,36 +81,6 @@ function usage(pid: number): { cpu: number; mb: number } {
   return { cpu: (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND, mb: Number(rss) / 1024 };
 }
 
-/** Milliseconds from when each request was due, open loop, in order; and those without a 200. */
-async function victim(seconds: number): Promise<{ times: number[]; failed: number }> {
-  const times: number[] = [];
-  const free = Array.from({ length: VICTIMS }, () => new Client(PORT));
-  const all = [...free];
-  const queue: number[] = [];
-  let failed = 0;
-  const serve = async (client: Client): Promise<void> => {
-    for (let due = queue.shift(); due !== undefined; due = queue.shift()) {
-      if ((await client.ask(HOST, '/api/v1/items/1')) !== 200) failed++;
-      times.push(performance.now() - due);
-    }
-    free.push(client);
-  };
-  const start = performance.now();
-  const waiting: Promise<void>[] = [];
-  for (let i = 0; i < seconds * PER_SECOND; i++) {
-    const due = start + (i * 1000) / PER_SECOND;
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
-    queue.push(due);
-    const client = free.pop();
-    if (client !== undefined) waiting.push(serve(client));
-  }
-  await Promise.all(waiting);
-  for (const client of all) client.close();
-  return { times: times.sort((a, b) => a - b), failed };
-}
-
-const at = (sorted: readonly number[], q: number): number => sorted[Math.floor(sorted.length * q)] as number;
-
 interface Report extends Spent {
   readonly seconds: number;
   readonly cpuSeconds: number;
@@ -145,7 +114,7 @@ async function row(name: string, what: string, worker: number): Promise<Row> {
     peakMb = Math.max(peakMb, usage(worker).mb);
   }, SAMPLE_MS);
   const start = performance.now();
-  const { times, failed } = await victim(seconds);
+  const { times, failed } = await victim(PORT, seconds, PER_SECOND, VICTIMS);
   const took = (performance.now() - start) / 1000;
   const { cpu } = usage(worker);
   clearInterval(sampling);
@@ -153,7 +122,7 @@ async function row(name: string, what: string, worker: number): Promise<Row> {
   const found: Row = {
     ...{ attack: name, what, connections: connections / whole, frames: frames / whole, bytes: bytes / whole },
     ...{ attackerCores: cpuSeconds / whole, workerCores: (cpu - before.cpu) / took, peakMb, ends },
-    victim: { p50Ms: at(times, 0.5), p99Ms: at(times, 0.99), failed },
+    victim: { p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99), failed },
   };
   process.stdout.write(`${JSON.stringify(found)}\n`);
   return found;
@@ -215,7 +184,7 @@ async function main(): Promise<void> {
   const backend = spawn('taskset', ['-c', '1', join(run, 'backend'), String(BACKEND_PORT)], { stdio: 'inherit' });
   const { child, worker } = await start(run);
   try {
-    await victim(2);
+    await victim(PORT, 2, PER_SECOND, VICTIMS);
     const rows = [await row('none', 'nobody attacks', worker)];
     for (const { name, what } of ATTACKS)
       if (args.only === '' || args.only === name) rows.push(await row(name, what, worker));

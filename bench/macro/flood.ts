@@ -12,9 +12,9 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { Client } from './client.ts';
 import { startPeer } from './peers.ts';
 import { circumstances, writeResult } from './result.ts';
+import { quantile, victim } from './victim.ts';
 
 const BACKEND_PORT = 19_300;
 const PORT = 19_301;
@@ -67,36 +67,12 @@ async function attack(flood: string, port: number): Promise<never> {
   return (await Promise.all(Array.from({ length: Number(args.attackers) }, loop)))[0] as never;
 }
 
-/** Milliseconds from when each request was due, open loop, in order. */
-async function victim(port: number, seconds: number): Promise<number[]> {
-  const clients = Array.from({ length: VICTIMS }, () => new Client(port));
-  const times: number[] = [];
-  const start = performance.now();
-  const total = seconds * PER_SECOND;
-  const waiting: Promise<void>[] = [];
-  const free = [...clients];
-  const queue: number[] = [];
-  const serve = async (client: Client): Promise<void> => {
-    for (let due = queue.shift(); due !== undefined; due = queue.shift()) {
-      const status = await client.ask('app.example.com', '/api/v1/items/1');
-      if (status !== 200) throw new Error(`the victim got ${status}`);
-      times.push(performance.now() - due);
-    }
-    free.push(client);
-  };
-  for (let i = 0; i < total; i++) {
-    const due = start + (i * 1000) / PER_SECOND;
-    await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
-    queue.push(due);
-    const client = free.pop();
-    if (client !== undefined) waiting.push(serve(client));
-  }
-  await Promise.all(waiting);
-  for (const client of clients) client.close();
-  return times.sort((a, b) => a - b);
+/** What the victim's requests took, in order. */
+async function asked(port: number, seconds: number): Promise<readonly number[]> {
+  const { times, failed } = await victim(port, seconds, PER_SECOND, VICTIMS);
+  if (failed > 0) throw new Error(`${failed} of the victim's requests got no 200`);
+  return times;
 }
-
-const quantile = (sorted: readonly number[], q: number): number => sorted[Math.floor(sorted.length * q)] as number;
 
 function attacker(flood: string, port: number): { child: ChildProcess; done: () => number } {
   const self = fileURLToPath(import.meta.url);
@@ -127,9 +103,9 @@ async function row(flood: string, port: number | null, plainPort: number): Promi
   const seconds = Number(args.seconds);
   const { child, done } = attacker(flood, port ?? CLOSED_PORT);
   // Compilers of the attacker, and of what is attacked, first.
-  await victim(plainPort, 2);
+  await asked(plainPort, 2);
   const before = done();
-  const times = await victim(plainPort, seconds);
+  const times = await asked(plainPort, seconds);
   const perSecond = (done() - before) / seconds;
   child.kill();
   const found = { flood, aimed: port !== null, perSecond, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
@@ -145,7 +121,7 @@ async function main(): Promise<void> {
   const rauta = await startPeer('rauta', run, PORT, BACKEND_PORT, 0);
   if (rauta === null) throw new Error('RAUTA does not start');
   try {
-    await victim(rauta.port, 2);
+    await asked(rauta.port, 2);
     const rows: Row[] = [];
     let good = true;
     for (const flood of args.floods.split(',')) {

@@ -4,21 +4,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SocketAddress } from '../../src/io/io.ts';
-import type {
-  ClusterEntry,
-  EndpointsEntry,
-  Entry,
-  ExternalAuth,
-  GatewayEntry,
-  RuleEntry,
-  SocketEntry,
-} from '../../src/ir/ir.ts';
+import type { Entry, GatewayEntry, RuleEntry, SocketEntry } from '../../src/ir/ir.ts';
 import { Engine } from '../../src/proxy/engine.ts';
 import { type Faults, GENTLE, HARSH, NO_FAULTS } from '../../src/sim/faults.ts';
 import { Random } from '../../src/sim/random.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
 import { CELL } from '../../src/telemetry/layout.ts';
 import type { AccessRecord } from '../../src/telemetry/record.ts';
+import { auth } from '../proxy/auth-rig.ts';
+import { cluster, clusterKey, endpoint, endpointsKey } from '../proxy/rig.ts';
 import { runSeed, seedsOf, type TestNet } from '../support/net.ts';
 import { type Tally, Workload } from './workload.ts';
 
@@ -26,52 +20,18 @@ const LISTENER = 'socket/127.0.0.1/80/tcp';
 /** The route goes from one to the other and back. */
 const NAMES = ['app', 'other'] as const;
 type Name = (typeof NAMES)[number];
-const clusterKey = (name: string): string => `cluster/Service/default/${name}/80/000000000000`;
-const endpointsKey = (name: string): string => `endpoints/Service/default/${name}/80`;
 /** Longer than any wait of the proxy. */
 const ALL_WAITS_MS = 200_000;
-
-/** A cluster and its endpoints. */
-function clusterOf(
-  name: string,
-  addresses: readonly SocketAddress[],
-  drains: () => boolean,
-): [ClusterEntry, EndpointsEntry] {
-  return [
-    {
-      kind: 'cluster',
-      key: clusterKey(name),
-      backend: `default/${name}`,
-      endpoints: endpointsKey(name),
-      protocol: 'http1',
-      proxyProtocol: null,
-      tls: null,
-      balancer: { type: 'roundRobin' },
-    },
-    {
-      kind: 'endpoints',
-      key: endpointsKey(name),
-      endpoints: addresses.map((a, i) => ({
-        id: `default/${name}-${i}`,
-        address: a.family === 'unix' ? a.path : a.address,
-        port: a.family === 'unix' ? 0 : a.port,
-        zone: '',
-        weight: 1,
-        state: drains() ? 'draining' : 'ready',
-      })),
-    },
-  ];
-}
 
 interface Site {
   readonly backends: readonly SocketAddress[];
   /** Whoever is asked about each request; null: nobody. */
-  readonly auth: SocketAddress | null;
+  readonly decider: SocketAddress | null;
   readonly timeoutMs: number;
   readonly drains?: () => boolean;
 }
 
-function configuration(name: Name, { backends, auth, timeoutMs, drains = () => false }: Site): Entry[] {
+function configuration(name: Name, { backends, decider, timeoutMs, drains = () => false }: Site): Entry[] {
   const gateway: GatewayEntry = { kind: 'gateway', key: 'gateway/default/gateway', name: 'default/gateway' };
   const socket: SocketEntry = {
     kind: 'socket',
@@ -83,17 +43,6 @@ function configuration(name: Name, { backends, auth, timeoutMs, drains = () => f
     fallback: null,
     proxyProtocol: null,
   };
-  const asked: ExternalAuth = {
-    type: 'externalAuth',
-    protocol: 'http',
-    cluster: clusterKey('auth'),
-    backend: 'default/auth:80',
-    path: '',
-    requestHeaders: [],
-    responseHeaders: ['x-user'],
-    bodyBytes: 0,
-    failOpen: false,
-  };
   const rule: RuleEntry = {
     kind: 'rule',
     key: 'rule/HTTPRoute/default/app/0',
@@ -104,7 +53,7 @@ function configuration(name: Name, { backends, auth, timeoutMs, drains = () => f
     created: 0,
     attachments: [{ socket: LISTENER, host: '*', hostnames: ['*'] }],
     matches: [{ path: { type: 'PathPrefix', value: '/' }, method: '', headers: [], query: [] }],
-    filters: auth === null ? [] : [asked],
+    filters: decider === null ? [] : [auth()],
     action: {
       type: 'forward',
       backends: [{ cluster: clusterKey(name), backend: `default/${name}:80`, weight: 1, filters: [] }],
@@ -112,8 +61,9 @@ function configuration(name: Name, { backends, auth, timeoutMs, drains = () => f
     timeouts: { requestMs: timeoutMs, backendMs: Math.ceil(timeoutMs / 2) },
     retry: null,
   };
-  const entries: Entry[] = [gateway, socket, rule, ...clusterOf(name, backends, drains)];
-  return auth === null ? entries : [...entries, ...clusterOf('auth', [auth], () => false)];
+  const app = backends.map((address) => endpoint(address, { state: drains() ? 'draining' : 'ready' }));
+  const entries: Entry[] = [gateway, socket, rule, ...cluster(name, app)];
+  return decider === null ? entries : [...entries, ...cluster('auth', [endpoint(decider)])];
 }
 
 /** Allows every request, after a while. */
@@ -161,7 +111,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
       });
       const backends: SocketAddress[] = [workload.backend(), workload.backend(), workload.unixBackend()];
       if (!calm && random.chance(0.2)) backends.push(net.refuse());
-      const auth = calm && random.chance(0.5) ? allowing(net, (ms) => net.sleep(ms)) : null;
+      const decider = calm && random.chance(0.5) ? allowing(net, (ms) => net.sleep(ms)) : null;
       const cells = Cells.local();
       let records = 0;
       const sink = {
@@ -174,7 +124,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
       net.sim.network.faults = NO_FAULTS;
       const engine = new Engine({ io: net.io, cells, records: sink, settings: { trustedProxies: [] } });
       const timeoutMs = options.timeoutMs ?? 0;
-      engine.apply({ upserts: configuration('app', { backends, auth, timeoutMs }), removals: [] });
+      engine.apply({ upserts: configuration('app', { backends, decider, timeoutMs }), removals: [] });
       const { handle, address } = net.listen();
       engine.addSocket(LISTENER, handle);
       net.sim.network.faults = faults;
@@ -187,7 +137,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
             await net.sleep(random.below(40));
             const some = random.shuffle([...backends]).slice(random.below(backends.length));
             const name = random.pick(NAMES);
-            const site = { backends: some, auth, timeoutMs, drains: () => random.chance(0.2) };
+            const site = { backends: some, decider, timeoutMs, drains: () => random.chance(0.2) };
             // What the route does not go to any more leaves in the same revision.
             const removals = NAMES.filter((one) => one !== name).flatMap((one) => [clusterKey(one), endpointsKey(one)]);
             engine.apply({ upserts: random.shuffle(configuration(name, site)), removals });
