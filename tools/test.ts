@@ -3,9 +3,11 @@
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import { relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
@@ -15,7 +17,12 @@ const SLOW = ['test/**/*.test.ts'];
 /** One file of tests may take this long before it is a failure. */
 const FILE_TIMEOUT_MS = 300_000;
 
+/** Of what a failed test said, so that the reasons of all stand together at the end. */
+const REASON_LINES = 40;
+
 const total = { passed: 0, failed: 0, skipped: 0 };
+/** What failed and why: said again at the end, since whoever looks there has a thousand lines above. */
+const failures: string[] = [];
 const started = process.hrtime.bigint();
 
 function say(text: string): void {
@@ -30,6 +37,7 @@ function command(name: string, argv: readonly string[]): void {
   if (done.status === 0) total.passed++;
   else {
     total.failed++;
+    failures.push(`${name}: see above`);
     say(`${name} FAILED`);
   }
 }
@@ -49,6 +57,7 @@ function counted(name: string, argv: readonly string[]): void {
     total.failed += Number(line[2]);
     total.skipped += Number(line[3]);
   }
+  if (done.status !== 0) failures.push(`${name}: status ${done.status}, see above`);
   if (done.status !== 0 && (line === null || line[2] === '0')) {
     total.failed++;
     say(`${name} FAILED with status ${done.status}`);
@@ -69,6 +78,17 @@ async function tests(name: string, files: string[]): Promise<void> {
     total.passed += data.counts.passed;
     total.failed += data.counts.tests - data.counts.passed - data.counts.skipped - data.counts.todo;
     total.skipped += data.counts.skipped + data.counts.todo;
+  });
+  stream.on('test:fail', ({ name: test, file, line, details }) => {
+    const { error, duration_ms } = details;
+    const { cause, failureType } = error as { cause?: unknown; failureType?: string };
+    if (failureType === 'subtestsFailed') return;
+    const reason = inspect(cause ?? error, { depth: 3 })
+      .split('\n')
+      .slice(0, REASON_LINES)
+      .join('\n    ');
+    const at = file === undefined ? '' : ` (${relative(root, file)}:${line}, ${Math.round(duration_ms)} ms)`;
+    failures.push(`${test}${at}\n    ${reason}`);
   });
   stream.compose(spec()).pipe(process.stdout, { end: false });
   await new Promise<void>((resolve) => stream.on('end', () => resolve()));
@@ -92,6 +112,7 @@ if (mode === 'all') {
   counted('real services', ['sh', 'test/kubernetes/real-services.sh']);
   counted('conformance', ['make', '-s', 'test-conformance']);
 }
+for (const failure of failures) process.stdout.write(`failed: ${failure}\n`);
 say(total.failed === 0 ? 'all checks passed' : 'some checks FAILED');
 process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
 process.exitCode = total.failed === 0 ? 0 : 1;

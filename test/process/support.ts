@@ -13,7 +13,7 @@ import { heldPort } from '../support/port.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
 /** Far more than anything takes: two cores may be shared with the rest of the tests, and its first start is slow. */
-const READY_MS = 60_000;
+export const READY_MS = 60_000;
 
 /** This process's until it ends. */
 export function freePort(): Promise<number> {

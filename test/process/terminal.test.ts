@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { backend, backendYaml, freePort, gateway, get, Rauta, routeYaml, until } from './support.ts';
+import { backend, backendYaml, freePort, gateway, get, Rauta, READY_MS, routeYaml, until } from './support.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
 /** util-linux: runs a command on a terminal of its own. */
@@ -18,14 +18,14 @@ after(() => {
 /** What stands on the terminal, and when something does. */
 class Terminal {
   text = '';
-  readonly ended: Promise<number | null>;
+  readonly #exited: Promise<number | null>;
   readonly #child: ChildProcess;
   #waiting: { pattern: RegExp; resolve: (found: RegExpExecArray) => void }[] = [];
 
   constructor(command: string) {
     this.#child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
     running.push(this.#child);
-    this.ended = new Promise((resolve) => this.#child.on('exit', resolve));
+    this.#exited = new Promise((resolve) => this.#child.on('exit', resolve));
     this.#child.stdout?.setEncoding('utf8').on('data', (part: string) => {
       this.text += part.replaceAll('\r', '');
       for (const { pattern, resolve } of [...this.#waiting]) {
@@ -38,10 +38,26 @@ class Terminal {
   shows(pattern: RegExp): Promise<RegExpExecArray> {
     const now = pattern.exec(this.text);
     if (now !== null) return Promise.resolve(now);
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ pattern, resolve });
-      this.ended.then((code) => reject(new Error(`ended with ${code}:\n${this.text}`)));
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<RegExpExecArray>();
+    this.#waiting.push({ pattern, resolve });
+    this.#exited.then((code) => reject(new Error(`ended with ${code}:\n${this.text}`)));
+    return this.#inTime(promise, String(pattern));
+  }
+
+  /** Its exit code. */
+  ended(): Promise<number | null> {
+    return this.#inTime(this.#exited, 'an end');
+  }
+
+  /** A terminal that stands still shows what it stands at. */
+  async #inTime<T>(promise: Promise<T>, wanted: string): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Error(`no ${wanted} in ${READY_MS} ms:\n${this.text}`)), READY_MS);
+    try {
+      return await Promise.race([promise, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   type(keys: string): void {
@@ -73,7 +89,7 @@ test('a start sums up what is served, requests are shown when asked for, a line 
     ({ body }) => body.includes('GET /app/quiet 200'),
   );
   quiet.type('\x03');
-  assert.equal(await quiet.ended, 0);
+  assert.equal(await quiet.ended(), 0, quiet.text);
   assert.ok(!quiet.text.includes('/app/quiet'), 'nobody asked for requests');
   assert.ok(!quiet.text.includes('{"'), 'no JSON on a terminal');
 
@@ -82,6 +98,6 @@ test('a start sums up what is served, requests are shown when asked for, a line 
   await get(port, '/app/loud');
   await loud.shows(/\nGET \/app\/loud 200 \d+ms → 127\.0\.0\.1:\d+ \[\S+ \S+ default\/app\]\n/);
   loud.type('\x03');
-  assert.equal(await loud.ended, 0);
+  assert.equal(await loud.ended(), 0, loud.text);
   await files.stop();
 });
