@@ -49,36 +49,29 @@ function plain(text: string): string {
 /** Names told where nothing is near. */
 const NAMES = 3;
 
-/** A complaint with what may have been meant, where an object is missing. `keys`: of those that there are. */
-export function withHint(
-  problem: Problem,
-  keys: Iterable<ObjectKey>,
-  placeOf: (key: ObjectKey) => Place | null,
-): Problem {
+/** Keys of the objects that there are, by kind. */
+export type KeysOf = (kind: string) => Iterable<ObjectKey>;
+
+/** A complaint with what may have been meant, where an object is missing. */
+export function withHint(problem: Problem, keys: KeysOf, placeOf: (key: ObjectKey) => Place | null): Problem {
   if (problem.absent === undefined) return problem;
   return { ...problem, message: `${problem.message}${hintFor(problem.absent, keys, placeOf)}` };
 }
 
 /** What may have been meant by a reference to an object that nobody wrote. */
-export function hintFor(
-  absent: ObjectKey,
-  keys: Iterable<ObjectKey>,
-  placeOf: (key: ObjectKey) => Place | null,
-): string {
+export function hintFor(absent: ObjectKey, keys: KeysOf, placeOf: (key: ObjectKey) => Place | null): string {
   const [kind = '', namespace = '', name = ''] = absent.split('/');
   if (name === '') return '';
   const alike: string[] = [];
   let elsewhere: string | null = null;
   let other: ObjectKey | null = null;
-  const otherKind = kind === 'Service' ? 'Backend' : 'Service';
-  for (const key of keys) {
-    // (Most are of other kinds.)
-    if (!key.startsWith(`${kind}/`) && !key.startsWith(`${otherKind}/`)) continue;
-    const [itsKind = '', itsNamespace = '', itsName = ''] = key.split('/');
-    if (itsKind === kind && itsNamespace === namespace) alike.push(itsName);
-    else if (itsKind === kind && itsName === name) elsewhere = itsNamespace;
-    else if (key === objectKey(otherKind, namespace, name)) other = key;
+  const beside = `${kind}/${namespace}/`;
+  for (const key of keys(kind)) {
+    if (key.startsWith(beside)) alike.push(key.slice(beside.length));
+    else if (key.endsWith(`/${name}`)) elsewhere = key.slice(kind.length + 1, -name.length - 1);
   }
+  const counterpart = objectKey(kind === 'Service' ? 'Backend' : 'Service', namespace, name);
+  for (const key of keys(kind === 'Service' ? 'Backend' : 'Service')) if (key === counterpart) other = key;
   if (other !== null && kind === 'Service') {
     return ` For ${objectText(other)}${at(placeOf(other))} write group: rauta.io, kind: Backend.`;
   }

@@ -3,15 +3,27 @@
 import type { Problems } from './problem.ts';
 
 export type Check<T> = (value: T, path: string, problems: Problems) => void;
+export interface Step {
+  readonly name: string;
+  /** On to every item of the list of that name. */
+  readonly each: boolean;
+}
 export interface Rule {
-  /** `spec.rules[].filters[]`: `[]` stands for every item; empty: the whole object. */
-  readonly path: string;
+  /** From the object to what it is about; none: the whole object. */
+  readonly steps: readonly Step[];
   readonly check: Check<unknown>;
 }
 
-/** Values have the type of their field here, for the shape has been checked. */
+/**
+ * `path`: `spec.rules[].filters[]`: `[]` stands for every item; empty: the whole object. Values have the type of their
+ * field here, for the shape has been checked.
+ */
 export function rule<T>(path: string, check: Check<T>): Rule {
-  return { path, check: check as Check<unknown> };
+  const steps = path === '' ? [] : path.split('.');
+  return {
+    steps: steps.map((step) => ({ name: step.replace('[]', ''), each: step.endsWith('[]') })),
+    check: check as Check<unknown>,
+  };
 }
 
 /** Index of the first item that has the same key as an earlier one; -1 if none. */

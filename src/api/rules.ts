@@ -28,34 +28,35 @@ import { STATIC_RESPONSE } from './own-filters.ts';
 import { PARAMETERS } from './parameters.ts';
 import { BACKEND_TLS_POLICY, BACKEND_TRAFFIC_POLICY, INFRASTRUCTURE, sessionPersistence } from './policy-rules.ts';
 import type { Problems } from './problem.ts';
-import { type Check, firstRepeated, type Rule, rule } from './rule.ts';
+import { type Check, firstRepeated, type Rule, rule, type Step } from './rule.ts';
 
 export function checkRules(kind: string, body: Fields, problems: Problems): void {
-  for (const { path, check } of RULES[kind] ?? [])
-    visit(body, path === '' ? [] : path.split('.'), 0, '', check, problems);
+  for (const { steps, check } of RULES[kind] ?? []) visit(body, steps, 0, '', check, problems);
 }
 
+/** Most of what rules are about is not there: where it would be is put into words only where it is. */
 function visit(
   value: unknown,
-  steps: readonly string[],
+  steps: readonly Step[],
   i: number,
   path: string,
   check: Check<unknown>,
   problems: Problems,
 ): void {
-  if (value === undefined || value === null) return;
   const step = steps[i];
   if (step === undefined) {
     check(value, path, problems);
     return;
   }
-  const each = step.endsWith('[]');
-  const name = each ? step.slice(0, -2) : step;
-  const child = isFields(value) ? value[name] : undefined;
-  const childPath = path === '' ? name : `${path}.${name}`;
-  if (!each) visit(child, steps, i + 1, childPath, check, problems);
+  const child = isFields(value) ? value[step.name] : undefined;
+  if (child === undefined || child === null) return;
+  const childPath = path === '' ? step.name : `${path}.${step.name}`;
+  if (!step.each) visit(child, steps, i + 1, childPath, check, problems);
   else if (Array.isArray(child)) {
-    for (let n = 0; n < child.length; n++) visit(child[n], steps, i + 1, `${childPath}[${n}]`, check, problems);
+    for (let n = 0; n < child.length; n++) {
+      const item: unknown = child[n];
+      if (item !== undefined && item !== null) visit(item, steps, i + 1, `${childPath}[${n}]`, check, problems);
+    }
   }
 }
 

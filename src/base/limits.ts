@@ -311,8 +311,9 @@ class Limits {
   readonly QUARANTINE_HISTORY = 16;
 
   // --- revisions
-  /** A revision closes when nothing has changed for this long. */
+  /** A revision closes when nothing has changed for so long; the first, behind as long a quiet as MAX, sooner. */
   readonly REVISION_QUIET_MS = 3;
+  readonly REVISION_ALONE_MS = 1;
   /** And at the latest after this long, under steady churn. */
   readonly REVISION_MAX_MS = 10;
 
@@ -588,7 +589,6 @@ class Limits {
   readonly GIVE_BACK_RETRY_MS = 10_000;
   /** Pages that the C library has no use for go back to the system this often. */
   readonly GIVE_BACK_PAGES_MS = 30_000;
-
   /** Cells mapped at a time. */
   readonly CELLS_PER_SEGMENT = 131_072;
   /** Segments in the memory of a worker slot, which is that long from the start; pages nobody wrote to cost nothing. */

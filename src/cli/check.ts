@@ -58,9 +58,13 @@ export async function check(paths: readonly string[], options: CheckOptions = {}
 
 /** What is wrong with files and with what they mean, by place: causes alone, with what may have been meant. */
 export function complaints(reading: Reading, meant: readonly Problem[]): readonly Problem[] {
-  const keys = reading.objects.map(keyOf);
+  const keys = Map.groupBy(reading.objects.map(keyOf), (key) => key.slice(0, key.indexOf('/')));
   const found = causesOnly([...reading.problems, ...meant]).map((p) =>
-    withHint(located(p, reading), keys, (key) => reading.placeOf(key, '')),
+    withHint(
+      located(p, reading),
+      (kind) => keys.get(kind) ?? [],
+      (key) => reading.placeOf(key, ''),
+    ),
   );
   // Two ways to the same complaint are one.
   return [...new Map(found.map((p) => [line(p), p])).values()].sort(byPlace);

@@ -142,12 +142,13 @@ export class Resources implements SourceSink {
       portMap: new Map(Object.entries(options.portMap).map(([a, b]) => [Number(a), b])),
     });
     this.#journal = new Journal(log, SYSTEM_TIMERS, (problem) => this.#hinted(problem));
-    this.#batch = new Batch(SYSTEM_TIMERS, ({ keys }) => {
+    const now = (): number => performance.now();
+    this.#batch = new Batch(SYSTEM_TIMERS, now, ({ keys }) => {
       const before = publisher.revision;
-      this.propagation.closed(performance.now());
+      this.propagation.closed(now());
       this.#revise(this.#translator.update(this.#store, { keys }), keys);
       const { revision } = publisher;
-      this.propagation.sent(revision > before ? revision : null, performance.now());
+      this.propagation.sent(revision > before ? revision : null, now());
     });
     const { ages, pair } = beginning;
     this.#sources = createSources(options, { cluster: cluster?.source ?? null, pair, ages });
@@ -423,7 +424,11 @@ export class Resources implements SourceSink {
   /** With its place, and with what may have been meant where an object is missing. */
   #hinted(problem: Problem): Problem {
     const located = this.#located(problem);
-    return withHint(located, this.#store.keys(), (key) => this.#sources.placeOf(key, undefined));
+    return withHint(
+      located,
+      (kind) => this.#store.keysOf(kind),
+      (key) => this.#sources.placeOf(key, undefined),
+    );
   }
 
   #located(problem: Problem): Problem {

@@ -25,6 +25,7 @@ class Clock implements Timers {
     }
     this.#now = end;
   }
+  now = (): number => this.#now;
   get pending(): number {
     return this.#waiting.size;
   }
@@ -33,30 +34,48 @@ class Clock implements Timers {
 function bench(): { clock: Clock; batch: Batch; revisions: string[][] } {
   const clock = new Clock();
   const revisions: string[][] = [];
-  const batch = new Batch(clock, ({ keys }) => revisions.push([...keys].sort()));
+  const batch = new Batch(clock, clock.now, ({ keys }) => revisions.push([...keys].sort()));
   return { clock, batch, revisions };
 }
 
 test('closes when it was quiet', () => {
   const { clock, batch, revisions } = bench();
   batch.add(['a']);
+  batch.add(['b']);
   clock.turn(LIMITS.REVISION_QUIET_MS - 1);
-  batch.add(['b', 'a']);
+  batch.add(['c', 'a']);
   clock.turn(LIMITS.REVISION_QUIET_MS - 1);
   assert.deepEqual(revisions, []);
   clock.turn(1);
-  assert.deepEqual(revisions, [['a', 'b']]);
+  assert.deepEqual(revisions, [['a', 'b', 'c']]);
   assert.equal(clock.pending, 0);
+});
+
+test('a change that comes alone after a quiet is not held up for company', () => {
+  const { clock, batch, revisions } = bench();
+  batch.add(['a']);
+  clock.turn(LIMITS.REVISION_ALONE_MS);
+  assert.deepEqual(revisions, [['a']]);
+  // Right behind a revision it may be one of many.
+  batch.add(['b']);
+  clock.turn(LIMITS.REVISION_QUIET_MS - 1);
+  assert.equal(revisions.length, 1);
+  clock.turn(1);
+  assert.deepEqual(revisions, [['a'], ['b']]);
+  clock.turn(LIMITS.REVISION_MAX_MS);
+  batch.add(['c']);
+  clock.turn(LIMITS.REVISION_ALONE_MS);
+  assert.deepEqual(revisions, [['a'], ['b'], ['c']]);
 });
 
 test('closes at the limit under steady churn, and starts anew', () => {
   const { clock, batch, revisions } = bench();
-  for (let ms = 0; ms < 2 * LIMITS.REVISION_MAX_MS; ms++) {
+  for (let ms = 0; ms < LIMITS.REVISION_ALONE_MS + 2 * LIMITS.REVISION_MAX_MS; ms++) {
     batch.add([`k${ms}`]);
     clock.turn(1);
   }
-  assert.equal(revisions.length, 2);
-  assert.equal(revisions[0]?.length, LIMITS.REVISION_MAX_MS);
+  const sizes = revisions.map((keys) => keys.length);
+  assert.deepEqual(sizes, [LIMITS.REVISION_ALONE_MS, LIMITS.REVISION_MAX_MS, LIMITS.REVISION_MAX_MS]);
 });
 
 test('nothing changed is no revision', () => {
@@ -84,7 +103,7 @@ test('flush closes at once; stop keeps what is gathered for later', () => {
 test('what is added while a revision is handed out belongs to the next', () => {
   const clock = new Clock();
   const revisions: string[][] = [];
-  const batch: Batch = new Batch(clock, ({ keys }) => {
+  const batch: Batch = new Batch(clock, clock.now, ({ keys }) => {
     revisions.push([...keys]);
     if (revisions.length === 1) batch.add(['again']);
   });

@@ -1,5 +1,6 @@
 // Closes a revision: changes are gathered until nothing came for a few milliseconds, and never longer than a limit, so
-// that one rollout is one revision and a steady churn still gets through.
+// that one rollout is one revision and a steady churn still gets through. One that comes alone after a quiet is not
+// held up for company that it does not have.
 
 import type { ObjectKey } from '../api/object.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -8,13 +9,18 @@ import type { Changes } from './world.ts';
 
 export class Batch {
   readonly #timers: Timers;
+  /** Monotonic ms. */
+  readonly #now: () => number;
   readonly #onRevision: (changes: Changes) => void;
   #keys = new Set<ObjectKey>();
   #cancelQuiet: (() => void) | null = null;
   #cancelMax: (() => void) | null = null;
+  /** When the last revision closed. */
+  #closedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(timers: Timers, onRevision: (changes: Changes) => void) {
+  constructor(timers: Timers, now: () => number, onRevision: (changes: Changes) => void) {
     this.#timers = timers;
+    this.#now = now;
     this.#onRevision = onRevision;
   }
 
@@ -26,9 +32,12 @@ export class Batch {
       this.#keys.add(key);
     }
     if (!some) return;
+    // Not at once: kinds come by connections of their own, and what was written a moment before may be about to come.
+    const alone = before === 0 && this.#now() - this.#closedMs >= LIMITS.REVISION_MAX_MS;
     if (before === 0) this.#cancelMax = this.#timers.after(LIMITS.REVISION_MAX_MS, () => this.flush());
     this.#cancelQuiet?.();
-    this.#cancelQuiet = this.#timers.after(LIMITS.REVISION_QUIET_MS, () => this.flush());
+    const quietMs = alone ? LIMITS.REVISION_ALONE_MS : LIMITS.REVISION_QUIET_MS;
+    this.#cancelQuiet = this.#timers.after(quietMs, () => this.flush());
   }
 
   /** Closes the revision now, if it holds anything. */
@@ -38,6 +47,7 @@ export class Batch {
     const keys = this.#keys;
     this.#keys = new Set();
     this.#onRevision({ keys });
+    this.#closedMs = this.#now();
   }
 
   /** Cancels what is pending without closing it. */

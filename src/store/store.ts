@@ -48,6 +48,11 @@ export class Store implements World {
     for (const objects of this.#kinds.values()) yield* objects.values();
   }
 
+  /** Keys of the objects of one kind. */
+  keysOf(kind: string): Iterable<ObjectKey> {
+    return this.#kinds.get(kind)?.keys() ?? [];
+  }
+
   /** Keys of every object, for a first translation. */
   *keys(): Iterable<ObjectKey> {
     for (const objects of this.#kinds.values()) yield* objects.keys();

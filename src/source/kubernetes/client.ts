@@ -50,6 +50,9 @@ const METHODS: Readonly<Record<Verb, Outgoing['method']>> = {
   delete: 'DELETE',
 };
 
+/** Why a question that has its answer is ended: one for all, for without any each would get an error with a stack. */
+const OVER = new Error('over');
+
 /** Of one question under way. */
 interface Guard {
   readonly signal: AbortSignal;
@@ -178,7 +181,7 @@ export class Client {
       question.signal?.removeEventListener('abort', outer);
       this.#running.delete(controller);
       // What was not read to its end must not hold a connection.
-      controller.abort();
+      controller.abort(OVER);
     }
   }
 
