@@ -18,6 +18,8 @@ import { Check, generator, MAX_BYTES, send } from './bytes.ts';
 
 const ABORT_SHARE = 0.03;
 const SAMPLE_MS = 5_000;
+/** Of the program's log, after a run that was not good. */
+const LINES = 50;
 /** Of the run, before memory is looked at. */
 const WARM_UP = 0.3;
 /** How much larger memory may be in the last third than in the one before. */
@@ -257,4 +259,8 @@ const good =
 process.stdout.write(
   `${good ? 'good' : `BAD: ${complaints.join('; ')}`}: ${tally.exchanges} exchanges, ${tally.wrong} wrong, ${tally.failed} failed, memory ${flat ? 'flat' : 'growing'}, left of TLS ${JSON.stringify(left)}\n`,
 );
+if (!good) {
+  const odd = rauta.log.filter(({ level }) => level !== 'info').slice(-LINES);
+  for (const line of odd) process.stdout.write(`${JSON.stringify(line)}\n`);
+}
 process.exitCode = good ? 0 : 1;

@@ -49,8 +49,11 @@ export const OPTIONS: KeeperOptions = {
 
 /** A loopback address that is this process's alone, so that its ports need not be guessed. */
 export const OWN_ADDRESS = `127.${64 + ((process.pid >> 16) & 63)}.${(process.pid >> 8) & 255}.${process.pid & 255}`;
-/** Below those that the kernel gives to whoever asks for any. */
-let lastPort = 21_000;
+/**
+ * Below those that the kernel gives to whoever asks for any, and not those of the processes beside this one: what
+ * listens on every address meets them all.
+ */
+let lastPort = 10_000 + ((process.pid * 32) % 22_000);
 export function ownPort(): number {
   return ++lastPort;
 }

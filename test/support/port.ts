@@ -1,5 +1,5 @@
-// A port of 127.0.0.1 that is this process's until it ends, whoever listens there, or nobody: others ask the kernel for
-// any port all the time, and what was found free a moment ago may be theirs.
+// A port that is this process's until it ends, whoever listens there, on one address or on all, or nobody: others ask
+// the kernel for any port all the time, and what was found free a moment ago may be theirs.
 
 import { ADDRESS_BYTES, decodeAddress, encodeAddress } from '../../src/native/address.ts';
 import { Arena } from '../../src/native/arena.ts';
@@ -11,8 +11,9 @@ const NAME_AT = 64;
 let arena: Arena | null = null;
 
 /**
- * Bound and never listening: the kernel gives the port to nobody else who asks for any (neither to listen nor to
- * connect from), whoever connects is refused, and a socket with SO_REUSEADDR may listen there, again and again.
+ * Bound on every address and never listening: the kernel gives the port to nobody else who asks for any (neither to
+ * listen nor to connect from), whoever connects is refused, and a socket with SO_REUSEADDR may listen there, again and
+ * again.
  */
 export function heldPort(): number {
   arena ??= new Arena(1 << 16);
@@ -20,7 +21,7 @@ export function heldPort(): number {
   const word = new Int32Array(mem.buffer, mem.byteOffset, 1);
   const fd = c.socket(AF.INET, SOCK.STREAM | SOCK.CLOEXEC, 0);
   word[0] = 1;
-  const length = encodeAddress(mem, NAME_AT, { family: 'ipv4', address: '127.0.0.1', port: 0 });
+  const length = encodeAddress(mem, NAME_AT, { family: 'ipv4', address: '0.0.0.0', port: 0 });
   const bound = c.setsockopt(fd, SOL.SOCKET, SO.REUSEADDR, base, 4) === 0 && c.bind(fd, base + NAME_AT, length) === 0;
   word[0] = ADDRESS_BYTES;
   if (!bound || c.getsockname(fd, base + NAME_AT, base) !== 0) throw new Error(`no port: errno ${c.errno()}`);

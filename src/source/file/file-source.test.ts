@@ -349,6 +349,33 @@ test('a file that is made anew in a moment never leaves', TIMEOUT, async (t) => 
   await r.sink.until(() => !r.sink.objects.has(key('b')));
 });
 
+test(
+  'a file that is emptied to be written anew keeps what it said, whatever makes it be looked at',
+  TIMEOUT,
+  async (t) => {
+    const timers = new HandTimers();
+    const r = await rig(t, { 'a.yaml': routeYaml('a') }, undefined, timers);
+    r.write('a.yaml', '');
+    r.source.rescan();
+    await timers.some();
+    assert.ok(r.sink.objects.has(key('a')));
+    // Empty again when it is looked at again, and whole in between.
+    r.write('a.yaml', routeYaml('a'));
+    r.write('a.yaml', '');
+    await timers.fire(500);
+    await timers.some();
+    assert.ok(r.sink.objects.has(key('a')));
+    r.write('a.yaml', routeYaml('a', 'new.example.com'));
+    await r.sink.until(() => host(r, 'a') === 'new.example.com');
+    assert.deepEqual(r.sink.steps, [[key('a')], [key('a')]]);
+    // For good.
+    r.write('a.yaml', '');
+    await timers.some();
+    await timers.fire(500);
+    await r.sink.until(() => !r.sink.objects.has(key('a')));
+  },
+);
+
 test('who was there first stays older: files have no creation time', TIMEOUT, async (t) => {
   const old = routeYaml('z').replace('name: z', 'name: z\n  creationTimestamp: "2020-01-01T00:00:00Z"');
   const r = await rig(t, { 'm.yaml': routeYaml('m'), 'z.yaml': old });

@@ -21,6 +21,8 @@ import { Watches } from './watches.ts';
 const DEBOUNCE_MS = 2;
 /** Time for a file that looks half-written to change again. */
 const SETTLE_MS = 50;
+/** The same for one that says nothing any more: between truncating and writing, its writer may wait for a processor. */
+const EMPTIED_MS = 500;
 /** Looks at a file that goes on changing and never looks whole, before it is taken as it is. */
 const SETTLE_TRIES = 20;
 /** What the events do not tell (network file systems, links into other places) is found by looking. */
@@ -37,7 +39,10 @@ const WATCH_LIMITS: Readonly<Record<string, string>> = {
 interface Settling {
   readonly tries: number;
   readonly bytes: Buffer;
-  timer: NodeJS.Timeout | null;
+  /** Of the file then: the same bytes may have been written anew, with the whole in between. */
+  readonly state: string;
+  /** How the wait is cancelled; null once it is over. */
+  cancel: (() => void) | null;
 }
 
 /** `scan`: what was read before is read again only when its stamp differs; `event`: something says that it changed. */
@@ -57,6 +62,7 @@ export interface FileSourceOptions {
 export class FileSource implements Source {
   readonly #roots: readonly string[];
   readonly #rescanMs: number;
+  readonly #timers: Timers;
   readonly #check: CheckOptions;
   readonly #nowMs: () => number;
   /** Of what appeared last, unix seconds. */
@@ -93,9 +99,9 @@ export class FileSource implements Source {
     const ages = options.ages ?? new Map<ObjectKey, string>();
     this.#catalog = new Catalog(ages);
     for (const age of ages.values()) this.#bornS = Math.max(this.#bornS, Math.floor(Date.parse(age) / 1000) || 0);
-    const timers = options.timers ?? SYSTEM_TIMERS;
-    this.#leaving = new Doubts(timers, (path) => this.#again(path));
-    this.#doubted = new Doubts(timers, (path) => this.#again(path));
+    this.#timers = options.timers ?? SYSTEM_TIMERS;
+    this.#leaving = new Doubts(this.#timers, (path) => this.#again(path));
+    this.#doubted = new Doubts(this.#timers, (path) => this.#again(path));
     this.#tree = new Tree(this.#roots, {
       file: (path, stamp, known) => this.#file(path, stamp, known),
       givenUp: (path) => this.#givenUp(path),
@@ -126,7 +132,7 @@ export class FileSource implements Source {
     this.#stopped = true;
     if (this.#interval !== null) clearInterval(this.#interval);
     if (this.#timer !== null) clearTimeout(this.#timer);
-    for (const { timer } of this.#settling.values()) if (timer !== null) clearTimeout(timer);
+    for (const { cancel } of this.#settling.values()) cancel?.();
     this.#leaving.stop();
     this.#doubted.stop();
     this.#watches.closeAll();
@@ -243,39 +249,39 @@ export class FileSource implements Source {
       return;
     }
     const file = before.next(contents.bytes);
-    if (this.#mode === 'event' && this.#mayBeHalf(path, file, before, contents.bytes, known?.id === stamp.id)) return;
+    if (this.#mayBeHalf(file, before, contents.bytes, stamp, known)) return;
     this.#settled(path);
     this.#changed.set(path, file);
   }
 
-  /** Whether the file looks as if its writer had not finished; it is looked at again a little later then. */
-  #mayBeHalf(path: string, file: ConfigFile, before: ConfigFile, bytes: Buffer, sameInode: boolean): boolean {
+  /**
+   * Whether the file looks as if its writer had not finished; it is looked at again a little later then. At the start
+   * there is nothing to lose, and nothing is waited for.
+   */
+  #mayBeHalf(file: ConfigFile, before: ConfigFile, bytes: Buffer, stamp: Stamp, known: Stamp | null): boolean {
+    const last = this.#settling.get(file.path);
+    if (last === undefined && known === null && this.#mode !== 'event' && !this.#synced) return false;
+    if (last === undefined && known?.state === stamp.state && stamp.bytes === bytes.length) return false;
     let lost = false;
     // An editor's rename-over is whole at once; what is written in place passes through a shorter state.
-    if (sameInode || file.empty)
+    if (known?.id === stamp.id || file.empty)
       for (const key of before.objects.keys()) lost ||= !file.defines(key) && before.defines(key);
     if (!lost && (!file.wrong || before.wrong) && file.endsWithNewline) return false;
-    const last = this.#settling.get(path);
-    const same = last?.timer === null && last.bytes.equals(bytes);
+    const same = last?.cancel === null && last.state === stamp.state && last.bytes.equals(bytes);
     const tries = (last?.tries ?? 0) + 1;
     if (same || tries > SETTLE_TRIES) return false;
-    if (last?.timer) clearTimeout(last.timer);
-    const settling: Settling = {
-      tries,
-      bytes,
-      timer: setTimeout(() => {
-        settling.timer = null;
-        this.#pending.add(path);
-        this.#wake();
-      }, SETTLE_MS),
-    };
-    this.#settling.set(path, settling);
+    last?.cancel?.();
+    const settling: Settling = { tries, bytes, state: stamp.state, cancel: null };
+    settling.cancel = this.#timers.after(lost && file.empty ? EMPTIED_MS : SETTLE_MS, () => {
+      settling.cancel = null;
+      this.#again(file.path);
+    });
+    this.#settling.set(file.path, settling);
     return true;
   }
 
   #settled(path: string): void {
-    const { timer } = this.#settling.get(path) ?? { timer: null };
-    if (timer !== null) clearTimeout(timer);
+    this.#settling.get(path)?.cancel?.();
     this.#settling.delete(path);
   }
 
