@@ -25,6 +25,9 @@ class Limits {
   readonly TCP_KEEPALIVE_IDLE_S = 60;
   readonly TCP_KEEPALIVE_INTERVAL_S = 15;
   readonly TCP_KEEPALIVE_PROBES = 4;
+  /** A connection to a backend is probed once it has lived so long (at most), so many told so in one step. */
+  readonly TCP_KEEPALIVE_FROM_MS = 15_000;
+  readonly TCP_KEEPALIVE_AT_ONCE = 256;
   /** Descriptors in one message between processes. */
   readonly MESSAGE_DESCRIPTORS = 64;
 
@@ -320,7 +323,6 @@ class Limits {
   // --- addresses of Gateways
   /** Addresses used of one range of --address-pool. */
   readonly ADDRESS_POOL_RANGE = 65_536;
-
   /** A dead process is replaced at once, then after 100 ms, 200 ms ... */
   readonly RESTART_MIN_MS = 100;
   readonly RESTART_MAX_MS = 10_000;
@@ -353,7 +355,6 @@ class Limits {
   readonly SOCKET_SETTLE_MS = 250;
   /** How long a running program may take to hand its sockets to the one that takes over. */
   readonly TAKEOVER_WAIT_MS = 5_000;
-
   /** Revisions that workers have not acked yet whose times are remembered (`rauta_propagation_seconds`). */
   readonly PROPAGATION_REVISIONS = 64;
 
@@ -477,7 +478,6 @@ class Limits {
   readonly STREAM_QUEUE_BYTES = 64 * MB;
   /** One entry: a rule of the largest object that Kubernetes stores (1.5 MB), a Service of 50,000 endpoints. */
   readonly FRAME_BYTES = 16 * MB;
-
   /** Rules that are looked at for why none took a request, and how many of them are told (explain.md). */
   readonly EXPLAIN_RULES = 5_000;
   readonly EXPLAIN_MISSES = 5;

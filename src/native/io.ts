@@ -3,14 +3,23 @@
 
 import { randomFillSync } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
-import { ERRNO, HANDLE_FD_BITS, type Handle, type Io, type ReadySink, type SocketAddress } from '../io/io.ts';
+import {
+  ERRNO,
+  HANDLE_FD_BITS,
+  type Handle,
+  type Io,
+  NO_HANDLE,
+  type ReadySink,
+  type SocketAddress,
+} from '../io/io.ts';
 import { TimerWheel } from '../io/wheel.ts';
 import { ADDRESS_BYTES, decodeAddress, encodeAddress } from './address.ts';
 import { Arena } from './arena.ts';
 import { NativeDatagrams } from './datagrams.ts';
 import { NativeError } from './errors.ts';
 import * as c from './ffi.ts';
-import { AF, EPOLL, F, IPV6_V6ONLY, LAYOUT, MSG, SHUT_WR, SO, SOCK, SOL, SPLICE, TCP } from './layout.ts';
+import { AF, EPOLL, F, IPV6_V6ONLY, LAYOUT, MSG, SHUT_WR, SO, SOCK, SOL, SPLICE } from './layout.ts';
+import { Tuning } from './tuning.ts';
 
 const FD_LIMIT = 1 << HANDLE_FD_BITS;
 const FD_MASK = FD_LIMIT - 1;
@@ -20,11 +29,15 @@ const EVENTS = LIMITS.EVENTS_PER_TURN;
 const EVENT_WORDS = LAYOUT.epollEvent.size >> 2;
 const DATA_WORD = LAYOUT.epollEvent.data >> 2;
 const STREAM = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
+const ACCEPTED = SOCK.NONBLOCK | SOCK.CLOEXEC;
 const ALL_EVENTS = EPOLL.IN | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET;
 const RANDOM_WORDS = 1024;
 const SCRATCH_BYTES = 4096;
 /** Where in it socket addresses stand. */
 const NAME_AT = 64;
+/** The peer of the connection that was accepted last: the length of its name, and the name. */
+const PEER_LENGTH_AT = 2048;
+const PEER_AT = PEER_LENGTH_AT + 8;
 /** `epoll_data` of libuv's descriptor in our set; no handle is negative. */
 const UV = -1;
 
@@ -70,7 +83,11 @@ export class NativeIo implements Io {
   /** For small arguments and results of calls, valid within one call. */
   readonly scratch: Uint8Array;
   readonly scratchAddress: number;
-  readonly #args: Int32Array;
+  readonly words: Int32Array;
+  readonly #peerLength: Int32Array;
+  /** Whose peer stands there; no handle is negative. */
+  #accepted: Handle = NO_HANDLE;
+  readonly tuning: Tuning;
 
   /** Where the events that are not FIRST stand. */
   readonly #others = new Int32Array(EVENTS);
@@ -92,13 +109,15 @@ export class NativeIo implements Io {
     this.#bytes = arena.bytes;
     this.scratch = arena.control.subarray(0, SCRATCH_BYTES);
     this.scratchAddress = arena.controlBase;
-    this.#args = new Int32Array(arena.control.buffer, arena.control.byteOffset, 4);
+    this.words = new Int32Array(arena.control.buffer, arena.control.byteOffset, 4);
+    this.#peerLength = new Int32Array(arena.control.buffer, arena.control.byteOffset + PEER_LENGTH_AT, 1);
     this.#events = new Int32Array(arena.control.buffer, arena.control.byteOffset + SCRATCH_BYTES, EVENTS * EVENT_WORDS);
     this.#eventsAddress = arena.controlBase + SCRATCH_BYTES;
     this.#epoll = c.epollCreate(EPOLL.CLOEXEC);
     if (this.#epoll < 0) throw new NativeError('epoll_create1', c.errno(), '');
     this.#readClock();
     this.timers = new TimerWheel(this.#nowMs);
+    this.tuning = new Tuning(this, FD_LIMIT);
     this.datagrams = new NativeDatagrams(this, FD_LIMIT);
   }
 
@@ -203,10 +222,16 @@ export class NativeIo implements Io {
   accept(listener: Handle): Handle {
     const fd = this.fdOf(listener);
     if (fd < 0) return fd;
+    this.#accepted = NO_HANDLE;
+    this.#peerLength[0] = ADDRESS_BYTES;
+    const { scratchAddress } = this;
     for (;;) {
       // TCP_NODELAY and keepalive are inherited from the listening socket.
-      const accepted = c.accept4(fd, 0, 0, SOCK.NONBLOCK | SOCK.CLOEXEC);
-      if (accepted >= 0) return this.opened(accepted);
+      const accepted = c.accept4(fd, scratchAddress + PEER_AT, scratchAddress + PEER_LENGTH_AT, ACCEPTED);
+      if (accepted >= 0) {
+        this.#accepted = this.opened(accepted);
+        return this.#accepted;
+      }
       const error = c.errno();
       // A connection that ended while it waited is not the listener's failure: accept(2), "Error handling".
       if (error !== ERRNO.EINTR && error !== ERRNO.ECONNABORTED) return -error;
@@ -220,7 +245,7 @@ export class NativeIo implements Io {
     if (fd < 0) return -c.errno();
     const handle = this.opened(fd);
     if (handle < 0) return handle;
-    if (address.family !== 'unix') this.#tuneTcp(fd);
+    if (address.family !== 'unix') this.tuning.connecting(fd);
     if (c.connect(fd, this.scratchAddress + NAME_AT, length) < 0) {
       const error = c.errno();
       // Interrupted, it goes on by itself (connect(2)).
@@ -235,7 +260,7 @@ export class NativeIo implements Io {
   connectError(handle: Handle): number {
     const fd = this.fdOf(handle);
     if (fd < 0) return ERRNO.EBADF;
-    const result = this.#getOption(fd, SOL.SOCKET, SO.ERROR);
+    const result = this.tuning.getOption(fd, SOL.SOCKET, SO.ERROR);
     return result < 0 ? -result : result;
   }
 
@@ -291,6 +316,7 @@ export class NativeIo implements Io {
       this.#writingEnds.delete(fd);
     }
     this.datagrams.closing(fd);
+    this.tuning.closing(fd);
     this.#handles[fd] = -handle;
     this.#flags[fd] = 0;
     // Never repeated: Linux has released the descriptor even when close(2) reports EINTR.
@@ -308,12 +334,15 @@ export class NativeIo implements Io {
   resetOnExit(handle: Handle, on: boolean): void {
     const fd = this.fdOf(handle);
     if (fd < 0) return;
-    this.#args[0] = on ? 1 : 0;
-    this.#args[1] = 0;
+    this.words[0] = on ? 1 : 0;
+    this.words[1] = 0;
     c.setsockopt(fd, SOL.SOCKET, SO.LINGER, this.scratchAddress, LAYOUT.linger.size);
   }
 
   peer(handle: Handle): SocketAddress {
+    if (handle === this.#accepted && this.fdOf(handle) >= 0) {
+      return decodeAddress(this.scratch, PEER_AT, this.#peerLength[0] as number);
+    }
     return this.#nameOf(handle, 'getpeername', c.getpeername);
   }
   localAddress(handle: Handle): SocketAddress {
@@ -323,11 +352,11 @@ export class NativeIo implements Io {
   #nameOf(handle: Handle, syscall: string, get: typeof c.getpeername): SocketAddress {
     const fd = this.fdOf(handle);
     if (fd < 0) throw new NativeError(syscall, ERRNO.EBADF, `handle ${handle}`);
-    this.#args[0] = ADDRESS_BYTES;
+    this.words[0] = ADDRESS_BYTES;
     if (get(fd, this.scratchAddress + NAME_AT, this.scratchAddress) < 0) {
       throw new NativeError(syscall, c.errno(), `handle ${handle}`);
     }
-    return decodeAddress(this.scratch, NAME_AT, this.#args[0] as number);
+    return decodeAddress(this.scratch, NAME_AT, this.words[0] as number);
   }
 
   /**
@@ -346,14 +375,14 @@ export class NativeIo implements Io {
     const handle = this.opened(fd);
     if (handle < 0) return handle;
     if (address.family !== 'unix') {
-      this.#setOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
-      if (options.reusePort && options.first !== true) this.#setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
-      if (address.family === 'ipv6') this.#setOption(fd, SOL.IPV6, IPV6_V6ONLY, options.dual === true ? 0 : 1);
-      this.#tuneTcp(fd);
+      this.tuning.setOption(fd, SOL.SOCKET, SO.REUSEADDR, 1);
+      if (options.reusePort && options.first !== true) this.tuning.setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
+      if (address.family === 'ipv6') this.tuning.setOption(fd, SOL.IPV6, IPV6_V6ONLY, options.dual === true ? 0 : 1);
+      this.tuning.listening(fd);
     }
     const bound = c.bind(fd, this.scratchAddress + NAME_AT, length) >= 0;
     // Bound alone, open to sharing from here on: the kernel looks at both sockets when the next one binds (socket(7)).
-    if (bound && options.reusePort && options.first === true) this.#setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
+    if (bound && options.reusePort && options.first === true) this.tuning.setOption(fd, SOL.SOCKET, SO.REUSEPORT, 1);
     if (!bound || c.listen(fd, options.backlog) < 0) {
       const error = c.errno();
       this.close(handle);
@@ -362,39 +391,11 @@ export class NativeIo implements Io {
     return handle;
   }
 
-  /** For a listening socket that somebody else made: what connections have by it, as with one of `listen`. */
-  tuneListening(handle: Handle): void {
-    const fd = this.fdOf(handle);
-    if (fd >= 0) this.#tuneTcp(fd);
-  }
-
-  /** No delay for small writes, and probes that find a peer gone without a word. */
-  #tuneTcp(fd: number): void {
-    this.#setOption(fd, SOL.TCP, TCP.NODELAY, 1);
-    this.#setOption(fd, SOL.SOCKET, SO.KEEPALIVE, 1);
-    this.#setOption(fd, SOL.TCP, TCP.KEEPIDLE, LIMITS.TCP_KEEPALIVE_IDLE_S);
-    this.#setOption(fd, SOL.TCP, TCP.KEEPINTVL, LIMITS.TCP_KEEPALIVE_INTERVAL_S);
-    this.#setOption(fd, SOL.TCP, TCP.KEEPCNT, LIMITS.TCP_KEEPALIVE_PROBES);
-  }
-
-  #setOption(fd: number, level: number, option: number, value: number): number {
-    this.#args[0] = value;
-    return c.setsockopt(fd, level, option, this.scratchAddress, 4);
-  }
-
-  /** An integer option, or -errno. */
-  #getOption(fd: number, level: number, option: number): number {
-    this.#args[0] = 0;
-    this.#args[1] = 4;
-    const at = this.scratchAddress;
-    return c.getsockopt(fd, level, option, at, at + 4) < 0 ? -c.errno() : (this.#args[0] as number);
-  }
-
   // ---- pipes
 
   openPipe(): Handle {
     if (c.pipe2(this.scratchAddress, SOCK.NONBLOCK | SOCK.CLOEXEC) < 0) return -c.errno();
-    const [readFd, writeFd] = [this.#args[0] as number, this.#args[1] as number];
+    const [readFd, writeFd] = [this.words[0] as number, this.words[1] as number];
     // A user who has many pipes is given small ones (pipe(7), pipe-user-pages-soft): of no use.
     const capacity = c.fcntl(writeFd, F.SETPIPE_SZ, LIMITS.PIPE_BYTES);
     const read = this.opened(readFd);
@@ -465,8 +466,8 @@ export class NativeIo implements Io {
   }
 
   #control(operation: number, fd: number, events: number, data: number): number {
-    this.#args[0] = events;
-    this.#args[DATA_WORD] = data;
+    this.words[0] = events;
+    this.words[DATA_WORD] = data;
     return c.epollCtl(this.#epoll, operation, fd, this.scratchAddress);
   }
 

@@ -58,7 +58,7 @@ export function adoptListening(io: NativeIo, fd: number): PassedSocket | string 
     return 'listens for IPv4, too: give one of each family (BindIPv6Only=ipv6-only, and 0.0.0.0 beside it)';
   const handle = io.adopt(fd);
   if (handle < 0) throw new NativeError('fcntl', -handle, `descriptor ${fd}`);
-  io.tuneListening(handle);
+  io.tuning.listening(fd);
   const at = io.localAddress(handle);
   if (at.family === 'unix') throw new NativeError('getsockname', ERRNO.EINVAL, `descriptor ${fd}`);
   return { handle, address: at.address, port: at.port };

@@ -86,7 +86,7 @@ export class Tcp implements Transport, ReaderOwner {
     if ((events & AGAIN) !== 0) this.#in.answered();
     // Bytes or an end that came with the same edge are read after the user has been told.
     if ((events & (READABLE | PEER_CLOSED | BROKEN)) !== 0) this.#in.note(events);
-    const result = this.#wire.establish();
+    const result = this.#wire.establish((events & BROKEN) !== 0);
     if (result === -ERRNO.EAGAIN) return;
     if (result === -ERRNO.EINPROGRESS) {
       this.#in.again();

@@ -34,9 +34,11 @@ export interface Wire {
   resetOnExit(on: boolean): void;
   /**
    * Asked when something became ready, until it stands: 0 when it does, -EAGAIN for not yet, -EINPROGRESS for not in
-   * this turn (to be asked in the next), -errno when it never will.
+   * this turn (to be asked in the next), -errno when it never will. `broken`: BROKEN is among what it is ready for; a
+   * socket that is only writable has come to stand, and need not be asked (connect(2), EINPROGRESS; a failed one is
+   * never without EPOLLERR or EPOLLHUP).
    */
-  establish(): number;
+  establish(broken: boolean): number;
 }
 
 /** A socket as it is. */
@@ -71,7 +73,7 @@ export class PlainWire implements Wire {
   resetOnExit(on: boolean): void {
     this.#io.resetOnExit(this.plain, on);
   }
-  establish(): number {
-    return -this.#io.connectError(this.plain);
+  establish(broken: boolean): number {
+    return broken ? -this.#io.connectError(this.plain) : 0;
   }
 }
