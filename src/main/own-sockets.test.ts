@@ -19,6 +19,18 @@ test('a bind of loopback is reached by its address however it is written, and by
   assert.equal(own({ family: 'unix', path: '/run/app.sock' }), false);
 });
 
+test('of a connection to another port nothing but the port is looked at', () => {
+  const own = ownSockets([{ host: '127.0.0.1', port: 9090 }], () => assert.fail('addresses of the machine'));
+  const other = {
+    family: 'ipv4',
+    port: 8080,
+    get address(): string {
+      return assert.fail('the address');
+    },
+  } as const;
+  assert.equal(own(other), false);
+});
+
 test('a bind of a wildcard is reached by every address of the machine, and by no other', () => {
   for (const host of ['0.0.0.0', '::']) {
     const own = ownSockets([{ host, port: 9090 }], () => ['10.0.0.7', 'fd00::7']);

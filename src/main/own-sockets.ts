@@ -44,14 +44,18 @@ export function ownSockets(
 ): (address: SocketAddress) => boolean {
   return (address) => {
     if (address.family === 'unix') return false;
-    const to = canonical(address.address);
-    return binds.some(({ host, port }) => {
-      if (port !== address.port) return false;
-      if (!isWildcard(host)) {
-        // A wildcard as destination is loopback; which of its addresses is the kernel's choice.
-        return to === canonical(host) || (isWildcard(address.address) && isOfAnyMachine(host));
-      }
-      return isOfAnyMachine(address.address) || locals().some((local) => canonical(local) === to);
-    });
+    // Asked for each connection, and nearly always answered by the port: addresses are looked at behind that only.
+    for (const { host, port } of binds)
+      if (port === address.port && leadsTo(host, address.address, locals)) return true;
+    return false;
   };
+}
+
+function leadsTo(bound: string, address: string, locals: () => readonly string[]): boolean {
+  const to = canonical(address);
+  if (!isWildcard(bound)) {
+    // A wildcard as destination is loopback; which of its addresses is the kernel's choice.
+    return to === canonical(bound) || (isWildcard(address) && isOfAnyMachine(bound));
+  }
+  return isOfAnyMachine(address) || locals().some((local) => canonical(local) === to);
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { getHeapStatistics } from 'node:v8';
 import fc from 'fast-check';
 import { bytesOf } from '../base/bytes.ts';
 import { visible } from '../base/steering.ts';
@@ -144,6 +145,25 @@ test('a session of layer 4 is one line, without what only requests have', () => 
     'TLS 17/123456 bytes 12ms → 10.0.1.42:8080 idle SI [2026-01-02T03:04:05.678Z 203.0.113.9 db.example default/db]',
   );
   assert.match(combined(parsed), /^203\.0\.113\.9 - - \[02\/Jan\/2026:03:04:05 \+0000\] "- - TLS" - 123456 "-" "-"\n$/);
+});
+
+test('the lines of sessions that end in order allocate nothing', () => {
+  const r = sample();
+  r.session = 0;
+  r.flags = '';
+  r.end = 'client';
+  const writer = new LineWriter(false);
+  const out = new Uint8Array(LINE_BYTES);
+  const view = new DataView(out.buffer);
+  const lines = (count: number): number => {
+    const before = (getHeapStatistics() as unknown as { total_allocated_bytes: number }).total_allocated_bytes;
+    for (let i = 0; i < count; i++) writer.format(out, view, 0, r);
+    return (getHeapStatistics() as unknown as { total_allocated_bytes: number }).total_allocated_bytes - before;
+  };
+  // Until it is compiled, which may take its time, numbers are boxed on their way.
+  let each = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < 50 && each >= 48; i++) each = lines(20_000) / 20_000;
+  assert.ok(each < 48, `${each} bytes a line`);
 });
 
 test('the query string is left out unless asked for', () => {

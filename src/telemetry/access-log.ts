@@ -4,7 +4,7 @@ import { bytesOf, put, putDecimal } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Fragment, NO_FRAGMENT } from './fragment.ts';
 import { ESCAPE_FACTOR, putEscaped } from './json-bytes.ts';
-import { METHODS, SESSION_PROTOCOLS } from './layout.ts';
+import { METHODS, SESSION_ENDS, SESSION_PROTOCOLS } from './layout.ts';
 import { type AccessRecord, RECORD_BYTES } from './record.ts';
 
 /** `{"time":"2026-01-02T03:04:05.678Z","id":"`, with the time put in its place. */
@@ -153,14 +153,15 @@ export class LineWriter {
 /** By SESSION_PROTOCOLS. */
 const SESSION_PROTOCOL = SESSION_PROTOCOLS.map((name) => new Fragment(`","protocol":"${name}","flags":"`));
 const REQUEST_BYTES = new Fragment('","request_bytes":');
-const END_OF_SESSION = new Fragment(',"end":"');
+const SESSION_END = new Map<string, Fragment>(SESSION_ENDS.map((end) => [end, new Fragment(`,"end":"${end}`)]));
+const NO_END = new Fragment(',"end":"');
 
 /** The line of a session of layer 4: what a request has besides means nothing there. */
 function putSession(out: Uint8Array, view: DataView, at: number, r: AccessRecord): number {
   let o = CLIENT.put(view, at);
   o = put(out, o, r.client);
   o = (SESSION_PROTOCOL[r.session] as Fragment).put(view, o);
-  o = put(out, o, bytesOf(r.flags));
+  if (r.flags !== '') o = put(out, o, bytesOf(r.flags));
   o = REQUEST_BYTES.put(view, o);
   o = putDecimal(out, o, r.requestBytes);
   o = RESPONSE_BYTES.put(view, o);
@@ -178,8 +179,7 @@ function putSession(out: Uint8Array, view: DataView, at: number, r: AccessRecord
   o = r.endpointJson.put(view, o);
   o = ATTEMPTS.put(view, o);
   o = putDecimal(out, o, r.attempts);
-  o = END_OF_SESSION.put(view, o);
-  o = put(out, o, bytesOf(r.end));
+  o = (SESSION_END.get(r.end) ?? NO_END).put(view, o);
   if (r.limit !== '') o = put(out, o, bytesOf(`","limit":"${r.limit}`));
   return END.put(view, o);
 }

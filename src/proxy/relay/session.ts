@@ -105,6 +105,8 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
   #deadline = NEVER;
   #over = false;
   readonly #host: SocketHost | null;
+  /** One of SESSION_PROTOCOLS. */
+  readonly #protocol: number;
   readonly #refused: boolean;
   /** Who ended its direction first. */
   #firstEnd: 'client' | 'backend' | null = null;
@@ -129,6 +131,7 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#startUs = core.io.nowUs;
     this.#startWallMs = core.io.wallMs;
     this.#client = new Side(this, transport, 'client');
+    this.#protocol = info.relayed ? TLS : TCP;
     core.sessions.began(this.#protocol);
     transport.pause();
     const relay = host === null ? null : listener.relays.find(host, info.serverName);
@@ -137,10 +140,6 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     // Nothing of it ends before whoever made it has it.
     this.#refused = refused;
     core.io.again(this, 0);
-  }
-
-  get #protocol(): number {
-    return this.#info.relayed ? TLS : TCP;
   }
 
   onReady(): void {
@@ -323,10 +322,8 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
       endpoint.finished(failed ? BACKEND_ERROR.reset : OUTCOME.ANSWERED, -1);
     }
     this.#attempts?.clear();
-    for (const side of [this.#client, backend]) {
-      if (orderly) side?.transport.finish(false);
-      else side?.transport.abort();
-    }
+    leave(this.#client.transport, orderly);
+    if (backend !== null) leave(backend.transport, orderly);
     const record = sessions.record(this.#protocol);
     record.client = this.#info.client;
     record.startUs = this.#startUs;
@@ -357,4 +354,9 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     sessions.ended(record);
     this.#owner.closed(this);
   }
+}
+
+function leave(transport: Transport, orderly: boolean): void {
+  if (orderly) transport.finish(false);
+  else transport.abort();
 }
