@@ -363,10 +363,9 @@ class Limits {
   readonly CONFIG_FILE_DOCUMENTS = 50_000;
   readonly CONFIG_FILES = 100_000;
   readonly CONFIG_FOLDER_DEPTH = 32;
-  /**
-   * Words and marks of one document, which may be a List of thousands of objects: about 6 MB of indented YAML; more is
-   * refused before it takes memory and time.
-   */
+  /** A plain document may be so long: a List of ten thousand objects as kubectl writes it. */
+  readonly YAML_PLAIN_CHARS = 16 * MB;
+  /** Words and marks of any other one; more is refused before it takes memory and time. */
   readonly YAML_TOKENS = 1_000_000;
   /** Collections within each other. */
   readonly YAML_DEPTH = 200;

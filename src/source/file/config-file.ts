@@ -6,8 +6,9 @@ import type { Place, Problem } from '../../api/problem.ts';
 import type { CheckOptions } from '../../api/schema.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { locateInChunk, type ReadChunk, type ReadObject } from './document.ts';
-import { EMPTY, layOut } from './layout.ts';
+import { EMPTY, layingOut } from './layout.ts';
 import { Lines } from './lines.ts';
+import { atOnce } from './yaml.ts';
 
 /** Objects that are somebody else's: how many of each kind, and where the first stands. */
 export interface Foreign {
@@ -67,19 +68,24 @@ export class ConfigFile {
 
   /** A file of these bytes that reuses the unchanged chunks of this one and keeps what can no longer be read. */
   next(bytes: Uint8Array): ConfigFile {
+    return atOnce(this.reading(bytes));
+  }
+
+  /** The same, where others may have a turn at each step. */
+  *reading(bytes: Uint8Array): Generator<void, ConfigFile> {
     const file = new ConfigFile(this.path, this.#options);
-    file.#read(bytes, this);
+    yield* file.#read(bytes, this);
     return file;
   }
 
-  #read(bytes: Uint8Array, before: ConfigFile): void {
+  *#read(bytes: Uint8Array, before: ConfigFile): Generator<void> {
     if (!isUtf8(bytes)) {
       this.#keep(before, `not UTF-8 (byte ${firstBadByte(bytes) + 1})`);
       return;
     }
     let text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
     if (text.charCodeAt(0) === 0xfeff) text = text.slice(1);
-    const layout = layOut(text, before.#layout, LIMITS.CONFIG_FILE_DOCUMENTS, this.#options);
+    const layout = yield* layingOut(text, before.#layout, LIMITS.CONFIG_FILE_DOCUMENTS, this.#options);
     if (layout === null) {
       this.#keep(before, `more than ${LIMITS.CONFIG_FILE_DOCUMENTS} documents`);
       return;

@@ -6,7 +6,7 @@ import type { Problem } from '../../api/problem.ts';
 import { type CheckOptions, checkObject } from '../../api/schema.ts';
 import { tight } from '../../base/tight.ts';
 import { suspectOf, suspectsIn } from './suspects.ts';
-import { type Parsed, parseChunk } from './yaml.ts';
+import { type Parsed, parseChunk, parsing } from './yaml.ts';
 
 export interface LocalProblem extends Problem {
   /** Within the chunk. */
@@ -37,8 +37,9 @@ export interface ReadChunk {
   readonly broken: boolean;
 }
 
-export function readChunk(text: string, options: CheckOptions): ReadChunk {
-  const parsed = parseChunk(text);
+/** Others may have a turn at each step: there may be thousands of objects in one List. */
+export function* readingChunk(text: string, options: CheckOptions): Generator<void, ReadChunk> {
+  const parsed = yield* parsing(text);
   const problems: LocalProblem[] = parsed.problems.map((p) => ({
     severity: p.severity,
     message: p.message,
@@ -48,8 +49,9 @@ export function readChunk(text: string, options: CheckOptions): ReadChunk {
   }));
   const objects: ReadObject[] = [];
   const foreign: { name: string; offset: number }[] = [];
-  parsed.values.forEach((value, index) => {
+  for (const [index, value] of parsed.values.entries()) {
     for (const [item, base] of items(value)) {
+      yield;
       const checked = checkObject(item, options);
       const offset = parsed.locate(index, base);
       const nameless = checked.key === null && checked.problems.some(isError) ? { hides: [suspectOf(item)] } : {};
@@ -58,7 +60,7 @@ export function readChunk(text: string, options: CheckOptions): ReadChunk {
       else if (checked.key !== null || checked.problems.some(isError))
         objects.push({ key: checked.key, object: tight(checked.object), value: index, base, offset });
     }
-  });
+  }
   const broken = parsed.problems.some(isError) || objects.some((o) => o.key === null);
   return { text, objects: objects.slice(), problems: problems.slice(), foreign: foreign.slice(), broken };
 }

@@ -234,7 +234,7 @@ export class FileSource implements Source {
     }
   }
 
-  #file(path: string, stamp: Stamp, known: Stamp | null): void {
+  *#file(path: string, stamp: Stamp, known: Stamp | null): Generator<void> {
     if (this.#mode === 'scan' && known?.state === stamp.state && !this.#settling.has(path)) return;
     this.#leaving.clear(path);
     const contents = readContents(path, stamp);
@@ -248,7 +248,7 @@ export class FileSource implements Source {
       this.#changed.set(path, before);
       return;
     }
-    const file = before.next(contents.bytes);
+    const file = yield* before.reading(contents.bytes);
     if (this.#mayBeHalf(file, before, contents.bytes, stamp, known)) return;
     this.#settled(path);
     this.#changed.set(path, file);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { EMPTY, type Layout, layOut } from './layout.ts';
+import { EMPTY, type Layout, layingOut } from './layout.ts';
+import { atOnce } from './yaml.ts';
 
 function cut(text: string, before: Layout = EMPTY): Layout {
-  const layout = layOut(text, before, 1_000);
+  const layout = atOnce(layingOut(text, before, 1_000));
   assert.ok(layout !== null);
   return layout;
 }
@@ -48,5 +49,5 @@ test('chunks that did not change are the same ones, moved or not', () => {
 });
 
 test('too many documents are refused', () => {
-  assert.equal(layOut('a: 1\n---\nb: 2\n---\nc: 3\n', EMPTY, 2), null);
+  assert.equal(atOnce(layingOut('a: 1\n---\nb: 2\n---\nc: 3\n', EMPTY, 2)), null);
 });

@@ -2,7 +2,7 @@
 // first difference and behind the last one are taken over, those in between are looked for by their text.
 
 import type { CheckOptions } from '../../api/schema.ts';
-import { type ReadChunk, readChunk } from './document.ts';
+import { type ReadChunk, readingChunk } from './document.ts';
 import { split } from './yaml.ts';
 
 export interface Layout {
@@ -14,8 +14,13 @@ export interface Layout {
 
 export const EMPTY: Layout = { text: '', chunks: [], starts: [] };
 
-/** The layout of `text`; null when it has more than `most` chunks. */
-export function layOut(text: string, before: Layout, most: number, options: CheckOptions = {}): Layout | null {
+/** The layout of `text`; null when it has more than `most` chunks. Others may have a turn at each step. */
+export function* layingOut(
+  text: string,
+  before: Layout,
+  most: number,
+  options: CheckOptions = {},
+): Generator<void, Layout | null> {
   const n = before.chunks.length;
   const head = commonHead(text, before.text);
   // A cut is where it was when the whole chunk behind it is unchanged too.
@@ -34,7 +39,7 @@ export function layOut(text: string, before: Layout, most: number, options: Chec
   if (kept + middle.length + (n - last) > most) return null;
   const chunks = [
     ...before.chunks.slice(0, kept),
-    ...reread(middle, before.chunks.slice(kept, last), options),
+    ...(yield* reread(middle, before.chunks.slice(kept, last), options)),
     ...before.chunks.slice(last),
   ];
   const starts = [
@@ -50,9 +55,15 @@ export function layOut(text: string, before: Layout, most: number, options: Chec
 }
 
 /** Reads the parts, taking over chunks of the same text. */
-function reread(parts: readonly { text: string }[], before: readonly ReadChunk[], options: CheckOptions): ReadChunk[] {
+function* reread(
+  parts: readonly { text: string }[],
+  before: readonly ReadChunk[],
+  options: CheckOptions,
+): Generator<void, ReadChunk[]> {
   const byText = new Map(before.map((chunk) => [chunk.text, chunk]));
-  return parts.map(({ text }) => byText.get(text) ?? readChunk(text, options));
+  const chunks: ReadChunk[] = [];
+  for (const { text } of parts) chunks.push(byText.get(text) ?? (yield* readingChunk(text, options)));
+  return chunks;
 }
 
 const BLOCK = 16_384;

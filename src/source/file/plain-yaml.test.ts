@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { readPlainYaml } from './plain-yaml.ts';
-import { parseByLibrary, split } from './yaml.ts';
+import { parseByLibrary, parseChunk, split } from './yaml.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 1_500);
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -15,6 +15,13 @@ const CHUNKS = globSync('{examples,testdata,deploy}/**/*.{yaml,yml,json}', { cwd
   .sort()
   .flatMap((path) => split(readFileSync(`${ROOT}${path}`, 'utf8')))
   .map(({ text }) => text);
+
+const LISTS: readonly string[] = [
+  'kind: List\nitems:\n- kind: A\n  metadata:\n    name: a\n\n# c\n-   kind: B\n\n- x\nb: 1\n',
+  'items:\n  - items:\n    - kind: A\n  - kind: B\n    metadata: { name: b }',
+  '{ "items": [ {"kind": "A", "metadata":{"name": "a"}}, 1,\n {"items": [ {"kind": 1} ] } ], "kind": "List" }',
+  'items: [ { kind: A }, {kind: B, metadata: { name: x } } ]\n',
+];
 
 /** Whether the reader of plain YAML takes it, and then as the library does. */
 function agree(text: string): boolean {
@@ -26,6 +33,14 @@ function agree(text: string): boolean {
   // An empty document has no value, and none of those is plain.
   assert.deepEqual([plain.value], values, shown);
   assert.equal(plain.offset, locate(0, ''), shown);
+  // Of a List, where each object stands, and something in it.
+  const chunk = parseChunk(text);
+  plain.items.forEach((_, i) => {
+    for (const field of ['', '.kind', '.metadata.name', '.spec.rules[0].matches', '.no.such']) {
+      const place = `items[${i}]${field}`;
+      assert.equal(chunk.locate(0, place), locate(0, place), `${place} of ${shown}`);
+    }
+  });
   assert.equal(JSON.stringify(plain.value), JSON.stringify(values[0]), `the order of ${shown}`);
   return true;
 }
@@ -53,6 +68,7 @@ test('each form by itself', () => {
     'a: yes\nb: No\nc: nULL\nd: null\ne: y\nf: True\ng: oFF\n',
     'a: /x/y?z=1,2\nb: $(X)\nc: a:b\nd: a, b\ne: \\d+\nf: ^x$\n',
     'a:\n  - b: 1\n\n  # c\n  - b: 2\n',
+    ...LISTS,
   ];
   for (const text of plain) assert.ok(agree(text), JSON.stringify(text));
   const strange: readonly string[] = [
@@ -150,7 +166,7 @@ function edited(text: string, [where, what, mark, length]: readonly [number, num
 }
 
 test('whatever is changed by hand: what is read as plain is read as the library reads it', () => {
-  const small = CHUNKS.filter((text) => text.length < 2_000);
+  const small = [...CHUNKS.filter((text) => text.length < 2_000), ...LISTS];
   let plain = 0;
   const property = fc.property(
     fc.constantFrom(...small),

@@ -28,12 +28,20 @@ export interface PlainDocument {
   readonly value: unknown;
   /** Where it begins, behind comments and markers. */
   readonly offset: number;
+  /** Of the list `items` at the top, which may be of thousands of objects. */
+  readonly items: readonly PlainItem[];
+}
+
+/** Where an item begins, in which column, and where the next one or what follows the list does. */
+export interface PlainItem {
+  readonly start: number;
+  readonly column: number;
+  end: number;
 }
 
 /** `text`: one document with what stands in front of it, at the most. */
 export function readPlainYaml(text: string): PlainDocument | null {
-  // Of so few characters no document has too many tokens.
-  if (text.length > LIMITS.YAML_TOKENS / 2 || !CHARACTERS.test(text)) return null;
+  if (text.length > LIMITS.YAML_PLAIN_CHARS || !CHARACTERS.test(text)) return null;
   try {
     return new PlainYaml(text).document();
   } catch (error) {
@@ -48,6 +56,9 @@ class PlainYaml {
   #at = 0;
   #indent = 0;
   #depth = 0;
+  /** The key of the outermost mapping that is being read. */
+  #top = '';
+  readonly #items: PlainItem[] = [];
 
   constructor(text: string) {
     this.#text = text;
@@ -61,7 +72,7 @@ class PlainYaml {
     const value =
       this.#text[this.#at] === '{' ? this.#ended(this.#flow(this.#at, NEWLINE)) : this.#mapping(this.#indent);
     if (this.#indent >= 0) throw STRANGE;
-    return { value, offset };
+    return { value, offset, items: this.#items };
   }
 
   /** Goes to the first line from `from` on, which begins a line, that is neither empty nor a comment. */
@@ -126,6 +137,7 @@ class PlainYaml {
     do {
       const key = this.#match(KEY, this.#at);
       if (key === null || WORDS.test(key) || Object.hasOwn(out, key)) throw STRANGE;
+      if (this.#depth === 1) this.#top = key;
       setField(out, key, this.#value(this.#at + key.length + 1, indent));
     } while (this.#indent === indent && !this.#isItem());
     if (this.#indent > indent) throw STRANGE;
@@ -150,15 +162,25 @@ class PlainYaml {
     do {
       let at = this.#at + 1;
       while (this.#text.charCodeAt(at) === SPACE) at++;
+      const item = this.#item(at, this.#indent + at - this.#at);
       if (this.#match(KEY, at) !== null) {
         this.#indent += at - this.#at;
         this.#at = at;
         items.push(this.#mapping(this.#indent));
       } else items.push(this.#inline(at, indent));
+      if (item !== null) item.end = this.#indent < 0 ? this.#text.length : this.#at - this.#indent;
     } while (this.#indent === indent && this.#isItem());
     if (this.#indent > indent) throw STRANGE;
     this.#depth--;
     return items;
+  }
+
+  /** An item of a list begins; null where nobody asks for its place. */
+  #item(start: number, column: number): PlainItem | null {
+    if (this.#depth !== 2 || this.#top !== 'items') return null;
+    const item = { start, column, end: start };
+    this.#items.push(item);
+    return item;
   }
 
   /** A value that begins on its key's line; `indent`: of the collection that it stands in. */
@@ -270,6 +292,7 @@ class PlainYaml {
       const colon = quoted ? this.#end : at + key.length;
       if (this.#text[colon] !== ':') throw STRANGE;
       const value = this.#skip(colon + 1, blank);
+      if (this.#depth === 1) this.#top = key;
       setField(out, key, this.#flow(value, blank));
       at = this.#more('}', blank);
     }
@@ -284,7 +307,9 @@ class PlainYaml {
     this.#end = at;
     if (this.#text[at] === ']') at = this.#more(']', blank);
     while (at >= 0) {
+      const item = this.#item(at, 0);
       items.push(this.#flow(at, blank));
+      if (item !== null) item.end = this.#end;
       at = this.#more(']', blank);
     }
     this.#depth--;

@@ -32,12 +32,12 @@ export function readAll(
   const problems: Problem[] = [];
   const unreadable: Problem[] = [];
   const tree = new Tree(roots, {
-    file: (path, stamp) => {
+    *file(path, stamp) {
       const contents = readContents(path, stamp);
       if (contents.kind === 'missing') return;
       const empty = new ConfigFile(path, options);
       if (contents.kind === 'error') empty.failure = contents.message;
-      files.set(path, contents.kind === 'found' ? empty.next(contents.bytes) : empty);
+      files.set(path, contents.kind === 'found' ? yield* empty.reading(contents.bytes) : empty);
       tree.taken(path, stamp);
     },
     givenUp: () => true,

@@ -7,7 +7,7 @@ import { isConfigName, listFolder, look, MISSING, type Stamp } from './disk.ts';
 
 export interface TreeEvents {
   /** A file is there. `known`: its stamp at the last time it was taken over. */
-  file(path: string, stamp: Stamp, known: Stamp | null): void;
+  file(path: string, stamp: Stamp, known: Stamp | null): Iterable<void>;
   /** Whether a path that was there and is not is to be given up now; it is looked at again otherwise. */
   givenUp(path: string): boolean;
   fileGone(path: string): void;
@@ -59,7 +59,7 @@ export class Tree {
     this.#folders.get(dirname(path))?.children.add(path);
     if (this.#isAlias(path, stamp)) return;
     if (stamp.folder) yield* this.#folder(path, stamp);
-    else this.#file(path, stamp);
+    else yield* this.#file(path, stamp);
   }
 
   #missing(path: string): void {
@@ -94,7 +94,7 @@ export class Tree {
     if (stamp !== undefined) this.#stamps.set(path, { ...stamp, state: '' });
   }
 
-  #file(path: string, stamp: Stamp): void {
+  *#file(path: string, stamp: Stamp): Generator<void> {
     if (this.#folders.has(path)) {
       if (this.#roots.has(path)) {
         this.#trouble(path, 'is a file and was a folder');
@@ -110,7 +110,7 @@ export class Tree {
     if (known !== null && known.id !== stamp.id) this.#release(known.id, path);
     this.#paths.set(stamp.id, path);
     this.#events.trouble(path, null);
-    this.#events.file(path, stamp, known);
+    yield* this.#events.file(path, stamp, known);
   }
 
   *#folder(path: string, stamp: Stamp): Generator<void> {

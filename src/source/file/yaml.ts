@@ -4,7 +4,7 @@
 
 import { Composer, type Document, Lexer, Parser, type ScalarTag, Schema, type YAMLError } from 'yaml';
 import { LIMITS } from '../../base/limits.ts';
-import { readPlainYaml } from './plain-yaml.ts';
+import { type PlainDocument, readPlainYaml } from './plain-yaml.ts';
 import { plainNumber } from './scalars.ts';
 import { DocumentValue, DUPLICATE, type ValueProblem } from './value.ts';
 import { causeOf, helmAt, helmCause, TOO_DEEP } from './yaml-words.ts';
@@ -140,6 +140,9 @@ const SCHEMA = new Schema({
   ],
 });
 
+/** Tokens after which others may have a turn: about a millisecond. */
+const STEP = 1_000;
+
 /** Errors told of one document. */
 const ERRORS = 3;
 
@@ -148,24 +151,57 @@ const OPTIONS = { version: '1.1', schema: SCHEMA, prettyErrors: false, strict: t
 
 /** Parses one chunk. Never throws. */
 export function parseChunk(text: string): Parsed {
+  return atOnce(parsing(text));
+}
+
+/** The same, where others may have a turn in between: at each step. */
+export function* parsing(text: string): Generator<void, Parsed> {
   const plain = readPlainYaml(text);
-  if (plain === null) return parseByLibrary(text);
+  if (plain === null) return yield* parsingByLibrary(text);
+  return { values: [plain.value], problems: [], locate: placesOf(plain, text) };
+}
+
+/** Where something stands within it is seldom asked but for the items of a List, each of which is an object. */
+function placesOf(plain: PlainDocument, text: string): Parsed['locate'] {
+  let known: { readonly index: number; readonly item: Parsed; readonly shift: number } | null = null;
   let whole: Parsed | null = null;
-  const locate = (index: number, field: string): number => {
+  return (index, field) => {
     if (field === '') return plain.offset;
-    // Where something stands within it is seldom asked.
-    whole ??= parseByLibrary(text);
-    return whole.locate(index, field);
+    const [at = '', number = ''] = /^items\[(\d+)\]\.?/.exec(field) ?? [];
+    const item = plain.items[Number(number)];
+    if (at === '' || item === undefined) {
+      whole ??= parseByLibrary(text);
+      return whole.locate(index, field);
+    }
+    if (at.length === field.length) return item.start;
+    const { start, end, column } = item;
+    if (known?.index !== Number(number)) {
+      const padded = ' '.repeat(column) + text.slice(start, end);
+      known = { index: Number(number), item: parseByLibrary(padded), shift: start - column };
+    }
+    return known.shift + known.item.locate(0, field.slice(at.length));
   };
-  return { values: [plain.value], problems: [], locate };
+}
+
+export function atOnce<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
 }
 
 /** The same for whatever there is, without the reader of what is plain. */
 export function parseByLibrary(text: string): Parsed {
+  return atOnce(parsingByLibrary(text));
+}
+
+function* parsingByLibrary(text: string): Generator<void, Parsed> {
   const values: DocumentValue[] = [];
   const problems: SyntaxProblem[] = [];
   try {
     for (const document of documents(text)) {
+      yield;
+      if (document === null) continue;
       // One mistake makes the parser stumble many times.
       for (const error of document.errors.slice(0, 1)) problems.push(syntaxProblem(error, 'error', text));
       for (const warning of document.warnings.slice(0, ERRORS)) problems.push(syntaxProblem(warning, 'warning', text));
@@ -203,8 +239,11 @@ class TooLarge extends Error {
   }
 }
 
-/** The documents of a text, as long as they stay within bounds: what is larger is refused before it costs memory. */
-function* documents(text: string): Generator<Document.Parsed> {
+/**
+ * The documents of a text, as long as they stay within bounds: what is larger is refused before it costs memory. null:
+ * some way further, there is none yet.
+ */
+function* documents(text: string): Generator<Document.Parsed | null> {
   const parser = new Parser();
   const composer = new Composer(OPTIONS);
   let tokens = 0;
@@ -212,6 +251,7 @@ function* documents(text: string): Generator<Document.Parsed> {
     if (++tokens > LIMITS.YAML_TOKENS) {
       throw new TooLarge(`more than ${LIMITS.YAML_TOKENS} tokens in one document`, parser.offset);
     }
+    if (tokens % STEP === 0) yield null;
     for (const token of parser.next(lexeme)) yield* composer.next(token);
     if (parser.stack.length > LIMITS.YAML_DEPTH) throw new TooLarge(TOO_DEEP, parser.offset);
   }
