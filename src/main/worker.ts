@@ -53,7 +53,7 @@ class Worker implements ChannelOwner, TimerSink {
   #tls: NativeTls | null = null;
   #cells: Cells = Cells.local();
   readonly #heartbeat = new Timer(this, HEARTBEAT);
-  readonly #inbox = new Inbox();
+  readonly #inbox = new Inbox(decodeEntry);
   /** Sockets that came within the revision being received: they wait for the entries that give them a meaning. */
   #given: { key: Key; handle: Handle }[] = [];
   /** Listening sockets: our duplicates of the keeper's. */
@@ -217,7 +217,7 @@ class Worker implements ChannelOwner, TimerSink {
     this.#cells.add(CELL.TURNS_TOTAL, 1);
   }
 
-  #commit(received: Received): void {
+  #commit(received: Received<Entry>): void {
     const { revision, removals, applies } = received;
     const given = this.#given;
     this.#given = [];
@@ -226,9 +226,9 @@ class Worker implements ChannelOwner, TimerSink {
       this.#log.debug('a change of a refused revision is passed over', { revision, serving: this.#inbox.revision });
       return;
     }
-    let upserts: Entry[];
+    const upserts = [...received.puts.values()];
     try {
-      upserts = decodeAll(received);
+      refuseUnreadable(received);
       (this.#engine as Engine).apply({ upserts, removals: [...removals] });
     } catch (error) {
       for (const { handle } of given) this.#io.close(handle);
@@ -304,15 +304,11 @@ class Worker implements ChannelOwner, TimerSink {
   }
 }
 
-/** The entries of a revision. Throws with the key of one that cannot be read. */
-function decodeAll({ puts }: Received): Entry[] {
-  return [...puts].map(([key, bytes]) => {
-    try {
-      return decodeEntry(bytes);
-    } catch (error) {
-      throw new Error(`${key}: cannot be read: ${textOf(error)}`, { cause: error });
-    }
-  });
+/** Throws with the key of an entry that cannot be read. */
+function refuseUnreadable({ unreadable }: Received<Entry>): void {
+  if (unreadable === null) return;
+  const { key, error } = unreadable;
+  throw new Error(`${key}: cannot be read: ${textOf(error)}`, { cause: error });
 }
 
 /** Short enough for a message. */

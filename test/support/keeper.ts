@@ -235,7 +235,7 @@ export class ModelWorker {
   readonly sockets = new Set<string>();
   /** Keys of session tickets, as they came. */
   readonly tickets: Buffer[] = [];
-  readonly #inbox = new Inbox();
+  readonly #inbox = new Inbox((value) => value.toString());
   /** Came within the revision being received. */
   #given = new Set<string>();
   #cells: Float64Array | null = null;
@@ -283,13 +283,13 @@ export class ModelWorker {
     this.#given = new Set();
     if (!received.applies) return;
     const { revision, puts, removals } = received;
-    const bad = [...puts].find(([, value]) => value.toString().startsWith('bad'));
+    const bad = [...puts].find(([, value]) => value.startsWith('bad'));
     if (bad !== undefined) {
       this.child.says({ type: 'nack', revision, reason: `${bad[0]}: no` });
       return;
     }
     for (const key of removals) this.content.delete(key);
-    for (const [key, value] of puts) this.content.set(key, value.toString());
+    for (const [key, value] of puts) this.content.set(key, value);
     this.#inbox.applied(received);
     for (const key of given) this.sockets.add(key);
     this.child.says({ type: 'ack', revision });

@@ -104,12 +104,17 @@ export function hostKey(hostname: string): Uint8Array {
 export function hostHash(hostname: string): number {
   const key = hostKey(hostname);
   if (isWildcard(hostname)) return key.reduceRight((hash, byte) => Math.imul(hash ^ byte, FNV_PRIME), FNV_OFFSET);
-  const words = new DataView(key.buffer);
   let hash = key.length;
   let at = 0;
-  for (; at + 4 <= key.length; at += 4) hash = mixed(hash, words.getInt32(at, true));
-  for (; at < key.length; at++) hash = mixed(hash, words.getUint8(at));
+  for (; at + 4 <= key.length; at += 4) hash = mixed(hash, wordAt(key, at));
+  for (; at < key.length; at++) hash = mixed(hash, key[at] as number);
   return hash;
+}
+
+/** Four bytes as HostReader reads them. A view of so short a key would have it moved out of V8's heap. */
+function wordAt(key: Uint8Array, at: number): number {
+  const [a, b, c, d] = [key[at], key[at + 1], key[at + 2], key[at + 3]] as [number, number, number, number];
+  return a | (b << 8) | (c << 16) | (d << 24);
 }
 
 /** Entries by hostname; an entry's key and hash are hostKey and hostHash of it. */
