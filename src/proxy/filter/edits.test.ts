@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { forwarded, type Parsed, request, response, written } from '../../../test/support/routing.ts';
+import { LIMITS } from '../../base/limits.ts';
 import type { Filter, HeaderEdits } from '../../ir/ir.ts';
 import { NAME } from '../head.ts';
 import { compileEdits, Edits } from './edits.ts';
@@ -199,4 +200,14 @@ test('nothing can break out of its line', () => {
 
 test('white space around a value is not part of it (RFC 9110 section 5.5)', () => {
   assert.deepEqual(edited([onRequest({ a: ' \tx y ' })], []), ['Host: h', 'a: x y']);
+});
+
+test('rules whose filters say the same share what they compile to, however many others there are', () => {
+  const compiled = compileEdits([onRequest({ a: 'x' })], [onResponse({ b: 'y' })]);
+  assert.equal(compileEdits([onRequest({ a: 'x' }), onResponse({ b: 'y' })], []), compiled);
+  assert.notEqual(compileEdits([onRequest({ a: 'x' })], [onResponse({ b: 'z' })]), compiled);
+  for (let i = 0; i < 2 * LIMITS.SHARED_VALUES; i++) compileEdits([onRequest({ a: `${i}` })], []);
+  // Long ones are unlike each other, and would be held for nothing.
+  const long = [onRequest({ a: 'x'.repeat(LIMITS.SHARED_VALUE_CHARS) })];
+  assert.notEqual(compileEdits(long, []), compileEdits(long, []));
 });

@@ -1,6 +1,7 @@
 // The edits of one way through a rule: its own filters, then those of the backend, compiled to prepared bytes.
 
 import { bytesOf, put } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
 import type { Filter, HeaderEdits } from '../../ir/ir.ts';
 import { bitsOf, type Head, NAME } from '../head.ts';
 import { CORS_FIELDS } from './cors.ts';
@@ -11,6 +12,8 @@ import { PathEdit } from './path-edit.ts';
 /** PreciseHostname of the Gateway API: a DNS name, lower case, without wildcard. */
 const HOSTNAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
+/** Filters that the constructor of Edits looks at. */
+const EDITING: ReadonlySet<Filter['type']> = new Set(['requestHeaders', 'responseHeaders', 'rewrite', 'cors']);
 const HOST = bitsOf(NAME.HOST);
 const WITHOUT_CORS: HeaderEdits = { set: [], add: [], remove: CORS_FIELDS };
 
@@ -71,11 +74,23 @@ export class Edits {
   }
 }
 
+/** Compiled edits by what they say: thousands of rules say the same, and each takes 2 KB. They never change. */
+const known = new Map<string, Edits>();
+
 /**
  * The edits of a rule's filters followed by a backend's; null when there are none, the plain path. Throws FilterError.
  */
 export function compileEdits(rule: readonly Filter[], backend: readonly Filter[]): Edits | null {
-  return rule.length + backend.length === 0 ? null : new Edits([...rule, ...backend]);
+  if (rule.length + backend.length === 0) return null;
+  const filters = [...rule, ...backend].filter(({ type }) => EDITING.has(type));
+  const text = JSON.stringify(filters);
+  if (text.length > LIMITS.SHARED_VALUE_CHARS) return new Edits(filters);
+  let edits = known.get(text);
+  if (edits !== undefined) return edits;
+  edits = new Edits(filters);
+  if (known.size >= LIMITS.SHARED_VALUES) known.clear();
+  known.set(text, edits);
+  return edits;
 }
 
 export function checkedHostname(hostname: string): string {
