@@ -8,13 +8,14 @@ import { type Case, report, runPaired } from './paired.ts';
 
 const rounds = Number(process.argv[2] ?? 40);
 const BYTES = 100;
-const MSG_NOSIGNAL = 0x4000;
+const MSG_NOSIGNAL = 0x4000n;
 
 const io = openNative({ arenaBytes: 1 << 20 });
 const [a, b] = socketPair(io);
 const block = io.alloc(BYTES);
-const [fdA, fdB] = [io.fdOf(a), io.fdOf(b)];
-const address = io.arena.base + block;
+const [fdA, fdB] = [BigInt(io.fdOf(a)), BigInt(io.fdOf(b))];
+const address = BigInt(io.arena.base + block);
+const bytes = BigInt(BYTES);
 
 const cases: Case[] = [
   {
@@ -22,7 +23,7 @@ const cases: Case[] = [
     run: (operations) => {
       let sum = 0;
       for (let i = 0; i < operations; i++)
-        sum += send(fdA, address, BYTES, MSG_NOSIGNAL) + recv(fdB, address, BYTES, 0);
+        sum += send(fdA, address, bytes, MSG_NOSIGNAL) + recv(fdB, address, bytes, 0n);
       return sum;
     },
   },

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { FFI_SHA256, symbol, verifyBinary } from './ffi.ts';
+import { direct, errno, FFI_SHA256, symbol, verifyBinary } from './ffi.ts';
 
+const EBADF = 9;
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
 test('the FFI library in use lies in the project, and its bytes are the reviewed ones', () => {
@@ -56,4 +57,12 @@ test('a function this system lacks is a plain error', () => {
     code: 3,
     message: /C library has no no_such_function\(\)/,
   });
+});
+
+test('what every request calls is the bare function, which looks no argument up, and errno is read after it', () => {
+  const recv = direct('recv', ['int', 'address', 'int', 'int']);
+  assert.match(Function.prototype.toString.call(recv), /\[native code\]/);
+  assert.equal(recv(0xfffffn, 0n, 0n, 0n), -1);
+  assert.equal(errno(), EBADF);
+  assert.throws(() => direct('no_such_function', ['int']), { name: 'ExitError', code: 3, message: /has no no_such_f/ });
 });

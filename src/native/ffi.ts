@@ -2,6 +2,7 @@
 // C functions called through it. Nothing else in RAUTA touches it.
 
 import { createHash } from 'node:crypto';
+import { DynamicLibrary } from 'node:ffi';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -34,7 +35,6 @@ interface Ffi {
   load(path: null): { func(name: string, result: string, args: readonly string[]): unknown };
   view(address: bigint, bytes: number): ArrayBuffer;
   address(buffer: ArrayBuffer): bigint;
-  errno(): number;
   proto(definition: string): unknown;
   pointer(type: unknown): unknown;
   register(callback: (...args: number[]) => number, type: unknown): bigint;
@@ -88,12 +88,42 @@ export function symbol<const K extends readonly Kind[]>(
     const types = args.map((kind) => TYPES[kind]);
     return library.func(name, result, types) as (...args: Arguments<K>) => number;
   } catch (cause) {
-    throw new ExitError(EXIT.cannotRun, `this system's C library has no ${name}(): ${String(cause)}`);
+    throw missing(name, cause);
   }
 }
 
-/** errno of the last call through `symbol`; only meaningful right after it failed. */
-export const errno: () => number = ffi.errno;
+function missing(name: string, cause: unknown): ExitError {
+  return new ExitError(EXIT.cannotRun, `this system's C library has no ${name}(): ${String(cause)}`);
+}
+
+/** Of this process, as `library`, by Node's own foreign functions. */
+const own = new DynamicLibrary(null);
+
+/**
+ * The same for a function of at most six arguments that every request passes through. Each argument is a bigint of 0 or
+ * more, for that is what Node asks for where nothing but pointers is declared, and only then does it hand out the bare
+ * function, which optimized code calls by a stub of a few instructions, instead of one that looks every argument up in
+ * a table first. `BigInt(x)` of a small integer, and its sum with a bigint, cost nothing there and are not allocated.
+ * The C function must not call back into JavaScript.
+ */
+export function direct<const K extends readonly ('int' | 'address')[]>(
+  name: string,
+  args: K,
+): (...args: { [I in keyof K]: bigint }) => number {
+  try {
+    const signature = { arguments: args.map(() => 'pointer' as const), return: 'int32' as const };
+    return own.getFunction(name, signature) as (...args: readonly unknown[]) => number;
+  } catch (cause) {
+    throw missing(name, cause);
+  }
+}
+
+/** Where this thread's errno stands: an address that stays. Both C libraries name the function so. */
+const errnoCell = new Int32Array(ffi.view(BigInt(symbol('__errno_location', [], 'long')()), 4));
+/** errno of the last call into C; only meaningful right after it failed. */
+export function errno(): number {
+  return errnoCell[0] as number;
+}
 /** The memory at `address` as an ArrayBuffer that does not own it. */
 export function view(address: number, bytes: number): ArrayBuffer {
   return ffi.view(BigInt(address), bytes);
@@ -117,11 +147,11 @@ export function pollReadable(fd: number, callback: () => void): PollHandle {
   return handle;
 }
 
-// Hot: nothing but numbers. `ssize_t` results are read as int, since no length given reaches 2^31.
-export const recv = symbol('recv', ['int', 'address', 'int', 'int']);
-export const send = symbol('send', ['int', 'address', 'int', 'int']);
-export const epollWait = symbol('epoll_wait', ['int', 'address', 'int', 'int']);
-export const accept4 = symbol('accept4', ['int', 'address', 'address', 'int']);
+// Hot. `ssize_t` results are read as int, since no length given reaches 2^31.
+export const recv = direct('recv', ['int', 'address', 'int', 'int']);
+export const send = direct('send', ['int', 'address', 'int', 'int']);
+export const epollWait = direct('epoll_wait', ['int', 'address', 'int', 'int']);
+
 export const splice = symbol('splice', ['int', 'address', 'int', 'address', 'int', 'int']);
 export const eventfdWrite = symbol('eventfd_write', ['int', 'int']);
 export const read = symbol('read', ['int', 'address', 'int']);
@@ -131,6 +161,7 @@ export const sendmmsg = symbol('sendmmsg', ['int', 'address', 'int', 'int']);
 export const sendmsg = symbol('sendmsg', ['int', 'address', 'int']);
 
 // Per connection.
+export const accept4 = symbol('accept4', ['int', 'address', 'address', 'int']);
 export const socket = symbol('socket', ['int', 'int', 'int']);
 export const connect = symbol('connect', ['int', 'address', 'int']);
 export const setsockopt = symbol('setsockopt', ['int', 'int', 'int', 'address', 'int']);

@@ -2,7 +2,7 @@
 // (openssl/ssl.h, openssl/tls1.h, openssl/x509_vfy.h of 3.5). Only tls.ts and its neighbours import this.
 
 import { EXIT, ExitError } from '../base/errors.ts';
-import { symbol } from './ffi.ts';
+import { direct, symbol } from './ffi.ts';
 
 export const OpenSslVersion = symbol('OpenSSL_version_num', [], 'long');
 
@@ -15,9 +15,10 @@ export function checkOpenSsl(version: number): void {
 }
 
 // Hot.
-export const clearErrors = symbol('ERR_clear_error', []);
-export const sslRead = symbol('SSL_read', ['long', 'address', 'int']);
-export const sslWrite = symbol('SSL_write', ['long', 'address', 'int']);
+export const clearErrors = direct('ERR_clear_error', []);
+// None of our callbacks is called by these two: they are for what stands, and the ALPN of a handshake is behind it.
+export const sslRead = direct('SSL_read', ['address', 'address', 'int']);
+export const sslWrite = direct('SSL_write', ['address', 'address', 'int']);
 export const sslGetError = symbol('SSL_get_error', ['long', 'int']);
 
 // Per connection.

@@ -5,7 +5,11 @@ import { cpuSeconds } from './index.ts';
 
 const index = JSON.stringify(new URL('index.ts', import.meta.url).href);
 const run = (script: string): string => {
-  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  const child = spawnSync(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', script],
+    { encoding: 'utf8' },
+  );
   assert.equal(child.stderr, '');
   assert.equal(child.status, 0);
   return child.stdout;
@@ -58,7 +62,11 @@ test('a process that uses its CPU time up without a sign of life is ended by the
     native.limitCpu(1);
     for (;;);
   `;
-  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+  const child = spawnSync(
+    process.execPath,
+    ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', script],
+    { encoding: 'utf8' },
+  );
   assert.equal(child.signal, 'SIGXCPU');
 });
 

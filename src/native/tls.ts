@@ -41,10 +41,13 @@ export class NativeTls implements TlsIo {
   readonly #store: TlsStore;
   readonly #contexts: TlsContexts;
   readonly #base: number;
+  readonly #address: bigint;
   readonly #bytes: number;
 
   // ---- by index of a connection
   readonly #ssl: number[] = [];
+  /** The same as `ssl.sslRead` and `ssl.sslWrite` take it. */
+  readonly #pointers: bigint[] = [];
   readonly #handles: number[] = [];
   readonly #contextOf: number[] = [];
   readonly #sockets: Handle[] = [];
@@ -69,6 +72,7 @@ export class NativeTls implements TlsIo {
     this.#store = new TlsStore(this.#memory);
     this.#contexts = new TlsContexts(this.#memory, this.#store);
     this.#base = io.arena.base;
+    this.#address = BigInt(io.arena.base);
     this.#bytes = io.arena.bytes;
   }
 
@@ -181,6 +185,7 @@ export class NativeTls implements TlsIo {
     if (generation === GENERATIONS) generation = 1;
     const tls = (generation << INDEX_BITS) | index;
     this.#ssl[index] = s;
+    this.#pointers[index] = BigInt(s);
     this.#handles[index] = tls;
     this.#contextOf[index] = context;
     this.#sockets[index] = socket;
@@ -303,20 +308,20 @@ export class NativeTls implements TlsIo {
     const index = tls & INDEX_MASK;
     if (tls <= INDEX_MASK || this.#handles[index] !== tls) return -ERRNO.EBADF;
     if (!(offset >= 0 && length >= 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
-    const s = this.#ssl[index] as number;
+    const pointer = this.#pointers[index] as bigint;
     ssl.clearErrors();
-    const n = ssl.sslRead(s, this.#base + offset, length);
-    return n > 0 ? n : this.#outcome(s, n);
+    const n = ssl.sslRead(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
+    return n > 0 ? n : this.#outcome(this.#ssl[index] as number, n);
   }
 
   send(tls: Tls, offset: number, length: number): number {
     const index = tls & INDEX_MASK;
     if (tls <= INDEX_MASK || this.#handles[index] !== tls) return -ERRNO.EBADF;
     if (!(offset >= 0 && length > 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
-    const s = this.#ssl[index] as number;
+    const pointer = this.#pointers[index] as bigint;
     ssl.clearErrors();
-    const n = ssl.sslWrite(s, this.#base + offset, length);
-    return n > 0 ? n : this.#outcome(s, n);
+    const n = ssl.sslWrite(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
+    return n > 0 ? n : this.#outcome(this.#ssl[index] as number, n);
   }
 
   shutdown(tls: Tls): number {
@@ -333,6 +338,7 @@ export class NativeTls implements TlsIo {
     const index = tls & INDEX_MASK;
     this.#handles[index] = -tls;
     this.#ssl[index] = 0;
+    this.#pointers[index] = 0n;
     this.#names[index] = null;
     this.#free.push(index);
     this.#open--;

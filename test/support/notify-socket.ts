@@ -55,7 +55,7 @@ export class NotifySocket {
   #read(): void {
     if (this.#closed) return;
     for (;;) {
-      const n = c.recv(this.#fd, this.#io.scratchAddress + BYTES, BYTES, 0);
+      const n = c.recv(BigInt(this.#fd), BigInt(this.#io.scratchAddress + BYTES), BigInt(BYTES), 0n);
       if (n < 0) return;
       const message = Buffer.from(this.#io.scratch.subarray(BYTES, BYTES + n)).toString();
       this.messages.push(message);
