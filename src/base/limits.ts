@@ -550,14 +550,14 @@ class Limits {
   readonly LOG_RECORD_BYTES = 16 * KB;
   /** Of each worker's newest log lines, what /requests looks at. */
   readonly RECENT_BYTES = 1 * MB;
-  /** Taken out of one ring at a time. */
-  readonly LOG_BATCH_BYTES = 128 * KB;
+  /** Taken out of one ring, and written, at a time. */
+  readonly LOG_BATCH_BYTES = 512 * KB;
   /** Lines that wait in one ring because nobody takes them; past it the oldest are dropped. */
   readonly LOG_WAITING_BYTES = 6 * MB;
   /** Outcomes (protocol, status, flags) whose text a worker keeps for its next log line. */
   readonly LOG_OUTCOMES = 1_024;
-  /** How often rings are looked at while lines come, and while none do. */
-  readonly LOG_BUSY_MS = 5;
+  /** How often rings are looked at while lines come (a look costs more than the lines of 5 ms), and while none do. */
+  readonly LOG_BUSY_MS = 20;
   readonly LOG_IDLE_MS = 100;
   // --- memory of a process
   /** Half of V8's young generation, at most: it doubles while much survives, and never shrinks by itself. */

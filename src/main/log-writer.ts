@@ -121,7 +121,7 @@ export class LogWriter {
     this.#wrote = true;
     if (this.#done === (this.#batch as Uint8Array).length) {
       this.#drop(0);
-      // Small writes one after the other: a long one would keep a worker on the same core waiting for milliseconds.
+      // Bounded writes one after the other: a long one would keep a worker on the same core waiting for milliseconds.
       if ((this.#rings[this.#index] as RingReader).waiting < LIMITS.LOG_BATCH_BYTES) this.#index++;
     }
     this.#again(0);
