@@ -11,7 +11,7 @@ const WITHOUT_WAITING = constants.O_RDONLY | constants.O_NONBLOCK;
 /** Identity and state of a file or folder. */
 export interface Stamp {
   readonly folder: boolean;
-  /** Device and inode. */
+  /** Device, inode and when it was made: the number alone is soon used again. */
   readonly id: string;
   /** Changes whenever the contents do (up to the file system's clock). */
   readonly state: string;
@@ -28,10 +28,11 @@ export function look(path: string): Look {
   try {
     const s = statSync(path, { bigint: true });
     if (!s.isFile() && !s.isDirectory()) return { kind: 'error', message: 'neither a file nor a folder' };
+    const id = `${s.dev}:${s.ino}:${s.birthtimeNs}`;
     const stamp: Stamp = {
       folder: s.isDirectory(),
-      id: `${s.dev}:${s.ino}`,
-      state: `${s.dev}:${s.ino}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`,
+      id,
+      state: `${id}:${s.size}:${s.mtimeNs}:${s.ctimeNs}`,
       bytes: Number(s.size),
     };
     return { kind: 'found', stamp };

@@ -9,6 +9,7 @@ import {
   symlinkSync,
   truncateSync,
   unlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -362,6 +363,7 @@ test(
     // Empty again when it is looked at again, and whole in between.
     r.write('a.yaml', routeYaml('a'));
     r.write('a.yaml', '');
+    utimesSync(join(r.dir, 'a.yaml'), 1, 1);
     await timers.fire(500);
     await timers.some();
     assert.ok(r.sink.objects.has(key('a')));

@@ -194,6 +194,8 @@ export class FileSource implements Source {
     if (this.#running !== null || this.#stopped) return;
     this.#running = this.#work().finally(() => {
       this.#running = null;
+      // Something may have come since the last look.
+      if (this.#fullScan !== null || this.#pending.size > 0) this.#wake();
     });
   }
 

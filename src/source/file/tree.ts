@@ -145,7 +145,7 @@ export class Tree {
       this.#trouble(path, listing.message);
       return;
     }
-    // Inodes are used again, so one that was gone meanwhile may look like itself.
+    // Where a file system tells no time of birth, one that was gone meanwhile may look like itself.
     const replaced = this.#roots.has(path) && (another || this.#troubled.has(path));
     if (replaced && listing.paths.length === 0 && known.children.size > 0) {
       this.#trouble(path, 'was replaced by an empty folder');
