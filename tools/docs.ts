@@ -65,7 +65,8 @@ function metrics(): string {
 
 /** The comment that stands above each limit in the source. */
 function comments(): Map<string, string> {
-  const source = readFileSync(join(root, 'src/base/limits.ts'), 'utf8');
+  const files = ['src/base/limits.ts', 'src/base/http2-limits.ts'];
+  const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('');
   const found = source.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly ([A-Z][A-Z0-9_]+) =/g);
   return new Map(
     [...found].map(([, comment, name]) => [

@@ -1,11 +1,14 @@
-// Every queue, buffer, table and wait of RAUTA has its limit here, with its unit in its name.
+// Every queue, buffer, table and wait of RAUTA has its limit here, with its unit in its name; those of HTTP/2 are in
+// http2-limits.ts.
 // Reaching one is counted (`rauta_limit_reached_total{limit}`) and has a clear answer (docs/reference/limits.md).
+
+import { Http2Limits } from './http2-limits.ts';
 
 const KB = 1024;
 const MB = 1024 * KB;
 
 // A class: of an object literal with more than 128 properties V8 makes a hash table, in which every look costs.
-class Limits {
+class Limits extends Http2Limits {
   // --- memory of one worker
   /** Address space reserved for buffers that C sees; pages are touched only when used. */
   readonly ARENA_BYTES = 1024 * MB;
@@ -41,6 +44,13 @@ class Limits {
    * one more for each field, long chunk lines and trailers count by their bytes. What is left waits for the next turn.
    */
   readonly WORK_PER_TURN = 512;
+  /**
+   * The same of all connections of clients together: of those that were not read yet in this turn, and of those that
+   * have more to say than their share. Each has the least, a request, whatever others had.
+   */
+  readonly WORK_OF_TURN = 1_024;
+  readonly WORK_OF_BACKLOG = 1_024;
+  readonly WORK_LEAST = 48;
   /** Connections accepted from one listening socket in one turn. */
   readonly ACCEPTS_PER_TURN = 32;
 
@@ -96,6 +106,10 @@ class Limits {
   /** Connections above DOWNSTREAM_CONNECTIONS that are still taken, to be answered 503. */
   readonly OVERLOAD_CONNECTIONS = 1_024;
   readonly UPSTREAM_CONNECTIONS_PER_ENDPOINT = 1_024;
+  /** Of these, and of the places for requests that wait, those that no client with many requests there gets. */
+  readonly UPSTREAM_RESERVED_PER_ENDPOINT = 128;
+  /** A connection of a client with more requests at an endpoint has many. */
+  readonly UPSTREAM_FEW_REQUESTS = 8;
   readonly UPSTREAM_IDLE_PER_ENDPOINT = 256;
   /** Sessions of layer 4 at one endpoint, each with a connection of its own; more are refused. */
   readonly SESSIONS_PER_ENDPOINT = 32_768;
@@ -125,47 +139,6 @@ class Limits {
   readonly MIRROR_MS = 30_000;
   /** Bytes on their way to a second reader of bodies (a mirror, say); one that is slower is left behind. */
   readonly TAP_BYTES = 64 * KB;
-
-  // --- HTTP/2
-  /** Streams that a client may have open on one connection (SETTINGS_MAX_CONCURRENT_STREAMS); more are refused. */
-  readonly HTTP2_STREAMS = 128;
-  /** Content of all streams of one connection that may be on its way, or wait here. */
-  readonly HTTP2_CONNECTION_WINDOW_BYTES = 1 * MB;
-  /** The same of one stream, at first; it doubles while nothing has to wait. */
-  readonly HTTP2_STREAM_WINDOW_BYTES = 128 * KB;
-  readonly HTTP2_STREAM_WINDOW_MAX_BYTES = 1 * MB;
-  /** Frames of one connection gathered for one write, which comes at the end of the turn at the latest. */
-  readonly HTTP2_BATCH_BYTES = 64 * KB;
-  /** Frames that a peer does not take: heads and answers of all its streams; content waits in them. */
-  readonly HTTP2_QUEUE_BYTES = 1 * MB;
-  /** HPACK's dynamic table of each direction of a connection, as RFC 7541 section 4.1 counts it. */
-  readonly HTTP2_HEADER_TABLE_BYTES = 4 * KB;
-  /** CONTINUATION frames of one field section; all of it is HEAD_BYTES at the most. */
-  readonly HTTP2_CONTINUATIONS = 16;
-  /** Priorities kept of streams that a client has not opened yet (RFC 9218 section 7.1). */
-  readonly HTTP2_PRIORITIES = 16;
-  /** Of so many frames that wait for a client, one is of its least urgent response (RFC 9218). */
-  readonly HTTP2_URGENT_FRAMES = 16;
-  /**
-   * Frames that lead to nothing (SETTINGS, PING, WINDOW_UPDATE, PRIORITY, empty and unknown ones) that a peer may send
-   * at once; so many more a second, and for each stream that ended in order.
-   */
-  readonly HTTP2_CONTROL_FRAMES = 4_096;
-  readonly HTTP2_CONTROL_FRAMES_PER_SECOND = 512;
-  readonly HTTP2_CONTROL_FRAMES_PER_STREAM = 8;
-  /**
-   * Streams that a peer may have reset before they were over, by itself or by its faults, beyond those that ended in
-   * order; so many more a second.
-   */
-  readonly HTTP2_RESETS = 256;
-  readonly HTTP2_RESETS_PER_SECOND = 32;
-  /** Exchanges that share one connection to a backend, where it allows as many. */
-  readonly UPSTREAM_STREAMS = 128;
-  /** A backend that has requests and says nothing for so long is asked for a sign of life, and given so long for it. */
-  readonly UPSTREAM_PING_QUIET_MS = 15_000;
-  readonly UPSTREAM_PING_MS = 10_000;
-  /** SETTINGS have to be acknowledged within this time. */
-  readonly HTTP2_SETTINGS_MS = 10_000;
 
   // --- datagrams of one worker
   /** Datagrams, or runs of them, read or written by one call, and of one listener in one turn. */
@@ -259,6 +232,14 @@ class Limits {
   readonly RETIRED_TLS = 1_024;
   /** A request and its response in which no byte moves either way. */
   readonly STREAM_IDLE_MS = 300_000;
+  /**
+   * A request that goes on only when its client does something, takes what is there for it, say, ends after so long
+   * when others wait for its endpoint's connections; and the bytes that have to move for it not to count as that.
+   */
+  readonly STALLED_MS = 5_000;
+  readonly STALLED_BYTES = 1 * KB;
+  /** Such requests that are looked at for one that waits. */
+  readonly STALLED_LOOKS = 64;
   /**
    * A session of layer 4 in which no byte moves either way, unless its route says otherwise; it is looked at four times
    * meanwhile, so that it may take a quarter more.

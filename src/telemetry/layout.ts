@@ -245,6 +245,8 @@ export const LIMITED = [
   'DECISION_BODY_MS',
   'EXTERNAL_AUTH_MS',
   'EXTERNAL_AUTH_ANSWER_BYTES',
+  'UPSTREAM_RESERVED_PER_ENDPOINT',
+  'STALLED_MS',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

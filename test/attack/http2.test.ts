@@ -7,7 +7,7 @@ import { FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
 import { type LimitedName, limitCell } from '../../src/telemetry/layout.ts';
 import { answering, ok, Rig } from '../proxy/rig.ts';
 import type { Field } from '../support/hpack.ts';
-import { ask, block, data, frame, Http2Client, head, settings, windowUpdate, word } from '../support/http2.ts';
+import { ask, block, data, frame, Http2Client, head, PREFACE, settings, windowUpdate, word } from '../support/http2.ts';
 import { plainly, type TestNet } from '../support/net.ts';
 
 const { onBoth, simOnly } = plainly('what is above TLS is the same: h2spec is run over both');
@@ -158,6 +158,43 @@ simOnly(
   },
   { seeds: 0 },
 );
+
+onBoth('who opens many streams before it can know how many it may is refused, and no attacker', async (net) => {
+  const { rig, client: other, victim } = await sides(net);
+  const OPENED = 1_000;
+  const ids = Array.from({ length: OPENED }, (_, n) => 2 * n + 1);
+  const client = new Http2Client(await rig.connect());
+  // As clients of gRPC do: heads of all calls, then their messages, and only then they read.
+  await client.send(
+    Buffer.from(PREFACE),
+    settings(),
+    ...ids.map((id) => head(id, ask('/', [], 'POST'), false)),
+    ...ids.map((id) => data(id, 'message', true)),
+  );
+  const ends = new Map<string, number>();
+  for (const id of ids) {
+    const { status, reset } = await client.outcome(id);
+    const end = reset ?? String(status);
+    ends.set(end, (ends.get(end) ?? 0) + 1);
+  }
+  assert.equal(client.goaway, null);
+  assert.equal(
+    [...ends.values()].reduce((sum, n) => sum + n, 0),
+    OPENED,
+  );
+  assert.ok((ends.get('200') ?? 0) >= LIMITS.HTTP2_STREAMS, JSON.stringify([...ends]));
+  assert.ok((ends.get('REFUSED_STREAM') ?? 0) > LIMITS.HTTP2_RESETS, JSON.stringify([...ends]));
+  // It knows now: what it opens beyond that is its fault.
+  const more = 2 * OPENED + 1;
+  const held = Array.from({ length: LIMITS.HTTP2_STREAMS }, (_, n) => head(more + 2 * n, ask('/', [], 'POST'), false));
+  await client.send(...held);
+  const excess = LIMITS.HTTP2_RESETS / 2;
+  for (let n = 0; n < excess; n++)
+    await client.send(head(more + 2 * (held.length + n), ask('/', [], 'POST'), false)).catch(() => {});
+  assert.equal(await client.ended(), 'ENHANCE_YOUR_CALM');
+  for (const one of [client, other, victim]) one.peer.close();
+  await rig.end();
+});
 
 onBoth('more streams than may be open are refused, and may be sent again', async (net) => {
   const { rig, client, victim } = await sides(net);

@@ -139,12 +139,17 @@ class ToyClient implements Downstream {
   readonly certificate = null;
   readonly host = null;
   readonly json = NO_FRAGMENT;
+  readonly connection = this;
   readonly requestUs: number;
   readonly sentBytes = 0;
   readonly unsentBytes = 0;
   readonly said: string[] = [];
   resumed = 0;
   readonly #toys: Toys;
+
+  requestsAt(): number {
+    return 1;
+  }
 
   constructor(toys: Toys) {
     this.#toys = toys;

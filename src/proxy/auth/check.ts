@@ -11,8 +11,8 @@ import { Attempts } from '../exchange/attempts.ts';
 import type { Upstream } from '../exchange/sides.ts';
 import type { Head } from '../head.ts';
 import type { Cluster } from '../upstream/cluster.ts';
-import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import type { Waiter, WaiterQueue } from '../upstream/line.ts';
 import type { Question } from './question.ts';
 import type { Reply } from './reply.ts';
 import { FAILED, type Verdict } from './verdict.ts';
@@ -40,7 +40,9 @@ export class Check implements Waiter, TimerSink {
   /** A question may be asked twice. */
   readonly once = false;
   readonly toHead: boolean;
+  readonly client = this;
   waiting = false;
+  queue: WaiterQueue | null = null;
   nextWaiting: Waiter | null = null;
   previousWaiting: Waiter | null = null;
 
@@ -51,6 +53,10 @@ export class Check implements Waiter, TimerSink {
     this.#reply = reply;
     this.#attempts = new Attempts(core);
     this.toHead = toHead;
+  }
+
+  requestsAt(): number {
+    return 1;
   }
 
   get fresh(): boolean {

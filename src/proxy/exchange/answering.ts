@@ -91,6 +91,7 @@ export abstract class Answering extends Life implements ResponseSide {
   responseEnded(): void {
     const down = present(this.down, 'the client');
     this.up = null;
+    this.stalledIn?.remove(this);
     down.end();
     if (down.flush() || !this.request.done) {
       this.finish('');
@@ -129,10 +130,13 @@ export abstract class Answering extends Life implements ResponseSide {
   }
 
   flushResponse(): boolean {
-    return this.down === null || this.down.flush();
+    if (this.down === null || this.down.flush()) return true;
+    this.mayStall();
+    return false;
   }
 
   onUpstreamDrained(): void {
+    this.backendFull = false;
     if (this.closeTunnel()) return;
     if (this.down !== null && (!this.request.done || this.state === STATE.TUNNEL)) this.down.resumeRequest();
   }

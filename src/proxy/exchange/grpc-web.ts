@@ -208,6 +208,12 @@ export class GrpcWeb implements Downstream {
   get host(): SocketHost | null {
     return this.#down.host;
   }
+  get connection(): object {
+    return this.#down.connection;
+  }
+  requestsAt(endpoint: object): number {
+    return this.#down.requestsAt(endpoint);
+  }
   get json(): Fragment {
     return this.#down.json;
   }

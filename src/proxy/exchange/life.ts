@@ -11,8 +11,9 @@ import { BACKEND_ERROR, faultCell } from '../counts.ts';
 import { type GatewayPolicy, NO_POLICY } from '../gateway-policy.ts';
 import { METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
-import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import type { Waiter, WaiterQueue } from '../upstream/line.ts';
+import type { Stallable, StalledList } from '../upstream/stalled.ts';
 import type { FieldChange } from './amend.ts';
 import type { Answer } from './answer.ts';
 import { Attempts } from './attempts.ts';
@@ -29,6 +30,7 @@ import { STATE, transition } from './states.ts';
 import type { Tap } from './tap.ts';
 
 const ARENA_LIMIT = limitCell('ARENA_BYTES');
+const STALLED_LIMIT = limitCell('STALLED_MS');
 /** nginx's status for the log when the client left before an answer; nobody gets it. */
 const CLIENT_CLOSED_REQUEST = 499;
 const NO_CHANGES: readonly FieldChange[] = [];
@@ -39,7 +41,7 @@ export interface ExchangeOwner {
   over(exchange: Life): void;
 }
 
-export abstract class Life implements DeadlineOwner, Asker {
+export abstract class Life implements DeadlineOwner, Asker, Stallable {
   protected readonly core: Core;
   protected readonly owner: ExchangeOwner;
   protected readonly record = new AccessRecord(NO_BYTES);
@@ -90,8 +92,18 @@ export abstract class Life implements DeadlineOwner, Asker {
   /** Whom the next attempt goes to, when its time has come. */
   protected later: EndpointPool | null = null;
 
+  // ---- Stallable
+  stalledIn: StalledList | null = null;
+  nextStalled: Stallable | null = null;
+  previousStalled: Stallable | null = null;
+  stalledMs = 0;
+  stalledBytes = 0;
+  /** The backend takes no more of the request for now. */
+  protected backendFull = false;
+
   // ---- Waiter
   waiting = false;
+  queue: WaiterQueue | null = null;
   nextWaiting: Waiter | null = null;
   previousWaiting: Waiter | null = null;
 
@@ -228,9 +240,46 @@ export abstract class Life implements DeadlineOwner, Asker {
     record.responseBytes = down.sentBytes + down.unsentBytes - this.#responseBase;
   }
 
+  // ---- who waits for its client (upstream/stalled.ts)
+
+  get client(): object {
+    return this.down === null ? this : this.down.connection;
+  }
+
+  requestsAt(endpoint: object): number {
+    return this.down === null ? 1 : this.down.requestsAt(endpoint);
+  }
+
+  isAt(endpoint: object): boolean {
+    return this.attempts.endpoint === endpoint;
+  }
+
+  get stalled(): boolean {
+    if (this.up === null || this.down === null) return false;
+    if (this.state === STATE.SENDING) return !this.request.done && !this.backendFull;
+    return this.down.unsentBytes > 0;
+  }
+
+  get movedBytes(): number {
+    return (this.down === null ? 0 : this.down.sentBytes) + this.record.requestBytes;
+  }
+
+  giveWay(): void {
+    this.core.cells.add(STALLED_LIMIT, 1);
+    this.record.limit = 'STALLED_MS';
+    this.record.end = 'limit';
+    this.fail(this.state < STATE.ANSWERING ? FAULTS.bodyTimeout : FAULTS.streamIdle);
+  }
+
+  /** From now on it may be its client that it waits for. */
+  protected mayStall(): void {
+    if (this.stalledIn === null) this.attempts.endpoint?.stalled.add(this);
+  }
+
   protected letGoOfUpstream(): void {
     const up = this.up;
     this.up = null;
+    this.stalledIn?.remove(this);
     if (up !== null) up.cancel(this.unsent);
     if (this.waiting) this.stopWaiting();
   }

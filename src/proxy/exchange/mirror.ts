@@ -10,8 +10,8 @@ import { CELL, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { Head } from '../head.ts';
-import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import type { Waiter, WaiterQueue } from '../upstream/line.ts';
 import { BlockRequest } from './block-request.ts';
 import type { ClusterRef } from './rule.ts';
 import type { PreparedRequest, Upstream } from './sides.ts';
@@ -49,6 +49,11 @@ export class Mirrors {
     const mirror = new Mirror(this, cluster, tap);
     this.#under.add(mirror);
     return mirror;
+  }
+
+  /** Those under way. */
+  get count(): number {
+    return this.#under.size;
   }
 
   over(mirror: Mirror): void {
@@ -129,15 +134,23 @@ class Mirror implements TapReader, Waiter, TimerSink {
   readonly fresh = false;
   /** It is nobody's loss when it is not sent. */
   readonly once = true;
+  /** All copies are one client's. */
+  readonly client: Mirrors;
   waiting = false;
+  queue: WaiterQueue | null = null;
   nextWaiting: Waiter | null = null;
   previousWaiting: Waiter | null = null;
 
   constructor(mirrors: Mirrors, cluster: ClusterRef, tap: Tap) {
     this.#tap = tap;
     this.#mirrors = mirrors;
+    this.client = mirrors;
     this.#core = mirrors.core;
     this.#cluster = cluster;
+  }
+
+  requestsAt(): number {
+    return this.#mirrors.count;
   }
 
   // ---- the request, as it passes

@@ -6,8 +6,8 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { CELL } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
-import type { Waiter } from '../upstream/connection.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
+import type { Waiter } from '../upstream/line.ts';
 import { Answering } from './answering.ts';
 import { NEVER } from './deadlines.ts';
 import type { Upstream } from './sides.ts';
@@ -101,7 +101,8 @@ export abstract class Sending extends Answering implements Waiter {
     }
     if (!this.takesBody) return true;
     if (this.unsent) this.send();
-    return present(this.up, 'the upstream').flush();
+    this.backendFull = !present(this.up, 'the upstream').flush();
+    return !this.backendFull;
   }
 
   /** All of the content that is held for somebody is here. */
@@ -176,7 +177,9 @@ export abstract class Sending extends Answering implements Waiter {
 
   protected send(): void {
     this.unsent = false;
+    this.backendFull = false;
     present(this.up, 'the upstream').send(this.request);
+    if (!this.request.done) this.mayStall();
   }
 
   /** Another attempt, in whatever call: when capacity is there at once, nobody else is going to send the request. */
@@ -194,6 +197,7 @@ export abstract class Sending extends Answering implements Waiter {
   onUpstreamFault(fault: Fault, error: number): void {
     if (this.relayed) this.countRelayed();
     this.up = null;
+    this.stalledIn?.remove(this);
     const failed = this.attempts.endpoint;
     const leaves = error === BACKEND_ERROR.reset && this.attempts.fresh && this.idempotent;
     this.attempts.leave(error, -1);
@@ -228,6 +232,7 @@ export abstract class Sending extends Answering implements Waiter {
   /** RFC 9110 section 9.2.2: only an idempotent request is sent again, and only while all of it is still here. */
   onUpstreamStale(): void {
     this.up = null;
+    this.stalledIn?.remove(this);
     const endpoint = this.attempts.endpoint;
     const whole = this.request.whole && this.state < STATE.ANSWERING;
     if (this.idempotent && whole && endpoint !== null && this.attempts.again()) {

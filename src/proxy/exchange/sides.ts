@@ -24,6 +24,10 @@ export interface Downstream {
   readonly certificate: Uint8Array | null;
   /** What log lines say of the connection. */
   readonly json: Fragment;
+  /** Stands for the connection: requests of the same have the same. */
+  readonly connection: object;
+  /** Requests of it that are at `endpoint`; more than these only as long as all it has are few. */
+  requestsAt(endpoint: object): number;
 
   /** When the first byte of the request came, in monotonic us. */
   readonly requestUs: number;
@@ -139,6 +143,8 @@ export interface RequestSide {
    * returns.
    */
   refuse(down: Downstream, fault: Fault, limit: LimitName | null): void;
+  /** Its attempt under way is at `endpoint`. */
+  isAt(endpoint: object): boolean;
   /** Whether content can be taken now; when it changes, Downstream.resumeRequest. */
   readonly takesBody: boolean;
   requestBody(start: number, end: number): void;

@@ -105,6 +105,12 @@ export class Http1Downstream implements Downstream {
   get client(): Uint8Array {
     return this.#info.client;
   }
+  get connection(): object {
+    return this.#info;
+  }
+  requestsAt(): number {
+    return 1;
+  }
   get trusted(): boolean {
     return this.#info.trusted;
   }

@@ -43,6 +43,8 @@ export interface StreamOwner {
   again(stream: Stream): void;
   /** Resets it, for a reason of our own. */
   resetStream(stream: Stream, code: number, theirs: boolean): number;
+  /** As Downstream.requestsAt. */
+  requestsAt(endpoint: object): number;
   /** The client may send nothing on any stream: the windows are ours to open. */
   readonly starved: boolean;
   /** The client broke the rules of a stream. */
@@ -290,6 +292,15 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
 
   get client(): Uint8Array {
     return this.#owner.info.client;
+  }
+  get connection(): object {
+    return this.#owner.info;
+  }
+  requestsAt(endpoint: object): number {
+    return this.#owner.requestsAt(endpoint);
+  }
+  isAt(endpoint: object): boolean {
+    return this.#exchange?.isAt(endpoint) === true;
   }
   get trusted(): boolean {
     return this.#owner.info.trusted;

@@ -23,8 +23,11 @@ const STREAMS: Readonly<Record<TlsSide, number>> = {
 
 /** Numbers of streams that were reset here, so that what the peer had sent before it knew is no fault. */
 const RESET_IDS = 256;
-/** What a control frame costs that asks nothing of us, and one that is answered. */
-export const COST = { PLAIN: 1, ANSWERED: 2 } as const;
+/**
+ * What a control frame costs that asks nothing of us, and one that is answered; and, of the budget for resets, a stream
+ * beyond what the peer knows it may open.
+ */
+export const COST = { PLAIN: 1, ANSWERED: 2, EXCESS: 4 } as const;
 
 export abstract class Life implements SenderOwner, ReadySink {
   protected readonly core: Core;
@@ -43,6 +46,11 @@ export abstract class Life implements SenderOwner, ReadySink {
   readonly #resets: Budget;
   #resetIds: Int32Array | null = null;
   #resetCount = 0;
+  /** Streams that were refused before the peer can have known how many it may open; all up to which number. */
+  #early = 0;
+  #resetUpTo = 0;
+  /** SETTINGS of ours that were not acknowledged yet. */
+  protected unacknowledged = 0;
   /** Streams that are asked again in the next turn. */
   #again: Stream[] = [];
   #againAsked = false;
@@ -82,8 +90,8 @@ export abstract class Life implements SenderOwner, ReadySink {
   }
 
   /** The peer has work thrown away: it reset a stream, or made us do so. Returns a CODE. */
-  protected spendReset(): number {
-    if (this.#resets.spend(this.core.io.nowMs, 1)) return CODE.NO_ERROR;
+  protected spendReset(cost: number): number {
+    if (this.#resets.spend(this.core.io.nowMs, cost)) return CODE.NO_ERROR;
     this.core.cells.add(RESETS_LIMIT, 1);
     return CODE.ENHANCE_YOUR_CALM;
   }
@@ -114,13 +122,26 @@ export abstract class Life implements SenderOwner, ReadySink {
     this.closeStream(stream);
     if (!theirs) return CODE.NO_ERROR;
     stream.onReset(code);
-    return this.spendReset();
+    return this.spendReset(1);
   }
 
-  /** A stream that was never opened here is refused. */
-  protected refuseStream(id: number, code: number): void {
-    this.out.reset(id, code);
+  /**
+   * A stream is refused that was never opened here: nothing of it was acted on, and it may be sent again (section 8.7).
+   * `cost`: of the budget for resets. Returns a CODE.
+   */
+  protected refuseStream(id: number, cost: number): number {
+    this.out.reset(id, CODE.REFUSED_STREAM);
     this.#noteReset(id);
+    return cost === 0 ? CODE.NO_ERROR : this.spendReset(cost);
+  }
+
+  /** The same beyond what the peer may have open, which it cannot know before it has our SETTINGS (section 5.1.2). */
+  protected refuseExcess(id: number): number {
+    const early = this.unacknowledged > 0 && this.#early < LIMITS.HTTP2_EARLY_STREAMS;
+    if (!early) return this.refuseStream(id, COST.EXCESS);
+    this.#early++;
+    this.#resetUpTo = id;
+    return this.refuseStream(id, 0);
   }
 
   #noteReset(id: number): void {
@@ -128,9 +149,9 @@ export abstract class Life implements SenderOwner, ReadySink {
     this.#resetIds[this.#resetCount++ % RESET_IDS] = id;
   }
 
-  /** It was reset here, not long ago. */
+  /** It was reset here, not long ago, or may have been. */
   protected wasReset(id: number): boolean {
-    return this.#resetIds?.includes(id) === true;
+    return id <= this.#resetUpTo || this.#resetIds?.includes(id) === true;
   }
 
   /** `stream` is over for the connection. */

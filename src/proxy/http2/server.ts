@@ -115,19 +115,13 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     if ((id & 1) === 0) return CODE.PROTOCOL_ERROR;
     if (id <= this.lastPeerId) return this.wasReset(id) ? CODE.NO_ERROR : CODE.STREAM_CLOSED;
     this.lastPeerId = id;
-    if (id > this.#lastTaken) return this.#refuse(id);
+    if (id > this.#lastTaken) return this.refuseStream(id, 1);
     if (this.streams.size >= LIMITS.HTTP2_STREAMS) {
       core.cells.add(STREAMS_LIMIT, 1);
-      return this.#refuse(id);
+      return this.refuseExcess(id);
     }
     this.#begin(id, (flags & FLAG.END_STREAM) !== 0);
     return CODE.NO_ERROR;
-  }
-
-  /** Nothing of it was acted on: it may be sent again (section 8.7). */
-  #refuse(id: number): number {
-    this.refuseStream(id, CODE.REFUSED_STREAM);
-    return this.spendReset();
   }
 
   #begin(id: number, ended: boolean): void {
@@ -158,11 +152,17 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     if (malformed) this.misbehaved();
   }
 
+  requestsAt(endpoint: object): number {
+    if (this.streams.size <= LIMITS.UPSTREAM_FEW_REQUESTS) return this.streams.size;
+    let there = 0;
+    for (const stream of this.streams.values()) if ((stream as ServerStream).isAt(endpoint)) there++;
+    return there;
+  }
+
   /** What was said ahead of the request is newer than its field (RFC 9218 section 7). */
   #prioritize(stream: ServerStream, head: Head): void {
-    const early = this.#priorities;
-    const said = early?.get(stream.id);
-    if (said !== undefined) early?.delete(stream.id);
+    const said = this.#priorities?.get(stream.id);
+    if (said !== undefined) this.#priorities?.delete(stream.id);
     const priority = said ?? priorityOf(this.core.mem, head);
     if (priority !== UNSAID) this.out.prioritize(stream, priority);
   }
@@ -193,7 +193,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
   }
 
   misbehaved(): void {
-    const code = this.spendReset();
+    const code = this.spendReset(1);
     if (code !== CODE.NO_ERROR) this.fail(code);
   }
 

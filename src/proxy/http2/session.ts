@@ -5,7 +5,7 @@ import { bytesOf } from '../../base/bytes.ts';
 import { http2Cell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import { countLimit } from '../counts.ts';
-import { framingWork } from '../transport/shared.ts';
+import { framingWork, HEAD_WORK } from '../transport/shared.ts';
 import type { Transport, TransportUser } from '../transport/transport.ts';
 import { SectionBlock } from './block.ts';
 import { Content } from './content.ts';
@@ -23,8 +23,6 @@ const PING_BYTES = bytesOf('rauta  0');
 export abstract class Session extends Content implements TransportUser {
   /** GOAWAY came: the peer takes no streams above this. */
   protected goneAbove = MOST;
-  /** SETTINGS of ours that were not acknowledged yet. */
-  protected unacknowledged = 0;
   #settingsSeen = false;
   /** Bytes of the preface that are still to come. */
   #preface: number;
@@ -259,7 +257,9 @@ export abstract class Session extends Content implements TransportUser {
     this.core.cells.add(http2Cell('resets', this.side, code), 1);
     this.closeStream(stream);
     stream.onReset(code);
-    return this.spendReset();
+    // An exchange that is thrown away takes a connection to a backend with it.
+    this.core.shared.work -= HEAD_WORK;
+    return this.spendReset(1);
   }
 
   // ---- the connection

@@ -4,6 +4,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import { BROKEN, ERRNO, PEER_CLOSED, type ReadySink } from '../../io/io.ts';
 import { limitCell } from '../../telemetry/layout.ts';
+import { type Backlogged, shareOf } from './backlog.ts';
 import { InputBuffer } from './input.ts';
 import type { Output } from './output.ts';
 import { Relay } from './relay.ts';
@@ -24,7 +25,7 @@ export interface ReaderOwner extends ReadySink {
   lose(errno: number): void;
 }
 
-export class Reader {
+export class Reader implements Backlogged {
   readonly #shared: Shared;
   readonly #owner: ReaderOwner;
   readonly #out: Output;
@@ -88,7 +89,8 @@ export class Reader {
   /** Our own call came. */
   answered(): void {
     this.#againAsked = false;
-    this.#yielding = false;
+    // Among those of clients it has a turn of its own.
+    if (!this.#downstream) this.#yielding = false;
   }
 
   onReady(events: number): void {
@@ -96,7 +98,7 @@ export class Reader {
     else this.note(events);
     // After `yield` it goes on when its own call comes.
     if (this.reading) {
-      if (!this.#yielding) this.read();
+      if (!this.#yielding) this.#readFirst();
     } else if ((events & BROKEN) !== 0 && !this.#out.ending) {
       // Once both directions ended in order the kernel says the same, and reading on will tell which it was.
       this.#owner.user.onHangup();
@@ -118,7 +120,16 @@ export class Reader {
     this.#shared.cells.add(WORK_LIMIT, 1);
     this.#yielding = true;
     this.#keptFresh = true;
-    this.again();
+    if (this.#downstream) this.#shared.backlog.add(this);
+    else this.again();
+  }
+
+  /** Its turn among those who yielded came. */
+  goOn(work: number): number {
+    this.#yielding = false;
+    if (!this.reading || !this.#owner.open) return 0;
+    this.read(work);
+    return work - this.#shared.work;
   }
 
   relayTo(to: Transport, limit: number): void {
@@ -147,10 +158,23 @@ export class Reader {
     this.#input?.drop();
   }
 
-  read(): void {
+  /** Reads by its share of what this turn has for those who were not read yet. */
+  #readFirst(): void {
+    const shared = this.#shared;
+    if (!this.#downstream) {
+      this.read(LIMITS.WORK_PER_TURN);
+      return;
+    }
+    const work = shareOf(shared.turnWork);
+    this.read(work);
+    shared.turnWork -= work - shared.work;
+  }
+
+  /** `work`: what the user may cause of it. */
+  read(work: number = LIMITS.WORK_PER_TURN): void {
     const shared = this.#shared;
     const input = this.#input;
-    shared.work = LIMITS.WORK_PER_TURN;
+    shared.work = work;
     if (this.#keptFresh && input?.held) {
       this.#keptFresh = false;
       this.#present(input.start, input.end);

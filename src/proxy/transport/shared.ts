@@ -4,6 +4,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 import type { Cells } from '../../telemetry/cells.ts';
+import { Backlog } from './backlog.ts';
 import { Cork } from './cork.ts';
 import { PipePool } from './pipes.ts';
 import { Tally } from './tally.ts';
@@ -34,6 +35,9 @@ export class Shared {
    * Work that the connection that is being read may still cause in this turn; its codec takes from it, and yields at 0.
    */
   work = 0;
+  /** What is left of this turn's for connections of clients that were not read in it. */
+  turnWork: number = LIMITS.WORK_OF_TURN;
+  readonly backlog: Backlog;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;
   readonly tally = new Tally();
@@ -49,6 +53,7 @@ export class Shared {
     if (read < 0) throw new Error('no memory for the block that all connections read into');
     this.readAt = read + LIMITS.READ_HEADROOM_BYTES;
     this.cork = new Cork(io);
+    this.backlog = new Backlog(io);
     this.pipes = new PipePool(io);
   }
 
@@ -60,6 +65,7 @@ export class Shared {
   /** At the end of each turn. */
   onTurn(): void {
     this.turn++;
+    this.turnWork = LIMITS.WORK_OF_TURN;
     this.tally.flush(this.cells);
   }
 

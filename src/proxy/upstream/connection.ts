@@ -59,17 +59,3 @@ export const NO_CONNECTOR: Connector = {
     return null;
   },
 };
-
-/** Who waits for an endpoint's capacity: one attempt of a request. */
-export interface Waiter extends ResponseSide {
-  /** A connection that served before was stale: only a new one will do. */
-  readonly fresh: boolean;
-  /** The request must not be sent a second time, so a connection is looked at before it is taken. */
-  readonly once: boolean;
-  /** Here it is, in a later call than that which asked. */
-  onUpstreamReady(up: Upstream): void;
-  // ---- the queue
-  waiting: boolean;
-  nextWaiting: Waiter | null;
-  previousWaiting: Waiter | null;
-}

@@ -1,6 +1,7 @@
 // The capacity of one worker at one endpoint: connections kept alive, the last one used first (the rest may go idle and
-// close), bounded, with a bounded queue of those who wait. Who waits, waits for capacity, not for a certain connection:
-// the first one that is free or new is the first waiter's.
+// close), bounded, with a bounded line of those who wait (line.ts). Who waits, waits for capacity, not for a certain
+// connection: the first one that is free or new is the next one's. A client that has many requests here gets no more
+// when the last connections are near, so that it cannot take them all.
 
 import { isIPv6 } from 'node:net';
 import { FAULTS, type Fault } from '../../base/errors.ts';
@@ -16,17 +17,21 @@ import { BACKEND_ERROR } from '../counts.ts';
 import type { Upstream } from '../exchange/sides.ts';
 import { type Secured, TlsDialer } from '../tls/dialer.ts';
 import type { Transport } from '../transport/transport.ts';
-import type { ConnectionPool, Connector, UpstreamConnection, Waiter } from './connection.ts';
+import type { ConnectionPool, Connector, UpstreamConnection } from './connection.ts';
 import { Dial, type DialOwner } from './dial.ts';
+import { type Fits, type Waiter, WaitingLine } from './line.ts';
+import { StalledList, type StalledOwner } from './stalled.ts';
 
 const CONNECTIONS_LIMIT = limitCell('UPSTREAM_CONNECTIONS_PER_ENDPOINT');
 const SESSIONS_LIMIT = limitCell('SESSIONS_PER_ENDPOINT');
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_PER_ENDPOINT');
+const SHARE_LIMIT = limitCell('UPSTREAM_RESERVED_PER_ENDPOINT');
+const ANYBODY: Fits = () => true;
 
 /** How an attempt ended, for `finished`: one of BACKEND_ERROR, or one of these. */
 export const OUTCOME = { ANSWERED: -1, /** Says nothing of the endpoint: the client left, say. */ NONE: -2 } as const;
 
-export class EndpointPool implements ConnectionPool, DialOwner {
+export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
   readonly #core: Core;
   readonly #connector: Connector;
   endpoint: Endpoint;
@@ -58,9 +63,11 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   /** Connections that stand and wait for their backend's first word; exchanges that one is good for. */
   #opening = 0;
   #expected: number;
-  #firstWaiting: Waiter | null = null;
-  #lastWaiting: Waiter | null = null;
-  #waiting = 0;
+  readonly #line = new WaitingLine();
+  /** Who will take a connection that has served. */
+  readonly #fits: Fits = (waiter) => this.#mayReuse(waiter);
+  /** Requests that wait for their clients. */
+  readonly stalled: StalledList;
   #filling = false;
   /** Until then a backend is taken for one that closes connections without saying so (monotonic ms). */
   #abruptUntil = 0;
@@ -81,6 +88,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     this.#tls = secured === null ? null : new TlsDialer(core, secured);
     this.#connector = connector;
     this.#expected = connector.expected;
+    this.stalled = new StalledList(core.io, this);
     this.endpoint = endpoint;
     this.identity = identity;
     this.#address = addressOf(endpoint);
@@ -143,7 +151,9 @@ export class EndpointPool implements ConnectionPool, DialOwner {
 
   /** Gives the TLS settings back once nobody can ask for a connection any more. */
   #letGo(): void {
-    if (this.#retired && this.#waiting === 0 && this.#active === 0) this.#tls?.release();
+    if (!this.#retired || this.#line.size > 0 || this.#active > 0) return;
+    this.#tls?.release();
+    this.stalled.dispose();
   }
 
   get retired(): boolean {
@@ -212,7 +222,9 @@ export class EndpointPool implements ConnectionPool, DialOwner {
    * this returns).
    */
   acquire(waiter: Waiter): Upstream | null {
-    if (this.#mayReuse(waiter)) {
+    const many = this.#hasMany(waiter);
+    const share = !many || this.#roomForMany > this.#dials + this.#opening;
+    if (share && this.#mayReuse(waiter)) {
       for (let free = this.#free; free !== null; free = this.#free) {
         if (!waiter.once || this.#isSound(free)) {
           this.#core.shared.tally.reused++;
@@ -221,47 +233,69 @@ export class EndpointPool implements ConnectionPool, DialOwner {
         free.close();
       }
     }
-    const full = this.#connections >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT && this.#free === null;
-    if (full) {
-      this.#core.cells.add(CONNECTIONS_LIMIT, 1);
-      if (this.#waiting - this.#dials * this.#expected >= LIMITS.UPSTREAM_PENDING_PER_ENDPOINT) {
-        this.#core.cells.add(PENDING_LIMIT, 1);
-        waiter.onUpstreamFault(FAULTS.overload, OUTCOME.NONE);
-        return null;
-      }
+    if (!this.#mayWait(share, many)) {
+      this.#core.cells.add(PENDING_LIMIT, 1);
+      waiter.onUpstreamFault(FAULTS.overload, OUTCOME.NONE);
+      return null;
     }
-    waiter.previousWaiting = this.#lastWaiting;
-    if (this.#lastWaiting === null) this.#firstWaiting = waiter;
-    else this.#lastWaiting.nextWaiting = waiter;
-    this.#lastWaiting = waiter;
-    this.#waiting++;
-    waiter.waiting = true;
+    this.#line.add(waiter, many);
     this.#fill();
+    if (this.short) this.stalled.ask();
     return null;
+  }
+
+  /** `share`: it may have what is free; `many`: its client has many requests here. */
+  #mayWait(share: boolean, many: boolean): boolean {
+    const full = this.#connections >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT && this.#free === null;
+    if (share && !full) return true;
+    this.#core.cells.add(full ? CONNECTIONS_LIMIT : SHARE_LIMIT, 1);
+    const most = LIMITS.UPSTREAM_PENDING_PER_ENDPOINT - (many ? LIMITS.UPSTREAM_RESERVED_PER_ENDPOINT : 0);
+    return this.#line.size - this.#dials * this.#expected < most;
+  }
+
+  // ---- shares
+
+  /** Whether its client has more requests here than others should have to wait for. Only once that may matter. */
+  #hasMany(waiter: Waiter): boolean {
+    const busy = this.#connections - this.#freeCount;
+    return (
+      busy * 2 >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT && waiter.requestsAt(this) > LIMITS.UPSTREAM_FEW_REQUESTS
+    );
+  }
+
+  /** Connections that clients with many requests here may still have. */
+  get #roomForMany(): number {
+    const busy = this.#connections - this.#freeCount - this.#dials - this.#opening;
+    return LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT - LIMITS.UPSTREAM_RESERVED_PER_ENDPOINT - busy;
+  }
+
+  get short(): boolean {
+    return this.#line.size > (this.#dials + this.#opening) * this.#expected;
+  }
+
+  onStallDue(): void {
+    for (let left = this.#line.size; left > 0 && this.short; left--) {
+      // What one with few has is of no use to one with many while others have more than is left for those.
+      const waiter = this.#line.next(ANYBODY, this.#roomForMany >= 0);
+      const stalled = waiter === null ? null : this.stalled.find(this, waiter.requestsAt(this));
+      if (stalled === null) break;
+      stalled.giveWay();
+    }
+    if (this.short) this.stalled.ask();
   }
 
   /** `waiter` waits no more. */
   giveUp(waiter: Waiter): void {
-    this.#unqueue(waiter);
+    this.#line.remove(waiter, false);
     if (this.#wanted < 0) this.#cancelDial();
     if (this.#retired) this.#letGo();
   }
 
   /** Connections that those who wait need besides those on their way; below 0: so many of these are not needed. */
   get #wanted(): number {
-    return Math.ceil(this.#waiting / this.#expected) - this.#dials - this.#opening;
-  }
-
-  #unqueue(waiter: Waiter): void {
-    const { previousWaiting, nextWaiting } = waiter;
-    if (previousWaiting === null) this.#firstWaiting = nextWaiting;
-    else previousWaiting.nextWaiting = nextWaiting;
-    if (nextWaiting === null) this.#lastWaiting = previousWaiting;
-    else nextWaiting.previousWaiting = previousWaiting;
-    waiter.nextWaiting = null;
-    waiter.previousWaiting = null;
-    waiter.waiting = false;
-    this.#waiting--;
+    const { few, many } = this.#line;
+    const served = few + (many === 0 ? 0 : Math.min(many, Math.max(0, this.#roomForMany)));
+    return Math.ceil(served / this.#expected) - this.#dials - this.#opening;
   }
 
   /** Whether a connection that has served will do. */
@@ -292,6 +326,7 @@ export class EndpointPool implements ConnectionPool, DialOwner {
     if (this.#filling) return;
     this.#filling = true;
     while (this.#wanted > 0) {
+      if (this.#free !== null && this.#serveFree(this.#free)) continue;
       if (this.#connections >= LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT) {
         // A new one is wanted and there is no place: one that has nothing to do makes it.
         const idle = this.#free;
@@ -302,6 +337,20 @@ export class EndpointPool implements ConnectionPool, DialOwner {
       this.#dial();
     }
     this.#filling = false;
+  }
+
+  /** Somebody gets what is free because there is room now; false when that is nobody. */
+  #serveFree(free: UpstreamConnection): boolean {
+    const waiter = this.#line.next(this.#fits, this.#roomForMany > 0);
+    if (waiter === null) return false;
+    if (waiter.once && !this.#isSound(free)) {
+      free.close();
+      return true;
+    }
+    this.#line.remove(waiter, true);
+    this.#core.shared.tally.reused++;
+    waiter.onUpstreamReady(this.#give(free, waiter));
+    return true;
   }
 
   #dial(): void {
@@ -331,14 +380,19 @@ export class EndpointPool implements ConnectionPool, DialOwner {
 
   /** A new connection goes to those who wait. */
   #begin(connection: UpstreamConnection): void {
-    let waiter = this.#firstWaiting;
-    while (waiter !== null && connection.free > 0) {
-      this.#unqueue(waiter);
+    while (connection.free > 0) {
+      const waiter = this.#line.next(ANYBODY, this.#hasRoom(connection));
+      if (waiter === null) break;
+      this.#line.remove(waiter, true);
       waiter.onUpstreamReady(this.#give(connection, waiter));
-      waiter = this.#firstWaiting;
     }
     if (connection.free > 0 && !connection.listed) this.#keep(connection);
-    if (waiter !== null) this.#fill();
+    if (this.#line.size > 0) this.#fill();
+  }
+
+  /** Whether clients with many requests may have `connection`, which is not free yet. */
+  #hasRoom(connection: UpstreamConnection): boolean {
+    return this.#roomForMany + (connection.listed ? 0 : 1) > 0;
   }
 
   onDialFailed(dial: Dial, fault: Fault, error: number): void {
@@ -351,9 +405,9 @@ export class EndpointPool implements ConnectionPool, DialOwner {
   /** A connection will not come: those whom it was for hear of it. */
   #failFirst(fault: Fault, error: number): void {
     for (let n = this.#expected; n > 0; n--) {
-      const waiter = this.#firstWaiting;
+      const waiter = this.#line.next(ANYBODY, true);
       if (waiter === null) break;
-      this.#unqueue(waiter);
+      this.#line.remove(waiter, true);
       waiter.onUpstreamFault(fault, error);
     }
     this.#fill();
@@ -384,14 +438,13 @@ export class EndpointPool implements ConnectionPool, DialOwner {
 
   released(connection: UpstreamConnection): void {
     while (connection.free > 0) {
-      let waiter = this.#firstWaiting;
-      while (waiter !== null && !this.#mayReuse(waiter)) waiter = waiter.nextWaiting;
+      const waiter = this.#line.next(this.#fits, this.#hasRoom(connection));
       if (waiter === null) break;
       if (waiter.once && !this.#isSound(connection)) {
         connection.close();
         return;
       }
-      this.#unqueue(waiter);
+      this.#line.remove(waiter, true);
       this.#core.shared.tally.reused++;
       waiter.onUpstreamReady(this.#give(connection, waiter));
     }
