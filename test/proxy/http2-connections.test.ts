@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
 import type { Entry } from '../../src/ir/ir.ts';
+import { BACKEND_ERROR } from '../../src/proxy/counts.ts';
 import { CODE } from '../../src/proxy/http2/frames.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
-import { CELL, limitCell } from '../../src/telemetry/layout.ts';
+import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../src/telemetry/layout.ts';
 import { ask, data, Http2Client, head } from '../support/http2.ts';
 import { type Http2Backend, serveHttp2 } from '../support/http2-backend.ts';
 import { plainly, type TestNet } from '../support/net.ts';
@@ -103,6 +104,8 @@ onBoth(
     // The connection that it left ends when nothing is under way on it.
     while (app.connections[0]?.over !== true) await net.settle();
     assert.equal(rig.records.all.find(({ path }) => path === '/3')?.attempts, 2);
+    // It left in order, and nobody lost anything.
+    assert.equal(rig.get(OTHER_ENDPOINT_BLOCK + ENDPOINT.ERRORS + BACKEND_ERROR.reset), 0);
     client.peer.close();
     await rig.end();
   },

@@ -1,7 +1,7 @@
 // One request to an authorization server, through the same pools, attempts and codecs as any other: from its being
 // asked to a verdict, in bounded time.
 
-import type { Fault } from '../../base/errors.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
@@ -181,9 +181,14 @@ export class Check implements Waiter, TimerSink {
   onUpstreamFault(fault: Fault, error: number): void {
     this.#up = null;
     const failed = this.#attempts.endpoint;
-    this.#attempts.leave(error, -1);
+    const left = fault === FAULTS.upstreamLeft;
+    this.#attempts.leave(left ? OUTCOME.NONE : error, -1);
     const next = failed !== null && fault.retryable ? this.#attempts.next(failed, fault) : null;
-    if (next !== null) this.#attempt(next);
-    else this.#over(FAILED);
+    if (next !== null) {
+      this.#attempt(next);
+      return;
+    }
+    if (left) failed?.countError(error);
+    this.#over(FAILED);
   }
 }

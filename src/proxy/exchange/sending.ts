@@ -192,7 +192,7 @@ export abstract class Sending extends Answering implements Waiter {
   /**
    * The attempt failed. `fault.retryable`: nothing of the request was sent, so another endpoint may have it whatever
    * its method is. A backend that resets the new connection behind a stale one is on its way out: another one may have
-   * what may be sent twice.
+   * what may be sent twice. That one leaves in order is no error of its, where the request is sent again.
    */
   onUpstreamFault(fault: Fault, error: number): void {
     if (this.relayed) this.countRelayed();
@@ -200,7 +200,8 @@ export abstract class Sending extends Answering implements Waiter {
     this.stalledIn?.remove(this);
     const failed = this.attempts.endpoint;
     const leaves = error === BACKEND_ERROR.reset && this.attempts.fresh && this.idempotent;
-    this.attempts.leave(error, -1);
+    const left = fault === FAULTS.upstreamLeft;
+    this.attempts.leave(left ? OUTCOME.NONE : error, -1);
     const mayRepeat = (fault.retryable || leaves) && this.request.whole && this.state < STATE.ANSWERING;
     if (mayRepeat && failed !== null) {
       const next = this.attempts.next(failed, fault);
@@ -210,6 +211,7 @@ export abstract class Sending extends Answering implements Waiter {
       }
     }
     if (CONNECTION_ERRORS.has(fault) && this.retriesFailure(failed)) return;
+    if (left) failed?.countError(error);
     if (failed !== null) this.record.endpointJson = failed.failedJson;
     this.record.end = 'backend';
     this.fail(fault);

@@ -183,6 +183,11 @@ export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
     if (this.#retired) this.#letGo();
   }
 
+  /** An attempt that ended without one (OUTCOME.NONE) was an error after all. */
+  countError(error: number): void {
+    this.#segment[this.#place + ENDPOINT.ERRORS + error]! += 1;
+  }
+
   #setActive(active: number): void {
     this.#active = active;
     this.#view[this.#viewIndex] = active;
