@@ -11,6 +11,8 @@ export class Http2Limits {
   /** The same of one stream, at first; it doubles while nothing has to wait. */
   readonly HTTP2_STREAM_WINDOW_BYTES = 128 * KB;
   readonly HTTP2_STREAM_WINDOW_MAX_BYTES = 1 * MB;
+  /** By so much the windows of all streams of one connection may have grown together. */
+  readonly HTTP2_GROWN_WINDOWS_BYTES = 16 * MB;
   /** Frames of one connection gathered for one write, which comes at the end of the turn at the latest. */
   readonly HTTP2_BATCH_BYTES = 64 * KB;
   /** Frames that a peer does not take: heads and answers of all its streams; content waits in them. */

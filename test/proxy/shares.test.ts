@@ -7,8 +7,9 @@ import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { HEAD_WORK } from '../../src/proxy/transport/shared.ts';
 import { CELL, limitCell } from '../../src/telemetry/layout.ts';
 import { ask, windowUpdate as grant, Http2Client, head } from '../support/http2.ts';
+import { serveHttp2 } from '../support/http2-backend.ts';
 import { plainly, type TestNet } from '../support/net.ts';
-import { bodyText, get, ok, Rig } from './rig.ts';
+import { bodyText, cluster, endpoint, get, ok, Rig, rule } from './rig.ts';
 
 const { onBoth, simOnly } = plainly('what is above TLS is the same');
 
@@ -145,6 +146,22 @@ simOnly('nobody gives way while there is room, nor who moves, nor who waits for 
   await rig.end();
 });
 
+simOnly('whose client waits to be told to go on waits for the backend, and does not give way', async (net) => {
+  const rig = new Rig(net, [backend(net)]);
+  const held = await crowd(rig, MOST / FEW - 1, FEW, '/held');
+  const asks = await Http2Client.open(await rig.connect());
+  const expects = ask('/', [['expect', '100-continue']], 'POST');
+  await asks.send(...Array.from({ length: FEW }, (_, n) => head(odd(n), expects, false)));
+  await net.settle();
+  const victim = await rig.connect();
+  await victim.send(get());
+  await net.advance(LIMITS.STALLED_MS + 1000);
+  assert.equal(rig.get(limitCell('STALLED_MS')), 0);
+  close([...held, asks]);
+  victim.close();
+  await rig.end();
+});
+
 onBoth('clients that send all they can share a turn, however many they are', async (net) => {
   const CLIENTS = 14;
   const rig = new Rig(net, [backend(net)]);
@@ -169,5 +186,28 @@ onBoth('clients that send all they can share a turn, however many they are', asy
   assert.ok(most > 0 && most <= bound, `${most} requests in one turn`);
   close(clients);
   victim.close();
+  await rig.end();
+});
+
+onBoth('clients that take nothing do not hold up others whose responses come by the same connection', async (net) => {
+  const app = serveHttp2(net, async (asked) => {
+    await asked.head([[':status', '200']]);
+    await asked.data('x'.repeat(asked.path === '/small' ? 10 : 300_000), true);
+  });
+  const rig = new Rig(net, [], [rule({ to: ['h2'] }), cluster('h2', [endpoint(app.address)], { protocol: 'http2' })]);
+  const stalled = await crowd(rig, 3, 32, '/large');
+  const victim = await Http2Client.open(await rig.connect());
+  for (const [n, path] of ['/small', '/other', '/other'].entries()) {
+    await victim.send(head(odd(n), ask(path)));
+    const { status, body } = await victim.outcome(odd(n));
+    assert.deepEqual([status, body.length], [200, path === '/small' ? 10 : 300_000]);
+  }
+  assert.equal(app.connections.length, 1);
+  // Those take what waits for them, whenever they like.
+  const [late] = stalled as [Http2Client];
+  await late.send(grant(0, 1_000_000), grant(1, 400_000));
+  assert.equal((await late.outcome(1)).body.length, 300_000);
+  close(stalled);
+  victim.peer.close();
   await rig.end();
 });

@@ -73,6 +73,7 @@ export abstract class Answering extends Life implements ResponseSide {
     down.switched(head);
     down.flush();
     this.relay(down, present(this.up, 'the upstream'));
+    this.mayStall();
     down.resumeRequest();
   }
 

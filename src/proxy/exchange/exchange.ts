@@ -41,6 +41,7 @@ export class Exchange extends Consulting implements RequestSide {
     const method = head.method;
     this.open(down);
     this.toHead = method === METHOD.HEAD;
+    this.expects = head.expectContinue;
     this.grpc = isGrpc(core.mem, head);
     this.idempotent = method !== METHOD.POST && method !== METHOD.PATCH && method < METHOD.CONNECT;
     if (!this.request.open(core, this.record)) {

@@ -65,6 +65,8 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   /** Its deadline is the call's own, not its rule's. */
   protected ownDeadline = false;
   protected idempotent = false;
+  /** The client waits for 100 before it sends content. */
+  protected expects = false;
   protected readonly found: Found = { rule: null, prefixLength: 0, port: 0 };
   protected backend: CompiledBackend | null = null;
   /** `up` was not yet given what is in `request`. */
@@ -256,7 +258,9 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
 
   get stalled(): boolean {
     if (this.up === null || this.down === null) return false;
-    if (this.state === STATE.SENDING) return !this.request.done && !this.backendFull;
+    // Who waits for 100 waits for the backend.
+    const asks = this.expects && this.interims === 0;
+    if (this.state === STATE.SENDING) return !this.request.done && !this.backendFull && !asks;
     return this.down.unsentBytes > 0;
   }
 

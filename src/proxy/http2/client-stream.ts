@@ -26,6 +26,8 @@ export interface ClientOwner {
   /** Opens `stream` with the head of `request`; else why not. */
   open(stream: ClientStream, request: PreparedRequest, ended: boolean): Fault | null;
   usedContent(stream: Stream, bytes: number): void;
+  /** So much of its content came and has to wait for its client. */
+  waits(stream: Stream, bytes: number): void;
   /** Resets it, for a reason of our own, unless it is over already. */
   reset(stream: ClientStream, code: number): void;
   /** The response came whole. */
@@ -251,7 +253,8 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
     if (!this.#headed || this.#left < 0) {
       this.#refuse(FAULTS.upstreamMalformed);
     } else if (this.#paused || this.held > 0) {
-      if (!this.hold(start, end)) this.#exhausted();
+      if (this.hold(start, end)) this.#owner.waits(this, n);
+      else this.#exhausted();
     } else {
       exchange.responseBody(start, end, 0);
       this.#owner.usedContent(this, n);

@@ -13,6 +13,8 @@ const FLUSH_BYTES = 32 * 1024;
 export abstract class Content extends Life {
   #credit = FIRST_WINDOW;
   #used = 0;
+  /** By how much windows of streams have grown, all together. */
+  #grown = 0;
   /** Of the frame that is being read: content and padding that are still to come, and whose it is (null: nobody's). */
   #left = 0;
   #padding = 0;
@@ -137,7 +139,33 @@ export abstract class Content extends Life {
   protected onStreamClosed(stream: Stream, held: number): void {
     if (this.#content === stream) this.#content = null;
     if (this.#fed === stream) this.#fed = null;
-    if (held > 0) this.#usedOfConnection(held);
+    if (held > 0) this.#usedOfConnection(held - this.#takeBack(stream, held));
+    this.#shrink(stream);
+  }
+
+  /**
+   * `bytes` that came for `stream` wait for its client. They are no longer counted in the connection's window, which
+   * others share who take what comes for them: what may wait is bounded by the windows of streams, and how far these
+   * have grown together.
+   */
+  waits(stream: Stream, bytes: number): void {
+    if (this.closed) return;
+    stream.lent += bytes;
+    this.#usedOfConnection(bytes);
+  }
+
+  /** Of `bytes` that waited and do no longer, those that the connection's window did not count. */
+  #takeBack(stream: Stream, bytes: number): number {
+    const back = Math.min(stream.lent, bytes);
+    stream.lent -= back;
+    return back;
+  }
+
+  /** Its window is nobody's any more. */
+  #shrink(stream: Stream): void {
+    if (!stream.closed || stream.lent > 0) return;
+    this.#grown -= stream.grant - LIMITS.HTTP2_STREAM_WINDOW_BYTES;
+    stream.grant = LIMITS.HTTP2_STREAM_WINDOW_BYTES;
   }
 
   /** `bytes` of the content that came for `stream` were used: so many more may come. */
@@ -146,19 +174,26 @@ export abstract class Content extends Life {
   }
 
   #usedOf(stream: Stream | null, bytes: number): void {
-    this.#usedOfConnection(bytes);
-    if (stream === null || stream.remoteEnded || stream.closed) return;
+    this.#usedOfConnection(stream === null ? bytes : bytes - this.#takeBack(stream, bytes));
+    if (stream === null) return;
+    if (stream.closed) this.#shrink(stream);
+    if (stream.remoteEnded || stream.closed) return;
     stream.used += bytes;
     if (stream.used < stream.grant >> 1) return;
     let more = stream.used;
     // Nothing waits here: with a larger window the peer need not wait for us (docs/adr/0025-http2.md).
-    if (stream.held === 0 && stream.grant < LIMITS.HTTP2_STREAM_WINDOW_MAX_BYTES) {
+    if (stream.held === 0 && this.#mayGrow(stream.grant)) {
       more += stream.grant;
+      this.#grown += stream.grant;
       stream.grant *= 2;
     }
     stream.used = 0;
     stream.credit += more;
     this.out.windowUpdate(stream.id, more);
+  }
+
+  #mayGrow(window: number): boolean {
+    return window < LIMITS.HTTP2_STREAM_WINDOW_MAX_BYTES && this.#grown + window <= LIMITS.HTTP2_GROWN_WINDOWS_BYTES;
   }
 
   #usedOfConnection(bytes: number): void {

@@ -25,6 +25,8 @@ export abstract class Stream {
   credit = 0;
   grant = 0;
   used = 0;
+  /** Of what waits here, bytes that the connection's window counts no longer (Content.waits). */
+  lent = 0;
   /** Content that nobody took yet; null until that first happens. */
   input: ChunkQueue | null = null;
 
@@ -64,6 +66,7 @@ export abstract class Stream {
     this.credit = LIMITS.HTTP2_STREAM_WINDOW_BYTES;
     this.grant = LIMITS.HTTP2_STREAM_WINDOW_BYTES;
     this.used = 0;
+    this.lent = 0;
     this.window = window;
     this.ending = false;
     this.framed = 0;
