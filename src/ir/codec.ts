@@ -34,14 +34,20 @@ import type {
   RetryBudget,
   RuleEntry,
   ServerTls,
-  SocketEntry,
-  SocketHost,
   SubjectAltName,
   Timeouts,
   TrustEntry,
   ValueMatch,
   WeightedBackend,
 } from './ir.ts';
+import {
+  packSocket,
+  unpackSocket,
+  type WireHost,
+  type WireHostTls,
+  type WireSocket,
+  type WireTls,
+} from './socket-wire.ts';
 
 export class CodecError extends Error {
   constructor(message: string) {
@@ -54,7 +60,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export function encodeEntry(entry: Entry): Uint8Array {
-  return encoder.encode(JSON.stringify(canonical(entry)));
+  return encoder.encode(JSON.stringify(canonical(entry.kind === 'socket' ? packSocket(entry) : entry)));
 }
 
 /** Throws CodecError for anything that is not an entry. */
@@ -71,7 +77,10 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   const shape = ENTRIES[kind as Entry['kind']];
   const wrong = shape(value);
   if (wrong !== null) throw new CodecError(`entry${wrong}`);
-  return tight(value as Entry);
+  if (kind !== 'socket') return tight(value as Entry);
+  const socket = unpackSocket(tight(value as WireSocket));
+  if (socket === null) throw new CodecError('entry.hosts: TLS of a way that is not there');
+  return socket;
 }
 
 /** The same value with every mapping's fields in ascending order. */
@@ -245,8 +254,7 @@ const balancer = union<Balancer>({
   }),
 });
 
-const serverTls = record<ServerTls>({
-  certificates: listOf(string, 1),
+const spokenTls: Shape<WireTls> = {
   minVersion: oneOf('TLSv1.2', 'TLSv1.3'),
   ciphers: listOf(string),
   suites: listOf(string),
@@ -258,7 +266,8 @@ const serverTls = record<ServerTls>({
       forward: listOf(oneOf('Hash', 'Subject', 'URI', 'DNS', 'Cert')),
     }),
   ),
-});
+};
+const serverTls = record<ServerTls>({ certificates: listOf(string, 1), ...spokenTls });
 
 const clientTls = record<ClientTls>({
   trust: string,
@@ -275,23 +284,24 @@ const attachments = listOf(record<Attachment>({ socket: string, host: string, ho
 type Body<T extends Entry> = Omit<T, 'kind'>;
 
 const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
-  socket: record<Body<SocketEntry>>({
+  socket: record<Omit<WireSocket, 'kind'>>({
     key: string,
     address: string,
     port: portNumber,
     transport: oneOf('tcp', 'udp'),
     hosts: listOf(
-      record<SocketHost>({
+      record<WireHost>({
         hostname: string,
         gateway: string,
         listener: string,
         port: portNumber,
         protocol: oneOf('HTTP', 'HTTPS', 'TLS', 'TCP', 'UDP'),
-        tls: orNull(serverTls),
+        tls: orNull(record<WireHostTls>({ certificates: listOf(string, 1), way: count })),
       }),
     ),
+    ways: listOf(record(spokenTls)),
     fallback: orNull(serverTls),
-    proxyProtocol: orNull(record<NonNullable<SocketEntry['proxyProtocol']>>({ trusted: listOf(string) })),
+    proxyProtocol: orNull(record<NonNullable<WireSocket['proxyProtocol']>>({ trusted: listOf(string) })),
   }),
   gateway: record<Body<GatewayEntry>>({
     key: string,

@@ -71,6 +71,18 @@ export class TlsMemory {
     return this.io.mem.slice(this.#at + CELLS_BYTES, this.#at + CELLS_BYTES + length);
   }
 
+  /** A block of the arena of its own that holds `bytes`, until `forget`: its offset, or -1 for no memory. */
+  keep(bytes: Uint8Array): number {
+    const at = this.io.alloc(Math.max(1, bytes.length));
+    if (at >= 0) this.io.mem.set(bytes, at);
+    return at;
+  }
+  /** Wipes the block and gives it back. */
+  forget(at: number, bytes: number): void {
+    this.io.mem.fill(0, at, at + bytes);
+    this.io.free(at);
+  }
+
   dispose(): void {
     this.io.free(this.#at);
   }

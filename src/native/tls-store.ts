@@ -33,8 +33,12 @@ interface Chain {
 }
 
 interface Held {
-  /** Of the DER of certificate and key in the arena. */
+  /**
+   * Of the DER of certificate and key in the arena: two blocks, for sizes of blocks double, and one of both would often
+   * be twice as large.
+   */
   readonly at: number;
+  readonly keyAt: number;
   readonly certificateBytes: number;
   readonly keyBytes: number;
   readonly chain: Chain | null;
@@ -68,22 +72,18 @@ export class TlsStore {
   add(chain: readonly Uint8Array[], key: Uint8Array): number {
     const [certificate, ...rest] = chain;
     if (certificate === undefined) throw new TlsError('certificate', 'no certificate');
-    const { io } = this.#memory;
-    const at = io.alloc(certificate.length + key.length);
-    if (at < 0) throw new TlsError('certificate', 'no memory');
-    io.mem.set(certificate, at);
-    io.mem.set(key, at + certificate.length);
-    let shared: Chain | null = null;
-    try {
-      shared = rest.length === 0 ? null : this.#chain(rest);
-    } catch (error) {
-      io.mem.fill(0, at, at + certificate.length + key.length);
-      io.free(at);
-      throw error;
+    const shared = rest.length === 0 ? null : this.#chain(rest);
+    const at = this.#memory.keep(certificate);
+    const keyAt = at < 0 ? -1 : this.#memory.keep(key);
+    if (keyAt < 0) {
+      if (at >= 0) this.#memory.forget(at, certificate.length);
+      if (shared !== null) this.#releaseChain(shared);
+      throw new TlsError('certificate', 'no memory');
     }
     const id = this.#next++;
     this.#certificates.set(id, {
       at,
+      keyAt,
       certificateBytes: certificate.length,
       keyBytes: key.length,
       chain: shared,
@@ -99,9 +99,8 @@ export class TlsStore {
     if (held === undefined) return;
     this.#certificates.delete(id);
     this.#unmake(held);
-    const { io } = this.#memory;
-    io.mem.fill(0, held.at, held.at + held.certificateBytes + held.keyBytes);
-    io.free(held.at);
+    this.#memory.forget(held.at, held.certificateBytes);
+    this.#memory.forget(held.keyAt, held.keyBytes);
     if (held.chain !== null) this.#releaseChain(held.chain);
   }
 
@@ -120,9 +119,9 @@ export class TlsStore {
       this.#made.add(held);
       return true;
     }
-    const address = this.#memory.io.arena.base + held.at;
-    held.x509 = this.#memory.decode(d2iX509, address, held.certificateBytes);
-    held.pkey = this.#memory.decode(d2iAutoPrivateKey, address + held.certificateBytes, held.keyBytes);
+    const { base } = this.#memory.io.arena;
+    held.x509 = this.#memory.decode(d2iX509, base + held.at, held.certificateBytes);
+    held.pkey = this.#memory.decode(d2iAutoPrivateKey, base + held.keyAt, held.keyBytes);
     this.#made.add(held);
     this.#madeBytes += held.madeBytes;
     if (held.x509 === 0 || held.pkey === 0) {

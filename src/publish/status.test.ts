@@ -171,3 +171,9 @@ test('a controller that comes back, with nothing new, writes what is true at onc
   note(7, GATEWAY, gateway('a'));
   assert.deepEqual(sink.take(), [`${GATEWAY} True Programmed 1 routes=0`]);
 });
+
+test('what a condition pends on is as short for a Gateway of many listeners as for one', () => {
+  const served = (n: number): string => onceServed('gatewayProgrammed', 1, 'a listener '.repeat(n)).pendsOn ?? '';
+  assert.equal(served(1_000).length, served(1).length);
+  assert.notEqual(served(1_000), served(999));
+});

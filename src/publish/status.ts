@@ -17,7 +17,7 @@ export interface StatusSink {
 interface Noted {
   readonly status: Status;
   readonly revision: number;
-  /** What was served before: texts of Condition.pendsOn. */
+  /** What was served before: digests of Condition.pendsOn. */
   readonly before: ReadonlySet<string>;
   written: Status | null;
 }
@@ -87,8 +87,10 @@ export class StatusStream {
     this.#sink.write(key, settled);
   }
 
-  #condition(noted: Noted, { pendsOn, ...written }: Condition): Condition {
-    if (pendsOn === undefined || noted.before.has(pendsOn) || this.#serves(noted.revision)) return written;
+  #condition(noted: Noted, said: Condition): Condition {
+    if (said.pendsOn === undefined) return said;
+    const { pendsOn, ...written } = said;
+    if (noted.before.has(pendsOn) || this.#serves(noted.revision)) return written;
     const held = this.#held;
     if (held !== null && noted.revision <= held.revision) {
       const name = held.cause === 'refused' ? 'programmedRefused' : 'programmedQuarantined';

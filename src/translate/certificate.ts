@@ -59,7 +59,8 @@ export function readPlain(ders: readonly Uint8Array[], keyPem: string): ServerCe
   if (key === null || issuers.length < above.length || weakness(issuers, 2) !== null) return null;
   const certificates = (): X509Certificate[] => [new X509Certificate(own), ...issuers];
   return {
-    chain: [base64(own), ...known.map(({ text }) => text)],
+    // Without room to grow.
+    chain: ders.map((der, i) => known[i - 1]?.text ?? base64(der)),
     key,
     names: plain.names,
     notBefore: plain.notBefore,
@@ -141,19 +142,22 @@ interface Issuer {
   readonly text: string;
 }
 
-/** By their bytes: thousands of certificates have one issuer, and to read it costs as much as to read one of them. */
+/**
+ * By the digest of their bytes: thousands of certificates have one issuer, and to read it costs as much as to read one
+ * of them.
+ */
 const ISSUERS = new Map<string, Issuer>();
 
 /** Null for bytes that are none. */
 function knownIssuer(der: Uint8Array): Issuer | null {
-  const bytes = Buffer.from(der.buffer, der.byteOffset, der.length).toString('latin1');
-  const known = ISSUERS.get(bytes);
+  const digest = hash('sha256', der, 'base64');
+  const known = ISSUERS.get(digest);
   if (known !== undefined) return known;
   const certificate = certificateOf(der);
   if (certificate === null) return null;
   const issuer = { certificate, text: base64(certificate.raw) };
   if (ISSUERS.size >= LIMITS.ISSUERS_KEPT) ISSUERS.clear();
-  ISSUERS.set(bytes, issuer);
+  ISSUERS.set(digest, issuer);
   return issuer;
 }
 

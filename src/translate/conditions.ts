@@ -2,7 +2,9 @@
 // Gateway API v1.6.1 (apis/v1). Statuses have the API's shape without lastTransitionTime, which whoever writes them
 // adds.
 
+import { hash } from 'node:crypto';
 import type { ObjectKey } from '../api/object.ts';
+import { LIMITS } from '../base/limits.ts';
 
 export interface Condition {
   readonly type: string;
@@ -11,8 +13,8 @@ export interface Condition {
   readonly message: string;
   readonly observedGeneration: number;
   /**
-   * True only once every worker serves the revision, or one before it with the same text: it tells what has to be
-   * served. publish/status.ts decides, and takes this field away.
+   * True only once every worker serves the revision, or one before it with the same digest: it tells what has to be
+   * served, which may be long. publish/status.ts decides, and takes this field away.
    */
   readonly pendsOn?: string;
 }
@@ -204,8 +206,25 @@ export interface Fault {
 /** Longest message the API takes. */
 const MESSAGE_LENGTH = 32_768;
 
-/** The condition of that name for an object of that generation; rows without a message need one. */
+/** Conditions with the table's own words, one for all that are equal: listeners have three of them each. */
+const standards = new Map<string, Condition>();
+
+/**
+ * The condition of that name for an object of that generation; rows without a message need one. Nobody may change it.
+ */
 export function condition(name: ConditionName, generation: number, message?: string): Condition {
+  if (message !== undefined) return newCondition(name, generation, message);
+  const id = `${name} ${generation}`;
+  let known = standards.get(id);
+  if (known === undefined) {
+    known = Object.freeze(newCondition(name, generation));
+    if (standards.size >= LIMITS.SHARED_VALUES) standards.clear();
+    standards.set(id, known);
+  }
+  return known;
+}
+
+function newCondition(name: ConditionName, generation: number, message?: string): Condition {
   const [type, status, reason, standard]: Row = TABLE[name];
   return {
     type,
@@ -218,7 +237,7 @@ export function condition(name: ConditionName, generation: number, message?: str
 
 /** The same, true once what `what` tells is served by every worker. */
 export function onceServed(name: ConditionName, generation: number, what: string): Condition {
-  return { ...condition(name, generation), pendsOn: what };
+  return { ...condition(name, generation), pendsOn: hash('sha256', what, 'base64') };
 }
 
 /** Every condition there is, for the reference page and its test. */

@@ -148,7 +148,8 @@ function certificatesOf(
     problems.error(`${field}.certificateRefs`, message);
     fault = { name: 'listenerCertificate', message };
   }
-  return { certificates, names, refs: fault };
+  // Copies have no room to grow: there are as many as listeners.
+  return { certificates: certificates.slice(), names, refs: fault };
 }
 
 function shownNames(names: readonly string[]): string {
@@ -245,7 +246,7 @@ export function secretEntry(secret: KubeObject, namespace: string, name: string)
 function readSecret(secret: KubeObject, namespace: string, name: string): SecretResult {
   const read = readCertificate(secretText(secret, 'tls.crt'), secretText(secret, 'tls.key'));
   if (typeof read === 'string') return { entry: null, names: [], fault: read, warnings: [] };
-  const warnings = [...read.warnings];
+  const warnings = read.warnings.slice();
   const staple = stapleOf(secret, read, warnings);
   const entry: CertificateEntry = {
     kind: 'certificate',

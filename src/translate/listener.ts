@@ -4,6 +4,7 @@
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
 import { nearest } from '../base/nearest.ts';
+import { shared } from '../base/tight.ts';
 import type { SocketEntry } from '../ir/ir.ts';
 import type { Fault, RouteGroupKind } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -74,7 +75,7 @@ export function draftListener(
   problems: Problems,
 ): ListenerDraft {
   const spec = fields(value);
-  const field = `spec.listeners[${index}]`;
+  const field = shared(`spec.listeners[${index}]`);
   const name = text(spec['name']) ?? '';
   const protocol = text(spec['protocol']) ?? '';
   const number = port(spec['port']);
@@ -154,11 +155,28 @@ function withDefault(
   return { ...tls, fallback: defaultCertificate(reader, other, field, problems) };
 }
 
+interface RouteKinds {
+  readonly kinds: readonly RouteGroupKind[];
+  readonly refused: readonly string[];
+}
+
+/** By the kinds of a protocol: of ten thousand listeners most say the same. */
+const ALL_KINDS = new Map<readonly string[], RouteKinds>();
+
+function allKinds(possible: readonly string[]): RouteKinds {
+  let all = ALL_KINDS.get(possible);
+  if (all === undefined) {
+    all = { kinds: possible.map((kind) => ({ group: GATEWAY_GROUP, kind })), refused: [] };
+    ALL_KINDS.set(possible, all);
+  }
+  return all;
+}
+
 /** Kinds that are both asked for and possible on the protocol, in the order asked for; and the rest, as shown. */
-function routeKinds(protocol: string, asked: unknown): { kinds: RouteGroupKind[]; refused: string[] } {
+function routeKinds(protocol: string, asked: unknown): RouteKinds {
   const possible = routeKindsOf(protocol);
   const wanted = list(asked).map(fields);
-  if (wanted.length === 0) return { kinds: possible.map((kind) => ({ group: GATEWAY_GROUP, kind })), refused: [] };
+  if (wanted.length === 0) return allKinds(possible);
   const kinds: RouteGroupKind[] = [];
   const refused: string[] = [];
   for (const item of wanted) {
@@ -179,6 +197,8 @@ const NOBODY: Fault = {
   message: 'allowedRoutes.namespaces cannot be read: no namespace is let in.',
 };
 
+const FROM = { Same: { from: 'Same' }, All: { from: 'All' }, None: { from: 'None' } } as const;
+
 /** Null when it cannot be read: nobody is let in then. */
 export function namespacePolicy(
   value: unknown,
@@ -188,7 +208,7 @@ export function namespacePolicy(
 ): NamespacePolicy | null {
   const spec = fields(value);
   const from = spec['from'] ?? standard;
-  if (from === 'Same' || from === 'All' || from === 'None') return { from };
+  if (from === 'Same' || from === 'All' || from === 'None') return FROM[from];
   if (from !== 'Selector') {
     problems.error(`${field}.from`, `${shown(from)} is not one of All, Same, Selector, None; no namespace is let in.`);
     return null;

@@ -284,7 +284,8 @@ function alternativeNames(der: StrictDer, said: Said): void {
     }
   } while (der.at < end);
   der.close(end);
-  said.names = found;
+  // Without room to grow: they are kept as long as the certificate.
+  said.names = found.slice();
 }
 
 /** Of four bytes or sixteen; all eight groups of the latter are written, without leading zeros. */

@@ -14,7 +14,7 @@ interface Delivered {
   readonly object: KubeObject;
 }
 
-/** The files that define an object. */
+/** The files that define an object of which there are several. */
 interface Owners {
   readonly paths: Set<string>;
   /** The first path, which counts; null when that is to be found anew. */
@@ -32,7 +32,8 @@ export class Catalog {
   readonly files = new Map<string, ConfigFile>();
   /** Ages that objects had in an earlier life of this process. */
   readonly #ages: ReadonlyMap<ObjectKey, string>;
-  readonly #owners = new Map<ObjectKey, Owners>();
+  /** A path where there is one, as mostly. */
+  readonly #owners = new Map<ObjectKey, string | Owners>();
   /** By path, the objects of a file that other files define too. */
   readonly #contested = new Map<string, Set<ObjectKey>>();
   /** How many objects of each of somebody else's kinds there are, and in which files. */
@@ -131,14 +132,18 @@ export class Catalog {
 
   #own(key: ObjectKey, path: string): void {
     const owners = this.#owners.get(key);
-    if (owners === undefined) {
-      this.#owners.set(key, { paths: new Set([path]), first: path });
+    if (owners === undefined || owners === path) {
+      this.#owners.set(key, path);
       return;
     }
-    owners.paths.add(path);
-    if (owners.first !== null && path < owners.first) owners.first = path;
-    if (owners.paths.size > 2) this.#contest(key, path);
-    else for (const owner of owners.paths) this.#contest(key, owner);
+    if (typeof owners === 'string') {
+      this.#owners.set(key, { paths: new Set([owners, path]), first: path < owners ? path : owners });
+      this.#contest(key, owners);
+    } else {
+      owners.paths.add(path);
+      if (owners.first !== null && path < owners.first) owners.first = path;
+    }
+    this.#contest(key, path);
   }
 
   #contest(key: ObjectKey, path: string): void {
@@ -147,11 +152,14 @@ export class Catalog {
 
   #disown(key: ObjectKey, path: string): void {
     const owners = this.#owners.get(key);
-    if (owners === undefined || !owners.paths.delete(path)) return;
+    if (owners === path) this.#owners.delete(key);
+    if (owners === undefined || typeof owners === 'string' || !owners.paths.delete(path)) return;
     if (owners.first === path) owners.first = null;
     this.#uncontest(key, path);
-    if (owners.paths.size === 0) this.#owners.delete(key);
-    else if (owners.paths.size === 1) for (const last of owners.paths) this.#uncontest(key, last);
+    const [last, another] = owners.paths;
+    if (last === undefined || another !== undefined) return;
+    this.#uncontest(key, last);
+    this.#owners.set(key, last);
   }
 
   #uncontest(key: ObjectKey, path: string): void {
@@ -163,7 +171,7 @@ export class Catalog {
   /** Of several files the one with the first path counts. */
   #first(key: ObjectKey): string | undefined {
     const owners = this.#owners.get(key);
-    if (owners === undefined) return undefined;
+    if (owners === undefined || typeof owners === 'string') return owners;
     if (owners.first !== null) return owners.first;
     let first: string | null = null;
     for (const path of owners.paths) if (first === null || path < first) first = path;
@@ -175,7 +183,12 @@ export class Catalog {
   #addRivals(paths: Iterable<string>, files: Set<string>): void {
     const seen = new Set<ObjectKey>();
     for (const path of paths) for (const key of this.#contested.get(path) ?? []) seen.add(key);
-    for (const key of seen) for (const owner of this.#owners.get(key)?.paths ?? []) files.add(owner);
+    for (const key of seen) for (const owner of this.#pathsOf(key)) files.add(owner);
+  }
+
+  #pathsOf(key: ObjectKey): Iterable<string> {
+    const owners = this.#owners.get(key);
+    return owners === undefined ? [] : typeof owners === 'string' ? [owners] : owners.paths;
   }
 
   /** What is to be delivered for a key now: its object when that changed, `gone`, or null when nothing did. */

@@ -62,7 +62,14 @@ export function* readingChunk(text: string, options: CheckOptions): Generator<vo
     }
   }
   const broken = parsed.problems.some(isError) || objects.some((o) => o.key === null);
-  return { text, objects: objects.slice(), problems: problems.slice(), foreign: foreign.slice(), broken };
+  return { text, objects: exact(objects), problems: exact(problems), foreign: exact(foreign), broken };
+}
+
+const NONE: readonly never[] = [];
+
+/** Without room to grow; of most chunks there is nothing to tell. */
+function exact<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NONE : list.slice();
 }
 
 function isError({ severity }: { readonly severity: 'error' | 'warning' }): boolean {

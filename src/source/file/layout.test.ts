@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { EMPTY, type Layout, layingOut } from './layout.ts';
 import { atOnce } from './yaml.ts';
+
+setFlagsFromString('--expose-gc');
+const gc = runInNewContext('gc') as () => void;
+setFlagsFromString('--no-expose-gc');
 
 function cut(text: string, before: Layout = EMPTY): Layout {
   const layout = atOnce(layingOut(text, before, 1_000));
@@ -50,4 +56,27 @@ test('chunks that did not change are the same ones, moved or not', () => {
 
 test('too many documents are refused', () => {
   assert.equal(atOnce(layingOut('a: 1\n---\nb: 2\n---\nc: 3\n', EMPTY, 2)), null);
+});
+
+test('what is held of files is their text once, however much of it their objects hold', () => {
+  const document = (i: number): string => {
+    const crt = Buffer.from(`${i} `.repeat(300)).toString('base64');
+    return `apiVersion: v1\nkind: Secret\nmetadata: { name: s${i} }\ndata: { tls.crt: ${crt} }\n---\n`;
+  };
+  // As files are read: the text alone, and nothing that made it. So many that V8 has optimized what reads them.
+  const files = Array.from({ length: 60 }, (_, file) =>
+    Buffer.from(Array.from({ length: 100 }, (_, i) => document(file * 100 + i)).join('')),
+  );
+  const bytes = files.reduce((sum, { length }) => sum + length, 0);
+  const held = (): number => {
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const none = held();
+  const first = files.map((file) => cut(file.toString()));
+  const once = (held() - none) / bytes;
+  const changed = files.map((file, i) => cut(file.toString().replace('name: s', 'name: t'), first[i]));
+  const twice = (held() - none) / bytes;
+  assert.equal(changed.length, first.length);
+  assert.ok(once < 1.6 && twice < 2 * 1.6, `${once} and ${twice} times the text`);
 });

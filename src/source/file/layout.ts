@@ -1,6 +1,7 @@
 // How a file's text is cut into chunks, found anew for a changed text at the cost of what changed: chunks before the
 // first difference and behind the last one are taken over, those in between are looked for by their text.
 
+import { hash } from 'node:crypto';
 import type { CheckOptions } from '../../api/schema.ts';
 import { type ReadChunk, readingChunk } from './document.ts';
 import { split } from './yaml.ts';
@@ -54,16 +55,26 @@ export function* layingOut(
   return { text, chunks, starts };
 }
 
-/** Reads the parts, taking over chunks of the same text. */
+/**
+ * Reads the parts, taking over chunks of the same text. By digests: a text that is looked for in a Map is copied by V8
+ * (internalized), and the copy stays as long as anything of the text does.
+ */
 function* reread(
   parts: readonly { text: string }[],
   before: readonly ReadChunk[],
   options: CheckOptions,
 ): Generator<void, ReadChunk[]> {
-  const byText = new Map(before.map((chunk) => [chunk.text, chunk]));
+  const known = new Map(before.map((chunk) => [digest(chunk.text), chunk]));
   const chunks: ReadChunk[] = [];
-  for (const { text } of parts) chunks.push(byText.get(text) ?? (yield* readingChunk(text, options)));
+  for (const { text } of parts) {
+    const same = known.size === 0 ? undefined : known.get(digest(text));
+    chunks.push(same ?? (yield* readingChunk(text, options)));
+  }
   return chunks;
+}
+
+function digest(text: string): string {
+  return hash('sha256', text, 'base64');
 }
 
 const BLOCK = 16_384;
