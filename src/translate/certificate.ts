@@ -4,8 +4,9 @@
 import { createECDH, createPrivateKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
 import { type PemBlock, readPem } from '../base/pem.ts';
-import { plainKey } from './p256.ts';
-import { type PlainCertificate, readPlainCertificate, SERVER_AUTH } from './x509.ts';
+import { plainEcKey } from './plain-ec.ts';
+import { isTornRsa, plainRsaKey } from './plain-rsa.ts';
+import { type PlainCertificate, type PlainPublicKey, readPlainCertificate, SERVER_AUTH } from './x509.ts';
 
 export interface ServerCertificate {
   /** The certificate and those that lead to its root, Base64 of DER. */
@@ -29,7 +30,6 @@ export interface ServerCertificate {
 
 /** Curves and kinds that clients have (RFC 8446 section 4.2.3). */
 const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
-const P256 = 'ECDSA prime256v1';
 /** OpenSSL's security level 2. */
 const RSA_BITS = 2048;
 const WEAK_DIGESTS = /md[245]|sha1(?!\d)/i;
@@ -53,7 +53,7 @@ export function readPlain(ders: readonly Uint8Array[], keyPem: string): ServerCe
   const plain = own === undefined || above.length === 0 ? null : readPlainCertificate(own);
   const block = plain === null ? null : keyIn(keyPem);
   if (own === undefined || plain === null || block === null || typeof block === 'string') return null;
-  const key = plainKey(block.label, block.der, plain.point);
+  const key = plainKey(block, plain.publicKey);
   const known = key === null ? [] : above.map(knownIssuer).filter((one) => one !== null);
   const issuers = known.map(({ certificate }) => certificate);
   if (key === null || issuers.length < above.length || weakness(issuers, 2) !== null) return null;
@@ -65,7 +65,7 @@ export function readPlain(ders: readonly Uint8Array[], keyPem: string): ServerCe
     names: plain.names,
     notBefore: plain.notBefore,
     notAfter: plain.notAfter,
-    keyKind: P256,
+    keyKind: kindText(plain.publicKey),
     fingerprint: hash('sha256', own),
     warnings: warningsOf({
       unissued: firstUnissued(plain, certificates, issuers),
@@ -75,6 +75,16 @@ export function readPlain(ders: readonly Uint8Array[], keyPem: string): ServerCe
     }),
     certificates,
   };
+}
+
+/** PKCS#8 of the key that is the certificate's, if it is of a plain form. */
+function plainKey({ label, der }: PemBlock, its: PlainPublicKey): Uint8Array | null {
+  return its.curve === null ? plainRsaKey(label, der, its.n, its.e) : plainEcKey(its.curve, label, der, its.point);
+}
+
+/** As `keyText` has it. */
+function kindText(key: PlainPublicKey): string {
+  return key.curve === null ? `RSA ${key.bits}` : `ECDSA ${key.curve}`;
 }
 
 /** The same for whatever there is. */
@@ -209,10 +219,11 @@ function kindFault(key: KeyObject): string | null {
 }
 
 /**
- * Whether a key on a curve says that its public part is another than the one its private part makes: the library
- * believes what stands there, and each handshake would fail.
+ * Whether a key says that its public part is another than the one its private part makes: the library believes what
+ * stands there, and each handshake would fail.
  */
 function isTorn(key: KeyObject): boolean {
+  if (key.asymmetricKeyType === 'rsa') return isTornRsa(key.export({ type: 'pkcs1', format: 'der' }));
   if (key.asymmetricKeyType !== 'ec') return false;
   const { d = '', x = '', y = '' } = key.export({ format: 'jwk' });
   const said = Buffer.concat([Buffer.of(4), Buffer.from(x, 'base64url'), Buffer.from(y, 'base64url')]);

@@ -54,9 +54,26 @@ export class StrictDer {
 
   /** Steps over whichever of these stands here; returns its index. None of them begins another. */
   oneOf(all: readonly Uint8Array[]): number {
-    const found = all.findIndex((one) => this.#stands(one));
-    this.at += (all[found] ?? this.#strange()).length;
+    const found = this.find(all);
+    if (found < 0) throw new Strange();
     return found;
+  }
+
+  /** The same; -1, and nothing is stepped over, where none stands. */
+  find(all: readonly Uint8Array[]): number {
+    const found = all.findIndex((one) => this.#stands(one));
+    this.at += all[found]?.length ?? 0;
+    return found;
+  }
+
+  /** Steps over an INTEGER above 0 in its shortest form (X.690 section 8.3); its bytes without the zero of the sign. */
+  positive(): Uint8Array {
+    const end = this.open(2);
+    const [first = 128, second = 0] = this.bytes.subarray(this.at, end);
+    if (first >= 128 || (first === 0 && second < 128)) throw new Strange();
+    const bytes = this.bytes.subarray(first === 0 ? this.at + 1 : this.at, end);
+    this.at = end;
+    return bytes;
   }
 
   /** One character a byte. */
@@ -67,10 +84,6 @@ export class StrictDer {
   #stands(given: Uint8Array): boolean {
     const end = this.at + given.length;
     return end <= this.bytes.length && this.bytes.compare(given, 0, given.length, this.at, end) === 0;
-  }
-
-  #strange(): never {
-    throw new Strange();
   }
 }
 

@@ -2,12 +2,13 @@
 // that are nearly some. The library is the judge, so no case has an expected answer of its own.
 
 import assert from 'node:assert/strict';
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey, sign, verify, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { authority, type Leaf, type LeafOptions, leaf, pem } from '../../tools/certificates.ts';
 import { namesOf, readByLibrary, readPlain } from './certificate.ts';
-import { plainKey } from './p256.ts';
+import { type CurveName, plainEcKey } from './plain-ec.ts';
+import { plainRsaKey } from './plain-rsa.ts';
 import { readPlainCertificate, SERVER_AUTH } from './x509.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 1_500);
@@ -59,6 +60,8 @@ const KINDS: Readonly<Record<string, () => Leaf>> = {
   'one name': () => leaf(middle, ['a.example'], { commonName: 'somebody else' }),
   'no name': () => leaf(middle, []),
   'for clients': () => leaf(middle, ['a.example'], { client: true }),
+  'P-384': () => leaf(middle, ['a.example'], { kind: 'p384' }),
+  RSA: () => leaf(middle, ['a.example'], { kind: 'rsa2048', extensions: USUAL }),
   'of a root': () => leaf(root, ['a.example']),
   'of somebody else': () => leaf(other, ['a.example']),
   'ended long ago': () => leaf(middle, ['a.example'], { notBefore: DATES[0], notAfter: DATES[1] }),
@@ -74,12 +77,10 @@ const KINDS: Readonly<Record<string, () => Leaf>> = {
     leaf(middle, [], { extensions: [['2.5.29.17', false, sequence(tlv(0x87, hex('0102030405')))]] }),
   'an extension twice': () => leaf(middle, ['a.example'], { extensions: [['2.5.29.19', false, hex('3000')]] }),
   'an extension of nobody': () => leaf(middle, ['a.example'], { extensions: [['1.2.3.4', true, hex('0500')]] }),
-  'P-384': () => leaf(middle, ['a.example'], { kind: 'p384' }),
-  RSA: () => leaf(middle, ['a.example'], { kind: 'rsa2048' }),
   'weak RSA': () => leaf(middle, ['a.example'], { kind: 'rsa1024' }),
   Ed25519: () => leaf(middle, ['a.example'], { kind: 'ed25519' }),
 };
-const PLAIN = Object.keys(KINDS).slice(0, 10);
+const PLAIN = Object.keys(KINDS).slice(0, 12);
 
 /** Of a certificate with its key and who issued it: both ways of reading say the same, or the own one nothing. */
 function agree(der: Buffer, key: string, about: string): boolean {
@@ -202,28 +203,82 @@ test('whatever certificate is changed by hand: what the own reader accepts the l
   assert.ok(accepted > RUNS / 40, `${accepted} of ${RUNS}`);
 });
 
+/** Keys with the ways in which programs write them: label of their PEM, DER, and Node's name of the form. */
+interface Written {
+  readonly leaf: Leaf;
+  readonly label: string;
+  readonly bytes: Buffer;
+  readonly type: 'pkcs8' | 'sec1' | 'pkcs1';
+}
+const OLD_FORMS = {
+  p256: ['EC PRIVATE KEY', 'sec1'],
+  p384: ['EC PRIVATE KEY', 'sec1'],
+  rsa2048: ['RSA PRIVATE KEY', 'pkcs1'],
+} as const;
+
+function writtenKeys(): Written[] {
+  return (['p256', 'p384', 'rsa2048'] as const).flatMap((kind): Written[] => {
+    const own = leaf(middle, ['a.example'], { kind });
+    const [label, type] = OLD_FORMS[kind];
+    const old = own.key.export({ type, format: 'der' } as { type: 'pkcs1'; format: 'der' });
+    return [
+      { leaf: own, label: 'PRIVATE KEY', bytes: own.keyDer, type: 'pkcs8' },
+      { leaf: own, label, bytes: old, type },
+    ];
+  });
+}
+
+function plainOf({ leaf: { der } }: Written, label: string, bytes: Uint8Array): Uint8Array | null {
+  const key = readPlainCertificate(der)?.publicKey;
+  assert.ok(key !== undefined);
+  if (key.curve === null) return plainRsaKey(label, bytes, key.n, key.e);
+  return plainEcKey(key.curve as CurveName, label, bytes, key.point);
+}
+
 test('whatever key is changed by hand: what the own reader accepts the library accepts as the same', () => {
-  const { der, keyDer, key } = leaf(middle, ['a.example']);
-  const found = readPlainCertificate(der);
-  const point = found?.point as Uint8Array;
-  const forms = [
-    ['PRIVATE KEY', keyDer, 'pkcs8'],
-    ['EC PRIVATE KEY', key.export({ type: 'sec1', format: 'der' }), 'sec1'],
-  ] as const;
-  for (const [label, bytes] of forms) assert.deepEqual(Buffer.from(plainKey(label, bytes, point) ?? []), keyDer);
-  assert.equal(plainKey('RSA PRIVATE KEY', keyDer, point), null);
+  const keys = writtenKeys();
+  for (const one of keys) {
+    const { label, bytes, leaf: own } = one;
+    assert.deepEqual(Buffer.from(plainOf(one, label, bytes) ?? []), own.keyDer, label);
+    assert.equal(plainOf(one, label.startsWith('EC') ? 'RSA PRIVATE KEY' : 'EC PRIVATE KEY', bytes), null);
+    const another = keys.find((key) => key.leaf !== own && key.label === label);
+    if (another !== undefined) assert.equal(plainOf(one, label, another.bytes), null, 'the key of another');
+  }
   const property = fc.property(
-    fc.constantFrom(...forms),
+    fc.constantFrom(...keys),
     fc.array(STEP, { minLength: 1, maxLength: 2 }),
-    (form, steps) => {
-      const [label, bytes, type] = form;
-      const mutant = steps.reduce(step, bytes);
-      const read = plainKey(label, mutant, point);
+    (one, steps) => {
+      const mutant = steps.reduce(step, one.bytes);
+      const read = plainOf(one, one.label, mutant);
       if (read === null) return;
-      const judged = createPrivateKey({ key: mutant, format: 'der', type });
+      const judged = createPrivateKey({ key: mutant, format: 'der', type: one.type });
       assert.deepEqual(Buffer.from(read), judged.export({ type: 'pkcs8', format: 'der' }));
-      assert.ok(new X509Certificate(der).checkPrivateKey(judged));
+      assert.ok(new X509Certificate(one.leaf.der).checkPrivateKey(judged));
+      // And it signs what the certificate's key verifies.
+      const said = Buffer.from('hello');
+      assert.ok(verify('sha256', said, new X509Certificate(one.leaf.der).publicKey, sign('sha256', said, judged)));
     },
   );
   fc.assert(property, { numRuns: RUNS });
+});
+
+test('an RSA key whose numbers are not of one key is refused, as it would fail each handshake', () => {
+  const [own, other] = [
+    leaf(middle, ['a.example'], { kind: 'rsa2048' }),
+    leaf(middle, ['b.example'], { kind: 'rsa2048' }),
+  ];
+  const numbersOf = ({ key }: Leaf): readonly Tree[] => {
+    const [whole] = treesOf(key.export({ type: 'pkcs1', format: 'der' })) ?? [];
+    return (whole as Tree).body as readonly Tree[];
+  };
+  const [mine, theirs] = [numbersOf(own), numbersOf(other)];
+  // RSAPrivateKey: version, n, e, d, then p, q, d mod p - 1, d mod q - 1, the inverse of q.
+  for (const places of [[4], [5], [6], [7], [8], [4, 5, 6, 7, 8], [3, 4, 5, 6, 7, 8]]) {
+    const body = mine.map((tree, i) => (places.includes(i) ? (theirs[i] as Tree) : tree));
+    const text = pem('RSA PRIVATE KEY', bytesOf({ tag: 0x30, body }));
+    assert.equal(readPlain([own.der, middle.der], text), null, places.join());
+    const said = readByLibrary([own.der, middle.der], text);
+    assert.equal(said, 'tls.key: its public part is not that of its private part.', places.join());
+  }
+  assert.ok(readPlain([own.der, middle.der], pem('PRIVATE KEY', own.keyDer)) !== null);
 });

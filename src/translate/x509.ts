@@ -1,9 +1,19 @@
 // Reads the certificates that authorities make by the thousand without the library, which takes ten times as long and
-// holds memory outside the heap: X.509 version 3 with a key on P-256, names of hosts and addresses, the usual
-// extensions, strict DER (RFC 5280, X.690). What is not wholly understood is null and for the library to judge; what is
-// accepted here it would accept too, and say the same of it (x509.test.ts).
+// holds memory outside the heap: X.509 version 3 with a key on P-256, on P-384 or of RSA, names of hosts and addresses,
+// the usual extensions, strict DER (RFC 5280, X.690). What is not wholly understood is null and for the library to
+// judge; what is accepted here it would accept too, and say the same of it (x509.test.ts).
 
+import type { CurveName } from './plain-ec.ts';
+import { RSA_ENCRYPTION } from './plain-rsa.ts';
 import { isOid, Strange, StrictDer } from './strict-der.ts';
+
+/**
+ * Of a certificate: a point, uncompressed (SEC 1 section 2.3.3), not looked at, so that it may lie off the curve; or
+ * modulus and exponent, each without a zero in front.
+ */
+export type PlainPublicKey =
+  | { readonly curve: CurveName; readonly point: Uint8Array }
+  | { readonly curve: null; readonly n: Uint8Array; readonly e: Uint8Array; readonly bits: number };
 
 export interface PlainCertificate {
   /** DNS names and addresses of its subjectAltName in their order, lower case, addresses as OpenSSL writes them. */
@@ -13,8 +23,7 @@ export interface PlainCertificate {
   readonly notAfter: number;
   /** Purposes that extendedKeyUsage names, each an OID as it stands in DER; null: it is for any. */
   readonly purposes: readonly string[] | null;
-  /** The public key: a point, uncompressed (SEC 1 section 2.3.3), not looked at: it may lie off the curve. */
-  readonly point: Uint8Array;
+  readonly publicKey: PlainPublicKey;
   /** All that decides whether another certificate issued it: name and key that it gives, and how it is signed. */
   readonly issuedAs: string;
 }
@@ -40,9 +49,20 @@ const SIGNATURES = [
   '300d06092a864886f70d01010d0500',
   '300506032b6570',
 ].map(bytesOf);
-/** SubjectPublicKeyInfo of a point on P-256, up to its coordinates (RFC 5480 section 2). */
-const ON_P256 = bytesOf('3059301306072a8648ce3d020106082a8648ce3d03010703420004');
-const COORDINATES = 64;
+/** SubjectPublicKeyInfo of a point, up to its coordinates (RFC 5480 section 2), and their bytes. */
+const ON_CURVES = [
+  bytesOf('3059301306072a8648ce3d020106082a8648ce3d03010703420004'),
+  bytesOf('3076301006072a8648ce3d020106052b8104002203620004'),
+];
+const CURVES: readonly { readonly name: CurveName; readonly coordinates: number }[] = [
+  { name: 'prime256v1', coordinates: 64 },
+  { name: 'secp384r1', coordinates: 96 },
+];
+const NO_UNUSED_BITS = bytesOf('00');
+/** 65,537, as everybody has it. */
+const EXPONENT = bytesOf('010001');
+/** Weaker ones, and larger ones than anybody has, are for the library to judge. */
+const [LEAST_BITS, MOST_BITS] = [2048, 8192];
 /** status_request: the certificate wants an OCSP response with it (RFC 7633). */
 const MUST_STAPLE = bytesOf('3003020105');
 const TRUE = bytesOf('0101ff');
@@ -100,9 +120,7 @@ function read(der: StrictDer): PlainCertificate {
   const notAfter = time(der);
   der.close(validityEnd);
   name(der);
-  der.expect(ON_P256);
-  der.at += COORDINATES;
-  const point = der.bytes.subarray(der.at - COORDINATES - 1, der.at);
+  const publicKey = subjectKey(der);
   const said = extensions(der);
   der.close(bodyEnd);
   if (der.oneOf(SIGNATURES) !== algorithm) throw new Strange();
@@ -110,7 +128,30 @@ function read(der: StrictDer): PlainCertificate {
   der.close(end);
   der.close(der.bytes.length);
   const issuedAs = `${algorithm} ${said.authority.length} ${said.authority}${issuer}`;
-  return { names: said.names, notBefore, notAfter, purposes: said.purposes, point, issuedAs };
+  return { names: said.names, notBefore, notAfter, purposes: said.purposes, publicKey, issuedAs };
+}
+
+/** SubjectPublicKeyInfo (RFC 5480 section 2, RFC 3279 section 2.3.1). */
+function subjectKey(der: StrictDer): PlainPublicKey {
+  const curve = CURVES[der.find(ON_CURVES)];
+  if (curve !== undefined) {
+    const { name, coordinates } = curve;
+    der.at += coordinates;
+    return { curve: name, point: der.bytes.subarray(der.at - coordinates - 1, der.at) };
+  }
+  const end = der.open(SEQUENCE);
+  der.expect(RSA_ENCRYPTION);
+  const bitsEnd = der.open(BIT_STRING);
+  der.expect(NO_UNUSED_BITS);
+  const numbersEnd = der.open(SEQUENCE);
+  const [n, e] = [der.positive(), der.positive()];
+  der.close(numbersEnd);
+  der.close(bitsEnd);
+  der.close(end);
+  const bits = n.length * 8 - Math.clz32(n[0] as number) + 24;
+  const odd = (n.at(-1) as number) % 2 === 1;
+  if (!odd || bits < LEAST_BITS || bits > MOST_BITS || Buffer.compare(e, EXPONENT) !== 0) throw new Strange();
+  return { curve: null, n, e, bits };
 }
 
 /** Positive, and no longer than authorities may make it (RFC 5280 section 4.1.2.2). */
