@@ -108,6 +108,11 @@ export interface TlsIo {
   handshakeWith(tls: Tls, offset: number, length: number): number;
   /** Bytes read into mem[offset..], 0 at the end in order, -EAGAIN, -errno or TLS_FAILED. */
   recv(tls: Tls, offset: number, length: number): number;
+  /**
+   * Behind a `recv` that gave bytes: whether that is known to have been all there was, in TLS and in the socket, so
+   * that what comes later is told of by an event.
+   */
+  emptied(tls: Tls): boolean;
   /** Bytes of mem[offset..] taken, as `recv`. After -EAGAIN the same bytes come first in the next call. */
   send(tls: Tls, offset: number, length: number): number;
   /** Says close_notify, behind which nothing is sent: 0, -EAGAIN to be called again, -errno or TLS_FAILED. */

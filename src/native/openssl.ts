@@ -20,12 +20,15 @@ export const clearErrors = direct('ERR_clear_error', []);
 export const sslRead = direct('SSL_read', ['address', 'address', 'int']);
 export const sslWrite = direct('SSL_write', ['address', 'address', 'int']);
 export const sslGetError = symbol('SSL_get_error', ['long', 'int']);
+export const sslHasPending = direct('SSL_has_pending', ['address']);
+export const bioNumberRead = symbol('BIO_number_read', ['long'], 'long');
 
 // Per connection.
 export const sslNew = symbol('SSL_new', ['long'], 'long');
 export const sslFree = symbol('SSL_free', ['long']);
 export const sslSetFd = symbol('SSL_set_fd', ['long', 'int']);
 export const sslSetRfd = symbol('SSL_set_rfd', ['long', 'int']);
+export const sslGetRbio = symbol('SSL_get_rbio', ['long'], 'long');
 export const sslSet0Rbio = symbol('SSL_set0_rbio', ['long', 'long']);
 export const bioNewMemBuf = symbol('BIO_new_mem_buf', ['address', 'int'], 'long');
 export const bioCtrl = symbol('BIO_ctrl', ['long', 'int', 'long', 'long'], 'long');

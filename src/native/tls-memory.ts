@@ -37,11 +37,13 @@ export class TlsMemory {
     return this.io.arena.base + this.#at + i * 8;
   }
   setCell(i: number, value: number): number {
-    this.#view.setBigUint64(this.#at + i * 8, BigInt(value), true);
+    // In halves: a bigint would be an object for each.
+    this.#view.setUint32(this.#at + i * 8, value % 2 ** 32, true);
+    this.#view.setUint32(this.#at + i * 8 + 4, Math.floor(value / 2 ** 32), true);
     return this.cell(i);
   }
   getCell(i: number): number {
-    return Number(this.#view.getBigUint64(this.#at + i * 8, true));
+    return this.#view.getUint32(this.#at + i * 8 + 4, true) * 2 ** 32 + this.getCellInt(i);
   }
   /** The low half of a cell, for an int. */
   getCellInt(i: number): number {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import fc from 'fast-check';
 import { authority, leaf } from '../../tools/certificates.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
 import { TICKET_KEY_BYTES, TLS_FAILED, type Tls, type TlsPeer, type TlsSettings } from '../io/tls.ts';
@@ -129,6 +130,98 @@ test('close_notify that the socket does not take is said by the next call', () =
   assert.equal(tls.shutdown(p.server), 0);
   assert.equal(readAll(), 0, 'the end in order');
   close(p);
+});
+
+/** A client and a server whose bytes wait in between until they are passed on. */
+function apart(version: 'TLSv1.2' | 'TLSv1.3'): Pair & { pass(bytes: number): number } {
+  const [near, far] = [socketPair(io), socketPair(io)];
+  const settings = { ...PLAIN, minVersion: version, maxVersion: version };
+  const context = tls.serverContext(settings);
+  const s = tls.accept(context, far[0]);
+  tls.dropContext(context);
+  const c = tls.connect(client, near[0], peer('site.example'));
+  assert.equal(tls.use(s, certificate), 0);
+  const move = (from: Handle, to: Handle, bytes: number): number => {
+    const n = io.recv(from, at + 128 * 1024, bytes);
+    if (n > 0) assert.equal(io.send(to, at + 128 * 1024, n), n);
+    return Math.max(0, n);
+  };
+  for (let i = 0; i < 8; i++) {
+    tls.handshake(c);
+    move(near[1], far[1], 65_536);
+    tls.handshake(s);
+    move(far[1], near[1], 65_536);
+  }
+  const sockets = [...near, ...far] as unknown as Pair['sockets'];
+  return { server: s, client: c, sockets, pass: (bytes) => move(near[1], far[1], bytes) };
+}
+
+test('what a read is said to have emptied is empty, however records come apart', () => {
+  let known = 0;
+  let asked = 0;
+  const sizes = fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 20_000 }));
+  const property = fc.property(
+    fc.constantFrom('TLSv1.2' as const, 'TLSv1.3' as const),
+    fc.array(fc.tuple(sizes, sizes, fc.constantFrom(1, 100, 5_000, 65_536), fc.constantFrom(1, 2, 1_000)), {
+      minLength: 1,
+      maxLength: 20,
+    }),
+    (version, steps) => {
+      const p = apart(version);
+      let sent = 0;
+      let got = 0;
+      const drain = (room: number, reads: number): void => {
+        for (let i = 0; i < reads; i++) {
+          const n = tls.recv(p.server, at, room);
+          if (n < 0) {
+            assert.equal(n, -ERRNO.EAGAIN);
+            return;
+          }
+          got += n;
+          if (n === room) continue;
+          asked++;
+          if (!tls.emptied(p.server)) continue;
+          known++;
+          assert.equal(tls.recv(p.server, at, room), -ERRNO.EAGAIN);
+          return;
+        }
+      };
+      for (const [size, piece, room, reads] of steps) {
+        sent += Math.max(0, tls.send(p.client, at, size));
+        p.pass(piece);
+        drain(room, reads);
+      }
+      while (p.pass(65_536) > 0);
+      drain(65_536, Number.POSITIVE_INFINITY);
+      assert.equal(got, sent);
+      close(p);
+    },
+  );
+  fc.assert(property, { numRuns: Number(process.env['FUZZ_RUNS'] ?? 100) });
+  assert.ok(known > asked / 50, `${known} of ${asked}`);
+});
+
+test('behind a small message nothing more has to be asked for', () => {
+  const p = pair();
+  assert.deepEqual(shake(p), [1, 1]);
+  for (let i = 0; i < 50; i++) {
+    write(p.client, 'x'.repeat(1 + i * 40));
+    read(p.server);
+    // Before the first one nothing was known of what it had.
+    assert.ok(tls.emptied(p.server) || i === 0);
+  }
+  write(p.client, 'one');
+  write(p.client, 'two');
+  assert.equal(read(p.server), 'one');
+  assert.equal(tls.emptied(p.server), false, 'another record came with it');
+  assert.equal(read(p.server), 'two');
+  assert.equal(tls.emptied(p.server), false, 'nothing was asked of the socket');
+  assert.equal(tls.recv(p.server, at, 100), -ERRNO.EAGAIN);
+  write(p.client, 'three');
+  assert.equal(read(p.server), 'three');
+  assert.equal(tls.emptied(p.server), true);
+  close(p);
+  assert.equal(tls.emptied(p.server), false, 'closed');
 });
 
 test('the end of the socket without close_notify is no end in order', () => {

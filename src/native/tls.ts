@@ -32,6 +32,11 @@ const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATIONS = 1 << (31 - INDEX_BITS);
 /** TLS 1.3 tells by its key share that a ClientHello was enough (RFC 8446 section 4.1.4). */
 const TLS13 = TLS_VERSION['TLSv1.3'];
+/**
+ * Fewer bytes than OpenSSL asks a socket for when a record begins: it reads ahead, as much as its buffer holds, which
+ * is 16 KB and a record's frame (SSL3_RT_MAX_ENCRYPTED_LENGTH).
+ */
+const SHORT_READ_BYTES = 4096;
 /** X509_V_ERR_HOSTNAME_MISMATCH. */
 const HOSTNAME_MISMATCH = 62;
 
@@ -53,6 +58,12 @@ export class NativeTls implements TlsIo {
   readonly #sockets: Handle[] = [];
   /** Which ticket key the next call of the handshake is made with, 0 for the first. */
   readonly #ticketKey: number[] = [];
+  /** What it reads from, once that was asked for, and the bytes it had read when nothing of them was left; 0 before. */
+  readonly #bios: number[] = [];
+  readonly #read: number[] = [];
+  /** Whether its buffer is known to be empty, and whether it was in front of the last `recv`. */
+  readonly #clean: boolean[] = [];
+  readonly #wasClean: boolean[] = [];
   /** Names that OpenSSL does not look for by itself; null for none. */
   readonly #names: (readonly PeerName[] | null)[] = [];
   readonly #free: number[] = [];
@@ -190,6 +201,10 @@ export class NativeTls implements TlsIo {
     this.#contextOf[index] = context;
     this.#sockets[index] = socket;
     this.#ticketKey[index] = 0;
+    this.#bios[index] = 0;
+    this.#read[index] = 0;
+    this.#clean[index] = false;
+    this.#wasClean[index] = false;
     this.#names[index] = null;
     this.#open++;
     return tls;
@@ -309,9 +324,37 @@ export class NativeTls implements TlsIo {
     if (tls <= INDEX_MASK || this.#handles[index] !== tls) return -ERRNO.EBADF;
     if (!(offset >= 0 && length >= 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
     const pointer = this.#pointers[index] as bigint;
+    const clean = this.#clean[index] as boolean;
+    this.#wasClean[index] = clean;
+    this.#clean[index] = false;
     ssl.clearErrors();
     const n = ssl.sslRead(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
-    return n > 0 ? n : this.#outcome(this.#ssl[index] as number, n);
+    if (n > 0) return n;
+    const said = this.#outcome(this.#ssl[index] as number, n);
+    // A part of a record that came does not always count as pending.
+    if (clean && said === -ERRNO.EAGAIN)
+      this.#clean[index] = ssl.bioNumberRead(this.#bios[index] as number) === this.#read[index];
+    return said;
+  }
+
+  /**
+   * Where OpenSSL had nothing of a record in front of the `recv`, its first read asked for more than all that it has
+   * read since: it was a short one, which emptied the socket. What came after that is told of by an event.
+   */
+  emptied(tls: Tls): boolean {
+    const index = tls & INDEX_MASK;
+    if (tls <= INDEX_MASK || this.#handles[index] !== tls) return false;
+    if (ssl.sslHasPending(this.#pointers[index] as bigint) !== 0) return false;
+    let bio = this.#bios[index] as number;
+    if (bio === 0) {
+      bio = ssl.sslGetRbio(this.#ssl[index] as number);
+      this.#bios[index] = bio;
+    }
+    const read = ssl.bioNumberRead(bio);
+    const since = read - (this.#read[index] as number);
+    this.#read[index] = read;
+    this.#clean[index] = true;
+    return (this.#wasClean[index] as boolean) && since < SHORT_READ_BYTES;
   }
 
   send(tls: Tls, offset: number, length: number): number {

@@ -64,6 +64,11 @@ export class Opener {
     this.#held = this.#held.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#held, bytes]);
   }
 
+  /** Nothing of a record waits. */
+  get empty(): boolean {
+    return this.#held.length === 0;
+  }
+
   /** The next record; null when it is not whole; 'bad' when it is not what was sealed. */
   next(): SimRecord | 'bad' | null {
     const held = this.#held;

@@ -59,6 +59,8 @@ class Connection {
   offered: Uint8Array | null = null;
   /** Of the record that is being read. */
   plain: Uint8Array = new Uint8Array(0);
+  /** The last read of the socket was shorter than it might have been. */
+  short = false;
   /** close_notify came. */
   ended = false;
   /** Ours was said. */
@@ -253,6 +255,11 @@ export class SimTls implements TlsIo {
     }
   }
 
+  emptied(tls: Tls): boolean {
+    const one = this.#connections.get(tls);
+    return one?.short === true && one.plain.length === 0 && !one.ended && one.opener.empty;
+  }
+
   send(tls: Tls, offset: number, length: number): number {
     const one = this.#connections.get(tls);
     if (one === undefined) return -ERRNO.EBADF;
@@ -308,6 +315,7 @@ export class SimTls implements TlsIo {
   #fill(one: Connection): number {
     const n = this.#io.recvInto(one.socket, this.#scratch, 0, READ_BYTES);
     if (n > 0) one.opener.push(this.#scratch.subarray(0, n));
+    one.short = n > 0 && n < READ_BYTES;
     return n;
   }
 

@@ -43,7 +43,7 @@ export class Http1Connector implements Connector {
 
   connect(transport: Transport, pool: ConnectionPool): UpstreamConnection | null {
     // Of a layer only it can say whether something is left to read.
-    if (transport.wire.shortReadEmpties ? transport.unread : !transport.isQuiet()) {
+    if (transport.wire.layered ? !transport.isQuiet() : transport.unread) {
       // It has spoken, or ended, before it was asked.
       transport.abort();
       return null;

@@ -49,13 +49,26 @@ interface HostTls {
   readonly context: string;
   /** A session is good for one listener and one way of speaking; the name comes to it. In hexadecimal digits. */
   readonly binding: string;
+  /** The name that last came to it, and what that made: of most hosts there is one. */
+  lastName: string | null;
+  lastBinding: Uint8Array;
 }
 
+const NO_BYTES = new Uint8Array(0);
 /** What a session of no listener is bound to in its place. */
 const NOBODY = { gateway: '', listener: '' } as const;
 
 /** What a log line says of a connection: few texts for many connections, so they are kept. */
 const facts = new Map<string, Fragment>();
+
+/** What sessions of `name` are bound to. */
+function bindingOf(host: HostTls, name: string): Uint8Array {
+  if (host.lastName !== name) {
+    host.lastName = name;
+    host.lastBinding = hash('sha256', host.binding + name, 'buffer');
+  }
+  return host.lastBinding;
+}
 
 function factsOf(members: Readonly<Record<string, string>>): Fragment {
   const text = JSON.stringify(members);
@@ -106,7 +119,7 @@ export class TlsOpening implements OpeningStep {
     const { gateway, listener } = host ?? NOBODY;
     const binding = hash('sha256', JSON.stringify([this.#port, gateway, listener, this.#table.binding(tls)]), 'hex');
     const certificates = tls.certificates.map((key) => this.#table.acquire(key));
-    const one = { host, tls, certificates, context, binding };
+    const one = { host, tls, certificates, context, binding, lastName: null, lastBinding: NO_BYTES };
     this.#hosts.push(one);
     return one;
   }
@@ -177,7 +190,7 @@ export class TlsOpening implements OpeningStep {
       io.close(tls);
       return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'certificate');
     }
-    io.bind(tls, hash('sha256', host.binding + hello.serverName, 'buffer'));
+    io.bind(tls, bindingOf(host, hello.serverName));
     if (hello.ticketName !== '') io.offered(tls, hello.ticketName);
     const handshake = new ServerHandshake(this.#shared, this.#table, host, hello.serverName, info);
     const wire = new TlsWire(this.#shared.io, io, tls, socket as Handle, handshake, false);

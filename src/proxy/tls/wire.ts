@@ -31,7 +31,8 @@ export interface TlsWireOwner {
 }
 
 export class TlsWire implements Wire {
-  readonly shortReadEmpties = false;
+  readonly layered = true;
+  shortReadEmpties = false;
   readonly plain: Handle = NO_HANDLE;
   readonly tls: Tls;
   readonly #io: Io;
@@ -118,6 +119,7 @@ export class TlsWire implements Wire {
     if (this.#failed) return this.#io.recv(this.#socket, at, length);
     const n = this.#tlsIo.recv(this.tls, at, length);
     if (n > 0) {
+      this.shortReadEmpties = n < length && this.#tlsIo.emptied(this.tls);
       if (this.#unheard) this.#hear();
       return n;
     }

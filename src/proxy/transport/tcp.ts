@@ -82,7 +82,7 @@ export class Tcp implements Transport, ReaderOwner {
 
   #onConnectReady(events: number): void {
     // What only concerns a wire that stands: nothing was sent on this one, and nothing of it can be read.
-    if (this.#wire.shortReadEmpties && (events & (WRITABLE | BROKEN)) === 0) return;
+    if (!this.#wire.layered && (events & (WRITABLE | BROKEN)) === 0) return;
     if ((events & AGAIN) !== 0) this.#in.answered();
     // Bytes or an end that came with the same edge are read after the user has been told.
     if ((events & (READABLE | PEER_CLOSED | BROKEN)) !== 0) this.#in.note(events);
@@ -101,7 +101,7 @@ export class Tcp implements Transport, ReaderOwner {
       return;
     }
     // What was ready was the handshake's. A layer may have taken bytes from the socket already that are for us.
-    const layered = !this.#wire.shortReadEmpties;
+    const { layered } = this.#wire;
     if (layered) this.#in.readable = false;
     this.user.onConnected();
     if (layered) this.#in.readable = true;

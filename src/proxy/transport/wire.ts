@@ -5,9 +5,11 @@ import type { Handle, Io } from '../../io/io.ts';
 
 /** Results below zero are -errno, as in `Io`. */
 export interface Wire {
+  /** It lies over another wire: what the socket has says nothing of what it has. */
+  readonly layered: boolean;
   /**
-   * A read of fewer bytes than asked for has left nothing behind (epoll(7), questions and answers, 9). Not true of a
-   * layer that decrypts record by record: there only -EAGAIN says that it is empty.
+   * The last `recv`, if it gave fewer bytes than were asked for, has left nothing behind (epoll(7), questions and
+   * answers, 9). A layer that decrypts record by record does not always know: then only -EAGAIN says that it is empty.
    */
   readonly shortReadEmpties: boolean;
   /**
@@ -43,6 +45,7 @@ export interface Wire {
 
 /** A socket as it is. */
 export class PlainWire implements Wire {
+  readonly layered = false;
   readonly shortReadEmpties = true;
   readonly #io: Io;
   readonly plain: Handle;
