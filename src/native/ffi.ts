@@ -35,6 +35,7 @@ interface Ffi {
   load(path: null): { func(name: string, result: string, args: readonly string[]): unknown };
   view(address: bigint, bytes: number): ArrayBuffer;
   address(buffer: ArrayBuffer): bigint;
+  errno(): number;
   proto(definition: string): unknown;
   pointer(type: unknown): unknown;
   register(callback: (...args: number[]) => number, type: unknown): bigint;
@@ -118,12 +119,8 @@ export function direct<const K extends readonly ('int' | 'address')[]>(
   }
 }
 
-/** Where this thread's errno stands: an address that stays. Both C libraries name the function so. */
-const errnoCell = new Int32Array(ffi.view(BigInt(symbol('__errno_location', [], 'long')()), 4));
-/** errno of the last call into C; only meaningful right after it failed. */
-export function errno(): number {
-  return errnoCell[0] as number;
-}
+/** errno of the last call into C, by `symbol` or `direct`; only meaningful right after it failed. */
+export const errno: () => number = ffi.errno;
 /** The memory at `address` as an ArrayBuffer that does not own it. */
 export function view(address: number, bytes: number): ArrayBuffer {
   return ffi.view(BigInt(address), bytes);
