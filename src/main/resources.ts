@@ -26,7 +26,7 @@ import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
 import { revocationProblems } from '../translate/revocation.ts';
 import { Translator } from '../translate/translator.ts';
-import { readsStatus } from '../translate/unit.ts';
+import { readOfStatus } from '../translate/unit.ts';
 import { withoutEffect } from '../translate/without-effect.ts';
 import { isLocal, reachableAddresses } from './addresses.ts';
 import { whyIdle } from './idle.ts';
@@ -76,7 +76,7 @@ export class Resources implements SourceSink {
   /** Name of this controller. */
   readonly #ours: string;
   readonly #publisher: Publisher;
-  readonly #store = new Store();
+  readonly #store = new Store(readOfStatus);
   readonly #translator: Translator;
   readonly #batch: Batch;
   readonly #sources: Sources;
@@ -191,7 +191,7 @@ export class Resources implements SourceSink {
     const restated = new Set<ObjectKey>();
     const changed = this.#store.apply(upserts, removals, restated);
     // What a status says back to who wrote it is no change, and no change waits for it.
-    const meant = [...changed].filter((key) => !restated.has(key) || readsStatus(key.slice(0, key.indexOf('/'))));
+    const meant = [...changed].filter((key) => !restated.has(key));
     if (meant.length > 0) this.propagation.event(performance.now());
     this.#batch.add(meant);
     this.#cluster?.seen(changed);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '../api/object.ts';
+import { fields } from '../base/fields.ts';
 import { bucketsOf } from './index.ts';
 import { Store } from './store.ts';
 
@@ -42,6 +43,18 @@ test('of what changed, those are told apart of which only the status did', () =>
   );
   assert.deepEqual([...restated], []);
   store.apply([said, { ...said, status: {} }], [], restated);
+  assert.deepEqual([...restated], []);
+});
+
+test('of a status only what somebody reads is a change', () => {
+  const store = new Store(({ kind, status }) => (kind === 'Gateway' ? fields(status)['addresses'] : undefined));
+  const one = made('Gateway', 'ns', 'a', { status: { addresses: ['10.0.0.1'], listeners: [] } });
+  store.apply([one], []);
+  const restated = new Set<string>();
+  store.apply([{ ...one, status: { addresses: ['10.0.0.1'], listeners: [1] } }], [], restated);
+  assert.deepEqual([...restated], ['Gateway/ns/a']);
+  restated.clear();
+  store.apply([{ ...one, status: { addresses: ['10.0.0.2'], listeners: [1] } }], [], restated);
   assert.deepEqual([...restated], []);
 });
 

@@ -11,10 +11,16 @@ const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
 export class Store implements World {
   readonly #kinds = new Map<string, Map<ObjectKey, KubeObject>>();
   readonly #buckets = new Map<string, Map<ObjectKey, KubeObject>>();
+  readonly #readOfStatus: (object: KubeObject) => unknown;
+
+  /** `readOfStatus`: what of an object's status anybody reads; nothing unless said. */
+  constructor(readOfStatus: (object: KubeObject) => unknown = () => undefined) {
+    this.#readOfStatus = readOfStatus;
+  }
 
   /**
    * Takes objects over and forgets others; returns the keys of those that really appeared, changed or vanished.
-   * `restated` is given those of which nothing changed but the status.
+   * `restated` is given those of which nothing changed but what nobody reads of the status.
    */
   apply(
     upserts: readonly KubeObject[],
@@ -64,7 +70,7 @@ export class Store implements World {
     return n;
   }
 
-  /** What of it is new: nothing, its status alone, or (whatever that is) all. */
+  /** What of it is new: nothing, what nobody reads of its status alone, or (whatever that is) all. */
   #upsert(incoming: KubeObject): 'nothing' | 'status' | 'all' {
     const object = trim(incoming);
     const key = keyOf(object);
@@ -84,7 +90,8 @@ export class Store implements World {
     }
     if (old === undefined) return 'all';
     if (equalObjects(old, object)) return 'nothing';
-    return equalObjects({ ...old, status: object.status }, { ...object, status: object.status }) ? 'status' : 'all';
+    if (!equalObjects({ ...old, status: object.status }, { ...object, status: object.status })) return 'all';
+    return equal(this.#readOfStatus(old), this.#readOfStatus(object)) ? 'status' : 'all';
   }
 
   #remove(key: ObjectKey): boolean {
