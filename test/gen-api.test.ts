@@ -46,6 +46,7 @@ test('each kind is read in all its served versions', () => {
     BackendTLSPolicy: ['v1', 'v1alpha3'],
     ListenerSet: ['v1'],
     XBackendTrafficPolicy: ['v1alpha1'],
+    XBackend: ['v1alpha1'],
   });
 });
 

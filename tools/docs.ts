@@ -134,7 +134,8 @@ const SUBJECTS = {
   ListenerSet: /^set/,
   Routes: /^route/,
   'Routes, Gateways and ListenerSets': /^warnings/,
-  'BackendTLSPolicy and XBackendTrafficPolicy': /^(policy|traffic)/,
+  XBackend: /^external/,
+  'BackendTLSPolicy, XBackendTrafficPolicy and the validation of an XBackend': /^(policy|traffic)/,
 };
 
 function conditions(): string {

@@ -399,6 +399,12 @@ const BESIDE: Readonly<Record<string, ExtraRow>> = {
     'proxy/retry-codes',
     'retries',
   ],
+  XBackend: [
+    'hosts outside, by their whole names (experimental channel)',
+    'translate/x-backend.ts translate/x-backend-units.ts source/dns/stage.ts',
+    'process/external-hosts src/source/dns/stage src/source/dns/resolver',
+    'external-hosts',
+  ],
   StaticResponseFilter: [
     'an answer that stands in the configuration',
     'translate/extension-filter.ts api/own-filters.ts',

@@ -24,6 +24,7 @@ const KINDS = [
   'BackendTLSPolicy',
   'ListenerSet',
   'XBackendTrafficPolicy',
+  'XBackend',
 ];
 /** A shape whose text is at least this long and stands twice gets a name. */
 const HOIST_CHARS = 70;

@@ -35,6 +35,10 @@ interface GoldenOptions {
   readonly node?: string;
   /** The authorities that the system knows: Base64 of DER. */
   readonly systemTrust?: readonly string[];
+  /** Addresses that nothing may lead to. */
+  readonly forbidden?: readonly string[];
+  readonly withoutBackends?: boolean;
+  readonly clusterDomain?: string;
   /** Keys of sockets that could not be opened, and why: `address in use` and the like. */
   readonly unopened?: Readonly<Record<string, { readonly code: string; readonly reason: string }>>;
 }
@@ -82,6 +86,7 @@ function objectOf(value: unknown, given: GoldenOptions, path: string): KubeObjec
 
 function optionsOf(given: GoldenOptions): TranslatorOptions {
   const unusable = new Set(given.unusable);
+  const { forbidden } = given;
   return {
     controllerName: 'rauta.io/gateway-controller',
     implicitClass: given.cluster === true ? null : 'rauta',
@@ -89,6 +94,9 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
     defaultAddresses: given.defaultAddresses ?? ['0.0.0.0'],
     ...(given.statusAddresses === undefined ? {} : { statusAddresses: given.statusAddresses }),
     ...(given.cluster === true ? { exposure: exposureOf(given) } : {}),
+    ...(given.withoutBackends === true ? { withoutBackends: true } : {}),
+    ...(given.clusterDomain === undefined ? {} : { clusterDomain: given.clusterDomain }),
+    ...(forbidden === undefined ? {} : { forbidden: (address) => forbidden.includes(address) }),
     ...(given.zone === undefined ? {} : { zone: given.zone }),
     ...(given.node === undefined ? {} : { node: given.node }),
     ...(given.addressPool === undefined ? {} : { addressPool: new AddressPool(given.addressPool) }),

@@ -29,10 +29,18 @@ export interface Backend extends KubeObject {
   readonly spec: BackendSpec;
 }
 
-/** What a hostname of a Backend resolves to: made by the controller, never read from a file. */
+/**
+ * What a hostname of a Backend or XBackend resolves to: made by the controller, never read from a file. It is called as
+ * the hostname, or as `wholeName` has it.
+ */
 export interface ResolvedHost extends KubeObject {
   readonly kind: 'ResolvedHost';
   readonly addresses: readonly { readonly address: string; readonly family: 4 | 6 }[];
+}
+
+/** A name that no search domain is put behind: with a dot at its end it is a whole one (RFC 1034 section 3.1). */
+export function wholeName(hostname: string): string {
+  return `${hostname}.`;
 }
 
 const backend: Shape = {

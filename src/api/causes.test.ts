@@ -54,6 +54,7 @@ test('who needs any object of a kind is not told where something is wrong with o
 
 test('a reference to nobody: the Backend of that name, the nearest name, the other namespace, what there is', () => {
   const keys = ['Backend/default/shop', 'Service/default/cart', 'Service/team/mail', 'Gateway/default/web'];
+  keys.push('XBackend/default/api');
   const place = (): { file: string; line: number } => ({ file: 'b.yaml', line: 4 });
   const asked: string[] = [];
   const keysOf = (kind: string): string[] => {
@@ -69,9 +70,14 @@ test('a reference to nobody: the Backend of that name, the nearest name, the oth
   assert.equal(hint('Service/default/car'), ' Did you mean cart?');
   assert.equal(hint('Service/default/mail'), ' There is one in namespace team: write namespace: team.');
   assert.equal(hint('Gateway/default/other'), ' There is web.');
+  assert.equal(
+    hint('Service/default/api'),
+    ' For XBackend default/api (b.yaml:4) write group: gateway.networking.x-k8s.io, kind: XBackend.',
+  );
+  assert.equal(hint('XBackend/default/cart'), ' For Service default/cart (b.yaml:4) leave out group and kind.');
   assert.equal(hint('Secret/default/cert'), '');
   // Whoever has thousands of routes has as many complaints, and each would go over all objects.
-  assert.deepEqual([...new Set(asked)].sort(), ['Backend', 'Gateway', 'Secret', 'Service']);
+  assert.deepEqual([...new Set(asked)].sort(), ['Backend', 'Gateway', 'Secret', 'Service', 'XBackend']);
 });
 
 test('a warning of an object that is there takes no error of what it lacks away', () => {

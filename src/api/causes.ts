@@ -70,14 +70,20 @@ export function hintFor(absent: ObjectKey, keys: KeysOf, placeOf: (key: ObjectKe
     if (key.startsWith(beside)) alike.push(key.slice(beside.length));
     else if (key.endsWith(`/${name}`)) elsewhere = key.slice(kind.length + 1, -name.length - 1);
   }
+  const outside = objectKey('XBackend', namespace, name);
+  const backends = kind === 'Service' || kind === 'Backend' ? keys('XBackend') : [];
+  const external = [...backends].find((key) => key === outside);
   const counterpart = objectKey(kind === 'Service' ? 'Backend' : 'Service', namespace, name);
   for (const key of keys(kind === 'Service' ? 'Backend' : 'Service')) if (key === counterpart) other = key;
   if (other !== null && kind === 'Service') {
     return ` For ${objectText(other)}${at(placeOf(other))} write group: rauta.io, kind: Backend.`;
   }
+  if (external !== undefined) {
+    return ` For ${objectText(external)}${at(placeOf(external))} write group: gateway.networking.x-k8s.io, kind: XBackend.`;
+  }
   const near = nearest(name, alike);
   if (near !== undefined) return ` Did you mean ${near}?`;
-  if (other !== null && kind === 'Backend')
+  if (other !== null && (kind === 'Backend' || kind === 'XBackend'))
     return ` For ${objectText(other)}${at(placeOf(other))} leave out group and kind.`;
   if (elsewhere !== null) return ` There is one in namespace ${elsewhere}: write namespace: ${elsewhere}.`;
   if (alike.length === 0) return '';

@@ -171,6 +171,12 @@ function traffic(spec: object): unknown {
   return object('XBackendTrafficPolicy', { targetRefs, ...spec }, 'gateway.networking.x-k8s.io/v1alpha1');
 }
 
+const OUT = { type: 'ExternalHostname', port: { port: 443 }, externalHostname: { hostname: 'api.example.com' } };
+
+function external(spec: object): unknown {
+  return object('XBackend', { ...OUT, ...spec }, 'gateway.networking.x-k8s.io/v1alpha1');
+}
+
 function matching(path: object): unknown {
   return object('HTTPRoute', { rules: [{ matches: [{ path }] }] });
 }
@@ -294,6 +300,12 @@ const BREAKING: readonly unknown[] = [
     policy({ ...VALIDATION, subjectAltNames: [name] }),
   ),
   policy({ ...VALIDATION, subjectAltNames: [{ type: 'URI', hostname: 'a.b', uri: 'spiffe://a/b' }] }),
+  external({ externalHostname: undefined }),
+  external({ externalHostname: { hostname: 'app.default.svc.cluster.local' } }),
+  external({ port: { name: '-a', port: 443 } }),
+  external({ tls: { mode: 'ClientAndServer' } }),
+  external({ tls: { mode: 'ServerOnly', clientCertificateRef: { name: 'client' } } }),
+  external({ tls: { mode: 'ServerOnly', validation: { hostname: 'a.example' } } }),
   traffic({ retryConstraint: { budget: { percent: 10, interval: '2h' } } }),
   traffic({ retryConstraint: { minRetryRate: { count: 10, interval: '0s' } } }),
 ];

@@ -209,6 +209,14 @@ function seen(shape: Shape, value: unknown): Seen {
   return typeof value === 'string' || typeof value === 'boolean' ? value : null;
 }
 
+/** What Kubernetes' library of formats is asked for, in its only use, and the function that stands for it here. */
+const LABEL_FORMAT = 'format.dns1123Label().validate(self) == null';
+const LABEL_TEST = 'isDNS1123Label';
+
+function isLabel(text: string): boolean {
+  return text.length <= 63 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(text);
+}
+
 /** Brings the evaluator in. */
 export async function loadCel(): Promise<Cel> {
   const [{ CelScalar, celEnv, celFunc, parse, plan }, { strings }] = await Promise.all([
@@ -219,10 +227,10 @@ export async function loadCel(): Promise<Cel> {
     celFunc(name, [CelScalar.STRING], CelScalar.BOOL, holds);
   const env = celEnv({
     variables: { self: CelScalar.DYN },
-    funcs: [...strings, test('isIP', isPlainIp), test('isCIDR', isPlainRange)],
+    funcs: [...strings, test('isIP', isPlainIp), test('isCIDR', isPlainRange), test(LABEL_TEST, isLabel)],
   });
   return new Cel((text) => {
-    const evaluate = plan(env, parse(text));
+    const evaluate = plan(env, parse(text.replaceAll(LABEL_FORMAT, `${LABEL_TEST}(self)`)));
     return (self) => evaluate({ self }) === true;
   });
 }

@@ -1,4 +1,4 @@
-// Rules of policies, and of what a Gateway hands on to what is made for it.
+// Rules of policies and XBackends, and of what a Gateway hands on to what is made for it.
 
 import type { Fields } from '../base/fields.ts';
 import { durationMs } from './duration.ts';
@@ -7,6 +7,8 @@ import type {
   PolicyTargetReference,
   SessionPersistence,
   SubjectAltName,
+  XBackendSpec,
+  XBackendSpecTls,
 } from './generated/index.ts';
 import type { Problems } from './problem.ts';
 import { type Check, firstRepeated, type Rule, rule } from './rule.ts';
@@ -93,6 +95,52 @@ export const BACKEND_TLS_POLICY: readonly Rule[] = [
   rule('spec.targetRefs', targetRefs),
   rule('spec.validation', tlsValidation),
   rule('spec.validation.subjectAltNames[]', subjectAltName),
+];
+
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
+const CLUSTER_DOMAIN = /\.cluster\.local$/;
+
+function externalBackend(spec: XBackendSpec, path: string, problems: Problems): void {
+  if (spec.type === 'ExternalHostname' && spec.externalHostname === undefined) {
+    const form = 'externalHostname: { hostname: api.example.com }';
+    problems.missing(`${path}.externalHostname`, form, ', which type ExternalHostname needs');
+  }
+}
+
+function externalHostname(value: string, path: string, problems: Problems): void {
+  if (!CLUSTER_DOMAIN.test(value)) return;
+  const [name = 'app', namespace = 'default'] = value.split('.');
+  const ref = `backendRefs: [{ name: ${name}, namespace: ${namespace}, port: 80 }]`;
+  problems.error(path, `${value} is of the cluster itself: refer to the Service, like ${ref}`);
+}
+
+function portName(value: string, path: string, problems: Problems): void {
+  if (value === '' || DNS_LABEL.test(value)) return;
+  const write = value
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
+  problems.wrong(path, { must: 'must be small letters, digits and "-" like https', write }, value);
+}
+
+function externalTls(tls: XBackendSpecTls, path: string, problems: Problems): void {
+  const given = tls.clientCertificateRef !== undefined;
+  if (tls.mode === 'ClientAndServer' && !given) {
+    const form = 'clientCertificateRef: { name: client }';
+    problems.missing(`${path}.clientCertificateRef`, form, ', which mode ClientAndServer needs');
+  } else if (tls.mode !== 'ClientAndServer' && given) {
+    const message = `is for mode ClientAndServer, not ${tls.mode}: write mode: ClientAndServer, or leave it out`;
+    problems.error(`${path}.clientCertificateRef`, message);
+  }
+}
+
+export const X_BACKEND: readonly Rule[] = [
+  rule('spec', externalBackend),
+  rule('spec.externalHostname.hostname', externalHostname),
+  rule('spec.port.name', portName),
+  rule('spec.tls', externalTls),
+  rule('spec.tls.validation', tlsValidation),
+  rule('spec.tls.validation.subjectAltNames[]', subjectAltName),
 ];
 
 export const BACKEND_TRAFFIC_POLICY: readonly Rule[] = [

@@ -293,6 +293,32 @@ test('core kinds', () => {
   ]);
 });
 
+test('XBackends: whole names of hosts outside, and TLS as its mode says', () => {
+  const external = (more: object, hostname = 'api.example.com'): string[] =>
+    complaints('gateway.networking.x-k8s.io/v1alpha1', 'XBackend', {
+      spec: { type: 'ExternalHostname', port: { port: 443 }, externalHostname: { hostname }, ...more },
+    });
+  const validation = { hostname: 'a.example', wellKnownCACertificates: 'System' };
+  assert.deepEqual(external({}), []);
+  assert.deepEqual(external({ tls: { mode: 'ServerOnly', validation }, port: { port: 1, name: 'https' } }), []);
+  const clientCertificateRef = { name: 'client' };
+  assert.deepEqual(external({ tls: { mode: 'ClientAndServer', clientCertificateRef, validation } }), []);
+  assert.deepEqual(external({}, 'cluster.local.example.com'), []);
+  same(external({ externalHostname: undefined }), [
+    'spec.externalHostname: is missing, which type ExternalHostname needs: write externalHostname: { hostname: api.example.com }',
+  ]);
+  same(external({}, 'app.shop.svc.cluster.local'), [
+    'spec.externalHostname.hostname: app.shop.svc.cluster.local is of the cluster itself: refer to the Service, like backendRefs: [{ name: app, namespace: shop, port: 80 }]',
+  ]);
+  same(external({ type: 'EndpointSelector' }), [/^spec\.type: must be one of ExternalHostname/]);
+  same(external({ port: { port: 443, name: 'Web_1' } }), [/^spec\.port\.name: must be small letters.*write web-1/]);
+  same(external({ tls: { mode: 'ClientAndServer' } }), [/^spec\.tls\.clientCertificateRef: is missing/]);
+  same(external({ tls: { mode: 'None', clientCertificateRef } }), [
+    /clientCertificateRef: is for mode ClientAndServer/,
+  ]);
+  same(external({ tls: { mode: 'ServerOnly', validation: { hostname: 'a.example' } } }), [/authorities are missing/]);
+});
+
 test('Backend endpoints', () => {
   const backend = (endpoint: object): string[] =>
     complaints('rauta.io/v1alpha1', 'Backend', { spec: { endpoints: [endpoint] } });

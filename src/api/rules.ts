@@ -26,7 +26,13 @@ import type {
 } from './generated/index.ts';
 import { STATIC_RESPONSE } from './own-filters.ts';
 import { PARAMETERS } from './parameters.ts';
-import { BACKEND_TLS_POLICY, BACKEND_TRAFFIC_POLICY, INFRASTRUCTURE, sessionPersistence } from './policy-rules.ts';
+import {
+  BACKEND_TLS_POLICY,
+  BACKEND_TRAFFIC_POLICY,
+  INFRASTRUCTURE,
+  sessionPersistence,
+  X_BACKEND,
+} from './policy-rules.ts';
 import type { Problems } from './problem.ts';
 import { type Check, firstRepeated, type Rule, rule, type Step } from './rule.ts';
 
@@ -544,6 +550,7 @@ const RULES: Readonly<Record<string, readonly Rule[]>> = {
   ],
   ListenerSet: LISTENERS,
   BackendTLSPolicy: BACKEND_TLS_POLICY,
+  XBackend: X_BACKEND,
   XBackendTrafficPolicy: BACKEND_TRAFFIC_POLICY,
   Service: [rule('spec', service)],
   EndpointSlice: [rule('', endpointAddresses)],

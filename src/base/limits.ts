@@ -200,10 +200,7 @@ class Limits extends Http2Limits {
   // --- waits (milliseconds)
   readonly HEAD_MS = 10_000;
   readonly BODY_PROGRESS_MS = 30_000;
-  /**
-   * A client's connection between two requests, unless --client-idle-timeout says otherwise: longer than load balancers
-   * keep one.
-   */
+  /** A client's connection between two requests (--client-idle-timeout): longer than load balancers keep one. */
   readonly IDLE_MS = 180_000;
   /** With the handshake where TLS is spoken. */
   readonly UPSTREAM_CONNECT_MS = 5_000;
@@ -422,8 +419,9 @@ class Limits extends Http2Limits {
   readonly KUBERNETES_RETRY_MAX_MS = 30_000;
 
   // --- leadership and statuses
-  /** Gateways that the status of a policy speaks of: the API takes no more entries (PolicyStatus). */
+  /** Entries in the status of a policy (PolicyStatus), and in that of a route or XBackend: the API takes no more. */
   readonly POLICY_ANCESTORS = 16;
+  readonly STATUS_PARENTS = 32;
   /** After the last renewal that others have seen the lease may be taken (client-go's timings, these three). */
   readonly LEASE_MS = 15_000;
   /** Who leads writes no longer than this after the start of its last renewal. */

@@ -319,12 +319,17 @@ function backendsOf({ clusters, endpoints }: Entries, { load, offline, written }
   return { cluster: (key) => clusters.get(key) ?? null, endpoints: (key) => endpoints.get(key) ?? [], load, named };
 }
 
-/** Host names among the endpoints of a Backend. */
+/** Host names among the endpoints of a Backend or XBackend. */
 function namesOf(written: Written, backend: string): string[] {
   for (const { object } of written) {
     const { kind, metadata, spec } = object;
-    if (kind !== 'Backend' || `${metadata.namespace}/${metadata.name}` !== backend) continue;
-    const { endpoints } = fields(spec);
+    if (`${metadata.namespace}/${metadata.name}` !== backend) continue;
+    if (kind !== 'Backend' && kind !== 'XBackend') continue;
+    const { endpoints, externalHostname } = fields(spec);
+    if (kind === 'XBackend') {
+      const name = fields(externalHostname)['hostname'];
+      return typeof name === 'string' ? [name] : [];
+    }
     const names = (Array.isArray(endpoints) ? endpoints : []).map((endpoint) => fields(endpoint)['hostname']);
     return names.filter((name) => typeof name === 'string');
   }

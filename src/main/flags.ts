@@ -46,7 +46,7 @@ export const FLAGS: readonly Flag[] = [
     value: 'off|on|local',
     default: 'off',
     example: 'on',
-    help: 'whether Backend objects of the API server count: any address but those of this machine (on), those too (local)',
+    help: 'whether Backends and XBackends of the API server count: any address but those of this machine (on), those too (local)',
   },
   { name: 'api-qps', value: 'N', default: '200', example: '200', help: 'questions a second to the API server' },
   { name: 'api-burst', value: 'N', default: '400', example: '400', help: 'questions at once before --api-qps holds' },

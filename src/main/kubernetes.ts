@@ -28,6 +28,8 @@ import type { KubernetesFlags } from './options.ts';
 import { versionInfo } from './version.ts';
 
 const LEASE_NAME = 'rauta';
+/** Kinds by which whoever may write one leads requests anywhere: read where the operator says so. */
+const LEADING: readonly string[] = ['Backend', 'XBackend'];
 
 /** What there is. */
 export interface Objects {
@@ -69,7 +71,7 @@ export class Cluster {
     this.source = new KubernetesSource(
       {
         kinds: knownKinds().filter(
-          ({ kind }) => !BY_REFERENCE.includes(kind) && (kind !== 'Backend' || flags.backends !== 'off'),
+          ({ kind }) => !BY_REFERENCE.includes(kind) && (!LEADING.includes(kind) || flags.backends !== 'off'),
         ),
         named: BY_REFERENCE.map((kind) => kindInfo(kind) as KindInfo),
         namespaces: flags.namespaces,

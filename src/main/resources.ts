@@ -34,7 +34,7 @@ import { Journal } from './journal.ts';
 import type { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
 import type { Options } from './options.ts';
-import { createSources, type Sources } from './sources.ts';
+import { createSources, ownDomain, type Sources } from './sources.ts';
 import type { Readiness } from './state.ts';
 import { systemTrust } from './system-trust.ts';
 
@@ -116,13 +116,17 @@ export class Resources implements SourceSink {
     this.#lenient = options.lenient;
     this.#ours = options.controllerName;
     this.#publisher = publisher;
+    const domain = ownDomain();
     this.#translator = new Translator({
       controllerName: options.controllerName,
       // In a cluster a class has to exist.
       implicitClass: options.kubernetes === null ? options.gatewayClass : null,
       fromFiles: options.kubernetes === null,
-      // Whoever may write a Backend in a cluster would reach the admin, or the node's own services, through the proxy.
+      // Whoever may write a Backend or XBackend in a cluster would reach the admin, or the node's own services, through
+      // the proxy.
       ...(options.kubernetes?.backends === 'on' ? { forbidden: isLocal } : {}),
+      ...(options.kubernetes?.backends === 'off' ? { withoutBackends: true } : {}),
+      ...(options.kubernetes === null || domain === undefined ? {} : { clusterDomain: domain }),
       defaultAddresses: options.listen,
       defaultCertificate: nameOf(options.defaultCertificate),
       proxyProtocol: options.proxyProtocol,

@@ -1,10 +1,13 @@
-// Which sources the options ask for, in the order of their precedence, with the hostnames of Backends resolved around
-// them.
+// Which sources the options ask for, in the order of their precedence, with the hostnames of Backends and XBackends
+// resolved around them.
 
 import type { ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
+import { LIMITS } from '../base/limits.ts';
 import { SystemResolver } from '../source/dns/resolver.ts';
+import { SmallFile } from '../source/dns/small-file.ts';
 import { DnsStage } from '../source/dns/stage.ts';
+import { clusterDomain, parseResolvConf } from '../source/dns/system-files.ts';
 import { EnvironmentSource, type PairSource } from '../source/environment.ts';
 import { FileSource } from '../source/file/file-source.ts';
 import { Merge, type NamedSource } from '../source/merge.ts';
@@ -28,6 +31,12 @@ interface Origins {
   readonly pair: PairSource | null;
   /** What an earlier controller of this program gave to objects of files. */
   readonly ages: ReadonlyMap<ObjectKey, string>;
+}
+
+/** Under which the cluster's own names stand, where this program is in one. */
+export function ownDomain(): string | undefined {
+  const file = new SmallFile('/etc/resolv.conf', LIMITS.RESOLV_CONF_BYTES, parseResolvConf);
+  return clusterDomain(file.value);
 }
 
 export function createSources(options: Options, { cluster, pair, ages }: Origins): Sources {

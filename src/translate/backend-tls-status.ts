@@ -83,8 +83,7 @@ export function misplacedAt(
   const targets = targetsOf(policy);
   const refs = list(fields(policy.spec)['targetRefs']);
   if (targets.length < refs.length) {
-    const message = 'Policies are for Services and for Backends of rauta.io; other targets have no effect.';
-    say('spec.targetRefs', { name: 'policyTarget', message });
+    say('spec.targetRefs', { name: 'policyTarget', message: otherTargets(policy, refs) });
   }
   for (const target of targets) {
     const missing = missingSection(reader, target);
@@ -95,6 +94,14 @@ export function misplacedAt(
     say(target.field, { name: 'policyConflicted', message });
   }
   return first;
+}
+
+function otherTargets({ kind }: KubeObject, refs: readonly unknown[]): string {
+  if (kind === 'XBackendTrafficPolicy')
+    return 'Policies are for Services, Backends of rauta.io and XBackends; other targets have no effect.';
+  const external = refs.some((ref) => fields(ref)['kind'] === 'XBackend');
+  const said = external ? ' How TLS is spoken with an XBackend says its own spec.tls.' : '';
+  return `Policies are for Services and for Backends of rauta.io; other targets have no effect.${said}`;
 }
 
 function missingSection(reader: Reader, { key, section }: PolicyTarget): string | null {

@@ -1,19 +1,21 @@
 // Units of TLS to backends: the status of a policy, which follows from the routes that send to what it is for, and the
 // trust and client certificates that clusters name, which are handed out as long as one does.
 
-import type { ObjectKey } from '../api/object.ts';
+import { type ObjectKey, objectKey } from '../api/object.ts';
 import { objectText, Problems } from '../api/problem.ts';
-import type { ClientTls, Key } from '../ir/ir.ts';
-import { parseKey, secretOfCertificate } from '../ir/keys.ts';
+import type { ClientTls, Key, TrustEntry } from '../ir/ir.ts';
+import { parseKey, SYSTEM_TRUST, secretOfCertificate, trustKey } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
-import { targetsOf, trustEntry } from './backend-tls.ts';
+import { ownerOfTrust, readPolicy, targetsOf } from './backend-tls.ts';
 import { policyStatus } from './backend-tls-status.ts';
 import { certificateEntry } from './client-certificate.ts';
-import type { Unit } from './dependencies.ts';
+import type { TranslatorOptions } from './context.ts';
+import type { Reader, Unit } from './dependencies.ts';
 import { INGRESS_GATEWAY } from './ingress.ts';
 import type { RouteResult } from './route.ts';
 import type { State } from './state.ts';
 import { trafficStatus } from './traffic-policy-status.ts';
+import { readXBackend } from './x-backend.ts';
 
 /** Counts for each policy the Gateways whose routes have to do with it; `by`: 1 for one more route, -1 for one less. */
 export function countPolicies(
@@ -92,7 +94,7 @@ export function updateTls(state: State, world: World, key: Key): void {
   const entry = state.tlsUsers.has(key)
     ? state.read(world, key, (reader) =>
         kind === 'trust'
-          ? trustEntry(reader, namespace, name, state.options.systemTrust ?? null)
+          ? trustEntry(reader, namespace, name, state.options)
           : certificateEntry(reader, namespace, secretOfCertificate(name)),
       )
     : null;
@@ -104,9 +106,25 @@ export function updateTls(state: State, world: World, key: Key): void {
   state.out.remove(key);
 }
 
+/** The trust entry under that name, of a policy, an XBackend or the system; null when there is none (any more). */
+function trustEntry(reader: Reader, namespace: string, name: string, options: TranslatorOptions): TrustEntry | null {
+  const system = options.systemTrust ?? null;
+  if (trustKey(namespace, name) === trustKey('', 'system')) {
+    return { kind: 'trust', key: SYSTEM_TRUST, authorities: system?.() ?? [], revoked: [] };
+  }
+  const owner = ownerOfTrust(name);
+  const object = reader.get(owner.kind, namespace, owner.name);
+  if (object === undefined) return null;
+  return owner.kind === 'XBackend'
+    ? readXBackend(reader, object, options).trust
+    : readPolicy(reader, object, system).trust;
+}
+
 /** What a fault of ours is told of. */
 export function tlsOwner(key: Unit): ObjectKey {
   const parsed = parseKey(key);
   if (parsed.kind === 'certificate') return `Secret/${parsed.namespace}/${secretOfCertificate(parsed.name).secret}`;
-  return parsed.kind === 'trust' ? `BackendTLSPolicy/${parsed.namespace}/${parsed.name.split(':').at(-1)}` : key;
+  if (parsed.kind !== 'trust') return key;
+  const { kind, name } = ownerOfTrust(parsed.name);
+  return objectKey(kind, parsed.namespace, name);
 }

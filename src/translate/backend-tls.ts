@@ -8,7 +8,7 @@ import type { ClientTls, SubjectAltName, TlsVersion, TrustEntry } from '../ir/ir
 import { SYSTEM_TRUST, trustKey } from '../ir/keys.ts';
 import { type Authorities, authoritiesIn } from './authorities.ts';
 import type { Fault } from './conditions.ts';
-import { createdOf, olderFirst, RAUTA_GROUP, type SystemTrust } from './context.ts';
+import { createdOf, olderFirst, RAUTA_GROUP, type SystemTrust, X_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
 import { anyText, list, shown, text } from './read.ts';
@@ -17,8 +17,6 @@ import { anyText, list, shown, text } from './read.ts';
 const ALPN: readonly string[] = ['http/1.1'];
 const VERSIONS: Readonly<Record<string, TlsVersion>> = { '1.2': 'TLSv1.2', '1.3': 'TLSv1.3' };
 const MIN_VERSION = 'rauta.io/tls-min-version';
-/** In front of a policy's name in the key of its trust: no Gateway is called so. */
-const TRUST_NAME = 'BackendTLSPolicy:';
 /** Kinds of object that hold authorities. */
 const AUTHORITY_KINDS: readonly string[] = ['ConfigMap', 'Secret'];
 
@@ -50,29 +48,49 @@ export interface PolicyVerdict {
 export function readPolicy(reader: Reader, policy: KubeObject, system: SystemTrust | null): PolicyVerdict {
   const problems = new Problems(keyOf(policy));
   const spec = fields(policy.spec);
-  const validation = fields(spec['validation']);
   let refused: Fault | null = null;
-  const refuse = (field: string, message: string, name: 'policyInvalid' | 'policyNoAuthority' = 'policyInvalid') => {
+  const refuse: Refuse = (field, message, name = 'policyInvalid') => {
     problems.error(field, message);
     refused ??= { name, message };
   };
   const minVersion = optionsOf(fields(spec['options']), refuse);
-  const hostname = (anyText(validation['hostname']) ?? '').toLowerCase();
-  if (!isHostname(hostname) || hostname.startsWith('*'))
-    refuse('spec.validation.hostname', `${shown(validation['hostname'])} is not the name of a host.`);
-  const subjectAltNames = list(validation['subjectAltNames']).map((item, i) => {
-    const name = alternativeName(fields(item));
-    if (name === null) refuse(`spec.validation.subjectAltNames[${i}]`, `${shown(item)} is no alternative name.`);
-    return name;
-  });
-  const { trust, unresolved } = trustOf(reader, policy, validation, system, problems, refuse);
-  const names = subjectAltNames.filter((name): name is SubjectAltName => name !== null);
-  const base = systemTls(hostname);
-  const tls = { ...base, trust: trust?.key ?? base.trust, subjectAltNames: names, minVersion };
-  return { tls: refused === null ? tls : null, trust, refused, unresolved, problems };
+  const found = readValidation(reader, policy, fields(spec['validation']), 'spec.validation', system, problems, refuse);
+  return { ...found, tls: refused === null ? { ...found.tls, minVersion } : null, refused, problems };
 }
 
-type Refuse = (field: string, message: string, name?: 'policyInvalid' | 'policyNoAuthority') => void;
+/** What a validation comes to; it counts only where nothing of it was refused. */
+export interface Validation {
+  readonly tls: ClientTls;
+  /** Its own authorities; null when they are the system's, or there are none. */
+  readonly trust: TrustEntry | null;
+  readonly unresolved: Fault | null;
+}
+
+/** Whom to believe (apis/v1 BackendTLSPolicyValidation); `validation` stands at `field` of `owner`. */
+export function readValidation(
+  reader: Reader,
+  owner: KubeObject,
+  validation: Fields,
+  field: string,
+  system: SystemTrust | null,
+  problems: Problems,
+  refuse: Refuse,
+): Validation {
+  const hostname = (anyText(validation['hostname']) ?? '').toLowerCase();
+  if (!isHostname(hostname) || hostname.startsWith('*'))
+    refuse(`${field}.hostname`, `${shown(validation['hostname'])} is not the name of a host.`);
+  const names = list(validation['subjectAltNames']).map((item, i) => {
+    const name = alternativeName(fields(item));
+    if (name === null) refuse(`${field}.subjectAltNames[${i}]`, `${shown(item)} is no alternative name.`);
+    return name;
+  });
+  const { trust, unresolved } = trustOf(reader, owner, validation, field, system, problems, refuse);
+  const subjectAltNames = names.filter((name): name is SubjectAltName => name !== null);
+  const base = systemTls(hostname);
+  return { tls: { ...base, trust: trust?.key ?? base.trust, subjectAltNames }, trust, unresolved };
+}
+
+export type Refuse = (field: string, message: string, name?: 'policyInvalid' | 'policyNoAuthority') => void;
 
 function optionsOf(options: Fields, refuse: Refuse): TlsVersion {
   let minVersion: TlsVersion = 'TLSv1.2';
@@ -94,11 +112,12 @@ function alternativeName(item: Fields): SubjectAltName | null {
   return null;
 }
 
-/** The policy's own authorities; null for the system's, and where it is refused for want of any. */
+/** The owner's own authorities; null for the system's, and where it is refused for want of any. */
 function trustOf(
   reader: Reader,
-  policy: KubeObject,
+  owner: KubeObject,
   validation: Fields,
+  at: string,
   system: SystemTrust | null,
   problems: Problems,
   refuse: Refuse,
@@ -106,16 +125,16 @@ function trustOf(
   const wellKnown = text(validation['wellKnownCACertificates']);
   const refs = list(validation['caCertificateRefs']);
   if (refs.length > 0 === (wellKnown !== undefined)) {
-    refuse('spec.validation', 'It needs one of caCertificateRefs and wellKnownCACertificates.');
+    refuse(at, 'It needs one of caCertificateRefs and wellKnownCACertificates.');
     return { trust: null, unresolved: null };
   }
   if (wellKnown !== undefined) {
-    const field = 'spec.validation.wellKnownCACertificates';
+    const field = `${at}.wellKnownCACertificates`;
     if (wellKnown !== 'System') refuse(field, `${shown(wellKnown)} is not known; "System" is.`);
     else if (system === null || system().length === 0) refuse(field, 'This system knows no authorities.');
     return { trust: null, unresolved: null };
   }
-  const namespace = policy.metadata.namespace ?? '';
+  const namespace = owner.metadata.namespace ?? '';
   const found: Authorities[] = [];
   let unresolved: Fault | null = null;
   for (const [i, item] of refs.entries()) {
@@ -124,23 +143,23 @@ function trustOf(
       found.push(one);
       continue;
     }
-    problems.error(`spec.validation.caCertificateRefs[${i}]`, one.message, one.absent);
+    problems.error(`${at}.caCertificateRefs[${i}]`, one.message, one.absent);
     unresolved ??= one;
   }
   if (found.length === 0) {
-    refuse('spec.validation.caCertificateRefs', 'None of the references is good.', 'policyNoAuthority');
+    refuse(`${at}.caCertificateRefs`, 'None of the references is good.', 'policyNoAuthority');
     return { trust: null, unresolved };
   }
   const trust: TrustEntry = {
     kind: 'trust',
-    key: trustKey(namespace, `${TRUST_NAME}${policy.metadata.name}`),
+    key: trustKey(namespace, `${owner.kind}:${owner.metadata.name}`),
     authorities: [...new Set(found.flatMap(({ authorities }) => authorities))],
     revoked: [...new Set(found.flatMap(({ revoked }) => revoked))],
   };
   return { trust, unresolved };
 }
 
-/** Of one reference, which stays in the policy's namespace (LocalObjectReference). */
+/** Of one reference, which stays in the owner's namespace (LocalObjectReference). */
 function authoritiesOf(reader: Reader, namespace: string, ref: Fields): Authorities | Fault {
   const group = anyText(ref['group']) ?? '';
   const kind = text(ref['kind']) ?? '';
@@ -156,18 +175,12 @@ function authoritiesOf(reader: Reader, namespace: string, ref: Fields): Authorit
   return object === undefined ? { ...fault, absent: objectKey(kind, namespace, name) } : fault;
 }
 
-/** The trust entry under `key`, of a policy or of the system; null when there is none (any more). */
-export function trustEntry(
-  reader: Reader,
-  namespace: string,
-  name: string,
-  system: SystemTrust | null,
-): TrustEntry | null {
-  if (trustKey(namespace, name) === trustKey('', 'system')) {
-    return { kind: 'trust', key: SYSTEM_TRUST, authorities: system?.() ?? [], revoked: [] };
-  }
-  const policy = reader.get('BackendTLSPolicy', namespace, name.slice(TRUST_NAME.length));
-  return policy === undefined ? null : readPolicy(reader, policy, system).trust;
+/**
+ * The name of a trust's key is an object's kind and name; where a Gateway's is, its port stands in the second place.
+ */
+export function ownerOfTrust(name: string): { readonly kind: string; readonly name: string } {
+  const [kind = '', called = ''] = name.split(':');
+  return { kind, name: called };
 }
 
 /** What stands for one port of a backend. */
@@ -198,14 +211,18 @@ export interface PolicyTarget {
   readonly field: string;
 }
 
-/** What a policy is for, of the kinds that are backends here. */
+/**
+ * What a policy is for, of the kinds that are backends here. An XBackend says itself how TLS is spoken with it
+ * (GEP-4488: a BackendTLSPolicy is not for one).
+ */
 export function targetsOf(policy: KubeObject): PolicyTarget[] {
+  const traffic = policy.kind === 'XBackendTrafficPolicy';
   return list(fields(policy.spec)['targetRefs']).flatMap((item, i) => {
     if (!isFields(item)) return [];
     const group = anyText(item['group']) ?? '';
     const kind = text(item['kind']) ?? '';
     const isBackend = (group === '' && kind === 'Service') || (group === RAUTA_GROUP && kind === 'Backend');
-    if (!isBackend) return [];
+    if (!isBackend && !(traffic && group === X_GROUP && kind === 'XBackend')) return [];
     const key = objectKey(kind, policy.metadata.namespace, text(item['name']) ?? '');
     return [{ key, section: anyText(item['sectionName']) ?? '', field: `spec.targetRefs[${i}]` }];
   });

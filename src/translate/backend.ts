@@ -1,19 +1,21 @@
-// Backends: what a backendRef may name (Service, our Backend), and the cluster that it becomes. A reference is resolved
-// with the route, its endpoints with the cluster, so that a changed EndpointSlice recomputes one cluster and no route.
+// Backends: what a backendRef may name (Service, our Backend, XBackend), and the cluster that it becomes. A reference
+// is resolved with the route, its endpoints with the cluster, so that a changed EndpointSlice recomputes one cluster
+// and no route.
 
-import { type KubeObject, type ObjectKey, objectKey } from '../api/object.ts';
+import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { ClientTls, ClusterEntry, Key, RetryBudget } from '../ir/ir.ts';
 import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.ts';
 import { type BackendProtocol, protocolSaid } from './backend-protocol.ts';
 import { governing, readPolicy, systemTls } from './backend-tls.ts';
 import type { ConditionName } from './conditions.ts';
-import { GATEWAY_GROUP, RAUTA_GROUP, type SystemTrust, type TranslatorOptions } from './context.ts';
+import { GATEWAY_GROUP, RAUTA_GROUP, type SystemTrust, type TranslatorOptions, X_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { proxiedTo } from './proxy-protocol.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { permitted, type Reference } from './reference-grant.ts';
 import { NO_TRAFFIC, trafficOf } from './traffic-policy.ts';
+import { lacksCertificate, readXBackend, spokenWith } from './x-backend.ts';
 
 export interface BackendFault {
   readonly name: ConditionName;
@@ -72,7 +74,7 @@ function clusterOf(
 /** The same backend, to which `certificate` is shown; as it is where no TLS is spoken. */
 export function showing(cluster: ClusterEntry, certificate: Key): ClusterEntry {
   const parsed = parseKey(cluster.key);
-  if (cluster.tls === null || parsed.kind !== 'cluster') return cluster;
+  if (cluster.tls === null || parsed.kind !== 'cluster' || !isShownGateways(cluster)) return cluster;
   const tls = { ...cluster.tls, certificate };
   const digest = settingsDigest({ ...cluster, tls });
   return { ...cluster, key: clusterKey(parsed.objectKind, parsed.namespace, parsed.name, parsed.port, digest), tls };
@@ -114,14 +116,17 @@ export function resolveBackend(
   });
 
   const isService = group === '' && kind === 'Service';
-  if (!isService && !(group === RAUTA_GROUP && kind === 'Backend')) {
-    return fail('routeKind', 'kind', notABackend(group, kind));
-  }
+  const isExternal = group === X_GROUP && kind === 'XBackend';
+  const isBackend = isService || isExternal || (group === RAUTA_GROUP && kind === 'Backend');
+  if (!isBackend) return fail('routeKind', 'kind', notABackend(group, kind));
+  if (!isService && options.withoutBackends === true) return fail('routeKind', 'kind', notRead(kind));
   const from = { fromGroup: GATEWAY_GROUP, fromKind: routeKind, fromNamespace: routeNamespace };
   const target = { toGroup: group, toKind: kind, toNamespace: namespace, toName: name };
   const referred = referent(reader, { ...from, ...target }, fail);
   if (referred.object === null) return referred.fault;
   const { object } = referred;
+  const asGrpc = http2 || routeKind === 'GRPCRoute';
+  if (isExternal) return external(reader, object, { relayed, through, http2: asGrpc, number, label }, options, fail);
   const found = isService
     ? servicePort(object, number, relayed ?? 'tcp', fail)
     : { protocol: fields(object.spec)['appProtocol'], section: '', what: `Backend ${namespace}/${name}` };
@@ -151,9 +156,56 @@ export function resolveBackend(
   const own = protocol.secured && !governed ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
   // gRPC is HTTP/2, whether or not the backend says so.
-  const spoken = relayed ?? (http2 || routeKind === 'GRPCRoute' ? 'http2' : protocol.spoken);
+  const spoken = relayed ?? (asGrpc ? 'http2' : protocol.spoken);
   const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget);
   return { cluster, label, fault: null, policies, untrusted: null };
+}
+
+interface Asked {
+  readonly relayed: 'tcp' | 'udp' | null;
+  readonly through: boolean;
+  readonly http2: boolean;
+  /** Port of the reference. */
+  readonly number: number | undefined;
+  readonly label: string;
+}
+
+/** An XBackend, which says itself on what port and how it is spoken to. */
+function external(
+  reader: Reader,
+  object: KubeObject,
+  { relayed, through, http2, number, label }: Asked,
+  options: TranslatorOptions,
+  fail: Fail,
+): Resolved {
+  const { namespace = '', name } = object.metadata;
+  const what = `XBackend ${namespace}/${name}`;
+  const verdict = readXBackend(reader, object, options);
+  const { host, refused, unresolved } = verdict;
+  const traffic = relayed === null ? trafficOf(reader, 'XBackend', namespace, name) : NO_TRAFFIC;
+  const policies = [...traffic.policies, keyOf(object)];
+  const untrusted = (why: string): Resolved => ({ cluster: null, label, fault: null, policies, untrusted: why });
+  const failing = (condition: ConditionName, field: string, why: string): Resolved => ({
+    ...fail(condition, field, `${what}: ${why}`),
+    policies,
+  });
+  if (relayed === 'udp') return failing('routeProtocol', 'name', 'it is reached over TCP, not UDP.');
+  if (refused?.name === 'externalProtocol') return failing('routeProtocol', 'name', refused.message);
+  if (refused !== null || host === null) return untrusted(`${what} is not accepted: ${refused?.message ?? ''}`);
+  if (number !== undefined && number !== host.port)
+    return failing('routeBackend', 'port', `it has port ${host.port}, not ${number}: leave port out.`);
+  if (!through && lacksCertificate(verdict)) return untrusted(`${what}: ${unresolved?.message ?? ''}`);
+  const spoken = relayed ?? spokenWith(verdict, http2);
+  if (spoken !== 'http1' && spoken !== 'http2' && spoken !== 'tcp') return failing('routeProtocol', 'name', spoken);
+  const tls = through ? null : verdict.tls;
+  const cluster = clusterOf('XBackend', namespace, name, 0, spoken, tls, null, traffic.budget);
+  return { cluster, label, fault: null, policies, untrusted: null };
+}
+
+/** Whether it is for the Gateway to say which certificate is shown to it: an XBackend says so itself. */
+export function isShownGateways({ tls, key }: ClusterEntry): boolean {
+  const parsed = parseKey(key);
+  return tls !== null && parsed.kind === 'cluster' && parsed.objectKind !== 'XBackend';
 }
 
 /** The object that is referred to, where that is allowed and it exists. */
@@ -180,8 +232,15 @@ const BYTES: BackendProtocol = { spoken: 'http1', secured: false, by: '' };
 
 type Fail = (condition: ConditionName, field: string, message: string, absent?: ObjectKey) => Resolved;
 
+function notRead(kind: unknown): string {
+  const why = 'whoever may write one leads requests wherever this program reaches';
+  return `${String(kind)}s are not read here, for ${why}: --backends on has them read.`;
+}
+
 function notABackend(group: unknown, kind: unknown): string {
   const not = `Backends of kind ${shown(kind)} in group ${shown(group)} are not supported`;
+  if (kind === 'XBackend') return `${not}: write group: ${X_GROUP} for an XBackend.`;
+  if (group === X_GROUP) return `${not}: write kind: XBackend, or leave out the group for a Service.`;
   if (kind === 'Backend') return `${not}: write group: ${RAUTA_GROUP} for a Backend.`;
   if (group === RAUTA_GROUP) return `${not}: write kind: Backend, or leave out the group for a Service.`;
   return `${not}: refer to a Service, or to a Backend of group ${RAUTA_GROUP}.`;

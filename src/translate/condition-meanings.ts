@@ -213,21 +213,39 @@ export const MEANINGS: Readonly<Record<ConditionName, Meaning>> = {
     todo: GRANT,
   },
   routeKind: {
-    when: 'A backend is of a kind that is not served, or an ExternalName Service.',
-    todo: 'Write a Service, or a Backend: `group: rauta.io, kind: Backend`.',
+    when: 'A backend is of a kind that is not served (Backends and XBackends of a cluster are with `--backends` alone), or an ExternalName Service.',
+    todo: 'Write a Service, or a Backend: `group: rauta.io, kind: Backend`, or an XBackend.',
   },
   routeBackend: {
     when: 'A backend does not exist, or its Service has no such port: that share answers 500.',
     todo: 'Write the name and the port of one that is there; `rauta check` names the nearest.',
   },
   routeProtocol: {
-    when: 'A backend speaks another protocol (`appProtocol`, a UDP port) than the route needs.',
-    todo: 'Refer to another port, or mend `appProtocol` of the Service.',
+    when: 'A backend speaks another protocol (`appProtocol`, a UDP port, `protocol` of an XBackend) than the route needs.',
+    todo: 'Refer to another port, or mend `appProtocol` of the Service or `protocol` of the XBackend.',
   },
   // What works otherwise than written
   warnings: {
     when: 'Something in it works otherwise than written, or does nothing; the message lists what. All else is served.',
     todo: 'Write what the message says, or leave it if it is meant so.',
+  },
+  // XBackend
+  externalAccepted: { when: 'It is asked as it says.', todo: FINE },
+  externalProtocol: {
+    when: 'It names a protocol that is not spoken, or H2C together with TLS.',
+    todo: 'Write what the message says; requests for it answer 500 until then.',
+  },
+  externalForbidden: {
+    when: 'Its name leads to this machine or its link alone, which `--backends on` does not allow.',
+    todo: 'Give it the name of a host outside, or start the program with `--backends local` if all who may write one may reach those.',
+  },
+  externalCertificate: {
+    when: 'The certificate that is shown to it (`spec.tls.clientCertificateRef`) cannot be used: requests answer 500.',
+    todo: 'Make it the name of a Secret of type kubernetes.io/tls whose key fits its certificate.',
+  },
+  externalNotPermitted: {
+    when: 'That certificate is in another namespace, and no ReferenceGrant there permits it.',
+    todo: 'Write one there: from XBackend of this namespace (group gateway.networking.x-k8s.io), to Secret.',
   },
   // Policies
   policyAccepted: { when: 'It is applied (BackendTLSPolicy).', todo: FINE },
@@ -237,12 +255,12 @@ export const MEANINGS: Readonly<Record<ConditionName, Meaning>> = {
     todo: 'Delete one of the two, or give this one another target or `sectionName`.',
   },
   policyTarget: {
-    when: 'The target does not exist, has no such port, or is neither a Service nor a Backend.',
+    when: 'The target does not exist, has no such port, or is nothing that the policy is for.',
     todo: 'Write the name of a Service or Backend of its namespace; `sectionName` is the name of a port.',
   },
   policyInvalid: {
     when: 'What it asks for cannot be done.',
-    todo: 'Write what the message says. Until then a BackendTLSPolicy has requests to its target refused, an XBackendTrafficPolicy no effect.',
+    todo: 'Write what the message says. Until then a BackendTLSPolicy has requests to its target refused, an XBackend those for it, an XBackendTrafficPolicy no effect.',
   },
   policyNoAuthority: {
     when: 'None of the authorities that it names can be used: requests to its target are refused.',

@@ -181,6 +181,12 @@ const TABLE = {
   routeProtocol: ['ResolvedRefs', 'False', 'UnsupportedProtocol', ''],
   // Routes, Gateways, ListenerSets: what works otherwise than written
   warnings: ['rauta.io/Warnings', 'True', 'NotAsWritten', ''],
+  // XBackend; what its validation comes to has the words of a BackendTLSPolicy
+  externalAccepted: ['Accepted', 'True', 'Accepted', 'Its host is asked as it says.'],
+  externalProtocol: ['Accepted', 'False', 'UnsupportedProtocol', ''],
+  externalForbidden: ['Accepted', 'False', 'Forbidden', ''],
+  externalCertificate: ['ResolvedRefs', 'False', 'InvalidClientCertificateRef', ''],
+  externalNotPermitted: ['ResolvedRefs', 'False', 'RefNotPermitted', ''],
   // BackendTLSPolicy, XBackendTrafficPolicy
   policyAccepted: ['Accepted', 'True', 'Accepted', 'TLS is spoken as the policy says.'],
   trafficAccepted: ['Accepted', 'True', 'Accepted', 'Retries are limited as the policy says.'],

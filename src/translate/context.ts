@@ -5,6 +5,8 @@ import { compare } from './dependencies.ts';
 
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 export const RAUTA_GROUP = 'rauta.io';
+/** Of what the Gateway API tries out. */
+export const X_GROUP = 'gateway.networking.x-k8s.io';
 
 /** What one Gateway asks for. */
 export interface AddressClaim {
@@ -54,8 +56,12 @@ export interface TranslatorOptions {
    * For configuration from files (`--gateway-class`, rauta); null in a cluster, where a class has to exist.
    */
   readonly implicitClass: string | null;
-  /** Whether a Backend may not name this address (and no unix socket); absent: it may name any. */
+  /** Whether a Backend or XBackend may not lead to this address (nor to a unix socket); absent: it may to any. */
   readonly forbidden?: (address: string) => boolean;
+  /** Backends and XBackends are not read here (`--backends off`). */
+  readonly withoutBackends?: boolean;
+  /** Under which the cluster's own names stand; default: cluster.local. */
+  readonly clusterDomain?: string;
   /** Objects come from files: nobody makes EndpointSlices but who writes the files. */
   readonly fromFiles?: boolean;
   /** Where Gateways without addresses of their own listen: IP literals, '0.0.0.0' and '::' included. */

@@ -1,5 +1,6 @@
 // Where a backend is to be found: the endpoints of a Service's port from its EndpointSlices, those of our Backend as it
-// lists them. That there are none is no error, but nobody should have to find out by a 503: it says why.
+// lists them, those of an XBackend by its name. That there are none is no error, but nobody should have to find out by
+// a 503: it says why.
 
 import { type KubeObject, keyOf, objectKey } from '../api/object.ts';
 import { objectText, type Problem, Problems } from '../api/problem.ts';
@@ -13,6 +14,7 @@ import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { nearOnes, type Placed } from './near.ts';
 import { anyText, integer, isAddress, list, port, shown, text } from './read.ts';
+import { externalAddresses, readXBackend } from './x-backend.ts';
 
 export interface EndpointsResult {
   readonly entry: EndpointsEntry;
@@ -29,7 +31,9 @@ export function translateEndpoints(reader: Reader, key: Key, options: Translator
   const endpoints =
     parsed.objectKind === 'Service'
       ? serviceEndpoints(reader, object, parsed, options, problems)
-      : backendEndpoints(reader, object, options.forbidden, problems);
+      : parsed.objectKind === 'XBackend'
+        ? externalEndpoints(reader, object, options, problems)
+        : backendEndpoints(reader, object, options.forbidden, problems);
   return { entry: { kind: 'endpoints', key, endpoints: distinct(endpoints) }, problems };
 }
 
@@ -214,7 +218,7 @@ function backendEndpoints(
   const found: Endpoint[] = [];
   const isForbidden = (field: string, address: string): boolean => {
     const is = forbidden !== undefined && (address.startsWith('/') || forbidden(address));
-    if (is) problems.error(field, `${shown(address)} is of this machine or its link: only --backends local allows it.`);
+    if (is) problems.error(field, forbiddenText(address));
     return is;
   };
   for (const [i, value] of list(fields(backend.spec)['endpoints']).entries()) {
@@ -260,6 +264,25 @@ function backendEndpoints(
     problems.warning('spec.endpoints', `${why}: requests answer 503. ${form}`);
   }
   return found;
+}
+
+/** The addresses of an XBackend's host, each on its port. */
+function externalEndpoints(
+  reader: Reader,
+  object: KubeObject,
+  options: TranslatorOptions,
+  problems: Problems,
+): Endpoint[] {
+  const { host } = readXBackend(reader, object, options);
+  if (host === null) return [];
+  const { allowed, refused } = externalAddresses(reader, host.hostname, options);
+  for (const address of refused) problems.error('spec.externalHostname.hostname', forbiddenText(address));
+  const rest = { port: host.port, zone: '', weight: 1, state: 'ready' } as const;
+  return allowed.map((address) => ({ id: addressText(address, host.port), address, ...rest }));
+}
+
+function forbiddenText(address: string): string {
+  return `${shown(address)} is of this machine or its link: only --backends local allows it.`;
 }
 
 /** What the controller resolved `hostname` to (api/backend.ts ResolvedHost): nothing yet is no endpoint yet. */

@@ -99,8 +99,13 @@ const gateway = fc
     ),
   );
 
+const GROUPS: ReadonlyMap<string, string> = new Map([
+  ['Backend', 'rauta.io'],
+  ['XBackend', 'gateway.networking.x-k8s.io'],
+]);
+
 const backendRef = fc.record({
-  kind: one('Service', 'Service', 'Backend', 'Nothing'),
+  kind: one('Service', 'Service', 'Backend', 'XBackend', 'Nothing'),
   name: one('app', 'other'),
   namespace: one(undefined, undefined, 'team'),
   port: one(80, 81, undefined),
@@ -152,7 +157,7 @@ const route = fc
           hostnames,
           rules: rules.map(({ refs, ...rest }) => ({
             ...rest,
-            backendRefs: refs.map((ref) => ({ ...ref, group: ref.kind === 'Backend' ? 'rauta.io' : '' })),
+            backendRefs: refs.map((ref) => ({ ...ref, group: GROUPS.get(ref.kind) ?? '' })),
           })),
         },
       },
@@ -213,18 +218,32 @@ const backend = fc
   })
   .map(({ name, namespace, ...spec }) => object('Backend', { spec }, { name, namespace }));
 
+const external = fc
+  .record({
+    name: one('app', 'other'),
+    namespace,
+    hostname: one('app.internal', 'app.internal', 'app.team.svc.cluster.local'),
+    protocol: one(undefined, 'HTTP2', 'TCP', 'MCP'),
+    tls: one<unknown>(undefined, { mode: 'None' }, { mode: 'ServerOnly' }),
+  })
+  .map(({ name, namespace, hostname, protocol, tls }) => {
+    const spec = { type: 'ExternalHostname', port: { port: 80 }, externalHostname: { hostname }, protocol, tls };
+    return object('XBackend', { spec }, { name, namespace });
+  });
+
 const resolvedHost = fc
-  .subarray(['10.9.0.1', '10.9.0.2', '2001:db8::9'])
-  .map((found) =>
-    object('ResolvedHost', { addresses: found.map((address) => ({ address })) }, { name: 'app.internal' }),
-  );
+  .record({
+    name: one('app.internal', 'app.internal.'),
+    found: fc.subarray(['10.9.0.1', '10.9.0.2', '2001:db8::9']),
+  })
+  .map(({ name, found }) => object('ResolvedHost', { addresses: found.map((address) => ({ address })) }, { name }));
 
 const grant = fc
   .record({
     name: one('g1', 'g2'),
     from: namespace,
     kind: one('HTTPRoute', 'Gateway'),
-    to: one('Service', 'Secret', 'Backend'),
+    to: one('Service', 'Secret', 'Backend', 'XBackend'),
   })
   .map(({ name, from, kind, to }) =>
     object(
@@ -232,7 +251,7 @@ const grant = fc
       {
         spec: {
           from: [{ group: GROUP, kind, namespace: from }],
-          to: [{ group: to === 'Backend' ? 'rauta.io' : '', kind: to }],
+          to: [{ group: GROUPS.get(to) ?? '', kind: to }],
         },
       },
       { name, namespace: 'team' },
@@ -266,6 +285,7 @@ const anything = fc.oneof(
   { arbitrary: service, weight: 3 },
   { arbitrary: slice, weight: 3 },
   { arbitrary: backend, weight: 2 },
+  { arbitrary: external, weight: 2 },
   gatewayClass,
   resolvedHost,
   grant,

@@ -8,7 +8,7 @@ import type { Action, Attachment, ClusterEntry, Filter, Key, RelayEntry, RuleEnt
 import { parseKey, ruleVariant } from '../ir/keys.ts';
 import type { Parent, ViewOf } from './attachment.ts';
 import { attachmentsOf, parentsOf } from './attachment.ts';
-import { type BackendFault, showing } from './backend.ts';
+import { type BackendFault, isShownGateways, showing } from './backend.ts';
 import type { ClientCertificate } from './client-certificate.ts';
 import type { Condition, Fault, Status } from './conditions.ts';
 import { condition } from './conditions.ts';
@@ -131,7 +131,7 @@ function entriesOf(
       for (const cluster of [...here.clusters, ...there.clusters]) clusters.set(cluster.key, cluster);
       continue;
     }
-    const secured = rule.clusters.some(({ tls }) => tls !== null);
+    const secured = rule.clusters.some(isShownGateways);
     for (const { certificate, parents } of secured ? shares : []) {
       const entry = rule.entry(route, index, attachmentsOf(parents));
       if (entry === null || entry.attachments.length === 0) continue;
@@ -196,7 +196,7 @@ function secure(
   const renamed = new Map<Key, Key | null>();
   for (const cluster of clusters) {
     // Who is to say who it is and cannot is not let go on as nobody.
-    const other = cluster.tls === null ? cluster : fault !== null || key === null ? null : showing(cluster, key);
+    const other = !isShownGateways(cluster) ? cluster : fault !== null || key === null ? null : showing(cluster, key);
     renamed.set(cluster.key, other?.key ?? null);
     if (other !== null) used.push(other);
   }

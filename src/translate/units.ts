@@ -1,16 +1,15 @@
 // The units of translation: what can be computed by itself, in which order, and how. A new kind of object is a line
 // here.
 
-import { type ObjectKey, objectKey } from '../api/object.ts';
+import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
-import type { Entry, Key, SocketEntry } from '../ir/ir.ts';
-import { parseKey } from '../ir/keys.ts';
+import type { Entry, SocketEntry } from '../ir/ir.ts';
 import type { World } from '../store/world.ts';
-import { tlsOwner, updatePolicy, updateTls, useKey, useTls } from './backend-tls-units.ts';
+import { tlsOwner, updatePolicy, updateTls, useKey } from './backend-tls-units.ts';
 import type { Unit } from './dependencies.ts';
-import { compare } from './dependencies.ts';
-import { strayProblem, translateEndpoints } from './endpoints.ts';
+import { strayProblem } from './endpoints.ts';
+import { backendOf, updateCluster, updateEndpoints } from './endpoints-units.ts';
 import {
   claimService,
   exposureUnit,
@@ -57,6 +56,7 @@ import { planSockets } from './sockets.ts';
 import { type State, statusUnit, viewFact } from './state.ts';
 import { objectOf } from './unit.ts';
 import { warningConditions } from './warnings.ts';
+import { updateXBackend } from './x-backend-units.ts';
 
 export interface UnitKind {
   /** First part of its units' keys; of those that stand for an object, its kind. */
@@ -123,18 +123,12 @@ export const UNITS: readonly UnitKind[] = [
   { kind: 'certificate', phase: PHASE.ENDPOINTS, update: updateTls, objectOf: tlsOwner },
   { kind: 'BackendTLSPolicy', phase: PHASE.GATEWAY_STATUS, update: updatePolicy },
   { kind: 'XBackendTrafficPolicy', phase: PHASE.GATEWAY_STATUS, update: updatePolicy },
+  { kind: 'XBackend', phase: PHASE.GATEWAY_STATUS, update: updateXBackend },
   { kind: 'gatewayStatus', phase: PHASE.GATEWAY_STATUS, update: updateGatewayStatus, objectOf: gatewayOf },
 ];
 
 function gatewayOf(unit: Unit): ObjectKey {
   return unit.slice('gatewayStatus/'.length);
-}
-
-/** What the cluster or the endpoints under `key` are of. */
-function backendOf(key: Key): ObjectKey {
-  const parsed = parseKey(key);
-  if (parsed.kind !== 'endpoints' && parsed.kind !== 'cluster') return key;
-  return objectKey(parsed.objectKind, parsed.namespace, parsed.name);
 }
 
 function updateClass(state: State, world: World, key: ObjectKey): void {
@@ -218,55 +212,6 @@ function updateSockets(state: State): void {
 
 export function socketsOf(entries: Iterable<Entry>): SocketEntry[] {
   return [...entries].filter((entry) => entry.kind === 'socket');
-}
-
-function updateCluster(state: State, _world: World, key: Key): void {
-  const before = state.out.entries.get(key);
-  const was = before?.kind === 'cluster' ? before.endpoints : null;
-  if (before?.kind === 'cluster') useTls(state, before.tls, -1);
-  const after = state.clusters.get(key)?.entry;
-  useTls(state, after?.tls ?? null, 1);
-  if (was !== (after?.endpoints ?? null)) {
-    if (was !== null) useEndpoints(state, was, -1);
-    if (after !== undefined) useEndpoints(state, after.endpoints, 1);
-  }
-  if (after === undefined) state.out.remove(key);
-  else state.out.upsert(after);
-}
-
-function useEndpoints(state: State, key: Key, by: number): void {
-  const users = (state.endpointsUsers.get(key) ?? 0) + by;
-  if (users > 0) state.endpointsUsers.set(key, users);
-  else state.endpointsUsers.delete(key);
-  state.mark(key);
-}
-
-function updateEndpoints(state: State, world: World, key: Key): void {
-  const used = state.endpointsUsers.has(key);
-  const result = used ? state.read(world, key, (reader) => translateEndpoints(reader, key, state.options)) : null;
-  if (result === null) {
-    state.forget(key);
-    state.out.remove(key);
-    tellOfEndpoints(state, key, []);
-    return;
-  }
-  state.out.upsert(result.entry);
-  tellOfEndpoints(state, key, result.problems.found);
-}
-
-/** Several may be of one object (the ports of a Service): what is wrong with it is said once. */
-function tellOfEndpoints(state: State, key: Key, problems: readonly Problem[]): void {
-  const object = backendOf(key);
-  const byKey = state.endpointsProblems.get(object) ?? new Map<Key, readonly Problem[]>();
-  if (problems.length > 0) byKey.set(key, problems);
-  else byKey.delete(key);
-  if (byKey.size > 0) state.endpointsProblems.set(object, byKey);
-  else state.endpointsProblems.delete(object);
-  const sorted = [...byKey].sort(([a], [b]) => compare(a, b)).flatMap(([, found]) => found);
-  state.out.diagnose(
-    object,
-    sorted.filter((problem, i) => !sorted.slice(0, i).some((earlier) => equal(earlier, problem))),
-  );
 }
 
 /**

@@ -22,7 +22,7 @@ const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 60);
 /** What the corpus has to hold, or it has lost it. */
 const KINDS = [
   ...['GatewayClass', 'Gateway', 'ListenerSet', 'HTTPRoute', 'GRPCRoute', 'TLSRoute', 'TCPRoute', 'UDPRoute'],
-  ...['ReferenceGrant', 'BackendTLSPolicy', 'XBackendTrafficPolicy', 'Ingress', 'IngressClass', 'Service'],
+  ...['ReferenceGrant', 'BackendTLSPolicy', 'XBackendTrafficPolicy', 'XBackend', 'Ingress', 'IngressClass', 'Service'],
   ...['EndpointSlice', 'Secret', 'ConfigMap', 'Namespace', 'Backend', 'GatewayClassParameters', 'GatewayParameters'],
   ...['StaticResponseFilter', 'AccessControlFilter'],
 ];

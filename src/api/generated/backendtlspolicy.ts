@@ -4,14 +4,14 @@ import type { KubeObject } from '../object.ts';
 import type { KindInfo, Shape } from '../shape.ts';
 import type {
   LocalObjectReference,
+  SubjectAltName,
   PolicyAncestorStatus,
 } from './shared.ts';
 import {
   annotationsShape,
+  backendTLSPolicyValidationShape,
   groupShape,
-  hostnameShape,
   kindShape,
-  localParametersReferenceShape,
   nameShape,
 } from './shared.ts';
 
@@ -26,12 +26,6 @@ export interface PolicyTargetReference {
   readonly kind: string;
   readonly name: string;
   readonly sectionName?: string;
-}
-
-export interface SubjectAltName {
-  readonly hostname?: string;
-  readonly type: 'Hostname' | 'URI';
-  readonly uri?: string;
 }
 
 export interface BackendTLSPolicyValidation {
@@ -59,16 +53,7 @@ const backendTLSPolicySpecShape: Shape = { type: 'object', required: ['targetRef
     name: { type: 'string', min: 1, max: 253 },
     sectionName: nameShape,
   } } },
-  validation: { type: 'object', required: ['hostname'], fields: {
-    caCertificateRefs: { type: 'array', max: 8, items: localParametersReferenceShape },
-    hostname: nameShape,
-    subjectAltNames: { type: 'array', max: 5, items: { type: 'object', required: ['type'], fields: {
-      hostname: hostnameShape,
-      type: { type: 'string', enum: ['Hostname', 'URI'] },
-      uri: { type: 'string', min: 1, max: 253, pattern: '^(([^:/?#]+):)(//([^/?#]*))([^?#]*)(\\?([^#]*))?(#(.*))?' },
-    } } },
-    wellKnownCACertificates: { type: 'string', min: 1, max: 253, pattern: '^(System|([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]))$' },
-  } },
+  validation: backendTLSPolicyValidationShape,
 } };
 
 const backendTLSPolicyRoot: Shape = { type: 'object', required: ['spec'], fields: {

@@ -186,6 +186,14 @@ export const CEL_RULES: readonly (readonly [rule: string, message: string])[] = 
     "interval cannot be greater than one hour or less than one second"],
   ["!(duration(self) == duration('0s') || duration(self) > duration('1h'))",
     "interval cannot be greater than one hour"],
+  ["self.type == 'ExternalHostname' ? has(self.externalHostname) : !has(self.externalHostname)",
+    "externalHostname must be set when type is ExternalHostname and must be unset otherwise"],
+  ["!self.endsWith('.cluster.local')",
+    "hostname must not be an IP address or end with .cluster.local"],
+  ["size(self) == 0 || format.dns1123Label().validate(self) == null",
+    "Name must be a valid DNS label"],
+  ["self.mode == 'ClientAndServer' ? has(self.clientCertificateRef) : !has(self.clientCertificateRef)",
+    "clientCertificateRef must be set if and only if mode is ClientAndServer"],
 ];
 
 /** By kind, apiVersion and path. */
@@ -359,6 +367,16 @@ export const GATEWAY_API_CEL: Readonly<Record<string, Readonly<Record<string, Re
       'spec.retryConstraint.budget.interval': [90],
       'spec.retryConstraint.minRetryRate.interval': [91],
       'spec.sessionPersistence': [71, 72],
+    },
+  },
+  XBackend: {
+    'gateway.networking.x-k8s.io/v1alpha1': {
+      'spec': [92],
+      'spec.externalHostname.hostname': [93],
+      'spec.port.name': [94],
+      'spec.tls': [95],
+      'spec.tls.validation': [83, 84],
+      'spec.tls.validation.subjectAltNames[]': [85, 86, 87, 88],
     },
   },
 };

@@ -12,12 +12,11 @@ import type {
 } from './shared.ts';
 import {
   annotationsShape,
-  groupShape3,
   listenersShape,
   localParametersReferenceShape,
-  namespaceShape,
   parametersReferenceShape,
   portShape,
+  secretObjectReferenceShape,
 } from './shared.ts';
 
 export interface Gateway extends KubeObject {
@@ -127,13 +126,6 @@ const labelSelectorShape: Shape = { type: 'object', fields: {
   matchLabels: { type: 'map', values: { type: 'string' } },
 } };
 
-const gatewaySecretObjectReferenceShape: Shape = { type: 'object', required: ['name'], fields: {
-  group: groupShape3,
-  kind: { type: 'string', min: 1, max: 63, pattern: '^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$', default: 'Secret' },
-  name: { type: 'string', min: 1, max: 253 },
-  namespace: namespaceShape,
-} };
-
 const tlsConfigShape: Shape = { type: 'object', fields: {
   validation: { type: 'object', required: ['caCertificateRefs'], fields: {
     caCertificateRefs: { type: 'array', min: 1, max: 16, items: parametersReferenceShape },
@@ -162,7 +154,7 @@ const gatewaySpecShape: Shape = { type: 'object', required: ['gatewayClassName',
   listeners: listenersShape,
   tls: { type: 'object', fields: {
     backend: { type: 'object', fields: {
-      clientCertificateRef: gatewaySecretObjectReferenceShape,
+      clientCertificateRef: secretObjectReferenceShape,
     } },
     frontend: { type: 'object', required: ['default'], fields: {
       default: tlsConfigShape,

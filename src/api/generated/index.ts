@@ -12,6 +12,7 @@ import { udpRouteKind } from './udproute.ts';
 import { backendTLSPolicyKind } from './backendtlspolicy.ts';
 import { listenerSetKind } from './listenerset.ts';
 import { xBackendTrafficPolicyKind } from './xbackendtrafficpolicy.ts';
+import { xBackendKind } from './xbackend.ts';
 
 export type * from './gatewayclass.ts';
 export type * from './gateway.ts';
@@ -24,6 +25,7 @@ export type * from './udproute.ts';
 export type * from './backendtlspolicy.ts';
 export type * from './listenerset.ts';
 export type * from './xbackendtrafficpolicy.ts';
+export type * from './xbackend.ts';
 export type * from './shared.ts';
 
 export const GATEWAY_API_VERSION = 'v1.6.1';
@@ -40,4 +42,5 @@ export const GATEWAY_API_KINDS: readonly KindInfo[] = [
   backendTLSPolicyKind,
   listenerSetKind,
   xBackendTrafficPolicyKind,
+  xBackendKind,
 ];

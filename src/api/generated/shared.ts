@@ -128,6 +128,12 @@ export interface BackendRef {
   readonly weight: number;
 }
 
+export interface SubjectAltName {
+  readonly hostname?: string;
+  readonly type: 'Hostname' | 'URI';
+  readonly uri?: string;
+}
+
 export interface PolicyAncestorStatus {
   readonly ancestorRef: ParentReference;
   readonly conditions: readonly Condition[];
@@ -291,4 +297,15 @@ export const tcpRouteSpecShape2: Shape = { type: 'object', required: ['rules'], 
   parentRefs: parentRefsShape,
   rules: rulesShape2,
   useDefaultGateways: { type: 'string', enum: ['All', 'None'] },
+} };
+
+export const backendTLSPolicyValidationShape: Shape = { type: 'object', required: ['hostname'], fields: {
+  caCertificateRefs: { type: 'array', max: 8, items: localParametersReferenceShape },
+  hostname: nameShape,
+  subjectAltNames: { type: 'array', max: 5, items: { type: 'object', required: ['type'], fields: {
+    hostname: hostnameShape,
+    type: { type: 'string', enum: ['Hostname', 'URI'] },
+    uri: { type: 'string', min: 1, max: 253, pattern: '^(([^:/?#]+):)(//([^/?#]*))([^?#]*)(\\?([^#]*))?(#(.*))?' },
+  } } },
+  wellKnownCACertificates: { type: 'string', min: 1, max: 253, pattern: '^(System|([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]))$' },
 } };

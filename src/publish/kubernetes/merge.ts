@@ -30,10 +30,13 @@ function merged(before: Fields, wanted: Status | null, options: MergeOptions): F
     }
     return before;
   }
-  if ('parents' in wanted)
-    return { ...before, parents: entries(before['parents'], wanted.parents, 'parentRef', options) };
+  if ('parents' in wanted) {
+    const parents = bounded(before['parents'], wanted.parents, 'parentRef', LIMITS.STATUS_PARENTS, options);
+    return { ...before, parents };
+  }
   if ('ancestors' in wanted) {
-    return { ...before, ancestors: ancestors(before['ancestors'], wanted.ancestors, options) };
+    const most = LIMITS.POLICY_ANCESTORS;
+    return { ...before, ancestors: bounded(before['ancestors'], wanted.ancestors, 'ancestorRef', most, options) };
   }
   if ('loadBalancer' in wanted) return { ...before, ...wanted };
   const conditions = mergeConditions(before['conditions'], wanted.conditions, options);
@@ -60,10 +63,15 @@ interface Entry {
 }
 
 /** The API takes no more than so many: what others wrote stays, and of ours those that have room. */
-function ancestors(current: unknown, wanted: readonly Entry[], options: MergeOptions): unknown[] {
+function bounded(
+  current: unknown,
+  wanted: readonly Entry[],
+  ref: string,
+  most: number,
+  options: MergeOptions,
+): unknown[] {
   const others = list(current).filter((item) => fields(item)['controllerName'] !== options.controllerName).length;
-  const room = Math.max(0, LIMITS.POLICY_ANCESTORS - others);
-  return entries(current, wanted.slice(0, room), 'ancestorRef', options);
+  return entries(current, wanted.slice(0, Math.max(0, most - others)), ref, options);
 }
 
 /** Ours are found by what they refer to, in the field `ref`; where they stand among the others does not change. */

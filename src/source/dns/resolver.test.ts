@@ -12,6 +12,7 @@ import type { Source, SourceSink } from '../source.ts';
 import { SYSTEM_TIMERS } from '../timers.ts';
 import { SystemResolver } from './resolver.ts';
 import { DnsStage } from './stage.ts';
+import { candidates, clusterDomain, parseResolvConf } from './system-files.ts';
 
 const TIMEOUT = { timeout: 30_000 };
 const A = 1;
@@ -193,8 +194,32 @@ test('search domains and ndots of resolv.conf', TIMEOUT, async (t) => {
   assert.ok(!dns.asked.includes('late.svc.test A'));
 });
 
-test('resolv.conf: servers, the last of search and domain, what is wrong is passed over', async () => {
-  const { candidates, parseResolvConf } = await import('./system-files.ts');
+test('a whole name, with a dot at its end, is asked for as it is, however few its dots', TIMEOUT, async (t) => {
+  const dns = await server(t, {
+    'app.other.svc.test': some(5, '10.0.0.1'),
+    'app.other': some(5, '192.0.2.1'),
+  });
+  const conf = 'search shop.svc.test svc.test test\noptions ndots:5\n';
+  const { resolver } = resolverOf(t, dns.address, conf, '10.0.0.9 kept.example\n');
+  const addresses = async (name: string): Promise<unknown> => {
+    const answer = await resolver.resolve(name, 4);
+    return answer.kind === 'addresses' ? answer.addresses : answer.code;
+  };
+  assert.deepEqual(await addresses('app.other'), ['10.0.0.1'], 'as a Backend has it');
+  assert.deepEqual(await addresses('app.other.'), ['192.0.2.1']);
+  assert.deepEqual(await addresses('app.other.svc.'), []);
+  assert.deepEqual(dns.asked.slice(-2), ['app.other A', 'app.other.svc A']);
+  assert.deepEqual(await addresses('kept.example.'), ['10.0.0.9']);
+  assert.deepEqual(await addresses('app.localhost.'), ['127.0.0.1']);
+});
+
+test('the domain of a cluster is read from the search domains that it gives to pods', () => {
+  const domain = (search: string): string | undefined => clusterDomain(parseResolvConf(`search ${search}\n`));
+  assert.equal(domain('shop.svc.corp.internal svc.corp.internal corp.internal office.test'), 'corp.internal');
+  assert.equal(domain('office.test'), undefined);
+});
+
+test('resolv.conf: servers, the last of search and domain, what is wrong is passed over', () => {
   assert.deepEqual(parseResolvConf(''), { servers: ['127.0.0.1'], search: [], ndots: 1 });
   const text =
     'nameserver 10.0.0.1\n nameserver fd00::1 \nnameserver nobody\n#nameserver 10.9.9.9\nnameserver 10.0.0.2\n' +

@@ -52,7 +52,9 @@ export class SystemResolver implements NameResolver {
     this.#timers = options.timers ?? SYSTEM_TIMERS;
   }
 
-  async resolve(hostname: string, family: Family): Promise<Answer> {
+  async resolve(name: string, family: Family): Promise<Answer> {
+    // With a dot at its end it is a whole name: no search domain is put behind it.
+    const hostname = name.replace(/\.$/, '');
     const known = this.#hosts.value.get(hostname);
     if (known !== undefined) return { kind: 'addresses', addresses: known[family], ttl: LIMITS.DNS_NO_TTL_S };
     // RFC 6761 section 6.3: localhost and what is below it is never asked of a name server.
@@ -62,8 +64,8 @@ export class SystemResolver implements NameResolver {
     const conf = this.#conf.value;
     const resolver = this.#asking(this.#given ?? conf.servers);
     let failed: Answer | null = null;
-    for (const name of candidates(hostname, conf)) {
-      const answer = await this.#query(resolver, name, family);
+    for (const asked of hostname === name ? candidates(hostname, conf) : [hostname]) {
+      const answer = await this.#query(resolver, asked, family);
       if (answer.kind === 'addresses') {
         if (answer.addresses.length > 0) return answer;
       } else if (GOES_ON.has(answer.code)) failed = answer;

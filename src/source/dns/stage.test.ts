@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Backend, ResolvedHost } from '../../api/backend.ts';
+import type { XBackend } from '../../api/generated/index.ts';
 import { keyOf } from '../../api/object.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { answered, HandSource, HandTimers, MemorySink } from '../file/testing.ts';
@@ -66,6 +67,36 @@ function rig(): Rig {
 }
 const addresses = (sink: MemorySink, name: string): string[] | undefined =>
   (sink.objects.get(`ResolvedHost//${name}`) as ResolvedHost | undefined)?.addresses.map((a) => a.address);
+
+test('the host of an XBackend is asked for as a whole name, apart from a Backend that names the same', async () => {
+  const { inner, resolver, sink } = rig();
+  resolver.say('api.internal', 4, ['10.0.0.1']);
+  resolver.say('api.internal.', 4, ['192.0.2.1']);
+  const external: XBackend = {
+    apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',
+    kind: 'XBackend',
+    metadata: { name: 'x', namespace: 'default' },
+    spec: { type: 'ExternalHostname', port: { port: 443 }, externalHostname: { hostname: 'api.internal' } },
+  };
+  inner.sink?.apply([external, backend('b', 'api.internal')], []);
+  await answered();
+  assert.deepEqual(addresses(sink, 'api.internal.'), ['192.0.2.1']);
+  assert.deepEqual(addresses(sink, 'api.internal'), ['10.0.0.1']);
+  const other = { ...external, spec: { ...external.spec, externalHostname: { hostname: 'gone.internal' } } };
+  inner.sink?.apply([other], []);
+  await answered();
+  assert.equal(addresses(sink, 'api.internal.'), undefined);
+  assert.deepEqual(addresses(sink, 'api.internal'), ['10.0.0.1']);
+  assert.deepEqual(sink.told.get('dns gone.internal.'), [
+    {
+      severity: 'error',
+      message: 'gone.internal cannot be resolved (it has no address); it has no addresses yet',
+      place: { object: 'XBackend/default/x', field: 'spec.externalHostname.hostname' },
+    },
+  ]);
+  inner.sink?.apply([], ['XBackend/default/x']);
+  assert.deepEqual(sink.told.get('dns gone.internal.') ?? [], []);
+});
 
 test('A and AAAA, sorted, asked again when the shorter TTL ends', async () => {
   const { inner, resolver, timers, sink } = rig();

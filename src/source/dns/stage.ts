@@ -1,8 +1,9 @@
-// Resolves the hostnames of Backends (A and AAAA, by their TTL) and delivers what they resolve to as ResolvedHost
-// objects beside the objects of the source it stands around. Each name and family is asked by a schedule of its own, so
-// no name waits for another; the last good addresses are kept when a name server fails.
+// Resolves the hostnames of Backends and XBackends (A and AAAA, by their TTL) and delivers what they resolve to as
+// ResolvedHost objects beside the objects of the source it stands around. Each name and family is asked by a schedule
+// of its own, so no name waits for another; the last good addresses are kept when a name server fails.
 
-import type { Backend, ResolvedHost } from '../../api/backend.ts';
+import { type Backend, type ResolvedHost, wholeName } from '../../api/backend.ts';
+import type { XBackend } from '../../api/generated/index.ts';
 import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import { LIMITS } from '../../base/limits.ts';
@@ -27,7 +28,7 @@ interface Question {
 
 interface Name {
   readonly hostname: string;
-  /** Where it is written: Backend key to field path. */
+  /** Where it is written: key of a Backend or XBackend to field path. */
   readonly uses: Map<ObjectKey, string>;
   questions: readonly Question[];
   delivered: string | null;
@@ -40,7 +41,7 @@ export class DnsStage implements Source {
   readonly #resolver: NameResolver;
   readonly #timers: Timers;
   readonly #names = new Map<string, Name>();
-  /** Hostnames of each Backend. */
+  /** Hostnames of each Backend and XBackend. */
   readonly #backends = new Map<ObjectKey, readonly string[]>();
   #sink: SourceSink | null = null;
   /** Questions in line: of names that answered or are new, and of those that failed. */
@@ -93,7 +94,7 @@ export class DnsStage implements Source {
   #apply(upserts: readonly KubeObject[], removals: readonly ObjectKey[]): void {
     const gone: ObjectKey[] = [];
     for (const object of upserts)
-      if (object.kind === 'Backend') this.#use(keyOf(object), hostnames(object as Backend), gone);
+      if (object.kind === 'Backend' || object.kind === 'XBackend') this.#use(keyOf(object), hostnames(object), gone);
     for (const key of removals) if (this.#backends.has(key)) this.#use(key, [], gone);
     this.#sink?.apply(upserts, [...removals, ...gone]);
   }
@@ -206,7 +207,7 @@ export class DnsStage implements Source {
     if (!well && name.questions.some((q) => q.outcome === null)) return;
     const failed = name.questions.find((q) => q.outcome === 'failed')?.code ?? 'it has no address';
     const kept = name.delivered === null ? 'it has no addresses yet' : 'its last addresses are kept';
-    const message = well ? null : `${name.hostname} cannot be resolved (${failed}); ${kept}`;
+    const message = well ? null : `${name.hostname.replace(/\.$/, '')} cannot be resolved (${failed}); ${kept}`;
     if (message === null && name.told === null) return;
     name.told = message;
     const problems: Problem[] = [];
@@ -242,10 +243,14 @@ function origin(hostname: string): string {
   return `dns ${hostname}`;
 }
 
-/** Hostnames in lower case with the field they stand in. */
-function hostnames(backend: Backend): [string, string][] {
+/** Hostnames in lower case with the field they stand in. Those of an XBackend are whole names. */
+function hostnames(object: KubeObject): [string, string][] {
+  if (object.kind === 'XBackend') {
+    const hostname = (object as XBackend).spec.externalHostname?.hostname.toLowerCase();
+    return hostname === undefined ? [] : [[wholeName(hostname), 'spec.externalHostname.hostname']];
+  }
   const found = new Map<string, string>();
-  backend.spec.endpoints.forEach(({ hostname, weight }, i) => {
+  (object as Backend).spec.endpoints.forEach(({ hostname, weight }, i) => {
     if (hostname === undefined || weight === 0) return;
     const lower = hostname.toLowerCase();
     if (!found.has(lower)) found.set(lower, `spec.endpoints[${i}].hostname`);

@@ -69,3 +69,11 @@ export function candidates(hostname: string, { search, ndots }: ResolvConf): str
   const longer = search.map((domain) => `${hostname}.${domain}`).filter((name) => name.length <= 253);
   return dots >= ndots ? [hostname, ...longer] : [...longer, hostname];
 }
+
+/**
+ * Under which a cluster's own names stand, by the search domains that it gives to pods (NAMESPACE.svc.DOMAIN,
+ * svc.DOMAIN and DOMAIN); undefined where they are not of a cluster.
+ */
+export function clusterDomain({ search }: ResolvConf): string | undefined {
+  return search.find((domain) => domain.startsWith('svc.'))?.slice('svc.'.length);
+}
