@@ -456,9 +456,9 @@ const BESIDE: Readonly<Record<string, ExtraRow>> = {
   ],
   Ingress: [
     'Ingresses and their classes, with annotations of ingress-nginx',
-    'translate/ingress.ts translate/ingress-class.ts translate/ingress-annotations.ts',
-    'process/ingress src/translate/ingress',
-    'ingress ingress-class ingress-tls',
+    'translate/ingress.ts translate/ingress-class.ts translate/ingress-annotations.ts translate/ingress-auth.ts',
+    'process/ingress src/translate/ingress proxy/external-auth-url',
+    'ingress ingress-class ingress-tls ingress-login',
   ],
 };
 

@@ -2,7 +2,16 @@
 
 import { bytesOf, textOf } from '../base/bytes.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { ClusterEntry, Endpoint, Filter, Key, PathModifier, RuleEntry, WeightedBackend } from '../ir/ir.ts';
+import type {
+  AuthSubrequest,
+  ClusterEntry,
+  Endpoint,
+  Filter,
+  Key,
+  PathModifier,
+  RuleEntry,
+  WeightedBackend,
+} from '../ir/ir.ts';
 import { compileEdits } from '../proxy/filter/edits.ts';
 import { putRequestLine } from '../proxy/filter/path-edit.ts';
 import { Head, NAME } from '../proxy/head.ts';
@@ -62,14 +71,29 @@ function filterText(filter: Filter): string[] {
 function authTexts(auth: Extract<Filter, { readonly type: 'externalAuth' }>): string[] {
   const { protocol, cluster, backend, path, requestHeaders, responseHeaders, bodyBytes, failOpen } = auth;
   if (cluster === null) return [`asks ${backend} whether it may go on: its reference is not usable, so 500`];
+  if (auth.subrequest !== undefined) return subrequestTexts(backend, responseHeaders, auth.subrequest);
   const how = protocol === 'grpc' ? 'gRPC (ext_authz)' : `HTTP${path === '' ? '' : ` under ${path}`}`;
-  const listed = (names: readonly string[]): string => names.slice(0, LIMITS.NAMES_LISTED).join(', ');
   const all = protocol === 'grpc' && requestHeaders.length === 0;
   return [
     `asks ${backend} by ${how} whether it may go on; when that fails it ${failOpen ? 'does' : 'is answered 403'}`,
     ...(all || requestHeaders.length > 0 ? [`tells it ${all ? 'all headers' : `of ${listed(requestHeaders)}`}`] : []),
     ...(bodyBytes > 0 ? [`tells it the content, of at most ${bodyBytes} bytes; more is answered 413`] : []),
     ...(responseHeaders.length > 0 ? [`takes ${listed(responseHeaders)} from its answer alone`] : []),
+  ];
+}
+
+const listed = (names: readonly string[]): string => names.slice(0, LIMITS.NAMES_LISTED).join(', ');
+
+function subrequestTexts(
+  backend: string,
+  taken: readonly string[],
+  { method, target, signin }: AuthSubrequest,
+): string[] {
+  const place = signin.map(({ type, text }) => (type === 'text' ? text : `{${type}}`)).join('');
+  return [
+    `asks ${backend} by ${method} ${target} whether it may go on; when that fails it is answered 403`,
+    ...(place === '' ? [] : [`sends who is answered 401 to ${place}`]),
+    ...(taken.length > 0 ? [`takes ${listed(taken)} from its answer alone`] : []),
   ];
 }
 

@@ -189,6 +189,16 @@ test('a rule that cannot be made whole is told with what is wrong with its route
   assert.match(told.keptOut.map(({ why }) => why).join(), /ResolvedRefs is False \(BackendNotFound\)/);
 });
 
+test('a rule whose server of decisions cannot be asked is answered 500, whatever else it would do', () => {
+  const externalAuth = { protocol: 'HTTP', backendRef: ref('gone'), http: {} };
+  const filters = [{ type: 'ExternalAuth', externalAuth }];
+  const rules = [{ matches: prefix('/'), filters, backendRefs: [ref('app')] }];
+  const scene = sceneOf([GATEWAY, backend('app', 1), route('asked', ['www.example.com'], rules)]);
+  const told = ask(scene, 'GET', 'http://www.example.com:8080/');
+  assert.equal(told.outcome, '500: default/gone is to be asked about it, and cannot be');
+  assert.match(told.keptOut.map(({ why }) => why).join(), /Backend default\/gone does not exist/);
+});
+
 test('nothing that a client may not say leads anywhere: what is dropped in front of the router is dropped here', () => {
   const scene = sceneOf(
     [

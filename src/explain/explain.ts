@@ -261,6 +261,11 @@ class Course {
       const { status, flag, text } = FAULTS.accessDenied;
       return { filters, status, flag, outcome: `${status}: ${text}, by an AccessControlFilter` };
     }
+    const unasked = action.type === 'respond' ? null : unaskable(entry);
+    if (unasked !== null) {
+      const outcome = `500: ${unasked} is to be asked about it, and cannot be`;
+      return { filters, status: 500, outcome, keptOut: this.#ofRoute(entry) };
+    }
     if (action.type === 'static') {
       return { filters, status: action.status, outcome: `${action.status}: answered here, by a StaticResponseFilter` };
     }
@@ -308,6 +313,12 @@ class Course {
       }));
     return [...conditions, ...problems];
   }
+}
+
+/** The server of decisions that its rule names and that cannot be asked; null where there is none. */
+function unaskable({ filters }: RuleEntry): string | null {
+  for (const filter of filters) if (filter.type === 'externalAuth' && filter.cluster === null) return filter.backend;
+  return null;
 }
 
 function said(told: Explanation['keptOut'], message: string): boolean {

@@ -9,6 +9,8 @@ import type {
   Access,
   Action,
   Attachment,
+  AuthPart,
+  AuthSubrequest,
   Balancer,
   CellsEntry,
   CertificateEntry,
@@ -185,6 +187,7 @@ const pathModifier = union<PathModifier>({
   ReplaceFullPath: record<Member<PathModifier, 'ReplaceFullPath'>>({ value: string }),
   ReplacePrefixMatch: record<Member<PathModifier, 'ReplacePrefixMatch'>>({ value: string }),
 });
+const authPart = record<AuthPart>({ type: oneOf('text', 'scheme', 'host', 'uri', 'escapedUri'), text: string });
 const filter = union<Filter>({
   requestHeaders: record<Member<Filter, 'requestHeaders'>>({ edits }),
   responseHeaders: record<Member<Filter, 'responseHeaders'>>({ edits }),
@@ -204,6 +207,15 @@ const filter = union<Filter>({
     responseHeaders: listOf(string),
     bodyBytes: integer(0, LIMITS.DECISION_BODY_BYTES),
     failOpen: oneOf(true, false),
+    subrequest: orAbsent(
+      record<AuthSubrequest>({
+        method: string,
+        host: string,
+        target: string,
+        signin: listOf(authPart),
+        redirect: listOf(authPart),
+      }),
+    ),
   }),
   grpcWeb: record<Member<Filter, 'grpcWeb'>>({}),
   mirror: record<Member<Filter, 'mirror'>>({ cluster: string, share: count, of: count }),

@@ -293,6 +293,32 @@ export interface ExternalAuth {
   readonly bodyBytes: number;
   /** Requests go on where the server fails. */
   readonly failOpen: boolean;
+  /** HTTP: one URL is asked about all of them, as by auth_request of nginx; absent: each one's path is. */
+  readonly subrequest?: AuthSubrequest;
+}
+
+/**
+ * A question without content that tells all fields of the request (but framing), and the request itself by
+ * X-Original-URL, X-Original-Method and X-Auth-Request-Redirect. Any 2xx lets go on, 401 and 403 keep out, all else is
+ * a failure; Set-Cookie of the answer goes to the client; without names of response fields the backend is told none.
+ */
+export interface AuthSubrequest {
+  readonly method: string;
+  /** Of the question: a host, perhaps with a port. */
+  readonly host: string;
+  /** Of the question: path and query. */
+  readonly target: string;
+  /** Where whoever is answered 401 is sent, by 302; empty: nowhere, the answer is theirs. */
+  readonly signin: readonly AuthPart[];
+  /** X-Auth-Request-Redirect; empty: path and query of the request. */
+  readonly redirect: readonly AuthPart[];
+}
+
+/** A piece of a text: as it is, or what the request has (escapedUri: but for unreserved signs escaped). */
+export interface AuthPart {
+  readonly type: 'text' | 'scheme' | 'host' | 'uri' | 'escapedUri';
+  /** ASCII without controls and spaces; '' of the others. */
+  readonly text: string;
 }
 
 /** Which other origins' scripts may read what a rule answers (HTTPCORSFilter). Of a rule, never of one backend. */

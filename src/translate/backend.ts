@@ -9,7 +9,14 @@ import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.t
 import { type BackendProtocol, protocolSaid } from './backend-protocol.ts';
 import { governing, readPolicy, systemTls } from './backend-tls.ts';
 import type { ConditionName } from './conditions.ts';
-import { GATEWAY_GROUP, RAUTA_GROUP, type SystemTrust, type TranslatorOptions, X_GROUP } from './context.ts';
+import {
+  GATEWAY_GROUP,
+  INGRESS_GROUP,
+  RAUTA_GROUP,
+  type SystemTrust,
+  type TranslatorOptions,
+  X_GROUP,
+} from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { proxiedTo } from './proxy-protocol.ts';
 import { anyText, list, port, shown, text } from './read.ts';
@@ -120,7 +127,8 @@ export function resolveBackend(
   const isBackend = isService || isExternal || (group === RAUTA_GROUP && kind === 'Backend');
   if (!isBackend) return fail('routeKind', 'kind', notABackend(group, kind));
   if (!isService && options.withoutBackends === true) return fail('routeKind', 'kind', notRead(kind));
-  const from = { fromGroup: GATEWAY_GROUP, fromKind: routeKind, fromNamespace: routeNamespace };
+  const fromGroup = routeKind === 'Ingress' ? INGRESS_GROUP : GATEWAY_GROUP;
+  const from = { fromGroup, fromKind: routeKind, fromNamespace: routeNamespace };
   const target = { toGroup: group, toKind: kind, toNamespace: namespace, toName: name };
   const referred = referent(reader, { ...from, ...target }, fail);
   if (referred.object === null) return referred.fault;
@@ -216,7 +224,7 @@ function referent(
 ): { readonly object: KubeObject } | { readonly object: null; readonly fault: Resolved } {
   const { fromKind, fromNamespace, toKind: kind, toNamespace: namespace, toName: name } = reference;
   if (!permitted(reader, reference)) {
-    const message = `No ReferenceGrant in namespace ${namespace} lets ${fromKind}s of ${fromNamespace} refer to ${kind} ${name}.`;
+    const message = `No ReferenceGrant in namespace ${namespace} lets ${fromKind === 'Ingress' ? 'Ingresse' : fromKind}s of ${fromNamespace} refer to ${kind} ${name}.`;
     const grant = objectKey('ReferenceGrant', namespace, '');
     return { object: null, fault: fail('routeNotPermitted', 'namespace', message, grant) };
   }

@@ -5,6 +5,8 @@ import { compare } from './dependencies.ts';
 
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 export const RAUTA_GROUP = 'rauta.io';
+/** Of Ingresses. */
+export const INGRESS_GROUP = 'networking.k8s.io';
 /** Of what the Gateway API tries out. */
 export const X_GROUP = 'gateway.networking.x-k8s.io';
 

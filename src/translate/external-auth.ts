@@ -82,10 +82,15 @@ function names(value: unknown, field: string, reports: Reports): string[] {
 function takenOf(value: unknown, field: string, reports: Reports): string[] {
   for (const [i, item] of list(value).entries()) {
     const name = anyText(item)?.toLowerCase() ?? '';
-    const fault = TELLING.test(name) ? `${name} is told by RAUTA alone.` : editFault('request', name);
+    const fault = takenFault(name);
     if (fault !== null) reports.warning(`${field}[${i}]`, `${fault} This entry has no effect.`);
   }
   return names(value, field, reports);
+}
+
+/** Why a request may not get the field `name` (lower case) from a server; null where it may. */
+export function takenFault(name: string): string | null {
+  return TELLING.test(name) ? `${name} is told by RAUTA alone.` : editFault('request', name);
 }
 
 /** Without the slash that every path begins with, too. */

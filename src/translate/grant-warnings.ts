@@ -6,18 +6,20 @@ import { keyOf } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
 import type { TranslatorOptions } from './context.ts';
-import { GATEWAY_GROUP, RAUTA_GROUP, X_GROUP } from './context.ts';
+import { GATEWAY_GROUP, INGRESS_GROUP, RAUTA_GROUP, X_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { anyText, list, shown, text } from './read.ts';
 
 const ROUTES: ReadonlySet<string> = new Set(['HTTPRoute', 'GRPCRoute', 'TCPRoute', 'TLSRoute', 'UDPRoute']);
 const BACKENDS: ReadonlySet<string> = new Set(['/Service', `${RAUTA_GROUP}/Backend`, `${X_GROUP}/XBackend`]);
 const CERTIFICATES: ReadonlySet<string> = new Set(['/Secret', '/ConfigMap']);
+const SERVICES: ReadonlySet<string> = new Set(['/Service']);
 const SECRETS: ReadonlySet<string> = new Set(['/Secret']);
 
 /** What objects of that kind refer to in other namespaces; null of a kind that is somebody else's. */
 function referredBy(group: string, kind: string): ReadonlySet<string> | null {
   if (group === X_GROUP && kind === 'XBackend') return SECRETS;
+  if (group === INGRESS_GROUP && kind === 'Ingress') return SERVICES;
   if (group !== GATEWAY_GROUP) return null;
   if (ROUTES.has(kind)) return BACKENDS;
   return kind === 'Gateway' || kind === 'ListenerSet' ? CERTIFICATES : null;

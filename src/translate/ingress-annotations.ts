@@ -8,6 +8,7 @@ import type { Filter, Redirect } from '../ir/ir.ts';
 import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
 import { isPreciseHostname } from './hostname.ts';
 import { isToken } from './http-match.ts';
+import { authOf, type IngressAuth } from './ingress-auth.ts';
 import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
 import { shown } from './read.ts';
 
@@ -23,6 +24,8 @@ export interface IngressSettings {
   /** Instead of any backend. */
   readonly redirect: Redirect | null;
   readonly filters: readonly Filter[];
+  /** Who is asked about each request; null: nobody. */
+  readonly auth: IngressAuth | null;
   /** It asks for a share of another one's requests, and gets none. */
   readonly canary: boolean;
   /** In what all its backends are spoken to; null: in what each says of itself. */
@@ -44,6 +47,7 @@ const CANARY: IngressSettings = {
   regex: false,
   redirect: null,
   filters: [],
+  auth: null,
   canary: true,
   protocol: null,
   refused: null,
@@ -90,7 +94,8 @@ class Annotations {
   }
 }
 
-export function readAnnotations(ingress: KubeObject, problems: Problems): IngressSettings {
+/** `domain`: under which the cluster's own names stand. */
+export function readAnnotations(ingress: KubeObject, problems: Problems, domain?: string): IngressSettings {
   const read = new Annotations(ingress, problems);
   const canary = read.flag(`${NGINX}canary`, false);
   if (canary) {
@@ -102,6 +107,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems): Ingres
   const redirect = redirectOf(read);
   const rewrite = rewriteOf(read);
   const protocol = protocolOf(read);
+  const auth = authOf(read, domain);
   const regex = read.flag(`${NGINX}use-regex`, false);
   const settings = {
     sslRedirect: read.flag(`${OWN}ssl-redirect`, read.flag(`${NGINX}ssl-redirect`, true)),
@@ -109,12 +115,12 @@ export function readAnnotations(ingress: KubeObject, problems: Problems): Ingres
     regex,
     redirect: redirect.redirect,
     filters: [...rewrite.filters, ...prefixOf(read), ...corsOf(read)],
+    auth: auth.auth,
     protocol: protocol.value,
     canary,
   };
-  const refused =
-    [redirect.refused, rewrite.refused, protocol.refused, ...leftOver(read)].find((why) => why !== null) ?? null;
-  return { ...settings, refused };
+  const faults = [redirect.refused, rewrite.refused, protocol.refused, auth.refused, ...leftOver(read)];
+  return { ...settings, refused: faults.find((why) => why !== null) ?? null };
 }
 
 /** Tells of what has no effect; returns why it must not be served without. */

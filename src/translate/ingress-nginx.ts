@@ -21,9 +21,8 @@ export interface Annotation {
 const NOTHING = 'There is nothing for it yet';
 const AFFINITY = `${NOTHING}: each request goes to the next endpoint. Remove it.`;
 const ACCESS = 'Write an HTTPRoute with a filter of type ExtensionRef to an AccessControlFilter.';
-const LOGIN =
-  'Write an HTTPRoute with a filter of type ExternalAuth: its server is asked with the method and path of each request, ' +
-  'where auth-url asks one URL and tells them by X-Original-URL.';
+const LOGIN = 'No server is asked about all Ingresses: write auth-url at each, and remove it.';
+const ASKING = 'Nothing reads nginx.conf. Remove it, or write an HTTPRoute with a filter of type ExternalAuth.';
 const BASIC = 'Write an HTTPRoute with a filter of type ExternalAuth to a server that asks for passwords.';
 const CLIENTS =
   'Write a Gateway with spec.tls.frontend (certificates of clients), and an HTTPRoute or this Ingress for its hostname.';
@@ -63,6 +62,19 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ],
   ['served', 'HTTP, HTTPS, GRPC and GRPCS; TLS needs a BackendTLSPolicy.', 'backend-protocol'],
   ['served', 'Paths of type ImplementationSpecific are regular expressions, in this Ingress alone.', 'use-regex'],
+  [
+    'served',
+    'The URL of a Service (NAME.NAMESPACE.svc, with a ReferenceGrant for another namespace): asked about each request.',
+    'auth-url',
+  ],
+  ['served', 'GET where it is not there.', 'auth-method'],
+  ['served', 'Fields of its answer that the backend is told, and no client.', 'auth-response-headers'],
+  [
+    'served',
+    'Where whoever is answered 401 is sent, with the way back in rd; variables: scheme, host and request_uri.',
+    'auth-signin auth-signin-redirect-param',
+  ],
+  ['served', 'The field X-Auth-Request-Redirect.', 'auth-request-redirect'],
   ['served', 'Its Ingress gets no requests: the share of another one that it asks for is not served.', 'canary'],
 
   ['granted', TUNING, 'proxy-buffering proxy-request-buffering proxy-buffers-number proxy-busy-buffers-size'],
@@ -71,10 +83,12 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['granted', 'Requests go to endpoints; a changed one costs no request.', 'service-upstream'],
   ['granted', "Redirects go to the scheme's own port.", 'use-port-in-redirects'],
   ['granted', 'There is one access log, for all (--access-log).', 'enable-access-log enable-rewrite-log'],
+  ['granted', "Set-Cookie of auth-url's server goes to the client whatever it says.", 'auth-always-set-cookie'],
   ['granted', 'Browsers have given server push up, and nginx has.', 'http2-push-preload'],
 
   ['restricts', ACCESS, 'whitelist-source-range allowlist-source-range denylist-source-range'],
-  ['restricts', LOGIN, 'auth-url auth-method auth-signin auth-snippet enable-global-auth'],
+  ['restricts', ASKING, 'auth-snippet'],
+  ['restricts', LOGIN, 'enable-global-auth'],
   ['restricts', BASIC, 'auth-type auth-secret auth-secret-type auth-realm'],
   ['restricts', CLIENTS, 'auth-tls-secret auth-tls-verify-client auth-tls-verify-depth auth-tls-match-cn'],
   ['restricts', CLIENTS, 'auth-tls-error-page auth-tls-pass-certificate-to-upstream'],
@@ -86,9 +100,7 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ],
   ['restricts', FIREWALL, 'enable-modsecurity enable-owasp-core-rules modsecurity-transaction-id modsecurity-snippet'],
 
-  ['idle', 'Write allowedResponseHeaders of an ExternalAuth filter.', 'auth-response-headers'],
-  ['idle', 'Write allowedHeaders of an ExternalAuth filter.', 'auth-proxy-set-headers'],
-  ['idle', LOGIN, 'auth-signin-redirect-param auth-request-redirect auth-always-set-cookie'],
+  ['idle', 'Its server is told all fields of a request, and no others. Remove it.', 'auth-proxy-set-headers'],
   ['idle', `${NOTHING}: each request is asked about. Remove it.`, 'auth-cache-key auth-cache-duration'],
   [
     'idle',

@@ -5,7 +5,7 @@ import { hostForm } from '../api/forms.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { Action, Attachment, ClusterEntry, Match, RuleEntry } from '../ir/ir.ts';
+import type { Action, Attachment, ClusterEntry, Filter, Match, RuleEntry } from '../ir/ir.ts';
 import { ruleKey } from '../ir/keys.ts';
 import { resolveBackend } from './backend.ts';
 import { createdOf, type TranslatorOptions } from './context.ts';
@@ -15,6 +15,8 @@ import { isHostname } from './hostname.ts';
 import { checkExpression } from './http-match.ts';
 import type { IngressDraft, IngressPlace } from './ingress.ts';
 import { type IngressSettings, readAnnotations } from './ingress-annotations.ts';
+import type { IngressAuth } from './ingress-auth.ts';
+import { NGINX } from './ingress-nginx.ts';
 import { pathFault } from './path.ts';
 import { list, port, shown, text } from './read.ts';
 
@@ -73,6 +75,7 @@ class Rules {
   readonly #problems: Problems;
   readonly #namespace: string;
   readonly #settings: IngressSettings;
+  readonly #filters: readonly Filter[];
   readonly #entries: RuleEntry[] = [];
   readonly #clusters = new Map<string, ClusterEntry>();
   readonly #policies = new Set<ObjectKey>();
@@ -86,7 +89,8 @@ class Rules {
     this.#options = options;
     this.#problems = new Problems(keyOf(object));
     this.#namespace = object.metadata.namespace ?? '';
-    this.#settings = readAnnotations(object, this.#problems);
+    this.#settings = readAnnotations(object, this.#problems, options.clusterDomain);
+    this.#filters = [...this.#settings.filters, ...this.#authOf(this.#settings.auth)];
   }
 
   translate(): IngressRules {
@@ -205,6 +209,34 @@ class Rules {
     return { type: 'forward', backends: [{ cluster: cluster.key, backend: label, weight: 1, filters: [] }] };
   }
 
+  /** Who is asked; where the Service cannot be, nobody is let in. */
+  #authOf(auth: IngressAuth | null): Filter[] {
+    if (auth === null) return [];
+    const { backendRef, secured, subrequest, responseHeaders } = auth;
+    const asked = secured ? ({ spoken: 'http1', secured, by: 'https of auth-url' } as const) : null;
+    const resolved = resolveBackend(this.#reader, 'Ingress', this.#namespace, backendRef, this.#options, { asked });
+    const { cluster, label, fault, untrusted, policies } = resolved;
+    for (const policy of policies) this.#policies.add(policy);
+    if (cluster !== null) this.#clusters.set(cluster.key, cluster);
+    const why = fault?.message ?? untrusted;
+    const field = `metadata.annotations[${NGINX}auth-url]`;
+    if (why !== null) this.#problems.error(field, `${why} Requests answer 500.`, fault?.absent);
+    return [
+      {
+        type: 'externalAuth',
+        protocol: 'http',
+        cluster: cluster?.key ?? null,
+        backend: label,
+        path: '',
+        requestHeaders: [],
+        responseHeaders,
+        bodyBytes: 0,
+        failOpen: false,
+        subrequest,
+      },
+    ];
+  }
+
   /** Undefined where the Service, or its port of that name, does not exist. */
   #portOf(service: string, name: string): number | undefined {
     const ports = list(fields(this.#reader.get('Service', this.#namespace, service)?.spec)['ports']).map(fields);
@@ -254,7 +286,7 @@ class Rules {
       created: createdOf(this.#object),
       attachments: [...attachments].sort((a, b) => compare(a.socket, b.socket) || compare(a.host, b.host)),
       matches,
-      filters: action.type === 'forward' ? this.#settings.filters : [],
+      filters: action.type === 'forward' ? this.#filters : [],
       action,
       timeouts: NO_TIMEOUTS,
       retry: null,

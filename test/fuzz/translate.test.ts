@@ -1,8 +1,9 @@
 // Fuzzing of translation: objects of the golden pairs (every kind and feature has some), changed by chance so that they
 // are still valid by their schemas, or not (an API server of an older definition may hold such; a file's are refused
-// before). Whatever they are: nothing throws, the last line that catches faults of ours stays unused, what was
-// translated step by step is what a fresh translator makes of it, and a worker takes all of it. FUZZ_SECONDS (60) and
-// FUZZ_SEED as in http1.test.ts.
+// before); objects of other pairs beside them, every annotation with values that others have, bytes of certificates
+// changed, objects that go. Whatever they are: nothing throws, the last line that catches faults of ours stays unused,
+// what was translated step by step is what a fresh translator makes of it, and a worker takes all of it. FUZZ_SECONDS
+// (60) and FUZZ_SEED as in http1.test.ts.
 
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
@@ -10,9 +11,11 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { type KubeObject, keyOf } from '../../src/api/object.ts';
 import { checkObject } from '../../src/api/schema.ts';
+import { fields } from '../../src/base/fields.ts';
 import type { Entry } from '../../src/ir/ir.ts';
 import { Store } from '../../src/store/store.ts';
 import type { TranslatorOptions } from '../../src/translate/context.ts';
+import { NGINX, nginxAnnotations } from '../../src/translate/ingress-nginx.ts';
 import { Translator } from '../../src/translate/translator.ts';
 import { goldenNames, readGolden } from '../../tools/golden.ts';
 import { Worker } from '../support/worker-config.ts';
@@ -64,6 +67,33 @@ const ODD: readonly unknown[] = [
 
 type Holder = Record<string, unknown> | unknown[];
 
+const everything = corpus.flatMap(({ objects }) => objects);
+/** Values of annotations, whatever their names; and what is near to them. */
+const SAID: readonly string[] = [
+  ...new Set(
+    everything.flatMap(({ metadata }) =>
+      Object.values(fields(metadata.annotations)).filter((v) => typeof v === 'string'),
+    ),
+  ),
+  ...[
+    'true',
+    'false',
+    '0',
+    '1',
+    'GET',
+    '443',
+    'HTTPS',
+    'http://login.web.svc:80/a?b=c',
+    'https://$host/x?rd=$request_uri',
+  ],
+  ...['X-A, X-B', '10.0.0.0/8', 'a$b', '/$1', 'http://[::1]/', 'http://a.b.svc.cluster.local:0/', 'open', `\${host}`],
+];
+/** Names of annotations that mean something to some kind. */
+const NAMED: readonly string[] = [
+  ...nginxAnnotations().map(([name]) => `${NGINX}${name}`),
+  ...new Set(everything.flatMap(({ metadata }) => Object.keys(fields(metadata.annotations)))),
+];
+
 /** Everything in an object that holds something else, but its name, namespace and kind. */
 function holders(object: KubeObject): Holder[] {
   const found: Holder[] = [];
@@ -81,10 +111,52 @@ function holders(object: KubeObject): Holder[] {
   return found.length === 0 ? [object as unknown as Record<string, unknown>] : found;
 }
 
+/** An annotation more, or another one. */
+function annotate(chance: Chance, object: KubeObject): void {
+  const before = fields(object.metadata.annotations);
+  const served = chance.next(2) === 0 && object.kind === 'Ingress';
+  const name = served ? `${NGINX}${chance.pick(SERVED)}` : chance.pick(NAMED);
+  const value = chance.pick(SAID);
+  const annotations = { ...before, [name]: chance.next(4) === 0 ? bent(chance, value) : value };
+  (object as { metadata: unknown }).metadata = { ...object.metadata, annotations };
+}
+
+const SERVED: readonly string[] = nginxAnnotations().flatMap(([name, { fate }]) => (fate === 'served' ? [name] : []));
+
+/** Some bytes of a text are others: of a certificate, a key, a list of revoked ones. */
+function spoil(chance: Chance, object: KubeObject): void {
+  for (const name of ['data', 'stringData', 'binaryData']) {
+    const holder = object[name];
+    if (typeof holder !== 'object' || holder === null) continue;
+    const keys = Object.keys(holder);
+    if (keys.length === 0) continue;
+    const key = chance.pick(keys);
+    const text = (holder as Record<string, unknown>)[key];
+    if (typeof text !== 'string' || text === '') continue;
+    const base64 = object.kind === 'Secret' && name === 'data';
+    const bytes = Buffer.from(text, base64 ? 'base64' : 'latin1');
+    for (let n = 1 + chance.next(3); n > 0 && bytes.length > 0; n--)
+      bytes[chance.next(bytes.length)] = chance.pick([0, 10, 45, 61, 65, 66, 77, 255, chance.next(256)]);
+    (holder as Record<string, unknown>)[key] = bytes.toString(base64 ? 'base64' : 'latin1');
+  }
+}
+
 const FIXED: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
 
 /** Changes one thing in it. */
 function change(chance: Chance, object: KubeObject): void {
+  if (object.metadata !== null && chance.next(6) === 0) {
+    annotate(chance, object);
+    return;
+  }
+  if ((object.kind === 'Secret' || object.kind === 'ConfigMap') && chance.next(2) === 0) {
+    spoil(chance, object);
+    return;
+  }
+  if (chance.next(60) === 0 && 'spec' in object) {
+    (object as { spec: unknown }).spec = structuredClone(chance.pick(ODD));
+    return;
+  }
   const holder = chance.pick(holders(object));
   const fields = Object.keys(holder).filter((name) => !(holder === (object as unknown) && FIXED.has(name)));
   const name = fields.length === 0 ? chance.pick(names) : chance.pick(fields);
@@ -152,8 +224,11 @@ function stateOf(translator: Translator): readonly unknown[] {
 let [valid, invalid] = [0, 0];
 
 function step(chance: Chance, worker: Worker): void {
-  const { objects, options } = chance.pick(corpus);
+  const { objects: own, options } = chance.pick(corpus);
   const given: TranslatorOptions = options;
+  const others = chance.next(4) === 0 ? chance.pick(corpus).objects : [];
+  // Of one key the first: as in a cluster there is no other.
+  const objects = [...new Map([...others, ...own].map((object) => [keyOf(object), object])).values()];
   const store = new Store();
   const translator = new Translator(given);
   translator.update(store, { keys: store.apply(objects, []) });
@@ -163,6 +238,11 @@ function step(chance: Chance, worker: Worker): void {
     const kind = chance.pick([...new Set([...world.values()].map((object) => object.kind))]);
     const key = chance.pick([...world].filter(([, object]) => object.kind === kind).map(([name]) => name));
     const before = world.get(key) as KubeObject;
+    if (world.size > 1 && chance.next(12) === 0) {
+      world.delete(key);
+      translator.update(store, { keys: store.apply([], [key]) });
+      continue;
+    }
     const copy = structuredClone(before);
     for (let m = 1 + chance.next(3); m > 0; m--) change(chance, copy);
     const read = asRead(named(copy, before));

@@ -12,7 +12,8 @@ import type { ClusterRef } from '../exchange/rule.ts';
 import { type Head, METHOD } from '../head.ts';
 import { Check, type CheckOwner } from './check.ts';
 import { type Question, Questions } from './question.ts';
-import { GrpcReply, HttpReply } from './reply.ts';
+import { GrpcReply, HttpReply, type Reply } from './reply.ts';
+import { SubrequestReply } from './subrequest.ts';
 import { FAILED, type Verdict } from './verdict.ts';
 
 const NOTHING: readonly FieldChange[] = [];
@@ -34,13 +35,17 @@ export class ExternalAuths implements CheckOwner {
   }
 
   ask(asking: Asking, question: Question, cluster: NonNullable<ClusterRef['current']>, hash: number): void {
-    const { entry, asked, toHead } = asking;
-    const reply =
-      entry.protocol === 'grpc' ? new GrpcReply(this.core) : new HttpReply(this.core, entry.responseHeaders);
+    const { asked, toHead } = asking;
+    const reply = this.#replyTo(asking);
     const check = new Check(this.core, this, question, reply, toHead);
     this.#under.set(check, asking);
     asked.onGone = () => check.cut();
     check.start(cluster, hash);
+  }
+
+  #replyTo({ entry: { protocol, responseHeaders, subrequest }, signin }: Asking): Reply {
+    if (subrequest !== undefined) return new SubrequestReply(this.core, responseHeaders, signin);
+    return protocol === 'grpc' ? new GrpcReply(this.core) : new HttpReply(this.core, responseHeaders);
   }
 
   over(check: Check, verdict: Verdict | null): void {
@@ -84,6 +89,8 @@ interface Asking {
   readonly decision: AuthDecision;
   readonly asked: Asked;
   readonly toHead: boolean;
+  /** Where who is not known is sent; '' for nowhere. */
+  readonly signin: string;
 }
 
 class AuthDecision implements Decision {
@@ -113,8 +120,13 @@ class AuthDecision implements Decision {
       asked.refuse(FAULTS.noCluster);
       return;
     }
-    const toHead = entry.protocol === 'http' && head.method === METHOD.HEAD;
-    const asking: Asking = { entry, decision: this, asked, toHead };
+    const { subrequest } = entry;
+    const toHead =
+      subrequest === undefined
+        ? entry.protocol === 'http' && head.method === METHOD.HEAD
+        : subrequest.method === 'HEAD';
+    const signin = subrequest === undefined ? '' : questions.signin(entry, head, about);
+    const asking: Asking = { entry, decision: this, asked, toHead, signin };
     const question = questions.about(entry, authorityOf(cluster.entry), head, about);
     if (question === null) {
       this.#auths.tell(asking, FAILED);

@@ -3,7 +3,7 @@
 
 import { bytesOf, put, textOf } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { ExternalAuth } from '../../ir/ir.ts';
+import type { AuthSubrequest, ExternalAuth } from '../../ir/ir.ts';
 import type { Core } from '../core.ts';
 import { BlockRequest } from '../exchange/block-request.ts';
 import type { About } from '../exchange/decision.ts';
@@ -15,8 +15,10 @@ import { BODY, type Head } from '../head.ts';
 import { scanFields } from '../http1/scanner.ts';
 import { copyFields } from '../lines.ts';
 import { encodeCheckRequest } from './ext-authz.ts';
+import { isLeftOut, type Original, originalLines, textOfParts } from './original.ts';
 
 const CRLF = bytesOf('\r\n');
+const NOTHING = new Uint8Array(0);
 const VERSION = ' HTTP/1.1\r\n';
 /** Always told over HTTP, besides Host, method, path and Content-Length (HTTPAuthConfig.allowedHeaders). */
 const AUTHORIZATION = 'authorization';
@@ -60,6 +62,13 @@ export class Questions {
     this.#core = core;
   }
 
+  /** Where who is not known is sent; '' for nowhere. */
+  signin({ subrequest }: ExternalAuth, head: Head, about: About): string {
+    if (subrequest === undefined || subrequest.signin.length === 0) return '';
+    const told = this.#told(head, about);
+    return told === null ? '' : textOfParts(subrequest.signin, this.#original(head, about, told));
+  }
+
   /** The question about the request in `head`; null when there is no memory. `authority`: of a call of gRPC. */
   about(entry: ExternalAuth, authority: string, head: Head, about: About): Question | null {
     const told = this.#told(head, about);
@@ -67,10 +76,13 @@ export class Questions {
     const { mem } = this.#core;
     const body = mem.slice(about.contentStart, about.contentEnd);
     const question = new Question();
+    const { protocol, subrequest } = entry;
     const made =
-      entry.protocol === 'http'
-        ? this.#http(question, entry, head, told, body)
-        : this.#grpc(question, entry, authority, head, about, told, body);
+      subrequest !== undefined
+        ? this.#fixed(question, subrequest, this.#original(head, about, told), told)
+        : protocol === 'http'
+          ? this.#http(question, entry, head, told, body)
+          : this.#grpc(question, entry, authority, head, about, told, body);
     return made ? question : null;
   }
 
@@ -112,6 +124,32 @@ export class Questions {
     const target = textOf(mem, at, putTarget(mem, at, head, 0, null));
     io.free(at);
     return target;
+  }
+
+  /** As who is told hears of it: the scheme is that of a proxy that is believed, where it says one. */
+  #original(head: Head, { down }: About, told: Told): Original {
+    const { mem } = this.#core;
+    const said = told.find(([name]) => name === 'x-forwarded-proto')?.[1];
+    const scheme = said === undefined ? '' : utf8(said);
+    return {
+      method: textOf(mem, head.methodStart, head.methodEnd),
+      scheme: scheme === 'https' || (down.secure && scheme !== 'http') ? 'https' : 'http',
+      host: textOf(mem, head.authorityStart, head.authorityEnd),
+      uri: this.#target(head),
+    };
+  }
+
+  #fixed(
+    question: Question,
+    { method, host, target, ...rest }: AuthSubrequest,
+    original: Original,
+    told: Told,
+  ): boolean {
+    const line = bytesOf(`${method} ${target}${VERSION}`);
+    const parts: Uint8Array[] = [bytesOf(`Host: ${host}\r\n`)];
+    for (const [name, value] of told) if (!isLeftOut(name)) parts.push(bytesOf(`${name}: `), value, CRLF);
+    parts.push(Buffer.from(originalLines(rest.redirect, original), 'latin1'));
+    return original.uri !== '' && question.write(this.#core, line, Buffer.concat(parts), NOTHING);
   }
 
   #http(question: Question, entry: ExternalAuth, head: Head, told: Told, body: Uint8Array): boolean {

@@ -62,7 +62,7 @@ abstract class Kept {
 
 export class HttpReply extends Kept implements Reply {
   readonly #copied: readonly string[];
-  #fields: Field[] = [];
+  protected fields: Field[] = [];
 
   /** `copied`: names of fields that go on to the backend; none: all. */
   constructor(core: Core, copied: readonly string[]) {
@@ -72,7 +72,7 @@ export class HttpReply extends Kept implements Reply {
 
   override clear(): void {
     super.clear();
-    this.#fields = [];
+    this.fields = [];
   }
 
   head(head: Head): void {
@@ -81,7 +81,7 @@ export class HttpReply extends Kept implements Reply {
     for (let k = 0; k < head.count; k++) {
       if (head.dropped(k)) continue;
       const value = mem.slice(head.valueStart(k), head.valueEnd(k));
-      this.#fields.push({
+      this.fields.push({
         name: textOf(mem, head.nameStart(k), head.nameEnd(k)),
         value: Buffer.from(value).toString('utf8'),
       });
@@ -91,7 +91,7 @@ export class HttpReply extends Kept implements Reply {
   trailers(): void {}
 
   verdict(): Verdict {
-    return verdictOfHttp(this.status, this.#fields, this.#copied, this.content, !this.full);
+    return verdictOfHttp(this.status, this.fields, this.#copied, this.content, !this.full);
   }
 }
 

@@ -56,13 +56,17 @@ export function verdictOfHttp(
     };
   if (status >= 500) return FAILED;
   // Another 2xx denies as well, and must not look as if it did not.
-  const told = status < 300 ? FORBIDDEN : status;
+  return deniedOf(status < 300 ? FORBIDDEN : status, fields, body, whole);
+}
+
+/** The server's answer is the client's, as far as it may be. */
+export function deniedOf(status: number, fields: readonly Field[], body: Uint8Array, whole: boolean): Verdict {
   const lines = fields.filter(({ name }) => isAnswerField(name)).map(lineOf);
-  return denied(told, lines, whole ? body : NO_BODY, !whole);
+  return denied(status, lines, whole ? body : NO_BODY, !whole);
 }
 
 /** Fields of one name stay several. */
-function copiedOf(fields: readonly Field[], copied: readonly string[]): FieldChange[] {
+export function copiedOf(fields: readonly Field[], copied: readonly string[]): FieldChange[] {
   const names = new Map(copied.map((name) => [name, new FieldName(name)]));
   const changes = [...names.values()].map((name): FieldChange => ({ how: CHANGE.REMOVE, name, value: '' }));
   const seen = new Set<string>();
