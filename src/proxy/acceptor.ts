@@ -18,6 +18,9 @@ export interface AcceptorOwner {
   accepted(listener: Listener, handle: Handle, peer: SocketAddress, refused: boolean): void;
 }
 
+/** What our own call says: nothing of the socket. */
+const OWN_CALL = 0;
+
 export class Acceptor implements ReadySink, TimerSink {
   readonly #core: Core;
   readonly #owner: AcceptorOwner;
@@ -27,6 +30,8 @@ export class Acceptor implements ReadySink, TimerSink {
   #open = true;
   /** Connections may be waiting although no edge will say so. */
   #pending = false;
+  /** Its own call is to come. */
+  #asked = false;
 
   constructor(core: Core, owner: AcceptorOwner, listener: Listener, handle: Handle) {
     this.#core = core;
@@ -47,9 +52,15 @@ export class Acceptor implements ReadySink, TimerSink {
     this.#core.io.timers.cancel(this.#timer);
   }
 
-  onReady(): void {
+  /**
+   * While its own call is still to come an edge has nothing to add: each would begin a row of calls of its own, and
+   * under a flood of connections turns would grow until nobody else got one.
+   */
+  onReady(events: number): void {
     const { io, cells } = this.#core;
     this.#pending = true;
+    if (events === OWN_CALL) this.#asked = false;
+    else if (this.#asked) return;
     for (let n = 0; n < LIMITS.ACCEPTS_PER_TURN; n++) {
       if (!this.#open) return;
       const { connections, maxConnections } = this.#owner;
@@ -73,7 +84,13 @@ export class Acceptor implements ReadySink, TimerSink {
       }
       this.#take(handle, connections >= maxConnections);
     }
-    io.again(this, READABLE);
+    this.#again();
+  }
+
+  #again(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    this.#core.io.again(this, OWN_CALL);
   }
 
   /** Those in the queue are established: nobody else may be there to take them. */
@@ -103,11 +120,11 @@ export class Acceptor implements ReadySink, TimerSink {
 
   /** Connections were closed: there is room for those that wait. */
   roomAgain(): void {
-    if (this.#pending && this.#open && this.#timer.due === -1) this.#core.io.again(this, READABLE);
+    if (this.#pending && this.#open && this.#timer.due === -1) this.#again();
   }
 
   onTimer(): void {
-    this.onReady();
+    this.onReady(READABLE);
   }
 }
 

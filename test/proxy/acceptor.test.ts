@@ -1,7 +1,9 @@
-// A listening socket that is let go of: who is established is taken along.
+// How connections are taken from a listening socket: so many a turn; and who is established when it is let go of is
+// taken along.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../src/base/limits.ts';
 import type { IpAddress } from '../../src/io/io.ts';
 import { openNative } from '../../src/native/index.ts';
 import { Engine } from '../../src/proxy/engine.ts';
@@ -44,5 +46,34 @@ test('what waits in the accept queue is taken before the socket is let go of', (
   engine.stop();
   assert.equal(engine.stats().connections, 0);
   for (const left of [late, handle, other]) io.close(left);
+  io.dispose();
+});
+
+test('a queue that is never empty gives no more a turn, however long it lasts', () => {
+  const io = openNative({ arenaBytes: 16 << 20 });
+  const settings = { trustedProxies: [] };
+  const engine = new Engine({ io, cells: Cells.local(), records: new Records(), settings });
+  engine.apply({ upserts: [listener()], removals: [] });
+  const handle = io.listen({ family: 'ipv4', address: '127.0.0.1', port: 0 }, { reusePort: false, backlog: 1024 });
+  engine.addSocket(LISTENER, handle);
+  const at = io.localAddress(handle) as IpAddress;
+  const clients: number[] = [];
+  const each = LIMITS.ACCEPTS_PER_TURN;
+  const connect = (count: number): void => {
+    for (let i = 0; i < count; i++) clients.push(io.connect(at));
+  };
+  connect(6 * each);
+  const taken: number[] = [];
+  for (let turn = 0; turn < 6; turn++) {
+    // Somebody comes in each turn: an edge.
+    connect(each / 4);
+    const before = engine.stats().connections;
+    io.turn(0);
+    taken.push(engine.stats().connections - before);
+  }
+  // What its own call takes belongs to the turn in which it was first asked for.
+  assert.deepEqual(taken, [2 * each, each, each, each, each, each]);
+  engine.stop();
+  for (const left of [...clients, handle]) io.close(left);
   io.dispose();
 });
