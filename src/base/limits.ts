@@ -158,8 +158,8 @@ class Limits extends Http2Limits {
   readonly UDP_NEW_FLOWS_PER_SECOND = 16_384;
   /** The same while a listener's socket is never found empty. */
   readonly UDP_NEW_FLOWS_PRESSED = 1_024;
-  /** Answers to a client that has sent nothing since the first of them: it may not be who asked. */
-  readonly UDP_ANSWER_BYTES = 64 * KB;
+  /** Answers to a client that has sent nothing since the first, which may be longer: it may not be who asked. */
+  readonly UDP_ANSWER_BYTES = 16 * KB;
   /** A flow in which no datagram moves, unless its route says otherwise. */
   readonly UDP_IDLE_MS = 60_000;
   /** Answers are still waited for so long when the worker or the listener leaves. */

@@ -351,6 +351,52 @@ onBoth('who has sent nothing since it was answered is not flooded; who goes on i
   assert.equal(rig.records.last.limit, 'UDP_ANSWER_BYTES');
 });
 
+nativeOnly('one answer passes however long it is; what follows it unasked does not', async (net) => {
+  const long = 'x'.repeat(60_000);
+  const a = await udpPeer(net, ({ from }, peer) => {
+    peer.send(long, from);
+    for (let i = 0; i < 3; i++) peer.send('more', from);
+  });
+  const rig = new UdpRig(net, [route(), ...app([a])]);
+  const client = await udpPeer(net);
+  client.send('give', rig.address);
+  await until(net, 'the rest is dropped', () => rig.cells.get(datagramsCell('answer', 'limit')) === 3);
+  assert.deepEqual(
+    client.heard.map(({ text }) => text.length),
+    [long.length],
+  );
+  client.close();
+  a.close();
+  rig.end();
+});
+
+nativeOnly(
+  'of a run to who may not be who asked as many datagrams pass as fit, and each kept one counts',
+  async (net) => {
+    const piece = 1_000;
+    const { datagrams } = net.io;
+    const run = datagrams.open();
+    assert.ok(run !== null);
+    const backend = udpSocket(net);
+    const rig = new UdpRig(net, [route(), ...app([backend])]);
+    const client = await udpPeer(net);
+    client.send('give', rig.address);
+    await until(net, 'the question', () => datagrams.receiveFrom(backend.handle, run, 0, 1) === 1);
+    // Back to where the question came from, as it stands in the first place.
+    run.family = 4;
+    run.lengths[0] = 40 * piece;
+    run.segments[0] = piece;
+    assert.equal(datagrams.sendTo(backend.handle, run, 0, 1), 1);
+    const most = Math.floor(LIMITS.UDP_ANSWER_BYTES / piece);
+    await until(net, 'what does not fit', () => rig.cells.get(datagramsCell('answer', 'limit')) === 40 - most);
+    await until(net, 'what fits', () => client.heard.length === most);
+    datagrams.release(run);
+    net.io.close(backend.handle);
+    client.close();
+    rig.end();
+  },
+);
+
 nativeOnly(
   'a run of datagrams, put together by its sender or by the kernel, is passed on whole, both ways',
   async (net) => {

@@ -36,6 +36,7 @@ const ANSWER_PASSED = datagramsCell('answer', 'passed');
 const REQUEST_PASSED = datagramsCell('request', 'passed');
 const NEW_LIMIT = limitCell('UDP_NEW_FLOWS_PER_SECOND');
 const ANSWER_LIMIT = limitCell('UDP_ANSWER_BYTES');
+const ANSWER_KEPT = datagramsCell('answer', 'limit');
 
 export interface UdpOwner {
   /** The last flow of a socket that leaves is over. */
@@ -390,23 +391,39 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     this.#queuedOf = socket;
     batch.family = socket.family;
     let passed = 0;
-    for (let i = first; i < first + n && this.#admits(flow, batch.lengths[i] as number); i++) {
-      this.#table.path(flow.number, batch.paths, i * PATH.WORDS);
+    while (passed < n && this.#admits(flow, first + passed)) {
+      this.#table.path(flow.number, batch.paths, (first + passed) * PATH.WORDS);
       passed++;
     }
     this.#queued = first + passed;
-    if (passed < n) this.#core.cells.add(datagramsCell('answer', 'limit'), n - passed);
+    for (let i = first + passed; i < first + n; i++) this.#core.cells.add(ANSWER_KEPT, datagramsAt(batch, i));
     flow.usedMs = this.#core.io.nowMs;
     this.#table.touch(flow.number);
     if (flow.answeredUs < 0) flow.answeredUs = this.#core.io.nowUs - flow.startUs;
   }
 
-  /** Who has sent nothing since it was answered may not be who asked: it is not to be flooded. */
-  #admits(flow: Flow, bytes: number): boolean {
-    if (flow.responseBytes + bytes > LIMITS.UDP_ANSWER_BYTES && !this.#table.isProven(flow.number)) {
-      if (!flow.held) this.#core.cells.add(ANSWER_LIMIT, 1);
+  /**
+   * Who has sent nothing since it was answered may not be who asked: it is not to be flooded. It gets its first
+   * datagram, how ever long, and of more as many as fit the limit; of a run what does not fit is cut off.
+   */
+  #admits(flow: Flow, place: number): boolean {
+    const { lengths, segments } = this.#answers;
+    const length = lengths[place] as number;
+    const room = LIMITS.UDP_ANSWER_BYTES - flow.responseBytes;
+    if (length <= room || this.#table.isProven(flow.number)) {
+      flow.responseBytes += length;
+      return true;
+    }
+    const one = (segments[place] as number) || length;
+    const fits = Math.max(flow.responseBytes === 0 ? 1 : 0, Math.floor(room / one));
+    const bytes = Math.min(length, fits * one);
+    if (bytes < length) {
+      const { cells } = this.#core;
+      if (!flow.held) cells.add(ANSWER_LIMIT, 1);
       flow.held = true;
-      return false;
+      if (bytes === 0) return false;
+      cells.add(ANSWER_KEPT, Math.ceil((length - bytes) / one));
+      lengths[place] = bytes;
     }
     flow.responseBytes += bytes;
     return true;
