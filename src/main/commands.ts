@@ -58,8 +58,8 @@ const EXPLAIN: Command = {
   name: 'explain',
   summary: 'what becomes of a request, without sending it',
   usage: [
-    "explain METHOD URL [-H 'Name: value']... --config PATH...",
-    "explain METHOD URL [-H 'Name: value']... [--admin HOST:PORT]",
+    "explain [METHOD] URL [-H 'Name: value']... --config PATH...",
+    "explain [METHOD] URL [-H 'Name: value']... [--admin HOST:PORT]",
   ],
   flags: [
     {

@@ -1,4 +1,5 @@
-// `rauta explain METHOD URL`: what becomes of a request, by the files it would be served from or by a running program.
+// `rauta explain [METHOD] URL`: what becomes of a request, by the files it would be served from or by a running
+// program.
 
 import { keyOf } from '../api/object.ts';
 import { EXIT, ExitError } from '../base/errors.ts';
@@ -25,7 +26,8 @@ export async function runExplain(given: Given): Promise<number> {
 
 /** What the command prints, without the end of its last line. */
 export async function explained({ flags, operands }: Given): Promise<{ text: string; exitCode: number }> {
-  const [method, url] = operands;
+  // As the page has it: what is no request, a session of tcp: or tls:, has no method at all.
+  const [method, url] = operands.length === 1 && operands[0]?.includes('://') ? ['GET', operands[0]] : operands;
   const value = (name: string): string | null => flags.get(name)?.at(-1) ?? null;
   if (method === undefined || url === undefined || operands.length > 2)
     throw usageError('takes METHOD and URL; write rauta explain GET http://app.example.com/');

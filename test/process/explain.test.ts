@@ -48,6 +48,8 @@ test('explain that cannot says why, with the exit code of its kind', async () =>
   const gone = join('no', 'such', 'folder');
   for (const [argv, code, expected] of [
     [['explain'], 2, /takes METHOD and URL/],
+    [['explain', 'GET'], 2, /takes METHOD and URL/],
+    [['explain', 'GET', 'http://a/', 'x'], 2, /takes METHOD and URL/],
     [['explain', 'GET', 'x'], 2, /is not http:\/\/HOST/],
     [['explain', 'GET', 'x', '--config', 'examples/quickstart'], 2, /is not http:\/\/HOST/],
     [['explain', 'GET', 'http://a/', '--config', gone], 3, /no such|not exist|ENOENT/i],
@@ -64,4 +66,14 @@ test('explain that cannot says why, with the exit code of its kind', async () =>
   const help = await command(['explain', '--help']);
   assert.equal(help.code, 0);
   for (const line of help.out.split('\n')) assert.ok(line.length <= 80, line);
+});
+
+test('a session is asked for by its URL alone, which for a request means GET', async () => {
+  const session = await command(['explain', 'tcp://127.0.0.1:8080', '--config', 'examples/tcp']);
+  assert.equal(session.code, 0, session.err);
+  assert.match(session.out, /^outcome {4}relayed to /);
+  const request = await command(['explain', 'http://127.0.0.1:8080/hello', '--config', 'examples/quickstart']);
+  assert.equal(request.code, 0, request.err);
+  const named = await command(['explain', 'GET', 'http://127.0.0.1:8080/hello', '--config', 'examples/quickstart']);
+  assert.equal(request.out, named.out);
 });
