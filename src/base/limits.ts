@@ -105,7 +105,7 @@ class Limits extends Http2Limits {
   readonly EXCHANGES_POOLED = 1_024;
   /** Connections above DOWNSTREAM_CONNECTIONS that are still taken, to be answered 503. */
   readonly OVERLOAD_CONNECTIONS = 1_024;
-  readonly UPSTREAM_CONNECTIONS_PER_ENDPOINT = 1_024;
+  readonly UPSTREAM_CONNECTIONS_PER_ENDPOINT = 1_152;
   /** Of these, and of the places for requests that wait, those that no client with many requests there gets. */
   readonly UPSTREAM_RESERVED_PER_ENDPOINT = 128;
   /** A connection of a client with more requests at an endpoint has many. */

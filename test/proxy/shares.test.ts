@@ -60,7 +60,7 @@ function close(clients: readonly Http2Client[]): void {
 
 simOnly('clients with many requests at an endpoint leave connections for others', async (net) => {
   const rig = new Rig(net, [backend(net)]);
-  const clients = await crowd(rig, 8, LIMITS.HTTP2_STREAMS, '/held');
+  const clients = await crowd(rig, MOST / LIMITS.HTTP2_STREAMS, LIMITS.HTTP2_STREAMS, '/held');
   const victim = await rig.connect();
   for (let n = 0; n < 20; n++) {
     await victim.send(get());
