@@ -8,9 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { MessageWriter } from '../../src/proxy/auth/protobuf.ts';
 import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
-import { defineKinds, FakeApi } from '../kubernetes/fake-api.ts';
-import { kubeconfig, site, when } from '../kubernetes/site.ts';
-import { backend, freePort, get, Rauta, until } from './support.ts';
+import type { FakeApi } from '../kubernetes/fake-api.ts';
+import { kubeconfig, when } from '../kubernetes/site.ts';
+import { clusterSite } from './cluster-site.ts';
+import { get, Rauta, until } from './support.ts';
 
 /** Lets in who says that he is good, as alice; sends the others away. */
 function check(request: Buffer): Uint8Array {
@@ -87,13 +88,8 @@ function server(api: FakeApi, port: number, ca: string): void {
 
 test('in a cluster, by gRPC over TLS: not there, there, gone; and what is said of it', async (t) => {
   const ca = authority('Auth');
-  const [app, auth] = [await backend('app'), await grpcServer(t, leaf(ca, ['auth.internal']))];
-  const port = await freePort();
-  const api = new FakeApi();
-  defineKinds(api);
-  const url = await api.listen();
-  t.after(() => api.close());
-  site(api, port, app.port);
+  const auth = await grpcServer(t, leaf(ca, ['auth.internal']));
+  const { api, url, port } = await clusterSite(t);
   route(api);
   const rauta = await Rauta.start({}, ['--kubernetes', '--kubeconfig', kubeconfig(t, url)]);
   t.after(() => rauta.stop());

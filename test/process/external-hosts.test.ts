@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { defineKinds, FakeApi } from '../kubernetes/fake-api.ts';
-import { kubeconfig, site, when } from '../kubernetes/site.ts';
-import { backend, freePort, get, Rauta, until } from './support.ts';
+import type { FakeApi } from '../kubernetes/fake-api.ts';
+import { kubeconfig, when } from '../kubernetes/site.ts';
+import { clusterSite } from './cluster-site.ts';
+import { get, Rauta, until } from './support.ts';
 
 const GROUP = 'gateway.networking.x-k8s.io';
 
@@ -17,13 +18,7 @@ interface Site {
 
 /** Its routes send /one to a Service, /out to an XBackend that is this machine, /in to one that names an address. */
 async function outside(t: TestContext): Promise<Site> {
-  const app = await backend('app');
-  const port = await freePort();
-  const api = new FakeApi();
-  defineKinds(api);
-  const url = await api.listen();
-  t.after(() => api.close());
-  site(api, port, app.port);
+  const { api, url, port, app } = await clusterSite(t);
   for (const [name, hostname] of [
     ['out', 'api.localhost'],
     ['in', '10.96.0.1'],

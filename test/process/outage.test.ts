@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { Agent } from 'node:http';
 import { test } from 'node:test';
-import { defineKinds, FakeApi } from '../kubernetes/fake-api.ts';
 import { kubeconfig, route, site } from '../kubernetes/site.ts';
-import { backend, childrenOf, freePort, get, Rauta, until } from './support.ts';
+import { clusterSite } from './cluster-site.ts';
+import { childrenOf, get, Rauta, until } from './support.ts';
 
 const OUTAGE_MS = Number(process.env['OUTAGE_SECONDS'] ?? 4) * 1000;
 /** Requests begin this far apart, over kept-alive connections. */
@@ -43,13 +43,7 @@ class Load {
 }
 
 test(`the API server is gone for ${OUTAGE_MS / 1000} s under load, the controller dies meanwhile: nothing fails`, async (t) => {
-  const app = await backend('app');
-  const port = await freePort();
-  const api = new FakeApi();
-  defineKinds(api);
-  const url = await api.listen();
-  t.after(() => api.close());
-  site(api, port, app.port);
+  const { api, url, port, app } = await clusterSite(t);
   const rauta = await Rauta.start({}, ['--kubernetes', '--kubeconfig', kubeconfig(t, url)]);
   t.after(() => rauta.stop());
   await until(

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { defineKinds, FakeApi, type Seen } from '../kubernetes/fake-api.ts';
+import type { FakeApi, Seen } from '../kubernetes/fake-api.ts';
 import { rolesOf } from '../kubernetes/rules.ts';
-import { kubeconfig, site, when } from '../kubernetes/site.ts';
-import { backend, freePort, get, Rauta, until } from './support.ts';
+import { kubeconfig, when } from '../kubernetes/site.ts';
+import { clusterSite } from './cluster-site.ts';
+import { freePort, get, Rauta, until } from './support.ts';
 
 /** One right each: `verb group/resource NAME` and where it holds (the Role's namespace, or everywhere). */
 interface Right {
@@ -72,13 +73,7 @@ interface World {
 
 /** A server that does not stream, so that lists are needed. */
 async function world(t: TestContext): Promise<World> {
-  const app = await backend('app');
-  const port = await freePort();
-  const api = new FakeApi();
-  defineKinds(api);
-  const url = await api.listen();
-  t.after(() => api.close());
-  site(api, port, app.port);
+  const { api, url, port } = await clusterSite(t);
   api.put('Secret', { metadata: { name: 'cert', namespace: 'web' }, type: 'kubernetes.io/tls', data: {} });
   api.put('Secret', { metadata: { name: 'rauta-keys', namespace: 'rauta-system' } });
   api.put('Pod', {
