@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { LIMITS } from '../../src/base/limits.ts';
 import {
   answering,
   get,
@@ -215,6 +216,7 @@ test('a flood of connections that are gone at once', async () => {
 });
 
 test('more requests than connections to a backend: those that wait are served, those whose client left are not', async () => {
+  const MOST = LIMITS.UPSTREAM_CONNECTIONS_PER_ENDPOINT;
   const waiting: Wire[] = [];
   let hold = true;
   target.backend.reset(async (wire, backend) => {
@@ -224,10 +226,10 @@ test('more requests than connections to a backend: those that wait are served, t
       else await wire.send(ok(request.target));
     }
   });
-  const clients = await Promise.all(Array.from({ length: 1_124 }, () => target.connect()));
+  const clients = await Promise.all(Array.from({ length: MOST + 100 }, () => target.connect()));
   for (const [i, client] of clients.entries()) client.trySend(get(`/w/${i}`));
-  for (let i = 0; waiting.length < 1_024 && i < 500; i++) await pause(10);
-  assert.equal(waiting.length, 1_024);
+  for (let i = 0; waiting.length < MOST && i < 500; i++) await pause(10);
+  assert.equal(waiting.length, MOST);
   await pause(50);
   const seen = new Set(target.backend.requests.map((r) => r.target));
   const queued = [...clients.keys()].filter((i) => !seen.has(`/w/${i}`));
