@@ -23,7 +23,9 @@ class Terminal {
   #waiting: { pattern: RegExp; resolve: (found: RegExpExecArray) => void }[] = [];
 
   constructor(command: string) {
-    this.#child = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    // script(1) runs it by $SHELL or sh. A shell that stayed in between would die of the ^C itself (dash does, bash
+    // does not).
+    this.#child = spawn('script', ['-qec', `exec ${command}`, '/dev/null'], { stdio: ['pipe', 'pipe', 'inherit'] });
     running.push(this.#child);
     this.#exited = new Promise((resolve) => this.#child.on('exit', resolve));
     this.#child.stdout?.setEncoding('utf8').on('data', (part: string) => {
