@@ -57,7 +57,7 @@ function commands(): string {
 function metrics(): string {
   return page(
     'Metrics',
-    'Prometheus text format at `/metrics`. Counters never go backwards, not over restarts of workers or of the controller. Past `--metrics-max-routes` and `--metrics-max-backends` the rest is summed as `other`; what appeared first keeps its label. `route="none"` are requests that no route took; it and `other` have no `kind`.',
+    'Prometheus text format at `/metrics`. Counters never go backwards, not over restarts of workers or of the controller. Past `--metrics-max-routes` and `--metrics-max-backends` the rest is summed as `other`; what appeared first keeps its label. `route="none"` are requests that no route took; it and `other` have no `kind`. Methods of gRPC have a name once a backend knew them, `GRPC_METHODS` at the most ([HTTP/2](http2.md#grpc)).',
     ['name', 'type', 'labels', 'meaning'],
     Object.values(METRICS).map((m) => [`\`${m.name}\``, m.type, m.labels.map((l) => `\`${l}\``).join(' '), m.help]),
   );

@@ -48,6 +48,9 @@ export class Http2Limits {
   /** A backend that has requests and says nothing for so long is asked for a sign of life, and given so long for it. */
   readonly UPSTREAM_PING_QUIET_MS = 15_000;
   readonly UPSTREAM_PING_MS = 10_000;
+  /** Methods of gRPC that are counted by name, of all workers together, and the longest name as a path. */
+  readonly GRPC_METHODS = 50;
+  readonly GRPC_METHOD_BYTES = 248;
   /** SETTINGS have to be acknowledged within this time. */
   readonly HTTP2_SETTINGS_MS = 10_000;
 }

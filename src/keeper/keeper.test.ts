@@ -268,12 +268,12 @@ test('a child of another version is refused by name', (t) => {
   worker?.says({ type: 'hello', protocol: PROTOCOL + 1 });
   assert.ok(worker?.killed);
   worker?.exit();
-  assert.match(String(it.system.said('worker died')[0]?.['reason']), /speaks version 3 of the stream, this program 2/);
+  assert.match(String(it.system.said('worker died')[0]?.['reason']), /speaks version 4 of the stream, this program 3/);
   const [controller] = it.system.alive('controller');
   controller?.says({ type: 'hello', protocol: PROTOCOL + 1 });
   assert.ok(controller?.killed);
   controller?.exit();
-  assert.match(String(it.system.said('controller died')[0]?.['reason']), /speaks version 3/);
+  assert.match(String(it.system.said('controller died')[0]?.['reason']), /speaks version 4/);
 });
 
 test('restarts are counted by the keeper: no number goes backwards when the controller is replaced', (t) => {

@@ -277,7 +277,7 @@ export class Keeper<Options extends KeeperOptions> {
   #welcome(): void {
     this.#tell({ type: 'options', options: this.#options });
     this.#grants.give();
-    for (const slot of this.#slots.all) this.#tell({ type: 'slot', slot: slot.index }, [slot.cellsFd, slot.ringFd]);
+    this.#slots.give((message, fds) => this.#tell(message, fds));
     const { revisions, acked } = this.#distribution;
     for (const [key, value] of revisions.memory()) this.#controller.send(encodePut(key, value));
     const succeeds = this.#phase === 'starting' && this.#takeover?.hasPredecessor === true;

@@ -5,12 +5,14 @@ import type { Logger } from '../base/log.ts';
 import { closeDescriptor, createShared, PORT_TABLE_BYTES } from '../native/index.ts';
 import { encodeFrame, FRAME } from '../stream/frames.ts';
 import {
+  type MemoryMessage,
   NO_RESTARTS,
   type RestartCause,
   type Restarts,
   type WorkerSettings,
   type WorkerState,
 } from '../stream/messages.ts';
+import { METHOD_TABLE_BYTES } from '../telemetry/grpc-methods.ts';
 import { Backoff } from './backoff.ts';
 import { Slot } from './slot.ts';
 import type { System } from './system.ts';
@@ -46,6 +48,8 @@ export class Slots implements WorkerOwner {
   readonly #restarts: Record<RestartCause, number> = { ...NO_RESTARTS };
   /** Shared memory of all workers: which ports they send datagrams from (native/local-ports.ts). */
   #portsFd = createShared('rauta-ports', PORT_TABLE_BYTES);
+  /** Likewise, and the controller's: names of the methods of gRPC that they count (telemetry/grpc-methods.ts). */
+  readonly #methodsFd = createShared('rauta-methods', METHOD_TABLE_BYTES);
 
   /** Throws NativeError when the system has no memory or no descriptors for so many. */
   constructor(
@@ -77,6 +81,12 @@ export class Slots implements WorkerOwner {
   }
   get restarts(): Restarts {
     return { ...this.#restarts };
+  }
+
+  /** What of all this a controller reads. */
+  give(tell: (message: MemoryMessage, fds: readonly number[]) => void): void {
+    tell({ type: 'methods' }, [this.#methodsFd]);
+    for (const { index, cellsFd, ringFd } of this.all) tell({ type: 'slot', slot: index }, [cellsFd, ringFd]);
   }
 
   states(): WorkerState[] {
@@ -189,6 +199,7 @@ export class Slots implements WorkerOwner {
       slot.cellsFd,
       slot.ringFd,
       this.#portsFd,
+      this.#methodsFd,
     ]);
     worker.send(encodeFrame(FRAME.TICKETS, this.#tickets.keys));
     if (this.#leaving) worker.say({ type: 'leaveSoon' });

@@ -26,6 +26,7 @@ import { decodePut, encodeBegin, encodeFrame, encodeJson, encodePut, FRAME, type
 import { type FromController, type Grant, NO_RESTARTS, PROTOCOL, type ToController } from '../stream/messages.ts';
 import { mapSegment } from '../stream/segments.ts';
 import { Cells } from '../telemetry/cells.ts';
+import { GrpcMethods, METHOD_TABLE_BYTES } from '../telemetry/grpc-methods.ts';
 import { RingReader, ringBytes } from '../telemetry/log-ring.ts';
 import { Numbers } from '../telemetry/numbers.ts';
 import { AccessLog } from './access-log.ts';
@@ -127,6 +128,9 @@ class Controller implements ChannelOwner, Downstream {
           message,
           Array.from({ length: message.given }, () => this.#channel.takeFd()),
         );
+        break;
+      case 'methods':
+        this.#numbers.methods = new GrpcMethods(mapShared(this.#channel.takeFd(), 0, METHOD_TABLE_BYTES));
         break;
       case 'slot':
         this.#addSlot(this.#channel.takeFd(), this.#channel.takeFd());

@@ -30,6 +30,7 @@ import { Inbox, type Received } from '../stream/inbox.ts';
 import { type FromWorker, PROTOCOL, type ToWorker, type WorkerSettings } from '../stream/messages.ts';
 import { mapSegment } from '../stream/segments.ts';
 import { Cells } from '../telemetry/cells.ts';
+import { GrpcMethods, METHOD_TABLE_BYTES } from '../telemetry/grpc-methods.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
@@ -52,6 +53,7 @@ class Worker implements ChannelOwner, TimerSink {
   /** Once TLS is spoken. */
   #tls: NativeTls | null = null;
   #cells: Cells = Cells.local();
+  #methods = GrpcMethods.local();
   readonly #heartbeat = new Timer(this, HEARTBEAT);
   readonly #inbox = new Inbox(decodeEntry);
   /** Sockets that came within the revision being received: they wait for the entries that give them a meaning. */
@@ -137,10 +139,18 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   #become(slot: number, settings: WorkerSettings): void {
-    const [cellsFd, ringFd, portsFd] = [this.#channel.takeFd(), this.#channel.takeFd(), this.#channel.takeFd()];
-    this.#io.datagrams.sharePorts(mapShared(portsFd, 0, PORT_TABLE_BYTES));
-    closeSync(portsFd);
+    const [cellsFd, ringFd] = [this.#channel.takeFd(), this.#channel.takeFd()];
+    this.#io.datagrams.sharePorts(this.#shared(PORT_TABLE_BYTES));
+    this.#methods = new GrpcMethods(this.#shared(METHOD_TABLE_BYTES));
     this.#assign(slot, settings, cellsFd, ringFd);
+  }
+
+  /** The next descriptor that came, as memory. */
+  #shared(bytes: number): ArrayBuffer {
+    const fd = this.#channel.takeFd();
+    const memory = mapShared(fd, 0, bytes);
+    closeSync(fd);
+    return memory;
   }
 
   /** Once: what is given up cannot be given up again. */
@@ -178,7 +188,7 @@ class Worker implements ChannelOwner, TimerSink {
         return this.#tls;
       },
       cells: this.#cells,
-      records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }),
+      records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }, this.#methods),
       settings: {
         trustedProxies: settings.trustedProxies,
         maxConnections: clientConnections(),

@@ -7,7 +7,7 @@ import type { Level } from '../base/log.ts';
  * its `hello` which one it speaks; another one than the keeper's is refused. It changes when an old program's keeper
  * could misunderstand a child that is started from newer files.
  */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 /**
  * Version of what a program and its successor say to each other (--takeover), which are of different versions by
  * nature.
@@ -112,14 +112,17 @@ export interface Retire {
   readonly type: 'retire';
 }
 
+/** Memory that comes with it. */
+export type MemoryMessage = { readonly type: 'methods' } | { readonly type: 'slot'; readonly slot: number };
+
 /** Keeper -> controller. `Options`: what the program was started with, which the stream only carries. */
 export type ToController<Options> =
   /**
-   * Options, then grants and one `slot` per worker slot (descriptors: cells, ring), then the snapshot as entries, then
-   * `welcome`.
+   * Options, then grants, `methods` (descriptor: names of methods of gRPC) and one `slot` per worker slot (descriptors:
+   * cells, ring), then the snapshot as entries, then `welcome`.
    */
   | { readonly type: 'options'; readonly options: Options }
-  | { readonly type: 'slot'; readonly slot: number }
+  | MemoryMessage
   /** `succeeds`: another program serves and would hand over to this one, which has served nothing yet. */
   | { readonly type: 'welcome'; readonly revision: number; readonly succeeds: boolean }
   /** What every live worker serves; less than before when a revision is held back. */
@@ -150,7 +153,7 @@ export type ToController<Options> =
 export type ToWorker =
   /** It waits for a slot, and gives up its privileges meanwhile. */
   | { readonly type: 'drop'; readonly user: string | null }
-  /** Descriptors: cells, ring. */
+  /** Descriptors: cells, ring, ports, names of methods of gRPC. */
   | { readonly type: 'assign'; readonly slot: number; readonly settings: WorkerSettings }
   /** Descriptor: a listening socket. */
   | { readonly type: 'socket'; readonly key: string }

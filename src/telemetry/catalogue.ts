@@ -21,6 +21,21 @@ export const METRICS = {
     'kind',
     'grpc_status',
   ),
+  grpcMethods: metric(
+    'rauta_grpc_method_requests_total',
+    'counter',
+    'Calls of gRPC by method and code; what has no name of its own (docs/reference/http2.md) is other.',
+    'service',
+    'method',
+    'grpc_status',
+  ),
+  grpcMethodSeconds: metric(
+    'rauta_grpc_method_seconds_total',
+    'counter',
+    'The time of these calls: first byte of a call until the last of its answer.',
+    'service',
+    'method',
+  ),
   duration: metric(
     'rauta_request_duration_seconds',
     'histogram',

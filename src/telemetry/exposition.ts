@@ -1,6 +1,8 @@
 // Prometheus text format 0.0.4: what each number is called when it is printed.
 
 import { METRICS, type Metric } from './catalogue.ts';
+import type { Cells } from './cells.ts';
+import { type GrpcMethods, OTHER_METHODS } from './grpc-methods.ts';
 import {
   AUTH_VERDICTS,
   authCell,
@@ -8,8 +10,10 @@ import {
   BACKEND_ERROR_LABELS,
   BACKEND_TLS,
   backendTlsCell,
+  CALLS,
   CELL,
   CODES,
+  callsCell,
   DATAGRAM_DIRECTIONS,
   DATAGRAM_RESULTS,
   DURATION_BUCKETS,
@@ -136,6 +140,28 @@ export function backendErrors(counts: Float64Array): [kind: string, count: numbe
     BACKEND_ERROR_LABELS[name],
     counts[ENDPOINT.ERRORS + BACKEND_ERROR[name]] as number,
   ]);
+}
+
+/** Calls of gRPC by the names of their methods. Two workers may have given one name to two rows at once. */
+export function addMethods(out: Exposition, methods: GrpcMethods, slots: readonly Cells[]): void {
+  const byPath = new Map<string, { labels: Labels; calls: Float64Array }>();
+  for (const { row, service, method } of [...methods.named(), OTHER_METHODS]) {
+    const path = `${service}/${method}`;
+    const one = byPath.get(path) ?? { labels: { service, method }, calls: new Float64Array(CALLS.SIZE) };
+    byPath.set(path, one);
+    for (const cells of slots) cells.addTo(callsCell(row), CALLS.SIZE, one.calls, 0);
+  }
+  for (const { labels, calls } of byPath.values()) addMethod(out, labels, calls);
+}
+
+function addMethod(out: Exposition, labels: Labels, calls: Float64Array): void {
+  let any = 0;
+  for (let code = 0; code < GRPC_CODES; code++) {
+    const n = calls[CALLS.BY_CODE + code] as number;
+    any += n;
+    if (n > 0) out.add(METRICS.grpcMethods, { ...labels, grpc_status: String(code) }, n);
+  }
+  if (any > 0) out.add(METRICS.grpcMethodSeconds, labels, (calls[CALLS.SUM_US] as number) / 1e6);
 }
 
 /** The cells every worker has. */

@@ -115,6 +115,9 @@ export function datagramsCell(direction: (typeof DATAGRAM_DIRECTIONS)[number], r
   return FIRST_DATAGRAMS_CELL + DATAGRAM_DIRECTIONS.indexOf(direction) * 8 + DATAGRAM_RESULTS.indexOf(result);
 }
 
+/** Calls of gRPC without a name of their own (telemetry/grpc-methods.ts). Up to FIRST_FREE_CELL there is room. */
+const OTHER_CALLS_CELL = 480;
+
 /** TLS handshakes that ended well: by side, version and whether a session was taken up. */
 const HANDSHAKES = 32;
 export const TLS_SIDES = ['downstream', 'upstream'] as const;
@@ -388,6 +391,16 @@ export const GRPC_USED = rowUsed(GRPC_ROW);
 /** Where they stand in the table of a route's numbers. */
 export function grpcOffset(code: number): number {
   return ROUTE.ROWS + GRPC_ROW * CODES.length + code;
+}
+
+/** Behind all rows: the calls of each method of gRPC that has a name. */
+const FIRST_CALLS_CELL = FIRST_ROW + BLOCK_CELLS * ROUTE_ROWS;
+const CALLS_SHIFT = 5;
+/** Where calls that ended with code 0 are counted, the others behind it; then the microseconds of all. */
+export const CALLS = { BY_CODE: 0, SUM_US: GRPC_CODES, SIZE: GRPC_CODES + 1 } as const;
+/** The first of the CALLS of the named method `row`, below LIMITS.GRPC_METHODS; -1: of all others. */
+export function callsCell(row: number): number {
+  return row < 0 ? OTHER_CALLS_CELL : FIRST_CALLS_CELL + (row << CALLS_SHIFT);
 }
 
 const codeSlot = new Uint8Array(1000).fill(CODES.indexOf(0));

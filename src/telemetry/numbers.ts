@@ -5,7 +5,16 @@ import { LIMITS } from '../base/limits.ts';
 import { addBlock, type BlockKind } from './blocks.ts';
 import { METRICS } from './catalogue.ts';
 import type { Cells } from './cells.ts';
-import { addBackendErrors, addEndpoint, addFixed, addRoute, Exposition, type RouteLabels } from './exposition.ts';
+import {
+  addBackendErrors,
+  addEndpoint,
+  addFixed,
+  addMethods,
+  addRoute,
+  Exposition,
+  type RouteLabels,
+} from './exposition.ts';
+import { GrpcMethods } from './grpc-methods.ts';
 import { CELL, ENDPOINT, NO_ROUTE_BLOCK } from './layout.ts';
 import { PROPAGATION_BOUNDS, PROPAGATION_STAGES, type Propagation } from './propagation.ts';
 
@@ -90,6 +99,8 @@ export interface ControllerNumbers {
 export class Numbers {
   /** Of each worker slot. */
   readonly slots: Cells[] = [];
+  /** What the rows of calls are called. */
+  methods = GrpcMethods.local();
 
   readonly sum = (cell: number): number => {
     let n = 0;
@@ -109,6 +120,7 @@ export class Numbers {
     const noRoute = owners.otherRoutes.slice().fill(0);
     this.read('route', NO_ROUTE_BLOCK, noRoute);
     addRoute(out, { route: NO_ROUTE, kind: '' }, noRoute);
+    addMethods(out, this.methods, this.slots);
     addBackends(out, owners);
     addFixed(out, this.sum);
     out.add(METRICS.logDropped, {}, this.sum(CELL.LOG_DROPPED_TOTAL) + controller.logDropped);

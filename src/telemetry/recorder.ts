@@ -3,6 +3,7 @@
 import { LINE_BYTES, LineWriter } from './access-log.ts';
 import { countRequest, countSession } from './blocks.ts';
 import type { Cells } from './cells.ts';
+import { GrpcMethods } from './grpc-methods.ts';
 import { CELL, limitCell, NO_ROUTE_BLOCK, type SessionEnd } from './layout.ts';
 import type { RingWriter } from './log-ring.ts';
 import { type AccessRecord, type RecordSink, severityOf } from './record.ts';
@@ -13,11 +14,13 @@ export class Recorder implements RecordSink {
   readonly #cells: Cells;
   readonly #ring: RingWriter;
   readonly #line: LineWriter;
+  readonly #methods: GrpcMethods;
   readonly #aside = new Uint8Array(LINE_BYTES);
   readonly #asideView = new DataView(this.#aside.buffer);
 
-  constructor(cells: Cells, ring: RingWriter, options: { withQuery: boolean }) {
+  constructor(cells: Cells, ring: RingWriter, options: { withQuery: boolean }, methods = GrpcMethods.local()) {
     this.#cells = cells;
+    this.#methods = methods;
     this.#ring = ring;
     this.#line = new LineWriter(options.withQuery);
   }
@@ -31,6 +34,7 @@ export class Recorder implements RecordSink {
     }
     const us = Math.floor(Math.max(0, r.endUs - r.startUs));
     countRequest(this.#cells, block, r, us);
+    if (r.grpcStatus >= 0) this.#methods.count(this.#cells, r, us);
     this.#log(r);
   }
 

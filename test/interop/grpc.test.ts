@@ -75,6 +75,17 @@ test("Go's client and server", { timeout: 290_000 }, async (t) => {
       const series = `rauta_grpc_requests_total{route="default/${route}",kind="GRPCRoute",grpc_status="${code}"}`;
       assert.ok(metrics.includes(series), `${series} is not among ${metrics.match(/^rauta_grpc.*$/gm)?.join(', ')}`);
     }
+    const methods = [...metrics.matchAll(/^rauta_grpc_method_requests_total\{(.*)\} \d+$/gm)].map(
+      ([, labels]) => labels,
+    );
+    for (const method of ['EmptyCall', 'UnaryCall', 'StreamingOutputCall', 'FullDuplexCall'])
+      assert.ok(
+        methods.includes(`service="grpc.testing.TestService",method="${method}",grpc_status="0"`),
+        `${methods}`,
+      );
+    // What the server says that it has not is nobody's name.
+    assert.ok(methods.includes('service="other",method="other",grpc_status="12"'), `${methods}`);
+    assert.ok(!methods.some((labels) => labels?.includes('Unimplemented')), `${methods}`);
   });
   await rauta.stop();
 });

@@ -14,6 +14,7 @@ import { fromWorker } from '../../src/stream/checks.ts';
 import { encodeBegin, encodeJson, encodePut, FRAME } from '../../src/stream/frames.ts';
 import { type FromWorker, PROTOCOL, type ToWorker } from '../../src/stream/messages.ts';
 import { CELLS_BYTES } from '../../src/stream/segments.ts';
+import { METHOD_TABLE_BYTES } from '../../src/telemetry/grpc-methods.ts';
 import { ringBytes } from '../../src/telemetry/log-ring.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main/main.js', import.meta.url));
@@ -71,7 +72,7 @@ class Keeper {
 
   assign(user: string | null = null): void {
     const fds = [createShared('test-cells', CELLS_BYTES), createShared('test-ring', ringBytes(LIMITS.LOG_RING_BYTES))];
-    fds.push(createShared('test-ports', PORT_TABLE_BYTES));
+    fds.push(createShared('test-ports', PORT_TABLE_BYTES), createShared('test-methods', METHOD_TABLE_BYTES));
     const settings = {
       trustedProxies: [],
       accessLogQuery: false,

@@ -66,8 +66,11 @@ export class Records implements RecordSink {
   readonly all: Logged[] = [];
   /** Route block of each. */
   readonly blocks: number[] = [];
+  /** Who else gets each. */
+  also: RecordSink | null = null;
 
   record(r: AccessRecord): void {
+    this.also?.record(r);
     const text = (start: number, end: number): string => Buffer.from(r.bytes.subarray(start, end)).toString('latin1');
     this.blocks.push(r.routeBlock);
     this.all.push({
