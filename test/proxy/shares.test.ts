@@ -6,9 +6,10 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { HEAD_WORK } from '../../src/proxy/transport/shared.ts';
 import { CELL, limitCell } from '../../src/telemetry/layout.ts';
+import type { Field } from '../support/hpack.ts';
 import { ask, windowUpdate as grant, Http2Client, head } from '../support/http2.ts';
 import { serveHttp2 } from '../support/http2-backend.ts';
-import { plainly, type TestNet } from '../support/net.ts';
+import { type Peer, plainly, type TestNet } from '../support/net.ts';
 import { bodyText, cluster, endpoint, get, ok, Rig, rule } from './rig.ts';
 
 const { onBoth, simOnly } = plainly('what is above TLS is the same');
@@ -19,7 +20,21 @@ const NO_WINDOW = [[SETTING.INITIAL_WINDOW_SIZE, 0]] as const;
 const LARGE = ok('x'.repeat(1_500_000));
 const odd = (n: number): number => 2 * n + 1;
 
-/** A backend that keeps who asks for /held waiting, answers /large with much, and everybody else at once. */
+const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n';
+const UPGRADE = 'Connection: Upgrade\r\nUpgrade: echo\r\n';
+const CONNECT: readonly Field[] = [[':method', 'CONNECT'], [':protocol', 'echo'], ...ask('/flood').slice(1)];
+
+/** A tunnel: everything comes back; at /flood much comes first. */
+async function tunnel(peer: Peer, target: string): Promise<void> {
+  await peer.send(SWITCHED);
+  if (target === '/flood') await peer.send('y'.repeat(1_500_000));
+  for (let bytes = await peer.read(); bytes !== null; bytes = await peer.read()) await peer.send(bytes);
+}
+
+/**
+ * A backend that keeps who asks for /held waiting, answers /large with much, /rest and /flood with tunnels, and
+ * everybody else at once.
+ */
 function backend(net: TestNet): ReturnType<TestNet['serve']> {
   return net.serve(async (peer) => {
     for (;;) {
@@ -27,6 +42,10 @@ function backend(net: TestNet): ReturnType<TestNet['serve']> {
       if (request === null) return;
       if (request.target === '/held') {
         await peer.read().catch(() => null);
+        return;
+      }
+      if (request.target === '/rest' || request.target === '/flood') {
+        await tunnel(peer, request.target).catch(() => {});
         return;
       }
       await peer.send(request.target === '/large' ? LARGE : ok('served')).catch(() => {});
@@ -159,6 +178,69 @@ simOnly('whose client waits to be told to go on waits for the backend, and does 
   assert.equal(rig.get(limitCell('STALLED_MS')), 0);
   close([...held, asks]);
   victim.close();
+  await rig.end();
+});
+
+/** A tunnel over HTTP/1.1, which has switched. */
+async function switched(rig: Rig, target: string): Promise<Peer> {
+  const client = await rig.connect();
+  await client.send(get(target, UPGRADE));
+  assert.equal((await client.readHead()).status, 101);
+  return client;
+}
+
+simOnly('tunnels whose clients take nothing give way, of either protocol; those that rest do not', async (net) => {
+  const rig = new Rig(net, [backend(net)]);
+  const held = await crowd(rig, MOST / FEW - 1, FEW, '/held');
+  const resting: Peer[] = [];
+  for (let n = 0; n < FEW - 2; n++) resting.push(await switched(rig, '/rest'));
+  const flooded = await switched(rig, '/flood');
+  const stream = await Http2Client.open(await rig.connect(), NO_WINDOW);
+  await stream.send(head(1, CONNECT, false));
+  await net.settle();
+  // The first keeps what it gets, so that there has to be more for the second.
+  const victims = [await rig.connect(), await rig.connect()] as const;
+  await victims[0].send(get('/held'));
+  await net.settle();
+  await victims[1].send(get());
+  await net.advance(LIMITS.STALLED_MS - 1000);
+  assert.equal(rig.get(limitCell('STALLED_MS')), 0);
+  await net.advance(2000);
+  assert.equal(bodyText(await victims[1].readMessage()), 'served');
+  assert.deepEqual(
+    rig.records.all
+      .filter(({ limit }) => limit === 'STALLED_MS')
+      .map(({ status, flags, end, upgrade }) => [status, flags, end, upgrade]),
+    [0, 1].map(() => [101, 'SI', 'limit', 'echo']),
+  );
+  assert.equal((await stream.outcome(1)).reset, 'CANCEL');
+  await assert.rejects(flooded.readAll());
+  // Whoever rests has not been touched, however long.
+  await net.advance(LIMITS.STALLED_MS * 3);
+  for (const peer of resting) {
+    await peer.send('still here');
+    assert.equal(Buffer.from(await peer.readExactly(10)).toString(), 'still here');
+  }
+  for (const peer of [...resting, ...victims, stream.peer]) peer.close();
+  close(held);
+  await rig.end();
+});
+
+simOnly('a tunnel whose client takes nothing and sends meanwhile is one that moves', async (net) => {
+  const rig = new Rig(net, [backend(net)]);
+  const held = await crowd(rig, MOST / FEW - 1, FEW, '/held');
+  const rest = await crowd(rig, 1, FEW - 1, '/held');
+  const client = await switched(rig, '/flood');
+  const victim = await rig.connect();
+  await victim.send(get());
+  for (let n = 0; n < 2; n++) {
+    await client.send('z'.repeat(2 * LIMITS.STALLED_BYTES));
+    await net.advance(LIMITS.STALLED_MS - 1000);
+  }
+  assert.equal(rig.get(limitCell('STALLED_MS')), 0);
+  client.close();
+  victim.close();
+  close([...held, ...rest]);
   await rig.end();
 });
 

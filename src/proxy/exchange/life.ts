@@ -265,7 +265,9 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   }
 
   get movedBytes(): number {
-    return (this.down === null ? 0 : this.down.sentBytes) + this.record.requestBytes;
+    const taken = this.down === null ? 0 : this.down.sentBytes;
+    // What goes from connection to connection is counted there.
+    return taken + (this.relayed && this.up !== null ? this.up.sentBytes : this.record.requestBytes);
   }
 
   giveWay(): void {

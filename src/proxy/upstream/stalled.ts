@@ -76,12 +76,27 @@ export class StalledList implements TimerSink {
 
   /** Somebody waits: the owner is called when one of these may have rested long enough. */
   ask(): void {
+    if (this.#timer.due !== -1) return;
+    this.#lookAgain();
     const one = this.#first;
-    if (one === null || this.#timer.due !== -1) return;
+    if (one === null) return;
     const { nowMs, timers } = this.#io;
     const left = one.stalledMs + LIMITS.STALLED_MS - nowMs;
     // Whoever was looked at and did not have to give way is looked at again in a while.
     timers.arm(this.#timer, nowMs, Math.max(1, left));
+  }
+
+  /** What moved before anybody waited says nothing of who rests now: their time begins anew. */
+  #lookAgain(): void {
+    let one = this.#first;
+    for (let looks: number = LIMITS.STALLED_LOOKS; one !== null && looks > 0; looks--) {
+      const next: Stallable | null = one.nextStalled;
+      if (hasMoved(one)) {
+        this.remove(one);
+        this.#append(one);
+      }
+      one = next;
+    }
   }
 
   onTimer(): void {
@@ -94,8 +109,7 @@ export class StalledList implements TimerSink {
     for (let looks: number = LIMITS.STALLED_LOOKS; looks > 0; looks--) {
       const one = this.#first;
       if (one === null || one.stalledMs + LIMITS.STALLED_MS > nowMs) return null;
-      const moved = Math.abs(one.movedBytes - one.stalledBytes);
-      if (one.stalled && moved < LIMITS.STALLED_BYTES && one.requestsAt(endpoint) >= requests) return one;
+      if (one.stalled && !hasMoved(one) && one.requestsAt(endpoint) >= requests) return one;
       this.remove(one);
       this.#append(one);
     }
@@ -105,4 +119,9 @@ export class StalledList implements TimerSink {
   dispose(): void {
     this.#io.timers.cancel(this.#timer);
   }
+}
+
+/** Since it was last looked at. */
+function hasMoved(one: Stallable): boolean {
+  return Math.abs(one.movedBytes - one.stalledBytes) >= LIMITS.STALLED_BYTES;
 }
