@@ -30,7 +30,6 @@ function published(): string[] {
     implicitClass: null,
     defaultAddresses: ['127.0.0.1'],
     portMap: new Map(),
-    isUsableAddress: () => true,
     exposure: { serviceType: 'LoadBalancer', published: null },
   });
   translator.update(store, { keys });

@@ -186,13 +186,18 @@ test('no file is part of a circle, by values or by types', () => {
 test('what is exported is used by the product, or by its own file and a test', () => {
   const takenBy = (files: readonly File[]): Map<string, Set<string>> => {
     const taken = new Map<string, Set<string>>();
-    for (const file of files) {
-      for (const { path, names } of imports(file)) {
-        if (path === null) continue;
-        const set = taken.get(path) ?? new Set();
-        for (const name of names) set.add(name);
-        taken.set(path, set);
-      }
+    const take = (path: string | null, names: readonly string[]): void => {
+      if (path === null) return;
+      const set = taken.get(path) ?? new Set();
+      for (const name of names) set.add(name);
+      taken.set(path, set);
+    };
+    const found = files.flatMap((file) => imports(file).map((one) => ({ ...one, by: file.path })));
+    for (const { path, names, passedOn } of found) if (!passedOn) take(path, names);
+    // Who passes something on takes what somebody takes from there.
+    for (const { path, names, passedOn, by } of found) {
+      if (passedOn)
+        take(path, names.includes('*') ? [...(taken.get(by) ?? [])] : names.filter((n) => taken.get(by)?.has(n)));
     }
     return taken;
   };

@@ -26,7 +26,6 @@ interface GoldenOptions {
   readonly defaultAddresses?: readonly string[];
   readonly statusAddresses?: readonly string[];
   readonly portMap?: Readonly<Record<string, number>>;
-  readonly unusable?: readonly string[];
   readonly addressPool?: readonly string[];
   /** Type of the Service that is kept for each Gateway; `none` keeps none. */
   readonly gatewayService?: 'none' | ServiceType;
@@ -85,7 +84,6 @@ function objectOf(value: unknown, given: GoldenOptions, path: string): KubeObjec
 }
 
 function optionsOf(given: GoldenOptions): TranslatorOptions {
-  const unusable = new Set(given.unusable);
   const { forbidden } = given;
   return {
     controllerName: 'rauta.io/gateway-controller',
@@ -102,7 +100,6 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
     ...(given.addressPool === undefined ? {} : { addressPool: new AddressPool(given.addressPool) }),
     portMap: new Map(Object.entries(given.portMap ?? {}).map(([from, to]) => [Number(from), to])),
     systemTrust: () => given.systemTrust ?? [],
-    isUsableAddress: (address) => !unusable.has(address),
   };
 }
 

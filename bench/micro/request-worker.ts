@@ -88,9 +88,6 @@ class Stub implements Io {
   sizeOf(offset: number): number {
     return this.#arena.sizeOf(offset);
   }
-  clockUs(): number {
-    return this.nowUs;
-  }
   random32(): number {
     this.#seed = (Math.imul(this.#seed, 1_664_525) + 1_013_904_223) >>> 0;
     return this.#seed;

@@ -55,8 +55,6 @@ export interface Io {
   nowUs: number;
   /** Unix time in milliseconds of this turn. */
   wallMs: number;
-  /** Reads the clock now (microseconds): for measuring, not for the hot path. */
-  clockUs(): number;
   readonly timers: TimerWheel;
 
   // ---- random: 32 unsigned bits, unpredictable to clients

@@ -102,7 +102,6 @@ test(`random calls, seed ${seed}`, () => {
       recvMessage(io, anyHandle(), anyNumber(), anyNumber(), fds);
       for (const fd of fds.splice(0)) closeDescriptor(fd);
     },
-    () => io.markShared(anyHandle()),
     () => io.fdOf(anyHandle()),
   ];
   const end = performance.now() + seconds * 1000;

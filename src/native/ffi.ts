@@ -150,7 +150,6 @@ export const send = direct('send', ['int', 'address', 'int', 'int']);
 export const epollWait = direct('epoll_wait', ['int', 'address', 'int', 'int']);
 
 export const splice = symbol('splice', ['int', 'address', 'int', 'address', 'int', 'int']);
-export const eventfdWrite = symbol('eventfd_write', ['int', 'int']);
 export const read = symbol('read', ['int', 'address', 'int']);
 
 export const recvmmsg = symbol('recvmmsg', ['int', 'address', 'int', 'int', 'address']);
@@ -176,12 +175,10 @@ export const listen = symbol('listen', ['int', 'int']);
 export const socketpair = symbol('socketpair', ['int', 'int', 'int', 'address']);
 export const sendBytes = symbol('send', ['int', 'bytes', 'int', 'int']);
 export const recvmsg = symbol('recvmsg', ['int', 'address', 'int']);
-export const eventfd = symbol('eventfd', ['int', 'int']);
 export const pipe2 = symbol('pipe2', ['address', 'int']);
 // fcntl is variadic: with integer arguments both ABIs pass them as they pass named ones.
 export const fcntl = symbol('fcntl', ['int', 'int', 'int']);
 export const mmap = symbol('mmap', ['long', 'long', 'int', 'int', 'int', 'long'], 'long');
-export const munmap = symbol('munmap', ['long', 'long']);
 export const madvise = symbol('madvise', ['address', 'long', 'int']);
 /** null with musl, which has neither. */
 export const mallopt = libc === 'musl' ? null : symbol('mallopt', ['int', 'int']);
@@ -189,7 +186,6 @@ export const mallocTrim = libc === 'musl' ? null : symbol('malloc_trim', ['long'
 export const memfdCreate = symbol('memfd_create', ['bytes', 'int']);
 export const ftruncate = symbol('ftruncate', ['int', 'long']);
 export const prctl = symbol('prctl', ['int', 'long', 'long', 'long', 'long']);
-export const prctlName = symbol('prctl', ['int', 'bytes']);
 export const capset = symbol('capset', ['bytes', 'bytes']);
 export const setrlimit = symbol('setrlimit', ['int', 'bytes']);
 // syscall(2) is variadic, as fcntl is.

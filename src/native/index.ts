@@ -23,20 +23,10 @@ export {
   raiseBinding,
   setNoNewPrivileges,
   setParentDeathSignal,
-  setProcessTitle,
   shedCapabilities,
   trimAllocator,
 } from './process.ts';
-export {
-  createEvent,
-  createShared,
-  drain,
-  isShared,
-  mapShared,
-  notify,
-  unmap,
-} from './shared.ts';
-
+export { createShared, isShared, mapShared } from './shared.ts';
 export { adoptListening, type PassedSocket, sendToUnix } from './supervision.ts';
 
 /**

@@ -301,7 +301,6 @@ test('a closed handle is refused everywhere, also when its descriptor has a new 
     assert.equal(io.fdOf(stale), -ERRNO.EBADF);
     io.close(stale);
     io.reset(stale);
-    io.markShared(stale);
   }
   assert.equal(io.fdOf(second), fd, 'a second close of the first does not close its successor');
   assert.equal(io.adopt(fd), -ERRNO.EBADF, 'adopted twice');
@@ -420,7 +419,7 @@ test('timers run from turns, which wait no longer than the next one', () => {
   io.timers.arm(timer, from, 30);
   turnUntil(() => fired !== -1);
   assert.ok(fired >= from + 30, 'never early');
-  const clock = io.clockUs();
+  const clock = performance.now() * 1000;
   assert.ok(clock >= io.nowUs && io.nowMs === Math.floor(io.nowUs / 1000));
   assert.ok(Math.abs(io.wallMs - Date.now()) < 60_000);
 });

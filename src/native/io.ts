@@ -149,9 +149,6 @@ export class NativeIo implements Io {
     if (this.#asleep) this.#rouse();
     return this.#wallMs;
   }
-  clockUs(): number {
-    return performance.now() * 1000;
-  }
 
   #readClock(): void {
     const us = performance.now() * 1000;
@@ -211,10 +208,6 @@ export class NativeIo implements Io {
   }
 
   /** Another process has, or will have, the same open file. */
-  markShared(handle: Handle): void {
-    const fd = this.fdOf(handle);
-    if (fd >= 0) this.markSharedFd(fd);
-  }
   markSharedFd(fd: number): void {
     if (fd >= 0 && fd < FD_LIMIT) this.#flags[fd] = (this.#flags[fd] as number) | SHARED;
   }

@@ -120,7 +120,6 @@ export const PR = {
   SET_PDEATHSIG: 1,
   SET_DUMPABLE: 4,
   SET_KEEPCAPS: 8,
-  SET_NAME: 15,
   CAPBSET_DROP: 24,
   SET_NO_NEW_PRIVS: 38,
 } as const;

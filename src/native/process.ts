@@ -110,11 +110,6 @@ export function limitCpu(seconds: number): void {
   if (c.setrlimit(RLIMIT.CPU, limits) < 0) throw new NativeError('setrlimit', c.errno(), 'CPU');
 }
 
-/** The name that `ps` and `top` show for this thread; at most 15 bytes count. */
-export function setProcessTitle(title: string): void {
-  if (c.prctlName(PR.SET_NAME, Buffer.from(`${title}\0`)) < 0) throw new NativeError('prctl', c.errno(), title);
-}
-
 /**
  * Fixes from what size on an allocation is pages of its own, returned when freed, and how much may stay free at the end
  * of a heap (mallopt(3)). Left alone the C library raises both to twice the largest thing ever freed: one file of 3 MB

@@ -194,10 +194,6 @@ export class SimIo implements Io, DatagramSystem {
 
   // ---- clock and random
 
-  clockUs(): number {
-    return this.network.nowUs;
-  }
-
   random32(): number {
     return this.#random.u32();
   }

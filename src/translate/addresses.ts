@@ -36,7 +36,7 @@ export function claimAddresses(object: KubeObject, options: TranslatorOptions, p
       unsupported ??= message;
       problems.error(`spec.addresses[${index}].type`, message);
     } else if (value === undefined) any = true;
-    else if (isAddress(value) && (options.isUsableAddress?.(value) ?? true)) own.add(value);
+    else if (isAddress(value)) own.add(value);
     else {
       unusable.push(value);
       problems.error(`spec.addresses[${index}].value`, `Address ${shown(value)} cannot be bound here.`);

@@ -86,8 +86,6 @@ export interface TranslatorOptions {
   readonly proxyProtocol?: readonly string[];
   /** Default: the system knows none. */
   readonly systemTrust?: SystemTrust;
-  /** Whether an address that a Gateway asks for can be bound here; default: any IP literal can. */
-  readonly isUsableAddress?: (address: string) => boolean;
 }
 
 /** Generation that conditions observe; objects from files have none and count as their first. */

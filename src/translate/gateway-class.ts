@@ -25,6 +25,8 @@ const SUPPORTED_FEATURES = [
   'GatewayHTTPListenerIsolation',
   'GatewayHTTPSListenerDetectMisdirectedRequests',
   'GatewayPort8080',
+  // Whether an address can be had is found by opening its socket, and said.
+  'GatewayStaticAddresses',
   'HTTPRoute',
   'HTTPRoute303RedirectStatusCode',
   'HTTPRoute307RedirectStatusCode',
@@ -61,14 +63,11 @@ const SUPPORTED_FEATURES = [
   'UDPRoute',
 ] as const;
 
-/** Honouring addresses takes knowing which can be had: by asking, or by opening sockets and saying what came of it. */
-const STATIC_ADDRESSES = 'GatewayStaticAddresses';
 /** Labels and annotations of a Gateway go to what is made for it, where something is. */
 const INFRASTRUCTURE = 'GatewayInfrastructurePropagation';
 
 function supportedFeatures(options: TranslatorOptions): { name: string }[] {
   const names: string[] = [...SUPPORTED_FEATURES];
-  if (options.isUsableAddress !== undefined || options.exposure !== undefined) names.push(STATIC_ADDRESSES);
   if (options.exposure?.serviceType != null) names.push(INFRASTRUCTURE);
   return names.sort().map((name) => ({ name }));
 }

@@ -24,7 +24,6 @@ const OPTIONS: TranslatorOptions = {
   implicitClass: 'rauta',
   defaultAddresses: ['0.0.0.0', '::'],
   portMap: new Map([[80, 8080]]),
-  isUsableAddress: (address) => address !== '192.0.2.99',
   fromFiles: true,
 };
 
@@ -86,7 +85,7 @@ const gateway = fc
       undefined,
       undefined,
       [{ value: '192.0.2.1' }],
-      [{ value: '192.0.2.99' }, {}],
+      [{ value: '192.0.2.999' }, {}],
       [{ type: 'Hostname' }],
     ),
     listeners: fc.array(listener, { minLength: 1, maxLength: 3 }),

@@ -198,11 +198,11 @@ async function crowd(net: SimNet, seed: number, note: (line: string) => void): P
       client.end();
       const got = await answer;
       assert.ok(body.equals(got), `client ${i} sent ${body.length} and got ${got.length} bytes`);
-      note(`${i}: ${got.length} at ${net.io.clockUs()}`);
+      note(`${i}: ${got.length} at ${net.io.nowUs}`);
     } catch (error) {
       const code = (error as { code?: string }).code;
       if (code === undefined || code === 'ERR_ASSERTION') throw error;
-      note(`${i}: ${code} at ${net.io.clockUs()}`);
+      note(`${i}: ${code} at ${net.io.nowUs}`);
     }
   });
   await Promise.all(clients);

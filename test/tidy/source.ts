@@ -35,6 +35,8 @@ export interface Import {
   readonly path: string | null;
   /** Names taken, as they are called there; ['*'] for all of them. */
   readonly names: readonly string[];
+  /** They are not used here, but passed on under the same names. */
+  readonly passedOn: boolean;
 }
 
 const IMPORT =
@@ -46,7 +48,8 @@ export function imports(file: File): Import[] {
     const from = (m[5] ?? m[6] ?? m[7]) as string;
     const path = from.startsWith('.') ? relative(root, normalize(join(root, dirname(file.path), from))) : null;
     const whole = m[1] !== undefined || m[6] !== undefined || m[7] !== undefined;
-    return { from, path, names: whole ? ['*'] : namesOf(m[2] ?? m[4] ?? '') };
+    const passedOn = m[0].trimStart().startsWith('export');
+    return { from, path, names: whole ? ['*'] : namesOf(m[2] ?? m[4] ?? ''), passedOn };
   });
 }
 

@@ -103,15 +103,6 @@ export class BodyReader {
     return BODY_STATE.END;
   }
 
-  /**
-   * Whether the end of the stream is the end of this body (RFC 9112 section 6.3 item 8); otherwise it is incomplete
-   * (section 8).
-   */
-  endsAtClose(): boolean {
-    if (this.kind === BODY.UNTIL_CLOSE) return true;
-    return this.kind === BODY.CHUNKED ? this.#state === OVER : this.remaining === 0;
-  }
-
   #content(start: number, end: number, wanted: number): BodyState {
     const n = Math.min(wanted, end - start);
     if (n === 0) {
