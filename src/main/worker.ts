@@ -6,7 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { Handle } from '../io/io.ts';
+import type { Handle, ReadySink } from '../io/io.ts';
 import { TICKET_KEY_BYTES } from '../io/tls.ts';
 import { Timer, type TimerSink } from '../io/wheel.ts';
 import { decodeEntry } from '../ir/codec.ts';
@@ -22,6 +22,7 @@ import {
   setParentDeathSignal,
 } from '../native/index.ts';
 import { NativeTls } from '../native/tls.ts';
+import type { Steps } from '../proxy/config/pieces.ts';
 import { Engine } from '../proxy/engine.ts';
 import type { LeaveTimes } from '../proxy/leaving.ts';
 import { Channel, type ChannelEnd, type ChannelOwner } from '../stream/channel.ts';
@@ -45,7 +46,20 @@ const HEARTBEAT = 0;
 const LATE = 'requests in flight did not end in time';
 const TUNNELS_LATE = 'tunnels and sessions did not end in time';
 
-class Worker implements ChannelOwner, TimerSink {
+/** A revision that came, and how far it is. */
+interface Making {
+  readonly received: Received<Entry>;
+  readonly given: readonly Given[];
+  readonly keys: readonly Key[];
+  readonly steps: Steps;
+}
+
+interface Given {
+  readonly key: Key;
+  readonly handle: Handle;
+}
+
+class Worker implements ChannelOwner, TimerSink, ReadySink {
   readonly #io: NativeIo;
   readonly #channel: Channel<FromWorker>;
   #log: Logger;
@@ -57,7 +71,9 @@ class Worker implements ChannelOwner, TimerSink {
   readonly #heartbeat = new Timer(this, HEARTBEAT);
   readonly #inbox = new Inbox(decodeEntry);
   /** Sockets that came within the revision being received: they wait for the entries that give them a meaning. */
-  #given: { key: Key; handle: Handle }[] = [];
+  #given: Given[] = [];
+  /** The revision that is being made, a piece a turn; nothing is taken of the keeper meanwhile. */
+  #making: Making | null = null;
   /** Listening sockets: our duplicates of the keeper's. */
   readonly #sockets = new Map<Key, Handle>();
   #cpuSeconds = 0;
@@ -228,36 +244,60 @@ class Worker implements ChannelOwner, TimerSink {
   }
 
   #commit(received: Received<Entry>): void {
-    const { revision, removals, applies } = received;
     const given = this.#given;
     this.#given = [];
-    if (!applies) {
+    if (!received.applies) {
       for (const { handle } of given) this.#io.close(handle);
+      const { revision } = received;
       this.#log.debug('a change of a refused revision is passed over', { revision, serving: this.#inbox.revision });
       return;
     }
     const upserts = [...received.puts.values()];
+    const steps = this.#steps(received, upserts);
+    this.#making = { received, given, keys: upserts.map((entry) => entry.key), steps };
+    this.#channel.hold();
+    this.onReady();
+  }
+
+  *#steps(received: Received<Entry>, upserts: readonly Entry[]): Steps {
+    refuseUnreadable(received);
+    yield* (this.#engine as Engine).applying({ upserts, removals: [...received.removals] });
+  }
+
+  /** A piece of the revision, between two of which requests are served. */
+  onReady(): void {
+    const making = this.#making as Making;
+    let reason: string | null = null;
     try {
-      refuseUnreadable(received);
-      (this.#engine as Engine).apply({ upserts, removals: [...removals] });
+      if (making.steps.next().done !== true) {
+        this.#io.again(this, 0);
+        return;
+      }
     } catch (error) {
-      for (const { handle } of given) this.#io.close(handle);
-      this.#cells.add(CELL.REVISIONS_REFUSED_TOTAL, 1);
-      const reason = textOf(error);
-      this.#log.error('revision refused', { revision, reason });
-      this.#say({ type: 'nack', revision, reason });
-      return;
+      reason = textOf(error);
     }
-    this.#inbox.applied(
-      received,
-      upserts.map((entry) => entry.key),
-    );
+    this.#making = null;
+    if (reason === null) this.#made(making);
+    else this.#refused(making, reason);
+    this.#channel.release();
+  }
+
+  #refused({ received: { revision }, given }: Making, reason: string): void {
+    for (const { handle } of given) this.#io.close(handle);
+    this.#cells.add(CELL.REVISIONS_REFUSED_TOTAL, 1);
+    this.#log.error('revision refused', { revision, reason });
+    this.#say({ type: 'nack', revision, reason });
+  }
+
+  #made({ received, given, keys }: Making): void {
+    const { revision, puts, removals } = received;
+    this.#inbox.applied(received, keys);
     for (const { key, handle } of given) this.#listen(key, handle);
     this.#cells.set(CELL.REVISION, revision);
     this.#cells.add(CELL.REVISIONS_APPLIED_TOTAL, 1);
     this.#say({ type: 'ack', revision });
     this.#rested();
-    this.#giveBack.revised(received.puts.size + removals.size);
+    this.#giveBack.revised(puts.size + removals.size);
   }
 
   #addSocket(key: Key, handle: Handle): void {

@@ -6,24 +6,26 @@ import type { CellsEntry, ClusterEntry, Delta, Endpoint, Entry, Key, SocketEntry
 import { parseKey } from '../ir/keys.ts';
 import { OTHER_ROUTE_BLOCK } from '../telemetry/layout.ts';
 import { Clusters, type Connectors, type PreparedClusters } from './config/clusters.ts';
+import { KEY_WORK, Pieces, type Steps, workOf } from './config/pieces.ts';
 import { ApplyError, type Undo } from './config/refused.ts';
-import { Routes } from './config/routes.ts';
+import { type Placement, type PreparedRule, Routes } from './config/routes.ts';
 import { Secrets } from './config/secrets.ts';
 import { type PreparedGateway, type PreparedSocket, Sockets } from './config/sockets.ts';
 import type { Core } from './core.ts';
-import type { ClusterRef, CompiledRule } from './exchange/rule.ts';
+import type { ClusterRef } from './exchange/rule.ts';
 import type { Listener } from './listener.ts';
 import type { CompiledRelay } from './relay/relay.ts';
 import type { Installed } from './tls/table.ts';
 
 interface Prepared {
   readonly installed: readonly Installed[];
-  readonly rules: readonly CompiledRule[];
   readonly relays: readonly CompiledRelay[];
   readonly clusters: PreparedClusters;
   readonly sockets: readonly PreparedSocket[];
   readonly gateways: readonly PreparedGateway[];
   readonly cells: readonly CellsEntry[];
+  readonly placement: Placement;
+  readonly removed: Removed;
 }
 
 export class Config {
@@ -72,44 +74,73 @@ export class Config {
 
   /** All or nothing: throws ApplyError and changes nothing when an entry cannot be used. */
   apply(delta: Delta): void {
+    const steps = this.applying(delta);
+    while (steps.next().done !== true);
+  }
+
+  /**
+   * The same, a piece with each step; between two of them requests may be served, by what was in use before or, once
+   * that is switched, by what is in use then. Until it is over nothing else may change the configuration.
+   */
+  *applying(delta: Delta): Steps {
     const undo: Undo = [];
+    const pieces = new Pieces();
     let prepared: Prepared;
     try {
-      prepared = this.#prepare(delta, undo);
-      for (const rule of prepared.rules) this.#routes.route(rule, undo);
+      prepared = yield* this.#prepare(delta, undo, pieces);
     } catch (error) {
       for (const step of undo.reverse()) step();
       this.#forget();
       throw error;
     }
-    // From here on nothing refuses.
+    // From here on nothing refuses. First what no request can see yet,
+    const clusters = yield* this.#clusters.settle(prepared.clusters, pieces);
+    for (const { key, blocks } of prepared.cells) {
+      this.#setCells(key, blocks);
+      if (pieces.full(1)) yield;
+    }
+    const { removed } = prepared;
+    yield* this.#routes.settle(prepared.placement.rules, removed.rule, pieces);
+    const named = removed.cluster.filter((key) => this.#clusters.isNamed(key));
+    // then, at once, what all of them see,
     for (const one of prepared.installed) one.commit();
-    for (const { key, blocks } of prepared.cells) this.#setCells(key, blocks);
-    this.#clusters.set(prepared.clusters);
-    for (const rule of prepared.rules) this.#routes.setRule(rule);
+    for (const cluster of clusters) this.#clusters.set(cluster);
     for (const relay of prepared.relays) this.#routes.setRelay(relay);
-    for (const gateway of prepared.gateways) this.#sockets.setGateway(gateway);
-    for (const socket of prepared.sockets) this.#sockets.set(socket);
-    for (const key of delta.removals) this.#remove(key);
+    this.#sockets.set(prepared.gateways, prepared.sockets);
+    const routers = this.#routes.swap(prepared.placement);
+    for (const key of removed.relay) this.#routes.removeRelay(key);
+    for (const key of named) this.#clusters.remove(key);
+    for (const key of removed.gateway) this.#sockets.removeGateway(key);
+    for (const key of removed.socket) this.#sockets.remove(key);
+    // and last what none sees any more.
+    for (const router of routers) for (const _ of router.drop()) if (pieces.full(1)) yield;
+    for (const key of removed.cluster) {
+      this.#clusters.remove(key);
+      if (pieces.full(1)) yield;
+    }
+    for (const key of removed.endpoints) this.#clusters.removeEndpoints(key);
+    for (const key of removed.cells) this.#setCells(key, null);
     this.#forget();
   }
 
   /** Compiles what can be compiled without touching what is in use. */
-  #prepare(delta: Delta, undo: Undo): Prepared {
+  *#prepare(delta: Delta, undo: Undo, pieces: Pieces): Steps<Prepared> {
     // Certificates and trust first, for the sockets of the same revision need them.
-    const installed = this.#secrets.install(delta, undo);
-    const rules: CompiledRule[] = [];
+    const removed = yield* byKind(delta.removals, pieces);
+    const installed = yield* this.#secrets.install(delta.upserts, removed, undo, pieces);
+    const rules: PreparedRule[] = [];
     const relays: CompiledRelay[] = [];
     const sockets: SocketEntry[] = [];
     const gateways: PreparedGateway[] = [];
     const cells: CellsEntry[] = [];
     const clusters: ClusterEntry[] = [];
     const endpoints = new Map<Key, readonly Endpoint[] | null>();
-    for (const key of delta.removals) if (parseKey(key).kind === 'endpoints') endpoints.set(key, null);
+    for (const key of removed.endpoints) endpoints.set(key, null);
     for (const entry of delta.upserts) {
       switch (entry.kind) {
         case 'rule':
           rules.push(this.#routes.compileRule(entry));
+          if (pieces.full(workOf(entry))) yield;
           break;
         case 'relay':
           relays.push(this.#routes.compileRelay(entry));
@@ -138,12 +169,14 @@ export class Config {
     }
     return {
       installed,
-      rules,
+      removed,
       relays,
-      clusters: this.#clusters.prepare(clusters, endpoints, delta, undo),
-      sockets: this.#sockets.prepare(sockets, delta, undo),
       gateways,
       cells,
+      clusters: yield* this.#clusters.prepare(clusters, endpoints, delta, undo, pieces),
+      sockets: yield* this.#sockets.prepare(sockets, delta, undo, pieces),
+      // Last: whatever is refused was by now.
+      placement: yield* this.#routes.place(rules, removed.rule, pieces),
     };
   }
 
@@ -152,37 +185,6 @@ export class Config {
     const parsed = parseKey(key);
     if (parsed.kind === 'routeCells') this.#routes.setCells(key, blocks?.['route'] ?? OTHER_ROUTE_BLOCK);
     else if (parsed.kind === 'clusterCells') this.#clusters.setBlocks(parsed.cluster, blocks);
-  }
-
-  #remove(key: Key): void {
-    switch (parseKey(key).kind) {
-      case 'routeCells':
-      case 'clusterCells':
-        this.#setCells(key, null);
-        break;
-      case 'rule':
-        this.#routes.removeRule(key);
-        break;
-      case 'relay':
-        this.#routes.removeRelay(key);
-        break;
-      case 'cluster':
-        this.#clusters.remove(key);
-        break;
-      case 'endpoints':
-        this.#clusters.removeEndpoints(key);
-        break;
-      case 'gateway':
-        this.#sockets.removeGateway(key);
-        break;
-      case 'socket':
-        this.#sockets.remove(key);
-        break;
-      case 'certificate':
-      case 'trust':
-      case 'unknown':
-        break;
-    }
   }
 
   /** Gives back what TLS holds; nothing may be under way. */
@@ -198,4 +200,18 @@ export class Config {
     this.#routes.forget();
     this.#sockets.forget();
   }
+}
+
+type Removed = Readonly<Record<Entry['kind'], Key[]>>;
+
+function* byKind(removals: readonly Key[], pieces: Pieces): Steps<Removed> {
+  const none = { certificate: [], trust: [], cluster: [], endpoints: [] };
+  const found: Removed = { ...none, rule: [], relay: [], gateway: [], socket: [], cells: [] };
+  for (const key of removals) {
+    const { kind } = parseKey(key);
+    if (kind === 'routeCells' || kind === 'clusterCells') found.cells.push(key);
+    else if (kind !== 'unknown') found[kind].push(key);
+    if (pieces.full(KEY_WORK)) yield;
+  }
+  return found;
 }

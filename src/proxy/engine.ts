@@ -10,6 +10,7 @@ import { CELL } from '../telemetry/layout.ts';
 import type { RecordSink } from '../telemetry/record.ts';
 import { Acceptor, type AcceptorOwner } from './acceptor.ts';
 import { ClientInfo } from './client-info.ts';
+import type { Steps } from './config/pieces.ts';
 import { Config } from './config.ts';
 import type { Connection, ConnectionOwner } from './connection.ts';
 import { Core } from './core.ts';
@@ -117,6 +118,14 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
    */
   apply(delta: Delta): void {
     this.#config.apply(delta);
+  }
+
+  /**
+   * The same in pieces, one with each `next()`, between which requests are served: by the revision before until the
+   * piece that switches, by this one from then on. Nothing else may be applied before it is over.
+   */
+  applying(delta: Delta): Steps {
+    return this.#config.applying(delta);
   }
 
   /** Keys of TLS session tickets, TICKET_KEY_BYTES each: the first issues, all are accepted. */

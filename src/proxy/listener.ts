@@ -20,7 +20,8 @@ export function isSameListener(a: SocketHost, b: SocketHost): boolean {
 
 export class Listener {
   readonly key: Key;
-  readonly router: Router<CompiledRule>;
+  /** Who takes its requests; replaced as a whole when much of it changes. */
+  router: Router<CompiledRule>;
   /** Who takes sessions of layer 4. */
   readonly relays: RelayTable;
   /** What reads the PROXY header of those who send one; null: nobody does. */

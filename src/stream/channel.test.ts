@@ -96,6 +96,32 @@ test('what the owner does not understand is a violation; what the owner does wro
   second.other.close();
 });
 
+test('what comes while nothing is taken waits, in its order, and the end behind it', () => {
+  const owner = new Owner();
+  const { channel, other } = pair(owner);
+  const say = (...texts: string[]): void =>
+    other.send(Buffer.concat(texts.map((text) => encodeFrame(FRAME.MESSAGE, Buffer.from(text)))));
+  const taken = owner.onFrame.bind(owner);
+  owner.onFrame = (frame) => {
+    taken(frame);
+    if (frame.body.toString().startsWith('hold')) channel.hold();
+  };
+  say('a', 'hold 1', 'b', 'hold 2', 'c');
+  turns();
+  say('d');
+  other.close();
+  turns();
+  assert.deepEqual(owner.frames, ['a', 'hold 1']);
+  channel.release();
+  turns();
+  assert.deepEqual(owner.frames, ['a', 'hold 1', 'b', 'hold 2']);
+  assert.equal(owner.end, null);
+  channel.release();
+  turns();
+  assert.deepEqual(owner.frames, ['a', 'hold 1', 'b', 'hold 2', 'c', 'd']);
+  assert.deepEqual(owner.end, { cause: 'closed', reason: 'closed by the other side' });
+});
+
 test('last words are read though nothing can be sent any more', () => {
   const owner = new Owner();
   const { channel, other } = pair(owner, UNTRUSTED);

@@ -58,6 +58,8 @@ export class Channel<Out> implements Link<Out>, ReadySink {
   /** Received and not yet asked for; null when none are taken. */
   readonly #fds: number[] | null;
   #open = true;
+  /** What came while the owner takes nothing: of what was read when it said so; null: it takes what comes. */
+  #held: Frame[] | null = null;
   /** The other side takes no more: its last words may still be there to be read. */
   #deaf = false;
 
@@ -102,6 +104,24 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     if (this.#queue.length === 1) this.#flush();
   }
 
+  /**
+   * Takes nothing until `release`: what was read stays here, what was not, in the socket. What is sent goes on, and the
+   * end of the other side is heard afterwards.
+   */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  /** Hands over what was held, and reads on. */
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = null;
+    this.#checked(() => {
+      for (const frame of held) this.#take(frame);
+    });
+    if (this.#open && this.#held === null) this.#io.again(this, READABLE);
+  }
+
   /** The other side is no more: its last words are read, then the channel is closed, whoever else may hold its end. */
   finish(): void {
     if (this.#open) this.#read();
@@ -125,6 +145,7 @@ export class Channel<Out> implements Link<Out>, ReadySink {
 
   #read(): void {
     for (let budget = LIMITS.BYTES_PER_TURN; budget > 0 && this.#open; ) {
+      if (this.#held !== null) return;
       const n = recvMessage(this.#io, this.#handle, this.#block, LIMITS.READ_BYTES, this.#fds);
       if (n === -ERRNO.EAGAIN) return;
       if (n === 0) this.#end({ cause: 'closed', reason: 'closed by the other side' });
@@ -142,10 +163,18 @@ export class Channel<Out> implements Link<Out>, ReadySink {
 
   #decode(bytes: number): void {
     const part = Buffer.from(this.#io.mem.subarray(this.#block, this.#block + bytes));
+    this.#checked(() => this.#decoder.push(part, (frame) => this.#take(frame)));
+  }
+
+  #take(frame: Frame): void {
+    if (!this.#open) return;
+    if (this.#held === null) this.#owner.onFrame(frame);
+    else this.#held.push(frame);
+  }
+
+  #checked(work: () => void): void {
     try {
-      this.#decoder.push(part, (frame) => {
-        if (this.#open) this.#owner.onFrame(frame);
-      });
+      work();
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#end({ cause: 'violation', reason: error.message });

@@ -16,6 +16,7 @@ import { type FromWorker, PROTOCOL, type ToWorker } from '../../src/stream/messa
 import { CELLS_BYTES } from '../../src/stream/segments.ts';
 import { METHOD_TABLE_BYTES } from '../../src/telemetry/grpc-methods.ts';
 import { ringBytes } from '../../src/telemetry/log-ring.ts';
+import { rule } from '../proxy/rig.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main/main.js', import.meta.url));
 const io = openNative({ arenaBytes: 16 << 20 });
@@ -128,6 +129,28 @@ test('an entry that a worker cannot read is refused with its key; it lives, and 
   assert.equal((await keeper.hears('ack', (m) => m.revision > 1)).revision, 7);
   assert.ok(keeper.alive);
   assert.equal(keeper.end, null);
+});
+
+test('what comes behind a large revision waits for it, and is served in its order', async (t) => {
+  const keeper = new Keeper(t);
+  keeper.assign();
+  const many = Object.fromEntries(
+    Array.from({ length: 5 * LIMITS.REVISION_WORK_PER_TURN }, (_, i) => {
+      const entry = rule({ name: `r${i}`, path: `/${i}` });
+      return [entry.key, encodeEntry(entry)];
+    }),
+  );
+  const bad = { 'rule/HTTPRoute/default/broken/0': Buffer.from('no') };
+  keeper.revise(1, null, many);
+  keeper.revise(2, 1, good);
+  keeper.revise(3, 2, { ...many, ...bad });
+  keeper.revise(4, 3, good);
+  keeper.revise(5, null, many);
+  await keeper.hears('ack', (m) => m.revision === 5);
+  assert.deepEqual(
+    keeper.heard.flatMap((m) => (m.type === 'ack' || m.type === 'nack' ? [`${m.type} ${m.revision}`] : [])),
+    ['ack 1', 'ack 2', 'nack 3', 'ack 5'],
+  );
 });
 
 test('a reason is never longer than the keeper takes', async (t) => {

@@ -8,6 +8,7 @@ import type {
   CertificateEntry,
   ClientTls,
   ClusterEntry,
+  Delta,
   Endpoint,
   EndpointsEntry,
   Entry,
@@ -22,6 +23,7 @@ import type {
   SocketEntry,
   TrustEntry,
 } from '../../src/ir/ir.ts';
+import type { Steps } from '../../src/proxy/config/pieces.ts';
 import { Engine, type EngineSettings } from '../../src/proxy/engine.ts';
 import { METHOD } from '../../src/proxy/head.ts';
 import { SimTls } from '../../src/sim/tls.ts';
@@ -289,6 +291,11 @@ function overTls(entry: Entry): Entry {
 /** Entries, one by one or as `cluster` makes them. */
 type Entries = readonly (Entry | readonly Entry[])[];
 
+interface Revision {
+  readonly upserts: Entries;
+  readonly removals: readonly Key[];
+}
+
 export class Rig {
   readonly net: TestNet;
   readonly engine: Engine;
@@ -329,9 +336,18 @@ export class Rig {
     this.engine.addSocket(LISTENER, handle);
   }
 
-  apply({ upserts, removals }: { readonly upserts: Entries; readonly removals: readonly Key[] }): void {
+  apply(revision: Revision): void {
+    this.engine.apply(this.#delta(revision));
+  }
+
+  /** The same in pieces. */
+  applying(revision: Revision): Steps {
+    return this.engine.applying(this.#delta(revision));
+  }
+
+  #delta({ upserts, removals }: Revision): Delta {
     const entries = upserts.flat();
-    this.engine.apply({ upserts: this.#toy === null ? entries : entries.map(overTls), removals });
+    return { upserts: this.#toy === null ? entries : entries.map(overTls), removals };
   }
 
   connect(from?: string): Promise<Peer> {

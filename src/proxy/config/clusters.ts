@@ -6,6 +6,7 @@ import { ClusterRef } from '../exchange/rule.ts';
 import type { Secured } from '../tls/dialer.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import { type Connector, NO_CONNECTOR } from '../upstream/connection.ts';
+import type { Pieces, Steps } from './pieces.ts';
 import { guarded, type Undo } from './refused.ts';
 import { RetiredSecurity } from './retired.ts';
 import type { Secrets } from './secrets.ts';
@@ -43,8 +44,6 @@ export class Clusters {
   readonly #blocks = new Map<Key, Blocks>();
   /** What may have lost its last user in the revision being applied. */
   readonly #loose = new Set<ClusterRef>();
-  /** What the revision being applied takes away. */
-  readonly #leaving = new Map<ClusterRef, Cluster>();
   readonly #retired: RetiredSecurity;
   readonly #looseEndpoints = new Set<Key>();
 
@@ -87,7 +86,13 @@ export class Clusters {
    * @param entries clusters of the revision
    * @param endpoints those of the revision
    */
-  prepare(entries: readonly ClusterEntry[], endpoints: ChangedEndpoints, delta: Delta, undo: Undo): PreparedClusters {
+  *prepare(
+    entries: readonly ClusterEntry[],
+    endpoints: ChangedEndpoints,
+    delta: Delta,
+    undo: Undo,
+    pieces: Pieces,
+  ): Steps<PreparedClusters> {
     const wanted = new Map(entries.map((entry) => [entry.key, entry]));
     const removed = new Set(delta.removals);
     const again = (current: Cluster | null): void => {
@@ -98,16 +103,29 @@ export class Clusters {
     for (const key of endpoints.keys()) {
       for (const { current } of this.#endpoints.get(key)?.users ?? []) again(current);
     }
-    const clusters = [...wanted.values()].map((entry) =>
-      guarded(entry.key, () => this.#compile(entry, endpoints, undo)),
-    );
+    const clusters: Cluster[] = [];
+    for (const entry of wanted.values()) {
+      const cluster = guarded(entry.key, () => this.#compile(entry, endpoints, undo));
+      clusters.push(cluster);
+      if (pieces.full(1 + cluster.pools.length)) yield;
+    }
     return { clusters, endpoints };
   }
 
-  /** Puts them to use; nothing refuses. */
-  set({ clusters, endpoints }: PreparedClusters): void {
+  /**
+   * Puts those to use that nobody in use names, so that no request can come to them; nothing refuses. Returns the
+   * others.
+   */
+  *settle({ clusters, endpoints }: PreparedClusters, pieces: Pieces): Steps<readonly Cluster[]> {
     for (const [key, changed] of endpoints) this.#endpointsOf(key).current = changed;
-    for (const cluster of clusters) this.#set(cluster);
+    const others: Cluster[] = [];
+    for (const cluster of clusters) {
+      const ref = this.ref(cluster.entry.key);
+      if (ref.uses > 0 || ref.current !== null) others.push(cluster);
+      else this.set(cluster);
+      if (pieces.full(1)) yield;
+    }
+    return others;
   }
 
   setBlocks(cluster: Key, blocks: Blocks | null): void {
@@ -116,15 +134,24 @@ export class Clusters {
     this.#refs.get(cluster)?.current?.setCells(blocks ?? NO_BLOCKS);
   }
 
+  /** A rule or relay names it. */
+  isNamed(key: Key): boolean {
+    return (this.#refs.get(key)?.uses ?? 0) > 0;
+  }
+
+  /**
+   * What began by an earlier revision (a session accepted in this turn, a request that an authorization server is asked
+   * about, a mirror's copy) ends by it: where no rule names it any more, who began finds the cluster still, whose
+   * connections nobody keeps.
+   */
   remove(key: Key): void {
     const ref = this.#refs.get(key);
     if (ref === undefined || ref.current === null) return;
     this.#leaveEndpoints(ref, ref.current);
     ref.current.retire();
     if (ref.current.secured !== null) this.#retired.keep(ref.current.secured);
-    this.#leaving.set(ref, ref.current);
-    ref.current = null;
-    this.#loose.add(ref);
+    if (ref.uses > 0) ref.current = null;
+    else this.#refs.delete(key);
   }
 
   /** Its clusters were made anew, without any. */
@@ -133,18 +160,12 @@ export class Clusters {
     this.#looseEndpoints.add(key);
   }
 
-  /**
-   * Drops what nothing names any more. What began by an earlier revision (a session accepted in this turn, a request
-   * that an authorization server is asked about, a mirror's copy) ends by it: its rule finds its cluster still, whose
-   * connections nobody keeps.
-   */
+  /** Drops what nothing names any more. */
   forget(): void {
     for (const ref of this.#loose) {
-      if (ref.uses > 0 || ref.current !== null) continue;
+      if (ref.uses > 0 || ref.current !== null || this.#refs.get(ref.key) !== ref) continue;
       this.#refs.delete(ref.key);
-      ref.current = this.#leaving.get(ref) ?? null;
     }
-    this.#leaving.clear();
     for (const key of this.#looseEndpoints) {
       const ref = this.#endpoints.get(key);
       if (ref?.current === null && ref.users.size === 0) this.#endpoints.delete(key);
@@ -195,7 +216,8 @@ export class Clusters {
     return { table, tls, client };
   }
 
-  #set(cluster: Cluster): void {
+  /** Puts it to use; nothing refuses. */
+  set(cluster: Cluster): void {
     const ref = this.ref(cluster.entry.key);
     const previous = ref.current;
     if (previous !== null) this.#leaveEndpoints(ref, previous);

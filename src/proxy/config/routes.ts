@@ -1,6 +1,7 @@
 // Rules and relays in use: how they stand in the routers of their listeners, which clusters they hold, and the
 // telemetry cells of their routes.
 
+import { LIMITS } from '../../base/limits.ts';
 import type { Key, RelayEntry, RuleEntry } from '../../ir/ir.ts';
 import { routeCellsKey } from '../../ir/keys.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
@@ -10,10 +11,28 @@ import type { Decision } from '../exchange/decision.ts';
 import { Mirrors } from '../exchange/mirror.ts';
 import { CompiledRule, type Extras, NO_EXTRAS, RouteCells } from '../exchange/rule.ts';
 import type { TapSource } from '../exchange/tap.ts';
+import type { Listener } from '../listener.ts';
 import { CompiledRelay } from '../relay/relay.ts';
+import { candidatesOf } from '../route/candidate.ts';
+import { type Placed, Router } from '../route/router.ts';
 import type { Clusters } from './clusters.ts';
-import { guarded, type Undo } from './refused.ts';
+import { type Pieces, placesOf, type Steps } from './pieces.ts';
+import { guarded } from './refused.ts';
 import type { Sockets } from './sockets.ts';
+
+/** A rule of a revision. */
+export interface PreparedRule extends Placed<CompiledRule> {
+  readonly compiled: CompiledRule;
+}
+
+/** Where the rules of a revision go. */
+export interface Placement {
+  readonly rules: readonly PreparedRule[];
+  /** Rules that leave a listener, with what goes or is another. */
+  readonly leaving: readonly (readonly [listener: Key, rule: Key])[];
+  /** What takes the place of routers that much changes in; null: little changes, in those that are in use. */
+  readonly routers: ReadonlyMap<Listener, Router<CompiledRule>> | null;
+}
 
 export class Routes {
   readonly #clusters: Clusters;
@@ -44,10 +63,11 @@ export class Routes {
   }
 
   /** Throws ApplyError. */
-  compileRule(entry: RuleEntry): CompiledRule {
+  compileRule(entry: RuleEntry): PreparedRule {
     return guarded(entry.key, () => {
       const cells = this.#cellsOf(routeCellsKey(entry.routeKind, entry.route));
-      return new CompiledRule(entry, cells, (key) => this.#clusters.ref(key), this.#extrasOf(entry));
+      const compiled = new CompiledRule(entry, cells, (key) => this.#clusters.ref(key), this.#extrasOf(entry));
+      return { rule: entry, compiled, candidates: candidatesOf(entry, compiled) };
     });
   }
 
@@ -57,45 +77,94 @@ export class Routes {
   }
 
   /**
-   * Puts the rule into the routers of its listeners, and takes the one it replaces out of those it leaves. Throws
-   * ApplyError.
+   * Where the `rules` go, and what they and those `removed` leave. Much is put into routers beside those in use, which
+   * take their place at once.
    */
-  route(rule: CompiledRule, undo: Undo): void {
-    const { key } = rule.entry;
-    const before = this.#rules.get(key);
-    const keys = listenersOf(rule.entry);
-    for (const listenerKey of keys) {
-      const { router } = this.#sockets.listener(listenerKey);
-      guarded(key, () => router.set(rule.entry, rule));
-      undo.push(() => {
-        router.remove(key);
-        if (before !== undefined && listenersOf(before.entry).has(listenerKey)) router.set(before.entry, before);
-      });
+  *place(rules: readonly PreparedRule[], removed: readonly Key[], pieces: Pieces): Steps<Placement> {
+    const leaving: [Key, Key][] = [];
+    let work = 0;
+    const leaves = (key: Key, stays: ReadonlySet<Key>): void => {
+      const before = this.#rules.get(key);
+      if (before === undefined) return;
+      work += placesOf(before.entry);
+      for (const listener of listenersOf(before.entry)) if (!stays.has(listener)) leaving.push([listener, key]);
+    };
+    for (const { rule } of rules) {
+      work += placesOf(rule);
+      leaves(rule.key, listenersOf(rule));
+      if (pieces.full(1)) yield;
     }
-    if (before === undefined) return;
-    for (const listenerKey of listenersOf(before.entry)) {
-      if (keys.has(listenerKey)) continue;
-      const { router } = this.#sockets.listener(listenerKey);
-      router.remove(key);
-      undo.push(() => router.set(before.entry, before));
+    for (const key of removed) {
+      leaves(key, NO_LISTENERS);
+      if (pieces.full(1)) yield;
     }
+    if (work <= LIMITS.REVISION_WORK_PER_TURN) return { rules, leaving, routers: null };
+    const changed = new Set([...removed, ...rules.map(({ rule }) => rule.key)]);
+    const keys = new Set(leaving.map(([listener]) => listener));
+    for (const { rule } of rules) for (const key of listenersOf(rule)) keys.add(key);
+    return { rules, leaving, routers: yield* this.#beside(rules, changed, keys, pieces) };
   }
 
-  /** The rule that `route` has put where it belongs is in use. */
-  setRule(rule: CompiledRule): void {
-    const { key } = rule.entry;
-    const before = this.#rules.get(key);
-    if (before !== undefined) this.#leave(before);
-    hold(rule);
-    this.#rules.set(key, rule);
+  /** Routers of `listeners` that hold the `rules`, and of those that are in use the ones that are not `changed`. */
+  *#beside(
+    rules: readonly PreparedRule[],
+    changed: ReadonlySet<Key>,
+    listeners: ReadonlySet<Key>,
+    pieces: Pieces,
+  ): Steps<Map<Listener, Router<CompiledRule>>> {
+    const routers = new Map<Listener, Router<CompiledRule>>();
+    for (const key of listeners) {
+      const listener = this.#sockets.listener(key);
+      const router = new Router<CompiledRule>(key);
+      router.setHosts(listener.entry?.hosts ?? []);
+      routers.set(listener, router);
+      for (const placed of listener.router.placed) {
+        if (changed.has(placed.rule.key)) continue;
+        router.put(placed);
+        if (pieces.full(placesOf(placed.rule))) yield;
+      }
+    }
+    for (const placed of rules) {
+      for (const key of listenersOf(placed.rule)) routers.get(this.#sockets.listener(key))?.put(placed);
+      if (pieces.full(placesOf(placed.rule))) yield;
+    }
+    return routers;
   }
 
-  removeRule(key: Key): void {
-    const rule = this.#rules.get(key);
-    if (rule === undefined) return;
-    for (const listener of listenersOf(rule.entry)) this.#sockets.listener(listener).router.remove(key);
-    this.#leave(rule);
-    this.#rules.delete(key);
+  /** Puts a revision's rules where they belong, all at once; returns the routers that have no use any more. */
+  swap({ rules, leaving, routers }: Placement): readonly Router<CompiledRule>[] {
+    if (routers !== null) {
+      const old: Router<CompiledRule>[] = [];
+      for (const [listener, router] of routers) {
+        old.push(listener.router);
+        listener.router = router;
+      }
+      return old;
+    }
+    for (const [listener, rule] of leaving) this.#sockets.listener(listener).router.remove(rule);
+    for (const placed of rules) {
+      for (const key of listenersOf(placed.rule)) this.#sockets.listener(key).router.put(placed);
+    }
+    return [];
+  }
+
+  /** What the rules of a revision hold they hold from now on; those that they replace, and those removed, no more. */
+  *settle(rules: readonly PreparedRule[], removed: readonly Key[], pieces: Pieces): Steps {
+    for (const { compiled } of rules) {
+      const { key } = compiled.entry;
+      const before = this.#rules.get(key);
+      if (before !== undefined) this.#leave(before);
+      hold(compiled);
+      this.#rules.set(key, compiled);
+      if (pieces.full(1)) yield;
+    }
+    for (const key of removed) {
+      const rule = this.#rules.get(key);
+      if (rule === undefined) continue;
+      this.#leave(rule);
+      this.#rules.delete(key);
+      if (pieces.full(1)) yield;
+    }
   }
 
   /** Sessions that began by what it replaces go on with what they have. */
@@ -172,6 +241,8 @@ function hold({ cells, clusters }: CompiledRule | CompiledRelay): void {
   cells.uses++;
   for (const ref of clusters) ref.uses++;
 }
+
+const NO_LISTENERS: ReadonlySet<Key> = new Set();
 
 function listenersOf(entry: RuleEntry | RelayEntry): ReadonlySet<Key> {
   return new Set(entry.attachments.map((attachment) => attachment.socket));

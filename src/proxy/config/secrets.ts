@@ -2,9 +2,9 @@
 // by handshakes only when the whole revision stands.
 
 import type { TlsIo } from '../../io/tls.ts';
-import type { Delta } from '../../ir/ir.ts';
-import { parseKey } from '../../ir/keys.ts';
+import type { Entry, Key } from '../../ir/ir.ts';
 import { type Installed, TlsTable } from '../tls/table.ts';
+import { type Pieces, type Steps, TLS_WORK } from './pieces.ts';
 import { guarded, type Undo } from './refused.ts';
 
 export class Secrets {
@@ -35,19 +35,23 @@ export class Secrets {
   }
 
   /** What of the revision is to be committed when all of it stands. Throws ApplyError. */
-  install(delta: Delta, undo: Undo): readonly Installed[] {
+  *install(
+    upserts: readonly Entry[],
+    removed: Readonly<Record<'certificate' | 'trust', readonly Key[]>>,
+    undo: Undo,
+    pieces: Pieces,
+  ): Steps<readonly Installed[]> {
     const installed: Installed[] = [];
     const take = (one: Installed): void => {
       installed.push(one);
       undo.push(() => one.undo());
     };
-    for (const key of delta.removals) {
-      const { kind } = parseKey(key);
-      if (kind === 'certificate' || kind === 'trust') take(this.table.remove(kind, key));
-    }
-    for (const entry of delta.upserts) {
+    for (const key of removed.certificate) take(this.table.remove('certificate', key));
+    for (const key of removed.trust) take(this.table.remove('trust', key));
+    for (const entry of upserts) {
       if (entry.kind !== 'certificate' && entry.kind !== 'trust') continue;
       take(guarded(entry.key, () => this.table.install(entry)));
+      if (pieces.full(TLS_WORK)) yield;
     }
     return installed;
   }

@@ -6,6 +6,7 @@ import { type GatewayPolicy, NO_POLICY, policyOf } from '../gateway-policy.ts';
 import { Listener } from '../listener.ts';
 import { ProxyOpening } from '../proxy-opening.ts';
 import { TlsOpening } from '../tls/opening.ts';
+import { type Pieces, type Steps, TLS_WORK } from './pieces.ts';
 import { guarded, type Undo } from './refused.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -57,7 +58,12 @@ export class Sockets {
   }
 
   /** Sockets of the revision, and those whose clients are checked against what changed in it. Throws ApplyError. */
-  prepare(entries: readonly SocketEntry[], delta: Delta, undo: Undo): readonly PreparedSocket[] {
+  *prepare(
+    entries: readonly SocketEntry[],
+    delta: Delta,
+    undo: Undo,
+    pieces: Pieces,
+  ): Steps<readonly PreparedSocket[]> {
     const sockets = new Map(entries.map((entry) => [entry.key, entry]));
     const trusts = new Set(delta.upserts.filter((entry) => entry.kind === 'trust').map((entry) => entry.key));
     if (trusts.size > 0) {
@@ -68,36 +74,45 @@ export class Sockets {
         if (entry !== null && affected === true && !sockets.has(entry.key)) sockets.set(entry.key, entry);
       }
     }
-    return [...sockets.values()].map((entry) => {
-      const { proxyProtocol: proxied } = entry;
-      const proxy = proxied === null ? null : guarded(entry.key, () => new ProxyOpening(this.#core, proxied.trusted));
-      if (!entry.hosts.some(({ tls, protocol }) => tls !== null || protocol === 'TLS'))
-        return { entry, opening: null, proxy };
-      const opening = guarded(entry.key, () => new TlsOpening(this.#core.shared, this.#secrets.table, entry));
-      undo.push(() => opening.dispose());
-      return { entry, opening, proxy };
-    });
+    const prepared: PreparedSocket[] = [];
+    for (const entry of sockets.values()) {
+      prepared.push(this.#prepare(entry, undo));
+      if (pieces.full(TLS_WORK)) yield;
+    }
+    return prepared;
   }
 
-  /** Puts it to use; nothing refuses. */
-  set({ entry, opening, proxy }: PreparedSocket): void {
-    const listener = this.listener(entry.key);
-    this.#setEntry(listener, entry);
-    this.#setOpening(listener, opening);
-    listener.proxy = proxy;
+  #prepare(entry: SocketEntry, undo: Undo): PreparedSocket {
+    const { proxyProtocol: proxied } = entry;
+    const proxy = proxied === null ? null : guarded(entry.key, () => new ProxyOpening(this.#core, proxied.trusted));
+    if (!entry.hosts.some(({ tls, protocol }) => tls !== null || protocol === 'TLS'))
+      return { entry, opening: null, proxy };
+    const opening = guarded(entry.key, () => new TlsOpening(this.#core.shared, this.#secrets.table, entry));
+    undo.push(() => opening.dispose());
+    return { entry, opening, proxy };
+  }
+
+  /** Puts Gateways and sockets to use; nothing refuses. */
+  set(gateways: readonly PreparedGateway[], sockets: readonly PreparedSocket[]): void {
+    for (const gateway of gateways) this.#gateways.set(gateway.entry.key, gateway);
+    const changed = new Set(gateways.map(({ entry }) => entry.key));
+    const anew = new Set(sockets.map(({ entry }) => entry.key));
+    // Hosts of another revision than their Gateway, each socket once.
+    for (const listener of this.#listeners.values()) {
+      if (changed.size === 0 || listener.entry === null || anew.has(listener.key)) continue;
+      if (listener.entry.hosts.some((host) => changed.has(host.gateway))) this.#setEntry(listener, listener.entry);
+    }
+    for (const { entry, opening, proxy } of sockets) {
+      const listener = this.listener(entry.key);
+      this.#setEntry(listener, entry);
+      this.#setOpening(listener, opening);
+      listener.proxy = proxy;
+    }
   }
 
   /** Throws ApplyError. */
   prepareGateway(entry: GatewayEntry): PreparedGateway {
     return { entry, policy: guarded(entry.key, () => policyOf(entry)) };
-  }
-
-  setGateway(gateway: PreparedGateway): void {
-    const { entry } = gateway;
-    this.#gateways.set(entry.key, gateway);
-    for (const listener of this.#listeners.values()) {
-      if (listener.entry?.hosts.some((host) => host.gateway === entry.key)) this.#setEntry(listener, listener.entry);
-    }
   }
 
   removeGateway(key: Key): void {

@@ -76,6 +76,11 @@ export class ByteTable<E extends Entry> {
     return this.#slots.find((entry) => entry !== null) ?? null;
   }
 
+  /** All of them. */
+  values(): E[] {
+    return this.#slots.filter((entry) => entry !== null);
+  }
+
   #indexOf(entry: E): number {
     const mask = this.#slots.length - 1;
     let i = Math.imul(entry.hash, GOLDEN) >>> this.#shift;

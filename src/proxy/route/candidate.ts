@@ -110,6 +110,14 @@ export class Candidate<T> {
   }
 }
 
+/**
+ * The matches of a rule, compiled: the same for every router that the rule belongs to. Throws RegexError, or Error for
+ * an impossible path.
+ */
+export function candidatesOf<T>(rule: RuleEntry, payload: T): readonly Candidate<T>[] {
+  return rule.matches.map((_, i) => new Candidate(rule, i, payload));
+}
+
 function methodId(method: string): number {
   const ids: Readonly<Record<string, number>> = METHOD;
   return method === 'OTHER' ? METHOD.OTHER : (ids[method] ?? METHOD.OTHER);

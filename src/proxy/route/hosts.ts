@@ -145,6 +145,12 @@ export class HostMap<E extends Entry> {
     else this.#tableOf(hostname).add(entry);
   }
 
+  /** All of them. */
+  values(): E[] {
+    const tables = [this.#exact, this.#wildcard, this.#oneLabel];
+    return [...(this.any === null ? [] : [this.any]), ...tables.flatMap((table) => table.values())];
+  }
+
   /** Takes out an entry that is in the map. */
   remove(hostname: string, entry: E): void {
     if (hostname === '*') this.any = null;

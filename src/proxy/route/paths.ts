@@ -139,6 +139,17 @@ export function dropRoot<T>(root: PathNode<T>): void {
   LABELS.remove(root.labelStart, root.labelLength);
 }
 
+/** The same of a root with all that stands below it, a node with each step. */
+export function* dropTree<T>(root: PathNode<T>): Generator<void, void, void> {
+  const nodes = [root];
+  for (let node = nodes.pop(); node !== undefined; node = nodes.pop()) {
+    if (node.only !== null) nodes.push(node.only);
+    if (node.children !== null) nodes.push(...node.children.values());
+    LABELS.remove(node.labelStart, node.labelLength);
+    yield;
+  }
+}
+
 /** The node of a path, made if there is none. */
 function reach<T>(root: PathNode<T>, path: Uint8Array): PathNode<T> {
   let node = root;

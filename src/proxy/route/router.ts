@@ -4,10 +4,10 @@
 import type { Key, Match, RuleEntry, SocketHost } from '../../ir/ir.ts';
 import type { Head } from '../head.ts';
 import type { Entry } from './byte-table.ts';
-import { Candidate } from './candidate.ts';
+import { type Candidate, candidatesOf } from './candidate.ts';
 import { HostMap, HostReader, hostHash, hostKey } from './hosts.ts';
 import { LABELS } from './labels.ts';
-import { addCandidate, dropRoot, findCandidate, newRoot, type PathNode, removeCandidate } from './paths.ts';
+import { addCandidate, dropRoot, dropTree, findCandidate, newRoot, type PathNode, removeCandidate } from './paths.ts';
 
 class ListenerNode<T> implements Entry {
   readonly hostname: string;
@@ -27,7 +27,8 @@ class ListenerNode<T> implements Entry {
   }
 }
 
-interface Installed<T> {
+/** A rule, and what its matches were compiled to. */
+export interface Placed<T> {
   readonly rule: RuleEntry;
   readonly candidates: readonly Candidate<T>[];
 }
@@ -48,7 +49,7 @@ export class Router<T> {
   readonly #listed = new HostMap<ListenerNode<T>>();
   /** By SocketHost.hostname: also those that rules name and `setHosts` has not listed (yet). */
   readonly #nodes = new Map<string, ListenerNode<T>>();
-  readonly #installed = new Map<Key, Installed<T>>();
+  readonly #installed = new Map<Key, Placed<T>>();
   readonly #reader = new HostReader();
 
   constructor(listener: Key) {
@@ -58,6 +59,19 @@ export class Router<T> {
   /** Number of rules. */
   get size(): number {
     return this.#installed.size;
+  }
+
+  get placed(): IterableIterator<Placed<T>> {
+    return this.#installed.values();
+  }
+
+  /** Gives back what it holds, a little with each step: another one has its place. */
+  *drop(): Generator<void, void, void> {
+    for (const node of this.#nodes.values()) {
+      for (const root of node.hostnames.values()) yield* dropTree(root);
+      LABELS.remove(node.labelStart, node.keyLength);
+      yield;
+    }
   }
 
   /** The hosts of the SocketEntry; rules attached to others wait. O(hosts). */
@@ -81,9 +95,14 @@ export class Router<T> {
    * RegexError, or Error for an impossible path, and then changes nothing.
    */
   set(rule: RuleEntry, payload: T): void {
-    const candidates = rule.matches.map((_, i) => new Candidate(rule, i, payload));
+    this.put({ rule, candidates: candidatesOf(rule, payload) });
+  }
+
+  /** The same with what was compiled before; refuses nothing. */
+  put(placed: Placed<T>): void {
+    const { rule, candidates } = placed;
     this.remove(rule.key);
-    this.#installed.set(rule.key, { rule, candidates });
+    this.#installed.set(rule.key, placed);
     for (const attachment of rule.attachments) {
       if (attachment.socket !== this.listener) continue;
       const { hostnames } = this.#node(attachment.host);

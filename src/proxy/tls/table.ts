@@ -61,7 +61,7 @@ export class TlsClient {
   }
 }
 
-/** An entry that took the place of the one before: for good with `commit`, or not at all with `undo`. */
+/** An entry that will take the place of the one before, with `commit`, or not at all, with `undo`. */
 export interface Installed {
   commit(): void;
   undo(): void;
@@ -71,6 +71,8 @@ export class TlsTable {
   readonly io: TlsIo;
   readonly #certificates = new Map<Key, TlsRef>();
   readonly #trusts = new Map<Key, TlsRef>();
+  /** What the revision being prepared will make of keys: whoever is prepared with it sees that, handshakes do not. */
+  readonly #coming = new Map<Key, Meaning>();
   /** By settings. */
   readonly #contexts = new Map<string, Context>();
   /** Handshakes with clients that are under way. */
@@ -122,7 +124,7 @@ export class TlsTable {
     forget(this.#certificates, ref);
   }
 
-  /** Makes the entry what its key stands for. Throws when TLS cannot make anything of it. */
+  /** Makes ready what the entry's key is to stand for. Throws when TLS cannot make anything of it. */
   install(entry: CertificateEntry | TrustEntry): Installed {
     const { io } = this;
     if (entry.kind === 'trust') {
@@ -136,7 +138,7 @@ export class TlsTable {
     return this.#put(this.#certificates, entry.key, meaning, (old) => io.dropCertificate(old));
   }
 
-  /** Nothing stands under the key any more. */
+  /** Nothing is to stand under the key any more. */
   remove(kind: 'certificate' | 'trust', key: Key): Installed {
     const { io } = this;
     if (kind === 'trust') return this.#put(this.#trusts, key, NOTHING, (old) => io.dropTrust(old));
@@ -144,21 +146,24 @@ export class TlsTable {
   }
 
   #put(refs: Map<Key, TlsRef>, key: Key, what: Meaning, drop: (id: number) => void): Installed {
-    const ref = refOf(refs, key);
-    const { id, staple, stapleUntil, keyKind, digest } = ref;
-    const before: Meaning = { id, staple, stapleUntil, keyKind, digest };
-    Object.assign(ref, what);
-    const leave = (old: number): void => {
-      if (old !== 0) drop(old);
-      forget(refs, ref);
-    };
+    this.#coming.set(key, what);
     return {
-      commit: () => leave(before.id),
+      commit: () => {
+        this.#coming.delete(key);
+        const ref = refOf(refs, key);
+        if (ref.id !== 0) drop(ref.id);
+        Object.assign(ref, what);
+        forget(refs, ref);
+      },
       undo: () => {
-        Object.assign(ref, before);
-        leave(what.id);
+        this.#coming.delete(key);
+        if (what.id !== 0) drop(what.id);
       },
     };
+  }
+
+  #meaning(refs: ReadonlyMap<Key, TlsRef>, key: Key): Meaning {
+    return this.#coming.get(key) ?? refs.get(key) ?? NOTHING;
   }
 
   /** The context for a listener's settings, to be given back by `releaseContext`. Throws for settings TLS refuses. */
@@ -184,7 +189,7 @@ export class TlsTable {
    * lists of revoked certificates end what was good before, and so do other versions and ciphers.
    */
   binding({ minVersion, ciphers, suites, clients }: ServerTls): string {
-    const trust = clients === null ? '' : (this.#trusts.get(clients.trust)?.digest ?? '');
+    const trust = clients === null ? '' : this.#meaning(this.#trusts, clients.trust).digest;
     return JSON.stringify([minVersion, ciphers, suites, clients?.mode ?? '', trust]);
   }
 
@@ -201,9 +206,9 @@ export class TlsTable {
 
   /** What a cluster's connections are secured by, with one use. Throws for what is not there, or TLS refuses. */
   acquireClient(tls: ClientTls): TlsClient {
-    const trust = this.#trusts.get(tls.trust)?.id ?? 0;
+    const trust = this.#meaning(this.#trusts, tls.trust).id;
     if (trust === 0) throw new Error(`${tls.trust} is not there`);
-    const certificate = tls.certificate === null ? 0 : (this.#certificates.get(tls.certificate)?.id ?? 0);
+    const certificate = tls.certificate === null ? 0 : this.#meaning(this.#certificates, tls.certificate).id;
     if (tls.certificate !== null && certificate === 0) throw new Error(`${tls.certificate} is not there`);
     const settings: TlsSettings = {
       minVersion: tls.minVersion,
@@ -239,7 +244,7 @@ export class TlsTable {
 
   #settingsOf(tls: ServerTls): TlsSettings {
     const { clients } = tls;
-    const trust = clients === null ? 0 : (this.#trusts.get(clients.trust)?.id ?? 0);
+    const trust = clients === null ? 0 : this.#meaning(this.#trusts, clients.trust).id;
     if (clients !== null && trust === 0) throw new Error(`${clients.trust} is not there`);
     return {
       minVersion: tls.minVersion,
