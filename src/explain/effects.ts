@@ -135,7 +135,7 @@ export function backendParts(rule: RuleEntry, taken: Taken, from: Backends): Bac
       tls: cluster === null || cluster.tls === null ? '' : `TLS for ${cluster.tls.hostname}`,
       balancer: cluster === null ? '' : cluster.balancer.type,
       sent: sentLines(filters, backend.filters, taken),
-      endpoints: cluster === null ? [] : endpointParts(cluster, taken, from),
+      endpoints: cluster === null ? [] : endpointParts(cluster, hashOf(cluster, taken), from),
     };
   });
 }
@@ -160,18 +160,23 @@ function allHealthy(endpoints: readonly Endpoint[]): Uint8Array {
 /** Nobody rolls dice for a request that nobody sends. */
 const NO_DICE: Random = { random32: () => 0 };
 
-export function endpointParts(cluster: ClusterEntry, { mem, head, client }: Taken, from: Backends): EndpointPart[] {
+/** What of a request picks an endpoint; null: nothing does. */
+function hashOf({ balancer }: ClusterEntry, { mem, head, client }: Taken): number | null {
+  return hashKeyOf(balancer)?.hash(mem, head, client, NO_DICE) ?? null;
+}
+
+/** `hash`: by which one is picked; null: by none, or by one that nobody knows. */
+export function endpointParts(cluster: ClusterEntry, hash: number | null, from: Backends): EndpointPart[] {
   const endpoints = from.endpoints(cluster.endpoints);
   const health = allHealthy(endpoints);
-  const key = hashKeyOf(cluster.balancer);
   let next = -1;
-  if (key !== null) {
+  if (hash !== null) {
     const picker = endpointPicker(cluster.balancer, endpoints, new Int32Array(endpoints.length), NO_DICE, health);
-    next = picker.pick(key.hash(mem, head, client, NO_DICE));
+    next = picker.pick(hash);
   }
   const usable = new Set(usableOf(endpoints, health));
   return endpoints.map((endpoint, i) => {
-    const turn = key === null ? (usable.has(i) ? 'may' : '') : i === next ? 'next' : '';
+    const turn = hash === null ? (usable.has(i) ? 'may' : '') : i === next ? 'next' : '';
     return { ...endpoint, turn, load: from.load(cluster, endpoint) };
   });
 }

@@ -281,6 +281,9 @@ test('a question that is none is a sentence', () => {
     [{ url: 'http://a/\r\nX: y' }, /is not http/],
     [{ headers: ['novalue'] }, /NAME: VALUE/],
     [{ headers: ['a: b\r\nc: d'] }, /NAME: VALUE/],
+    [{ client: '192.0.2.1:0' }, /is not an IP address/],
+    [{ client: '2001:db8::1:99999' }, /is not an IP address/],
+    [{ client: '[192.0.2.1]:53' }, /is not an IP address/],
     [{ client: 'nobody' }, /is not an IP address/],
     [{ listener: 'a/b' }, /NAMESPACE\/GATEWAY\/LISTENER/],
   ] as const) {
@@ -335,6 +338,94 @@ test('a session of layer 4: by its port, or by the name in the handshake', () =>
     ['tls://other.example.com:8443', 'tls://other.org:8443'].map((url) => `${ask(url).outcome} ${ask(url).flag}`),
     ['reset: no route takes the name other.example.com NR', 'reset: no route takes the name other.org NR'],
   );
+});
+
+/** A Gateway `bytes` of one UDP listener `dns` on 5353, and these. */
+function datagrams(...objects: readonly KubeObject[]): Scene {
+  const listeners = [{ name: 'dns', port: 5353, protocol: 'UDP' }];
+  return sceneOf([object('Gateway', 'bytes', { gatewayClassName: 'rauta', listeners }), ...objects]);
+}
+
+function udpRoute(name: string, to: readonly unknown[], section = 'dns'): KubeObject {
+  const parentRefs = [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'bytes', sectionName: section }];
+  return object('UDPRoute', name, { parentRefs, rules: [{ backendRefs: to }] });
+}
+
+/** Backend and port of the endpoint that is said to get the flow. */
+function flowOf(scene: Scene, client: string): string {
+  const { backends } = ask(scene, 'GET', 'udp://any:5353', { client });
+  const next = backends.flatMap(({ backend, endpoints }) =>
+    endpoints.filter(({ turn }) => turn === 'next').map(({ port }) => `${backend} ${port}`),
+  );
+  assert.equal(next.length, 1, client);
+  return next[0] as string;
+}
+
+test('of a flow of datagrams its client says which backend and endpoint it has', () => {
+  const both = [ref('a', 3), ref('b')];
+  const scene = datagrams(udpRoute('dns', both), backend('a', 1, 2), backend('b', 3));
+  const told = ask(scene, 'GET', 'udp://any:5353', { client: '192.0.2.1:40000' });
+  assert.equal(told.listener?.protocol, 'UDP');
+  assert.deepEqual([told.rule?.kind, told.rule?.route, told.status], ['UDPRoute', 'default/dns', null]);
+  assert.match(told.outcome, /^relayed to default\/[ab]$/);
+  assert.deepEqual(
+    told.backends.map(({ share, protocol, balancer }) => [share, protocol, balancer]),
+    [
+      [0.75, 'udp', 'maglev'],
+      [0.25, 'udp', 'maglev'],
+    ],
+  );
+  const flows = Array.from({ length: 400 }, (_, i) => flowOf(scene, `192.0.2.1:${40_000 + i}`));
+  const of = (what: string): number => flows.filter((flow) => flow.startsWith(what)).length;
+  assert.ok(of('default/a') > 260 && of('default/a') < 340, `${of('default/a')} of 400 by a weight of three in four`);
+  assert.ok(of('default/a 1') > 90 && of('default/a 2') > 90);
+  assert.equal(flowOf(scene, '[2001:db8::1]:40000'), flowOf(scene, '[2001:db8:0::1]:40000'));
+  const anyone = ask(scene, 'GET', 'udp://any:5353');
+  assert.equal(anyone.outcome, 'relayed to default/a or default/b');
+  assert.ok(anyone.backends.every(({ endpoints }) => endpoints.every(({ turn }) => turn === 'may')));
+  assert.match(explanationText(anyone).join('\n'), /note +which of them a flow gets follows from .* --client/);
+});
+
+test('where the balancer asks for the address of a client only, all its flows have one endpoint', () => {
+  const balancer = { type: 'maglev', key: 'clientAddress', name: '' } as const;
+  const byFlow = datagrams(udpRoute('dns', [ref('a')]), backend('a', 1, 2, 3));
+  const entries = [...byFlow.entries].map((entry) => (entry.kind === 'cluster' ? { ...entry, balancer } : entry));
+  const scene = { ...byFlow, entries };
+  const one = flowOf(scene, '192.0.2.1:40000');
+  for (let port = 40_001; port < 40_020; port++) assert.equal(flowOf(scene, `192.0.2.1:${port}`), one);
+  assert.equal(flowOf(scene, '192.0.2.1'), one);
+  const clients = Array.from({ length: 40 }, (_, i) => flowOf(scene, `192.0.2.${i + 1}`));
+  assert.equal(new Set(clients).size, 3);
+});
+
+test('datagrams that nobody gets: why', () => {
+  const at = (scene: Scene, url = 'udp://any:5353', client = '192.0.2.1:40000'): Explanation =>
+    ask(scene, 'GET', url, { client });
+  const said = ({ outcome, flag, status }: Explanation): unknown[] => [outcome, flag, status];
+  const lost = datagrams(udpRoute('dns', [ref('a'), ref('missing')]), backend('a', 1));
+  const told = Array.from({ length: 32 }, (_, i) => at(lost, undefined, `192.0.2.1:${40_000 + i}`));
+  const dropped = told.find(({ status }) => status === 0);
+  assert.deepEqual(said(dropped as Explanation), ['dropped: it would go to default/missing', 'NC', 0]);
+  assert.match((dropped?.keptOut ?? []).map(({ why }) => why).join(), /ResolvedRefs is False \(BackendNotFound\)/);
+  assert.ok(told.some(({ status }) => status === null));
+  const empty = datagrams(udpRoute('dns', [ref('a')]), backend('a'));
+  assert.deepEqual(said(at(empty)).slice(0, 2), ['dropped: it would go to default/a', 'UH']);
+  const none = datagrams(udpRoute('dns', [ref('a')], 'other'), backend('a', 1));
+  assert.deepEqual(said(at(none)), ['dropped: no route takes the port', 'NR', 0]);
+  assert.match(
+    at(none)
+      .keptOut.map(({ object, why }) => `${object} ${why}`)
+      .join(),
+    /UDPRoute default\/dns .*NoMatchingParent/,
+  );
+  const two = datagrams(udpRoute('b', [ref('a')]), udpRoute('a', [ref('a')]), backend('a', 1));
+  assert.equal(at(two).rule?.route, 'default/a');
+  assert.match(at(two).notes[0] as string, /^attached here too, and not served: UDPRoute default\/b /);
+  assert.match(at(two, 'udp://any:5354').outcome, /nobody listens at port 5354 of UDP; there are the ports 5353$/);
+  const byTcp = at(two, 'tcp://any:5353');
+  assert.equal(byTcp.outcome, 'refused: nobody listens at port 5353; nothing listens at all');
+  assert.deepEqual(byTcp.notes, ['5353 is a port of UDP here']);
+  assert.equal(at(two, 'udp://any').rule?.route, 'default/a', 'the only one there is');
 });
 
 test('of two sockets of one port the one on the address that is asked is explained, else the one on any', () => {

@@ -23,7 +23,7 @@ import { AccessRecord } from '../telemetry/record.ts';
 import { type Backends, backendParts, filterTexts, type Taken } from './effects.ts';
 import type { Explanation, ListenerPart, RulePart } from './explanation.ts';
 import { Matching, matchText } from './matching.ts';
-import { keptOut, listed, nearestMisses, type Written } from './misses.ts';
+import { isSaid, keptOut, listed, nearestMisses, type Written, wrongWith } from './misses.ts';
 import type { Question } from './question.ts';
 import { relayed, relayHostOf } from './relayed.ts';
 
@@ -72,7 +72,7 @@ export function explain(question: Question, scene: Scene): Explanation {
   const good = status === null || (status >= 200 && status < 400);
   // What is left out may be what the request was meant for: it has neither hosts nor ports, so nobody knows.
   const others = scene.problems.filter(
-    ({ message, effect }) => (!good || effect !== undefined) && !said(keptOut, message),
+    ({ message, effect }) => (!good || effect !== undefined) && !isSaid(keptOut, message),
   );
   const first = [
     ...others.filter(({ severity }) => severity === 'error'),
@@ -89,7 +89,8 @@ function explained(question: Question, scene: Scene): Explanation {
   const host = relayHostOf(socket, question);
   if (host !== undefined) {
     const listener = host === null ? null : listenerPart(host);
-    return { ...base, listener, ...relayed(socket, host, question, entries.relays, backendsOf(entries, scene)) };
+    const from = backendsOf(entries, scene);
+    return { ...base, listener, ...relayed(socket, host, question, entries.relays, from, scene) };
   }
   const named = opened(socket, question);
   if (typeof named === 'string') return { ...base, outcome: named, status: 0 };
@@ -120,11 +121,12 @@ function sorted(all: Iterable<Entry>): Entries {
  */
 function socketOf(
   sockets: readonly SocketEntry[],
-  { port, portNamed, address, secure, listener }: Question,
+  { transport, port, portNamed, address, secure, listener }: Question,
 ): SocketEntry | null {
   const distance = (socket: SocketEntry): number =>
     socket.address === address ? 0 : ANY_ADDRESS.has(socket.address) || address === '' ? 1 : 2;
   const named = sockets
+    .filter((socket) => socket.transport === transport)
     .filter(({ hosts }) => listener === null || hosts.some((host) => listenerName(host) === listener))
     .sort((a, b) => distance(a) - distance(b));
   const bound = named.find((socket) => socket.port === port);
@@ -148,11 +150,16 @@ function gatewayName(key: Key): string {
   return parsed.kind === 'gateway' ? `${parsed.namespace}/${parsed.name}` : key;
 }
 
-function nobodyListens(sockets: readonly SocketEntry[], { port, listener }: Question): Partial<Explanation> {
-  const ports = [...new Set(sockets.map((socket) => socket.port))].slice(0, LIMITS.NAMES_LISTED);
+function nobodyListens(sockets: readonly SocketEntry[], { transport, port, listener }: Question): Partial<Explanation> {
+  const here = sockets.filter((socket) => socket.transport === transport);
+  const ports = [...new Set(here.map((socket) => socket.port))].slice(0, LIMITS.NAMES_LISTED);
+  const protocol = transport === 'udp' ? ' of UDP' : '';
   const what = listener === null ? `port ${port}` : `listener ${listener} with port ${port}`;
   const others = ports.length === 0 ? 'nothing listens at all' : `there are the ports ${ports.join(', ')}`;
-  return { outcome: `refused: nobody listens at ${what}; ${others}`, status: 0 };
+  // One number is two ports.
+  const other = sockets.find((socket) => socket.port === port && socket.transport !== transport);
+  const notes = other === undefined ? [] : [`${port} is a port of ${other.transport.toUpperCase()} here`];
+  return { outcome: `refused: nobody listens at ${what}${protocol}; ${others}`, status: 0, notes };
 }
 
 /** The host that the handshake leads to (null: any), or why there is no request. */
@@ -220,7 +227,7 @@ class Course {
     return {
       ...told,
       misses: nearestMisses(rules, this.#socket.key, host, matching),
-      keptOut: keptOut(this.#scene.written, matching, ['Accepted']),
+      keptOut: keptOut(this.#scene.written, (names) => matching.host(names), ['Accepted']),
       notes: host === null ? [`no listener of this port is for the host: ${this.#hostnames()}`] : [],
     };
   }
@@ -295,23 +302,8 @@ class Course {
     return { filters, outcome, status, backends, notes, keptOut: broken ? this.#ofRoute(entry) : [] };
   }
 
-  /** What statuses say is wrong with the route of a rule. */
-  #ofRoute({ routeKind, route }: RuleEntry): Explanation['keptOut'] {
-    const [namespace, name] = route.split('/');
-    const own = [...this.#scene.written].filter(
-      ({ object: { kind, metadata } }) =>
-        kind === routeKind && metadata.namespace === namespace && metadata.name === name,
-    );
-    const object = `${routeKind} ${route}`;
-    const conditions = keptOut(own, new Matching(this.#mem, this.#head), ['Accepted', 'ResolvedRefs']);
-    const problems = this.#scene.problems
-      .filter(({ message, place }) => place.object === `${routeKind}/${route}` && !said(conditions, message))
-      .slice(0, LIMITS.EXPLAIN_MISSES)
-      .map(({ message, place: { field } }) => ({
-        object,
-        why: field === undefined ? message : `${field}: ${message}`,
-      }));
-    return [...conditions, ...problems];
+  #ofRoute(entry: RuleEntry): Explanation['keptOut'] {
+    return wrongWith(entry, this.#scene.written, this.#scene.problems);
   }
 }
 
@@ -319,10 +311,6 @@ class Course {
 function unaskable({ filters }: RuleEntry): string | null {
   for (const filter of filters) if (filter.type === 'externalAuth' && filter.cluster === null) return filter.backend;
   return null;
-}
-
-function said(told: Explanation['keptOut'], message: string): boolean {
-  return told.some(({ why }) => why.includes(message));
 }
 
 function backendsOf({ clusters, endpoints }: Entries, { load, offline, written }: Scene): Backends {

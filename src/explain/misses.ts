@@ -1,10 +1,10 @@
 // Why no rule took a request: the rules that came nearest, and what keeps routes out of which nothing is known here.
 
 import { type KubeObject, keyOf } from '../api/object.ts';
-import { objectText } from '../api/problem.ts';
+import { objectText, type Problem } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Key, RuleEntry, SocketHost } from '../ir/ir.ts';
+import type { Key, RelayEntry, RuleEntry, SocketHost } from '../ir/ir.ts';
 import type { Status } from '../translate/conditions.ts';
 import type { KeptOut, Miss } from './explanation.ts';
 import { type Matching, matchText, ruleText } from './matching.ts';
@@ -63,14 +63,18 @@ export type Written = Iterable<{ readonly object: KubeObject; readonly status: S
 
 const ROUTE = /^(HTTP|GRPC|TLS|TCP|UDP)Route$/;
 
-/** Routes for the request's host of which one of these conditions is false. */
-export function keptOut(written: Written, matching: Matching, types: readonly string[]): KeptOut[] {
+/** Routes of which one of these conditions is false; those of hostnames only where `isFor` says they are meant. */
+export function keptOut(
+  written: Written,
+  isFor: (hostnames: readonly string[]) => boolean,
+  types: readonly string[],
+): KeptOut[] {
   const found: KeptOut[] = [];
   for (const { object, status } of written) {
     if (found.length >= LIMITS.EXPLAIN_MISSES) break;
     if (!ROUTE.test(object.kind) || status === undefined || !('parents' in status)) continue;
     const hostnames = hostnamesOf(object);
-    if (hostnames.length > 0 && !matching.host(hostnames)) continue;
+    if (hostnames.length > 0 && !isFor(hostnames)) continue;
     for (const { parentRef, conditions } of status.parents) {
       for (const { type, status: value, reason, message } of conditions) {
         if (value !== 'False' || !types.includes(type)) continue;
@@ -83,6 +87,30 @@ export function keptOut(written: Written, matching: Matching, types: readonly st
     }
   }
   return found;
+}
+
+/** What statuses, and complaints, say is wrong with one route. */
+export function wrongWith(
+  { routeKind, route }: Pick<RuleEntry | RelayEntry, 'routeKind' | 'route'>,
+  written: Written,
+  problems: readonly Problem[],
+): KeptOut[] {
+  const [namespace, name] = route.split('/');
+  const own = [...written].filter(
+    ({ object: { kind, metadata } }) =>
+      kind === routeKind && metadata.namespace === namespace && metadata.name === name,
+  );
+  const object = `${routeKind} ${route}`;
+  const conditions = keptOut(own, () => true, ['Accepted', 'ResolvedRefs']);
+  const others = problems
+    .filter(({ message, place }) => place.object === `${routeKind}/${route}` && !isSaid(conditions, message))
+    .slice(0, LIMITS.EXPLAIN_MISSES)
+    .map(({ message, place: { field } }) => ({ object, why: field === undefined ? message : `${field}: ${message}` }));
+  return [...conditions, ...others];
+}
+
+export function isSaid(told: readonly KeptOut[], message: string): boolean {
+  return told.some(({ why }) => why.includes(message));
 }
 
 function hostnamesOf({ spec }: KubeObject): string[] {

@@ -88,7 +88,13 @@ const EXPLAIN: Command = {
       mayBeEmpty: true,
       help: "name in the TLS handshake ('': none); by default the host of the URL",
     },
-    { name: 'client', value: 'ADDRESS', default: '127.0.0.1', example: '192.0.2.1', help: 'address of the client' },
+    {
+      name: 'client',
+      value: 'ADDRESS[:PORT]',
+      default: '127.0.0.1',
+      example: '192.0.2.1',
+      help: 'address of the client; with its port a flow of datagrams',
+    },
     {
       name: 'listener',
       value: 'NS/GATEWAY/NAME',

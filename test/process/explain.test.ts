@@ -1,10 +1,13 @@
 // What `explain` says of a request is what becomes of it: of files, of a running program, and on the wire.
 
 import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Explanation } from '../../src/explain/explanation.ts';
-import { backend, backendYaml, command, freePort, gateway, get, Rauta, routeYaml } from './support.ts';
+import { OWN_ADDRESS, ownPort } from '../support/keeper.ts';
+import { backend, backendYaml, command, freePort, gateway, get, Rauta, routeYaml, udpFiles } from './support.ts';
 
 test('explain says of files and of a running program what the proxy then does', async () => {
   const port = await freePort();
@@ -42,6 +45,56 @@ test('explain says of files and of a running program what the proxy then does', 
   assert.equal((await program.ask('/explain?url=x')).status, 400);
   await program.stop();
 });
+
+test('explain says to which endpoint a flow of datagrams goes, and it goes there', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => udpAnswerer()));
+  const port = ownPort();
+  const ports = servers.map((server) => server.port);
+  const program = await Rauta.start(udpFiles(port, ports));
+  const admin = `127.0.0.1:${program.admin}`;
+  const url = `udp://${OWN_ADDRESS}:${port}`;
+  const json = { accept: 'application/json' };
+  const seen = new Set<number>();
+  for (let flow = 0; flow < 12; flow++) {
+    const client = createSocket('udp4');
+    client.bind(0, '127.0.0.1');
+    await once(client, 'listening');
+    const from = `127.0.0.1:${client.address().port}`;
+    const page = await program.ask(`/explain?url=${encodeURIComponent(url)}&client=${from}`, json);
+    const answer = once(client, 'message');
+    client.send('which', port, OWN_ADDRESS);
+    const by = Number(((await answer)[0] as Buffer).toString());
+    seen.add(by);
+    assert.equal(nextOf(JSON.parse(page.body)), by, from);
+    client.close();
+    if (flow > 0) continue;
+    const files = await command(['explain', url, '--client', from, '--config', program.folder, '--json']);
+    assert.equal(nextOf(JSON.parse(files.out)), by);
+  }
+  assert.ok(seen.size > 1, 'of three endpoints more than one had a flow');
+  const text = await command(['explain', url, '--client', '127.0.0.1:9', '--admin', admin]);
+  assert.equal(text.code, 0, text.err);
+  assert.match(text.out, /^outcome {4}relayed to default\/app\n/);
+  assert.match(text.out, /rule {7}UDPRoute default\/dns rule 0\n/);
+  assert.match(text.out, /=> 127\.0\.0\.1:\d+ \(.*ready, \d+ requests, \d+ active\)/);
+  await program.stop();
+  for (const server of servers) server.close();
+});
+
+/** Answers with its own port. */
+async function udpAnswerer(): Promise<{ port: number; close: () => void }> {
+  const socket = createSocket('udp4');
+  socket.on('message', (_bytes, { address, port }) => socket.send(`${socket.address().port}`, port, address));
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  socket.unref();
+  return { port: socket.address().port, close: () => socket.close() };
+}
+
+/** Port of the endpoint that is said to get it. */
+function nextOf({ backends }: Explanation): number | undefined {
+  return backends.flatMap(({ endpoints }) => endpoints).find(({ turn }) => turn === 'next')?.port;
+}
 
 test('explain that cannot says why, with the exit code of its kind', async () => {
   const nowhere = `127.0.0.1:${await freePort()}`;

@@ -52,10 +52,16 @@ export class CompiledRelay {
 
   /** The same for who has no memory: `hash`, unsigned 32 bits, always leads to the same one, in any process. */
   pickBy(hash: number): CompiledBackend | null {
+    const index = this.indexBy(hash);
+    return index < 0 ? null : (this.#backends[index] as CompiledBackend);
+  }
+
+  /** Its place among the entry's backends; -1 for none. */
+  indexBy(hash: number): number {
     const sums = this.#sums;
     const at = (hash / 2 ** 32) * (sums[sums.length - 1] as number);
-    for (let i = 0; i < sums.length; i++) if (at < (sums[i] as number)) return this.#backends[i] as CompiledBackend;
-    return null;
+    for (let i = 0; i < sums.length; i++) if (at < (sums[i] as number)) return i;
+    return -1;
   }
 }
 

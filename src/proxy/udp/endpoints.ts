@@ -1,16 +1,12 @@
 // Which endpoint a flow goes to. By a hash of the client, so that any worker, and a program that takes over, finds the
 // same one without being told; kept for as long as the flow and the endpoint are there.
 
-import { mix32 } from '../../base/hash.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { PATH } from '../../io/datagrams.ts';
 import type { Core } from '../core.ts';
 import type { CompiledBackend, CompiledRelay } from '../relay/relay.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
-
-/** Stands between the choice of a backend and that of an endpoint, so that one does not follow from the other. */
-const SALT = 0x75647031;
+import { clientHash, endpointHash, flowHash } from './flow-hash.ts';
 
 export class UdpEndpoints {
   readonly #core: Core;
@@ -25,14 +21,12 @@ export class UdpEndpoints {
 
   /** Where a flow of paths[at..] goes; null: nowhere. */
   pick(relay: CompiledRelay, paths: Int32Array, at: number): EndpointPool | null {
-    const address = hashOf(paths, at, PATH.PORT, 0);
-    const flow = hashOf(paths, at + PATH.PORT, 1, address);
+    const client = clientHash(paths, at);
+    const flow = flowHash(paths, at, client);
     this.backend = relay.pickBy(flow);
     const cluster = this.backend?.cluster?.current ?? null;
     if (cluster === null) return null;
-    const { balancer } = cluster.entry;
-    const byAddress = balancer.type === 'maglev' && balancer.key === 'clientAddress';
-    const hash = byAddress ? address : mix32(flow ^ SALT) >>> 0;
+    const hash = endpointHash(cluster.entry.balancer, client, flow);
     const first = cluster.pick(hash);
     const found = first === null || !this.#isRefused(first) ? first : this.#other(cluster, hash, first);
     return found !== null && this.#core.refuses(found.address) ? null : found;
@@ -58,11 +52,4 @@ export class UdpEndpoints {
     const refused = cluster.pools.filter((pool) => this.#isRefused(pool));
     return cluster.pickOther(hash, refused) ?? first;
   }
-}
-
-/** Unsigned 32 bits of words[at..at+count). */
-function hashOf(words: Int32Array, at: number, count: number, seed: number): number {
-  let h = seed;
-  for (let i = 0; i < count; i++) h = mix32(Math.imul(h, 31) ^ (words[at + i] as number));
-  return mix32(h) >>> 0;
 }
