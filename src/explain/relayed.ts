@@ -6,15 +6,13 @@ import { bytesOf } from '../base/bytes.ts';
 import { FAULTS } from '../base/errors.ts';
 import { fields } from '../base/fields.ts';
 import { hash32 } from '../base/hash.ts';
-import { parseIp, wordsOf } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
-import { PATH } from '../io/datagrams.ts';
 import type { ClusterEntry, RelayBackend, RelayEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import { ClusterRef, RouteCells } from '../proxy/exchange/rule.ts';
 import { CompiledRelay, RelayTable } from '../proxy/relay/relay.ts';
 import { ServerNames } from '../proxy/tls/names.ts';
-import { clientHash, endpointHash, flowHash, isByClient } from '../proxy/udp/flow-hash.ts';
+import { clientHash, endpointHash, flowHash, isByClient, pathFrom } from '../proxy/udp/flow-hash.ts';
 import { hashKeyOf } from '../proxy/upstream/pick/hash-key.ts';
 import { type Backends, endpointParts } from './effects.ts';
 import type { BackendPart, Explanation, KeptOut } from './explanation.ts';
@@ -190,10 +188,7 @@ interface FlowHashes {
 }
 
 function flowHashes({ client, clientPort }: Question): FlowHashes {
-  const path = new Int32Array(PATH.WORDS);
-  const ip = parseIp(client);
-  if (ip !== null) path.set(wordsOf(ip), PATH.PEER);
-  path[PATH.PORT] = clientPort;
+  const path = pathFrom(client, clientPort);
   const hash = clientHash(path, 0);
   return { client: hash, flow: clientPort === 0 ? null : flowHash(path, 0, hash) };
 }

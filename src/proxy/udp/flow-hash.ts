@@ -1,12 +1,22 @@
-// What decides where a flow goes: its client, seen as a number. The same in any worker, in a program that takes over, and
-// in one that only says what would happen.
+// What decides where a flow goes: its client, seen as a number. The same in any worker, in a program that takes over,
+// and in one that only says what would happen.
 
 import { mix32 } from '../../base/hash.ts';
+import { parseIp, wordsOf } from '../../base/ip.ts';
 import { PATH } from '../../io/datagrams.ts';
 import type { Balancer } from '../../ir/ir.ts';
 
 /** Stands between the choice of a backend and that of an endpoint, so that one does not follow from the other. */
 const SALT = 0x75647031;
+
+/** As a datagram from there would have it, as far as hashes look. */
+export function pathFrom(address: string, port: number): Int32Array {
+  const path = new Int32Array(PATH.WORDS);
+  const ip = parseIp(address);
+  if (ip !== null) path.set(wordsOf(ip), PATH.PEER);
+  path[PATH.PORT] = port;
+  return path;
+}
 
 /** Of the client's address in paths[at..]; unsigned 32 bits, as all of these. */
 export function clientHash(paths: Int32Array, at: number): number {
