@@ -59,8 +59,7 @@ export function questionOf(words: Words): Question | string {
   if (named === undefined || host === '' || port < 1 || port > 65_535)
     return `URL: '${url}' has no host, or a bad port; write http://app.example.com:8080/`;
   const from = clientOf(client ?? '127.0.0.1');
-  if (from === null)
-    return `client: '${client}' is not an IP address; write client=192.0.2.1 or client=192.0.2.1:40000`;
+  if (from === null) return `client: '${client}' is not an IP address; write client=192.0.2.1`;
   if (listener !== null && listener.split('/').length !== 3)
     return `listener: '${listener}' is not NAMESPACE/GATEWAY/LISTENER; write listener=default/web/http`;
   const lines: string[] = [];

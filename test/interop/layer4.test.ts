@@ -1,6 +1,6 @@
 // Layer 4 with the programs that people put behind it: DNS by UDP and, where an answer is cut short, by TCP (c-ares and
-// dnspython to dnslib), PostgreSQL (psql, pgbench), SMTP (smtplib and curl, aiosmtpd), and TLS that passes through, with a
-// certificate of the client (curl and openssl). What is not on the machine is skipped, and said.
+// dnspython to dnslib), PostgreSQL (psql, pgbench), SMTP (smtplib and curl, aiosmtpd), and TLS that passes through,
+// with a certificate of the client (curl and openssl). What is not on the machine is skipped, and said.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
