@@ -9,6 +9,8 @@ import { Document, isCollection, parseAllDocuments, visit } from 'yaml';
 import type { KubeObject } from '../src/api/object.ts';
 import type { Problem } from '../src/api/problem.ts';
 import { checkObject } from '../src/api/schema.ts';
+import { packCertificate } from '../src/ir/certificate-wire.ts';
+import type { Entry } from '../src/ir/ir.ts';
 import { Store } from '../src/store/store.ts';
 import { AddressPool } from '../src/translate/addresses.ts';
 import type { Condition } from '../src/translate/conditions.ts';
@@ -127,7 +129,7 @@ export function renderGolden({ objects, options, unopened }: Golden): string {
 export function render(translator: Translator): string {
   const document = new Document(
     {
-      ir: sorted(translator.ir, ({ key: _, kind: __, ...rest }) => rest),
+      ir: sorted(translator.ir, shown),
       statuses: sorted(translator.statuses, compactConditions),
       diagnostics: sorted(translator.diagnostics, (problems) => problems.map(line)),
       ...(translator.generated.size === 0
@@ -142,6 +144,12 @@ export function render(translator: Translator): string {
     },
   });
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+/** Without what its key says already; certificates as they travel. */
+function shown(entry: Entry): unknown {
+  const { key: _, kind: __, ...rest } = entry.kind === 'certificate' ? packCertificate(entry) : entry;
+  return rest;
 }
 
 function sorted<V>(map: ReadonlyMap<string, V>, show: (value: V) => unknown): Record<string, unknown> {

@@ -1,73 +1,89 @@
-// Many certificates from as many Secrets: when all are served, what they cost, how long a first handshake with one
-// takes, whether any fails while they are replaced, and how soon a new worker serves while everything changes.
-// `bin/node bench/macro/certificates.ts [--certificates 10000] [--routes 0] [--seconds 10] [--out certificates]`
+// Many certificates from as many Secrets: when all are served and what that takes, what they add to the memory of each
+// process, how long a first handshake with one takes, whether any fails while they are replaced; and with `--large`,
+// twice as many beside 10,000 routes under 1,000 changes a second, how soon a new worker serves.
+// `bin/node bench/macro/certificates.ts [--large] [--certificates 10000] [--wait 60] [--seconds 10] [--program DIR]
+// [--out certificates]`
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { connect, createSecureContext } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
-import { cpuNs, family, ownBytes } from './measure.ts';
+import { Client } from './client.ts';
+import { type ByRole, freePort, type Memory, own, ROLES, Running, sleep, together } from './program.ts';
 import { circumstances, writeResult } from './result.ts';
 
-const PORT = 19_500;
-const ADMIN = 19_501;
 /** Gateway API: listeners of a Gateway. */
 const LISTENERS = 64;
 const PER_FILE = 100;
-const COLD = 500;
+/** Of those that are replaced each has a file of its own. */
 const REPLACED = 100;
-const REPLACE_MS = 10;
+const REPLACED_PER_SECOND = 100;
 const ROUTES_AT_ONCE = 100;
-const CHANGE_MS = 100;
+const CHANGES_PER_SECOND = 1_000;
+/** Changes go on so long before a worker is killed. */
+const CHANGING_MS = 5_000;
+const SETTLE_MS = 30_000;
 
 const { values: args } = parseArgs({
   options: {
-    certificates: { type: 'string', default: '10000' },
-    routes: { type: 'string', default: '0' },
+    large: { type: 'boolean', default: false },
+    certificates: { type: 'string' },
+    routes: { type: 'string' },
+    wait: { type: 'string', default: '60' },
     seconds: { type: 'string', default: '10' },
-    out: { type: 'string', default: 'certificates' },
+    program: { type: 'string', default: fileURLToPath(new URL('../..', import.meta.url)) },
+    out: { type: 'string' },
   },
 });
-const count = Number(args.certificates);
-const routes = Number(args.routes);
-const seconds = Number(args.seconds);
+const count = Number(args.certificates ?? (args.large ? 20_000 : 10_000));
+const routes = Number(args.routes ?? (args.large ? 10_000 : 0));
+const [waitMs, seconds] = [Number(args.wait) * 1000, Number(args.seconds)];
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const nameOf = (i: number): string => `s${i}.example`;
 const root = authority('Root');
 const middle = authority('Middle', root);
+const trusting = createSecureContext({ ca: pem('CERTIFICATE', root.der) });
 
-function secretYaml(i: number): string {
+interface Made {
+  readonly yaml: string;
+  readonly der: Buffer;
+}
+
+function secret(i: number): Made {
   const { der, keyDer } = leaf(middle, [nameOf(i)]);
   const chain = pem('CERTIFICATE', der) + pem('CERTIFICATE', middle.der);
   const [crt, key] = [chain, pem('PRIVATE KEY', keyDer)].map((text) => Buffer.from(text).toString('base64'));
-  return `apiVersion: v1
+  const yaml = `apiVersion: v1
 kind: Secret
 metadata: { name: s${i} }
-data: { tls.crt: ${crt}, tls.key: ${key} }
+type: kubernetes.io/tls
+data:
+  tls.crt: ${crt}
+  tls.key: ${key}
 ---
 `;
+  return { yaml, der };
 }
 
-function gatewayYaml(first: number, end: number): string {
+function gatewayYaml(port: number, first: number, end: number): string {
   let text = `apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: { name: g${first} }
+metadata: { name: g${first / LISTENERS} }
 spec:
   gatewayClassName: rauta
   listeners:
 `;
   for (let i = first; i < end; i++) {
     const tls = `{ certificateRefs: [{ name: s${i} }] }`;
-    text += `    - { name: l${i}, port: ${PORT}, protocol: HTTPS, hostname: ${nameOf(i)}, tls: ${tls} }\n`;
+    text += `    - { name: l${i}, port: ${port}, protocol: HTTPS, hostname: ${nameOf(i)}, tls: ${tls} }\n`;
   }
   return `${text}---\n`;
 }
 
+/** Each at a listener, and so a certificate, of its own. */
 function routesYaml(first: number, generation: number): string {
   let text = '';
   for (let i = first; i < Math.min(routes, first + ROUTES_AT_ONCE); i++) {
@@ -75,9 +91,9 @@ function routesYaml(first: number, generation: number): string {
 kind: HTTPRoute
 metadata: { name: r${i} }
 spec:
-  parentRefs: [{ name: g0 }]
+  parentRefs: [{ name: g${Math.floor(i / LISTENERS)}, sectionName: l${i} }]
   rules:
-    - matches: [{ path: { type: PathPrefix, value: /r${i}/${generation} } }]
+    - matches: [{ path: { type: PathPrefix, value: /${generation} } }]
       filters: [{ type: RequestRedirect, requestRedirect: { hostname: other.example } }]
 ---
 `;
@@ -85,157 +101,385 @@ spec:
   return text;
 }
 
-/** Those that are replaced have a file each; the others share one. */
-function write(folder: string): void {
-  for (let i = 0; i < REPLACED; i++) writeFileSync(join(folder, `one-${i}.yaml`), secretYaml(i));
-  for (let first = REPLACED; first < count; first += PER_FILE) {
-    let text = '';
-    for (let i = first; i < Math.min(count, first + PER_FILE); i++) text += secretYaml(i);
-    writeFileSync(join(folder, `many-${first}.yaml`), text);
+type Ports = readonly [clear: number, secure: number];
+const freePorts = async (): Promise<Ports> => [await freePort(), await freePort()];
+
+/** One listener in the clear and `certificates` with TLS, each of a Secret of its own. */
+function write(folder: string, [clear, secure]: Ports, certificates: number): void {
+  mkdirSync(folder, { mode: 0o755 });
+  const base = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: plain }
+spec: { gatewayClassName: rauta, listeners: [{ name: http, port: ${clear}, protocol: HTTP }] }
+---
+`;
+  let gateways = base;
+  for (let i = 0; i < certificates; i += LISTENERS) {
+    gateways += gatewayYaml(secure, i, Math.min(certificates, i + LISTENERS));
   }
-  let gateways = '';
-  for (let i = 0; i < count; i += LISTENERS) gateways += gatewayYaml(i, Math.min(count, i + LISTENERS));
   writeFileSync(join(folder, 'gateways.yaml'), gateways);
-  for (let i = 0; i < routes; i += ROUTES_AT_ONCE) writeFileSync(join(folder, `routes-${i}.yaml`), routesYaml(i, 0));
+  for (let i = 0; i < Math.min(REPLACED, certificates); i++) put(folder, `one-${i}`, secret(i).yaml);
+  for (let first = REPLACED; first < certificates; first += PER_FILE) {
+    let text = '';
+    for (let i = first; i < Math.min(certificates, first + PER_FILE); i++) text += secret(i).yaml;
+    put(folder, `many-${first}`, text);
+  }
+  if (certificates === 0) return;
+  for (let i = 0; i < routes; i += ROUTES_AT_ONCE) put(folder, `routes-${i}`, routesYaml(i, 0));
 }
 
-/** Milliseconds of one handshake for `name`; NaN when it failed. */
-function handshake(name: string): Promise<number> {
+/** As careful people do: the new file takes the place of the old one whole. */
+function put(folder: string, name: string, text: string): void {
+  writeFileSync(join(folder, `.${name}`), text);
+  renameSync(join(folder, `.${name}`), join(folder, `${name}.yaml`));
+}
+
+interface Shaken {
+  /** Milliseconds from connecting on; NaN when it failed. */
+  readonly ms: number;
+  /** What the server showed. */
+  readonly der: Buffer | null;
+  /** The first line of the answer, when something was asked for. */
+  readonly answer: string;
+}
+
+/** One full handshake for `name`, checked up to the root, and a request for `path`, if there is one. */
+function handshake(port: number, name: string, path: string | null = null): Promise<Shaken> {
   return new Promise((resolve) => {
     const start = performance.now();
-    const ca = pem('CERTIFICATE', root.der);
-    const socket = connect({ host: '127.0.0.1', port: PORT, servername: name, ca });
+    const socket = connect({ host: '127.0.0.1', port, servername: name, secureContext: trusting });
     socket.once('secureConnect', () => {
-      resolve(performance.now() - start);
+      const done = { ms: performance.now() - start, der: socket.getPeerCertificate(false).raw };
+      if (path !== null) {
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`);
+        socket.once('data', (data: Buffer) => {
+          resolve({ ...done, answer: data.toString('latin1').split('\r\n')[0] as string });
+          socket.destroy();
+        });
+        return;
+      }
+      resolve({ ...done, answer: '' });
       socket.destroy();
     });
-    socket.once('error', () => resolve(Number.NaN));
+    const failed = (): void => resolve({ ms: Number.NaN, der: null, answer: '' });
+    socket.once('error', failed);
+    socket.once('close', failed);
   });
 }
 
-interface WorkerView {
-  readonly pid: number;
-  readonly state: string;
+interface Latencies {
+  readonly handshakes: number;
+  readonly failed: number;
+  /** As the client saw them, one after the other; its own work is in them. */
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+  /** CPU of the worker for each. */
+  readonly workerCpuMs: number;
 }
-const workers = async (): Promise<WorkerView[]> =>
-  (await (await fetch(`http://127.0.0.1:${ADMIN}/workers`)).json()) as WorkerView[];
 
-async function start(folder: string): Promise<{ child: ChildProcess; readyMs: number }> {
-  const began = performance.now();
-  const flags = ['--workers', '1', '--listen', '127.0.0.1', '--admin', `127.0.0.1:${ADMIN}`, '--log-level', 'warn'];
-  const bin = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
-  const child = spawn(bin, ['serve', '--config', folder, '--access-log', 'off', ...flags], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-  for (;;) {
-    const ready = await fetch(`http://127.0.0.1:${ADMIN}/readyz`).then(
-      (response) => response.ok,
-      () => false,
-    );
-    if (ready) return { child, readyMs: performance.now() - began };
-    await sleep(10);
+async function latencies(program: Running, port: number, names: readonly string[]): Promise<Latencies> {
+  const before = (await program.cpuMs()).worker;
+  const times: number[] = [];
+  for (const name of names) times.push((await handshake(port, name)).ms);
+  const workerCpuMs = ((await program.cpuMs()).worker - before) / names.length;
+  const good = times.filter((ms) => !Number.isNaN(ms)).sort((a, b) => a - b);
+  const at = (q: number): number => good[Math.min(good.length - 1, Math.floor(good.length * q))] ?? Number.NaN;
+  const failed = times.length - good.length;
+  return { handshakes: names.length, failed, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1), workerCpuMs };
+}
+
+interface Start {
+  readonly readyMs: number;
+  /** Of each process until then. */
+  readonly cpuMs: ByRole<number>;
+}
+
+interface Run {
+  readonly certificates: number;
+  readonly start: Start;
+  /** `wait` seconds after it was ready. */
+  readonly loaded: ByRole<Memory>;
+  /** `wait` seconds after each certificate was used once (without, after as many connections) and one scrape. */
+  readonly used: ByRole<Memory>;
+}
+
+async function started(program: Running): Promise<Start> {
+  const readyMs = await program.ready();
+  const cpuMs = await program.cpuMs();
+  await program.complete();
+  return { readyMs, cpuMs };
+}
+
+async function withoutCertificates(folder: string): Promise<Run> {
+  const [config, ports] = [join(folder, 'none'), await freePorts()];
+  write(config, ports, 0);
+  const program = await Running.start({ program: args.program, config, folder, workers: 1 });
+  try {
+    const start = await started(program);
+    await sleep(waitMs);
+    const loaded = await program.memory();
+    for (let i = 0; i < count; i++) {
+      const client = new Client(ports[0]);
+      if ((await client.ask('a.example', '/')) !== 404) throw new Error('there is a route');
+      client.close();
+    }
+    await program.scrape();
+    await sleep(waitMs);
+    return { certificates: 0, start, loaded, used: await program.memory() };
+  } finally {
+    await program.stop();
   }
 }
 
-async function stop(child: ChildProcess): Promise<void> {
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGTERM');
-  await ended;
-}
-
-/** MB of all processes once they are at rest. */
-async function restingMb(child: ChildProcess): Promise<number> {
-  await sleep(15_000);
-  return ownBytes(family(child.pid as number)) / 1e6;
-}
-
-function quantile(values: readonly number[], q: number): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length * q)] as number;
-}
-
-async function cold(): Promise<{ p50Ms: number; p99Ms: number; workerCpuMs: number }> {
-  const pid = (await workers())[0]?.pid as number;
-  await handshake(nameOf(0));
-  const before = cpuNs([pid]);
-  const times: number[] = [];
-  for (let i = 0; i < COLD; i++) times.push(await handshake(nameOf(1 + Math.floor((i * (count - 1)) / COLD))));
-  const workerCpuMs = (cpuNs([pid]) - before) / 1e6 / COLD;
-  return { p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99), workerCpuMs };
+interface Replacing {
+  readonly seconds: number;
+  readonly replaced: number;
+  readonly handshakes: number;
+  readonly failed: number;
+  /** Names for which the last certificate was not shown in the end. */
+  readonly stale: number;
 }
 
 /** Replaces certificates while clients come for them. */
-async function replacing(folder: string): Promise<{ replaced: number; handshakes: number; failed: number }> {
-  const until = performance.now() + seconds * 1000;
-  const fresh = Array.from({ length: 2 * REPLACED }, (_, i) => secretYaml(i % REPLACED));
+async function replacing(config: string, port: number): Promise<Replacing> {
+  const fresh = Array.from({ length: 2 * REPLACED }, (_, i) => secret(i % REPLACED));
+  const last = new Map<number, Buffer>();
+  const start = performance.now();
+  const until = start + seconds * 1000;
   const found = { replaced: 0, handshakes: 0, failed: 0 };
   const replace = async (): Promise<void> => {
     while (performance.now() < until) {
       const n = found.replaced++;
-      writeFileSync(join(folder, `one-${n % REPLACED}.yaml`), fresh[n % fresh.length] as string);
-      await sleep(REPLACE_MS);
+      const { yaml, der } = fresh[n % fresh.length] as Made;
+      put(config, `one-${n % REPLACED}`, yaml);
+      last.set(n % REPLACED, der);
+      await sleep(start + (found.replaced * 1000) / REPLACED_PER_SECOND - performance.now());
     }
   };
   const come = async (): Promise<void> => {
     while (performance.now() < until) {
-      const took = await handshake(nameOf(found.handshakes++ % REPLACED));
-      if (Number.isNaN(took)) found.failed++;
+      const { ms } = await handshake(port, nameOf(found.handshakes++ % REPLACED));
+      if (Number.isNaN(ms)) found.failed++;
     }
   };
   await Promise.all([replace(), come(), come(), come(), come()]);
-  return found;
+  const took = (performance.now() - start) / 1000;
+  let stale = [...last];
+  for (const end = performance.now() + SETTLE_MS; stale.length > 0 && performance.now() < end; await sleep(100)) {
+    const left: typeof stale = [];
+    for (const [i, der] of stale) {
+      if ((await handshake(port, nameOf(i))).der?.equals(der) !== true) left.push([i, der]);
+    }
+    stale = left;
+  }
+  return { seconds: took, ...found, stale: stale.length };
 }
 
-/** The worker and its spare are killed while routes change: seconds until another one serves. */
-async function newWorker(folder: string, child: ChildProcess): Promise<number> {
+async function withCertificates(folder: string): Promise<{
+  readonly run: Run;
+  readonly cold: Latencies;
+  readonly warm: Latencies;
+  readonly replacing: Replacing;
+}> {
+  const [config, ports] = [join(folder, 'many'), await freePorts()];
+  const [, port] = ports;
+  write(config, ports, count);
+  const program = await Running.start({ program: args.program, config, folder, workers: 1 });
+  try {
+    const start = await started(program);
+    await sleep(waitMs);
+    const loaded = await program.memory();
+    // What is compiled and made with the very first handshakes is not a certificate's.
+    for (let i = 0; i < 10; i++) await handshake(port, nameOf(0));
+    const names = Array.from({ length: count - 1 }, (_, i) => nameOf(i + 1));
+    const cold = await latencies(program, port, names);
+    const warm = await latencies(program, port, names.slice(-500));
+    await program.scrape();
+    await sleep(waitMs);
+    const run = { certificates: count, start, loaded, used: await program.memory() };
+    return { run, cold, warm, replacing: await replacing(config, port) };
+  } finally {
+    await program.stop();
+  }
+}
+
+interface Changing {
+  /** Changed objects a second, as they were written. */
+  readonly changesPerSecond: number;
+  /** Of the first worker, which has a spare behind it; and of its successor, killed together with the next spare. */
+  readonly seconds: { readonly withSpare: number; readonly withoutSpare: number };
+  /** After the last change, until it is served. */
+  readonly behindMs: number;
+}
+
+/** Routes change all the time; a worker is killed, and another one with the spare that would have taken its place. */
+async function newWorkers(program: Running, config: string, port: number): Promise<Changing> {
   let going = true;
+  let written = 0;
+  const generations = new Map<number, number>();
+  const began = performance.now();
   const change = async (): Promise<void> => {
     for (let n = 1; going; n++) {
-      const first = (n * ROUTES_AT_ONCE) % Math.max(ROUTES_AT_ONCE, routes);
-      writeFileSync(join(folder, `routes-${first}.yaml`), routesYaml(first, n));
-      await sleep(CHANGE_MS);
+      const first = (n * ROUTES_AT_ONCE) % routes;
+      put(config, `routes-${first}`, routesYaml(first, n));
+      generations.set(first, n);
+      written += ROUTES_AT_ONCE;
+      await sleep(began + (written * 1000) / CHANGES_PER_SECOND - performance.now());
     }
   };
   const changing = change();
-  await sleep(2000);
-  const known = new Set((await workers()).map(({ pid }) => pid));
-  const all = family(child.pid as number);
-  const controller = all[1];
-  const began = performance.now();
-  for (const pid of all.slice(1)) if (pid !== controller) process.kill(pid, 'SIGKILL');
-  for (;;) {
-    const there = (await workers()).some(({ pid, state }) => state === 'serving' && !known.has(pid));
-    if (there && !Number.isNaN(await handshake(nameOf(count - 1)))) break;
-    await sleep(10);
-  }
-  const took = (performance.now() - began) / 1000;
+  await sleep(CHANGING_MS);
+  const withSpare = await replaced(program, port, false);
+  await program.complete();
+  await sleep(CHANGING_MS);
+  const withoutSpare = await replaced(program, port, true);
   going = false;
   await changing;
-  return took;
+  const ended = performance.now();
+  for (const [first, n] of generations) {
+    while (!(await handshake(port, nameOf(first), `/${n}`)).answer.includes(' 302 ')) {
+      if (performance.now() - ended > SETTLE_MS) throw new Error(`change ${n} of routes ${first} is never served`);
+      await sleep(5);
+    }
+  }
+  const behindMs = performance.now() - ended;
+  return { changesPerSecond: (written * 1000) / (ended - began), seconds: { withSpare, withoutSpare }, behindMs };
+}
+
+/** Seconds from a worker's death until another one shows the last certificate and answers for it. */
+async function replaced(program: Running, port: number, spareToo: boolean): Promise<number> {
+  const { worker, spare } = await program.pids();
+  const began = performance.now();
+  process.kill(worker, 'SIGKILL');
+  if (spareToo) process.kill(spare, 'SIGKILL');
+  for (;;) {
+    const [view] = await program.workers();
+    const there = view?.state === 'serving' && view.pid !== worker && view.pid !== spare * Number(spareToo);
+    if (there && (await handshake(port, nameOf(count - 1), '/')).answer.includes(' 404 ')) break;
+    await sleep(10);
+  }
+  return (performance.now() - began) / 1000;
+}
+
+async function large(folder: string): Promise<{
+  readonly start: Start;
+  readonly loaded: ByRole<Memory>;
+  readonly changing: Changing;
+}> {
+  const [config, ports] = [join(folder, 'large'), await freePorts()];
+  const [, port] = ports;
+  write(config, ports, count);
+  const program = await Running.start({ program: args.program, config, folder, workers: 1 });
+  try {
+    const start = await started(program);
+    await sleep(waitMs);
+    const loaded = await program.memory();
+    return { start, loaded, changing: await newWorkers(program, config, port) };
+  } finally {
+    await program.stop();
+  }
+}
+
+const shown = (n: number): string => n.toFixed(1);
+const rowOf = (name: string, of: (role: (typeof ROLES)[number]) => number, all: number): string =>
+  `| ${name} | ${ROLES.map((role) => shown(of(role))).join(' | ')} | ${shown(all)} |`;
+const memoryRow = (name: string, memory: ByRole<Memory>): string =>
+  rowOf(name, (role) => own(memory[role]), together(memory));
+const addedRow = (name: string, full: ByRole<Memory>, none: ByRole<Memory>): string =>
+  rowOf(name, (role) => own(full[role]) - own(none[role]), together(full) - together(none));
+const cpuRow = (name: string, { cpuMs }: Start): string =>
+  rowOf(
+    name,
+    (role) => cpuMs[role],
+    ROLES.reduce((sum, role) => sum + cpuMs[role], 0),
+  );
+const latencyRow = (name: string, l: Latencies): string =>
+  `| ${name} | ${l.handshakes} | ${l.failed} | ${shown(l.p50Ms)} | ${shown(l.p99Ms)} | ${shown(l.maxMs)} | ${l.workerCpuMs.toFixed(2)} |`;
+const HEAD = `| | ${ROLES.join(' | ')} | together |\n|---|---|---|---|---|---|`;
+
+function page(about: string, none: Run, found: Awaited<ReturnType<typeof withCertificates>>): string {
+  const { run, cold, warm, replacing: r } = found;
+  return `# ${count} certificates
+
+${about}
+
+Each of a Secret and a listener of its own, P-256, with one intermediate for all; one worker and its spare. "Together"
+counts all four processes.
+
+## Memory, MB of Pss_Anon + Pss_Shmem
+
+Loaded: ${args.wait} s after it was ready. Used: ${args.wait} s after a full handshake with every certificate (without, as
+many connections) and one scrape.
+
+${HEAD}
+${memoryRow('none, loaded', none.loaded)}
+${memoryRow(`${count}, loaded`, run.loaded)}
+${addedRow('**added, loaded**', run.loaded, none.loaded)}
+${memoryRow('none, used', none.used)}
+${memoryRow(`${count}, used`, run.used)}
+${addedRow('**added, used**', run.used, none.used)}
+
+## CPU until ready, ms
+
+${HEAD}
+${cpuRow('none', none.start)}
+${cpuRow(`${count}`, run.start)}
+
+## Handshakes, one after the other, client and program on one machine
+
+| | handshakes | failed | p50 ms | p99 ms | max ms | CPU of the worker, ms |
+|---|---|---|---|---|---|---|
+${latencyRow('first of its certificate', cold)}
+${latencyRow('one of the last 500 again', warm)}
+
+## Bars
+
+| bar | at most | measured |
+|---|---|---|
+| added to all processes, loaded, MB | 100 | ${shown(together(run.loaded) - together(none.loaded))} |
+| added to all processes, used, MB | 100 | ${shown(together(run.used) - together(none.used))} |
+| from start to ready, s | 2 | ${(run.start.readyMs / 1000).toFixed(2)} (with none ${(none.start.readyMs / 1000).toFixed(2)}) |
+| a first handshake, p99, ms | 5 | ${shown(cold.p99Ms)} |
+| failed of ${r.handshakes} handshakes under ${shown(r.replaced / r.seconds)} replacements a second | 0 | ${r.failed} |
+| of those, names whose last certificate was not shown | 0 | ${r.stale} |
+`;
+}
+
+function largePage(about: string, { start, loaded, changing: c }: Awaited<ReturnType<typeof large>>): string {
+  return `# ${count} certificates and ${routes} routes
+
+${about}
+
+Each certificate of a Secret and a listener of its own, each route at another of these listeners; one worker and its spare.
+Routes change ${shown(c.changesPerSecond)} times a second all the time.
+
+| | at most | measured |
+|---|---|---|
+| from start to ready, s | | ${(start.readyMs / 1000).toFixed(2)} |
+| all processes, ${args.wait} s later, MB | | ${shown(together(loaded))} |
+| from a worker's death to the next one's answer for the last certificate, s | 5 | ${c.seconds.withSpare.toFixed(2)} |
+| the same when the spare dies with it, s | 5 | ${c.seconds.withoutSpare.toFixed(2)} |
+| from the last change to all being served, ms | | ${shown(c.behindMs)} |
+`;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'rauta-certificates-'));
 chmodSync(folder, 0o755);
 try {
-  writeFileSync(join(folder, 'gateways.yaml'), gatewayYaml(0, 1));
-  writeFileSync(join(folder, 'one-0.yaml'), secretYaml(0));
-  const few = await start(folder);
-  const fewMb = await restingMb(few.child);
-  await stop(few.child);
-  write(folder);
-  const { child, readyMs } = await start(folder);
-  try {
-    const addedMb = (await restingMb(child)) - fewMb;
-    const result = {
-      ...{ certificates: count, routes, readyMs, fewReadyMs: few.readyMs, addedMb },
-      cold: await cold(),
-      replacing: await replacing(folder),
-      newWorkerSeconds: routes === 0 ? null : await newWorker(folder, child),
-    };
-    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-    const command = `bin/node bench/macro/certificates.ts --certificates ${count} --routes ${routes} --seconds ${seconds}`;
-    writeResult(args.out, { ...circumstances(), command, ...result });
-  } finally {
-    await stop(child);
+  const flags = process.argv.slice(2).filter((flag) => !/^--(?:out|program)/.test(flag));
+  const command = ['bin/node bench/macro/certificates.ts', ...flags].join(' ');
+  const about = { ...circumstances(), command };
+  const text = `${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`${command}\``;
+  if (args.large) {
+    const found = await large(folder);
+    const path = writeResult(args.out ?? 'certificates-large', { ...about, certificates: count, routes, ...found });
+    writeFileSync(`${path}.md`, largePage(text, found));
+  } else {
+    const none = await withoutCertificates(folder);
+    const found = await withCertificates(folder);
+    const path = writeResult(args.out ?? 'certificates', { ...about, none, ...found });
+    writeFileSync(`${path}.md`, page(text, none, found));
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });

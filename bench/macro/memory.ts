@@ -3,21 +3,20 @@
 // smaps_rollup), a minute after the last request and a scrape; pages of files, which the system takes back when it
 // wants, stand apart. `bin/node bench/macro/memory.ts [--routes 10000] [--wait 60] [--program DIR] [--out memory]`
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcp } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Client } from './client.ts';
+import { type ByRole, freePort, type Memory, own, ROLES, Running, sleep, together } from './program.ts';
 import { circumstances, writeResult } from './result.ts';
 import { median } from './stats.ts';
 
 const HOSTS = 100;
 const CONNECTIONS = 16;
-const POLL_MS = 50;
 const SCRAPES = 20;
 
 const { values: args } = parseArgs({
@@ -30,50 +29,6 @@ const { values: args } = parseArgs({
     quick: { type: 'boolean', default: false },
   },
 });
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** MB of one process. */
-interface Memory {
-  readonly anon: number;
-  readonly shmem: number;
-  readonly file: number;
-  readonly rss: number;
-}
-type Role = 'keeper' | 'controller' | 'worker' | 'spare';
-type Program = Readonly<Record<Role, Memory>>;
-
-function memoryOf(pid: number): Memory {
-  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
-  const mb = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1]) / 1024;
-  return { anon: mb('Pss_Anon'), shmem: mb('Pss_Shmem'), file: mb('Pss_File'), rss: mb('Rss') };
-}
-
-/** What counts: memory nobody else has and nobody can take back. */
-const own = (memory: Memory): number => memory.anon + memory.shmem;
-const together = (program: Program): number => Object.values(program).reduce((sum, memory) => sum + own(memory), 0);
-
-function childrenOf(pid: number): { pid: number; command: string }[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .flatMap((name) => {
-      try {
-        const parent = Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${name}/status`, 'utf8'))?.[1]);
-        const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return parent === pid ? [{ pid: Number(name), command }] : [];
-      } catch {
-        return [];
-      }
-    });
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcp();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
 
 function hostOf(route: number): string {
   return `host-${route % HOSTS}.example.com`;
@@ -124,66 +79,10 @@ interface Run {
   readonly busy: boolean;
   readonly requests: number;
   /** As soon as the last route serves. */
-  readonly loaded: Program;
+  readonly loaded: ByRole<Memory>;
   /** `wait` seconds after every route was used and a scrape. */
-  readonly used: Program;
+  readonly used: ByRole<Memory>;
   readonly scrapeMs: { readonly first: number; readonly median: number; readonly max: number };
-}
-
-/** The program while it runs, by role. */
-class Running {
-  readonly #child: ChildProcess;
-  readonly admin: number;
-
-  constructor(child: ChildProcess, admin: number) {
-    this.#child = child;
-    this.admin = admin;
-  }
-
-  async ask(path: string): Promise<Response> {
-    return fetch(`http://127.0.0.1:${this.admin}${path}`);
-  }
-
-  async ready(workers: number): Promise<void> {
-    for (;;) {
-      if (this.#child.exitCode !== null) throw new Error(`it ended with ${this.#child.exitCode}`);
-      const ready = await this.ask('/readyz').then(
-        (response) => response.ok,
-        () => false,
-      );
-      // Keeper's children: the controller, the workers, the spare.
-      if (ready && childrenOf(this.#child.pid as number).length === workers + 2) return;
-      await sleep(POLL_MS);
-    }
-  }
-
-  async memory(): Promise<Program> {
-    const serving = new Set(((await (await this.ask('/workers')).json()) as { pid: number }[]).map((w) => w.pid));
-    const children = childrenOf(this.#child.pid as number);
-    const of = (what: string, good: (child: { pid: number; command: string }) => boolean): Memory => {
-      const found = children.find(good);
-      if (found === undefined) throw new Error(`there is no ${what}`);
-      return memoryOf(found.pid);
-    };
-    return {
-      keeper: memoryOf(this.#child.pid as number),
-      controller: of('controller', (c) => c.command.includes(' controller')),
-      worker: of('worker', (c) => serving.has(c.pid)),
-      spare: of('spare', (c) => c.command.includes(' worker') && !serving.has(c.pid)),
-    };
-  }
-
-  async scrape(): Promise<number> {
-    const start = performance.now();
-    await (await this.ask('/metrics')).text();
-    return performance.now() - start;
-  }
-
-  async stop(): Promise<void> {
-    const ended = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()));
-    this.#child.kill('SIGTERM');
-    await ended;
-  }
 }
 
 async function useAll(port: number, routes: number, requests: number): Promise<void> {
@@ -208,22 +107,13 @@ async function measure(
 ): Promise<Run> {
   const { routes, workers } = run;
   const requests = Number(args.routes);
-  const [port, admin] = [await freePort(), await freePort()];
+  const port = await freePort();
   const config = join(folder, `config-${port}`);
   writeConfig(config, port, (backend.address() as AddressInfo).port, routes);
-  const child = spawn(
-    join(args.program, 'bin/rauta'),
-    ['serve', '--config', config, '--workers', String(workers), '--listen', '127.0.0.1']
-      .concat('--admin', `127.0.0.1:${admin}`, '--access-log', join(folder, 'access.log'))
-      .concat('--log-level', 'warn'),
-    {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { PATH: process.env['PATH'] ?? '', RAUTA_COMPILE_CACHE: join(folder, 'compiled') },
-    },
-  );
-  const program = new Running(child, admin);
+  const program = await Running.start({ program: args.program, config, folder, workers });
   try {
-    await program.ready(workers);
+    await program.ready();
+    await program.complete();
     const loaded = await program.memory();
     await useAll(port, routes, requests);
     const scrapes = [await program.scrape()];
@@ -244,7 +134,6 @@ async function measure(
   }
 }
 
-const ROLES = ['keeper', 'controller', 'worker', 'spare'] as const;
 const shown = (mb: number): string => mb.toFixed(1);
 
 function line({ routes, workers, firstStart, busy, loaded, used, scrapeMs }: Run): string {

@@ -132,17 +132,17 @@ function whole(shape: (i: number, own: Pair) => string): Record<string, number> 
   return steps;
 }
 
-const ders = pairs.slice(0, 1_000).map(({ crt, key }) => {
+const pems = pairs.slice(0, 1_000).map(({ crt, key }) => {
   const blocks = readPem(crt);
   if (typeof blocks === 'string') throw new Error(blocks);
-  return { ders: blocks.map(({ der }) => der), key };
+  return { blocks, key: readPem(key) };
 });
 function each(read: typeof readPlain | typeof readByLibrary): (n: number) => number {
   return (n) => {
     let names = 0;
     for (let i = 0; i < n; i++) {
-      const own = ders[i % ders.length] as (typeof ders)[number];
-      const found = read(own.ders, own.key);
+      const own = pems[i % pems.length] as (typeof pems)[number];
+      const found = read(own.blocks, own.key);
       if (found === null || typeof found === 'string') throw new Error('not read');
       names += found.names.length;
     }

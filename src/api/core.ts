@@ -61,7 +61,7 @@ export interface EndpointSlice extends KubeObject {
   readonly ports?: readonly EndpointPort[];
 }
 
-/** `stringData` has been folded into `data`; values are base64. */
+/** `stringData` has been folded into `data`; values are base64, but for those of TLS once kept (tls-secret.ts). */
 export interface Secret extends KubeObject {
   readonly kind: 'Secret';
   readonly type: string;

@@ -4,6 +4,8 @@ export interface PemBlock {
   /** `CERTIFICATE`, `PRIVATE KEY`. */
   readonly label: string;
   readonly der: Uint8Array;
+  /** The same, one character a byte. */
+  readonly text: string;
 }
 
 const BEGIN = '-----BEGIN ';
@@ -24,7 +26,8 @@ export function readPem(text: string): readonly PemBlock[] | string {
     if (body.includes(':')) return `${label} is encrypted`;
     const base64 = body.replace(/\s+/g, '');
     if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return `${label} is not Base64`;
-    blocks.push({ label, der: Buffer.from(base64, 'base64') });
+    const der = Buffer.from(base64, 'base64');
+    blocks.push({ label, der, text: der.toString('latin1') });
     at = to + DASHES.length;
   }
   return blocks;

@@ -5,6 +5,7 @@
 import { type Fields, isFields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
 import { tight } from '../base/tight.ts';
+import { packCertificate, unpackCertificate } from './certificate-wire.ts';
 import type {
   Access,
   Action,
@@ -62,7 +63,13 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export function encodeEntry(entry: Entry): Uint8Array {
-  return encoder.encode(JSON.stringify(canonical(entry.kind === 'socket' ? packSocket(entry) : entry)));
+  return encoder.encode(JSON.stringify(canonical(packed(entry))));
+}
+
+/** As it travels. */
+function packed(entry: Entry): unknown {
+  if (entry.kind === 'socket') return packSocket(entry);
+  return entry.kind === 'certificate' ? packCertificate(entry) : entry;
 }
 
 /** Throws CodecError for anything that is not an entry. */
@@ -79,6 +86,7 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   const shape = ENTRIES[kind as Entry['kind']];
   const wrong = shape(value);
   if (wrong !== null) throw new CodecError(`entry${wrong}`);
+  if (kind === 'certificate') return unpackCertificate(value as CertificateEntry);
   if (kind !== 'socket') return tight(value as Entry);
   const socket = unpackSocket(tight(value as WireSocket));
   if (socket === null) throw new CodecError('entry.hosts: TLS of a way that is not there');

@@ -431,8 +431,8 @@ export interface Endpoint {
 }
 
 /**
- * A certificate with its key, from a Secret. It travels on the stream and is shown nowhere (shown.ts); Base64 of DER,
- * for entries are text.
+ * A certificate with its key, from a Secret. It travels on the stream and is shown nowhere (shown.ts). Certificates and
+ * key are DER, one character a byte: the shortest text there is, for entries are text (certificate-wire.ts).
  */
 export interface CertificateEntry {
   readonly kind: 'certificate';
@@ -443,7 +443,7 @@ export interface CertificateEntry {
   readonly privateKey: string;
   /** SHA-256 of the certificate in hexadecimal digits. */
   readonly fingerprint: string;
-  /** An OCSP response (RFC 6960) to show to clients that ask; '' for none. */
+  /** An OCSP response (RFC 6960) to show to clients that ask, Base64 of DER; '' for none. */
   readonly staple: string;
   /** Until when it may be shown, Unix milliseconds; 0 for none. */
   readonly stapleUntil: number;

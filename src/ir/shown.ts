@@ -1,6 +1,7 @@
 // Entries as pages show them. What of a kind may be shown is decided here, kind by kind: an entry may hold what no
 // page, log or file is to have (private keys).
 
+import { packCertificate } from './certificate-wire.ts';
 import type { Entry } from './ir.ts';
 
 /** The compiler asks for a decision on each new kind. */
@@ -11,7 +12,7 @@ const SHOWN: { readonly [Kind in Entry['kind']]: (entry: Extract<Entry, { readon
   relay: whole,
   cluster: whole,
   endpoints: whole,
-  certificate: (entry) => ({ ...entry, privateKey: '(hidden)' }),
+  certificate: (entry) => ({ ...packCertificate(entry), privateKey: '(hidden)' }),
   trust: whole,
   cells: whole,
 };

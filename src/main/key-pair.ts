@@ -4,6 +4,7 @@
 import { closeSync, readSync } from 'node:fs';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import { readPem } from '../base/pem.ts';
 import type { PairSource, PemPair } from '../source/environment.ts';
 import { readCertificate } from '../translate/certificate.ts';
 
@@ -37,7 +38,7 @@ export class KeyPair implements PairSource {
     const read =
       pair.crt === null || pair.key === null
         ? `${pair.crt === null ? 'tls.crt' : 'tls.key'} cannot be read, or is longer than ${LIMITS.TLS_FILE_BYTES} bytes.`
-        : readCertificate(pair.crt, pair.key);
+        : readCertificate(readPem(pair.crt), readPem(pair.key));
     if (typeof read === 'string') {
       const why = read.replace(/tls\.(crt|key)/g, (_, which) => (which === 'crt' ? cert : key));
       this.problem = `--tls-cert ${cert}, --tls-key ${key}: ${why}`;

@@ -1,6 +1,7 @@
 // The desired world in memory. Sources apply to it; the translator, the publisher and the admin server read it.
 
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
+import { keptSecret } from '../api/tls-secret.ts';
 import { equal } from '../base/equal.ts';
 import { bucketName, bucketsOf } from './index.ts';
 import type { World } from './world.ts';
@@ -112,16 +113,16 @@ export class Store implements World {
   }
 }
 
-/** Without what only the API server's bookkeeping needs. The argument is left as it was. */
+/** Without what only the API server's bookkeeping needs, and as short as it can be. The argument is left as it was. */
 function trim(object: KubeObject): KubeObject {
   const metadata = object.metadata as KubeObject['metadata'] & { readonly managedFields?: unknown };
   const annotations = metadata.annotations;
   const applied = annotations !== undefined && annotations !== null && LAST_APPLIED in annotations;
-  if (metadata.managedFields === undefined && !applied) return object;
+  if (metadata.managedFields === undefined && !applied) return keptSecret(object);
   const { managedFields: _, ...kept } = metadata;
-  if (!applied) return { ...object, metadata: kept };
+  if (!applied) return keptSecret({ ...object, metadata: kept });
   const { [LAST_APPLIED]: __, ...others } = annotations;
-  return { ...object, metadata: { ...kept, annotations: others } };
+  return keptSecret({ ...object, metadata: { ...kept, annotations: others } });
 }
 
 /** Equal in everything but resourceVersion, which also moves when nothing else does. */

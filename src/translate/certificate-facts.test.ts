@@ -10,7 +10,7 @@ const root = authority('Root');
 
 function certificate(name: string, from: number, to: number, kind: 'p256' | 'rsa2048' = 'p256'): CertificateEntry {
   const own = leaf(root, [`${name}.example`], { notBefore: NOW + from * DAY_MS, notAfter: NOW + to * DAY_MS, kind });
-  const chain = [own.der.toString('base64')];
+  const chain = [own.der.toString('latin1')];
   const privateKey = own.keyDer.toString('base64');
   const shown = { fingerprint: name, staple: name === 'soon' ? 'MAA=' : '', stapleUntil: NOW - 1 };
   return { kind: 'certificate', key: `certificate/ns/${name}`, chain, privateKey, ...shown };

@@ -108,7 +108,7 @@ export function remember(entry: CertificateEntry, { names, notBefore, notAfter, 
 function knownOf(entry: CertificateEntry): Known {
   let known = KNOWN.get(entry);
   if (known === undefined) {
-    const own = new X509Certificate(Buffer.from(entry.chain[0] as string, 'base64'));
+    const own = new X509Certificate(Buffer.from(entry.chain[0] as string, 'latin1'));
     known = {
       names: namesOf(own),
       notBefore: own.validFromDate.getTime(),

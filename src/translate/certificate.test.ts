@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
+import { readPem } from '../base/pem.ts';
 import { readCertificate, type ServerCertificate } from './certificate.ts';
 
 const root = authority('Root');
@@ -10,18 +11,22 @@ const site = leaf(middle, ['Site.example', '*.site.example', '127.0.0.1']);
 const crt = pem('CERTIFICATE', site.der) + pem('CERTIFICATE', middle.der);
 const key = pem('PRIVATE KEY', site.keyDer);
 
+function pairOf(certificates: string, own: string): ServerCertificate | string {
+  return readCertificate(readPem(certificates), readPem(own));
+}
+
 function good(result: ServerCertificate | string): ServerCertificate {
   assert.ok(typeof result !== 'string', String(result));
   return result;
 }
 
 test('what a listener needs of a certificate', () => {
-  const read = good(readCertificate(`# a comment\n${crt}`, key));
+  const read = good(pairOf(`# a comment\n${crt}`, key));
   assert.deepEqual(
-    read.chain.map((der) => Buffer.from(der, 'base64')),
+    read.chain.map((der) => Buffer.from(der, 'latin1')),
     [site.der, middle.der],
   );
-  assert.deepEqual(Buffer.from(read.key), site.keyDer);
+  assert.deepEqual(Buffer.from(read.key, 'latin1'), site.keyDer);
   assert.deepEqual(read.names, ['site.example', '*.site.example', '127.0.0.1']);
   assert.match(read.fingerprint, /^[0-9a-f]{64}$/);
   assert.ok(read.notBefore < Date.now() && read.notAfter > Date.now());
@@ -30,14 +35,14 @@ test('what a listener needs of a certificate', () => {
 
 test('keys in each of their forms', () => {
   const sec1 = pem('EC PRIVATE KEY', site.key.export({ type: 'sec1', format: 'der' }));
-  assert.deepEqual(Buffer.from(good(readCertificate(crt, sec1)).key), site.keyDer);
+  assert.deepEqual(Buffer.from(good(pairOf(crt, sec1)).key, 'latin1'), site.keyDer);
   for (const kind of ['p384', 'rsa2048', 'ed25519'] as const) {
     const other = leaf(middle, ['a.example'], { kind });
     const text =
       kind === 'rsa2048'
         ? pem('RSA PRIVATE KEY', other.key.export({ type: 'pkcs1', format: 'der' }))
         : pem('PRIVATE KEY', other.keyDer);
-    assert.deepEqual(good(readCertificate(pem('CERTIFICATE', other.der), text)).names, ['a.example'], kind);
+    assert.deepEqual(good(pairOf(pem('CERTIFICATE', other.der), text)).names, ['a.example'], kind);
   }
 });
 
@@ -63,7 +68,7 @@ test('what is wrong is said, and nothing of the key with it', () => {
   ];
   const secret = site.keyDer.toString('base64');
   for (const [certificate, own, message] of cases) {
-    const said = readCertificate(certificate, own);
+    const said = pairOf(certificate, own);
     assert.ok(typeof said === 'string');
     assert.match(said, message);
     assert.ok(!said.includes(secret.slice(40, 60)));
@@ -90,7 +95,7 @@ test('a public key that is none is said of the certificate that has it, and is n
   unknown[unknown.indexOf(Buffer.from('2a8648ce3d0201', 'hex')) + 6] = 9;
   cases.push([[unknown, middle.der], /^tls\.crt: the public key of the certificate cannot be read/]);
   for (const [chain, message] of cases) {
-    assert.match(String(readCertificate(chain.map((der) => pem('CERTIFICATE', der)).join(''), key)), message);
+    assert.match(String(pairOf(chain.map((der) => pem('CERTIFICATE', der)).join(''), key)), message);
   }
 });
 
@@ -102,19 +107,17 @@ test('a key whose parts do not belong together is refused, whatever it says of i
     one.keyDer.copy(torn, torn.length - 64, one.keyDer.length - 64);
     if (kind === 'p384') one.keyDer.copy(torn, torn.length - 96, one.keyDer.length - 96);
     const crt = pem('CERTIFICATE', one.der) + pem('CERTIFICATE', middle.der);
-    assert.match(String(readCertificate(crt, pem('PRIVATE KEY', torn))), /its public part is not that of its private/);
+    assert.match(String(pairOf(crt, pem('PRIVATE KEY', torn))), /its public part is not that of its private/);
   }
 });
 
 test('what only clients will mind is a warning', () => {
   const warnings = (...ders: readonly Uint8Array[]): string =>
-    good(readCertificate(ders.map((der) => pem('CERTIFICATE', der)).join(''), key)).warnings.join(' ');
+    good(pairOf(ders.map((der) => pem('CERTIFICATE', der)).join(''), key)).warnings.join(' ');
   assert.match(warnings(site.der), /alone, without the one that issued it/);
   assert.match(warnings(site.der, root.der), /Certificate 2 in tls\.crt did not issue certificate 1/);
   const client = leaf(middle, [], { client: true });
-  const said = good(readCertificate(pem('CERTIFICATE', client.der), pem('PRIVATE KEY', client.keyDer))).warnings.join(
-    ' ',
-  );
+  const said = good(pairOf(pem('CERTIFICATE', client.der), pem('PRIVATE KEY', client.keyDer))).warnings.join(' ');
   assert.match(said, /not for servers/);
   assert.match(said, /names no host/);
 });

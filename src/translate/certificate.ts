@@ -2,17 +2,18 @@
 // relies on it: what is wrong here is a condition of the listener that refers to it, never a refused revision.
 
 import { createECDH, createPrivateKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
+import type { Pem } from '../api/tls-secret.ts';
 import { LIMITS } from '../base/limits.ts';
-import { type PemBlock, readPem } from '../base/pem.ts';
+import type { PemBlock } from '../base/pem.ts';
 import { plainEcKey } from './plain-ec.ts';
 import { isTornRsa, plainRsaKey } from './plain-rsa.ts';
 import { type PlainCertificate, type PlainPublicKey, readPlainCertificate, SERVER_AUTH } from './x509.ts';
 
 export interface ServerCertificate {
-  /** The certificate and those that lead to its root, Base64 of DER. */
+  /** The certificate and those that lead to its root, DER, one character a byte. */
   readonly chain: readonly string[];
-  /** PKCS#8, DER. */
-  readonly key: Uint8Array;
+  /** PKCS#8, DER, one character a byte. */
+  readonly key: string;
   /** DNS names and addresses of its subjectAltName, lower case. */
   readonly names: readonly string[];
   /** Unix milliseconds. */
@@ -37,36 +38,37 @@ const WEAK_DIGESTS = /md[245]|sha1(?!\d)/i;
 const FOR_SERVERS = '1.3.6.1.5.5.7.3.1';
 
 /** Reads `tls.crt` and `tls.key`; a text that says what is wrong, without a byte of the key. */
-export function readCertificate(crt: string, keyPem: string): ServerCertificate | string {
-  const ders = certificatesIn(crt);
-  if (typeof ders === 'string') return ders;
-  return readPlain(ders, keyPem) ?? readByLibrary(ders, keyPem);
+export function readCertificate(crt: Pem, keyPem: Pem): ServerCertificate | string {
+  const certificates = certificatesIn(crt);
+  if (typeof certificates === 'string') return certificates;
+  return readPlain(certificates, keyPem) ?? readByLibrary(certificates, keyPem);
 }
 
 /**
  * What most are: a certificate and a key of plain forms, by issuers that have been seen before. Nothing is wrong with
  * what is read here; null: the library has to say what it is.
  */
-export function readPlain(ders: readonly Uint8Array[], keyPem: string): ServerCertificate | null {
-  const [own, ...above] = ders;
+export function readPlain(blocks: readonly PemBlock[], keyPem: Pem): ServerCertificate | null {
+  const [own, ...above] = blocks;
   // Whether one alone signed itself is for the library to say.
-  const plain = own === undefined || above.length === 0 ? null : readPlainCertificate(own);
+  const plain = own === undefined || above.length === 0 ? null : readPlainCertificate(own.der);
   const block = plain === null ? null : keyIn(keyPem);
   if (own === undefined || plain === null || block === null || typeof block === 'string') return null;
   const key = plainKey(block, plain.publicKey);
   const known = key === null ? [] : above.map(knownIssuer).filter((one) => one !== null);
   const issuers = known.map(({ certificate }) => certificate);
   if (key === null || issuers.length < above.length || weakness(issuers, 2) !== null) return null;
-  const certificates = (): X509Certificate[] => [new X509Certificate(own), ...issuers];
+  const certificates = (): X509Certificate[] => [new X509Certificate(own.der), ...issuers];
   return {
     // Without room to grow.
-    chain: ders.map((der, i) => known[i - 1]?.text ?? base64(der)),
-    key,
+    chain: blocks.map(({ text }, i) => known[i - 1]?.text ?? text),
+    // The text that there is already where the key stands as it is wanted.
+    key: key === block.der ? block.text : latin1(key),
     names: plain.names,
     notBefore: plain.notBefore,
     notAfter: plain.notAfter,
     keyKind: kindText(plain.publicKey),
-    fingerprint: hash('sha256', own),
+    fingerprint: hash('sha256', own.der),
     warnings: warningsOf({
       unissued: firstUnissued(plain, certificates, issuers),
       alone: false,
@@ -88,10 +90,10 @@ function kindText(key: PlainPublicKey): string {
 }
 
 /** The same for whatever there is. */
-export function readByLibrary(ders: readonly Uint8Array[], keyPem: string): ServerCertificate | string {
+export function readByLibrary(blocks: readonly PemBlock[], keyPem: Pem): ServerCertificate | string {
   const certificates: X509Certificate[] = [];
-  for (const der of ders) {
-    const one = certificates.length === 0 ? certificateOf(der) : knownIssuer(der)?.certificate;
+  for (const read of blocks) {
+    const one = certificates.length === 0 ? certificateOf(read.der) : knownIssuer(read)?.certificate;
     if (one == null) return `tls.crt: certificate ${certificates.length + 1} cannot be read.`;
     certificates.push(one);
   }
@@ -108,8 +110,8 @@ export function readByLibrary(ders: readonly Uint8Array[], keyPem: string): Serv
   const names = namesOf(own);
   const usage = own.keyUsage ?? [];
   return {
-    chain: certificates.map(({ raw }) => base64(raw)),
-    key: key.export({ type: 'pkcs8', format: 'der' }),
+    chain: certificates.map(({ raw }) => latin1(raw)),
+    key: latin1(key.export({ type: 'pkcs8', format: 'der' })),
     names,
     notBefore: own.validFromDate.getTime(),
     notAfter: own.validToDate.getTime(),
@@ -125,14 +127,13 @@ export function readByLibrary(ders: readonly Uint8Array[], keyPem: string): Serv
   };
 }
 
-/** DER of the certificates, at least one; a text that says why there is none. */
-function certificatesIn(crt: string): Uint8Array[] | string {
-  const blocks = readPem(crt);
+/** The certificates, at least one; a text that says why there is none. */
+function certificatesIn(blocks: Pem): readonly PemBlock[] | string {
   if (typeof blocks === 'string') return `tls.crt: ${blocks}.`;
   if (blocks.some(({ label }) => label.endsWith('PRIVATE KEY'))) {
     return 'tls.crt holds a private key, which belongs into tls.key alone.';
   }
-  const found = blocks.filter(({ label }) => label === 'CERTIFICATE').map(({ der }) => der);
+  const found = blocks.filter(({ label }) => label === 'CERTIFICATE');
   return found.length > 0 ? found : 'tls.crt holds no certificate ("-----BEGIN CERTIFICATE-----").';
 }
 
@@ -148,32 +149,27 @@ function certificateOf(der: Uint8Array): X509Certificate | null {
 /** A certificate of which many others are issued, and what was found of it. */
 interface Issuer {
   readonly certificate: X509Certificate;
-  /** Base64 of its DER. */
+  /** Its DER, one character a byte. */
   readonly text: string;
 }
 
-/**
- * By the digest of their bytes: thousands of certificates have one issuer, and to read it costs as much as to read one
- * of them.
- */
+/** By their DER: thousands of certificates have one issuer, and to read it costs as much as to read one of them. */
 const ISSUERS = new Map<string, Issuer>();
 
 /** Null for bytes that are none. */
-function knownIssuer(der: Uint8Array): Issuer | null {
-  const digest = hash('sha256', der, 'base64');
-  const known = ISSUERS.get(digest);
+function knownIssuer({ der, text }: PemBlock): Issuer | null {
+  const known = ISSUERS.get(text);
   if (known !== undefined) return known;
   const certificate = certificateOf(der);
   if (certificate === null) return null;
-  const issuer = { certificate, text: base64(certificate.raw) };
+  const issuer = { certificate, text: latin1(certificate.raw) };
   if (ISSUERS.size >= LIMITS.ISSUERS_KEPT) ISSUERS.clear();
-  ISSUERS.set(digest, issuer);
+  ISSUERS.set(text, issuer);
   return issuer;
 }
 
 /** The one private key; a text that says why there is none. */
-function keyIn(text: string): PemBlock | string {
-  const blocks = readPem(text);
+function keyIn(blocks: Pem): PemBlock | string {
   // Nothing of the text goes into a message: it may be the key itself.
   if (typeof blocks === 'string') return 'tls.key is no PEM of an unencrypted private key.';
   const block = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'));
@@ -336,6 +332,6 @@ function warningsOf({ unissued, alone, forServers, named }: Oddities): string[] 
   return warnings;
 }
 
-function base64(der: Uint8Array): string {
-  return Buffer.from(der.buffer, der.byteOffset, der.length).toString('base64');
+function latin1(der: Uint8Array): string {
+  return Buffer.from(der.buffer, der.byteOffset, der.length).toString('latin1');
 }

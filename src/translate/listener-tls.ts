@@ -2,6 +2,7 @@
 
 import { type KubeObject, objectKey } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
+import { pemOf } from '../api/tls-secret.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
 import type {
@@ -244,7 +245,7 @@ export function secretEntry(secret: KubeObject, namespace: string, name: string)
 }
 
 function readSecret(secret: KubeObject, namespace: string, name: string): SecretResult {
-  const read = readCertificate(secretText(secret, 'tls.crt'), secretText(secret, 'tls.key'));
+  const read = readCertificate(pemOf(secret, 'tls.crt'), pemOf(secret, 'tls.key'));
   if (typeof read === 'string') return { entry: null, names: [], fault: read, warnings: [] };
   const warnings = read.warnings.slice();
   const staple = stapleOf(secret, read, warnings);
@@ -252,7 +253,7 @@ function readSecret(secret: KubeObject, namespace: string, name: string): Secret
     kind: 'certificate',
     key: certificateKey(namespace, name),
     chain: read.chain,
-    privateKey: Buffer.from(read.key).toString('base64'),
+    privateKey: read.key,
     fingerprint: read.fingerprint,
     ...staple,
   };
@@ -275,12 +276,6 @@ function stapleOf(
   return typeof read === 'string'
     ? { staple: '', stapleUntil: 0 }
     : { staple: der.toString('base64'), stapleUntil: read.until };
-}
-
-/** A value of a Secret: `stringData` as it stands wins over `data`, which is Base64 (core/v1 Secret). */
-function secretText(secret: KubeObject, name: string): string {
-  const plain = anyText(fields(secret['stringData'])[name]);
-  return plain ?? Buffer.from(anyText(fields(secret['data'])[name]) ?? '', 'base64').toString('latin1');
 }
 
 /** What the listener's options ask for; a text that says why they cannot be had. */

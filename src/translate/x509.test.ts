@@ -6,6 +6,7 @@ import { createPrivateKey, sign, verify, X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { authority, type Leaf, type LeafOptions, leaf, pem } from '../../tools/certificates.ts';
+import { type PemBlock, readPem } from '../base/pem.ts';
 import { namesOf, readByLibrary, readPlain } from './certificate.ts';
 import { type CurveName, plainEcKey } from './plain-ec.ts';
 import { plainRsaKey } from './plain-rsa.ts';
@@ -82,10 +83,14 @@ const KINDS: Readonly<Record<string, () => Leaf>> = {
 };
 const PLAIN = Object.keys(KINDS).slice(0, 12);
 
+const blocks = (...ders: readonly Buffer[]): PemBlock[] =>
+  ders.map((der) => ({ label: 'CERTIFICATE', der, text: der.toString('latin1') }));
+
 /** Of a certificate with its key and who issued it: both ways of reading say the same, or the own one nothing. */
 function agree(der: Buffer, key: string, about: string): boolean {
   const found = readPlainCertificate(der);
-  const [plain, judged] = [readPlain([der, middle.der], key), readByLibrary([der, middle.der], key)];
+  const [chain, its] = [blocks(der, middle.der), readPem(key)];
+  const [plain, judged] = [readPlain(chain, its), readByLibrary(chain, its)];
   if (found === null) {
     assert.equal(plain, null);
     return false;
@@ -276,9 +281,9 @@ test('an RSA key whose numbers are not of one key is refused, as it would fail e
   for (const places of [[4], [5], [6], [7], [8], [4, 5, 6, 7, 8], [3, 4, 5, 6, 7, 8]]) {
     const body = mine.map((tree, i) => (places.includes(i) ? (theirs[i] as Tree) : tree));
     const text = pem('RSA PRIVATE KEY', bytesOf({ tag: 0x30, body }));
-    assert.equal(readPlain([own.der, middle.der], text), null, places.join());
-    const said = readByLibrary([own.der, middle.der], text);
+    assert.equal(readPlain(blocks(own.der, middle.der), readPem(text)), null, places.join());
+    const said = readByLibrary(blocks(own.der, middle.der), readPem(text));
     assert.equal(said, 'tls.key: its public part is not that of its private part.', places.join());
   }
-  assert.ok(readPlain([own.der, middle.der], pem('PRIVATE KEY', own.keyDer)) !== null);
+  assert.ok(readPlain(blocks(own.der, middle.der), readPem(pem('PRIVATE KEY', own.keyDer))) !== null);
 });

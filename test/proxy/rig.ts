@@ -249,8 +249,8 @@ export function listener(port = 80): SocketEntry {
 const TOY_CERTIFICATE: CertificateEntry = {
   kind: 'certificate',
   key: 'certificate/default/toy',
-  chain: ['dG95'],
-  privateKey: 'dG95',
+  chain: ['toy'],
+  privateKey: 'toy',
   fingerprint: '00',
   staple: '',
   stapleUntil: 0,

@@ -40,8 +40,8 @@ function certificate(own: Leaf): CertificateEntry {
   return {
     kind: 'certificate',
     key: US,
-    chain: [own.der.toString('base64')],
-    privateKey: own.keyDer.toString('base64'),
+    chain: [own.der.toString('latin1')],
+    privateKey: own.keyDer.toString('latin1'),
     fingerprint: createHash('sha256').update(own.der).digest('hex'),
     staple: '',
     stapleUntil: 0,

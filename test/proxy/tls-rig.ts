@@ -26,8 +26,8 @@ export function certificate(name: string, own: Leaf, staple = '', stapleUntil = 
   return {
     kind: 'certificate',
     key: `certificate/default/${name}`,
-    chain: [own.der.toString('base64'), middle.der.toString('base64')],
-    privateKey: own.keyDer.toString('base64'),
+    chain: [own.der.toString('latin1'), middle.der.toString('latin1')],
+    privateKey: own.keyDer.toString('latin1'),
     fingerprint: createHash('sha256').update(own.der).digest('hex'),
     staple,
     stapleUntil,

@@ -132,9 +132,10 @@ export class TlsTable {
       const digest = hash('sha256', JSON.stringify([entry.authorities, entry.revoked]), 'base64');
       return this.#put(this.#trusts, entry.key, { ...NOTHING, id, digest }, (old) => io.dropTrust(old));
     }
-    const id = io.certificate(entry.chain.map(bytesOf64), bytesOf64(entry.privateKey));
+    const chain = entry.chain.map(bytesOf);
+    const id = io.certificate(chain, bytesOf(entry.privateKey));
     const staple = entry.staple === '' ? null : bytesOf64(entry.staple);
-    const meaning = { ...NOTHING, id, staple, stapleUntil: entry.stapleUntil, keyKind: keyKindOf(entry) };
+    const meaning = { ...NOTHING, id, staple, stapleUntil: entry.stapleUntil, keyKind: keyKindOf(chain[0] as Buffer) };
     return this.#put(this.#certificates, entry.key, meaning, (old) => io.dropCertificate(old));
   }
 
@@ -270,9 +271,13 @@ function forget(refs: Map<Key, TlsRef>, ref: TlsRef): void {
   if (ref.id === 0 && ref.uses === 0 && refs.get(ref.key) === ref) refs.delete(ref.key);
 }
 
-function keyKindOf({ chain }: CertificateEntry): KeyKind {
-  const own = Buffer.from(chain[0] as string, 'base64');
+function keyKindOf(own: Buffer): KeyKind {
   return own.includes(RSA_OID) ? 'rsa' : own.includes(P256_OID) ? 'p256' : 'other';
+}
+
+/** `text`: one character a byte. */
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
 }
 
 function bytesOf64(text: string): Uint8Array {

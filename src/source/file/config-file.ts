@@ -24,6 +24,8 @@ export class ConfigFile {
   objects: ReadonlyMap<ObjectKey, KubeObject> = new Map();
   /** Why the file itself cannot be read; null when it can. */
   failure: string | null = null;
+  /** Whether the last line is whole: editors and programs end files so, and half-written ones seldom do. */
+  endsWithNewline = true;
   #layout = EMPTY;
   /** Where each object that it defines stands: its chunk and its place in it. */
   #places: ReadonlyMap<ObjectKey, { readonly chunk: number; readonly read: ReadObject }> = new Map();
@@ -91,7 +93,8 @@ export class ConfigFile {
       return;
     }
     this.#layout = layout;
-    this.#lines = new Lines(text);
+    this.#lines = new Lines(text, layout.text !== null);
+    this.endsWithNewline = text === '' || text.endsWith('\n');
     this.#claim(before);
   }
 
@@ -100,6 +103,7 @@ export class ConfigFile {
     this.#layout = before.#layout;
     this.#places = before.#places;
     this.#lines = before.#lines;
+    this.endsWithNewline = before.endsWithNewline;
     this.#doubles = before.#doubles;
     this.#foreign = before.#foreign;
     this.objects = before.objects;
@@ -212,11 +216,6 @@ export class ConfigFile {
 
   #position(offset: number): Place {
     return { file: this.path, ...this.#lines.at(offset) };
-  }
-
-  /** Whether the last line is whole: editors and programs end files so, and half-written ones seldom do. */
-  get endsWithNewline(): boolean {
-    return this.#layout.text === '' || this.#layout.text.endsWith('\n');
   }
 }
 

@@ -1,9 +1,11 @@
 // One chunk of a file read: its objects, checked, and what is wrong with it, by offsets within the chunk. A chunk whose
 // text has not changed is not read again, wherever in the file it has moved to.
 
+import { hash } from 'node:crypto';
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import { type CheckOptions, checkObject } from '../../api/schema.ts';
+import { keptSecret } from '../../api/tls-secret.ts';
 import { tight } from '../../base/tight.ts';
 import { suspectOf, suspectsIn } from './suspects.ts';
 import { type Parsed, parseChunk, parsing } from './yaml.ts';
@@ -29,6 +31,10 @@ export interface ReadChunk {
    * The same text may stand at another offset of a newer file; the newer copy replaces it, so that no old file is held.
    */
   text: string;
+  /**
+   * Digest of the text where that is not kept: all that its objects hold is kept in a shorter form (api/tls-secret.ts).
+   */
+  readonly digest: string | null;
   readonly objects: readonly ReadObject[];
   readonly problems: readonly LocalProblem[];
   /** Kinds of objects that are somebody else's (`Deployment of apps/v1`), and where the first stands. */
@@ -58,11 +64,31 @@ export function* readingChunk(text: string, options: CheckOptions): Generator<vo
       for (const problem of checked.problems) problems.push({ ...located(problem, parsed, index, base), ...nameless });
       if (checked.foreign !== null) foreign.push({ name: checked.foreign, offset });
       else if (checked.key !== null || checked.problems.some(isError))
-        objects.push({ key: checked.key, object: tight(checked.object), value: index, base, offset });
+        objects.push({ key: checked.key, object: kept(checked.object), value: index, base, offset });
     }
   }
   const broken = parsed.problems.some(isError) || objects.some((o) => o.key === null);
-  return { text, objects: exact(objects), problems: exact(problems), foreign: exact(foreign), broken };
+  const secret = objects.length > 0 && objects.every(({ object }) => object?.kind === 'Secret');
+  return {
+    text: secret ? '' : text,
+    digest: secret ? digestOf(text) : null,
+    objects: exact(objects),
+    problems: exact(problems),
+    foreign: exact(foreign),
+    broken,
+  };
+}
+
+function kept(object: KubeObject | null): KubeObject | null {
+  return object === null ? null : tight(keptSecret(object));
+}
+
+/**
+ * By which a chunk is looked for: a text that is looked for in a Map is copied by V8 (internalized), and the copy stays
+ * as long as anything of the text does.
+ */
+export function digestOf(text: string): string {
+  return hash('sha256', text, 'base64');
 }
 
 const NONE: readonly never[] = [];
@@ -85,8 +111,12 @@ function join(base: string, field: string): string {
   return field.startsWith('[') ? base + field : `${base}.${field}`;
 }
 
-/** Offset of a field of one of the chunk's objects. Parses the chunk again, for its nodes are not kept. */
+/**
+ * Offset of a field of one of the chunk's objects. Parses the chunk again, for its nodes are not kept; where its text
+ * is not kept either, that of the object.
+ */
 export function locateInChunk(chunk: ReadChunk, object: ReadObject, field: string): number {
+  if (chunk.digest !== null) return object.offset;
   return parseChunk(chunk.text).locate(object.value, join(object.base, field));
 }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
+import { authority, leaf, pem } from '../../../tools/certificates.ts';
 import { EMPTY, type Layout, layingOut } from './layout.ts';
 import { atOnce } from './yaml.ts';
 
@@ -52,6 +53,53 @@ test('chunks that did not change are the same ones, moved or not', () => {
   // The first document had no marker before it, the second one loses its own.
   assert.equal(moved.chunks.filter((c) => !known.has(c)).length, 3);
   assert.equal(moved.chunks.map((c) => c.text).join(''), moved.text);
+});
+
+const middle = authority('Middle');
+function secretText(i: number): string {
+  const { der, keyDer } = leaf(middle, [`s${i}.example`]);
+  const chain = pem('CERTIFICATE', der) + pem('CERTIFICATE', middle.der);
+  const [crt, key] = [chain, pem('PRIVATE KEY', keyDer)].map((text) => Buffer.from(text).toString('base64'));
+  return `apiVersion: v1\nkind: Secret\nmetadata: { name: s${i} }\ndata: { tls.crt: ${crt}, tls.key: ${key} }\n---\n`;
+}
+const MAP = 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: m }\ndata: { a: "Käse 🧀" }\n---\n';
+
+test('a Secret among others is read again when it has changed, and only then, though its text is not kept', () => {
+  const parts = [MAP, ...Array.from({ length: 5 }, (_, i) => secretText(i))];
+  const before = cut(parts.join(''));
+  assert.equal(before.text, null);
+  assert.deepEqual(
+    before.chunks.slice(0, 3).map(({ text }) => text),
+    [MAP.slice(0, -4), '', ''],
+  );
+  const other = secretText(2);
+  const after = cut([MAP, parts[2], parts[1], other, parts[4], parts[5]].join(''), before);
+  const known = new Set(before.chunks);
+  assert.deepEqual(
+    after.chunks.map((chunk) => known.has(chunk)),
+    [true, true, true, false, true, true, true],
+  );
+  const fresh = cut([MAP, parts[2], parts[1], other, parts[4], parts[5]].join(''));
+  assert.deepEqual(seen(after), seen(fresh));
+  // Without a Secret the text is kept again.
+  const none = cut(MAP, after);
+  assert.equal(none.text, MAP);
+});
+
+test('what is held of Secrets is what their certificates and keys say, not their files', () => {
+  const files = Array.from({ length: 10 }, (_, file) =>
+    Buffer.from(Array.from({ length: 100 }, (_, i) => secretText(file * 100 + i)).join('')),
+  );
+  const bytes = files.reduce((sum, { length }) => sum + length, 0);
+  const held = (): number => {
+    gc();
+    return process.memoryUsage().heapUsed;
+  };
+  const none = held();
+  const layouts = files.map((file) => cut(file.toString()));
+  const share = (held() - none) / bytes;
+  assert.equal(layouts.length, 10);
+  assert.ok(share < 0.8, `${share} times the text`);
 });
 
 test('too many documents are refused', () => {

@@ -1,13 +1,13 @@
 // How a file's text is cut into chunks, found anew for a changed text at the cost of what changed: chunks before the
 // first difference and behind the last one are taken over, those in between are looked for by their text.
 
-import { hash } from 'node:crypto';
 import type { CheckOptions } from '../../api/schema.ts';
-import { type ReadChunk, readingChunk } from './document.ts';
+import { digestOf, type ReadChunk, readingChunk } from './document.ts';
 import { split } from './yaml.ts';
 
 export interface Layout {
-  readonly text: string;
+  /** Null where it is not kept, since some chunks do without theirs. */
+  readonly text: string | null;
   readonly chunks: readonly ReadChunk[];
   /** Offset of each chunk. */
   readonly starts: readonly number[];
@@ -23,18 +23,20 @@ export function* layingOut(
   options: CheckOptions = {},
 ): Generator<void, Layout | null> {
   const n = before.chunks.length;
-  const head = commonHead(text, before.text);
+  const old = before.text;
+  if (old === null) return yield* layingOutAnew(text, before, most, options);
+  const head = commonHead(text, old);
   // A cut is where it was when the whole chunk behind it is unchanged too.
   let kept = 0;
   while (kept + 2 < n && (before.starts[kept + 2] as number) <= head) kept++;
   const from = before.starts[kept] ?? 0;
-  const tail = commonTail(text, before.text, from);
+  const tail = commonTail(text, old, from);
   let last = n;
   // With the character before it, for what follows a line's beginning may follow something else now.
-  while (last - 1 > kept && (before.starts[last - 2] as number) > before.text.length - tail) last--;
+  while (last - 1 > kept && (before.starts[last - 2] as number) > old.length - tail) last--;
   // A marker cuts whatever stands before it; between JSON objects the cut hangs on the ones before.
-  while (last < n && !before.text.startsWith('---', before.starts[last])) last++;
-  const shift = text.length - before.text.length;
+  while (last < n && !old.startsWith('---', before.starts[last])) last++;
+  const shift = text.length - old.length;
   const to = last < n ? (before.starts[last] as number) + shift : text.length;
   const middle = split(text.slice(from, to));
   if (kept + middle.length + (n - last) > most) return null;
@@ -48,33 +50,46 @@ export function* layingOut(
     ...middle.map((chunk) => chunk.start + from),
     ...before.starts.slice(last).map((start) => start + shift),
   ];
-  // Slices of the new text everywhere, so that nothing holds an old one.
-  chunks.forEach((chunk, i) => {
-    chunk.text = text.slice(starts[i], starts[i + 1] ?? text.length);
-  });
-  return { text, chunks, starts };
+  return laidOut(text, chunks, starts);
 }
 
-/**
- * Reads the parts, taking over chunks of the same text. By digests: a text that is looked for in a Map is copied by V8
- * (internalized), and the copy stays as long as anything of the text does.
- */
+/** The same where the old text is not there to be compared with. */
+function* layingOutAnew(
+  text: string,
+  before: Layout,
+  most: number,
+  options: CheckOptions,
+): Generator<void, Layout | null> {
+  const parts = split(text);
+  if (parts.length > most) return null;
+  const starts = parts.map(({ start }) => start);
+  return laidOut(text, yield* reread(parts, before.chunks, options), starts);
+}
+
+/** Slices of the new text everywhere, so that nothing holds an old one; copies where some do without, to let it go. */
+function laidOut(text: string, chunks: readonly ReadChunk[], starts: readonly number[]): Layout {
+  const whole = chunks.every(({ digest }) => digest === null);
+  chunks.forEach((chunk, i) => {
+    if (chunk.digest !== null) return;
+    const part = text.slice(starts[i], starts[i + 1] ?? text.length);
+    chunk.text = whole ? part : Buffer.from(part).toString();
+  });
+  return { text: whole ? text : null, chunks, starts };
+}
+
+/** Reads the parts, taking over chunks of the same text. */
 function* reread(
   parts: readonly { text: string }[],
   before: readonly ReadChunk[],
   options: CheckOptions,
 ): Generator<void, ReadChunk[]> {
-  const known = new Map(before.map((chunk) => [digest(chunk.text), chunk]));
+  const known = new Map(before.map((chunk) => [chunk.digest ?? digestOf(chunk.text), chunk]));
   const chunks: ReadChunk[] = [];
   for (const { text } of parts) {
-    const same = known.size === 0 ? undefined : known.get(digest(text));
+    const same = known.size === 0 ? undefined : known.get(digestOf(text));
     chunks.push(same ?? (yield* readingChunk(text, options)));
   }
   return chunks;
-}
-
-function digest(text: string): string {
-  return hash('sha256', text, 'base64');
 }
 
 const BLOCK = 16_384;

@@ -6,11 +6,14 @@ export interface Position {
 }
 
 export class Lines {
-  readonly #text: string;
-  #starts: number[] | null = null;
+  /** Null once they are counted. */
+  #text: string | null;
+  #starts: Uint32Array | null = null;
 
-  constructor(text: string) {
+  /** `held`: somebody else keeps the text, too, so that lines are counted when somebody asks. */
+  constructor(text: string, held = true) {
     this.#text = text;
+    if (!held) this.#index();
   }
 
   at(offset: number): Position {
@@ -25,11 +28,13 @@ export class Lines {
     return { line: low + 1, column: offset - (starts[low] as number) + 1 };
   }
 
-  #index(): number[] {
+  #index(): Uint32Array {
     if (this.#starts !== null) return this.#starts;
+    const text = this.#text ?? '';
     const starts = [0];
-    for (let i = this.#text.indexOf('\n'); i >= 0; i = this.#text.indexOf('\n', i + 1)) starts.push(i + 1);
-    this.#starts = starts;
-    return starts;
+    for (let i = text.indexOf('\n'); i >= 0; i = text.indexOf('\n', i + 1)) starts.push(i + 1);
+    this.#text = null;
+    this.#starts = Uint32Array.from(starts);
+    return this.#starts;
   }
 }
