@@ -27,29 +27,45 @@ export function encodeBase64(mem: Uint8Array, at: number, start: number, end: nu
 /** Pieces that are one text, or several, each padded, one behind the other. */
 export class Base64Decoder {
   #bits = 0;
+  /** Bits that are no byte yet: 6, 4 or 2 behind the first, second and third of four digits. */
   #count = 0;
+  /** The first of two signs of padding came. */
+  #padded = false;
 
   reset(): void {
     this.#bits = 0;
     this.#count = 0;
+    this.#padded = false;
   }
 
-  /** Decodes mem[start..end) where it stands: the offset behind, or -1 when it is not of the alphabet. */
+  /** What came so far is whole: no digit of it, or sign of padding, waits for another. */
+  get whole(): boolean {
+    return this.#count === 0;
+  }
+
+  /** Decodes mem[start..end) where it stands: the offset behind, or -1 when it is no Base64. */
   decode(mem: Uint8Array, start: number, end: number): number {
     let out = start;
     for (let i = start; i < end; i++) {
       const c = mem[i] as number;
       const value = VALUES[c] as number;
-      if (value !== NOTHING) {
+      if (value !== NOTHING && !this.#padded) {
         this.#bits = ((this.#bits << 6) | value) & 0xfff;
         this.#count += 6;
         // Never more than a byte for each character: what is to be read is not written over.
         if (this.#count < 8) continue;
         this.#count -= 8;
         mem[out++] = (this.#bits >> this.#count) & 0xff;
-      } else if (c === PAD) this.reset();
-      else return -1;
+      } else if (c !== PAD || !this.#pads()) return -1;
     }
     return out;
+  }
+
+  /** Whether a sign of padding may stand here: one behind three digits, two behind two. */
+  #pads(): boolean {
+    if (this.#count === 2 || this.#padded) this.reset();
+    else if (this.#count === 4) this.#padded = true;
+    else return false;
+    return true;
   }
 }

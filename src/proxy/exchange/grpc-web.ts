@@ -24,6 +24,8 @@ const CONTENT = bitsOf(NAME.CONTENT_LENGTH);
 /** The bit of a message's prefix that makes it the trailers. */
 const TRAILERS = 0x80;
 const PREFIX_BYTES = 5;
+const NO_CONTENT = 204;
+const NOT_MODIFIED = 304;
 
 export const WEB_MODE = { NONE: 0, BINARY: 1, TEXT: 2 } as const;
 
@@ -87,7 +89,7 @@ export class GrpcWeb implements Downstream {
   /** What the backend answers is a call's, and is translated. */
   #translates = false;
   /** The request is not Base64, as it said. What is left of it is not asked, and it is answered when it ends. */
-  broken = false;
+  #broken = false;
   /** Scratch. */
   #at = -1;
   /** `+proto` and what else stands behind the type, as the client says it. */
@@ -123,12 +125,17 @@ export class GrpcWeb implements Downstream {
     return Buffer.concat([CONTENT_TYPE, this.#format, bytesOf('\r\n')]);
   }
 
-  /** The request's content where it stands: the offset behind what it means, which is nothing once it is `broken`. */
+  /** The request's content where it stands: the offset behind what it means, which is nothing once it is broken. */
   decode(start: number, end: number): number {
     if (this.#mode !== WEB_MODE.TEXT) return end;
-    const to = this.broken ? -1 : this.#decoder.decode(this.#io.mem, start, end);
-    this.broken = to < 0;
+    const to = this.#broken ? -1 : this.#decoder.decode(this.#io.mem, start, end);
+    this.#broken = to < 0;
     return Math.max(start, to);
+  }
+
+  /** The request may end here: what came of it is all that it said. */
+  get whole(): boolean {
+    return !this.#broken && this.#decoder.whole;
   }
 
   // ---- Downstream
@@ -136,7 +143,9 @@ export class GrpcWeb implements Downstream {
   respond(head: Head, added: FieldLines | null, uuidAt: number): void {
     const { mem } = this.#io;
     const k = head.find(NAME.CONTENT_TYPE);
-    this.#translates = k >= 0 && isGrpcType(mem, head.valueStart(k), head.valueEnd(k));
+    // No content may answer so, not even the trailers as a message (RFC 9110 sections 15.3.5 and 15.4.5).
+    const empty = head.status === NO_CONTENT || head.status === NOT_MODIFIED;
+    this.#translates = !empty && k >= 0 && isGrpcType(mem, head.valueStart(k), head.valueEnd(k));
     if (!this.#translates) {
       this.#down.respond(head, added, uuidAt);
       return;

@@ -60,7 +60,7 @@ export abstract class Sending extends Answering implements Waiter {
 
   requestEnded(trailersStart: number, trailersEnd: number): void {
     const request = this.request;
-    if (this.web?.broken) {
+    if (this.web?.whole === false) {
       this.fail(FAULTS.badRequest);
       return;
     }

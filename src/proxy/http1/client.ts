@@ -179,6 +179,8 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
   }
 
   body(start: number, end: number): void {
+    // A chunk of nothing is the last one.
+    if (start === end) return;
     const transport = this.#transport;
     if (!this.#chunked) {
       transport.write(start, end, 0);

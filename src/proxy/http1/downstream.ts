@@ -211,6 +211,8 @@ export class Http1Downstream implements Downstream {
   }
 
   body(start: number, end: number, free: number): void {
+    // A chunk of nothing is the last one.
+    if (start === end) return;
     const transport = this.#transport;
     if (this.#framing !== BODY.CHUNKED) {
       transport.write(start, end, free);
