@@ -106,8 +106,9 @@ export class Config {
     for (const one of prepared.installed) one.commit();
     for (const cluster of clusters) this.#clusters.set(cluster);
     for (const relay of prepared.relays) this.#routes.setRelay(relay);
-    this.#sockets.set(prepared.gateways, prepared.sockets);
     const routers = this.#routes.swap(prepared.placement);
+    // Hosts behind routers: they are those routers' to know.
+    this.#sockets.set(prepared.gateways, prepared.sockets);
     for (const key of removed.relay) this.#routes.removeRelay(key);
     for (const key of named) this.#clusters.remove(key);
     for (const key of removed.gateway) this.#sockets.removeGateway(key);

@@ -6,7 +6,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import type { Entry, RuleEntry } from '../../src/ir/ir.ts';
 import { ApplyError } from '../../src/proxy/engine.ts';
 import { type Peer, simOnly } from '../support/net.ts';
-import { answering, bodyText, cluster, clusterKey, endpoint, get, ok, Rig, rule } from './rig.ts';
+import { answering, bodyText, cluster, clusterKey, endpoint, get, LISTENER, listener, ok, Rig, rule } from './rig.ts';
 
 const FILLERS = 3 * LIMITS.REVISION_WORK_PER_TURN;
 
@@ -74,6 +74,28 @@ simOnly('a large revision: between its pieces requests are served, and none sees
   assert.ok(most <= LIMITS.REVISION_WORK_PER_TURN, `${most} rules in one piece`);
   assert.ok(perPiece.length >= (2 * FILLERS) / LIMITS.REVISION_WORK_PER_TURN, `${perPiece.length} pieces`);
   client.close();
+  await rig.end();
+});
+
+simOnly('a large revision brings its listener, other hosts of it and its end', async (net) => {
+  const rig = new Rig(net, [answering(net, () => ok('one'))], []);
+  const client = await rig.connect();
+  rig.apply({ upserts: [], removals: [LISTENER] });
+  rig.apply({ upserts: [listener(), ...fillers('app')], removals: [] });
+  const again = await rig.connect();
+  assert.equal(await ask(again, '/f/1'), 'one');
+  const on = listener();
+  const hosts = on.hosts.map((host) => ({ ...host, hostname: 'a.example' }));
+  const moved = fillers('app').map((entry) => ({
+    ...entry,
+    attachments: entry.attachments.map((attachment) => ({ ...attachment, host: 'a.example' })),
+  }));
+  rig.apply({ upserts: [{ ...on, hosts }, ...moved], removals: [] });
+  assert.equal(await ask(again, '/f/1'), 'one');
+  rig.apply({ upserts: [on], removals: moved.map(({ key }) => key) });
+  assert.equal(await ask(again, '/f/1'), '404');
+  client.close();
+  again.close();
   await rig.end();
 });
 
