@@ -1,6 +1,7 @@
 // What abuse of HTTP/2 costs: each attack of attacks.ts for some seconds against RAUTA with one worker on one core, the
 // attacker, a victim and the backend on the other (the attacker yields to them). The victim asks at a fixed rate over
-// kept connections; the first row has no attacker. `bin/node bench/abuse/abuse.ts [--seconds 5] [--connections 16]
+// kept connections, and so does another one, of the backend itself, so that what the backend makes everybody wait for is
+// told from what RAUTA does; the first row has no attacker. `bin/node bench/abuse/abuse.ts [--seconds 5] [--connections 16]
 // [--only NAME] [--out abuse]` writes bench/results/abuse.json and abuse.md.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
@@ -20,6 +21,8 @@ const PORT = 19_601;
 const ADMIN_PORT = 19_602;
 const PER_SECOND = 100;
 const VICTIMS = 10;
+/** The other victim asks for less, since it is work for the backend. */
+const DIRECT_PER_SECOND = 50;
 /** Of /proc/PID/stat. */
 const TICKS_PER_SECOND = 100;
 const SAMPLE_MS = 50;
@@ -53,6 +56,8 @@ interface Row {
   /** Connections by how they ended. */
   readonly ends: Readonly<Record<string, number>>;
   readonly victim: { readonly p50Ms: number; readonly p99Ms: number; readonly failed: number };
+  /** Of who asks the backend itself. */
+  readonly directP99Ms: number;
 }
 
 const SITE = `apiVersion: gateway.networking.k8s.io/v1
@@ -114,7 +119,10 @@ async function row(name: string, what: string, worker: number): Promise<Row> {
     peakMb = Math.max(peakMb, usage(worker).mb);
   }, SAMPLE_MS);
   const start = performance.now();
-  const { times, failed } = await victim(PORT, seconds, PER_SECOND, VICTIMS);
+  const [{ times, failed }, direct] = await Promise.all([
+    victim(PORT, seconds, PER_SECOND, VICTIMS),
+    victim(BACKEND_PORT, seconds, DIRECT_PER_SECOND, VICTIMS),
+  ]);
   const took = (performance.now() - start) / 1000;
   const { cpu } = usage(worker);
   clearInterval(sampling);
@@ -123,6 +131,7 @@ async function row(name: string, what: string, worker: number): Promise<Row> {
     ...{ attack: name, what, connections: connections / whole, frames: frames / whole, bytes: bytes / whole },
     ...{ attackerCores: cpuSeconds / whole, workerCores: (cpu - before.cpu) / took, peakMb, ends },
     victim: { p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99), failed },
+    directP99Ms: quantile(direct.times, 0.99),
   };
   process.stdout.write(`${JSON.stringify(found)}\n`);
   return found;
@@ -138,7 +147,8 @@ function markdown(rows: readonly Row[], command: string): string {
     const cost = [round(r.connections), round(r.frames), round(r.bytes / 1024), r.attackerCores.toFixed(2)];
     const ours = [r.workerCores.toFixed(2), round(r.peakMb), ends.join(', ') || '-'];
     const { p50Ms, p99Ms, failed } = r.victim;
-    return `| ${[r.attack, ...cost, ...ours, p50Ms.toFixed(2), p99Ms.toFixed(2), failed].join(' | ')} |`;
+    const victims = [p50Ms.toFixed(2), p99Ms.toFixed(2), failed, r.directP99Ms.toFixed(2)];
+    return `| ${[r.attack, ...cost, ...ours, ...victims].join(' | ')} |`;
   });
   return `# What abuse of HTTP/2 costs
 
@@ -149,10 +159,11 @@ ${date.slice(0, 10)}, ${commit}, ${machine}, Node ${node}.
 RAUTA with one worker on one core; attacker, victim (${PER_SECOND} requests a second over ${VICTIMS} kept connections, HTTP/1.1) and backend on the other, the
 attacker at a lower priority (nice 5). ${args.connections} connections attack at once, each begun anew when it is
 ended; ${args.seconds} s a row. The attacker's cost is a second's; cores are of CPU time; memory is the worker's peak
-(RSS); ends are of all connections, \`open\` those that nobody ended.
+(RSS); ends are of all connections, \`open\` those that nobody ended. The last column is of somebody who asks the
+backend itself meanwhile, ${DIRECT_PER_SECOND} times a second: what the victim has to wait for without RAUTA, too.
 
-| attack | connections/s | frames/s | KB/s | attacker, cores | worker, cores | worker, MB | ends | victim p50, ms | p99, ms | failed |
-|---|---|---|---|---|---|---|---|---|---|---|
+| attack | connections/s | frames/s | KB/s | attacker, cores | worker, cores | worker, MB | ends | victim p50, ms | p99, ms | failed | backend p99, ms |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 ${lines.join('\n')}
 
 ${rows.map(({ attack, what }) => `- **${attack}**: ${what}.`).join('\n')}

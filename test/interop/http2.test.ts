@@ -1,5 +1,5 @@
-// Clients and backends of others in cleartext HTTP/2: curl, nghttp, h2load, Python's httpx; Python's hypercorn, nginx.
-// What is not installed, or cannot be had, is skipped.
+// Clients and backends of others in cleartext HTTP/2: curl, nghttp, h2load, Python's httpx, Go's net/http; Python's
+// hypercorn, nginx, Go's net/http. What is not installed, or cannot be had, is skipped.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { Rauta } from '../process/support.ts';
 import { heldPort } from '../support/port.ts';
 import { gateway, route, service, start } from './site.ts';
-import { installed, python, run } from './tools.ts';
+import { goNetHttp, installed, python, run } from './tools.ts';
 
 async function site(backend: number): Promise<{ readonly rauta: Rauta; readonly url: string }> {
   const port = heldPort();
@@ -116,6 +116,17 @@ http {
     const { stdout } = await run(h2load, ['-n', '2000', '-c', '4', '-m', '32', `${url}small`], { timeout: 60_000 });
     assert.match(stdout, /2000 succeeded, 0 failed, 0 errored/);
   });
+  await rauta.stop();
+});
+
+test("Go's net/http on both ends", { timeout: 290_000 }, async (t) => {
+  const program = await goNetHttp(t);
+  if (program === null) return;
+  const backend = heldPort();
+  await start(program, ['serve', `127.0.0.1:${backend}`], /^serves /);
+  const { rauta, url } = await site(backend);
+  assert.equal((await run(program, ['call', url], { timeout: 60_000 })).stdout, 'good\n');
+  assert.equal((await fetch(`${url}small`)).headers.get('x-version'), 'HTTP/2.0');
   await rauta.stop();
 });
 

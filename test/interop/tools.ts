@@ -54,15 +54,25 @@ export async function goProgram(t: TestContext, path: string, version: string): 
   return folder === null ? null : join(folder, name);
 }
 
-/** The client and server of gRPC in grpc/, built of the sources as they are. */
-export async function goInterop(t: TestContext): Promise<string | null> {
-  const source = fileURLToPath(new URL('grpc/', import.meta.url));
+/** The client and server of a folder beside this one, built of the sources as they are. */
+async function goFolder(t: TestContext, from: string, name: string): Promise<string | null> {
+  const source = fileURLToPath(new URL(`${from}/`, import.meta.url));
   const hash = createHash('sha256');
   for (const file of globSync(`${source}*`).sort()) hash.update(readFileSync(file));
-  const folder = await kept(t, `interop-${hash.digest('hex').slice(0, 16)}`, (fresh) =>
-    run('go', ['build', '-o', join(fresh, 'interop'), '.'], { cwd: source, env: GO_ENV, timeout: BUILD_MS }),
+  const folder = await kept(t, `${name}-${hash.digest('hex').slice(0, 16)}`, (fresh) =>
+    run('go', ['build', '-o', join(fresh, name), '.'], { cwd: source, env: GO_ENV, timeout: BUILD_MS }),
   );
-  return folder === null ? null : join(folder, 'interop');
+  return folder === null ? null : join(folder, name);
+}
+
+/** Of gRPC. */
+export function goInterop(t: TestContext): Promise<string | null> {
+  return goFolder(t, 'grpc', 'interop');
+}
+
+/** Of HTTP/2 in the clear. */
+export function goNetHttp(t: TestContext): Promise<string | null> {
+  return goFolder(t, 'nethttp', 'nethttp');
 }
 
 /** The folder of an npm package and what it needs; no install script is run. */

@@ -1,0 +1,3 @@
+module rauta.io/nethttp
+
+go 1.26.0
