@@ -1,8 +1,8 @@
 // What abuse of HTTP/2 costs: each attack of attacks.ts for some seconds against RAUTA with one worker on one core, the
 // attacker, a victim and the backend on the other (the attacker yields to them). The victim asks at a fixed rate over
-// kept connections, and so does another one, of the backend itself, so that what the backend makes everybody wait for is
-// told from what RAUTA does; the first row has no attacker. `bin/node bench/abuse/abuse.ts [--seconds 5] [--connections 16]
-// [--only NAME] [--out abuse]` writes bench/results/abuse.json and abuse.md.
+// kept connections, and so does another one, of the backend itself, so that what the backend makes everybody wait for
+// is told from what RAUTA does; the first row has no attacker. `bin/node bench/abuse/abuse.ts [--seconds 5]
+// [--connections 16] [--only NAME] [--out abuse]` writes bench/results/abuse.json and abuse.md.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
