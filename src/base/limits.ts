@@ -181,8 +181,8 @@ class Limits extends Http2Limits {
   readonly TLS_ERROR_TEXTS = 512;
   /** A ClientHello, with the heads of its records apart. */
   readonly TLS_HELLO_BYTES = 32 * KB;
-  /** Protocols that a client offers by ALPN. */
-  readonly TLS_ALPN_PROTOCOLS = 64;
+  /** Bytes of a handshake with a client that are read at once: no more than OpenSSL's own buffer holds. */
+  readonly TLS_HANDSHAKE_BYTES = 16 * KB;
   /** Handshakes with clients that are under way at once; whoever comes beyond is refused. */
   readonly TLS_HANDSHAKES = 2_048;
   /** Handshakes that clients begin in one turn, and those with all backends that go on; others wait for the next. */

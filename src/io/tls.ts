@@ -97,8 +97,11 @@ export interface TlsIo {
   staple(tls: Tls, response: Uint8Array): void;
   /** What a session is bound to: SESSION_CONTEXT_BYTES; a ticket of another binding is not taken. */
   bind(tls: Tls, context: Uint8Array): void;
-  /** The name of the ticket's key that the client offers; whatever key is first, this one is accepted for it. */
-  offered(tls: Tls, ticketName: string): void;
+  /**
+   * The name of the ticket's key that the client offers, TICKET_NAME_BYTES; whatever key is first, this one is accepted
+   * for it.
+   */
+  offered(tls: Tls, ticketName: Uint8Array): void;
   /** 1 when the connection stands, -EAGAIN, -errno or TLS_FAILED. */
   handshake(tls: Tls): number;
   /**
@@ -109,8 +112,8 @@ export interface TlsIo {
   /** Bytes read into mem[offset..], 0 at the end in order, -EAGAIN, -errno or TLS_FAILED. */
   recv(tls: Tls, offset: number, length: number): number;
   /**
-   * Behind a `recv` that gave bytes: whether that is known to have been all there was, in TLS and in the socket, so
-   * that what comes later is told of by an event.
+   * Behind a `recv` that gave bytes, and behind the `handshake` that made the connection stand: whether that is known
+   * to have been all there was, in TLS and in the socket, so that what comes later is told of by an event.
    */
   emptied(tls: Tls): boolean;
   /** Bytes of mem[offset..] taken, as `recv`. After -EAGAIN the same bytes come first in the next call. */

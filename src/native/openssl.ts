@@ -19,18 +19,25 @@ export const clearErrors = direct('ERR_clear_error', []);
 // None of our callbacks is called by these two: they are for what stands, and the ALPN of a handshake is behind it.
 export const sslRead = direct('SSL_read', ['address', 'address', 'int']);
 export const sslWrite = direct('SSL_write', ['address', 'address', 'int']);
-export const sslGetError = symbol('SSL_get_error', ['long', 'int']);
 export const sslHasPending = direct('SSL_has_pending', ['address']);
-export const bioNumberRead = symbol('BIO_number_read', ['long'], 'long');
+/** The low half of it: as good as all to know by how much it grew. */
+export const bioNumberRead = direct('BIO_number_read', ['address']);
 
 // Per connection.
+export const sslGetError = symbol('SSL_get_error', ['long', 'int']);
 export const sslNew = symbol('SSL_new', ['long'], 'long');
 export const sslFree = symbol('SSL_free', ['long']);
 export const sslSetFd = symbol('SSL_set_fd', ['long', 'int']);
 export const sslSetRfd = symbol('SSL_set_rfd', ['long', 'int']);
+export const sslSetWfd = symbol('SSL_set_wfd', ['long', 'int']);
 export const sslGetRbio = symbol('SSL_get_rbio', ['long'], 'long');
 export const sslSet0Rbio = symbol('SSL_set0_rbio', ['long', 'long']);
-export const bioNewMemBuf = symbol('BIO_new_mem_buf', ['address', 'int'], 'long');
+export const sslPeek = symbol('SSL_peek', ['long', 'address', 'int']);
+export const bioSMem = symbol('BIO_s_mem', [], 'long');
+export const bioNew = symbol('BIO_new', ['long'], 'long');
+export const bioFree = symbol('BIO_free', ['long']);
+export const bioUpRef = symbol('BIO_up_ref', ['long']);
+export const bioWrite = symbol('BIO_write', ['long', 'address', 'int']);
 export const bioCtrl = symbol('BIO_ctrl', ['long', 'int', 'long', 'long'], 'long');
 export const sslSetAcceptState = symbol('SSL_set_accept_state', ['long']);
 export const sslSetConnectState = symbol('SSL_set_connect_state', ['long']);
@@ -77,6 +84,7 @@ export const sslGet1Session = symbol('SSL_get1_session', ['long'], 'long');
 export const sslSetSession = symbol('SSL_set_session', ['long', 'long']);
 export const sessionIsResumable = symbol('SSL_SESSION_is_resumable', ['long']);
 export const sessionFree = symbol('SSL_SESSION_free', ['long']);
+export const memcpy = symbol('memcpy', ['address', 'address', 'long'], 'long');
 export const memdup = symbol('CRYPTO_memdup', ['address', 'long', 'long', 'int'], 'long');
 export const selectNextProto = symbol('SSL_select_next_proto', ['long', 'long', 'long', 'int', 'long', 'int']);
 export const d2iX509 = symbol('d2i_X509', ['long', 'address', 'long'], 'long');
@@ -126,8 +134,8 @@ export const CTRL = {
   SET_MAX_PROTO_VERSION: 124,
 } as const;
 
-/** BIO_ctrl: how much a memory BIO still holds, and what it answers when it holds nothing (-1: try again later). */
-export const BIO = { PENDING: 10, SET_MEM_EOF_RETURN: 130 } as const;
+/** BIO_ctrl: forget what a memory BIO holds, and how much that is. */
+export const BIO = { RESET: 1, PENDING: 10 } as const;
 
 /** ENABLE_PARTIAL_WRITE, ACCEPT_MOVING_WRITE_BUFFER, NO_AUTO_CHAIN, RELEASE_BUFFERS. */
 export const MODE = 0x1 | 0x2 | 0x8 | 0x10;

@@ -18,9 +18,9 @@ export class TlsContexts {
   readonly #contexts = new Map<number, Context>();
   /** Lists of protocols (RFC 7301 section 3.1) in the arena, their length in front. */
   readonly #lists = new Map<string, number>();
+  /** All that are in them. */
+  readonly #protocols = new Set<string>();
   #ticketKeys: readonly Uint8Array[] = [];
-  /** Names of the ticket keys in hexadecimal digits. */
-  ticketNames: readonly string[] = [];
   #next = 1;
 
   constructor(memory: TlsMemory, store: TlsStore) {
@@ -106,6 +106,7 @@ export class TlsContexts {
   #speak(pointer: number, server: boolean, alpn: readonly string[]): void {
     const list = listOf(alpn);
     const text = alpn.join(' ');
+    for (const name of alpn) this.#protocols.add(name);
     let at = this.#lists.get(text);
     if (at === undefined) {
       const { io } = this.#memory;
@@ -124,15 +125,24 @@ export class TlsContexts {
   /** The protocol that stands at an address OpenSSL gave; '' for none. */
   protocolAt(address: number, length: number): string {
     if (address === 0 || length === 0 || length > 255) return '';
-    return Buffer.from(view(address, length)).toString('latin1');
+    const { io, room } = this.#memory;
+    this.#memory.copy(address, length);
+    for (const name of this.#protocols) if (isAt(io.mem, room, length, name)) return name;
+    return Buffer.from(this.#memory.bytes(length)).toString('latin1');
   }
 
   // ---- tickets
 
   setTicketKeys(keys: readonly Uint8Array[]): void {
     this.#ticketKeys = keys.map((key) => key.slice());
-    this.ticketNames = keys.map((key) => Buffer.from(key.subarray(0, TICKET_NAME_BYTES)).toString('hex'));
     for (const { pointer, server } of this.#contexts.values()) if (server) this.#giveTickets(pointer);
+  }
+
+  /** Which key has this name, 0 for the first where none has. */
+  ticketKeyOf(name: Uint8Array): number {
+    const keys = this.#ticketKeys;
+    for (let i = 0; i < keys.length; i++) if (isCalled(keys[i] as Uint8Array, name)) return i;
+    return 0;
   }
 
   #giveTickets(pointer: number): void {
@@ -161,6 +171,19 @@ export class TlsContexts {
     for (const id of [...this.#contexts.keys()]) this.drop(id);
     for (const at of this.#lists.values()) this.#memory.io.free(at);
   }
+}
+
+/** Whether mem[at..+length) is `text`, which is ASCII. */
+function isAt(mem: Uint8Array, at: number, length: number, text: string): boolean {
+  if (text.length !== length) return false;
+  for (let i = 0; i < length; i++) if (mem[at + i] !== text.charCodeAt(i)) return false;
+  return true;
+}
+
+/** Whether the ticket key begins with `name`, which is no secret (RFC 5077 section 4). */
+function isCalled(key: Uint8Array, name: Uint8Array): boolean {
+  for (let i = 0; i < TICKET_NAME_BYTES; i++) if (key[i] !== name[i]) return false;
+  return true;
 }
 
 /** In front of a list of protocols stands its length: the callback is given one address. */

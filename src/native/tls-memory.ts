@@ -4,7 +4,7 @@
 import { LIMITS } from '../base/limits.ts';
 import { view } from './ffi.ts';
 import type { NativeIo } from './io.ts';
-import { getError, REASON_MASK, reasonString } from './openssl.ts';
+import { getError, memcpy, REASON_MASK, reasonString } from './openssl.ts';
 
 /** Cells for pointers that C writes, in front of the bytes. */
 const CELLS_BYTES = 64;
@@ -63,6 +63,14 @@ export class TlsMemory {
     const bytes = new Uint8Array(Buffer.byteLength(text) + 1);
     new TextEncoder().encodeInto(text, bytes);
     return this.put(bytes);
+  }
+  /** Where in the arena what `put` copies stands: for who reads a socket there. */
+  get room(): number {
+    return this.#at + CELLS_BYTES;
+  }
+  /** Copies `length` bytes that stand in OpenSSL's memory there. */
+  copy(address: number, length: number): void {
+    memcpy(this.io.arena.base + this.room, address, length);
   }
   /** Wipes what `put` left: a key does not stay where nobody looks after it. */
   wipe(bytes: number): void {

@@ -3,8 +3,17 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { authority, leaf } from '../../tools/certificates.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
-import { TICKET_KEY_BYTES, TLS_FAILED, type Tls, type TlsPeer, type TlsSettings } from '../io/tls.ts';
+import {
+  TICKET_KEY_BYTES,
+  TICKET_NAME_BYTES,
+  TLS_FAILED,
+  type Tls,
+  type TlsPeer,
+  type TlsSettings,
+} from '../io/tls.ts';
+import { symbol } from './ffi.ts';
 import { openNative, socketPair } from './index.ts';
+import * as ssl from './openssl.ts';
 import { NativeTls } from './tls.ts';
 
 const io = openNative({ arenaBytes: 32 * 2 ** 20 });
@@ -132,8 +141,22 @@ test('close_notify that the socket does not take is said by the next call', () =
   close(p);
 });
 
-/** A client and a server whose bytes wait in between until they are passed on. */
-function apart(version: 'TLSv1.2' | 'TLSv1.3'): Pair & { pass(bytes: number): number } {
+type Apart = Pair & { pass(bytes: number): number; back(): number };
+
+/** A client and a server that shook hands, and whose bytes wait in between until they are passed on. */
+function apart(version: 'TLSv1.2' | 'TLSv1.3'): Apart {
+  const p = strangers(version);
+  for (let i = 0; i < 8; i++) {
+    tls.handshake(p.client);
+    p.pass(65_536);
+    tls.handshake(p.server);
+    p.back();
+  }
+  return p;
+}
+
+/** Before they did. */
+function strangers(version: 'TLSv1.2' | 'TLSv1.3'): Apart {
   const [near, far] = [socketPair(io), socketPair(io)];
   const settings = { ...PLAIN, minVersion: version, maxVersion: version };
   const context = tls.serverContext(settings);
@@ -146,15 +169,149 @@ function apart(version: 'TLSv1.2' | 'TLSv1.3'): Pair & { pass(bytes: number): nu
     if (n > 0) assert.equal(io.send(to, at + 128 * 1024, n), n);
     return Math.max(0, n);
   };
-  for (let i = 0; i < 8; i++) {
-    tls.handshake(c);
-    move(near[1], far[1], 65_536);
-    tls.handshake(s);
-    move(far[1], near[1], 65_536);
-  }
   const sockets = [...near, ...far] as unknown as Pair['sockets'];
-  return { server: s, client: c, sockets, pass: (bytes) => move(near[1], far[1], bytes) };
+  const pass = (bytes: number): number => move(near[1], far[1], bytes);
+  return { server: s, client: c, sockets, pass, back: () => move(far[1], near[1], 65_536) };
 }
+
+test('what comes with the end of the handshake is heard, in whatever pieces it comes', () => {
+  const sizes = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 20_000 }));
+  const property = fc.property(
+    fc.constantFrom('TLSv1.2' as const, 'TLSv1.3' as const),
+    fc.array(sizes, { maxLength: 6 }),
+    fc.array(fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 1, max: 40_000 })), { maxLength: 8 }),
+    fc.boolean(),
+    (version, messages, pieces, withHello) => {
+      const p = strangers(version);
+      let next = 0;
+      const piece = (): number => pieces[next++] ?? 65_536;
+      let c = tls.handshake(p.client);
+      let s = -ERRNO.EAGAIN;
+      if (withHello) {
+        // As behind the opening, which has read the ClientHello.
+        p.pass(65_536);
+        const n = io.recv((p.sockets as readonly Handle[])[2] as Handle, at, 65_536);
+        s = tls.handshakeWith(p.server, at, n);
+      }
+      let sent = 0;
+      let got = 0;
+      for (let i = 0; i < 2000 && (s !== 1 || c !== 1 || got < sent || i < 10); i++) {
+        if (c === -ERRNO.EAGAIN) {
+          c = tls.handshake(p.client);
+          if (c === 1) for (const size of messages) sent += Math.max(0, tls.send(p.client, at, size));
+        }
+        const passed = p.pass(piece());
+        if (s === -ERRNO.EAGAIN) {
+          s = tls.handshake(p.server);
+          assert.ok(s === 1 || s === -ERRNO.EAGAIN, String(s));
+          if (s === 1 && tls.emptied(p.server)) {
+            assert.equal(tls.recv(p.server, at, 65_536), -ERRNO.EAGAIN);
+            assert.equal(tls.recv(p.server, at, 65_536), -ERRNO.EAGAIN);
+          }
+        }
+        if (s === 1 && passed > 0) {
+          let n = tls.recv(p.server, at, 65_536);
+          while (n > 0) {
+            got += n;
+            if (tls.emptied(p.server)) {
+              assert.equal(tls.recv(p.server, at, 65_536), -ERRNO.EAGAIN);
+              break;
+            }
+            n = tls.recv(p.server, at, 65_536);
+          }
+          assert.ok(n > 0 || n === -ERRNO.EAGAIN, String(n));
+        }
+        p.back();
+      }
+      assert.deepEqual([s, c, got], [1, 1, sent]);
+      close(p);
+    },
+  );
+  fc.assert(property, { numRuns: Number(process.env['FUZZ_RUNS'] ?? 200) });
+});
+
+test('behind a handshake of its own nothing more is asked of the socket, and the first message is the last one', () => {
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const p = apart(version);
+    assert.equal(tls.emptied(p.server), true);
+    assert.equal(tls.recv(p.server, at, 100), -ERRNO.EAGAIN);
+    write(p.client, 'first');
+    p.pass(65_536);
+    assert.equal(read(p.server), 'first');
+    assert.equal(tls.emptied(p.server), true);
+    close(p);
+  }
+});
+
+test('new keys in the middle of what is read at once: all is heard, and what is said to be empty is', () => {
+  // RFC 8446 section 4.6.3; the client is OpenSSL's alone.
+  const keyUpdate = symbol('SSL_key_update', ['long', 'int']);
+  const context = ssl.ctxNew(ssl.tlsClientMethod());
+  const step = fc.record({
+    sizes: fc.array(fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 20_000 })), {
+      minLength: 1,
+      maxLength: 5,
+    }),
+    piece: fc.constantFrom(1, 100, 5_000, 65_536),
+    reads: fc.constantFrom(1, 2, 1_000),
+  });
+  let known = 0;
+  const property = fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), fc.boolean(), (steps, asks) => {
+    const p = strangers('TLSv1.3');
+    tls.close(p.client);
+    const raw = ssl.sslNew(context);
+    ssl.sslSetFd(raw, io.fdOf(p.sockets[0]));
+    ssl.sslSetConnectState(raw);
+    for (let i = 0; i < 4; i++) {
+      ssl.sslDoHandshake(raw);
+      p.pass(65_536);
+      tls.handshake(p.server);
+      p.back();
+    }
+    assert.equal(tls.handshake(p.server), 1);
+    let sent = 0;
+    let got = 0;
+    let full = false;
+    const drain = (reads: number): void => {
+      for (let i = 0; i < reads; i++) {
+        const n = tls.recv(p.server, at, 65_536);
+        assert.ok(n > 0 || n === -ERRNO.EAGAIN, String(n));
+        if (n < 0) return;
+        got += n;
+        if (!tls.emptied(p.server)) continue;
+        known++;
+        assert.equal(tls.recv(p.server, at, 65_536), -ERRNO.EAGAIN);
+        return;
+      }
+    };
+    for (const { sizes, piece, reads } of steps) {
+      for (const size of sizes) {
+        if (full) break;
+        if (size === 0) keyUpdate(raw, asks ? 1 : 0);
+        const n =
+          size === 0 ? ssl.sslDoHandshake(raw) : ssl.sslWrite(BigInt(raw), BigInt(io.arena.base + at), BigInt(size));
+        // What the socket does not take is not counted, and nothing follows it.
+        full = n <= 0;
+        if (size > 0 && !full) sent += n;
+      }
+      p.pass(piece);
+      drain(reads);
+      // Ours in return.
+      write(p.server, 'x');
+      p.back();
+      ssl.sslRead(BigInt(raw), BigInt(io.arena.base + at), 100n);
+    }
+    while (p.pass(65_536) > 0) drain(Number.POSITIVE_INFINITY);
+    drain(Number.POSITIVE_INFINITY);
+    assert.equal(got, sent);
+    ssl.sslFree(raw);
+    tls.close(p.server);
+    for (const socket of p.sockets) io.close(socket);
+  });
+  fc.assert(property, { numRuns: Number(process.env['FUZZ_RUNS'] ?? 100) });
+  ssl.ctxFree(context);
+  assert.ok(known > 0);
+});
 
 test('what a read is said to have emptied is empty, however records come apart', () => {
   let known = 0;
@@ -263,6 +420,25 @@ test('without overlap in ALPN the client is told: alert 120', () => {
   assert.equal(tls.failure.alert, 120);
   close(p);
   tls.dropContext(other);
+});
+
+test('an offer of protocols that is none is refused', () => {
+  // RFC 7301 section 3.1: names of 1 to 255 bytes that fill the list.
+  for (const list of [
+    [0, 1, 0],
+    [0, 4, 2, 104, 50, 0],
+    [0, 9, 2, 104, 50],
+    [0, 0],
+  ]) {
+    const extensions = [0, 16, 0, list.length, ...list];
+    const body = [3, 3, ...new Array(32).fill(1), 0, 0, 2, 0xc0, 0x2b, 1, 0, 0, extensions.length, ...extensions];
+    const hello = Buffer.from([22, 3, 1, 0, body.length + 4, 1, 0, 0, body.length, ...body]);
+    const p = pair();
+    io.mem.set(hello, at);
+    assert.equal(tls.handshakeWith(p.server, at, hello.length), TLS_FAILED, list.join());
+    assert.match(tls.failure.reason, /bad extension|decode|length/);
+    close(p);
+  }
 });
 
 test('versions and ciphers of the settings, and what OpenSSL does not know is an error', () => {
@@ -379,12 +555,13 @@ test('ticket keys have one length and a limited number', () => {
 // ---- sessions: what a ticket may and may not take up again
 
 const newKey = (name: number): Uint8Array => new Uint8Array(TICKET_KEY_BYTES).fill(name, 0, 16).fill(name + 100, 16);
-const nameOf = (key: Uint8Array): string => Buffer.from(key.subarray(0, 16)).toString('hex');
+const NOBODYS = new Uint8Array(TICKET_NAME_BYTES);
+const nameOf = (key: Uint8Array): Uint8Array => key.slice(0, TICKET_NAME_BYTES);
 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   const server12 = tls.serverContext({ ...PLAIN, maxVersion: version });
   const client12 = tls.clientContext({ ...PLAIN, maxVersion: version, verify: { trust, mode: 'require' } }, 0);
-  const connect = (session: number, context: number, offered: string): { resumed: boolean; session: number } => {
+  const connect = (session: number, context: number, offered: Uint8Array): { resumed: boolean; session: number } => {
     const p = pair({ server: server12, client: client12 });
     tls.bind(p.server, new Uint8Array(32).fill(context));
     tls.offered(p.server, offered);
@@ -403,7 +580,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   test(`${version}: a ticket is taken by keys that are accepted, in its own context only`, () => {
     const [first, second, third] = [newKey(1), newKey(2), newKey(3)];
     tls.setTicketKeys([first]);
-    const one = connect(0, 1, '');
+    const one = connect(0, 1, NOBODYS);
     assert.equal(one.resumed, false);
     assert.equal(connect(one.session, 1, nameOf(first)).resumed, true);
     assert.equal(connect(one.session, 2, nameOf(first)).resumed, false, 'another listener, name or validation');
@@ -417,7 +594,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
     }
     const all = [one.session, rotated.session];
     tls.setTicketKeys([]);
-    assert.equal(connect(one.session, 1, '').resumed, false, 'no keys, no tickets');
+    assert.equal(connect(one.session, 1, NOBODYS).resumed, false, 'no keys, no tickets');
     for (const session of all) tls.dropSession(session);
   });
 }

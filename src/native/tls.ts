@@ -8,7 +8,6 @@ import {
   type PeerName,
   SESSION_CONTEXT_BYTES,
   TICKET_KEY_BYTES,
-  TICKET_NAME_BYTES,
   TLS_FAILED,
   TLS_VERSION,
   type Tls,
@@ -23,6 +22,7 @@ import { errno } from './ffi.ts';
 import type { NativeIo } from './io.ts';
 import * as ssl from './openssl.ts';
 import { TlsContexts } from './tls-context.ts';
+import { TlsInbox } from './tls-inbox.ts';
 import { errorText, TlsMemory, takeError, textAt } from './tls-memory.ts';
 import { isAddress, isCertificateFor, isOpenSslsWork } from './tls-names.ts';
 import { TlsStore } from './tls-store.ts';
@@ -45,7 +45,7 @@ export class NativeTls implements TlsIo {
   readonly #memory: TlsMemory;
   readonly #store: TlsStore;
   readonly #contexts: TlsContexts;
-  readonly #base: number;
+  readonly #inbox: TlsInbox;
   readonly #address: bigint;
   readonly #bytes: number;
 
@@ -58,8 +58,14 @@ export class NativeTls implements TlsIo {
   readonly #sockets: Handle[] = [];
   /** Which ticket key the next call of the handshake is made with, 0 for the first. */
   readonly #ticketKey: number[] = [];
+  /** Its handshake is read by us, into the inbox. */
+  readonly #fed: boolean[] = [];
+  /** Its handshake waits until the socket takes more. */
+  readonly #blocked: boolean[] = [];
+  /** Bytes of it were read since the handshake. */
+  readonly #heard: boolean[] = [];
   /** What it reads from, once that was asked for, and the bytes it had read when nothing of them was left; 0 before. */
-  readonly #bios: number[] = [];
+  readonly #bios: bigint[] = [];
   readonly #read: number[] = [];
   /** Whether its buffer is known to be empty, and whether it was in front of the last `recv`. */
   readonly #clean: boolean[] = [];
@@ -73,6 +79,8 @@ export class NativeTls implements TlsIo {
   readonly #sessions = new Map<number, number>();
   #nextSession = 1;
 
+  /** What was asked for last would go on if its socket took more. */
+  #wantsWrite = false;
   readonly #failure = { reason: '', verify: 0, alert: 0 };
   readonly #ciphers = new Map<number, string>();
 
@@ -82,7 +90,7 @@ export class NativeTls implements TlsIo {
     this.#memory = new TlsMemory(io);
     this.#store = new TlsStore(this.#memory);
     this.#contexts = new TlsContexts(this.#memory, this.#store);
-    this.#base = io.arena.base;
+    this.#inbox = new TlsInbox(io);
     this.#address = BigInt(io.arena.base);
     this.#bytes = io.arena.bytes;
   }
@@ -140,13 +148,13 @@ export class NativeTls implements TlsIo {
   // ---- connections
 
   accept(context: number, socket: Handle): Tls {
-    const tls = this.#new(context, socket);
+    const tls = this.#new(context, socket, true);
     if (tls >= 0) ssl.sslSetAcceptState(this.#ssl[tls & INDEX_MASK] as number);
     return tls;
   }
 
   connect(context: number, socket: Handle, peer: TlsPeer): Tls {
-    const tls = this.#new(context, socket);
+    const tls = this.#new(context, socket, false);
     if (tls < 0) return tls;
     const s = this.#ssl[tls & INDEX_MASK] as number;
     ssl.sslSetConnectState(s);
@@ -175,7 +183,7 @@ export class NativeTls implements TlsIo {
     return -ERRNO.EINVAL;
   }
 
-  #new(context: number, socket: Handle): Tls {
+  #new(context: number, socket: Handle, fed: boolean): Tls {
     const fd = this.#io.fdOf(socket);
     if (fd < 0) return fd;
     const ctx = this.#contexts.pointer(context);
@@ -183,10 +191,11 @@ export class NativeTls implements TlsIo {
     ssl.clearErrors();
     const s = ssl.sslNew(ctx);
     if (s === 0) return -ERRNO.ENOMEM;
-    if (ssl.sslSetFd(s, fd) !== 1) {
+    if ((fed ? ssl.sslSetWfd(s, fd) : ssl.sslSetFd(s, fd)) !== 1) {
       ssl.sslFree(s);
       return -ERRNO.ENOMEM;
     }
+    if (fed) this.#inbox.attach(s);
     const index = this.#free.pop() ?? this.#ssl.length;
     if (index > INDEX_MASK) {
       ssl.sslFree(s);
@@ -201,7 +210,10 @@ export class NativeTls implements TlsIo {
     this.#contextOf[index] = context;
     this.#sockets[index] = socket;
     this.#ticketKey[index] = 0;
-    this.#bios[index] = 0;
+    this.#fed[index] = fed;
+    this.#blocked[index] = false;
+    this.#heard[index] = false;
+    this.#bios[index] = 0n;
     this.#read[index] = 0;
     this.#clean[index] = false;
     this.#wasClean[index] = false;
@@ -239,15 +251,88 @@ export class NativeTls implements TlsIo {
     if (copy !== 0) ssl.sslCtrl(s, ssl.CTRL.SET_OCSP_RESPONSE, response.length, copy);
   }
 
-  offered(tls: Tls, ticketName: string): void {
-    if (this.#of(tls) === 0 || ticketName.length !== 2 * TICKET_NAME_BYTES) return;
-    this.#ticketKey[tls & INDEX_MASK] = Math.max(0, this.#contexts.ticketNames.indexOf(ticketName));
+  offered(tls: Tls, ticketName: Uint8Array): void {
+    if (this.#of(tls) !== 0) this.#ticketKey[tls & INDEX_MASK] = this.#contexts.ticketKeyOf(ticketName);
   }
 
   handshake(tls: Tls): number {
     const s = this.#of(tls);
     if (s === 0) return -ERRNO.EBADF;
     const index = tls & INDEX_MASK;
+    if (!(this.#fed[index] as boolean)) return this.#shake(s, index);
+    if (this.#blocked[index] as boolean) {
+      const said = this.#shake(s, index);
+      if (said === 1) return this.#stands(s, index, false);
+      if (said !== -ERRNO.EAGAIN || (this.#blocked[index] as boolean)) return said;
+    }
+    const { room } = this.#memory;
+    for (;;) {
+      const n = this.#io.recv(this.#sockets[index] as Handle, room, LIMITS.TLS_HANDSHAKE_BYTES);
+      if (n <= 0) return n === 0 ? -ERRNO.ECONNRESET : n;
+      const short = n < LIMITS.TLS_HANDSHAKE_BYTES;
+      const said = this.#feed(s, index, room, n, short);
+      if (said !== -ERRNO.EAGAIN || short) return said;
+    }
+  }
+
+  handshakeWith(tls: Tls, offset: number, length: number): number {
+    const s = this.#of(tls);
+    if (s === 0) return -ERRNO.EBADF;
+    if (!(offset >= 0 && length > 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
+    if (!(this.#fed[tls & INDEX_MASK] as boolean)) return -ERRNO.EINVAL;
+    return this.#feed(s, tls & INDEX_MASK, offset, length, false);
+  }
+
+  /** Goes on with what mem[offset..+length) is of the handshake; `short`: nothing is left in the socket behind it. */
+  #feed(s: number, index: number, offset: number, length: number, short: boolean): number {
+    const inbox = this.#inbox;
+    if (!inbox.put(offset, length)) {
+      inbox.clear();
+      return -ERRNO.ENOMEM;
+    }
+    const said = this.#shake(s, index);
+    if (said === 1) return this.#stands(s, index, short);
+    if (inbox.left === 0) return said;
+    inbox.clear();
+    return said === TLS_FAILED ? said : this.#refuse(0, 'more than a record came behind the ClientHello');
+  }
+
+  /** The handshake with a client is over: what came behind it is OpenSSL's, and so is the socket. */
+  #stands(s: number, index: number, short: boolean): number {
+    const inbox = this.#inbox;
+    const more = inbox.left > 0;
+    if (more) {
+      // By keys of TLS 1.3 it reads as much as its buffer holds; so it has by those of TLS 1.2 already.
+      const n = inbox.handOver(s, this.#memory.cell(0));
+      const said = n > 0 ? n : this.#outcome(s, n);
+      if (inbox.left > 0) {
+        inbox.clear();
+        return said === TLS_FAILED ? said : this.#refuse(0, 'more than a record came behind the handshake');
+      }
+      if (said === TLS_FAILED) return said;
+    }
+    const fd = this.#io.fdOf(this.#sockets[index] as Handle);
+    if (fd < 0 || !inbox.detach(s, fd)) return -ERRNO.EBADF;
+    this.#fed[index] = false;
+    // Of a record that came in part the buffer may hold the head and not count it.
+    if (short && !more && ssl.sslHasPending(this.#pointers[index] as bigint) === 0) {
+      this.#read[index] = ssl.bioNumberRead(this.#bioOf(index));
+      this.#clean[index] = true;
+    }
+    return 1;
+  }
+
+  #bioOf(index: number): bigint {
+    let bio = this.#bios[index] as bigint;
+    if (bio === 0n) {
+      bio = BigInt(ssl.sslGetRbio(this.#ssl[index] as number));
+      this.#bios[index] = bio;
+    }
+    return bio;
+  }
+
+  /** One call of the handshake: 1 when it is over, -EAGAIN, -errno or TLS_FAILED. */
+  #shake(s: number, index: number): number {
     ssl.clearErrors();
     const key = this.#ticketKey[index] as number;
     let done: number;
@@ -261,30 +346,15 @@ export class NativeTls implements TlsIo {
       this.#contexts.putTicketKey(ctx, 0);
       if (!this.#asksAgain(s)) this.#ticketKey[index] = 0;
     }
-    if (done !== 1) return this.#outcome(s, done);
+    this.#wantsWrite = false;
+    const said = done === 1 ? 1 : this.#outcome(s, done);
+    this.#blocked[index] = this.#wantsWrite;
+    if (said !== 1) return said;
     const names = this.#names[index];
     if (names != null && !this.#isFor(s, names)) return this.#refuse(HOSTNAME_MISMATCH, 'hostname mismatch');
     // An idle connection does not keep a certificate alive that was replaced.
     ssl.sslCertsClear(s);
     return 1;
-  }
-
-  handshakeWith(tls: Tls, offset: number, length: number): number {
-    const s = this.#of(tls);
-    if (s === 0) return -ERRNO.EBADF;
-    if (!(offset >= 0 && length > 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
-    const socket = this.#sockets[tls & INDEX_MASK] as Handle;
-    const bio = ssl.bioNewMemBuf(this.#base + offset, length);
-    if (bio === 0) return -ERRNO.ENOMEM;
-    ssl.bioCtrl(bio, ssl.BIO.SET_MEM_EOF_RETURN, -1, 0);
-    ssl.sslSet0Rbio(s, bio);
-    const said = this.handshake(tls);
-    // It points into memory that is the caller's: whatever is not read now is lost.
-    const left = ssl.bioCtrl(bio, ssl.BIO.PENDING, 0, 0);
-    const fd = this.#io.fdOf(socket);
-    if (fd < 0 || ssl.sslSetRfd(s, fd) !== 1) return -ERRNO.EBADF;
-    if (left === 0 || said === TLS_FAILED) return said;
-    return this.#refuse(0, 'more than a record came behind the ClientHello');
   }
 
   #refuse(verify: number, reason: string): number {
@@ -329,11 +399,14 @@ export class NativeTls implements TlsIo {
     this.#clean[index] = false;
     ssl.clearErrors();
     const n = ssl.sslRead(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
-    if (n > 0) return n;
+    if (n > 0) {
+      this.#heard[index] = true;
+      return n;
+    }
     const said = this.#outcome(this.#ssl[index] as number, n);
     // A part of a record that came does not always count as pending.
     if (clean && said === -ERRNO.EAGAIN)
-      this.#clean[index] = ssl.bioNumberRead(this.#bios[index] as number) === this.#read[index];
+      this.#clean[index] = ssl.bioNumberRead(this.#bios[index] as bigint) === this.#read[index];
     return said;
   }
 
@@ -344,14 +417,10 @@ export class NativeTls implements TlsIo {
   emptied(tls: Tls): boolean {
     const index = tls & INDEX_MASK;
     if (tls <= INDEX_MASK || this.#handles[index] !== tls) return false;
+    if (!(this.#heard[index] as boolean)) return this.#clean[index] as boolean;
     if (ssl.sslHasPending(this.#pointers[index] as bigint) !== 0) return false;
-    let bio = this.#bios[index] as number;
-    if (bio === 0) {
-      bio = ssl.sslGetRbio(this.#ssl[index] as number);
-      this.#bios[index] = bio;
-    }
-    const read = ssl.bioNumberRead(bio);
-    const since = read - (this.#read[index] as number);
+    const read = ssl.bioNumberRead(this.#bioOf(index));
+    const since = (read - (this.#read[index] as number)) | 0;
     this.#read[index] = read;
     this.#clean[index] = true;
     return (this.#wasClean[index] as boolean) && since < SHORT_READ_BYTES;
@@ -392,8 +461,10 @@ export class NativeTls implements TlsIo {
   #outcome(s: number, result: number): number {
     const error = errno();
     switch (ssl.sslGetError(s, result)) {
-      case ssl.SSL_ERROR.WANT_READ:
       case ssl.SSL_ERROR.WANT_WRITE:
+        this.#wantsWrite = true;
+        return -ERRNO.EAGAIN;
+      case ssl.SSL_ERROR.WANT_READ:
         return -ERRNO.EAGAIN;
       case ssl.SSL_ERROR.ZERO_RETURN:
         return 0;
@@ -500,6 +571,7 @@ export class NativeTls implements TlsIo {
     for (const session of [...this.#sessions.keys()]) this.dropSession(session);
     this.#contexts.dispose();
     this.#store.dispose();
+    this.#inbox.dispose();
     this.#memory.dispose();
   }
 }

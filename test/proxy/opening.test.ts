@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
 import { type Handle, READABLE } from '../../src/io/io.ts';
-import { ClientInfo, type OpeningStep, STEP_MORE, STEP_REFUSED } from '../../src/proxy/client-info.ts';
+import { ClientInfo, type OpeningStep, STEP_LAYERED, STEP_MORE, STEP_REFUSED } from '../../src/proxy/client-info.ts';
 import type { Connection, ConnectionOwner } from '../../src/proxy/connection.ts';
 import { Listener } from '../../src/proxy/listener.ts';
 import { Opening } from '../../src/proxy/opening.ts';
@@ -195,3 +195,63 @@ simOnly('an opening that does not come to its end is cut off, and counted', asyn
   assert.equal(server.cells.get(limitCell('HEAD_MS')), 1);
   await server.stop();
 });
+
+/** A layer that stands once a line came from below, which it reads without a look behind it. */
+class LineLayer extends PlainWire {
+  override readonly layered = true;
+  override shortReadEmpties = false;
+  asked = 0;
+  reads = 0;
+  readonly #empties: boolean;
+
+  constructor(net: TestNet, handle: Handle, empties: boolean) {
+    super(net.io, handle);
+    this.#empties = empties;
+  }
+  override recv(at: number, length: number): number {
+    this.reads++;
+    return super.recv(at, length);
+  }
+  override establish(): number {
+    this.asked++;
+    const n = super.recv(0, 100);
+    if (n < 0) return n;
+    this.shortReadEmpties = this.#empties;
+    return 0;
+  }
+}
+
+for (const [name, decided, empties, asked, reads] of [
+  ['is asked when more comes from below, and no earlier; known to be empty it is not read', false, true, 1, 0],
+  ['that may have something left is read at once', false, false, 1, 1],
+  ['that has decided is asked in the next turn', true, true, 2, 0],
+] as const) {
+  simOnly(
+    `a layer ${name}`,
+    async (net) => {
+      let layer: LineLayer | null = null;
+      const step: OpeningStep = {
+        read(mem, start, end, info, transport) {
+          if (lineEnd(mem, start, end) !== end) return STEP_MORE;
+          layer = new LineLayer(net, info.handle, empties);
+          transport.layer(layer, decided);
+          return STEP_LAYERED;
+        },
+      };
+      const server = new Server(net, [step]);
+      const peer = await net.connect(server.address);
+      await peer.send('hello\n');
+      await net.settle();
+      const made = layer as unknown as LineLayer;
+      assert.equal(made.asked, decided ? 1 : 0);
+      await peer.send('shake\n');
+      await net.settle();
+      assert.deepEqual([made.asked, made.reads], [asked, reads]);
+      await peer.send('word');
+      peer.end();
+      assert.match(Buffer.from(await peer.readAll()).toString(), /: word$/);
+      await server.stop();
+    },
+    { seeds: 0 },
+  );
+}

@@ -23,8 +23,8 @@ simOnly(
     const client = await rig.connect();
     const answer = client.readMessage();
     await client.send(get());
-    // Three attempts, each with its time.
-    for (let i = 0; i < LIMITS.UPSTREAM_ATTEMPTS; i++) await net.advance(LIMITS.UPSTREAM_CONNECT_MS + 1);
+    // Three attempts, each with its time and what the network takes.
+    for (let i = 0; i < LIMITS.UPSTREAM_ATTEMPTS; i++) await net.advance(LIMITS.UPSTREAM_CONNECT_MS + 20);
     assert.equal((await answer).status, 503);
     await net.settle();
     assert.match(rig.records.last.endpoint, /"upstream_tls":"TLS_TIMEOUT"/);

@@ -20,7 +20,6 @@ const EXTENSION = {
   SERVER_NAME: 0,
   STATUS_REQUEST: 5,
   SIGNATURE_ALGORITHMS: 13,
-  ALPN: 16,
   SESSION_TICKET: 35,
   PRE_SHARED_KEY: 41,
   SUPPORTED_VERSIONS: 43,
@@ -38,10 +37,9 @@ export class ClientHello {
   rsa = false;
   /** It asks for an OCSP response (RFC 6066 section 8). */
   wantsStaple = false;
-  /** Name of the key of the ticket it offers, in hexadecimal digits; '' for none. */
-  ticketName = '';
-  /** Protocols it offers, in its order (RFC 7301). */
-  readonly alpn: string[] = [];
+  /** It offers a ticket whose key has the name in `ticketName`. */
+  hasTicket = false;
+  readonly ticketName = new Uint8Array(TICKET_NAME_BYTES);
 
   reset(): void {
     this.serverName = '';
@@ -49,13 +47,17 @@ export class ClientHello {
     this.p256 = false;
     this.rsa = false;
     this.wantsStaple = false;
-    this.ticketName = '';
-    this.alpn.length = 0;
+    this.hasTicket = false;
   }
 }
 
 /** Gathers a message that comes in several records; only one is read at a time. */
 const gathered = new Uint8Array(LIMITS.TLS_HELLO_BYTES);
+/** A bit for each type of extension; all are 0 between two messages. */
+const seen = new Int32Array(2 ** 16 / 32);
+/** The name that was read last, and its text: many clients after one another mean the same host. */
+const lastName = new Uint8Array(255);
+let lastText = '';
 
 /**
  * Reads the ClientHello at mem[start..end) into `hello`. Returns the bytes of the records it came in, HELLO_MORE when
@@ -63,6 +65,8 @@ const gathered = new Uint8Array(LIMITS.TLS_HELLO_BYTES);
  */
 export function readClientHello(mem: Uint8Array, start: number, end: number, hello: ClientHello): number {
   hello.reset();
+  const only = onlyRecord(mem, start, end);
+  if (only > 0) return readMessage(mem, start + RECORD_HEAD + MESSAGE_HEAD, only, hello) ? only - start : HELLO_BAD;
   let at = start;
   let size = 0;
   let wanted = MESSAGE_HEAD;
@@ -83,6 +87,15 @@ export function readClientHello(mem: Uint8Array, start: number, end: number, hel
     if (wanted > gathered.length) return HELLO_BAD;
   }
   return readMessage(gathered, MESSAGE_HEAD, wanted, hello) ? at - start : HELLO_BAD;
+}
+
+/** Where the one record ends that the whole message is, as most are; 0 when it is not that simple. */
+function onlyRecord(mem: Uint8Array, start: number, end: number): number {
+  const body = start + RECORD_HEAD;
+  if (end - body < MESSAGE_HEAD || mem[start] !== HANDSHAKE || mem[start + 1] !== 3) return 0;
+  const length = uint16(mem, start + 3);
+  if (length > FRAGMENT_BYTES || body + length > end || mem[body] !== CLIENT_HELLO) return 0;
+  return uint24(mem, body + 1) === length - MESSAGE_HEAD ? body + length : 0;
 }
 
 /** Whether what is here of a record may be a handshake's, of any version that writes 3 in front. */
@@ -113,20 +126,30 @@ function readMessage(m: Uint8Array, start: number, end: number, hello: ClientHel
 }
 
 function readExtensions(m: Uint8Array, start: number, end: number, hello: ClientHello): boolean {
-  const seen = new Set<number>();
   let at = start;
-  while (at < end) {
-    if (at + 4 > end) return false;
-    const type = uint16(m, at);
+  let good = true;
+  while (good && at < end) {
     const from = at + 4;
-    const to = from + uint16(m, at + 2);
+    const to = from > end ? end + 1 : from + uint16(m, at + 2);
+    const type = to > end ? 0 : uint16(m, at);
     // There must not be more than one of a type (RFC 8446 section 4.2).
-    if (to > end || seen.has(type)) return false;
-    seen.add(type);
-    if (!readExtension(type, m, from, to, hello)) return false;
+    if (to > end || !isFirst(type)) break;
+    good = readExtension(type, m, from, to, hello);
     at = to;
   }
-  return true;
+  const whole = good && at === end;
+  // What was marked is whatever stands in front of where it stopped.
+  for (let i = start; i < at; i += 4 + uint16(m, i + 2)) seen[uint16(m, i) >> 5] = 0;
+  return whole;
+}
+
+/** Marks `type` as seen: false when it was. */
+function isFirst(type: number): boolean {
+  const word = type >> 5;
+  const bit = 1 << (type & 31);
+  const before = seen[word] as number;
+  seen[word] = before | bit;
+  return (before & bit) === 0;
 }
 
 function readExtension(type: number, m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
@@ -138,17 +161,15 @@ function readExtension(type: number, m: Uint8Array, from: number, to: number, he
       return true;
     case EXTENSION.SIGNATURE_ALGORITHMS:
       return readSignatureAlgorithms(m, from, to, hello);
-    case EXTENSION.ALPN:
-      return readAlpn(m, from, to, hello);
     case EXTENSION.SESSION_TICKET:
-      if (to - from >= TICKET_NAME_BYTES && hello.ticketName === '') hello.ticketName = hex(m, from);
+      if (!hello.hasTicket) takeTicketName(m, from, to - from, hello);
       return true;
     case EXTENSION.PRE_SHARED_KEY: {
       // The first identity: its length, then the ticket (RFC 8446 section 4.2.11).
       if (to - from < 4) return false;
       const length = uint16(m, from + 2);
       if (from + 4 + length > to) return false;
-      hello.ticketName = length >= TICKET_NAME_BYTES ? hex(m, from + 4) : '';
+      takeTicketName(m, from + 4, length, hello);
       return true;
     }
     case EXTENSION.SUPPORTED_VERSIONS:
@@ -165,15 +186,22 @@ function readServerName(m: Uint8Array, from: number, to: number, hello: ClientHe
   const length = uint16(m, from + 3);
   const start = from + 5;
   if (length === 0 || length > 255 || start + length !== to) return false;
-  let name = '';
-  for (let i = start; i < to; i++) {
-    const c = m[i] as number;
+  let known = length === lastText.length;
+  for (let i = 0; i < length; i++) {
+    let c = m[start + i] as number;
     const letter = (c | 32) >= 0x61 && (c | 32) <= 0x7a;
     // Letters, digits, hyphen, dot; underscore and colon, which occur in the field.
-    if (!(letter || (c >= 0x2d && c <= 0x3a && c !== 0x2f) || c === 0x5f)) return false;
-    name += String.fromCharCode(letter ? c | 32 : c);
+    if (!(letter || (c >= 0x2d && c <= 0x3a && c !== 0x2f) || c === 0x5f)) {
+      // What was written over is nobody's name.
+      lastText = '';
+      return false;
+    }
+    if (letter) c |= 32;
+    known &&= lastName[i] === c;
+    lastName[i] = c;
   }
-  hello.serverName = name.endsWith('.') ? name.slice(0, -1) : name;
+  if (!known) lastText = String.fromCharCode(...lastName.subarray(0, length));
+  hello.serverName = lastText.endsWith('.') ? lastText.slice(0, -1) : lastText;
   return true;
 }
 
@@ -188,25 +216,9 @@ function readSignatureAlgorithms(m: Uint8Array, from: number, to: number, hello:
   return true;
 }
 
-/** RFC 7301 section 3.1: names of 1 to 255 bytes. */
-function readAlpn(m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
-  if (to - from < 2 || from + 2 + uint16(m, from) !== to) return false;
-  let at = from + 2;
-  while (at < to) {
-    const length = m[at] as number;
-    if (length === 0 || at + 1 + length > to) return false;
-    if (hello.alpn.length === LIMITS.TLS_ALPN_PROTOCOLS) return false;
-    hello.alpn.push(String.fromCharCode(...m.subarray(at + 1, at + 1 + length)));
-    at += 1 + length;
-  }
-  return true;
-}
-
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
-
 /** The first TICKET_NAME_BYTES of a ticket name its key (RFC 5077 section 4). */
-function hex(m: Uint8Array, at: number): string {
-  let text = '';
-  for (let i = 0; i < TICKET_NAME_BYTES; i++) text += HEX[m[at + i] as number];
-  return text;
+function takeTicketName(m: Uint8Array, at: number, length: number, hello: ClientHello): void {
+  hello.hasTicket = length >= TICKET_NAME_BYTES;
+  if (!hello.hasTicket) return;
+  for (let i = 0; i < TICKET_NAME_BYTES; i++) hello.ticketName[i] = m[at + i] as number;
 }

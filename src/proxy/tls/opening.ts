@@ -6,7 +6,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type Handle } from '../../io/io.ts';
 import { TLS_VERSION, type Tls } from '../../io/tls.ts';
 import type { ServerTls, SocketEntry, SocketHost } from '../../ir/ir.ts';
-import { Fragment } from '../../telemetry/fragment.ts';
+import { Fragment, NO_FRAGMENT } from '../../telemetry/fragment.ts';
 import { handshakeCell, limitCell, type TlsRefusal, tlsRefusalCell } from '../../telemetry/layout.ts';
 import {
   type ClientInfo,
@@ -52,7 +52,18 @@ interface HostTls {
   /** The name that last came to it, and what that made: of most hosts there is one. */
   lastName: string | null;
   lastBinding: Uint8Array;
+  /** What log lines said of its last connections, those of TLS 1.2 and 1.3, new and resumed. */
+  readonly lastFacts: Facts[];
 }
+
+/** What a connection agreed on, and what log lines say of that. */
+interface Facts {
+  readonly cipher: string;
+  readonly alpn: string;
+  readonly name: string;
+  readonly json: Fragment;
+}
+const NO_FACTS: Facts = { cipher: '', alpn: '', name: '', json: NO_FRAGMENT };
 
 const NO_BYTES = new Uint8Array(0);
 /** What a session of no listener is bound to in its place. */
@@ -119,7 +130,8 @@ export class TlsOpening implements OpeningStep {
     const { gateway, listener } = host ?? NOBODY;
     const binding = hash('sha256', JSON.stringify([this.#port, gateway, listener, this.#table.binding(tls)]), 'hex');
     const certificates = tls.certificates.map((key) => this.#table.acquire(key));
-    const one = { host, tls, certificates, context, binding, lastName: null, lastBinding: NO_BYTES };
+    const last = { lastName: null, lastBinding: NO_BYTES, lastFacts: [NO_FACTS, NO_FACTS, NO_FACTS, NO_FACTS] };
+    const one = { host, tls, certificates, context, binding, ...last };
     this.#hosts.push(one);
     return one;
   }
@@ -191,13 +203,13 @@ export class TlsOpening implements OpeningStep {
       return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'certificate');
     }
     io.bind(tls, bindingOf(host, hello.serverName));
-    if (hello.ticketName !== '') io.offered(tls, hello.ticketName);
+    if (hello.hasTicket) io.offered(tls, hello.ticketName);
     const handshake = new ServerHandshake(this.#shared, this.#table, host, hello.serverName, info);
     const wire = new TlsWire(this.#shared.io, io, tls, socket as Handle, handshake, false);
     // The socket was read up to here, behind the ClientHello too: what OpenSSL gets by itself comes after that.
     const said = io.handshakeWith(tls, start, end - start);
     wire.began(said);
-    transport.layer(wire);
+    transport.layer(wire, said !== -ERRNO.EAGAIN);
     return STEP_LAYERED;
   }
 
@@ -263,16 +275,14 @@ export class TlsOpening implements OpeningStep {
 class ServerHandshake implements TlsWireOwner {
   readonly #shared: Shared;
   readonly #table: TlsTable;
-  readonly #host: SocketHost | null;
-  readonly #tls: ServerTls;
+  readonly #host: HostTls;
   readonly #name: string;
   readonly #info: ClientInfo;
 
-  constructor(shared: Shared, table: TlsTable, { host, tls }: HostTls, name: string, info: ClientInfo) {
+  constructor(shared: Shared, table: TlsTable, host: HostTls, name: string, info: ClientInfo) {
     this.#shared = shared;
     this.#table = table;
     this.#host = host;
-    this.#tls = tls;
     this.#name = name;
     this.#info = info;
     table.handshaking++;
@@ -286,29 +296,41 @@ class ServerHandshake implements TlsWireOwner {
     this.#table.handshaking--;
     const { io } = this.#table;
     const version = io.version(tls);
+    const tls13 = TLS_VERSION[version] === TLS_VERSION['TLSv1.3'];
     const resumed = io.resumed(tls);
-    this.#shared.cells.add(handshakeCell('downstream', TLS_VERSION[version] === TLS_VERSION['TLSv1.3'], resumed), 1);
-    const fingerprint = io.peerFingerprint(tls);
-    const { clients } = this.#tls;
+    this.#shared.cells.add(handshakeCell('downstream', tls13, resumed), 1);
+    const { host } = this.#host;
+    const { clients } = this.#host.tls;
+    // Nobody else was asked for a certificate.
+    const fingerprint = clients === null ? '' : io.peerFingerprint(tls);
     // Of one that was let in though it is not good, nobody is told.
     if (clients !== null && clients.forward.length > 0 && fingerprint !== '' && io.verifyResult(tls) === 0)
       this.#info.certificate = forwardedCertificate(io.peerCertificate(tls), clients.forward);
     const alpn = io.alpn(tls);
     const info = this.#info;
     info.secure = true;
-    info.host = this.#host;
-    info.relayed = this.#host?.protocol === 'TLS';
+    info.host = host;
+    info.relayed = host?.protocol === 'TLS';
     info.serverName = this.#name;
     info.alpn = alpn;
-    const facts = factsOf({
+    const cipher = io.cipher(tls);
+    const { lastFacts } = this.#host;
+    const at = (tls13 ? 2 : 0) + (resumed ? 1 : 0);
+    const last = lastFacts[at] as Facts;
+    if (fingerprint === '' && last.cipher === cipher && last.alpn === alpn && last.name === this.#name) {
+      info.json = info.json.with(last.json);
+      return;
+    }
+    const json = factsOf({
       tls: version,
-      cipher: io.cipher(tls),
+      cipher,
       ...(alpn === '' ? {} : { alpn }),
       ...(this.#name === '' ? {} : { sni: this.#name }),
       resumed: String(resumed),
       ...(fingerprint === '' ? {} : { client_cert_sha256: fingerprint }),
     });
-    info.json = info.json.with(facts);
+    if (fingerprint === '') lastFacts[at] = { cipher, alpn, name: this.#name, json };
+    info.json = info.json.with(json);
   }
 
   failed(_wire: TlsWire, errno: number): void {

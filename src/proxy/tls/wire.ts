@@ -104,6 +104,7 @@ export class TlsWire implements Wire {
     const said = first === -ERRNO.EAGAIN ? this.#tlsIo.handshake(this.tls) : first;
     if (said === 1) {
       this.#established = true;
+      this.shortReadEmpties = this.#tlsIo.emptied(this.tls);
       this.#owner.established(this);
       return 0;
     }

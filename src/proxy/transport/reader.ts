@@ -146,11 +146,20 @@ export class Reader implements Backlogged {
     this.#shared.io.again(this.#owner, AGAIN);
   }
 
-  /** Goes on over another wire, from which nothing can be read before it stands. */
-  layer(wire: Wire): void {
+  /**
+   * Goes on over another wire, from which nothing can be read before it stands. It is asked whether it does when there
+   * is more to read below, unless it has `decided` already.
+   */
+  layer(wire: Wire, decided: boolean): void {
     this.wire = wire;
+    const asked = decided || this.readable;
     this.readable = false;
-    this.again();
+    if (asked) this.again();
+  }
+
+  /** The wire has nothing, and what comes is told of. */
+  get knownEmpty(): boolean {
+    return this.wire.shortReadEmpties && !this.#endSeen;
   }
 
   /** Forgets what is kept. */
@@ -258,7 +267,7 @@ export class Reader implements Backlogged {
   #arrived(n: number, room: number): void {
     this.#tallyRead(n);
     // A short read has emptied the wire, unless the end is behind it.
-    if (n < room && !this.#endSeen && this.wire.shortReadEmpties) this.readable = false;
+    if (n < room && this.knownEmpty) this.readable = false;
   }
 
   #present(start: number, end: number): void {

@@ -102,17 +102,18 @@ export class Tcp implements Transport, ReaderOwner {
     }
     // What was ready was the handshake's. A layer may have taken bytes from the socket already that are for us.
     const { layered } = this.#wire;
+    const unread = layered && !this.#in.knownEmpty;
     if (layered) this.#in.readable = false;
     this.user.onConnected();
-    if (layered) this.#in.readable = true;
+    if (unread) this.#in.readable = true;
     if (this.open && this.#in.reading && this.#in.readable) this.#in.read();
   }
 
-  layer(wire: Wire): void {
+  layer(wire: Wire, decided: boolean): void {
     this.#wire = wire;
     this.#out.wire = wire;
     this.#connecting = true;
-    this.#in.layer(wire);
+    this.#in.layer(wire, decided);
   }
 
   // ---- reading

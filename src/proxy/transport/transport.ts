@@ -62,9 +62,10 @@ export interface Transport {
 
   /**
    * Goes on over `wire`, a layer above the one before, of which everything that arrived was used and everything written
-   * is sent. The user is told (`onConnected`) when it stands, and nothing before.
+   * is sent. The user is told (`onConnected`) when it stands, and nothing before. `decided`: it need not wait for more
+   * from the wire below to say whether it does.
    */
-  layer(wire: Wire): void;
+  layer(wire: Wire, decided: boolean): void;
 
   /** Sends mem[start..end). `free` bytes in front of start may be overwritten. Never calls back. */
   write(start: number, end: number, free: number): void;

@@ -10,6 +10,7 @@ export interface Wire {
   /**
    * The last `recv`, if it gave fewer bytes than were asked for, has left nothing behind (epoll(7), questions and
    * answers, 9). A layer that decrypts record by record does not always know: then only -EAGAIN says that it is empty.
+   * Of a layer that just came to stand: nothing came behind what it took to stand.
    */
   readonly shortReadEmpties: boolean;
   /**
@@ -45,8 +46,8 @@ export interface Wire {
 
 /** A socket as it is. */
 export class PlainWire implements Wire {
-  readonly layered = false;
-  readonly shortReadEmpties = true;
+  readonly layered: boolean = false;
+  readonly shortReadEmpties: boolean = true;
   readonly #io: Io;
   readonly plain: Handle;
 

@@ -112,7 +112,7 @@ export class Dial implements TransportUser, TimerSink {
       this.cancel();
       this.#failed(-wire);
     } else {
-      transport.layer(wire);
+      transport.layer(wire, true);
     }
     return false;
   }
