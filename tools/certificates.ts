@@ -37,9 +37,9 @@ const TRUE = Uint8Array.of(1, 1, 255);
 function tlv(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const body = Buffer.concat(parts);
   const n = body.length;
-  const length = n < 128 ? [n] : n < 256 ? [0x81, n] : n < 65_536 ? [0x82, n >> 8, n & 255] : null;
-  if (length === null) throw new RangeError(`${n} bytes in one element`);
-  return Buffer.concat([Uint8Array.of(tag, ...length), body]);
+  const digits = n < 256 ? [n] : n < 65_536 ? [n >> 8, n & 255] : [n >> 16, (n >> 8) & 255, n & 255];
+  if (n >= 2 ** 24) throw new RangeError(`${n} bytes in one element`);
+  return Buffer.concat([Uint8Array.of(tag, ...(n < 128 ? [n] : [0x80 + digits.length, ...digits])), body]);
 }
 const sequence = (...parts: readonly Uint8Array[]): Buffer => tlv(0x30, ...parts);
 const octets = (...parts: readonly Uint8Array[]): Buffer => tlv(4, ...parts);

@@ -173,7 +173,15 @@ class Limits extends Http2Limits {
   readonly UDP_REFUSED_MS = 10_000;
 
   // --- TLS of one worker
-  /** One certificate, key, list or name handed to OpenSSL. */
+  /** A certificate with those that lead to its root: more than this, clients that use OpenSSL do not take. */
+  readonly TLS_CHAIN_BYTES = 100 * KB;
+  /** A private key; those of RSA with 16,384 bits take 9 KB. */
+  readonly TLS_KEY_BYTES = 32 * KB;
+  /** Authorities and lists of revoked certificates of one Gateway's port or one policy, together. */
+  readonly TLS_TRUST_BYTES = 8 * MB;
+  /**
+   * One certificate, OCSP response or name handed to OpenSSL; longer lists and certificates get a place of their own.
+   */
   readonly TLS_OBJECT_BYTES = 256 * KB;
   /** What certificates cost that are made ready for handshakes; the least recently used are made anew when needed. */
   readonly TLS_PARSED_BYTES = 16 * MB;

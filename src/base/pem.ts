@@ -10,6 +10,8 @@ export interface PemBlock {
 
 const BEGIN = '-----BEGIN ';
 const DASHES = '-----';
+/** What a message may name: where dashes are missing, all that is read as the label may be the key itself. */
+const LABEL = /^[A-Z][A-Z0-9 ]{0,31}$/;
 
 /** The blocks of `text` in order; a message for one that does not end, or whose content is not Base64. */
 export function readPem(text: string): readonly PemBlock[] | string {
@@ -17,7 +19,7 @@ export function readPem(text: string): readonly PemBlock[] | string {
   for (let at = text.indexOf(BEGIN); at >= 0; at = text.indexOf(BEGIN, at)) {
     const labelEnd = text.indexOf(DASHES, at + BEGIN.length);
     const label = labelEnd < 0 ? '' : text.slice(at + BEGIN.length, labelEnd);
-    if (label === '' || label.includes('\n')) return `a line that begins with "${BEGIN}" does not end with "${DASHES}"`;
+    if (!LABEL.test(label)) return `a line that begins with "${BEGIN}" does not end with "${DASHES}"`;
     const from = labelEnd + DASHES.length;
     const to = text.indexOf(`-----END ${label}${DASHES}`, from);
     if (to < 0) return `"${BEGIN}${label}${DASHES}" has no "-----END ${label}${DASHES}"`;

@@ -229,6 +229,7 @@ export class Resources implements SourceSink {
     this.#publisher.remember(KEPT, null);
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
+    this.#tellUnsent();
     this.#cluster?.make(this.#translator.generated);
     this.#cluster?.diagnosed(this.#translator.diagnostics);
     this.#tellIdle();
@@ -414,6 +415,7 @@ export class Resources implements SourceSink {
     const before = this.#publisher.revision;
     const revision = this.#publisher.publish(delta);
     this.statuses.note(revision, statuses);
+    this.#tellUnsent();
     this.#cluster?.make(generated);
     const [removed, changed] = [[...keys].filter((key) => !this.#has(key)), [...keys].filter((key) => this.#has(key))];
     if (revision > before) this.#journal.revised({ revision, changed, removed });
@@ -424,7 +426,12 @@ export class Resources implements SourceSink {
     this.#effectsChanged.ask();
   }
 
-  /** With file, line and column where the object came from a file. */
+  /** What could not be handed on is told of its objects. */
+  #tellUnsent(): void {
+    const unsent = this.#publisher.takeUnsent();
+    if (unsent !== null) this.#revise(this.#translator.unsent(this.#store, unsent), NO_KEYS);
+  }
+
   /** With its place, and with what may have been meant where an object is missing. */
   #hinted(problem: Problem): Problem {
     const located = this.#located(problem);

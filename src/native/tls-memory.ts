@@ -97,6 +97,16 @@ export class TlsMemory {
     this.io.free(this.#at);
   }
 
+  /** Makes an object of `der`, of any length; 0 when it is none. */
+  read(d2i: (object: number, cell: number, length: number) => number, der: Uint8Array): number {
+    if (der.length <= LIMITS.TLS_OBJECT_BYTES) return this.decode(d2i, this.put(der), der.length);
+    const at = this.keep(der);
+    if (at < 0) return 0;
+    const object = this.decode(d2i, this.io.arena.base + at, der.length);
+    this.forget(at, der.length);
+    return object;
+  }
+
   /** Makes an object of the DER at `address`; 0 when it is none. d2i moves the pointer it is given, hence a cell. */
   decode(d2i: (object: number, cell: number, length: number) => number, address: number, length: number): number {
     return d2i(0, this.setCell(0, address), length);

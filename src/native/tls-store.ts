@@ -6,6 +6,7 @@ import { hash } from 'node:crypto';
 import { LIMITS } from '../base/limits.ts';
 import {
   CRL_CHECK,
+  clearErrors,
   d2iAutoPrivateKey,
   d2iX509,
   d2iX509Crl,
@@ -155,7 +156,7 @@ export class TlsStore {
     const stack = stackNew();
     const chain: Chain = { digest, stack, x509s, uses: 1 };
     for (const der of ders) {
-      const x509 = this.#memory.decode(d2iX509, this.#memory.put(der), der.length);
+      const x509 = this.#memory.read(d2iX509, der);
       if (x509 === 0) {
         this.#freeChain(chain);
         throw new TlsError('d2i_X509', errorText(takeError()));
@@ -180,25 +181,28 @@ export class TlsStore {
 
   // ---- trust
 
+  /**
+   * A list of revoked certificates that cannot be read is left out, and still one is asked for: whom it is of nobody
+   * knows, so all of an authority without another are refused, and no more than that.
+   */
   addTrust(authorities: readonly Uint8Array[], revoked: readonly Uint8Array[]): number {
     const store = storeNew();
-    const add = (
-      ders: readonly Uint8Array[],
-      d2i: typeof d2iX509,
-      put: (store: number, object: number) => number,
-      free: (object: number) => number,
-    ): void => {
-      for (const der of ders) {
-        const object = this.#memory.decode(d2i, this.#memory.put(der), der.length);
-        const taken = object !== 0 && put(store, object) === 1;
-        if (object !== 0) free(object);
-        if (taken) continue;
-        storeFree(store);
-        throw new TlsError('trust', errorText(takeError()));
+    for (const der of authorities) {
+      const x509 = this.#memory.read(d2iX509, der);
+      const taken = x509 !== 0 && storeAddCert(store, x509) === 1;
+      if (x509 !== 0) x509Free(x509);
+      if (taken) continue;
+      storeFree(store);
+      throw new TlsError('trust', errorText(takeError()));
+    }
+    for (const der of revoked) {
+      const list = this.#memory.read(d2iX509Crl, der);
+      if (list !== 0) {
+        storeAddCrl(store, list);
+        x509CrlFree(list);
       }
-    };
-    add(authorities, d2iX509, storeAddCert, x509Free);
-    add(revoked, d2iX509Crl, storeAddCrl, x509CrlFree);
+    }
+    clearErrors();
     if (revoked.length > 0) storeSetFlags(store, CRL_CHECK);
     const id = this.#next++;
     this.#trusts.set(id, store);

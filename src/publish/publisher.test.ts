@@ -198,6 +198,8 @@ test('an entry that is too large to be sent is refused, and its neighbours are s
   const huge = { ...rule('default/a'), name: 'x'.repeat(LIMITS.FRAME_BYTES) };
   publisher.publish({ upserts: [huge, rule('default/b', 0, 'GET')], removals: [] });
   assert.deepEqual(refused, ['rule/HTTPRoute/default/a/0']);
+  assert.deepEqual([...(publisher.takeUnsent() ?? [])], [['rule/HTTPRoute/default/a/0', encode(huge).length]]);
+  assert.equal(publisher.takeUnsent(), null, 'it is told once');
   assert.deepEqual(out.take(), [
     'begin 2',
     'remove rule/HTTPRoute/default/a/0',
@@ -205,4 +207,6 @@ test('an entry that is too large to be sent is refused, and its neighbours are s
     'remove cells/HTTPRoute/default/a',
     'commit 2',
   ]);
+  publisher.publish({ upserts: [rule('default/a')], removals: [] });
+  assert.deepEqual(publisher.takeUnsent(), new Map(), 'and that it is no more');
 });

@@ -41,6 +41,9 @@ export class Publisher {
   readonly #book: CellBook;
   readonly #encode: (entry: Entry) => Buffer;
   readonly #refused: (key: Key, bytes: number) => void;
+  /** Entries that are too large to be sent, with their bytes. */
+  readonly #unsent = new Map<Key, number>();
+  #unsentChanged = false;
   /** What the keeper has: of each value its digest, which is all that is asked of it, and a tenth of the memory. */
   readonly #sent = new Map<Key, string>();
   readonly #sockets = new Map<Key, SocketEntry>();
@@ -136,6 +139,7 @@ export class Publisher {
     for (const key of delta.removals) {
       change.set(key, null);
       this.#sockets.delete(key);
+      this.#noteUnsent(key, null);
       this.#forget(key, revision, change);
     }
     for (const entry of delta.upserts) {
@@ -143,11 +147,13 @@ export class Publisher {
       if (value.length > LARGEST_ENTRY) {
         // It cannot travel: whatever stood under its key goes, its neighbours are not harmed.
         this.#refused(entry.key, value.length);
+        this.#noteUnsent(entry.key, value.length);
         change.set(entry.key, null);
         this.#sockets.delete(entry.key);
         this.#forget(entry.key, revision, change);
         continue;
       }
+      this.#noteUnsent(entry.key, null);
       change.set(entry.key, value);
       if (entry.kind === 'socket') this.#sockets.set(entry.key, entry);
       else this.#keep(entry, change);
@@ -165,6 +171,23 @@ export class Publisher {
     for (const [key, value] of this.#memory) change.set(key, value);
     this.#memory.clear();
     return this.#send(revision, change);
+  }
+
+  /** Entries that were too large to be sent, with their bytes: all of them, where that has changed since last asked. */
+  takeUnsent(): ReadonlyMap<Key, number> | null {
+    if (!this.#unsentChanged) return null;
+    this.#unsentChanged = false;
+    return new Map(this.#unsent);
+  }
+
+  /** `bytes`: null for one that is not too large, or is no more. */
+  #noteUnsent(key: Key, bytes: number | null): void {
+    if (bytes === null) {
+      if (this.#unsent.delete(key)) this.#unsentChanged = true;
+    } else if (this.#unsent.get(key) !== bytes) {
+      this.#unsent.set(key, bytes);
+      this.#unsentChanged = true;
+    }
   }
 
   #send(revision: number, change: ReadonlyMap<Key, Buffer | null>): number {

@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { KubeObject } from '../api/object.ts';
 import { fields } from '../base/fields.ts';
+import { LIMITS } from '../base/limits.ts';
 import { readPem } from '../base/pem.ts';
 import { anyText } from './read.ts';
 
@@ -32,6 +33,16 @@ function read(object: KubeObject): Authorities | string {
   if (typeof lists === 'string') return `: ca.crl: ${lists}.`;
   const revoked = lists.filter(({ label }) => label === 'X509 CRL').map(({ der }) => base64(der));
   return { authorities: certificates, revoked };
+}
+
+/** Why so much cannot be handed on, to be written behind whoever refers to it; null when it can. */
+export function tooMuch({ authorities, revoked }: Authorities): string | null {
+  let bytes = 0;
+  for (const text of [...authorities, ...revoked]) bytes += Math.floor((text.length * 3) / 4);
+  const most = LIMITS.TLS_TRUST_BYTES;
+  return bytes > most
+    ? `Certificates of authorities and lists of revoked ones are of ${bytes} bytes together, at most ${most} can be.`
+    : null;
 }
 
 /** A ConfigMap holds text; a Secret holds Base64 in `data`, and text in `stringData`, which wins. */

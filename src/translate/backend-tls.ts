@@ -6,7 +6,7 @@ import { Problems } from '../api/problem.ts';
 import { type Fields, fields, isFields } from '../base/fields.ts';
 import type { ClientTls, SubjectAltName, TlsVersion, TrustEntry } from '../ir/ir.ts';
 import { SYSTEM_TRUST, trustKey } from '../ir/keys.ts';
-import { type Authorities, authoritiesIn } from './authorities.ts';
+import { type Authorities, authoritiesIn, tooMuch } from './authorities.ts';
 import type { Fault } from './conditions.ts';
 import { createdOf, olderFirst, RAUTA_GROUP, type SystemTrust, X_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -156,7 +156,10 @@ function trustOf(
     authorities: [...new Set(found.flatMap(({ authorities }) => authorities))],
     revoked: [...new Set(found.flatMap(({ revoked }) => revoked))],
   };
-  return { trust, unresolved };
+  const much = tooMuch(trust);
+  if (much === null) return { trust, unresolved };
+  refuse(`${at}.caCertificateRefs`, much, 'policyNoAuthority');
+  return { trust: null, unresolved: unresolved ?? { name: 'policyAuthority', message: much } };
 }
 
 /** Of one reference, which stays in the owner's namespace (LocalObjectReference). */

@@ -15,6 +15,11 @@ function pairOf(certificates: string, own: string): ServerCertificate | string {
   return readCertificate(readPem(certificates), readPem(own));
 }
 
+/** Without what ends the line of its label. */
+function glued(text: string): string {
+  return text.replaceAll('\n', ' ').replace('KEY-----', 'KEY');
+}
+
 function good(result: ServerCertificate | string): ServerCertificate {
   assert.ok(typeof result !== 'string', String(result));
   return result;
@@ -62,6 +67,15 @@ test('what is wrong is said, and nothing of the key with it', () => {
     [crt, encrypted, /encrypted/],
     [crt, pem('PRIVATE KEY', Buffer.from('abc')), /tls\.key: the PRIVATE KEY cannot be read/],
     [crt, key.slice(0, 80), /tls\.key is no PEM/],
+    [
+      crt + pem('CERTIFICATE', middle.der).repeat(300),
+      key,
+      /tls\.crt holds \d+ bytes of certificates, more than clients/,
+    ],
+    [crt, pem('PRIVATE KEY', Buffer.alloc(40_000)), /tls\.key is of 40000 bytes, no key is/],
+    // On one line, without its dashes: what is read as the label is the key.
+    [glued(key), key, /tls\.crt: a line that begins with "-----BEGIN " does not end/],
+    [crt, glued(key), /tls\.key is no PEM/],
     [crt, pem('PRIVATE KEY', other.keyDer), /does not belong to the certificate/],
     [crt, pem('PRIVATE KEY', strange.export({ type: 'pkcs8', format: 'der' })), /does not belong/],
     [pem('CERTIFICATE', weak.der), pem('PRIVATE KEY', weak.keyDer), /RSA key of 1024 bits is too weak/],

@@ -134,6 +134,10 @@ function certificatesIn(blocks: Pem): readonly PemBlock[] | string {
     return 'tls.crt holds a private key, which belongs into tls.key alone.';
   }
   const found = blocks.filter(({ label }) => label === 'CERTIFICATE');
+  const bytes = found.reduce((sum, { der }) => sum + der.length, 0);
+  if (bytes > LIMITS.TLS_CHAIN_BYTES) {
+    return `tls.crt holds ${bytes} bytes of certificates, more than clients take (${LIMITS.TLS_CHAIN_BYTES}).`;
+  }
   return found.length > 0 ? found : 'tls.crt holds no certificate ("-----BEGIN CERTIFICATE-----").';
 }
 
@@ -174,7 +178,9 @@ function keyIn(blocks: Pem): PemBlock | string {
   if (typeof blocks === 'string') return 'tls.key is no PEM of an unencrypted private key.';
   const block = blocks.find(({ label }) => label.endsWith('PRIVATE KEY'));
   if (block === undefined) return 'tls.key holds no private key ("-----BEGIN PRIVATE KEY-----").';
-  return block.label === 'ENCRYPTED PRIVATE KEY' ? 'tls.key is encrypted; a server needs it in the clear.' : block;
+  if (block.label === 'ENCRYPTED PRIVATE KEY') return 'tls.key is encrypted; a server needs it in the clear.';
+  const { length } = block.der;
+  return length > LIMITS.TLS_KEY_BYTES ? `tls.key is of ${length} bytes, no key is (${LIMITS.TLS_KEY_BYTES}).` : block;
 }
 
 function keyOf({ label, der }: PemBlock): KeyObject | string {

@@ -204,7 +204,7 @@ export const MEANINGS: Readonly<Record<ConditionName, Meaning>> = {
     todo: 'Leave one of those out that the message names; a redirect goes with no rewrite and no backend.',
   },
   routePartial: {
-    when: 'Some rules cannot be served and are dropped: what they match answers 500 (or nothing is known of it, where the match is wrong). The others are served.',
+    when: 'Some rules cannot be served and are dropped: what they match answers 500 (or nothing is known of it, where the match is wrong, or a rule is too large to be handed to workers). The others are served.',
     todo: 'Mend the rules that the message names.',
   },
   routeResolved: { when: 'Every backend, filter and Secret that it refers to is there.', todo: FINE },

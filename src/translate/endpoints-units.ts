@@ -10,6 +10,7 @@ import { useTls } from './backend-tls-units.ts';
 import { compare } from './dependencies.ts';
 import { translateEndpoints } from './endpoints.ts';
 import type { State } from './state.ts';
+import { unsentProblems } from './unsent.ts';
 
 /** What the cluster or the endpoints under `key` are of. */
 export function backendOf(key: Key): ObjectKey {
@@ -49,7 +50,7 @@ export function updateEndpoints(state: State, world: World, key: Key): void {
     return;
   }
   state.out.upsert(result.entry);
-  tellOfBackend(state, key, result.problems.found);
+  tellOfBackend(state, key, [...result.problems.found, ...unsentProblems(state.unsent, [result.entry])]);
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Problems } from '../api/problem.ts';
 import { type Fields, fields, isFields } from '../base/fields.ts';
 import type { ClientValidation, TrustEntry } from '../ir/ir.ts';
 import { trustKey } from '../ir/keys.ts';
-import { type Authorities, authoritiesIn } from './authorities.ts';
+import { type Authorities, authoritiesIn, tooMuch } from './authorities.ts';
 import type { Fault } from './conditions.ts';
 import { GATEWAY_GROUP } from './context.ts';
 import type { Reader } from './dependencies.ts';
@@ -98,6 +98,12 @@ function validationOf(
       fault: { name: 'listenerNoAuthority', message },
       refs: refs ?? { name: 'listenerAuthority', message },
     };
+  }
+  const much = tooMuch({ authorities, revoked });
+  if (much !== null) {
+    problems.error(`${field}.caCertificateRefs`, much);
+    const fault = { name: 'listenerAuthority', message: much } as const;
+    return { clients: null, fault: { ...fault, name: 'listenerNoAuthority' }, refs: fault };
   }
   const mode = value['mode'] === 'AllowInsecureFallback' ? 'AllowInsecureFallback' : 'AllowValidOnly';
   const key = trustKey(namespace, `${gateway.metadata.name}:${name}`);

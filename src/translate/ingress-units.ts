@@ -22,6 +22,7 @@ import { type IngressRules, type Places, translateIngress } from './ingress-rule
 import { reachOf } from './reach.ts';
 import { INGRESS_HTTP, INGRESS_REACH, ingressFact, rulesOf, type SharedState, type State } from './state.ts';
 import { objectOf } from './unit.ts';
+import { unsentProblems } from './unsent.ts';
 
 const RULES = 'ingressRules/';
 /** What Ingresses ask for together follows from their drafts, and from Secrets that stand in none of these. */
@@ -141,7 +142,8 @@ function replaceRules(state: State, key: ObjectKey, after: IngressRules | undefi
 export function tellOfIngress(state: State, key: ObjectKey): void {
   const own = state.ingressProblems.get(key);
   if (own === undefined) return;
-  state.out.diagnose(key, [...own, ...state.shadows.problemsOf(rulesOf(state.ingressRules.get(key)))]);
+  const rules = rulesOf(state.ingressRules.get(key));
+  state.out.diagnose(key, [...own, ...state.shadows.problemsOf(rules), ...unsentProblems(state.unsent, rules)]);
 }
 
 function statusOf({ ingressAddresses }: State): IngressStatus {

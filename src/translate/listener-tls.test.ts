@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { authority, leaf, pem, revocations } from '../../tools/certificates.ts';
 import type { KubeObject } from '../api/object.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, ServerTls, SocketEntry } from '../ir/ir.ts';
 import { Store } from '../store/store.ts';
 import type { TranslatorOptions } from './context.ts';
@@ -303,9 +304,11 @@ test('a reference to authorities that is not good: its reason, and nothing is se
     [ref('gone'), 'InvalidCACertificateRef'],
     [ref('empty'), 'InvalidCACertificateRef'],
     [ref('broken'), 'InvalidCACertificateRef'],
+    [ref('huge'), 'InvalidCACertificateRef'],
     [ref('ca', { kind: 'Service' }), 'InvalidCACertificateKind'],
     [ref('ca', { namespace: 'vault' }), 'RefNotPermitted'],
   ];
+  const lists = pem('X509 CRL', Buffer.alloc(LIMITS.TLS_TRUST_BYTES));
   for (const [one, reason] of cases) {
     const world = new World();
     const frontend = { default: { validation: { caCertificateRefs: [one] } } };
@@ -314,7 +317,8 @@ test('a reference to authorities that is not good: its reason, and nothing is se
     const spec = checked.spec as { listeners: unknown[] };
     spec.listeners.push(plain);
     const maps = [authorities('empty', {}), authorities('broken', { 'ca.crt': pem('CERTIFICATE', Buffer.from('x')) })];
-    world.apply(secret('cert'), authorities('ca', ca, 'vault'), ...maps, checked);
+    const huge = authorities('huge', { ...ca, 'ca.crl': lists });
+    world.apply(secret('cert'), authorities('ca', ca, 'vault'), ...maps, huge, checked);
     assert.ok(world.conditions(0).includes(`ResolvedRefs=False ${reason}`), `${reason}: ${world.conditions(0)}`);
     assert.ok(world.conditions(0).includes('Accepted=False NoValidCACertificate'), reason);
     assert.ok(world.conditions(1).includes('Programmed=True Programmed'), 'cleartext is not concerned');

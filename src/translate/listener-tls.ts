@@ -270,7 +270,8 @@ function stapleOf(
   const given = anyText(fields(secret['data'])[STAPLE]) ?? '';
   if (given === '') return { staple: '', stapleUntil: 0 };
   const der = Buffer.from(given, 'base64');
-  const read = readStaple(der, certificates());
+  const read =
+    der.length > LIMITS.TLS_OBJECT_BYTES ? `is of ${der.length} bytes, too many` : readStaple(der, certificates());
   const said = typeof read === 'string' ? `${read}; it is not shown` : read.warning;
   if (said !== '') warnings.push(`${STAPLE} ${said}.`);
   return typeof read === 'string'

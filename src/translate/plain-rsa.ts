@@ -76,6 +76,9 @@ function pkcs1(der: StrictDer): Numbers {
 
 /** What makes a signature by the primes right (RFC 8017 section 3.2), as far as they are primes. */
 function belong(numbers: Numbers): boolean {
+  // No prime of it is longer; numbers as long as a file would take seconds.
+  const most = numbers.n.length;
+  if (numbers.p.length > most || numbers.q.length > most) return false;
   const [p, q, e] = [number(numbers.p), number(numbers.q), number(numbers.e)];
   if (p < 3n || q < 3n || p * q !== number(numbers.n)) return false;
   const inverse = (exponent: Uint8Array, prime: bigint): boolean => (e * number(exponent)) % (prime - 1n) === 1n;

@@ -45,7 +45,7 @@ test('one that has not begun, one of nobody, and what is none', () => {
   );
   assert.deepEqual(told([trust('gw:443', revocations(other, [], now + HOUR_MS), Buffer.from('3000', 'hex'))], now), [
     'warning Gateway/ns/gw: A list of revoked certificates (ca.crl) is of none of the authorities beside it, and revokes nothing.',
-    'warning Gateway/ns/gw: A list of revoked certificates (ca.crl) cannot be read.',
+    'warning Gateway/ns/gw: A list of revoked certificates (ca.crl) cannot be read: certificates of authorities without another are refused.',
   ]);
   for (let n = 0; n < list.length; n++) assert.equal(told([trust('gw:443', list.subarray(0, n))], now).length, 1);
 });

@@ -28,7 +28,9 @@ export function revocationProblems(entries: Iterable<Entry>, nowMs: number): Pro
     const names = namesOf(entry);
     for (const list of listsOf(entry)) {
       const said =
-        list === null ? 'A list of revoked certificates (ca.crl) cannot be read.' : about(list, names, nowMs);
+        list === null
+          ? 'A list of revoked certificates (ca.crl) cannot be read: certificates of authorities without another are refused.'
+          : about(list, names, nowMs);
       if (said !== '') problems.push({ severity: 'warning', message: said, place: { object: ownerOf(entry.key) } });
     }
   }

@@ -16,6 +16,7 @@ import { type Claim, losersOf, type Rival } from './rivals.ts';
 import { type RouteKind, type RouteResult, translateRoute } from './route.ts';
 import { rulesOf, type State, shadowsUnit, statusUnit, viewFact } from './state.ts';
 import { objectOf } from './unit.ts';
+import { unsentProblems, withUnsent } from './unsent.ts';
 import { withWarnings } from './warnings.ts';
 
 export const ROUTE_KINDS: ReadonlyMap<string, RouteKind> = new Map([
@@ -113,8 +114,11 @@ export function updateOutcome(state: State, world: World, unit: Unit): void {
 function tellOfRoute(state: State, key: ObjectKey): void {
   const route = state.routes.get(key);
   const problems = route === undefined ? [] : [...route.problems.found, ...state.shadows.problemsOf(rulesOf(route))];
-  state.out.status(key, withWarnings(route?.status ?? null, problems));
-  state.out.diagnose(key, problems);
+  const entries = route?.entries ?? [];
+  const unsent = unsentProblems(state.unsent, entries);
+  const status = withUnsent(route?.status ?? null, unsent, unsent.length === entries.length);
+  state.out.status(key, withWarnings(status, problems));
+  state.out.diagnose(key, [...problems, ...unsent]);
 }
 
 /** Another route or Ingress with the same matches came or went. */

@@ -20,6 +20,7 @@ import type { Claim, Rival, Rivals } from './rivals.ts';
 import type { RouteResult } from './route.ts';
 import { Shadows } from './shadows.ts';
 import type { Plan } from './sockets.ts';
+import type { Unsent } from './unsent.ts';
 
 export interface GatewayState {
   readonly draft: GatewayDraft;
@@ -132,6 +133,8 @@ export class State {
   /** Sockets whose holders keep them against Gateways of their age; null: those of the plan. */
   incumbents: readonly SocketEntry[] | null = [];
   socketFaults: SocketFaults = new Map();
+  /** Entries that were too large to be handed on. */
+  unsent: Unsent = new Map();
   readonly #dependencies = new Dependencies();
   readonly #mark: (unit: Unit) => void;
 

@@ -16,9 +16,10 @@ import type { Generated } from './exposure.ts';
 import { type SocketFaults, unopenedListeners } from './gateway-status.ts';
 import { setStatusUnit } from './listener-set-units.ts';
 import type { Update } from './output.ts';
-import { State, statusUnit } from './state.ts';
+import { State, shadowsUnit, statusUnit } from './state.ts';
 import { objectOf } from './unit.ts';
 import { socketsOf, UNITS } from './units.ts';
+import { ownerOf, type Unsent, unsentSockets } from './unsent.ts';
 
 const KINDS = new Map(UNITS.map((kind) => [kind.kind, kind]));
 const PHASES = Math.max(...UNITS.map(({ phase }) => phase)) + 1;
@@ -27,6 +28,8 @@ export class Translator {
   readonly #state: State;
   /** Buckets that each object lay in when last seen: a change touches those it left as well. */
   readonly #buckets = new Map<ObjectKey, readonly string[]>();
+  /** Why sockets could not be opened, by key. */
+  #unopened: SocketFaults = new Map();
   /** By phase: units to be computed in the update being made. */
   readonly #dirty: readonly Set<Unit>[] = Array.from({ length: PHASES }, () => new Set<Unit>());
 
@@ -79,8 +82,29 @@ export class Translator {
 
   /** Takes in which sockets of the last update could not be opened: all of them, at each change. */
   sockets(world: World, faults: SocketFaults): Update {
+    this.#unopened = faults;
+    this.#takeFaults();
+    return this.#compute(world);
+  }
+
+  /** Takes in which entries of the last update were too large to be handed on: all of them, at each change. */
+  unsent(world: World, unsent: Unsent): Update {
+    const state = this.#state;
+    const before = state.unsent;
+    state.unsent = unsent;
+    for (const key of new Set([...before.keys(), ...unsent.keys()])) {
+      const owner = ownerOf(key);
+      if (owner === null || before.get(key) === unsent.get(key)) continue;
+      state.mark(key.startsWith('endpoints/') ? key : shadowsUnit(owner));
+    }
+    this.#takeFaults();
+    return this.#compute(world);
+  }
+
+  #takeFaults(): void {
     const state = this.#state;
     const before = state.socketFaults;
+    const faults = new Map([...this.#unopened, ...unsentSockets(state.unsent)]);
     state.socketFaults = faults;
     for (const [key, { plan }] of state.gateways) {
       const keys = plan.placements.flatMap(({ sockets }) => sockets);
@@ -90,7 +114,6 @@ export class Translator {
       const keys = plan.placements.flatMap(({ sockets }) => sockets);
       if (keys.some((socket) => !equal(before.get(socket), faults.get(socket)))) state.mark(setStatusUnit(key));
     }
-    return this.#compute(world);
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
+import { LIMITS } from '../../src/base/limits.ts';
 import type { CertificatePart, ClientValidation, TrustEntry } from '../../src/ir/ir.ts';
 import { tlsRefusalCell } from '../../src/telemetry/layout.ts';
 import { authority, type Leaf, leaf, pem, revocations } from '../../tools/certificates.ts';
@@ -103,6 +104,28 @@ onBoth(
     }
   },
 );
+
+nativeOnly('a list of revoked certificates that is none refuses whom it may be of, and no revision', async (net) => {
+  const rig = rigOf(net, 'AllowValidOnly', ['Hash'], []);
+  assert.notEqual(await told(rig, anna), null);
+  const none = Buffer.from('3003020101', 'hex').toString('base64');
+  rig.apply({ upserts: [{ ...trust([]), revoked: [none] }], removals: [] });
+  await assert.rejects(rig.ask('a.example', shown(anna)), /alert|ECONNRESET/);
+  // Beside the one that is needed it changes nothing.
+  rig.apply({ upserts: [{ ...trust([]), revoked: [none, ...trust([]).revoked] }], removals: [] });
+  assert.notEqual(await told(rig, anna), null);
+  await rig.end();
+});
+
+nativeOnly('a list of revoked certificates may be as long as its authority makes it', async (net) => {
+  const rig = rigOf(net, 'AllowValidOnly', ['Hash'], []);
+  const list = revocations(clients, [bert, ...Array.from({ length: 10_000 }, () => foreign)]);
+  assert.ok(list.length > LIMITS.TLS_OBJECT_BYTES, String(list.length));
+  rig.apply({ upserts: [{ ...trust([]), revoked: [list.toString('base64')] }], removals: [] });
+  assert.notEqual(await told(rig, anna), null);
+  await assert.rejects(rig.ask('a.example', shown(bert)), /revoked|alert|ECONNRESET/);
+  await rig.end();
+});
 
 nativeOnly('a certificate that is on the list of revoked ones is refused, its neighbours are not', async (net) => {
   const rig = rigOf(net, 'AllowValidOnly', ['Hash'], [bert]);
