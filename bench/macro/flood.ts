@@ -1,18 +1,22 @@
-// Floods beside a victim: RAUTA with one worker on one core; victim, attacker and backend on the other. The victim asks
-// at a fixed rate over kept connections, in the clear; p99 with the flood aimed at RAUTA is to be at most 5 ms above
-// p99 with the same attacker aimed at a closed port. Floods of handshakes at an HTTPS port, and of sessions at one of
-// TCP that are reset as soon as they are established. `bin/node bench/macro/flood.ts [--floods tls,tcp] [--seconds 20]
-// [--attackers 16] [--out flood]` (of datagrams: udp.ts --flood)
+// Floods beside a victim: RAUTA with one worker on one core; victim, attacker and backend on the other, the attacker at
+// a lower priority (nice 5), or it is the core that they share that the victim waits for. The victim asks at a fixed
+// rate over kept connections, in the clear; p99 with the flood aimed at RAUTA is to be at most 5 ms above p99 with the
+// same attacker aimed at a closed port. On a machine where RAUTA waits for its core that says nothing of RAUTA, and is
+// not judged; --first gives RAUTA, victim and backend their cores before everybody else (nice -19, as root). Floods of
+// handshakes at an HTTPS port, and of sessions at one of TCP that are reset as soon as they are established.
+// `bin/node bench/macro/flood.ts [--floods tls,tcp] [--seconds 20] [--attackers 16] [--first] [--out flood]` (of
+// datagrams: udp.ts --flood)
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { startPeer } from './peers.ts';
+import { cpuNs, family, waitedNs } from './measure.ts';
+import { type Peer, startPeer } from './peers.ts';
 import { circumstances, writeResult } from './result.ts';
 import { quantile, victim } from './victim.ts';
 
@@ -21,6 +25,8 @@ const PORT = 19_301;
 const PER_SECOND = 200;
 const VICTIMS = 20;
 const BAR_MS = 5;
+/** RAUTA may wait for its core for so much of the time, its threads together. */
+const WAITED_PERCENT = 5;
 /** Where nobody listens. */
 const CLOSED_PORT = 19_399;
 
@@ -29,6 +35,7 @@ const { values: args } = parseArgs({
     seconds: { type: 'string', default: '20' },
     attackers: { type: 'string', default: '16' },
     floods: { type: 'string', default: 'tls,tcp' },
+    first: { type: 'boolean', default: false },
     out: { type: 'string', default: 'flood' },
     /** The attacker itself, of one flood: the port it is aimed at. */
     attack: { type: 'string', default: '' },
@@ -83,6 +90,7 @@ function attacker(flood: string, port: number): { child: ChildProcess; done: () 
     ),
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
+  setPriority(child.pid as number, 5);
   let said = '0';
   child.stdout?.on('data', (part) => {
     said = String(part).trim().split('\n').at(-1) as string;
@@ -97,18 +105,27 @@ interface Row {
   readonly perSecond: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
+  /** Of the time: RAUTA on its core, and able to run without one. */
+  readonly busyPercent: number;
+  readonly waitedPercent: number;
 }
 
-async function row(flood: string, port: number | null, plainPort: number): Promise<Row> {
+async function row(flood: string, port: number | null, { port: plainPort, pid }: Peer): Promise<Row> {
   const seconds = Number(args.seconds);
   const { child, done } = attacker(flood, port ?? CLOSED_PORT);
   // Compilers of the attacker, and of what is attacked, first.
   await asked(plainPort, 2);
   const before = done();
+  const pids = family(pid);
+  const [ran, waited] = [cpuNs(pids), waitedNs(pids)];
   const times = await asked(plainPort, seconds);
-  const perSecond = (done() - before) / seconds;
+  const percent = (ns: number): number => Math.round(ns / seconds / 1e6) / 10;
+  const found = {
+    ...{ flood, aimed: port !== null, perSecond: (done() - before) / seconds },
+    ...{ p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) },
+    ...{ busyPercent: percent(cpuNs(pids) - ran), waitedPercent: percent(waitedNs(pids) - waited) },
+  };
   child.kill();
-  const found = { flood, aimed: port !== null, perSecond, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
   process.stdout.write(`${JSON.stringify(found)}\n`);
   return found;
 }
@@ -122,19 +139,22 @@ async function main(): Promise<void> {
   if (rauta === null) throw new Error('RAUTA does not start');
   try {
     await asked(rauta.port, 2);
+    const first = args.first ? [...family(rauta.pid), backend.pid as number, process.pid] : [];
+    for (const pid of first) setPriority(pid, -19);
     const rows: Row[] = [];
     let good = true;
     for (const flood of args.floods.split(',')) {
-      const closed = await row(flood, null, rauta.port);
-      const flooded = await row(flood, flood === 'tls' ? rauta.tlsPort : rauta.tcpPort, rauta.port);
+      const closed = await row(flood, null, rauta);
+      const flooded = await row(flood, flood === 'tls' ? rauta.tlsPort : rauta.tcpPort, rauta);
       rows.push(closed, flooded);
       good &&= flooded.p99Ms - closed.p99Ms <= BAR_MS;
     }
-    const command = `bin/node bench/macro/flood.ts --floods ${args.floods} --seconds ${args.seconds} --attackers ${args.attackers}`;
+    const command = `bin/node bench/macro/flood.ts --floods ${args.floods} --seconds ${args.seconds} --attackers ${args.attackers}${args.first ? ' --first' : ''}`;
     const what = `p99 of ${PER_SECOND} requests a second, open loop, beside floods; bar: ${BAR_MS} ms more`;
     writeResult(args.out, { ...circumstances(), command, what, good, rows });
-    process.stdout.write(`${good ? 'good' : 'BAD'}\n`);
-    process.exitCode = good ? 0 : 1;
+    const loaded = rows.some(({ waitedPercent }) => waitedPercent > WAITED_PERCENT);
+    process.stdout.write(`${loaded ? 'not judged: RAUTA waited for its core' : good ? 'good' : 'BAD'}\n`);
+    process.exitCode = good && !loaded ? 0 : 1;
   } finally {
     await rauta.stop();
     backend.kill('SIGKILL');

@@ -177,10 +177,19 @@ export function family(pid: number): number[] {
 
 /** On-CPU nanoseconds of all threads (schedstat counts what the scheduler saw, not ticks). */
 export function cpuNs(pids: readonly number[]): number {
+  return scheduled(pids, 0);
+}
+
+/** Nanoseconds for which threads could have run, and had no core: what others took. */
+export function waitedNs(pids: readonly number[]): number {
+  return scheduled(pids, 1);
+}
+
+function scheduled(pids: readonly number[], field: number): number {
   let sum = 0;
   for (const pid of pids)
     for (const task of list(`/proc/${pid}/task`))
-      sum += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[0] || 0);
+      sum += Number(read(`/proc/${pid}/task/${task}/schedstat`).split(' ')[field] || 0);
   return sum;
 }
 

@@ -194,6 +194,38 @@ onBoth(
   { seeds: 8 },
 );
 
+onBoth('a session that was large once and is small now is copied again', async (net) => {
+  const large = pattern(300_000);
+  const backend = net.serve(async (peer) => {
+    await peer.send(large);
+    for (let i = 0; i < 16; i++) await peer.send(await peer.readUntil('\n'));
+    peer.end();
+  });
+  const program = new Program(net, backend);
+  let pipes = 0;
+  const { io } = net;
+  const spliceIn = io.spliceIn.bind(io);
+  io.spliceIn = (socket, pipe, length) => {
+    pipes++;
+    return spliceIn(socket, pipe, length);
+  };
+  const client = await program.connect();
+  for (let got = 0; got < large.length; ) got += (await client.read(50_000))?.length ?? large.length;
+  if (net.sim === null || net.sim.network.receiveBufferBytes > 16_384) assert.ok(pipes > 0, 'within the kernel first');
+  const ask = async (): Promise<void> => {
+    await client.send('ping\n');
+    assert.equal(await client.readUntil('\n'), 'ping\n');
+  };
+  for (let i = 0; i < 8; i++) await ask();
+  pipes = 0;
+  for (let i = 0; i < 8; i++) await ask();
+  assert.equal(pipes, 0);
+  client.end();
+  await client.readAll();
+  while (program.ends.length === 0) await net.advance(1);
+  await program.stop();
+});
+
 onBoth('who does not read stops the writer: little is held', async (net) => {
   const program = new Program(
     net,

@@ -6,6 +6,11 @@ import type { Shared } from './shared.ts';
 import type { Transport } from './transport.ts';
 import type { Wire } from './wire.ts';
 
+/**
+ * So many times in a row little comes at a time before it is copied again: the end of a large answer is little, too.
+ */
+const LITTLE_TIMES = 4;
+
 export class Relay {
   readonly #shared: Shared;
   readonly #from: Wire;
@@ -16,6 +21,10 @@ export class Relay {
   splices = false;
   /** Both ends are sockets as they are, and pipes were to be had. */
   #spliceable: boolean;
+  /** What came through pipes since nothing was left last. */
+  #piped = 0;
+  /** How often in a row that was less than is worth a pipe. */
+  #little = 0;
 
   constructor(shared: Shared, from: Wire, to: Transport, limit: number) {
     this.#shared = shared;
@@ -48,10 +57,23 @@ export class Relay {
     const n = io.spliceIn(this.#from.plain, pipe, Math.min(this.left, LIMITS.PIPE_BYTES));
     if (n <= 0) {
       pipes.give(pipe);
+      if (n === -ERRNO.EAGAIN) this.#emptied();
       return n;
     }
+    this.#piped += n;
     this.left -= n;
     this.to.writePipe(pipe, n);
     return n;
+  }
+
+  /**
+   * Nothing is left: a session that was large once and is small now is copied, which costs it a call less each time.
+   */
+  #emptied(): void {
+    this.#little = this.#piped < LIMITS.SPLICE_FROM_BYTES ? this.#little + 1 : 0;
+    this.#piped = 0;
+    if (this.#little < LITTLE_TIMES) return;
+    this.#little = 0;
+    this.splices = false;
   }
 }
