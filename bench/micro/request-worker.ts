@@ -1,7 +1,8 @@
 // One checkout's engine over a system that is none: what JavaScript makes of a request and its answer, from the read of
 // one to the write of the other, log line and counters included. Started by request.ts, which says of what kind and how
 // many: a small GET, a POST of 1 KB, a GET on a connection of its own, or by HTTP/2, 32 streams on each of a few
-// connections, GETs to a backend of HTTP/1.1 (`h2`) or calls of gRPC to one of HTTP/2 (`grpc`).
+// connections, GETs to a backend of HTTP/1.1 (`h2`) or calls of gRPC to one of HTTP/2 (`grpc`); or as bytes that are
+// relayed (TCPRoute), by sessions that stay (`exchange`) or one for each (`session`).
 
 import type { Handle, Io, ReadySink, SocketAddress } from '../../src/io/io.ts';
 import { Http2BenchBackend, Http2BenchClient } from './http2-peers.ts';
@@ -19,6 +20,8 @@ const ENDED = 2;
 const [root = '', work = 'get'] = process.argv.slice(2);
 const CALLS = work === 'grpc';
 const HTTP2 = work === 'h2' || CALLS;
+const SESSION = work === 'session';
+const RELAYED = SESSION || work === 'exchange';
 const CLIENTS = HTTP2 ? 8 : 64;
 const STREAMS = 32;
 const load = <T>(path: string): Promise<T> => import(`${root}/${path}`) as Promise<T>;
@@ -40,7 +43,7 @@ const REQUEST = Buffer.from(
     : `GET /api/v1/items/42?x=1 HTTP/1.1\r\n${FIELDS}\r\n`,
 );
 /** Each connection is good for one request: its client closes behind the answer. */
-const ONCE = work === 'connect';
+const ONCE = work === 'connect' || SESSION;
 const ANSWER = Buffer.from(
   `HTTP/1.1 200 OK\r\nServer: bench\r\nDate: Thu, 26 Nov 2026 00:00:00 GMT\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n${'x'.repeat(100)}`,
 );
@@ -106,6 +109,7 @@ class Stub implements Io {
   connect(): Handle {
     const handle = this.#handle();
     this.#clients[handle] = 0;
+    this.#waits[handle] = 0;
     if (CALLS) this.#backends[handle] = new Http2BenchBackend();
     this.#connecting.push(handle);
     return handle;
@@ -170,13 +174,17 @@ class Stub implements Io {
     }
     return length;
   }
-  shutdown(): number {
+  /** A backend ends when its client has. */
+  shutdown(handle: Handle): number {
+    if (!SESSION || this.#clients[handle] === 1) return 0;
+    this.#waits[handle] = ENDED;
+    this.#answers.push(handle);
     return 0;
   }
   close(handle: Handle): void {
     this.#sinks[handle] = null;
+    if (this.#clients[handle] === 1 || SESSION) this.#free.push(handle);
     if (this.#clients[handle] !== 1) return;
-    this.#free.push(handle);
     this.#toAccept++;
     if (this.#toAccept === 1) this.#requests.push(LISTENING);
   }
@@ -235,10 +243,11 @@ const ring = new RingWriter(memory);
 const records = new Recorder(cells, ring, { withQuery: false });
 const engine = new Engine({ io, cells, records, settings: { trustedProxies: [] } });
 const app = rig.cluster('app', [rig.endpoint({ family: 'ipv4', address: '10.0.0.1', port: 80 })], {
-  protocol: CALLS ? 'http2' : 'http1',
+  protocol: CALLS ? 'http2' : RELAYED ? 'tcp' : 'http1',
 });
+const served = RELAYED ? [rig.tcpListener(), rig.relay()] : [rig.listener(), rig.rule({})];
 // Older checkouts know no gateways and one entry for a cluster.
-const upserts = [rig.GATEWAY, rig.listener(), app, rig.rule({})].flat().filter((entry) => entry !== undefined);
+const upserts = [rig.GATEWAY, app, ...served].flat().filter((entry) => entry !== undefined);
 engine.apply({ upserts, removals: [] });
 engine.addSocket(rig.LISTENER, LISTENING);
 

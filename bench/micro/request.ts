@@ -1,6 +1,6 @@
 // JavaScript's part of a request, paired: this checkout with and without the flags that workers set, and another one
 // (RAUTA_BENCH_BEFORE=CHECKOUT).
-// `bin/node bench/micro/request.ts [--work get|post|connect|h2|grpc] [--rounds 100] [--out request]`
+// `bin/node bench/micro/request.ts [--work get|post|connect|h2|grpc|exchange|session] [--rounds 100] [--out request]`
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -222,19 +222,36 @@ async function peer(
 
 const DEFAULTS = 'defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n';
 
-for (const [version, word] of [
-  ['v1', 'send-proxy'],
-  ['v2', 'send-proxy-v2 proxy-v2-options unique-id,crc32c'],
-] as const) {
-  test(`HAProxy in front says ${version}: clients are who it says`, { skip: isHere('haproxy') }, async (t) => {
+/** nginx passes bytes on by a module of its own (Debian: libnginx-mod-stream). */
+const NGINX_STREAM = '/usr/lib/nginx/modules/ngx_stream_module.so';
+const haproxyFront = (word: string) => ({
+  skip: isHere('haproxy'),
+  argv: (conf: string) => ['haproxy', '-db', '-f', conf],
+  conf: (front: number, port: number) =>
+    `${DEFAULTS}listen f\n  bind 127.0.0.1:${front}\n  source 127.0.0.1\n  server s 127.0.0.1:${port} ${word}\n`,
+});
+/** Programs in front that say whose a connection is. */
+const FRONTS = {
+  'HAProxy, v1': haproxyFront('send-proxy'),
+  'HAProxy, v2': haproxyFront('send-proxy-v2 proxy-v2-options unique-id,crc32c'),
+  'nginx, v1': {
+    skip: isHere('nginx') || (existsSync(NGINX_STREAM) ? false : 'nginx has no stream module on this machine'),
+    argv: (conf: string) => ['nginx', '-p', tmpdir(), '-c', conf],
+    conf: (front: number, port: number) =>
+      `load_module ${NGINX_STREAM}; daemon off; pid @RUN@/pid; error_log @RUN@/err; events {} stream { server {
+        listen 127.0.0.1:${front}; proxy_bind 127.0.0.1; proxy_pass 127.0.0.1:${port}; proxy_protocol on; } }`,
+  },
+};
+
+for (const [name, { skip, argv, conf }] of Object.entries(FRONTS)) {
+  test(`${name} in front: clients are who it says`, { skip }, async (t) => {
     const [port, front] = [await freePort(), await freePort()];
     const app = await backend('app');
     const files = {
       'a.yaml': gateway(port) + routeYaml('app', '/', 'app') + backendYaml('app', app.port),
     };
     const rauta = await Rauta.start(files, ['--proxy-protocol', '127.0.0.1']);
-    const listen = `listen f\n  bind 127.0.0.1:${front}\n  source 127.0.0.1\n  server s 127.0.0.1:${port} ${word}\n`;
-    await peer(t, (conf) => ['haproxy', '-db', '-f', conf], `${DEFAULTS}${listen}`, front);
+    await peer(t, argv, conf(front, port), front);
     const client = connect({ port: front, host: '127.0.0.1', localAddress: '127.0.0.77' });
     client.write('GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n');
     let text = '';
@@ -248,7 +265,9 @@ for (const [version, word] of [
     const served = lines.map((line) => JSON.parse(line)).find((line) => line.status === 200);
     assert.deepEqual([served.client, served.peer], ['127.0.0.77', '127.0.0.1']);
   });
+}
 
+for (const version of ['v1', 'v2'] as const) {
   test(`HAProxy and nginx as backends understand ${version}`, {
     skip: isHere('haproxy') || isHere('nginx'),
   }, async (t) => {
