@@ -112,6 +112,27 @@ test('where it is asked for, fields that are not known are pruned with a warning
   assert.deepEqual([key, foreign, said[0]?.severity], [null, null, 'warning']);
 });
 
+test('an XBackend that an API server took by a newer definition is as it is: its status will say what is wrong', () => {
+  const external = (spec: object): unknown => ({
+    apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',
+    kind: 'XBackend',
+    metadata: { name: 'x', namespace: 'a', managedFields: [{}] },
+    spec,
+    status: {},
+  });
+  const pods = { type: 'EndpointSelector', endpointSelector: { matchLabels: { app: 'a' } }, port: { number: 80 } };
+  const { object, problems } = checkObject(external(pods), { lenient: true, accepted: true });
+  assert.deepEqual([object?.spec, object?.metadata, problems], [pods, { name: 'x', namespace: 'a' }, []]);
+  const good = { type: 'ExternalHostname', externalHostname: { hostname: 'a.example' }, port: { port: 80 } };
+  for (const spec of [
+    { ...good, protocol: 'WSS' },
+    { ...good, port: { port: 80, name: 'https' } },
+  ]) {
+    assert.deepEqual(checkObject(external(spec), { lenient: true, accepted: true }).object?.spec, spec);
+    assert.equal(checkObject(external(spec), { lenient: true }).object, null, 'from a file');
+  }
+});
+
 test('types, enums, bounds and patterns', () => {
   assert.deepEqual(
     complaints(

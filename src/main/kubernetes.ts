@@ -84,6 +84,7 @@ export class Cluster {
     const leads = (): boolean => this.#lease?.leads() ?? true;
     this.#events = new Events({ api: client, now, wall, random, leads, controllerName, instance });
     this.#endpoints = new EndpointEvents({
+      controllerName,
       timers,
       leads,
       find: (key) => this.#objects.find(key),
@@ -98,7 +99,10 @@ export class Cluster {
       leads,
       find: (key) => this.#objects.find(key),
       pathOf: (object) => this.source.pathOf(object),
-      onWritten: (object, before, after) => this.#events.written(object, before, after),
+      onWritten: (object, before, after) => {
+        this.#events.written(object, before, after);
+        this.#endpoints.written(object);
+      },
       onTrouble: (object, message) => log.warn(message, { object }),
     });
     this.#generated = this.#maker(client, leads, log);
@@ -166,6 +170,11 @@ export class Cluster {
   /** What is wrong with objects, as far as it changed. */
   diagnosed(diagnostics: ReadonlyMap<ObjectKey, readonly Problem[]>): void {
     this.#endpoints.diagnosed(diagnostics);
+  }
+
+  /** What sources say of a host's name that nobody can resolve; an empty list: nothing any more. */
+  unresolved(origin: string, problems: readonly Problem[]): void {
+    this.#endpoints.unresolved(origin, problems);
   }
 
   /** What is made for Gateways; null: nothing is said of it any more. */

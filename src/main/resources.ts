@@ -13,6 +13,7 @@ import { KEPT_KEY, STATE_PREFIX } from '../ir/keys.ts';
 import { shownEntry } from '../ir/shown.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { StatusStream } from '../publish/status.ts';
+import { HOST_ORIGIN } from '../source/dns/stage.ts';
 import type { SourceSink } from '../source/source.ts';
 import { SYSTEM_TIMERS } from '../source/timers.ts';
 import { Batch } from '../store/batch.ts';
@@ -205,6 +206,7 @@ export class Resources implements SourceSink {
     if (problems.length === 0) this.#sourceProblems.delete(origin);
     else this.#sourceProblems.set(origin, problems);
     this.#journal.problems(origin, problems);
+    if (origin.startsWith(HOST_ORIGIN)) this.#cluster?.unresolved(origin, problems);
     if (this.#holding && this.#fileErrors().length === 0) {
       this.#holding = false;
       this.#publishFirst();

@@ -22,7 +22,7 @@ import { proxiedTo } from './proxy-protocol.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { permitted, type Reference } from './reference-grant.ts';
 import { NO_TRAFFIC, trafficOf } from './traffic-policy.ts';
-import { lacksCertificate, readXBackend, spokenWith } from './x-backend.ts';
+import { readXBackend, spokenWith } from './x-backend.ts';
 
 export interface BackendFault {
   readonly name: ConditionName;
@@ -189,7 +189,7 @@ function external(
   const { namespace = '', name } = object.metadata;
   const what = `XBackend ${namespace}/${name}`;
   const verdict = readXBackend(reader, object, options);
-  const { host, refused, unresolved } = verdict;
+  const { host, refused, nameless } = verdict;
   const traffic = relayed === null ? trafficOf(reader, 'XBackend', namespace, name) : NO_TRAFFIC;
   const policies = [...traffic.policies, keyOf(object)];
   const untrusted = (why: string): Resolved => ({ cluster: null, label, fault: null, policies, untrusted: why });
@@ -202,7 +202,7 @@ function external(
   if (refused !== null || host === null) return untrusted(`${what} is not accepted: ${refused?.message ?? ''}`);
   if (number !== undefined && number !== host.port)
     return failing('routeBackend', 'port', `it has port ${host.port}, not ${number}: leave port out.`);
-  if (!through && lacksCertificate(verdict)) return untrusted(`${what}: ${unresolved?.message ?? ''}`);
+  if (!through && nameless !== null) return untrusted(`${what}: ${nameless.message}`);
   const spoken = relayed ?? spokenWith(verdict, http2);
   if (spoken !== 'http1' && spoken !== 'http2' && spoken !== 'tcp') return failing('routeProtocol', 'name', spoken);
   const tls = through ? null : verdict.tls;

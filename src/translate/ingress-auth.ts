@@ -1,6 +1,8 @@
 // Who is asked about each request of an Ingress, by the annotations of ingress-nginx (auth-url and those beside it):
 // one URL, of a Service of the cluster. An Ingress whose login cannot be had as it is written lets nobody in.
 
+import type { KubeObject } from '../api/object.ts';
+import { fields } from '../base/fields.ts';
 import type { AuthPart, AuthSubrequest } from '../ir/ir.ts';
 import { takenFault } from './external-auth.ts';
 import { isToken } from './http-match.ts';
@@ -118,6 +120,14 @@ function serverOf(value: string, domain: string | undefined, refuse: (why: strin
   const port = url.port === '' ? (secured ? 443 : 80) : Number(url.port);
   const target = `${url.pathname}${url.search}`;
   return { backendRef: { name, namespace, port }, secured, host: url.host, target };
+}
+
+/** The Service that an Ingress asks, as far as its URL names one; whether it may is not asked. */
+export function authService({ metadata }: KubeObject): { readonly name: string; readonly namespace: string } | null {
+  const value = fields(metadata.annotations)[NAME.url];
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null;
+  const [, name, , namespace] = SERVICE.exec(url?.hostname ?? '') ?? [];
+  return name === undefined || namespace === undefined ? null : { name, namespace };
 }
 
 function signinOf(read: AnnotationsRead, refuse: (name: string, why: string) => void): readonly AuthPart[] {

@@ -28,6 +28,8 @@ export interface XBackendVerdict {
   readonly refused: Fault | null;
   /** The first reference that does not resolve. */
   readonly unresolved: Fault | null;
+  /** Why what it is to be shown cannot be: who is to say who it is and cannot is not let go on as nobody. */
+  readonly nameless: Fault | null;
   readonly problems: Problems;
 }
 
@@ -47,6 +49,7 @@ export function readXBackend(reader: Reader, object: KubeObject, options: Transl
   if (spec['type'] !== 'ExternalHostname') {
     const instead = 'ExternalHostname is. For pods write a Service, and refer to that.';
     refuse('spec.type', `Type ${shown(spec['type'])} is not supported; ${instead}`);
+    return { ...CLEAR, host: null, protocol: '', refused, problems };
   }
   const host = hostOf(spec, options, refuse);
   const protocol = protocolOf(spec, refuse);
@@ -83,9 +86,9 @@ function protocolOf(spec: ReturnType<typeof fields>, refuse: Refuse): string {
   return '';
 }
 
-type Security = Pick<XBackendVerdict, 'tls' | 'trust' | 'unresolved'>;
+type Security = Pick<XBackendVerdict, 'tls' | 'trust' | 'unresolved' | 'nameless'>;
 
-const CLEAR: Security = { tls: null, trust: null, unresolved: null };
+const CLEAR: Security = { tls: null, trust: null, unresolved: null, nameless: null };
 
 function securityOf(
   reader: Reader,
@@ -100,7 +103,11 @@ function securityOf(
   const { mode, validation, clientCertificateRef } = fields(value);
   if (!isFields(value)) {
     const how = 'write tls: { mode: ServerOnly }, or mode: None if that is meant';
-    problems.warning('spec', `Nothing secures what is sent to ${shown(hostname)}, whoever may be on the way: ${how}.`);
+    if (hostname !== '')
+      problems.warning(
+        'spec',
+        `Nothing secures what is sent to ${shown(hostname)}, whoever may be on the way: ${how}.`,
+      );
     return CLEAR;
   }
   if (mode === 'None') {
@@ -118,7 +125,8 @@ function securityOf(
   const system = options.systemTrust ?? null;
   let security: Security;
   if (isFields(validation)) {
-    security = readValidation(reader, object, validation, 'spec.tls.validation', system, problems, refuse);
+    const believed = readValidation(reader, object, validation, 'spec.tls.validation', system, problems, refuse);
+    security = { ...believed, nameless: null };
   } else {
     // Whoever has a certificate for that very name of an authority that the system knows.
     security = { ...CLEAR, tls: systemTls(hostname) };
@@ -152,12 +160,9 @@ function showingOwn(
   const { why, message, absent } = found.fault;
   const fault: Fault = { name: why === 'notPermitted' ? 'externalNotPermitted' : 'externalCertificate', message };
   problems.error(at, message, absent);
-  return { ...security, unresolved: security.unresolved ?? fault };
-}
-
-/** Whether what is to be shown to it cannot be: who is to say who it is and cannot is not let go on as nobody. */
-export function lacksCertificate({ unresolved }: XBackendVerdict): boolean {
-  return unresolved?.name === 'externalNotPermitted' || unresolved?.name === 'externalCertificate';
+  const { unresolved } = security;
+  const both = unresolved === null ? fault : { ...unresolved, message: `${unresolved.message} ${message}` };
+  return { ...security, unresolved: both, nameless: fault };
 }
 
 /** What an HTTPRoute or GRPCRoute speaks with it; a text says why it cannot. `http2`: nothing else will do. */

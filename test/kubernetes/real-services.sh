@@ -4,8 +4,6 @@
 set -eu
 name='real services'
 . "$(dirname "$0")/rig.sh"
-cp test/kubernetes/pod.ts "$work"
-node=$(sh bin/node -p process.execPath)
-echo "{\"*/pod:*\": {\"program\": \"$node\", \"args\": [\"/app/pod.ts\"], \"mounts\": {\"/app\": \"$work\"}}}" >"$work/images.json"
+pods pod:pod.ts
 report --images "$work/images.json" --apply crds,deploy/base/rbac.yaml,deploy/base/gatewayclass.yaml -- \
   sh bin/node --disable-warning=ExperimentalWarning --test-reporter=spec test/kubernetes/real-services.ts

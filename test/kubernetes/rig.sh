@@ -10,6 +10,19 @@ bin=$(test/cluster/build.sh) || status=$?
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# Pods of these images are programs of ours (NAME:FILE, of this folder): writes what maps them to $work/images.json.
+pods() {
+  node=$(sh bin/node -p process.execPath)
+  comma=
+  for pod; do
+    cp "test/kubernetes/${pod#*:}" "$work"
+    printf '%s"*/%s:*": {"program": "%s", "args": ["/app/%s"], "mounts": {"/app": "%s"}}' \
+      "${comma:-{}" "${pod%%:*}" "$node" "${pod#*:}" "$work"
+    comma=', '
+  done >"$work/images.json"
+  echo '}' >>"$work/images.json"
+}
+
 # Runs a cluster with these arguments, shows what came of the tests, and ends with the last line and their status.
 report() {
   "$bin/cluster" run "$@" >"$work/out" 2>&1 || status=$?

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Backend, ResolvedHost } from '../../api/backend.ts';
 import type { XBackend } from '../../api/generated/index.ts';
-import { keyOf } from '../../api/object.ts';
+import { type KubeObject, keyOf } from '../../api/object.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { answered, HandSource, HandTimers, MemorySink } from '../file/testing.ts';
 import type { Answer, Family, NameResolver } from './resolver.ts';
@@ -96,6 +96,27 @@ test('the host of an XBackend is asked for as a whole name, apart from a Backend
   ]);
   inner.sink?.apply([], ['XBackend/default/x']);
   assert.deepEqual(sink.told.get('dns gone.internal.') ?? [], []);
+});
+
+test('an address that stands for the host of an XBackend is asked of nobody, nor what has no host', async () => {
+  const { inner, resolver, sink } = rig();
+  const external = (name: string, spec: object): KubeObject => ({
+    apiVersion: 'gateway.networking.x-k8s.io/v1alpha1',
+    kind: 'XBackend',
+    metadata: { name, namespace: 'default' },
+    spec,
+  });
+  const objects = [
+    external('address', { externalHostname: { hostname: '192.0.2.1' } }),
+    external('newer', { type: 'EndpointSelector', endpointSelector: { matchLabels: { app: 'a' } } }),
+    external('none', { externalHostname: {} }),
+  ];
+  inner.sink?.apply(objects, []);
+  inner.sink?.synced();
+  await answered();
+  assert.deepEqual(resolver.asked, []);
+  assert.deepEqual([...sink.told.keys()], []);
+  assert.equal(sink.isSynced, true);
 });
 
 test('A and AAAA, sorted, asked again when the shorter TTL ends', async () => {

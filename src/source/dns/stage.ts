@@ -2,10 +2,11 @@
 // ResolvedHost objects beside the objects of the source it stands around. Each name and family is asked by a schedule
 // of its own, so no name waits for another; the last good addresses are kept when a name server fails.
 
+import { isIP } from 'node:net';
 import { type Backend, type ResolvedHost, wholeName } from '../../api/backend.ts';
-import type { XBackend } from '../../api/generated/index.ts';
 import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
+import { fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Timers } from '../../base/timers.ts';
 import type { Source, SourceSink } from '../source.ts';
@@ -239,15 +240,22 @@ function forget(name: Name): void {
   for (const question of name.questions) question.cancel?.();
 }
 
+/** What is wrong with a name has an origin that begins so. */
+export const HOST_ORIGIN = 'dns ';
+
 function origin(hostname: string): string {
-  return `dns ${hostname}`;
+  return `${HOST_ORIGIN}${hostname}`;
 }
 
-/** Hostnames in lower case with the field they stand in. Those of an XBackend are whole names. */
+/**
+ * Hostnames in lower case with the field they stand in. Those of an XBackend are whole names; an address is none, and is
+ * refused where it is translated.
+ */
 function hostnames(object: KubeObject): [string, string][] {
   if (object.kind === 'XBackend') {
-    const hostname = (object as XBackend).spec.externalHostname?.hostname.toLowerCase();
-    return hostname === undefined ? [] : [[wholeName(hostname), 'spec.externalHostname.hostname']];
+    const { hostname } = fields(fields(object.spec)['externalHostname']);
+    if (typeof hostname !== 'string' || isIP(hostname) !== 0) return [];
+    return [[wholeName(hostname.toLowerCase()), 'spec.externalHostname.hostname']];
   }
   const found = new Map<string, string>();
   (object as Backend).spec.endpoints.forEach(({ hostname, weight }, i) => {

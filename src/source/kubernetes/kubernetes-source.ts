@@ -310,7 +310,8 @@ export class KubernetesSource implements Source {
       // The server has pruned what it does not know. What only we do not know may narrow what a route matches: it is
       // told, for the Gateway API's own kinds; of the others we know only what we need.
       const own = isOwnGroup(groupOf(info.apiVersion));
-      const checked = checkObject({ ...raw, apiVersion: served.apiVersion, kind: info.kind }, { lenient: true });
+      const value = { ...raw, apiVersion: served.apiVersion, kind: info.kind };
+      const checked = checkObject(value, { lenient: true, accepted: true });
       this.#complain(
         key,
         checked.problems.filter((p) => p.severity === 'error' || own),
