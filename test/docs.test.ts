@@ -221,5 +221,5 @@ test('what migration says of ingress-nginx: check names each annotation that is 
     stdout,
     /warning: .*proxy-read-timeout is not served and has no effect\. Write an HTTPRoute with timeouts/,
   );
-  assert.match(stdout, /error: .*whitelist-source-range is not served, and it restricts who may ask/);
+  assert.match(stdout, /error: .*limit-rps is not served, and it restricts who may ask/);
 });

@@ -210,8 +210,8 @@ function seen(shape: Shape, value: unknown): Seen {
 }
 
 /**
- * The only use of Kubernetes' library of formats. There `validate` answers an optional, which is never null, whatever it
- * holds: to an API server the comparison is false for every text.
+ * The only use of Kubernetes' library of formats. There `validate` answers an optional, which is never null, whatever
+ * it holds: to an API server the comparison is false for every text.
  */
 const LABEL_FORMAT = 'format.dns1123Label().validate(self) == null';
 

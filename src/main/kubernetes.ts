@@ -91,20 +91,7 @@ export class Cluster {
       all: () => this.#objects.all(),
       warn: (object, reason, note) => this.#events.warn(object, reason, note),
     });
-    this.#writer = new StatusWriter(controllerName, {
-      api: client,
-      timers,
-      now,
-      wall,
-      leads,
-      find: (key) => this.#objects.find(key),
-      pathOf: (object) => this.source.pathOf(object),
-      onWritten: (object, before, after) => {
-        this.#events.written(object, before, after);
-        this.#endpoints.written(object);
-      },
-      onTrouble: (object, message) => log.warn(message, { object }),
-    });
+    this.#writer = this.#statusWriter(controllerName, client, leads, log);
     this.#generated = this.#maker(client, leads, log);
     const say = (level: 'info' | 'warn', message: string): void => log[level](message);
     this.#keys =
@@ -124,6 +111,23 @@ export class Cluster {
       this.#generated.lead();
       this.#endpoints.lead();
       this.#keys?.lead();
+    });
+  }
+
+  #statusWriter(controllerName: string, api: Client, leads: () => boolean, log: Logger): StatusWriter {
+    return new StatusWriter(controllerName, {
+      api,
+      timers: SYSTEM_TIMERS,
+      now: () => performance.now(),
+      wall: () => new Date(),
+      leads,
+      find: (key) => this.#objects.find(key),
+      pathOf: (object) => this.source.pathOf(object),
+      onWritten: (object, before, after) => {
+        this.#events.written(object, before, after);
+        this.#endpoints.written(object);
+      },
+      onTrouble: (object, message) => log.warn(message, { object }),
     });
   }
 

@@ -8,6 +8,7 @@ import type { Filter, Redirect } from '../ir/ir.ts';
 import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
 import { isPreciseHostname } from './hostname.ts';
 import { isToken } from './http-match.ts';
+import { accessOf } from './ingress-access.ts';
 import { authOf, type IngressAuth } from './ingress-auth.ts';
 import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
 import { shown } from './read.ts';
@@ -108,18 +109,19 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
   const rewrite = rewriteOf(read);
   const protocol = protocolOf(read);
   const auth = authOf(read, domain);
+  const access = accessOf(read);
   const regex = read.flag(`${NGINX}use-regex`, false);
   const settings = {
     sslRedirect: read.flag(`${OWN}ssl-redirect`, read.flag(`${NGINX}ssl-redirect`, true)),
     forceSslRedirect: read.flag(`${NGINX}force-ssl-redirect`, false),
     regex,
     redirect: redirect.redirect,
-    filters: [...rewrite.filters, ...prefixOf(read), ...corsOf(read)],
+    filters: [...access.filters, ...rewrite.filters, ...prefixOf(read), ...corsOf(read)],
     auth: auth.auth,
     protocol: protocol.value,
     canary,
   };
-  const faults = [redirect.refused, rewrite.refused, protocol.refused, auth.refused, ...leftOver(read)];
+  const faults = [redirect.refused, rewrite.refused, protocol.refused, auth.refused, access.refused, ...leftOver(read)];
   return { ...settings, refused: faults.find((why) => why !== null) ?? null };
 }
 

@@ -20,7 +20,6 @@ export interface Annotation {
 
 const NOTHING = 'There is nothing for it yet';
 const AFFINITY = `${NOTHING}: each request goes to the next endpoint. Remove it.`;
-const ACCESS = 'Write an HTTPRoute with a filter of type ExtensionRef to an AccessControlFilter.';
 const LOGIN = 'No server is asked about all Ingresses: write auth-url at each, and remove it.';
 const ASKING = 'Nothing reads nginx.conf. Remove it, or write an HTTPRoute with a filter of type ExternalAuth.';
 const BASIC = 'Write an HTTPRoute with a filter of type ExternalAuth to a server that asks for passwords.';
@@ -67,6 +66,12 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
     'The URL of a Service (NAME.NAMESPACE.svc, with a ReferenceGrant for another namespace): asked about each request.',
     'auth-url',
   ],
+  [
+    'served',
+    'Ranges of addresses of clients: those alone are let in.',
+    'allowlist-source-range whitelist-source-range',
+  ],
+  ['served', 'Ranges of addresses of clients: those are answered 403.', 'denylist-source-range'],
   ['served', 'GET where it is not there.', 'auth-method'],
   ['served', 'Fields of its answer that the backend is told, and no client.', 'auth-response-headers'],
   [
@@ -86,7 +91,6 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['granted', "Set-Cookie of auth-url's server goes to the client whatever it says.", 'auth-always-set-cookie'],
   ['granted', 'Browsers have given server push up, and nginx has.', 'http2-push-preload'],
 
-  ['restricts', ACCESS, 'whitelist-source-range allowlist-source-range denylist-source-range'],
   ['restricts', ASKING, 'auth-snippet'],
   ['restricts', LOGIN, 'enable-global-auth'],
   ['restricts', BASIC, 'auth-type auth-secret auth-secret-type auth-realm'],

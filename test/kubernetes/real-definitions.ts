@@ -1,5 +1,5 @@
-// In a real cluster (real-cluster.sh): an API server with the definitions of the experimental channel takes what a file may
-// have, and refuses what a file may not.
+// In a real cluster (real-cluster.sh): an API server with the definitions of the experimental channel takes what a file
+// may have, and refuses what a file may not.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 // A backend as a pod of the test cluster, that says what it was asked: HTTP on 8080, HTTP/1.1 and HTTP/2 over TLS on
-// 8443 (where it is given keys; it asks clients for a certificate of CA), and on 4180 a server of logins as oauth2-proxy
-// is one. Ends at once at SIGTERM.
+// 8443 (where it is given keys; it asks clients for a certificate of CA), and on 4180 a server of logins as
+// oauth2-proxy is one. Ends at once at SIGTERM.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';

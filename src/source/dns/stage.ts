@@ -248,8 +248,8 @@ function origin(hostname: string): string {
 }
 
 /**
- * Hostnames in lower case with the field they stand in. Those of an XBackend are whole names; an address is none, and is
- * refused where it is translated.
+ * Hostnames in lower case with the field they stand in. Those of an XBackend are whole names; an address is none, and
+ * is refused where it is translated.
  */
 function hostnames(object: KubeObject): [string, string][] {
   if (object.kind === 'XBackend') {
