@@ -293,9 +293,20 @@ const ingress: Shape = {
   },
 };
 
+/** A name behind the domain of whose it is (k8s.io/apimachinery IsDomainPrefixedPath). */
+const DOMAIN_PREFIXED =
+  "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\\/[A-Za-z0-9\\/\\-._~%!$&'()*+,;=:]+$";
+
 const ingressClass: Shape = {
   type: 'object',
-  fields: { spec: { type: 'object', fields: { controller: { type: 'string', max: 250 }, parameters: free } } },
+  required: ['spec'],
+  fields: {
+    spec: {
+      type: 'object',
+      required: ['controller'],
+      fields: { controller: { type: 'string', max: 250, pattern: DOMAIN_PREFIXED }, parameters: free },
+    },
+  },
 };
 
 export const CORE_KINDS: readonly KindInfo[] = [

@@ -84,4 +84,5 @@ export const named = (kind: string, name: string, apiVersion = 'v1'): string => 
 apiVersion: ${apiVersion}
 kind: ${kind}
 metadata: { name: ${name} }
----`;
+---
+`;

@@ -1,9 +1,15 @@
-// A backend as a pod of the test cluster, that says what it was asked: HTTP on 8080, HTTP/1.1 and HTTP/2 over TLS on
-// 8443 (where it is given keys; it asks clients for a certificate of CA), and on 4180 a server of logins as
-// oauth2-proxy is one. Ends at once at SIGTERM.
+// A backend as a pod of the test cluster, that says who it is and what it was asked: HTTP on 8080 and 8089, HTTP/2 in
+// the clear on 50051, HTTP/1.1 and HTTP/2 over TLS on 8443 (where it is given keys; it asks clients for a certificate
+// of CA), and on 4180 a server of logins as oauth2-proxy is one. Ends at once at SIGTERM.
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
+import {
+  createServer as createHttp2Server,
+  createSecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+} from 'node:http2';
+import { hostname } from 'node:os';
 import type { TLSSocket } from 'node:tls';
 
 type Request = IncomingMessage | Http2ServerRequest;
@@ -13,10 +19,14 @@ function tell(request: Request, response: ServerResponse | Http2ServerResponse):
   const socket = ('stream' in request ? request.stream.session?.socket : request.socket) as TLSSocket;
   const client = socket.encrypted ? (socket.getPeerCertificate().subject?.CN ?? '') : null;
   const servername = socket.encrypted ? socket.servername : null;
-  (response as ServerResponse).end(JSON.stringify({ method, url, headers, httpVersion, servername, client }));
+  (response as ServerResponse).end(
+    JSON.stringify({ pod: hostname(), method, url, headers, httpVersion, servername, client }),
+  );
 }
 
 createServer(tell).listen(8080);
+createServer(tell).listen(8089);
+createHttp2Server(tell).listen(50051);
 
 const { CERT: cert, KEY: key, CA: ca } = process.env;
 if (cert !== undefined && key !== undefined && ca !== undefined) {
