@@ -217,6 +217,11 @@ class Limits extends Http2Limits {
   readonly IDLE_MS = 180_000;
   /** With the handshake where TLS is spoken. */
   readonly UPSTREAM_CONNECT_MS = 5_000;
+  /**
+   * From an attempt at an endpoint that is passed over, since no connection to it stood within UPSTREAM_CONNECT_MS, to
+   * the next one. It counts endpoints that are passed over.
+   */
+  readonly UPSTREAM_SILENT_MS = 1_000;
   /** Waiting for one of an endpoint's connections to become free; also what ends a route that leads to itself. */
   readonly UPSTREAM_PENDING_MS = 10_000;
   /** After a backend left a connection without a word, what must not be sent twice goes by new ones so long. */

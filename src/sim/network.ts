@@ -134,6 +134,7 @@ export class SimNetwork implements SocketWire, DatagramWire {
     if (this.#listeners.has(key)) throw new Error(`${key} is taken`);
     const listener = new SimListener(this, bound, backlog);
     this.#listeners.set(key, listener);
+    this.#silent.delete(key);
     return listener;
   }
 

@@ -17,6 +17,8 @@ export interface ListenOptions {
   readonly backlog?: number;
 }
 export interface ServeOptions {
+  /** Where nobody answered a SYN before (simulation only). */
+  readonly at?: IpAddress;
   readonly family?: 'ipv4' | 'ipv6';
 }
 export type OnPeer = (peer: Peer) => Promise<void> | void;

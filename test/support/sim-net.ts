@@ -63,7 +63,7 @@ export class SimNet implements TestNet {
   }
 
   serve(onPeer: OnPeer, options: ServeOptions = {}): Backend {
-    return this.#serve(loopback(options.family ?? 'ipv4'), this.#securely(onPeer));
+    return this.#serve(options.at ?? loopback(options.family ?? 'ipv4'), this.#securely(onPeer));
   }
 
   /** A backend of bytes as they are, whatever the others speak. */

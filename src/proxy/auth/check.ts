@@ -33,7 +33,6 @@ export class Check implements Waiter, TimerSink {
   readonly #attempts: Attempts;
   readonly #timer = new Timer(this, 0);
   #up: Upstream | null = null;
-  #sentUs = 0;
   #ended = false;
 
   // ---- Waiter
@@ -81,7 +80,6 @@ export class Check implements Waiter, TimerSink {
 
   onUpstreamReady(up: Upstream): void {
     this.#up = up;
-    this.#sentUs = this.#core.io.nowUs;
     up.send(this.#question);
     up.flush();
   }
@@ -89,7 +87,7 @@ export class Check implements Waiter, TimerSink {
   onTimer(): void {
     this.#core.cells.add(TIME_LIMIT, 1);
     this.#stop();
-    this.#attempts.leave(BACKEND_ERROR.timeout, -1);
+    this.#attempts.leave(BACKEND_ERROR.timeout);
     this.#over(FAILED);
   }
 
@@ -97,7 +95,7 @@ export class Check implements Waiter, TimerSink {
   cut(): void {
     if (this.#ended) return;
     this.#stop();
-    this.#attempts.leave(OUTCOME.NONE, -1);
+    this.#attempts.leave(OUTCOME.NONE);
     this.#over(null);
   }
 
@@ -121,7 +119,7 @@ export class Check implements Waiter, TimerSink {
   #answered(): void {
     const verdict = this.#reply.verdict();
     const outcome = this.#reply.status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED;
-    this.#attempts.leave(outcome, this.#core.io.nowUs - this.#sentUs);
+    this.#attempts.leave(outcome);
     this.#over(verdict);
   }
 
@@ -135,7 +133,7 @@ export class Check implements Waiter, TimerSink {
 
   onSwitched(_head: Head): void {
     this.#stop();
-    this.#attempts.leave(BACKEND_ERROR.malformed, -1);
+    this.#attempts.leave(BACKEND_ERROR.malformed);
     this.#over(FAILED);
   }
 
@@ -168,11 +166,11 @@ export class Check implements Waiter, TimerSink {
     this.#up = null;
     const { endpoint } = this.#attempts;
     if (endpoint !== null && this.#attempts.again()) {
-      this.#attempts.leave(OUTCOME.NONE, -1);
+      this.#attempts.leave(OUTCOME.NONE);
       this.#attempt(endpoint);
       return;
     }
-    this.#attempts.leave(BACKEND_ERROR.reset, -1);
+    this.#attempts.leave(BACKEND_ERROR.reset);
     this.#over(FAILED);
   }
 
@@ -182,7 +180,7 @@ export class Check implements Waiter, TimerSink {
     this.#up = null;
     const failed = this.#attempts.endpoint;
     const left = fault === FAULTS.upstreamLeft;
-    this.#attempts.leave(left ? OUTCOME.NONE : error, -1);
+    this.#attempts.leave(left ? OUTCOME.NONE : error);
     const next = failed !== null && fault.retryable ? this.#attempts.next(failed, fault) : null;
     if (next !== null) {
       this.#attempt(next);

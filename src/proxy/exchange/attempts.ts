@@ -63,11 +63,11 @@ export class Attempts {
   }
 
   /** The attempt is over; tells the endpoint how it went. */
-  leave(outcome: number, us: number): void {
+  leave(outcome: number): void {
     const { endpoint } = this;
     if (endpoint === null) return;
     this.endpoint = null;
-    endpoint.finished(outcome, us);
+    endpoint.finished(outcome);
   }
 
   /** After an attempt at `failed` of which nothing was sent: where the next one goes, null when there is no more. */

@@ -234,14 +234,14 @@ export class Exchange extends Consulting implements RequestSide {
       return;
     }
     this.letGoOfUpstream();
-    this.attempts.leave(BACKEND_ERROR.timeout, this.record.upstreamUs);
+    this.attempts.leave(BACKEND_ERROR.timeout);
     if (!this.retriesFailure(endpoint)) this.fail(FAULTS.backendTimeout);
     else if ((this.state as number) === STATE.BACKOFF) this.deadlines.rearm();
   }
 
   protected timedOut(fault: Fault): void {
     this.letGoOfUpstream();
-    this.attempts.leave(BACKEND_ERROR.timeout, this.record.upstreamUs);
+    this.attempts.leave(BACKEND_ERROR.timeout);
     this.fail(fault);
   }
 

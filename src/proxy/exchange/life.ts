@@ -293,10 +293,7 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   protected leaveEndpoint(): void {
     const { status, upstreamUs } = this.record;
     const answered = upstreamUs >= 0;
-    this.attempts.leave(
-      answered ? (status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED) : OUTCOME.NONE,
-      upstreamUs,
-    );
+    this.attempts.leave(answered ? (status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED) : OUTCOME.NONE);
   }
 
   /** The one end of every exchange. */

@@ -252,7 +252,7 @@ class Mirror implements TapReader, Waiter, TimerSink {
     if (this.#ended) return;
     const endpoint = this.#endpoint;
     this.#endpoint = null;
-    endpoint?.finished(outcome, -1);
+    endpoint?.finished(outcome);
     if (outcome === OUTCOME.ANSWERED) this.#end();
     else this.#fail();
   }

@@ -201,7 +201,7 @@ export abstract class Sending extends Answering implements Waiter {
     const failed = this.attempts.endpoint;
     const leaves = error === BACKEND_ERROR.reset && this.attempts.fresh && this.idempotent;
     const left = fault === FAULTS.upstreamLeft;
-    this.attempts.leave(left ? OUTCOME.NONE : error, -1);
+    this.attempts.leave(left ? OUTCOME.NONE : error);
     const mayRepeat = (fault.retryable || leaves) && this.request.whole && this.state < STATE.ANSWERING;
     if (mayRepeat && failed !== null) {
       const next = this.attempts.next(failed, fault);
@@ -238,7 +238,7 @@ export abstract class Sending extends Answering implements Waiter {
     const endpoint = this.attempts.endpoint;
     const whole = this.request.whole && this.state < STATE.ANSWERING;
     if (this.idempotent && whole && endpoint !== null && this.attempts.again()) {
-      this.attempts.leave(OUTCOME.NONE, -1);
+      this.attempts.leave(OUTCOME.NONE);
       this.again(endpoint);
       return;
     }
@@ -254,7 +254,7 @@ export abstract class Sending extends Answering implements Waiter {
       if (!attempts.constrained) return false;
     }
     this.letGoOfUpstream();
-    attempts.leave(status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED, this.core.io.nowUs - this.sentUs);
+    attempts.leave(status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED);
     if (next === null) this.fail(FAULTS.overload);
     else this.backOff(next);
     return true;

@@ -196,7 +196,7 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#dial = dial;
     if (!first.dialOwn(dial, this.#preface) && !this.#over) {
       this.#dial = null;
-      attempts.leave(OUTCOME.NONE, -1);
+      attempts.leave(OUTCOME.NONE);
       this.#endpoint = null;
       this.#refuse(FAULTS.overload, 'SESSIONS_PER_ENDPOINT');
     }
@@ -208,7 +208,7 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     if (endpoint === null || attempts === null) return;
     this.#dial = null;
     endpoint.leftOwn();
-    attempts.leave(error, -1);
+    attempts.leave(error);
     const next = fault.retryable ? attempts.next(endpoint, fault) : null;
     if (next === null) this.#refuse(fault);
     else this.#try(attempts, next);
@@ -314,12 +314,12 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
       this.#dial.cancel();
       this.#dial = null;
       endpoint?.leftOwn();
-      this.#attempts?.leave(OUTCOME.NONE, -1);
+      this.#attempts?.leave(OUTCOME.NONE);
     }
     if (backend !== null && endpoint !== null) {
       const failed = end === 'backend' && !orderly;
       endpoint.leftOwn();
-      endpoint.finished(failed ? BACKEND_ERROR.reset : OUTCOME.ANSWERED, -1);
+      endpoint.finished(failed ? BACKEND_ERROR.reset : OUTCOME.ANSWERED);
     }
     this.#attempts?.clear();
     leave(this.#client.transport, orderly);

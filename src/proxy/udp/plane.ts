@@ -271,7 +271,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     if (endpoint === null) return;
     this.#core.io.close(flow.handle);
     endpoint.leftOwn();
-    endpoint.finished(outcome, -1);
+    endpoint.finished(outcome);
   }
 
   /** Its endpoint went away: the client goes on with another one. */
@@ -300,7 +300,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     const { endpoint, relay } = flow;
     if (endpoint === null || relay === null) return null;
     const { io, cells } = this.#core;
-    endpoint.finished(BACKEND_ERROR.connect, -1);
+    endpoint.finished(BACKEND_ERROR.connect);
     cells.add(faultCell(FAULTS.connectFailed), 1);
     this.#endpoints.refuse(endpoint);
     const path = this.#other;

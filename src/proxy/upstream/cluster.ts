@@ -8,12 +8,12 @@ import type { Head } from '../head.ts';
 import type { Secured } from '../tls/dialer.ts';
 import { RetryBudget, RetryConstraint } from './budget.ts';
 import type { Connector } from './connection.ts';
-import { EndpointPool } from './endpoint.ts';
+import { EndpointPool, type HealthSink } from './endpoint.ts';
 import { type HashKey, hashKeyOf } from './pick/hash-key.ts';
 import { LeastRequest } from './pick/least-request.ts';
 import { endpointPicker, type Picker, usableOf } from './pick/picker.ts';
 
-export class Cluster {
+export class Cluster implements HealthSink {
   readonly entry: ClusterEntry;
   readonly pools: readonly EndpointPool[];
   /** Picking looks at a hash of the request. */
@@ -21,8 +21,8 @@ export class Cluster {
   readonly #endpoints: readonly Endpoint[];
   /** Replaced as a whole when an endpoint's health changes. */
   #picker: Picker;
-  /** 1 for those that may be picked, by index. */
-  readonly health: Uint8Array;
+  /** 1 for those that are to be picked, by index. */
+  readonly #health: Uint8Array;
   /** Of all the clusters that took each other's place. */
   readonly #retries: RetryBudget;
   /** What a policy says instead; null: none does. */
@@ -59,8 +59,8 @@ export class Cluster {
       return new EndpointPool(core, connector, endpoint, identity, blocks[endpoint.id] ?? 0, secured);
     });
     this.#active = active;
-    this.health = Uint8Array.from(this.pools, (pool) => (pool.healthy ? 1 : 0));
-    this.#picker = endpointPicker(entry.balancer, endpoints, active, core.io, this.health);
+    this.#health = Uint8Array.from(this.pools, (pool) => (pool.healthy ? 1 : 0));
+    this.#picker = endpointPicker(entry.balancer, endpoints, active, core.io, this.#asked);
     this.#key = hashKeyOf(entry.balancer);
     this.hashes = this.#key !== null;
   }
@@ -69,7 +69,9 @@ export class Cluster {
   install(previous: Cluster | null): void {
     const kept = new Set(this.pools);
     this.pools.forEach((pool, i) => {
-      pool.use(this.#endpoints[i] as Endpoint, this.#active, i);
+      pool.use(this.#endpoints[i] as Endpoint, this.#active, i, this);
+      // It was made some turns ago.
+      this.setHealth(i, pool.healthy);
     });
     for (const pool of previous?.pools ?? []) if (!kept.has(pool)) pool.retire();
   }
@@ -92,7 +94,10 @@ export class Cluster {
 
   /** Another one than those in `tried`, in proportion to the load; null when there is none. */
   pickOther(hash: number, tried: readonly EndpointPool[]): EndpointPool | null {
-    const others = usableOf(this.#endpoints, this.health, (i) => tried.includes(this.pools[i] as EndpointPool));
+    const left = (i: number): boolean => tried.includes(this.pools[i] as EndpointPool);
+    let others = usableOf(this.#endpoints, this.#asked, left);
+    // One that is passed over is better than none.
+    if (others.length === 0) others = usableOf(this.#endpoints, everybody(this.pools.length), left);
     if (others.length === 0) return null;
     // Whoever hashes finds the same second choice each time.
     if (this.hashes) return this.pools[others[hash % others.length] as number] as EndpointPool;
@@ -108,19 +113,33 @@ export class Cluster {
     return this.#retries.take(active) ? this.#retries : null;
   }
 
-  /** Endpoint `index` may be picked from now on, or not (ejected, or failing its checks). */
+  /** Endpoint `index` is to be picked from now on, or to be passed over. */
   setHealth(index: number, healthy: boolean): void {
-    const pool = this.pools[index] as EndpointPool;
-    if (pool.healthy === healthy) return;
-    pool.healthy = healthy;
-    this.health[index] = healthy ? 1 : 0;
-    this.#picker = endpointPicker(this.entry.balancer, this.#endpoints, this.#active, this.#core.io, this.health);
+    const health = healthy ? 1 : 0;
+    if (this.#health[index] === health) return;
+    this.#health[index] = health;
+    this.#picker = endpointPicker(this.entry.balancer, this.#endpoints, this.#active, this.#core.io, this.#asked);
+  }
+
+  /** 1 for those that are asked: all when more than half of those that are ready would be passed over. */
+  get #asked(): Uint8Array {
+    let [ready, passed] = [0, 0];
+    for (const [i, { state, weight }] of this.#endpoints.entries()) {
+      if (state === 'draining' || weight === 0) continue;
+      ready++;
+      if (this.#health[i] === 0) passed++;
+    }
+    return passed * 2 <= ready ? this.#health : everybody(this.#health.length);
   }
 
   /** What a hashing picker looks at. */
   hash(mem: Uint8Array, head: Head, client: Uint8Array): number {
     return this.#key === null ? 0 : this.#key.hash(mem, head, client, this.#core.io);
   }
+}
+
+function everybody(count: number): Uint8Array {
+  return new Uint8Array(count).fill(1);
 }
 
 /**

@@ -20,16 +20,23 @@ import type { Transport } from '../transport/transport.ts';
 import type { ConnectionPool, Connector, UpstreamConnection } from './connection.ts';
 import { Dial, type DialOwner } from './dial.ts';
 import { type Fits, type Waiter, WaitingLine } from './line.ts';
+import { Silence } from './silence.ts';
 import { StalledList, type StalledOwner } from './stalled.ts';
 
 const CONNECTIONS_LIMIT = limitCell('UPSTREAM_CONNECTIONS_PER_ENDPOINT');
 const SESSIONS_LIMIT = limitCell('SESSIONS_PER_ENDPOINT');
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_PER_ENDPOINT');
 const SHARE_LIMIT = limitCell('UPSTREAM_RESERVED_PER_ENDPOINT');
+const SILENT_LIMIT = limitCell('UPSTREAM_SILENT_MS');
 const ANYBODY: Fits = () => true;
 
 /** How an attempt ended, for `finished`: one of BACKEND_ERROR, or one of these. */
 export const OUTCOME = { ANSWERED: -1, /** Says nothing of the endpoint: the client left, say. */ NONE: -2 } as const;
+
+/** Hears whether the endpoint of a number is to be picked. */
+export interface HealthSink {
+  setHealth(index: number, healthy: boolean): void;
+}
 
 export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
   readonly #core: Core;
@@ -45,8 +52,10 @@ export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
   /** Where they are: each request writes to them three times. */
   #segment: Float64Array;
   #place: number;
-  /** Whether it may be picked; told by Cluster.setHealth, and kept when the cluster is replaced. */
-  healthy = true;
+  /** While no connection to it stands; kept when the cluster is replaced. */
+  #silence: Silence | null = null;
+  /** The cluster in use. */
+  #cluster: HealthSink | null = null;
   #active = 0;
   /** The same, where the picker of the cluster in use reads it. */
   #view: Int32Array = new Int32Array(1);
@@ -131,9 +140,15 @@ export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
     return !this.#retired && identity === this.identity;
   }
 
+  /** Whether it is to be picked. */
+  get healthy(): boolean {
+    return this.#silence === null;
+  }
+
   /** Number `index` of the cluster in use, whose picker reads `view`. */
-  use(endpoint: Endpoint, view: Int32Array, index: number): void {
+  use(endpoint: Endpoint, view: Int32Array, index: number, cluster: HealthSink): void {
     this.endpoint = endpoint;
+    this.#cluster = cluster;
     this.#view = view;
     this.#viewIndex = index;
     view[index] = this.#active;
@@ -144,6 +159,7 @@ export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
   /** The cluster has it no longer. Requests in flight end; those that wait for a connection still get one. */
   retire(): void {
     this.#retired = true;
+    this.#silence?.stop();
     this.#closeFree();
     while (this.#dials > 0 && this.#wanted < 0) this.#cancelDial();
     this.#letGo();
@@ -176,11 +192,24 @@ export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
     this.#segment[this.#place + ENDPOINT.REQUESTS]! += 1;
   }
 
-  /** An attempt ended: OUTCOME or BACKEND_ERROR. `us`: from its being sent to the head of the response, -1 for none. */
-  finished(outcome: number, _us: number): void {
+  /** An attempt ended: OUTCOME or BACKEND_ERROR. */
+  finished(outcome: number): void {
     this.#setActive(this.#active - 1);
     if (outcome >= 0) this.#segment[this.#place + ENDPOINT.ERRORS + outcome]! += 1;
+    if (outcome === BACKEND_ERROR.connectTimeout) this.#passOver();
     if (this.#retired) this.#letGo();
+  }
+
+  /** It is silent: it is passed over until a connection to it stands. */
+  #passOver(): void {
+    const cluster = this.#cluster;
+    if (this.#retired || this.#silence !== null || cluster === null) return;
+    this.#core.cells.add(SILENT_LIMIT, 1);
+    this.#silence = new Silence(this.#core, this.#address, this.#tls, () => {
+      this.#silence = null;
+      this.#cluster?.setHealth(this.#viewIndex, true);
+    });
+    cluster.setHealth(this.#viewIndex, false);
   }
 
   /** An attempt that ended without one (OUTCOME.NONE) was an error after all. */
