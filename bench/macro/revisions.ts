@@ -6,7 +6,7 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -153,11 +153,12 @@ async function main(): Promise<void> {
   }
   const command = `bin/node bench/macro/revisions.ts --routes ${routes} --seconds ${seconds}`;
   const what = `${PER_SECOND} requests a second, open loop, beside revisions that each change ${routes} rules; ms`;
-  const path = writeResult(args.out, { ...circumstances(), command, what, rows });
-  writeFileSync(`${path}.md`, markdown(rows, command));
+  const load = loadavg()[1] ?? 0;
+  const path = writeResult(args.out, { ...circumstances(), load, command, what, rows });
+  writeFileSync(`${path}.md`, markdown(rows, command, load));
 }
 
-function markdown(rows: readonly Row[], command: string): string {
+function markdown(rows: readonly Row[], command: string, load: number): string {
   const { date, commit, machine, node } = circumstances();
   const ms = (value: number): string => value.toFixed(1);
   const lines = rows.map(
@@ -169,7 +170,7 @@ function markdown(rows: readonly Row[], command: string): string {
     ${command}
 
 ${date.slice(0, 10)}, ${commit}, ${machine},
-Node ${node}.
+Node ${node}; load average ${load.toFixed(1)} (five minutes; the bench itself is about 1).
 
 One worker on one core; ${PER_SECOND} requests a second (open loop, ${VICTIMS} kept connections) from a process on the
 other, with the backend and who sends the revisions. Each revision changes all ${routes} rules; the next one comes
