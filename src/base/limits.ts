@@ -276,6 +276,8 @@ class Limits extends Http2Limits {
   readonly REGEX_INSTRUCTIONS = 512;
   /** States that one regular expression keeps for speed (its lazily built automaton); ordinary ones need half. */
   readonly REGEX_CACHE_BYTES = 16 * KB;
+  /** A path that is rewritten by what a regular expression captured of it; a longer one is answered 414. */
+  readonly REWRITE_EXPRESSION_BYTES = 2 * KB;
   /** While fewer than so many percent of the endpoints that are near can be used, those that are far are as well. */
   readonly NEAR_PERCENT = 50;
   /** Largest Maglev table (NSDI 2016, section 5.3: 65,537 serves hundreds of backends within 1 %). */

@@ -30,6 +30,12 @@ function inWords(message: string): string {
   return `"${piece}" is not in RE2 syntax`;
 }
 
+/** Where groups of a match are; 0 is all of it. */
+export interface Groups {
+  start(group: number): number;
+  end(group: number): number;
+}
+
 export class Regex {
   readonly pattern: string;
   readonly #compiled: RE2JS;
@@ -58,6 +64,23 @@ export class Regex {
   /** Whether the whole of bytes[start..end), read as UTF-8, matches. */
   matches(bytes: Uint8Array, start: number, end: number): boolean {
     return this.#compiled.testExact(bytes.subarray(start, end));
+  }
+
+  /** Its groups, each with [start, end) from `start` on, or -1; null when it does not match the whole. */
+  groups(bytes: Uint8Array, start: number, end: number): Groups | null {
+    const found = this.#compiled.matcher(bytes.subarray(start, end));
+    return found.matches() ? found : null;
+  }
+
+  /** The same of its first match from `start` on, wherever that ends. */
+  groupsAtStart(bytes: Uint8Array, start: number, end: number): Groups | null {
+    const found = this.#compiled.matcher(bytes.subarray(start, end));
+    return found.lookingAt() ? found : null;
+  }
+
+  /** How many groups it has. */
+  get groupCount(): number {
+    return this.#compiled.groupCount();
   }
 
   /** What the states kept for speed take, by the package's own estimate. */

@@ -105,6 +105,7 @@ function accessText({ effect, ranges, methods, paths }: Extract<Filter, { readon
 }
 
 function pathText({ type, value }: PathModifier): string {
+  if (type === 'ReplaceExpression') return `the whole path to ${value}, by what the expression captured`;
   return type === 'ReplaceFullPath' ? `the whole path to ${value}` : `the matched prefix to ${value}`;
 }
 

@@ -340,10 +340,11 @@ function listenerPart({ gateway, listener, hostname, port, protocol }: SocketHos
 }
 
 function rulePart({ routeKind, route, index, name, timeouts, retry }: RuleEntry, match: string): RulePart {
-  const { requestMs, backendMs } = timeouts;
+  const { requestMs, backendMs, idleMs } = timeouts;
   const times = [
     ...(requestMs === null ? [] : [`request ${requestMs} ms`]),
     ...(backendMs === null ? [] : [`backend ${backendMs} ms`]),
+    ...(idleMs === undefined ? [] : [`idle ${idleMs} ms`]),
   ];
   const again = retry === null ? '' : `${retry.attempts} more on ${retry.codes.join(', ') || 'connection errors'}`;
   return { kind: routeKind, route, index, name, match, timeouts: times.join(', '), retry: again };

@@ -194,6 +194,7 @@ const edits = record<HeaderEdits>({ set: listOf(header), add: listOf(header), re
 const pathModifier = union<PathModifier>({
   ReplaceFullPath: record<Member<PathModifier, 'ReplaceFullPath'>>({ value: string }),
   ReplacePrefixMatch: record<Member<PathModifier, 'ReplacePrefixMatch'>>({ value: string }),
+  ReplaceExpression: record<Member<PathModifier, 'ReplaceExpression'>>({ pattern: string, value: string }),
 });
 const authPart = record<AuthPart>({ type: oneOf('text', 'scheme', 'host', 'uri', 'escapedUri'), text: string });
 const filter = union<Filter>({
@@ -341,7 +342,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     matches: listOf(match, 1),
     filters: listOf(filter),
     action,
-    timeouts: record<Timeouts>({ requestMs: orNull(count), backendMs: orNull(count) }),
+    timeouts: record<Timeouts>({ requestMs: orNull(count), backendMs: orNull(count), idleMs: orAbsent(count) }),
     retry: orNull(record<Retry>({ attempts: count, codes: listOf(status), backoffMs: count })),
   }),
   relay: record<Body<RelayEntry>>({

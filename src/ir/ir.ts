@@ -190,6 +190,8 @@ export interface Timeouts {
   readonly requestMs: number | null;
   /** From the request's being sent to a backend to the last byte of its response; each attempt has its own. */
   readonly backendMs: number | null;
+  /** In which no byte moves either way, also of a tunnel; absent: as the program was told for all. */
+  readonly idleMs?: number;
 }
 
 /** When a request is sent again (GEP-1731). Failures before a byte was sent are repeated whatever stands here. */
@@ -350,7 +352,9 @@ export interface Header {
 export type PathModifier =
   | { readonly type: 'ReplaceFullPath'; readonly value: string }
   /** Replaces the prefix that the match matched. */
-  | { readonly type: 'ReplacePrefixMatch'; readonly value: string };
+  | { readonly type: 'ReplacePrefixMatch'; readonly value: string }
+  /** Puts `value` in the path's place, and in it groups ($1 to $9) of `pattern`, which is for all of the path. */
+  | { readonly type: 'ReplaceExpression'; readonly pattern: string; readonly value: string };
 
 export interface Redirect {
   readonly scheme: 'http' | 'https' | null;

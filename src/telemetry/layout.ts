@@ -251,6 +251,7 @@ export const LIMITED = [
   'EXTERNAL_AUTH_ANSWER_BYTES',
   'UPSTREAM_RESERVED_PER_ENDPOINT',
   'STALLED_MS',
+  'REWRITE_EXPRESSION_BYTES',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -49,10 +49,12 @@ function callOf(value: unknown, field: string, report: Report): Call {
     return EVERY_CALL;
   }
   if (type === 'RegularExpression') {
-    if (service !== '') checkExpression(service, `${field}.service`, report);
-    if (method !== '') checkExpression(method, `${field}.method`, report);
-    const path: Match['path'] = service === '' ? EVERYTHING : { type, value: `/(?:${service})/${ANY}` };
-    return { path, method: method === '' ? '' : `(?:${method})` };
+    const ofService = `/(?:${service})/${ANY}`;
+    const ofMethod = `(?:${method})`;
+    if (service !== '') checkExpression(service, `${field}.service`, report, ofService);
+    if (method !== '') checkExpression(method, `${field}.method`, report, callMatch(ofMethod).value);
+    const path: Match['path'] = service === '' ? EVERYTHING : { type, value: ofService };
+    return { path, method: method === '' ? '' : ofMethod };
   }
   if (type !== 'Exact') {
     report(`${field}.type`, `${shown(type)} is not one of Exact, RegularExpression.`);

@@ -108,11 +108,13 @@ export function valueMatches(value: unknown, field: string, isHeader: boolean, r
 
 /**
  * RE2 syntax, without look-around and back-references, and of bounded size: what the data plane can match in linear
- * time.
+ * time. `whole`: what workers are given, with what stands around it, which may make it too large or be taken for a part
+ * of it (`\Q`); what they cannot match would have them refuse everybody's revision.
  */
-export function checkExpression(expression: string, field: string, report: Report): void {
+export function checkExpression(expression: string, field: string, report: Report, whole = expression): void {
   try {
     new Regex(expression);
+    if (whole !== expression) new Regex(whole);
   } catch (error) {
     report(field, `${error instanceof Error ? error.message : String(error)}.`);
   }

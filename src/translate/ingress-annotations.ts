@@ -3,14 +3,16 @@
 
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
-import { fields } from '../base/fields.ts';
-import type { Filter, Redirect } from '../ir/ir.ts';
+import type { Filter, Redirect, Timeouts } from '../ir/ir.ts';
 import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
-import { isPreciseHostname } from './hostname.ts';
 import { isToken } from './http-match.ts';
 import { accessOf } from './ingress-access.ts';
 import { authOf, type IngressAuth } from './ingress-auth.ts';
 import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
+import { Annotations, type Reading } from './ingress-read.ts';
+import { aliasesOf, appRootOf, redirectOf, wwwOf } from './ingress-redirect.ts';
+import { captures, type IngressRewrite, rewriteOf } from './ingress-rewrite.ts';
+import { timeoutsOf } from './ingress-timing.ts';
 import { shown } from './read.ts';
 
 const OWN = 'rauta.io/';
@@ -20,11 +22,19 @@ export interface IngressSettings {
   readonly sslRedirect: boolean;
   /** Those for any host are. */
   readonly forceSslRedirect: boolean;
-  /** Paths of type ImplementationSpecific are regular expressions. */
+  /** Paths of type ImplementationSpecific are regular expressions, others where they have signs of them. */
   readonly regex: boolean;
   /** Instead of any backend. */
   readonly redirect: Redirect | null;
+  /** Where who asks for / is sent; null: nowhere. */
+  readonly appRoot: Redirect | null;
+  /** Other hosts by which each of its rules is reached. */
+  readonly aliases: readonly string[];
+  /** Requests for a host with or without www. are sent to the one that has a rule. */
+  readonly www: boolean;
+  readonly rewrite: IngressRewrite;
   readonly filters: readonly Filter[];
+  readonly timeouts: Timeouts;
   /** Who is asked about each request; null: nobody. */
   readonly auth: IngressAuth | null;
   /** It asks for a share of another one's requests, and gets none. */
@@ -35,65 +45,26 @@ export interface IngressSettings {
   readonly refused: string | null;
 }
 
-const ROUTE_OF = 'an HTTPRoute with a filter of type';
-
 const CORS_HEADERS =
   'DNT, Keep-Alive, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization';
 const CORS_MAX_AGE_S = 1_728_000;
-const REDIRECT_CODES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 const CANARY: IngressSettings = {
   sslRedirect: true,
   forceSslRedirect: false,
   regex: false,
   redirect: null,
+  appRoot: null,
+  aliases: [],
+  www: false,
+  rewrite: { target: null, hostname: null },
   filters: [],
+  timeouts: { requestMs: null, backendMs: null },
   auth: null,
   canary: true,
   protocol: null,
   refused: null,
 };
-
-/** A reading of one Ingress's annotations. */
-class Annotations {
-  readonly #values: Readonly<Record<string, unknown>>;
-  readonly #problems: Problems;
-  readonly #asked = new Set<string>();
-
-  constructor(ingress: KubeObject, problems: Problems) {
-    this.#values = fields(ingress.metadata.annotations);
-    this.#problems = problems;
-  }
-
-  text(name: string): string | null {
-    this.#asked.add(name);
-    const value = this.#values[name];
-    return typeof value === 'string' ? value : null;
-  }
-
-  /** `fallback` where it is not there or is neither. */
-  flag(name: string, fallback: boolean): boolean {
-    const value = this.text(name);
-    if (value === null) return fallback;
-    if (value === 'true' || value === 'false') return value === 'true';
-    this.wrong(name, `must be "true" or "false", in quotes, not ${shown(value)}`);
-    return fallback;
-  }
-
-  wrong(name: string, message: string): void {
-    this.#problems.error(`metadata.annotations[${name}]`, message);
-  }
-
-  /** Without it things work, but not as its author may think. */
-  idle(name: string, message: string): void {
-    this.#problems.warning(`metadata.annotations[${name}]`, message);
-  }
-
-  /** Annotations of `prefix` that nobody asked for. */
-  left(prefix: string): string[] {
-    return Object.keys(this.#values).filter((name) => name.startsWith(prefix) && !this.#asked.has(name));
-  }
-}
 
 /** `domain`: under which the cluster's own names stand. */
 export function readAnnotations(ingress: KubeObject, problems: Problems, domain?: string): IngressSettings {
@@ -107,21 +78,26 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
   }
   const redirect = redirectOf(read);
   const rewrite = rewriteOf(read);
+  const access = accessOf(read);
   const protocol = protocolOf(read);
   const auth = authOf(read, domain);
-  const access = accessOf(read);
   const regex = read.flag(`${NGINX}use-regex`, false);
   const settings = {
     sslRedirect: read.flag(`${OWN}ssl-redirect`, read.flag(`${NGINX}ssl-redirect`, true)),
     forceSslRedirect: read.flag(`${NGINX}force-ssl-redirect`, false),
-    regex,
-    redirect: redirect.redirect,
-    filters: [...access.filters, ...rewrite.filters, ...prefixOf(read), ...corsOf(read)],
+    regex: regex || captures(rewrite.value),
+    redirect: redirect.value,
+    appRoot: appRootOf(read),
+    aliases: aliasesOf(read),
+    www: wwwOf(read),
+    rewrite: rewrite.value,
+    filters: [...access.filters, ...prefixOf(read), ...corsOf(read)],
+    timeouts: timeoutsOf(read),
     auth: auth.auth,
     protocol: protocol.value,
     canary,
   };
-  const faults = [redirect.refused, rewrite.refused, protocol.refused, auth.refused, access.refused, ...leftOver(read)];
+  const faults = [redirect, rewrite, access, protocol, auth].map(({ refused }) => refused).concat(leftOver(read));
   return { ...settings, refused: faults.find((why) => why !== null) ?? null };
 }
 
@@ -146,11 +122,6 @@ function leftOver(read: Annotations): string[] {
   return refused;
 }
 
-interface Reading<T> {
-  readonly refused: string | null;
-  readonly value: T;
-}
-
 /** Ours counts, and so that of ingress-nginx may stand beside it for the other controller. */
 function protocolOf(read: Annotations): Reading<BackendProtocol | null> {
   const given = [PROTOCOL_ANNOTATION, `${NGINX}backend-protocol`].map((name) => ({ name, value: read.text(name) }));
@@ -161,72 +132,6 @@ function protocolOf(read: Annotations): Reading<BackendProtocol | null> {
   // Guessed wrong it would be an answer that nobody understands, or a secret in the clear.
   read.wrong(first.name, `${protocol}: the Ingress answers 500 while it is there.`);
   return { value: null, refused: `${first.name} ${protocol}.` };
-}
-
-function redirectOf(read: Annotations): { readonly redirect: Redirect | null; readonly refused: string | null } {
-  const permanent = targetOf(read, `${NGINX}permanent-redirect`);
-  const temporal = targetOf(read, `${NGINX}temporal-redirect`);
-  const permanentCode = codeOf(read, `${NGINX}permanent-redirect-code`, 301);
-  const temporalCode = codeOf(read, `${NGINX}temporal-redirect-code`, 302);
-  const refused = permanent.refused ?? temporal.refused;
-  // As in ingress-nginx the temporal one comes first.
-  const [target, status] = temporal.value === null ? [permanent.value, permanentCode] : [temporal.value, temporalCode];
-  if (target === null) return { redirect: null, refused };
-  const port = target.port === '' ? null : Number(target.port);
-  const path = { type: 'ReplaceFullPath', value: target.pathname } as const;
-  const scheme = target.protocol === 'https:' ? 'https' : 'http';
-  return { redirect: { scheme, hostname: target.hostname, port, path, status }, refused };
-}
-
-function targetOf(read: Annotations, name: string): Reading<URL | null> {
-  const value = read.text(name);
-  if (value === null) return { value: null, refused: null };
-  const url = URL.canParse(value) ? new URL(value) : null;
-  const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.search + url.hash === '';
-  // Workers put no other name in front of a path, and refuse a revision that has one.
-  if (plain && isPreciseHostname(url.hostname) && !value.includes('$')) return { value: url, refused: null };
-  const message = `must be a whole URL with a host name like https://www.example.com/new, without query, fragment and variables, not ${shown(value)}`;
-  read.wrong(name, message);
-  return { value: null, refused: `${name}: ${message}` };
-}
-
-function codeOf(read: Annotations, name: string, fallback: Redirect['status']): Redirect['status'] {
-  const value = read.text(name);
-  if (value === null) return fallback;
-  const code = Number(value);
-  if (REDIRECT_CODES.has(code)) return code as Redirect['status'];
-  const codes = [...REDIRECT_CODES].join(', ');
-  read.wrong(name, `must be one of ${codes}, not ${shown(value)}: ${fallback} is sent`);
-  return fallback;
-}
-
-function rewriteOf(read: Annotations): { readonly filters: readonly Filter[]; readonly refused: string | null } {
-  const target = read.text(`${NGINX}rewrite-target`);
-  const host = read.text(`${NGINX}upstream-vhost`);
-  let refused: string | null = null;
-  let path: string | null = null;
-  let hostname: string | null = null;
-  if (target !== null) {
-    if (target.startsWith('/') && !/[$?#\s]/.test(target)) path = target;
-    else {
-      refused = `rewrite-target must be a path without variables and query, not ${shown(target)}`;
-      const instead = `the Ingress answers 500 while it is there. To replace a prefix write ${ROUTE_OF} URLRewrite`;
-      read.wrong(`${NGINX}rewrite-target`, `${refused}: ${instead} (ReplacePrefixMatch).`);
-    }
-  }
-  if (host !== null) {
-    if (isPreciseHostname(host.toLowerCase())) hostname = host.toLowerCase();
-    else {
-      refused ??= `upstream-vhost ${shown(host)} is not a hostname.`;
-      read.wrong(
-        `${NGINX}upstream-vhost`,
-        `${shown(host)} is not a hostname. The Ingress answers 500 while it is there.`,
-      );
-    }
-  }
-  if (path === null && hostname === null) return { filters: [], refused };
-  const edit = path === null ? null : ({ type: 'ReplaceFullPath', value: path } as const);
-  return { filters: [{ type: 'rewrite', hostname, path: edit }], refused };
 }
 
 function prefixOf(read: Annotations): Filter[] {

@@ -50,7 +50,15 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
     'An absolute URL without query and variables; of both the temporal one counts.',
     'permanent-redirect permanent-redirect-code temporal-redirect temporal-redirect-code',
   ],
-  ['served', "A path without variables: it takes the place of the request's path.", 'rewrite-target'],
+  ['served', "It takes the place of the request's path; $1 to $9 are what the rule's path captured.", 'rewrite-target'],
+  ['served', 'Seconds in which nothing moves either way; the longer of both.', 'proxy-read-timeout proxy-send-timeout'],
+  ['served', 'A path: who asks for / is sent there by 302.', 'app-root'],
+  [
+    'served',
+    'Who asks for the host with (without) www. is sent to the one that has a rule by 308.',
+    'from-to-www-redirect',
+  ],
+  ['served', 'Hosts with commas between them: every rule is for them, too.', 'server-alias'],
   ['served', 'Host of the request to the backend.', 'upstream-vhost'],
   ['served', 'The field X-Forwarded-Prefix.', 'x-forwarded-prefix'],
   [
@@ -60,7 +68,11 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
       'cors-max-age',
   ],
   ['served', 'HTTP, HTTPS, GRPC and GRPCS; TLS needs a BackendTLSPolicy.', 'backend-protocol'],
-  ['served', 'Paths of type ImplementationSpecific are regular expressions, in this Ingress alone.', 'use-regex'],
+  [
+    'served',
+    'Paths of type ImplementationSpecific, and what looks so of others, are regular expressions, in this Ingress alone.',
+    'use-regex',
+  ],
   [
     'served',
     'The URL of a Service (NAME.NAMESPACE.svc, with a ReferenceGrant for another namespace): asked about each request.',
@@ -117,7 +129,6 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
     CANARY,
     'canary-by-cookie canary-by-header canary-by-header-value canary-by-header-pattern canary-weight canary-weight-total',
   ],
-  ['idle', 'Write an HTTPRoute with timeouts.', 'proxy-read-timeout proxy-send-timeout'],
   [
     'idle',
     'Connecting has UPSTREAM_CONNECT_MS for all (docs/reference/limits.md). Remove it.',
@@ -131,15 +142,12 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['idle', 'Write an HTTPRoute with a filter of type ResponseHeaderModifier.', 'custom-headers'],
   ['idle', 'Upgrades pass without it. Remove it.', 'connection-proxy-header'],
   ['idle', 'Write an HTTPRoute with a filter of type RequestMirror.', 'mirror-target mirror-host mirror-request-body'],
-  ['idle', 'Write an HTTPRoute that matches / exactly, with a filter of type RequestRedirect.', 'app-root'],
-  ['idle', 'Write an HTTPRoute for the other host, with a filter of type RequestRedirect.', 'from-to-www-redirect'],
   [
     'idle',
     'Redirects keep what the rule gives them: write the path with the slash it is to have.',
     'preserve-trailing-slash',
   ],
   ['idle', 'Location is absolute, or what the backend says. Remove it.', 'relative-redirects'],
-  ['idle', 'Write one more rule with that host.', 'server-alias'],
   ['idle', 'Write a TLSRoute, and a Gateway with a listener of protocol TLS and mode Passthrough.', 'ssl-passthrough'],
   ['idle', TLS_OPTIONS, 'ssl-ciphers ssl-prefer-server-ciphers'],
   [

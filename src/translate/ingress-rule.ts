@@ -5,7 +5,8 @@ import { hostForm } from '../api/forms.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { Action, Attachment, ClusterEntry, Filter, Match, RuleEntry } from '../ir/ir.ts';
+import { Regex } from '../base/regex.ts';
+import type { Action, Attachment, ClusterEntry, Filter, Match, Redirect, RuleEntry } from '../ir/ir.ts';
 import { ruleKey } from '../ir/keys.ts';
 import { resolveBackend } from './backend.ts';
 import { createdOf, type TranslatorOptions } from './context.ts';
@@ -17,17 +18,22 @@ import type { IngressDraft, IngressPlace } from './ingress.ts';
 import { type IngressSettings, readAnnotations } from './ingress-annotations.ts';
 import type { IngressAuth } from './ingress-auth.ts';
 import { NGINX } from './ingress-nginx.ts';
+import { otherOfWww } from './ingress-redirect.ts';
+import { rewriteFilters } from './ingress-rewrite.ts';
 import { pathFault } from './path.ts';
 import { list, port, shown, text } from './read.ts';
 
 const ANY = '*';
-const NO_TIMEOUTS = { requestMs: null, backendMs: null } as const;
 const ALL: Match = matchOf('PathPrefix', '/');
-/** What ingress-nginx sends where it sends to https. */
-const TO_HTTPS: Action = {
-  type: 'redirect',
-  redirect: { scheme: 'https', hostname: null, port: null, path: null, status: 308 },
-};
+/** What ingress-nginx sends where it sends to https, and from www. or to it. */
+const MOVED: Redirect = { scheme: null, hostname: null, port: null, path: null, status: 308 };
+const TO_HTTPS: Action = { type: 'redirect', redirect: { ...MOVED, scheme: 'https' } };
+const ROOT = matchOf('Exact', '/');
+/** What a path has that is meant as a regular expression, and no path as it is (`*` of the clouds' load balancers). */
+const EXPRESSION = /[()[\]{}|^\\]|\$$|[.\])][*+?]/;
+const WILDCARD = /\*$/;
+/** Expressions that every path begins with: as prefixes they leave others what is theirs. */
+const EVERYTHING = /^\/\??(\.\*|\(\.\*\))?\$?$/;
 /** Nobody to ask: what ingress-nginx answers for a Service that is not there. */
 const UNAVAILABLE: Action = { type: 'respond', status: 503 };
 const ANSWER = 'Its requests are answered 503.';
@@ -46,6 +52,13 @@ export interface IngressRules {
   /** Policies that are for its backends. */
   readonly policies: readonly ObjectKey[];
   readonly problems: Problems;
+}
+
+/** What one path of spec.rules means. */
+interface Path {
+  readonly match: Match;
+  /** What of it can be captured; null: it is no regular expression. */
+  readonly expression: string | null;
 }
 
 /** One host of spec.rules, with where it is to be reached. */
@@ -115,29 +128,49 @@ class Rules {
   #rule(spec: Fields, field: string, redirected: Map<string, Match[]>): void {
     const host = this.#hostOf(spec['host'], `${field}.host`);
     if (host === null) return;
+    const aliases = this.#settings.aliases.filter((name) => name !== host.name).map((name) => this.#named(name));
+    const hosts = [host, ...aliases];
     for (const [j, value] of list(fields(spec['http'])['paths']).entries()) {
       const at = `${field}.http.paths[${j}]`;
-      const match = this.#match(fields(value), at);
-      if (match !== null) this.#forward(match, host, fields(value)['backend'], `${at}.backend`, redirected);
+      const path = this.#path(fields(value), at);
+      if (path === null) continue;
+      const action = this.#action(fields(value)['backend'], `${at}.backend`);
+      this.#put(path, hosts, action, redirected);
     }
+    const { appRoot, refused } = this.#settings;
+    if (refused !== null) return;
+    if (appRoot !== null)
+      this.#put({ match: ROOT, expression: null }, hosts, { type: 'redirect', redirect: appRoot }, redirected);
+    this.#www(host);
+  }
+
+  /** Who asks the other one of a pair of hosts is sent to this one. */
+  #www({ name }: Host): void {
+    const other = this.#settings.www ? otherOfWww(name) : null;
+    if (other === null) return;
+    const redirect: Action = { type: 'redirect', redirect: { ...MOVED, hostname: name } };
+    this.#push([ALL], redirect, [...this.#cleartext(other), ...this.#secured(other)]);
   }
 
   #defaultBackend(backend: unknown, redirected: Map<string, Match[]>): void {
     const host = { name: ANY, secured: this.#draft.hosts.some(({ hostname }) => hostname === ANY) };
-    this.#forward(ALL, host, backend, 'spec.defaultBackend', redirected);
+    this.#put({ match: ALL, expression: null }, [host], this.#action(backend, 'spec.defaultBackend'), redirected);
   }
 
-  #forward(match: Match, host: Host, backend: unknown, field: string, redirected: Map<string, Match[]>): void {
-    const action = this.#action(backend, field);
-    const cleartext = this.#cleartext(host.name);
+  #put(path: Path, hosts: readonly Host[], action: Action, redirected: Map<string, Match[]>): void {
+    const { match } = path;
     const { forceSslRedirect, sslRedirect } = this.#settings;
-    const toHttps = forceSslRedirect || (sslRedirect && host.secured);
-    if (toHttps && cleartext.length > 0) {
-      const matches = redirected.get(host.name);
-      if (matches === undefined) redirected.set(host.name, [match]);
-      else matches.push(match);
-    }
-    this.#push([match], action, [...(toHttps ? [] : cleartext), ...this.#secured(host.name)]);
+    const attachments = hosts.flatMap((host) => {
+      const cleartext = this.#cleartext(host.name);
+      const toHttps = forceSslRedirect || (sslRedirect && host.secured);
+      if (toHttps && cleartext.length > 0) {
+        const matches = redirected.get(host.name);
+        if (matches === undefined) redirected.set(host.name, [match]);
+        else matches.push(match);
+      }
+      return [...(toHttps ? [] : cleartext), ...this.#secured(host.name)];
+    });
+    this.#push([match], action, joined(attachments), path.expression);
   }
 
   #hostOf(value: unknown, field: string): Host | null {
@@ -148,33 +181,68 @@ class Rules {
       this.#problems.error(field, `${must}, not ${shown(value)}${form}`);
       return null;
     }
+    return this.#named(name);
+  }
+
+  #named(name: string): Host {
     return { name, secured: this.#draft.hosts.some(({ hostname }) => hostname === ANY || covers(hostname, name)) };
   }
 
-  #match(spec: Fields, at: string): Match | null {
+  #path(spec: Fields, at: string): Path | null {
     const path = text(spec['path']) ?? '/';
     const type = spec['pathType'];
     if (!path.startsWith('/')) {
       this.#problems.error(`${at}.path`, `${shown(path)} does not begin with a slash; the path is not served.`);
       return null;
     }
-    const regex = type === 'ImplementationSpecific' && this.#settings.regex;
+    const looks = EXPRESSION.test(path);
+    const regex = this.#settings.regex && (looks || type === 'ImplementationSpecific');
     const fault = regex ? null : pathFault(path);
     if (fault !== null) {
       this.#problems.error(`${at}.path`, `${shown(path)} ${fault}; the path is not served.`);
       return null;
     }
-    if (type === 'Exact') return matchOf('Exact', path);
     // As nginx reads it: from the beginning of the path on, whatever follows, without regard to case.
     if (regex) return this.#expression(path, `${at}.path`);
-    return matchOf('PathPrefix', path);
+    if (looks || (type === 'ImplementationSpecific' && WILDCARD.test(path))) this.#literal(path, type, `${at}.path`);
+    this.#captured(0, `${at}.path`);
+    return { match: matchOf(type === 'Exact' ? 'Exact' : 'PathPrefix', path), expression: null };
+  }
+
+  /** What looks as if it stood for more than one path, and does not. */
+  #literal(path: string, type: unknown, field: string): void {
+    const wildcard = /^[^()[\]{}|^$\\*]*\*$/.test(path);
+    const prefix = path.replace(/\/?\*$/, '') || '/';
+    const instead = wildcard
+      ? `for all that lies under it write ${prefix} with pathType: Prefix`
+      : `for a regular expression write pathType: ImplementationSpecific and annotation ${NGINX}use-regex: "true"`;
+    if (!wildcard || type === 'ImplementationSpecific')
+      this.#problems.warning(field, `${shown(path)} is taken as it stands, sign for sign: ${instead}.`);
   }
 
   /** One that workers cannot match would have them refuse the whole revision. */
-  #expression(path: string, field: string): Match | null {
+  #expression(path: string, field: string): Path | null {
     const before = this.#problems.errors;
-    checkExpression(path, field, (at, message) => this.#problems.error(at, `${message} The path is not served.`));
-    return this.#problems.errors > before ? null : matchOf('RegularExpression', `(?i:${path}).*`);
+    const report = (at: string, message: string): void =>
+      this.#problems.error(at, `${message} The path is not served.`);
+    const whole = `(?i:${path}).*`;
+    checkExpression(path, field, report, whole);
+    if (this.#problems.errors > before) return null;
+    this.#captured(new Regex(whole).groupCount, field);
+    const match = EVERYTHING.test(path) ? ALL : matchOf('RegularExpression', whole);
+    return { match, expression: whole };
+  }
+
+  /** Tells of groups that rewrite-target names and a path does not capture: a whole path may be lost by it. */
+  #captured(groups: number, field: string): void {
+    const named = this.#settings.rewrite.target?.match(/\$[1-9]/g) ?? [];
+    const lost = named.find((name) => Number(name.slice(1)) > groups);
+    if (lost === undefined) return;
+    const what = `rewrite-target ${shown(this.#settings.rewrite.target)} has ${lost}, which this path does not capture`;
+    this.#problems.warning(
+      field,
+      `${what}: nothing stands for it. Write it like /app(/|$)(.*) with rewrite-target: /$2.`,
+    );
   }
 
   #action(value: unknown, field: string): Action {
@@ -272,7 +340,12 @@ class Rules {
     this.#problems.error('spec', fault);
   }
 
-  #push(matches: readonly Match[], action: Action, attachments: readonly Attachment[]): void {
+  #push(
+    matches: readonly Match[],
+    action: Action,
+    attachments: readonly Attachment[],
+    expression: string | null = null,
+  ): void {
     if (attachments.length === 0) return;
     const { name } = this.#object.metadata;
     const index = this.#entries.length;
@@ -286,12 +359,22 @@ class Rules {
       created: createdOf(this.#object),
       attachments: [...attachments].sort((a, b) => compare(a.socket, b.socket) || compare(a.host, b.host)),
       matches,
-      filters: action.type === 'forward' ? this.#filters : [],
+      filters:
+        action.type === 'forward' ? [...rewriteFilters(this.#settings.rewrite, expression), ...this.#filters] : [],
       action,
-      timeouts: NO_TIMEOUTS,
+      timeouts: this.#settings.timeouts,
       retry: null,
     });
   }
+}
+
+/** Those of one listener as one. */
+function joined(attachments: readonly Attachment[]): Attachment[] {
+  const groups = Map.groupBy(attachments, ({ socket, host }) => `${socket} ${host}`);
+  return [...groups.values()].map((group) => {
+    const [first] = group as [Attachment];
+    return { ...first, hostnames: [...new Set(group.flatMap(({ hostnames }) => hostnames))] };
+  });
 }
 
 function matchOf(type: Match['path']['type'], value: string): Match {

@@ -60,6 +60,13 @@ function ingressYaml(
   return JSON.stringify({ apiVersion: 'networking.k8s.io/v1', kind: 'Ingress', metadata, spec });
 }
 
+const nginx = (annotations: Readonly<Record<string, string>>): object =>
+  Object.fromEntries(
+    Object.entries(annotations).map(([name, value]) => [`nginx.ingress.kubernetes.io/${name}`, value]),
+  );
+const RANGES = { 'whitelist-source-range': '10.0.0.0/8, 127.0.0.0/8', 'proxy-read-timeout': '3600' };
+const ROOTED = { 'app-root': '/home' };
+
 const exact = (path: string, service: string): Path => ({ path, type: 'Exact', service });
 const prefix = (path: string, service: string): Path => ({ path, type: 'Prefix', service });
 
@@ -84,6 +91,17 @@ describe('Ingress', () => {
         ),
         ingressYaml('solver', { 'secure.test': [exact('/.well-known/acme-challenge/x', 'two')] }),
         secretYaml('secure', 'secure.test'),
+        ingressYaml(
+          'strip',
+          { 'nginx.test': [prefix('/app(/|$)(.*)', 'one')] },
+          { annotations: nginx({ 'rewrite-target': '/$2', 'server-alias': 'other.test' }) },
+        ),
+        ingressYaml('inside', { 'in.test': [prefix('/', 'one')] }, { annotations: nginx({ ...RANGES, ...ROOTED }) }),
+        ingressYaml(
+          'outside',
+          { 'out.test': [prefix('/', 'one')] },
+          { annotations: nginx({ 'denylist-source-range': '127.0.0.1', 'from-to-www-redirect': 'true' }) },
+        ),
       ].join('\n---\n'),
     };
   };
@@ -120,6 +138,20 @@ describe('Ingress', () => {
     for await (const chunk of client) text += chunk;
     assert.match(text, /^HTTP\/1\.1 200 /);
     assert.match(text, /"backend":"one"/);
+  });
+
+  test('what annotations of ingress-nginx say of paths, hosts and clients is served', async () => {
+    const asked = async (host: string, path: string): Promise<string> => {
+      const { status, body, headers } = await get(port, path, { host });
+      return status === 200 ? JSON.parse(body).path : `${status} ${headers.location ?? ''}`;
+    };
+    assert.equal(await asked('nginx.test', '/app/a/b?q'), '/a/b?q');
+    assert.equal(await asked('other.test', '/APP'), '/');
+    assert.equal(await asked('nginx.test', '/apple'), '404 ');
+    assert.equal(await asked('in.test', '/a'), '/a');
+    assert.equal(await asked('in.test', '/'), '302 http://in.test/home');
+    assert.equal(await asked('out.test', '/'), '403 ');
+    assert.equal(await asked('www.out.test', '/x?y'), '308 http://out.test/x?y');
   });
 
   test('a default backend takes what no rule does, as long as it is there', async () => {

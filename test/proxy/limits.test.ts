@@ -378,6 +378,33 @@ simOnly('where nobody set a time the idle limit is its own: settable, its own fl
   assert.deepEqual([rig.records.last.flags, rig.records.last.limit], ['SI', 'STREAM_IDLE_MS']);
 });
 
+simOnly(
+  'a rule may have an idle time of its own, shorter or longer; the next request has the usual one',
+  async (net) => {
+    const answersAfter = net.serve(async (peer) => {
+      while ((await peer.readMessage().catch(() => null)) !== null) {
+        await net.sleep(50_000);
+        await peer.send(ok('late'));
+      }
+    });
+    for (const [idleTimeoutMs, statuses] of [
+      [10_000, [504, 504]],
+      [90_000, [200, 504]],
+    ] as const) {
+      const own = rule({ name: 'own', path: '/own', idleTimeoutMs });
+      const rig = new Rig(net, [answersAfter], [own, rule({})], { streamIdleMs: 20_000 });
+      const client = await rig.connect();
+      for (const [i, path] of ['/own', '/'].entries()) {
+        await client.send(get(path));
+        const [answer] = await Promise.all([client.readMessage(), net.advance(51_000)]);
+        assert.equal(answer.status, statuses[i], `${path} with ${idleTimeoutMs}`);
+      }
+      client.close();
+      await rig.end();
+    }
+  },
+);
+
 simOnly('a client that waits for 100 is not too slow; from then on it is its turn', async (net) => {
   const backend = net.serve(async (peer) => {
     await peer.readHead();

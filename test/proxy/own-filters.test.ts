@@ -142,3 +142,19 @@ onBoth('redirects, static responses and preflights are refused to whoever may no
   const seen = await ask(net, { filters: [{ type: 'cors', cors }, denied] }, preflight);
   assert.equal(seen.status, 403);
 });
+
+onBoth(
+  'a path that takes too long to rewrite by what it captures is answered 414, and no backend sees it',
+  async (net) => {
+    const path = { type: 'ReplaceExpression', pattern: '(?i:/(.*)/(.*)).*', value: '/$2' } as const;
+    const filters: Filter[] = [{ type: 'rewrite', hostname: null, path }];
+    const rig = new Rig(net, [net.serve(() => assert.fail('it was asked'))], [rule({ filters })]);
+    const client = await rig.connect();
+    await client.send(get(`/a/${'b'.repeat(3_000)}`));
+    assert.equal((await client.readMessage()).status, 414);
+    client.close();
+    await rig.end();
+    assert.deepEqual([rig.records.last.flags, rig.records.last.limit], ['DPE', 'REWRITE_EXPRESSION_BYTES']);
+    assert.equal((await ask(net, { filters }, get('/a/b'))).status, 200);
+  },
+);

@@ -122,6 +122,7 @@ export interface RuleOptions {
   readonly to?: readonly string[];
   readonly requestTimeoutMs?: number;
   readonly backendTimeoutMs?: number;
+  readonly idleTimeoutMs?: number;
   readonly retry?: Retry;
 }
 
@@ -147,7 +148,11 @@ export function rule(options: RuleOptions): RuleEntry {
     matches: [{ path, method: '', headers: [], query: [], ...options.match }],
     filters: options.filters ?? [],
     action: options.action ?? { type: 'forward', backends },
-    timeouts: { requestMs: options.requestTimeoutMs ?? null, backendMs: options.backendTimeoutMs ?? null },
+    timeouts: {
+      requestMs: options.requestTimeoutMs ?? null,
+      backendMs: options.backendTimeoutMs ?? null,
+      ...(options.idleTimeoutMs === undefined ? {} : { idleMs: options.idleTimeoutMs }),
+    },
     retry: options.retry ?? null,
   };
 }

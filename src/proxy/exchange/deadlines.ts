@@ -27,7 +27,8 @@ export class Deadlines implements TimerSink {
   backend = NEVER;
   /** No byte moved since; and how long that may be. */
   idle = NEVER;
-  readonly #idleMs: number;
+  readonly #usualIdleMs: number;
+  #idleMs: number;
   /** Nothing may happen for as long as it likes: the rule has times of its own, which hold. */
   patient = false;
   /** What both sides had taken when the timer last fired. */
@@ -40,6 +41,7 @@ export class Deadlines implements TimerSink {
 
   constructor(io: Io, owner: DeadlineOwner, idleMs: number) {
     this.#io = io;
+    this.#usualIdleMs = idleMs;
     this.#idleMs = idleMs;
     this.#owner = owner;
   }
@@ -51,6 +53,14 @@ export class Deadlines implements TimerSink {
     this.wait = NEVER;
     this.patient = false;
     this.#silent = false;
+    this.#idleMs = this.#usualIdleMs;
+  }
+
+  /** What its rule says of its times; `idleMs`: 0 for the usual. */
+  take(patient: boolean, idleMs: number): void {
+    this.patient = patient;
+    if (idleMs > 0) this.#idleMs = idleMs;
+    this.moved();
   }
 
   /** From now on `moved` is not called for every byte: what both sides took tells. */

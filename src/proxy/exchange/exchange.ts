@@ -32,6 +32,7 @@ import { Tap } from './tap.ts';
 const PREFLIGHT = new Answer(204, null, NO_BODY, false);
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_MS');
+const REWRITE_LIMIT = limitCell('REWRITE_EXPRESSION_BYTES');
 const DECISION_LIMIT = limitCell('DECISION_MS');
 const DECISION_BODY_LIMIT = limitCell('DECISION_BODY_MS');
 
@@ -163,6 +164,12 @@ export class Exchange extends Consulting implements RequestSide {
       this.fail(FAULTS.noCluster);
       return;
     }
+    if (backend.edits?.path?.refuses(head) === true) {
+      this.core.cells.add(REWRITE_LIMIT, 1);
+      record.limit = 'REWRITE_EXPRESSION_BYTES';
+      this.fail(FAULTS.uriTooLong);
+      return;
+    }
     this.backend = backend;
     const hash = cluster.hashes ? cluster.hash(mem, head, record.client) : 0;
     const endpoint = this.attempts.first(cluster, hash, rule.entry.retry);
@@ -190,8 +197,7 @@ export class Exchange extends Consulting implements RequestSide {
     this.tap?.request(request);
     if (done) this.tap?.requestEnded();
     const deadlines = this.deadlines;
-    deadlines.patient = rule.timed;
-    deadlines.moved();
+    deadlines.take(rule.timed, rule.idleTimeoutMs);
     this.startClock(head);
     deadlines.arm(Math.min(deadlines.request, deadlines.idle));
     this.attempt(endpoint);

@@ -189,6 +189,7 @@ export class CompiledRule {
   /** 0 is none. */
   readonly requestTimeoutMs: number;
   readonly backendTimeoutMs: number;
+  readonly idleTimeoutMs: number;
   /**
    * Somebody has said how long a request may take, or that it may take for ever: no other limit of time is put on it.
    */
@@ -206,6 +207,7 @@ export class CompiledRule {
     this.grpcWeb = entry.routeKind === 'GRPCRoute' || entry.filters.some(({ type }) => type === 'grpcWeb');
     this.requestTimeoutMs = entry.timeouts.requestMs ?? 0;
     this.backendTimeoutMs = entry.timeouts.backendMs ?? 0;
+    this.idleTimeoutMs = entry.timeouts.idleMs ?? 0;
     this.timed = entry.timeouts.requestMs !== null || entry.timeouts.backendMs !== null;
     this.redirect = action.type === 'redirect' ? new CompiledRedirect(action.redirect) : null;
     this.answer = action.type === 'forward' ? null : answerOf(action, entry.filters);

@@ -83,3 +83,44 @@ test('what cannot stand in a path is escaped, in a prefix, a whole path and a re
     assert.equal(rewritten('/foo', 4, modifier('/a%20b%2f%zz%')), '/a%20b%2f%25zz%25');
   }
 });
+
+const expression = (path: string, value: string): PathModifier => ({
+  type: 'ReplaceExpression',
+  pattern: `(?i:${path}).*`,
+  value,
+});
+
+// What ingress-nginx makes of a path, a rewrite-target and a request (its page on rewriting, and beyond it).
+const captured: readonly (readonly [path: string, value: string, request: string, expected: string])[] = [
+  ['/something(/|$)(.*)', '/$2', '/something', '/'],
+  ['/something(/|$)(.*)', '/$2', '/something/', '/'],
+  ['/something(/|$)(.*)', '/$2', '/something/new', '/new'],
+  ['/something(/|$)(.*)', '/$2', '/Something/a/b%2Fc', '/a/b%2Fc'],
+  ['/(.*)', '/base/$1', '/', '/base/'],
+  ['/(.*)', '/base/$1', '/a/b', '/base/a/b'],
+  ['/old/?(.*)', '/$1', '/old', '/'],
+  ['/old(/.*)', '$1', '/old/a', '/a'],
+  ['/(v1|v2)/(.*)', '/$2/$1', '/v2/x/y', '/x/y/v2'],
+  ['/a/([^/]+)/b', '/b/$1', '/a/x/b/rest', '/b/x'],
+  ['/a(x)?/(.*)', '/$1/$2', '/a/b', '//b'],
+  ['/a(.*)|/b(.*)', '/$1$2', '/bcd', '/cd'],
+  ['/a[(](.*)', '/$1', '/a(b', '/b'],
+  ['/a', '/$1', '/a', '/'],
+  ['/a/(.*)', '/$3', '/a/b', '/'],
+  ['/a/(.*)', '$1', '/a/b', '/b'],
+];
+for (const [path, value, asked, expected] of captured) {
+  test(`ReplaceExpression: ${asked} by ${path} to ${value}`, () => {
+    assert.equal(rewritten(asked, 0, expression(path, value)), expected);
+    assert.equal(rewritten(`${asked}?q=/a&r`, 0, expression(path, value)), `${expected}?q=/a&r`);
+  });
+}
+
+test('ReplaceExpression: a path may be long where the rest is not read, and has a limit where it is', () => {
+  const long = request('h', `/a/${'b/'.repeat(6_000)}`);
+  assert.equal(new PathEdit(expression('/a(/|$)(.*)', '/$2')).refuses(long.head), false);
+  assert.equal(new PathEdit(expression('/(.*)/(.*)', '/$2')).refuses(long.head), true);
+  assert.equal(new PathEdit(expression('/a/([a-z]+)/(.*)', '/$2')).refuses(long.head), true);
+  const short = request('h', `/a/${'b/'.repeat(1_000)}`);
+  assert.equal(new PathEdit(expression('/(.*)/(.*)', '/$2')).refuses(short.head), false);
+});

@@ -4,6 +4,7 @@ import { bytesOf, put } from '../../base/bytes.ts';
 import { move } from '../../base/memory.ts';
 import type { PathModifier } from '../../ir/ir.ts';
 import { type Head, METHOD } from '../head.ts';
+import { PathExpression } from './path-expression.ts';
 
 const VERSION_CRLF = bytesOf(' HTTP/1.1\r\n');
 const SPACE = 0x20;
@@ -17,20 +18,34 @@ const ESCAPED = /^%[0-9A-Fa-f]{2}$|^[-A-Za-z0-9/._~!$&'()*+,;=:@]$/;
 
 export class PathEdit {
   /** Longest text that it adds to the request's own path. */
-  readonly size: number;
+  readonly #size: number;
+  readonly #expression: PathExpression | null;
   readonly #prefixOnly: boolean;
   readonly #value: Uint8Array;
 
   constructor(modifier: PathModifier) {
     this.#prefixOnly = modifier.type === 'ReplacePrefixMatch';
-    const path = escaped(modifier.value);
+    this.#expression = modifier.type === 'ReplaceExpression' ? new PathExpression(modifier, escaped) : null;
+    const path = escapedPath(modifier.value);
     // As with a prefix that is matched, a trailing slash of the replacement is ignored: '/xyz/' + '/bar' is '/xyz/bar'.
     this.#value = bytesOf(this.#prefixOnly ? path.replace(/\/+$/, '') : path === '' ? '/' : path);
-    this.size = this.#value.length + 1;
+    this.#size = this.#value.length + 1;
+  }
+
+  /** Most bytes that `put` writes. */
+  bound(head: Head): number {
+    const length = head.pathEnd - head.pathStart;
+    return this.#expression === null ? this.#size + length : this.#expression.bound(length);
+  }
+
+  /** It would take too long to edit this one. */
+  refuses(head: Head): boolean {
+    return this.#expression !== null && head.pathEnd - head.pathStart > this.#expression.most;
   }
 
   /** Writes the edited path; the first `prefixLength` bytes of the head's path are those that the match covered. */
   put(mem: Uint8Array, at: number, head: Head, prefixLength: number): number {
+    if (this.#expression !== null) return this.#expression.put(mem, at, head);
     const end = put(mem, at, this.#value);
     if (!this.#prefixOnly) return end;
     const rest = head.pathStart + prefixLength;
@@ -41,19 +56,26 @@ export class PathEdit {
   }
 }
 
-/** The value as an absolute path: what may not stand in a path is escaped, so that it can end neither path nor line. */
+/** What may not stand in a path is escaped, so that it can end neither path nor line. */
 function escaped(value: string): string {
   let path = '';
   for (const c of value.match(PATH_PART) ?? []) {
     if (ESCAPED.test(c)) path += c;
     else for (const octet of bytesOf(c)) path += `%${octet.toString(16).toUpperCase().padStart(2, '0')}`;
   }
+  return path;
+}
+
+/** The value as an absolute path, or ''. */
+function escapedPath(value: string): string {
+  const path = escaped(value);
   return path === '' || path.startsWith('/') ? path : `/${path}`;
 }
 
 /** Most bytes that `putTarget` writes. */
 export function targetBound(head: Head, edit: PathEdit | null): number {
-  return (edit === null ? 0 : edit.size) + head.queryEnd - head.queryStart + head.pathEnd - head.pathStart + 2;
+  const path = edit === null ? head.pathEnd - head.pathStart : edit.bound(head);
+  return path + head.queryEnd - head.queryStart + 2;
 }
 
 /**
