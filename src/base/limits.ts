@@ -55,7 +55,7 @@ class Limits extends Http2Limits {
    * Of a revision, in pieces of some ten microseconds: to compile a match of a rule, to put it into a router, to make
    * an endpoint. A larger revision is made beside what is in use, so much a turn, and takes its place at once.
    */
-  readonly REVISION_WORK_PER_TURN = 200;
+  readonly REVISION_WORK_PER_TURN = 100;
   /** Connections accepted from one listening socket in one turn. */
   readonly ACCEPTS_PER_TURN = 32;
 

@@ -90,7 +90,7 @@ export class Config {
       prepared = yield* this.#prepare(delta, undo, pieces);
     } catch (error) {
       for (const step of undo.reverse()) step();
-      this.#forget();
+      yield* this.#forget(pieces);
       throw error;
     }
     // From here on nothing refuses. First what no request can see yet,
@@ -120,8 +120,11 @@ export class Config {
       if (pieces.full(1)) yield;
     }
     for (const key of removed.endpoints) this.#clusters.removeEndpoints(key);
-    for (const key of removed.cells) this.#setCells(key, null);
-    this.#forget();
+    for (const key of removed.cells) {
+      this.#setCells(key, null);
+      if (pieces.full(KEY_WORK)) yield;
+    }
+    yield* this.#forget(pieces);
   }
 
   /** Compiles what can be compiled without touching what is in use. */
@@ -196,9 +199,9 @@ export class Config {
   }
 
   /** Drops what nothing names any more. */
-  #forget(): void {
-    this.#clusters.forget();
-    this.#routes.forget();
+  *#forget(pieces: Pieces): Steps {
+    yield* this.#clusters.forget(pieces);
+    yield* this.#routes.forget(pieces);
     this.#sockets.forget();
   }
 }

@@ -6,7 +6,7 @@ import { ClusterRef } from '../exchange/rule.ts';
 import type { Secured } from '../tls/dialer.ts';
 import { Cluster } from '../upstream/cluster.ts';
 import { type Connector, NO_CONNECTOR } from '../upstream/connection.ts';
-import type { Pieces, Steps } from './pieces.ts';
+import { KEY_WORK, type Pieces, type Steps } from './pieces.ts';
 import { guarded, type Undo } from './refused.ts';
 import { RetiredSecurity } from './retired.ts';
 import type { Secrets } from './secrets.ts';
@@ -161,12 +161,14 @@ export class Clusters {
   }
 
   /** Drops what nothing names any more. */
-  forget(): void {
+  *forget(pieces: Pieces): Steps {
     for (const ref of this.#loose) {
+      if (pieces.full(KEY_WORK)) yield;
       if (ref.uses > 0 || ref.current !== null || this.#refs.get(ref.key) !== ref) continue;
       this.#refs.delete(ref.key);
     }
     for (const key of this.#looseEndpoints) {
+      if (pieces.full(KEY_WORK)) yield;
       const ref = this.#endpoints.get(key);
       if (ref?.current === null && ref.users.size === 0) this.#endpoints.delete(key);
     }

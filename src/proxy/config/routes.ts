@@ -16,7 +16,7 @@ import { CompiledRelay } from '../relay/relay.ts';
 import { candidatesOf } from '../route/candidate.ts';
 import { type Placed, Router } from '../route/router.ts';
 import type { Clusters } from './clusters.ts';
-import { type Pieces, placesOf, type Steps } from './pieces.ts';
+import { KEY_WORK, type Pieces, placesOf, type Steps } from './pieces.ts';
 import { guarded } from './refused.ts';
 import type { Sockets } from './sockets.ts';
 
@@ -82,16 +82,24 @@ export class Routes {
    */
   *place(rules: readonly PreparedRule[], removed: readonly Key[], pieces: Pieces): Steps<Placement> {
     const leaving: [Key, Key][] = [];
+    const changed = new Set<Key>(removed);
+    const listeners = new Set<Key>();
     let work = 0;
     const leaves = (key: Key, stays: ReadonlySet<Key>): void => {
       const before = this.#rules.get(key);
       if (before === undefined) return;
       work += placesOf(before.entry);
-      for (const listener of listenersOf(before.entry)) if (!stays.has(listener)) leaving.push([listener, key]);
+      for (const listener of listenersOf(before.entry)) {
+        listeners.add(listener);
+        if (!stays.has(listener)) leaving.push([listener, key]);
+      }
     };
     for (const { rule } of rules) {
       work += placesOf(rule);
-      leaves(rule.key, listenersOf(rule));
+      changed.add(rule.key);
+      const stays = listenersOf(rule);
+      for (const listener of stays) listeners.add(listener);
+      leaves(rule.key, stays);
       if (pieces.full(1)) yield;
     }
     for (const key of removed) {
@@ -99,10 +107,7 @@ export class Routes {
       if (pieces.full(1)) yield;
     }
     if (work <= LIMITS.REVISION_WORK_PER_TURN) return { rules, leaving, routers: null };
-    const changed = new Set([...removed, ...rules.map(({ rule }) => rule.key)]);
-    const keys = new Set(leaving.map(([listener]) => listener));
-    for (const { rule } of rules) for (const key of listenersOf(rule)) keys.add(key);
-    return { rules, leaving, routers: yield* this.#beside(rules, changed, keys, pieces) };
+    return { rules, leaving, routers: yield* this.#beside(rules, changed, listeners, pieces) };
   }
 
   /** Routers of `listeners` that hold the `rules`, and of those that are in use the ones that are not `changed`. */
@@ -191,10 +196,11 @@ export class Routes {
   }
 
   /** Drops what nothing names any more. */
-  forget(): void {
+  *forget(pieces: Pieces): Steps {
     for (const key of this.#looseCells) {
       const cells = this.#cells.get(key);
       if (cells?.uses === 0 && cells.route === OTHER_ROUTE_BLOCK) this.#cells.delete(key);
+      if (pieces.full(KEY_WORK)) yield;
     }
     this.#looseCells.clear();
   }
