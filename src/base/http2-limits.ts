@@ -33,6 +33,13 @@ export class Http2Limits {
   readonly HTTP2_CONTROL_FRAMES_PER_SECOND = 512;
   readonly HTTP2_CONTROL_FRAMES_PER_STREAM = 8;
   /**
+   * And for each frame of content that it got: windows are opened anew for what was taken, by some clients every 4 KB
+   * (Go), and PINGs find out how large they should be (gRPC). Those of less than HTTP2_DRIBBLE_BYTES count only where
+   * the window left room for more.
+   */
+  readonly HTTP2_CONTROL_FRAMES_PER_CONTENT = 10;
+  readonly HTTP2_DRIBBLE_BYTES = 1_024;
+  /**
    * Streams that a peer may have reset before they were over, by itself or by its faults, beyond those that ended in
    * order; so many more a second.
    */

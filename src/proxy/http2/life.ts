@@ -46,8 +46,9 @@ export abstract class Life implements SenderOwner, ReadySink {
   readonly #resets: Budget;
   #resetIds: Int32Array | null = null;
   #resetCount = 0;
-  /** Streams that were refused before the peer can have known how many it may open; all up to which number. */
+  /** Streams that were refused before the peer can have known how many it may open. */
   #early = 0;
+  /** All up to this number may have been reset here: those of #resetIds that made room for others, and refused ones. */
   #resetUpTo = 0;
   /** SETTINGS of ours that were not acknowledged yet. */
   protected unacknowledged = 0;
@@ -84,6 +85,11 @@ export abstract class Life implements SenderOwner, ReadySink {
 
   /** A frame that leads to nothing by itself. Returns a CODE. */
   protected spend(cost: number): number {
+    const { contentFrames } = this.out;
+    if (contentFrames > 0) {
+      this.out.contentFrames = 0;
+      this.#control.earn(contentFrames * LIMITS.HTTP2_CONTROL_FRAMES_PER_CONTENT);
+    }
     if (this.#control.spend(this.core.io.nowMs, cost)) return CODE.NO_ERROR;
     this.core.cells.add(CONTROL_LIMIT, 1);
     return CODE.ENHANCE_YOUR_CALM;
@@ -146,7 +152,10 @@ export abstract class Life implements SenderOwner, ReadySink {
 
   #noteReset(id: number): void {
     this.#resetIds ??= new Int32Array(RESET_IDS);
-    this.#resetIds[this.#resetCount++ % RESET_IDS] = id;
+    const at = this.#resetCount++ % RESET_IDS;
+    // Of what came longer ago nobody can tell any more whether its frames are still on their way.
+    this.#resetUpTo = Math.max(this.#resetUpTo, this.#resetIds[at] as number);
+    this.#resetIds[at] = id;
   }
 
   /** It was reset here, not long ago, or may have been. */

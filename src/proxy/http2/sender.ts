@@ -50,6 +50,8 @@ export class Sender {
   readonly #owner: SenderOwner;
   /** The connection's window. */
   window = FIRST_WINDOW;
+  /** Frames of content that went out, and that whoever bounds what the peer may say in return has not counted yet. */
+  contentFrames = 0;
   /** Most content of one frame. */
   frameBytes = FRAME_PAYLOAD;
 
@@ -230,6 +232,8 @@ export class Sender {
     stream.window -= n;
     this.window -= n;
     stream.framed += n;
+    // Whoever opens windows byte by byte makes frames of a byte, and nothing else of it.
+    if (n >= LIMITS.HTTP2_DRIBBLE_BYTES || (stream.window > 0 && this.window > 0)) this.contentFrames++;
     return start + n;
   }
 

@@ -488,8 +488,14 @@ export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
 
   opened(connection: UpstreamConnection): void {
     this.#opening--;
+    if (connection.free === 0) {
+      // The backend takes nobody for now (RFC 9113 section 6.5.2): another connection would hear the same.
+      this.#failFirst(FAULTS.connectFailed, BACKEND_ERROR.connect);
+      connection.close();
+      return;
+    }
     // The backend has said how many it takes: the next one will say the same.
-    this.#expected = Math.max(1, connection.free);
+    this.#expected = connection.free;
     this.#begin(connection);
   }
 
