@@ -55,6 +55,11 @@ export class Http2Limits {
   /** A backend that has requests and says nothing for so long is asked for a sign of life, and given so long for it. */
   readonly UPSTREAM_PING_QUIET_MS = 15_000;
   readonly UPSTREAM_PING_MS = 10_000;
+  /**
+   * One that answered, and has said nothing of a response since, is asked again after so long: servers of gRPC end a
+   * connection that asks a third time within five minutes of the last.
+   */
+  readonly UPSTREAM_PING_AGAIN_MS = 310_000;
   /** Methods of gRPC that are counted by name, of all workers together, and the longest name as a path. */
   readonly GRPC_METHODS = 50;
   readonly GRPC_METHOD_BYTES = 248;

@@ -21,7 +21,10 @@ function proxy(
   options: BackendOptions | ((connection: number) => BackendOptions) = {},
 ): { app: Http2Backend; rig: Rig } {
   const app = serveHttp2(net, onRequest, options);
-  const entries = [rule({ to: ['h2'] }), cluster('h2', [endpoint(app.address)], { protocol: 'http2' })];
+  const entries = [
+    rule({ to: ['h2'], requestTimeoutMs: 0 }),
+    cluster('h2', [endpoint(app.address)], { protocol: 'http2' }),
+  ];
   return { app, rig: new Rig(net, [], entries) };
 }
 
@@ -35,7 +38,7 @@ simOnly(
     });
     const client = await Http2Client.open(await rig.connect());
     await client.send(head(1, ask()));
-    for (let seen = 0; client.body(1).length < MANY; seen++) {
+    while (client.body(1).length < MANY) {
       const { type } = await client.read();
       if (type === TYPE.DATA) await client.send(PING);
     }
@@ -150,6 +153,55 @@ simOnly(
       await client.send(head(id, ask()));
       assert.equal((await client.outcome(id)).body.toString(), 'other');
     }
+    client.peer.close();
+    await rig.end();
+  },
+  { seeds: 0 },
+);
+
+simOnly(
+  'a server of gRPC that ends who asks for a sign of life too often: a call that rests for an hour',
+  async (net) => {
+    const calls: Asked[] = [];
+    const { app, rig } = proxy(net, async (asked) => {
+      calls.push(asked);
+      if (asked.path === '/rests') await asked.head([[':status', '200']]);
+      if (asked.path === '/answered') await asked.respond('ok');
+    });
+    const client = await Http2Client.open(await rig.connect());
+    let id = -1;
+    const begin = async (path: string): Promise<number> => {
+      id += 2;
+      await client.send(head(id, ask(path)));
+      await net.settle();
+      return id;
+    };
+    const rests = await begin('/rests');
+    const [connection] = app.connections;
+    assert.ok(connection !== undefined);
+    /** PINGs in so many minutes, looked at each of them. */
+    const asked = async (minutes: number, each: () => Promise<unknown> = async () => {}): Promise<number[]> => {
+      const counts: number[] = [];
+      for (let m = 0; m < minutes; m++) {
+        const before = connection.pings;
+        await each();
+        await net.advance(60_000);
+        counts.push(connection.pings - before);
+      }
+      return counts;
+    };
+    // Nothing in between: once, and then each five minutes and a little more.
+    const quiet = await asked(60);
+    assert.equal(quiet[0], 1);
+    assert.ok(quiet.reduce((all, n) => all + n) <= 12, quiet.join());
+    // Something of a response each time: nothing is counted against us.
+    assert.deepEqual(await asked(3, () => (calls[0] as Asked).data('x')), [1, 1, 1]);
+    assert.deepEqual(await asked(3, () => begin('/answered')), [1, 1, 1]);
+    // Requests without an answer: twice, since the third would be one too many.
+    const opened = await asked(4, () => begin('/waits'));
+    assert.ok(opened.reduce((all, n) => all + n) <= 2, opened.join());
+    await (calls[0] as Asked).data('y', true);
+    assert.deepEqual([(await client.outcome(rests)).body.toString(), app.connections.length], ['xxxy', 1]);
     client.peer.close();
     await rig.end();
   },

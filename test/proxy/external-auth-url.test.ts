@@ -39,7 +39,8 @@ const KNOWN = 'Cookie: _oauth2_proxy=good\r\n';
 onBoth('one URL is asked, with all fields and without content, and told what the request was', async (net) => {
   const { rig, asked, served } = site(net, proxy, login());
   const client = await rig.connect();
-  const sly = 'X-Original-URL: https://sly/\r\nX_Original_Method: PUT\r\nX-Auth-Request-Redirect: /sly\r\n';
+  const sly =
+    'X-Original-URL: https://sly/\r\nX_Original_Method: PUT\r\nX-Original-URI: /sly\r\nX-Auth-Request-Redirect: /sly\r\n';
   const more = `${KNOWN}${sly}X-Auth-Request-User: mallory\r\nX-Forwarded-Uri: /free\r\nIf-None-Match: "1"\r\nRange: bytes=0-1\r\nX-More: 1\r\n`;
   await client.send(post('content', more).replace('/p ', '/p%20q?a=%C3%A4&b=c '));
   const answer = await client.readMessage();

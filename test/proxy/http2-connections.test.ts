@@ -179,7 +179,7 @@ simOnly('a backend that has died without a word is found out by a PING; one that
   const patient = await rig.connect();
   await patient.send(get('/slow'));
   await net.advance(3 * (LIMITS.UPSTREAM_PING_QUIET_MS + LIMITS.UPSTREAM_PING_MS));
-  assert.ok((app.connections[0]?.pings ?? 0) >= 3);
+  assert.equal(app.connections[0]?.pings, 1);
   assert.equal(rig.records.all.length, 0);
   patient.reset();
   await net.settle();

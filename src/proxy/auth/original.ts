@@ -17,7 +17,9 @@ export interface Original {
 
 /** What the question says of the request; nobody else may say it. */
 const OWN = ['x-original-url', 'x-original-method', 'x-auth-request-redirect'] as const;
-const LOOSE: readonly Uint8Array[] = OWN.map((name) => bytesOf(name));
+const REDIRECT = bytesOf('x-auth-request-redirect');
+/** Some servers look for X-Original-URI and the like besides. */
+const PREFIX = bytesOf('x-original-');
 
 /** Of content: the question is about none, and an answer in part, or that there is nothing new, would be no answer. */
 const CONDITIONS = /^(?:if-.*|range)$/;
@@ -26,7 +28,8 @@ const CONDITIONS = /^(?:if-.*|range)$/;
 export function isLeftOut(name: string): boolean {
   const bytes = bytesOf(name);
   if (CONDITIONS.test(name)) return true;
-  return LOOSE.some((own) => own.length === bytes.length && equalLoosely(bytes, 0, own));
+  if (bytes.length >= PREFIX.length && equalLoosely(bytes, 0, PREFIX)) return true;
+  return bytes.length === REDIRECT.length && equalLoosely(bytes, 0, REDIRECT);
 }
 
 /** The lines that tell of the request, each with its CRLF. `redirect`: of the AuthSubrequest. */

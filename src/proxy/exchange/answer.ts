@@ -6,11 +6,14 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { FieldLines } from '../filter/field-lines.ts';
 
+/** They have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5): what came behind would be the next answer. */
+const NO_CONTENT: ReadonlySet<number> = new Set([204, 205, 304]);
+
 export class Answer {
   readonly status: number;
   /** Its fields, besides those that the codec knows (Date, Content-Length, Connection); null for none. */
   readonly fields: FieldLines | null;
-  /** Content; none goes to HEAD. */
+  /** Content; none goes to HEAD, and none is kept for a status that has none. */
   readonly body: Uint8Array;
   /** Nothing that follows the request can be trusted: the connection (or stream) ends with this answer. */
   readonly closes: boolean;
@@ -21,7 +24,7 @@ export class Answer {
     if (size > ANSWER_BYTES) throw new Error(`an answer of ${size} bytes, more than ${ANSWER_BYTES}`);
     this.status = status;
     this.fields = fields;
-    this.body = body;
+    this.body = NO_CONTENT.has(status) ? NO_BODY : body;
     this.closes = closes;
   }
 }

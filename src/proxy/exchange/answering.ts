@@ -10,7 +10,7 @@ import type { Head } from '../head.ts';
 import { amendResponse } from './amend.ts';
 import { NEVER } from './deadlines.ts';
 import { grpcStatusIn } from './grpc.ts';
-import { Life } from './life.ts';
+import { Life, NOT_IMPLEMENTED } from './life.ts';
 import type { ResponseSide } from './sides.ts';
 import { STATE, transition } from './states.ts';
 
@@ -39,6 +39,8 @@ export abstract class Answering extends Life implements ResponseSide {
     if (this.retriesAfter(head.status)) return;
     this.state = transition(this.state, STATE.ANSWERING);
     record.upstreamUs = io.nowUs - this.sentUs;
+    this.failed = head.status >= 500;
+    if (this.asksTunnel && head.status < 300) head.status = NOT_IMPLEMENTED;
     record.status = head.status;
     if (this.grpc) record.grpcStatus = grpcStatusIn(mem, head.fieldsStart, head.end);
     this.deadlines.moved();

@@ -43,7 +43,8 @@ export class Exchange extends Consulting implements RequestSide {
     this.open(down);
     this.toHead = method === METHOD.HEAD;
     this.expects = head.expectContinue;
-    this.grpc = isGrpc(core.mem, head);
+    this.asksTunnel = head.upgrade && head.version === 20;
+    this.grpc = !head.upgrade && isGrpc(core.mem, head);
     this.idempotent = method !== METHOD.POST && method !== METHOD.PATCH && method < METHOD.CONNECT;
     if (!this.request.open(core, this.record)) {
       this.exhausted();

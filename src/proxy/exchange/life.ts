@@ -15,7 +15,7 @@ import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
 import type { Waiter, WaiterQueue } from '../upstream/line.ts';
 import type { Stallable, StalledList } from '../upstream/stalled.ts';
 import type { FieldChange } from './amend.ts';
-import type { Answer } from './answer.ts';
+import { Answer } from './answer.ts';
 import { Attempts } from './attempts.ts';
 import { type DeadlineOwner, Deadlines } from './deadlines.ts';
 import { Deciding } from './deciding.ts';
@@ -33,6 +33,8 @@ const ARENA_LIMIT = limitCell('ARENA_BYTES');
 const STALLED_LIMIT = limitCell('STALLED_MS');
 /** nginx's status for the log when the client left before an answer; nobody gets it. */
 const CLIENT_CLOSED_REQUEST = 499;
+/** What a 2xx becomes that would say that another protocol is spoken now. */
+export const NOT_IMPLEMENTED = 501;
 const NO_CHANGES: readonly FieldChange[] = [];
 
 /** Who keeps exchanges for reuse. */
@@ -62,6 +64,8 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   protected grpc = false;
   /** It is one of gRPC-Web, and `down` is this. */
   protected web: GrpcWeb | null = null;
+  /** It asks for another protocol on a stream, where any 2xx says that this is spoken now (RFC 8441 section 5). */
+  protected asksTunnel = false;
   /** Its deadline is the call's own, not its rule's. */
   protected ownDeadline = false;
   protected idempotent = false;
@@ -75,6 +79,8 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   /** The response is complete, and the client has yet to take the rest of it. */
   protected delivering = false;
   protected sentUs = 0;
+  /** The backend answered that it failed. */
+  protected failed = false;
   protected tap: Tap | null = null;
   /** Who may read the answer by its rule's CORS filter; '' is nobody else. */
   protected origin = '';
@@ -132,6 +138,8 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     this.state = transition(this.state, STATE.WAITING);
     this.attempts.count = 0;
     this.grpc = false;
+    this.asksTunnel = false;
+    this.failed = false;
     this.ownDeadline = false;
     this.interims = 0;
     this.delivering = false;
@@ -190,6 +198,10 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     const down = present(this.down, 'the client');
     if (this.grpc && answer.status !== 200) {
       this.answer(grpcAnswerOf(answer.status), 0, 0);
+      return;
+    }
+    if (this.asksTunnel && answer.status < 300) {
+      this.answer(new Answer(NOT_IMPLEMENTED, answer.fields, answer.body, answer.closes), start, end);
       return;
     }
     record.status = answer.status;
@@ -291,9 +303,9 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   }
 
   protected leaveEndpoint(): void {
-    const { status, upstreamUs } = this.record;
+    const { upstreamUs } = this.record;
     const answered = upstreamUs >= 0;
-    this.attempts.leave(answered ? (status >= 500 ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED) : OUTCOME.NONE);
+    this.attempts.leave(answered ? (this.failed ? BACKEND_ERROR.status5xx : OUTCOME.ANSWERED) : OUTCOME.NONE);
   }
 
   /** The one end of every exchange. */

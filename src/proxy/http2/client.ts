@@ -30,6 +30,9 @@ import type { Turns } from './turns.ts';
 const CONNECT_LIMIT = limitCell('UPSTREAM_CONNECT_MS');
 const PING_LIMIT = limitCell('UPSTREAM_PING_MS');
 
+/** Times that a server of gRPC is asked too early before it ends the connection (max_ping_strikes). */
+const MOST_EARLY = 2;
+
 const SETTINGS: readonly (readonly [number, number])[] = [
   [SETTING.ENABLE_PUSH, 0],
   [SETTING.INITIAL_WINDOW_SIZE, LIMITS.HTTP2_STREAM_WINDOW_BYTES],
@@ -71,8 +74,14 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
   /** When it had none for the last time, and when the backend said something (monotonic ms). */
   #restedMs = 0;
   #heardMs = 0;
-  /** It was asked for a sign of life. */
+  /** It was asked for a sign of life; when it was last asked (monotonic ms). */
   #asked = false;
+  #askedMs = 0;
+  /** Since then it said something of a response, and it got another request. */
+  #spoke = true;
+  #opened = false;
+  /** Times that it was asked before it had to be. */
+  #early = 0;
   // ---- the pool's list
   listed = false;
   next: UpstreamConnection | null = null;
@@ -144,6 +153,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
     const id = this.#nextId;
     this.#nextId += 2;
     stream.begin(id, this.peer.initialWindow);
+    this.#opened = true;
     this.addStream(stream);
     this.out.endHead(stream, at, end, ends);
     // Numbers are not used twice (section 5.1.1).
@@ -192,6 +202,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
     const { core } = this;
     const { turns } = this.#connector;
     const { section } = turns;
+    this.#spoke = true;
     section.open(core.response, turns.sectionAt, true);
     const decoded = this.#decoder.decode(core.mem, start, end, section);
     core.shared.work -= HEAD_WORK + core.response.count;
@@ -200,6 +211,11 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
     (stream as ClientStream).onSection(section, (flags & FLAG.END_STREAM) !== 0);
     this.expectContent(stream);
     return CODE.NO_ERROR;
+  }
+
+  override usedContent(stream: Stream, bytes: number): void {
+    this.#spoke = true;
+    super.usedContent(stream, bytes);
   }
 
   protected onSettings(): void {
@@ -268,7 +284,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
       this.destroy();
       return;
     }
-    const quiet = io.nowMs - this.#heardMs;
+    const quiet = this.#quietMs() - io.nowMs;
     if (this.busy === 0) {
       const left = this.#restedMs + LIMITS.UPSTREAM_IDLE_MS - io.nowMs;
       if (left <= 0) this.close();
@@ -276,14 +292,34 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
     } else if (this.#asked) {
       cells.add(PING_LIMIT, 1);
       this.destroy();
-    } else if (quiet >= LIMITS.UPSTREAM_PING_QUIET_MS) {
-      this.#asked = true;
-      this.ping();
-      this.out.flush();
+    } else if (quiet <= 0) {
+      this.#askForLife();
       io.timers.arm(this.#timer, io.nowMs, LIMITS.UPSTREAM_PING_MS);
     } else {
-      io.timers.arm(this.#timer, io.nowMs, LIMITS.UPSTREAM_PING_QUIET_MS - quiet);
+      io.timers.arm(this.#timer, io.nowMs, Math.min(quiet, LIMITS.UPSTREAM_PING_QUIET_MS));
     }
+  }
+
+  /**
+   * Until when it may be quiet (monotonic ms). Servers of gRPC count who asks within five minutes of the last time and
+   * got nothing of a response in between, and end the third (gRFC A8): a stream that rests is no reason to be one.
+   */
+  #quietMs(): number {
+    const due = this.#heardMs + LIMITS.UPSTREAM_PING_QUIET_MS;
+    if (this.#spoke || (this.#opened && this.#early < MOST_EARLY)) return due;
+    return Math.max(due, this.#askedMs + LIMITS.UPSTREAM_PING_AGAIN_MS);
+  }
+
+  #askForLife(): void {
+    const { nowMs } = this.core.io;
+    if (this.#spoke) this.#early = 0;
+    else if (nowMs - this.#askedMs < LIMITS.UPSTREAM_PING_AGAIN_MS) this.#early++;
+    this.#spoke = false;
+    this.#opened = false;
+    this.#asked = true;
+    this.#askedMs = nowMs;
+    this.ping();
+    this.out.flush();
   }
 
   // ---- ends

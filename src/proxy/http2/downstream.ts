@@ -61,7 +61,6 @@ const NO_TUNNEL = 0;
 const ASKED = 1;
 const TUNNEL = 2;
 
-const NOT_IMPLEMENTED = 501;
 /** Content that waited is handed on in such pieces. */
 const PIECE_BYTES = 32 * 1024;
 
@@ -340,8 +339,6 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
 
   respond(head: Head, added: FieldLines | null, uuidAt: number): void {
     if (this.closed) return;
-    // A 2xx would say that the protocol is spoken now (RFC 8441 section 4): the backend does not know it.
-    if (this.#tunnel === ASKED && head.status < 300) head.status = NOT_IMPLEMENTED;
     const date = head.find(NAME.DATE);
     this.#putHead(head, added, uuidAt, date < 0 || head.dropped(date));
   }
