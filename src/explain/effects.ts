@@ -57,6 +57,8 @@ function filterText(filter: Filter): string[] {
       ];
     case 'cors':
       return [`CORS for the origins ${filter.cors.origins.join(', ')}`];
+    case 'contentLimit':
+      return [`refuses more content than ${filter.bytes} bytes by 413`];
     case 'access':
       return [accessText(filter)];
     case 'externalAuth':

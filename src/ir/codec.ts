@@ -201,6 +201,7 @@ const filter = union<Filter>({
   requestHeaders: record<Member<Filter, 'requestHeaders'>>({ edits }),
   responseHeaders: record<Member<Filter, 'responseHeaders'>>({ edits }),
   rewrite: record<Member<Filter, 'rewrite'>>({ hostname: orNull(string), path: orNull(pathModifier) }),
+  contentLimit: record<Member<Filter, 'contentLimit'>>({ bytes: count }),
   access: record<Member<Filter, 'access'>>({
     effect: oneOf('allow', 'deny'),
     ranges: listOf(string),

@@ -256,6 +256,8 @@ export type Filter =
   | { readonly type: 'cors'; readonly cors: Cors }
   /** Calls of gRPC-Web are translated for backends of gRPC; with rules of a GRPCRoute it goes without saying. */
   | { readonly type: 'grpcWeb' }
+  /** Requests with more content are answered 413. Of a rule, never of one backend. */
+  | { readonly type: 'contentLimit'; readonly bytes: number }
   | Access
   | ExternalAuth
   /** Copies of `share` of `of` requests go to the cluster too. Of a rule, never of one backend. */

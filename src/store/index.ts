@@ -37,6 +37,12 @@ function* policyTargets(object: KubeObject): Iterable<string> {
   }
 }
 
+const CANARY = 'nginx.ingress.kubernetes.io/canary';
+
+function* canariesOf(object: KubeObject): Iterable<string> {
+  if (fields(object.metadata.annotations)[CANARY] === 'true') yield object.metadata.namespace ?? '';
+}
+
 /** What each index files: values are `namespace/name` unless said otherwise. */
 const INDEXES: readonly Index[] = [
   /** EndpointSlices by the Service that their label names. */
@@ -47,6 +53,9 @@ const INDEXES: readonly Index[] = [
   { name: 'replicas', kind: 'Pod', values: everything },
   /** IngressClasses, all under ''. */
   { name: 'ingressClasses', kind: 'IngressClass', values: everything },
+  /** Ingresses by their namespace; and those of them that are canaries. */
+  { name: 'ingressesByNamespace', kind: 'Ingress', values: namespaceOf },
+  { name: 'canariesByNamespace', kind: 'Ingress', values: canariesOf },
   /** XBackendTrafficPolicies by the key of what they are for. */
   { name: 'trafficPoliciesByTarget', kind: 'XBackendTrafficPolicy', values: policyTargets },
   /** BackendTLSPolicies by the key of what they are for. */

@@ -8,6 +8,8 @@ import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './ba
 import { isToken } from './http-match.ts';
 import { accessOf } from './ingress-access.ts';
 import { authOf, type IngressAuth } from './ingress-auth.ts';
+import { asksForNothing, canaryTermsOf } from './ingress-canary.ts';
+import { contentLimitOf } from './ingress-content.ts';
 import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
 import { Annotations, type Reading } from './ingress-read.ts';
 import { aliasesOf, appRootOf, redirectOf, wwwOf } from './ingress-redirect.ts';
@@ -37,7 +39,7 @@ export interface IngressSettings {
   readonly timeouts: Timeouts;
   /** Who is asked about each request; null: nobody. */
   readonly auth: IngressAuth | null;
-  /** It asks for a share of another one's requests, and gets none. */
+  /** It has a share of another one's requests, and by itself none. */
   readonly canary: boolean;
   /** In what all its backends are spoken to; null: in what each says of itself. */
   readonly protocol: BackendProtocol | null;
@@ -45,6 +47,7 @@ export interface IngressSettings {
   readonly refused: string | null;
 }
 
+const NO_TERMS = 'It gets no requests: write canary-weight, canary-by-header or canary-by-cookie.';
 const CORS_HEADERS =
   'DNT, Keep-Alive, User-Agent, X-Requested-With, If-Modified-Since, Cache-Control, Content-Type, Range, Authorization';
 const CORS_MAX_AGE_S = 1_728_000;
@@ -70,9 +73,9 @@ const CANARY: IngressSettings = {
 export function readAnnotations(ingress: KubeObject, problems: Problems, domain?: string): IngressSettings {
   const read = new Annotations(ingress, problems);
   const canary = read.flag(`${NGINX}canary`, false);
+  const terms = canaryTermsOf(read, canary);
   if (canary) {
-    const none = "It asks for a share of another Ingress's requests, which is not served: it gets none";
-    read.wrong(`${NGINX}canary`, `${none}. ${nginxAnnotation('canary-weight').says}`);
+    if (asksForNothing(terms)) read.idle(`${NGINX}canary`, NO_TERMS);
     // As there, the others are those of the Ingress that it belongs to.
     return CANARY;
   }
@@ -91,7 +94,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
     aliases: aliasesOf(read),
     www: wwwOf(read),
     rewrite: rewrite.value,
-    filters: [...access.filters, ...prefixOf(read), ...corsOf(read)],
+    filters: [...access.filters, ...contentLimitOf(read), ...prefixOf(read), ...corsOf(read)],
     timeouts: timeoutsOf(read),
     auth: auth.auth,
     protocol: protocol.value,

@@ -94,12 +94,10 @@ test('a name that ingress-nginx does not have is told with the nearest', () => {
   ]);
 });
 
-test('of a canary nothing but that is told', () => {
-  const { said } = read({
-    [`${NGINX}canary`]: 'true',
-    [`${NGINX}canary-weight`]: '10',
-    [`${NGINX}auth-url`]: 'http://a',
-  });
+test('of a canary nothing is told but what is its own: the rest is that of the Ingress that it has a share of', () => {
+  const canary = { [`${NGINX}canary`]: 'true', [`${NGINX}auth-url`]: 'http://a' };
+  assert.deepEqual(read({ ...canary, [`${NGINX}canary-weight`]: '10' }).said, []);
+  const { said } = read(canary);
   assert.equal(said.length, 1);
-  assert.match(said[0] ?? '', /it gets none\. Write an HTTPRoute with weights/);
+  assert.match(said[0] ?? '', /It gets no requests: write canary-weight/);
 });

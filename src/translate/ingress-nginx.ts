@@ -31,7 +31,6 @@ const TUNING = 'RAUTA streams content, within limits of its own, and keeps nothi
 const TRACES = `${NOTHING}: X-Request-ID is passed on and logged. Remove it.`;
 const SNIPPET =
   'Write an HTTPRoute with filters (RequestHeaderModifier, ResponseHeaderModifier ...). Nothing reads nginx.conf.';
-const CANARY = 'Write an HTTPRoute with weights, or with header matches in a rule of their own.';
 const BACKEND_TLS = 'Write a BackendTLSPolicy for the Service.';
 const TLS_OPTIONS = 'Write a Gateway whose HTTPS listener has tls.options (docs/reference/tls.md).';
 const RETRY = 'Write an HTTPRoute with retry; what failed before a byte was sent is tried elsewhere anyway.';
@@ -52,6 +51,7 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ],
   ['served', "It takes the place of the request's path; $1 to $9 are what the rule's path captured.", 'rewrite-target'],
   ['served', 'Seconds in which nothing moves either way; the longer of both.', 'proxy-read-timeout proxy-send-timeout'],
+  ['served', 'More content is answered 413; 0, and where it is not there, is any length.', 'proxy-body-size'],
   ['served', 'A path: who asks for / is sent there by 302.', 'app-root'],
   [
     'served',
@@ -92,7 +92,12 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
     'auth-signin auth-signin-redirect-param',
   ],
   ['served', 'The field X-Auth-Request-Redirect.', 'auth-request-redirect'],
-  ['served', 'Its Ingress gets no requests: the share of another one that it asks for is not served.', 'canary'],
+  [
+    'served',
+    'Its Ingress has a share of one of its namespace with the same host, path and pathType.',
+    'canary canary-by-cookie canary-by-header canary-by-header-value canary-by-header-pattern canary-weight ' +
+      'canary-weight-total',
+  ],
 
   ['granted', TUNING, 'proxy-buffering proxy-request-buffering proxy-buffers-number proxy-busy-buffers-size'],
   ['granted', TUNING, 'proxy-buffer-size proxy-max-temp-file-size client-body-buffer-size'],
@@ -126,16 +131,10 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['idle', 'What lets in must all let in here. Remove it, or write an HTTPRoute for those that need less.', 'satisfy'],
   [
     'idle',
-    CANARY,
-    'canary-by-cookie canary-by-header canary-by-header-value canary-by-header-pattern canary-weight canary-weight-total',
-  ],
-  [
-    'idle',
     'Connecting has UPSTREAM_CONNECT_MS for all (docs/reference/limits.md). Remove it.',
     'proxy-connect-timeout',
   ],
   ['idle', RETRY, 'proxy-next-upstream proxy-next-upstream-tries proxy-next-upstream-timeout'],
-  ['idle', `${NOTHING}: content of any length passes. Let the backend refuse it, or remove it.`, 'proxy-body-size'],
   ['idle', `${NOTHING}: a response is sent as fast as it is read. Remove it.`, 'limit-rate limit-rate-after'],
   ['idle', SNIPPET, 'configuration-snippet server-snippet'],
   ['idle', 'Write a TCPRoute, TLSRoute or UDPRoute.', 'stream-snippet'],

@@ -17,6 +17,15 @@ import { checkExpression } from './http-match.ts';
 import type { IngressDraft, IngressPlace } from './ingress.ts';
 import { type IngressSettings, readAnnotations } from './ingress-annotations.ts';
 import type { IngressAuth } from './ingress-auth.ts';
+import {
+  type Canary,
+  type CanaryTerms,
+  canariesOf,
+  canaryMatches,
+  checkCanary,
+  pathsOf,
+  placeOf,
+} from './ingress-canary.ts';
 import { NGINX } from './ingress-nginx.ts';
 import { otherOfWww } from './ingress-redirect.ts';
 import { rewriteFilters } from './ingress-rewrite.ts';
@@ -54,6 +63,12 @@ export interface IngressRules {
   readonly problems: Problems;
 }
 
+/** What a canary has of a path. */
+interface Share {
+  readonly terms: CanaryTerms;
+  readonly action: Extract<Action, { readonly type: 'forward' }>;
+}
+
 /** What one path of spec.rules means. */
 interface Path {
   readonly match: Match;
@@ -89,6 +104,7 @@ class Rules {
   readonly #namespace: string;
   readonly #settings: IngressSettings;
   readonly #filters: readonly Filter[];
+  readonly #canaries: readonly Canary[];
   readonly #entries: RuleEntry[] = [];
   readonly #clusters = new Map<string, ClusterEntry>();
   readonly #policies = new Set<ObjectKey>();
@@ -103,17 +119,18 @@ class Rules {
     this.#problems = new Problems(keyOf(object));
     this.#namespace = object.metadata.namespace ?? '';
     this.#settings = readAnnotations(object, this.#problems, options.clusterDomain);
+    this.#canaries = this.#settings.canary ? [] : canariesOf(reader, this.#namespace, options);
     this.#filters = [...this.#settings.filters, ...this.#authOf(this.#settings.auth)];
   }
 
   translate(): IngressRules {
-    // Served as any other it would take all that an older one of its hosts does not.
-    const spec = this.#settings.canary ? {} : fields(this.#object.spec);
+    if (this.#settings.canary) return this.#canary();
+    const spec = fields(this.#object.spec);
     /** What of each host's cleartext requests is sent to https. */
     const redirected = new Map<string, Match[]>();
     for (const [i, value] of list(spec['rules']).entries()) this.#rule(fields(value), `spec.rules[${i}]`, redirected);
     if (spec['defaultBackend'] !== undefined) this.#defaultBackend(spec['defaultBackend'], redirected);
-    else if (list(spec['rules']).length === 0 && !this.#settings.canary) {
+    else if (list(spec['rules']).length === 0) {
       this.#problems.warning('spec', 'It has neither rules nor a defaultBackend and serves nothing.');
     }
     for (const [name, matches] of redirected) this.#push(matches, TO_HTTPS, this.#cleartext(name));
@@ -123,6 +140,24 @@ class Rules {
       policies: [...this.#policies],
       problems: this.#problems,
     };
+  }
+
+  /** Its rules are those of the Ingresses that it has a share of. */
+  #canary(): IngressRules {
+    checkCanary(this.#reader, this.#object, this.#options, this.#problems);
+    for (const { backend, field } of pathsOf(this.#object)) this.#action(backend, field);
+    return { entries: [], clusters: [], policies: [...this.#policies], problems: this.#problems };
+  }
+
+  /** What a canary has of a path; one whose backend cannot be had is told of that, and gets nothing. */
+  #shareOf(place: string): Share | null {
+    for (const { terms, paths } of this.#canaries) {
+      const found = paths.find((path) => path.place === place);
+      if (found === undefined) continue;
+      const action = this.#action(found.backend, found.field, new Problems(null));
+      return action.type === 'forward' ? { terms, action } : null;
+    }
+    return null;
   }
 
   #rule(spec: Fields, field: string, redirected: Map<string, Match[]>): void {
@@ -135,7 +170,9 @@ class Rules {
       const path = this.#path(fields(value), at);
       if (path === null) continue;
       const action = this.#action(fields(value)['backend'], `${at}.backend`);
-      this.#put(path, hosts, action, redirected);
+      const { path: written, pathType } = fields(value);
+      const share = action.type === 'forward' ? this.#shareOf(placeOf(spec['host'], written, pathType)) : null;
+      this.#put(path, hosts, action, redirected, share);
     }
     const { appRoot, refused } = this.#settings;
     if (refused !== null) return;
@@ -157,8 +194,13 @@ class Rules {
     this.#put({ match: ALL, expression: null }, [host], this.#action(backend, 'spec.defaultBackend'), redirected);
   }
 
-  #put(path: Path, hosts: readonly Host[], action: Action, redirected: Map<string, Match[]>): void {
-    const { match } = path;
+  #put(
+    { match, expression }: Path,
+    hosts: readonly Host[],
+    action: Action,
+    redirected: Map<string, Match[]>,
+    share: Share | null = null,
+  ): void {
     const { forceSslRedirect, sslRedirect } = this.#settings;
     const attachments = hosts.flatMap((host) => {
       const cleartext = this.#cleartext(host.name);
@@ -170,7 +212,19 @@ class Rules {
       }
       return [...(toHttps ? [] : cleartext), ...this.#secured(host.name)];
     });
-    this.#push([match], action, joined(attachments), path.expression);
+    const places = joined(attachments);
+    if (share === null || action.type !== 'forward') {
+      this.#push([match], action, places, expression);
+      return;
+    }
+    const { terms } = share;
+    for (const said of canaryMatches(match, terms))
+      this.#push([said.match], said.canary ? share.action : action, places, expression);
+    const backends = [
+      ...action.backends.map((backend) => ({ ...backend, weight: terms.total - terms.weight })),
+      ...share.action.backends.map((backend) => ({ ...backend, weight: terms.weight })),
+    ];
+    this.#push([match], terms.weight === 0 ? action : { type: 'forward', backends }, places, expression);
   }
 
   #hostOf(value: unknown, field: string): Host | null {
@@ -245,7 +299,12 @@ class Rules {
     );
   }
 
-  #action(value: unknown, field: string): Action {
+  /** What becomes of requests for a backend that cannot be had. */
+  get #answer(): string {
+    return this.#settings.canary ? 'It gets no requests.' : ANSWER;
+  }
+
+  #action(value: unknown, field: string, problems = this.#problems): Action {
     const { refused, redirect } = this.#settings;
     if (refused !== null) return REFUSE;
     if (redirect !== null) return { type: 'redirect', redirect };
@@ -257,7 +316,7 @@ class Rules {
     const number = portName === undefined ? port(fields(service['port'])['number']) : this.#portOf(name, portName);
     if (resource === null && number === undefined && portName !== undefined) {
       const where = `Service ${this.#namespace}/${name}`;
-      this.#problems.error(`${field}.service.port.name`, `${where} has no port named ${shown(portName)}. ${ANSWER}`);
+      problems.error(`${field}.service.port.name`, `${where} has no port named ${shown(portName)}. ${this.#answer}`);
       return UNAVAILABLE;
     }
     const ref =
@@ -270,7 +329,7 @@ class Rules {
     for (const policy of resolved.policies) this.#policies.add(policy);
     if (cluster === null) {
       const why = fault?.message ?? untrusted;
-      if (why !== null) this.#problems.error(field, `${why} ${ANSWER}`, fault?.absent);
+      if (why !== null) problems.error(field, `${why} ${this.#answer}`, fault?.absent);
       return UNAVAILABLE;
     }
     this.#clusters.set(cluster.key, cluster);

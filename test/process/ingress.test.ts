@@ -96,6 +96,11 @@ describe('Ingress', () => {
           { 'nginx.test': [prefix('/app(/|$)(.*)', 'one')] },
           { annotations: nginx({ 'rewrite-target': '/$2', 'server-alias': 'other.test' }) },
         ),
+        ingressYaml(
+          'canary',
+          { 'open.test': [prefix('/', 'three')] },
+          { annotations: nginx({ canary: 'true', 'canary-by-header': 'X-Canary', 'canary-by-cookie': 'next' }) },
+        ),
         ingressYaml('inside', { 'in.test': [prefix('/', 'one')] }, { annotations: nginx({ ...RANGES, ...ROOTED }) }),
         ingressYaml(
           'outside',
@@ -152,6 +157,17 @@ describe('Ingress', () => {
     assert.equal(await asked('in.test', '/'), '302 http://in.test/home');
     assert.equal(await asked('out.test', '/'), '403 ');
     assert.equal(await asked('www.out.test', '/x?y'), '308 http://out.test/x?y');
+  });
+
+  test('a canary has who asks for it, by a field or a cookie, and nobody else', async () => {
+    const by = async (headers: Record<string, string>): Promise<string> =>
+      JSON.parse((await get(port, '/', { host: 'open.test', ...headers })).body).backend;
+    assert.equal(await by({}), 'two');
+    assert.equal(await by({ 'x-canary': 'always' }), 'three');
+    assert.equal(await by({ 'x-canary': 'perhaps' }), 'two');
+    assert.equal(await by({ cookie: 'a=b; next=always; c=d' }), 'three');
+    assert.equal(await by({ cookie: 'xnext=always; next=alwaysnot' }), 'two');
+    assert.equal(await by({ cookie: 'next=always', 'x-canary': 'never' }), 'two');
   });
 
   test('a default backend takes what no rule does, as long as it is there', async () => {

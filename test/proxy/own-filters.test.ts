@@ -158,3 +158,31 @@ onBoth(
     assert.equal((await ask(net, { filters }, get('/a/b'))).status, 200);
   },
 );
+
+onBoth('more content than a rule admits is answered 413, announced or not; what is as much passes', async (net) => {
+  let whole = 0;
+  const backend = net.serve(async (peer) => {
+    while ((await peer.readMessage().catch(() => null)) !== null) {
+      whole++;
+      await peer.send(ok('x'));
+    }
+  });
+  const rig = new Rig(net, [backend], [rule({ filters: [{ type: 'contentLimit', bytes: 10 }] })]);
+  const post = (fields: string, body: string): string => `POST / HTTP/1.1\r\nHost: a\r\n${fields}\r\n\r\n${body}`;
+  const chunks = 'Transfer-Encoding: chunked';
+  for (const [request, status] of [
+    [post('Content-Length: 10', '0123456789'), 200],
+    [post('Content-Length: 11', '01234567890'), 413],
+    [post(chunks, 'a\r\n0123456789\r\n0\r\n\r\n'), 200],
+    [post(chunks, 'b\r\n01234567890\r\n0\r\n\r\n'), 413],
+    [post(chunks, '8\r\n01234567\r\n8\r\n01234567\r\n'), 413],
+    [get('/'), 200],
+  ] as const) {
+    const client = await rig.connect();
+    await client.send(request);
+    assert.equal((await client.readMessage()).status, status, request);
+    client.close();
+  }
+  await rig.end();
+  assert.equal(whole, 3);
+});

@@ -14,7 +14,7 @@ import type { LimitName } from '../../base/limits.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { CompiledCors } from '../filter/cors.ts';
-import { type Head, METHOD } from '../head.ts';
+import { BODY, type Head, METHOD } from '../head.ts';
 import { Answer, NO_BODY } from './answer.ts';
 import { Consulting } from './consulting.ts';
 import { DUE, NEVER } from './deadlines.ts';
@@ -99,6 +99,9 @@ export class Exchange extends Consulting implements RequestSide {
         case STEP.CORS:
           if (!this.crossOrigin(step.cors, head)) return;
           break;
+        case STEP.CONTENT:
+          if (this.admitsContent(step.bytes, head)) break;
+          return;
         case STEP.DECIDE:
           if (step.decision.contentBytes > 0 && this.collects(step.decision, i, head)) return;
           if (!this.decide(step.decision, i, head)) return;
@@ -118,6 +121,14 @@ export class Exchange extends Consulting implements RequestSide {
           return;
       }
     }
+  }
+
+  /** False: it announces more than `bytes`, and is answered. */
+  protected admitsContent(bytes: number, head: Head): boolean {
+    this.contentMost = bytes;
+    if (head.body !== BODY.LENGTH || head.contentLength <= bytes) return true;
+    this.fail(FAULTS.bodyTooLarge);
+    return false;
   }
 
   /** False: it was a browser's question whether it may ask, which is answered here. */

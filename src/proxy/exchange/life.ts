@@ -17,7 +17,7 @@ import type { Stallable, StalledList } from '../upstream/stalled.ts';
 import type { FieldChange } from './amend.ts';
 import { Answer } from './answer.ts';
 import { Attempts } from './attempts.ts';
-import { type DeadlineOwner, Deadlines } from './deadlines.ts';
+import { type DeadlineOwner, Deadlines, NEVER } from './deadlines.ts';
 import { Deciding } from './deciding.ts';
 import type { Asked, Asker } from './decision.ts';
 import { GRPC_ANSWERS, grpcAnswerOf, grpcStatusOf } from './grpc.ts';
@@ -109,6 +109,9 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   /** The backend takes no more of the request for now. */
   protected backendFull = false;
 
+  /** Bytes of content that the request may have. */
+  protected contentMost = NEVER;
+
   // ---- Waiter
   waiting = false;
   queue: WaiterQueue | null = null;
@@ -150,6 +153,7 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     this.backendEnded = false;
     this.relayed = false;
     this.deadlines.clear();
+    this.contentMost = NEVER;
     shared.tally.active++;
     shared.tally.requests++;
   }

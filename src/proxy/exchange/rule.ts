@@ -21,20 +21,23 @@ export const STEP = {
   ACCESS: 0,
   /** What scripts of other origins may read. */
   CORS: 1,
+  /** How much content a request may have. */
+  CONTENT: 2,
   /** Somebody else has a say. */
-  DECIDE: 2,
+  DECIDE: 3,
   /** Somebody else reads what passes. */
-  TAP: 3,
+  TAP: 4,
   // ---- and one that ends it
   /** To a backend, with the edits of the rule and of the backend. */
-  FORWARD: 4,
-  REDIRECT: 5,
-  RESPOND: 6,
+  FORWARD: 5,
+  REDIRECT: 6,
+  RESPOND: 7,
 } as const;
 
 export type Step =
   | { readonly kind: typeof STEP.ACCESS; readonly access: CompiledAccess }
   | { readonly kind: typeof STEP.CORS; readonly cors: CompiledCors }
+  | { readonly kind: typeof STEP.CONTENT; readonly bytes: number }
   | { readonly kind: typeof STEP.DECIDE; readonly decision: Decision }
   | { readonly kind: typeof STEP.TAP; readonly source: TapSource }
   | { readonly kind: typeof STEP.FORWARD }
@@ -68,10 +71,12 @@ function chainOf(
         ? REDIRECT
         : [{ kind: STEP.RESPOND, answer, written: type === 'static' }];
   const access = entry.filters.flatMap((filter) => (filter.type === 'access' ? [new CompiledAccess(filter)] : []));
-  if (cors === null && access.length + decisions.length + taps.length === 0) return end;
+  const content = entry.filters.flatMap((filter) => (filter.type === 'contentLimit' ? [filter.bytes] : []));
+  if (cors === null && access.length + content.length + decisions.length + taps.length === 0) return end;
   return [
     ...access.map((one): Step => ({ kind: STEP.ACCESS, access: one })),
     ...(cors === null ? [] : [{ kind: STEP.CORS, cors }]),
+    ...content.map((bytes): Step => ({ kind: STEP.CONTENT, bytes })),
     ...decisions.map((decision): Step => ({ kind: STEP.DECIDE, decision })),
     ...taps.map((source): Step => ({ kind: STEP.TAP, source })),
     ...end,

@@ -58,8 +58,16 @@ export abstract class Sending extends Answering implements Waiter {
     present(this.up, 'the upstream').body(start, end);
   }
 
+  /** It came without a length, and is more than its rule admits: it never looks whole to a backend. */
+  protected refusesContent(): boolean {
+    if (this.record.requestBytes <= this.contentMost || this.state === STATE.TUNNEL) return false;
+    this.fail(FAULTS.bodyTooLarge);
+    return true;
+  }
+
   requestEnded(trailersStart: number, trailersEnd: number): void {
     const request = this.request;
+    if (this.refusesContent()) return;
     if (this.web?.whole === false) {
       this.fail(FAULTS.badRequest);
       return;
@@ -95,6 +103,7 @@ export abstract class Sending extends Answering implements Waiter {
   }
 
   flushRequest(): boolean {
+    if (this.refusesContent()) return true;
     if (this.state === STATE.COLLECTING) {
       this.contentFits();
       return true;
