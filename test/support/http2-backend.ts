@@ -5,6 +5,7 @@ import { CODE, FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { Decoder, type Field } from './hpack.ts';
 import { block, data, type Frame, frame, nameOfCode, PREFACE, settings, windowUpdate, word } from './http2.ts';
+import { InTurn } from './in-turn.ts';
 import type { Backend, TestNet } from './net.ts';
 import type { Peer } from './peer.ts';
 
@@ -98,6 +99,8 @@ export interface BackendOptions {
   readonly grants?: boolean;
   /** PINGs are answered. */
   readonly answers?: boolean;
+  /** Whoever sends waits until all is taken, and does not read meanwhile. */
+  readonly waits?: boolean;
 }
 
 export class BackendConnection {
@@ -105,6 +108,7 @@ export class BackendConnection {
   readonly options: BackendOptions;
   readonly streams = new Map<number, Asked>();
   readonly #decoder = new Decoder();
+  readonly #sends = new InTurn();
   /** Frames of the connection itself. */
   readonly control: Frame[] = [];
   goaway: string | null = null;
@@ -120,7 +124,8 @@ export class BackendConnection {
   }
 
   async send(bytes: Uint8Array): Promise<void> {
-    await this.peer.send(bytes);
+    const send = (): Promise<void> => this.peer.send(bytes);
+    await (this.options.waits === false ? this.#sends.aside(send) : this.#sends.run(send));
   }
 
   async goAway(last: number, code: number = CODE.NO_ERROR): Promise<void> {

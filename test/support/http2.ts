@@ -3,6 +3,7 @@
 
 import { CODE, FLAG, FRAME_PAYLOAD, TYPE } from '../../src/proxy/http2/frames.ts';
 import { Decoder, type Field } from './hpack.ts';
+import { InTurn } from './in-turn.ts';
 import type { Peer } from './peer.ts';
 
 const CODES = Object.entries(CODE);
@@ -112,6 +113,7 @@ interface Building {
 export class Http2Client {
   readonly peer: Peer;
   readonly #decoder = new Decoder();
+  readonly #sends = new InTurn();
   /** All frames that came, but those of streams. */
   readonly control: Frame[] = [];
   readonly #building = new Map<number, Building>();
@@ -123,6 +125,8 @@ export class Http2Client {
   readonly settings = new Map<number, number>();
   grants = true;
   acknowledges = true;
+  /** Whoever sends waits until all is taken, and does not read meanwhile. */
+  waits = true;
   /** What the server granted, and nobody took note of yet. */
   readonly granted: { readonly stream: number; readonly bytes: number }[] = [];
 
@@ -139,7 +143,8 @@ export class Http2Client {
   }
 
   async send(...frames: readonly Uint8Array[]): Promise<void> {
-    await this.peer.send(Buffer.concat(frames));
+    const send = (): Promise<void> => this.peer.send(Buffer.concat(frames));
+    await (this.waits ? this.#sends.run(send) : this.#sends.aside(send));
   }
 
   /** The next frame, which is also taken note of. */
@@ -222,6 +227,11 @@ export class Http2Client {
       if (over !== undefined) return over;
       await this.read();
     }
+  }
+
+  /** What became of stream `id`, without reading; null when it is not over. */
+  past(id: number): Outcome | null {
+    return this.#over.get(id) ?? null;
   }
 
   /** Interim responses to stream `id` so far. */

@@ -152,8 +152,9 @@ export class Attempts {
     return Math.min(LIMITS.RETRY_BACKOFF_MAX_MS, Math.ceil(least * (1 + jitter)));
   }
 
+  /** What a backend left unbegun is bounded by itself, and is no attempt that failed. */
   #mayRepeat(): boolean {
-    if (this.count < LIMITS.UPSTREAM_ATTEMPTS) return true;
+    if (this.count - this.#left < LIMITS.UPSTREAM_ATTEMPTS) return true;
     this.#core.cells.add(ATTEMPTS_LIMIT, 1);
     return false;
   }

@@ -14,6 +14,7 @@ import (
 )
 
 const large = 1_000_000
+const huge = 200 * large
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "serve" {
@@ -50,6 +51,13 @@ func serve(address string) error {
 	mux.HandleFunc("/large", func(w http.ResponseWriter, r *http.Request) {
 		w.Write(bytes.Repeat([]byte("g"), large))
 	})
+	// More than any number of frames that a connection may have for nothing.
+	mux.HandleFunc("/huge", func(w http.ResponseWriter, r *http.Request) {
+		part := bytes.Repeat([]byte("h"), large)
+		for range huge / large {
+			w.Write(part)
+		}
+	})
 	// Message by message, with trailers both ways.
 	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "x-told")
@@ -82,7 +90,7 @@ func serve(address string) error {
 
 func call(url string) error {
 	client := &http.Client{Transport: &http.Transport{Protocols: onlyHTTP2()}}
-	for _, one := range []func(*http.Client, string) error{many, whole, echo, cancelled, many} {
+	for _, one := range []func(*http.Client, string) error{many, whole, echo, cancelled, all, many} {
 		if err := one(client, url); err != nil {
 			return err
 		}
@@ -136,6 +144,20 @@ func whole(client *http.Client, url string) error {
 	body, err := io.ReadAll(response.Body)
 	if err == nil && !bytes.Equal(body, bytes.Repeat([]byte("g"), large)) {
 		err = fmt.Errorf("large: %d bytes", len(body))
+	}
+	return err
+}
+
+// Go grants each few kilobytes anew, twice: 25,000 grants for this.
+func all(client *http.Client, url string) error {
+	response, err := client.Get(url + "huge")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	n, err := io.Copy(io.Discard, response.Body)
+	if err == nil && n != huge {
+		err = fmt.Errorf("huge: %d bytes", n)
 	}
 	return err
 }
