@@ -43,6 +43,9 @@ const PEER_AT = PEER_LENGTH_AT + 8;
 /** `epoll_data` of libuv's descriptor in our set; no handle is negative. */
 const UV = -1;
 
+/** The count of turns stays a small integer. */
+const TURNS_MASK = 2 ** 30 - 1;
+
 /** Flags of a descriptor. */
 const WATCHED = 1;
 /** Its open file may live on in another process, so closing ours does not end its place in the epoll set. */
@@ -93,6 +96,9 @@ export class NativeIo implements Io {
 
   /** Where the events that are not FIRST stand. */
   readonly #others = new Int32Array(EVENTS);
+
+  /** Turns that began and ended, so that it is odd while one is under way. */
+  turns = 0;
 
   #againSinks: ReadySink[] = [];
   #againEvents: number[] = [];
@@ -457,6 +463,8 @@ export class NativeIo implements Io {
    * LIMITS.EVENTS_PER_TURN of them, the timers, and who asked before. Returns how many things were handled.
    */
   turn(waitMs: number): number {
+    // Odd again behind one that threw, too.
+    this.turns = (this.turns + 1 + (this.turns & 1)) & TURNS_MASK;
     const wait = this.#againSinks.length > 0 ? 0 : this.timers.untilNext(this.#nowMs, waitMs);
     const n = c.epollWait(BigInt(this.#epoll | 0), this.#eventsAddress, MOST_EVENTS, BigInt(wait | 0));
     this.#readClock();
@@ -464,6 +472,7 @@ export class NativeIo implements Io {
     handled += this.timers.advance(this.#nowMs);
     if (this.#againSinks.length > 0) handled += this.#runAgain();
     if (handled > 0) for (let i = 0; i < this.#hooks.length; i++) (this.#hooks[i] as () => void)();
+    this.turns++;
     return handled;
   }
 

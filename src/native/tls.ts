@@ -1,6 +1,6 @@
-// TLS by the OpenSSL inside Node. The law of this room: an error queue is cleared before every call that may fill it
-// (node:crypto shares the thread's), a connection is a handle with a generation, no callback decides anything, and
-// what a caller hands over is copied or counted.
+// TLS by the OpenSSL inside Node. The law of this room: the error queue is empty before every call whose failure it
+// explains (node:crypto shares the thread's), a connection is a handle with a generation, no callback decides anything,
+// and what a caller hands over is copied or counted.
 
 import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
@@ -22,6 +22,7 @@ import { errno } from './ffi.ts';
 import type { NativeIo } from './io.ts';
 import * as ssl from './openssl.ts';
 import { TlsContexts } from './tls-context.ts';
+import { ErrorQueue } from './tls-errors.ts';
 import { TlsInbox } from './tls-inbox.ts';
 import { errorText, TlsMemory, takeError, textAt } from './tls-memory.ts';
 import { isAddress, isCertificateFor, isOpenSslsWork } from './tls-names.ts';
@@ -42,6 +43,7 @@ const HOSTNAME_MISMATCH = 62;
 
 export class NativeTls implements TlsIo {
   readonly #io: NativeIo;
+  readonly #errors: ErrorQueue;
   readonly #memory: TlsMemory;
   readonly #store: TlsStore;
   readonly #contexts: TlsContexts;
@@ -87,6 +89,7 @@ export class NativeTls implements TlsIo {
   constructor(io: NativeIo) {
     ssl.checkOpenSsl(ssl.OpenSslVersion());
     this.#io = io;
+    this.#errors = new ErrorQueue(io);
     this.#memory = new TlsMemory(io);
     this.#store = new TlsStore(this.#memory);
     this.#contexts = new TlsContexts(this.#memory, this.#store);
@@ -114,25 +117,25 @@ export class NativeTls implements TlsIo {
   // ---- contexts, certificates, trust
 
   serverContext(settings: TlsSettings): number {
-    ssl.clearErrors();
+    this.#errors.clear();
     return this.#contexts.add(settings, true);
   }
   clientContext(settings: TlsSettings, certificate: number): number {
-    ssl.clearErrors();
+    this.#errors.clear();
     return this.#contexts.add(settings, false, certificate);
   }
   dropContext(context: number): void {
     this.#contexts.drop(context);
   }
   certificate(chain: readonly Uint8Array[], key: Uint8Array): number {
-    ssl.clearErrors();
+    this.#errors.clear();
     return this.#store.add(chain, key);
   }
   dropCertificate(certificate: number): void {
     this.#store.drop(certificate);
   }
   trust(authorities: readonly Uint8Array[], revoked: readonly Uint8Array[]): number {
-    ssl.clearErrors();
+    this.#errors.clear();
     return this.#store.addTrust(authorities, revoked);
   }
   dropTrust(trust: number): void {
@@ -188,7 +191,7 @@ export class NativeTls implements TlsIo {
     if (fd < 0) return fd;
     const ctx = this.#contexts.pointer(context);
     if (ctx === 0) return -ERRNO.EINVAL;
-    ssl.clearErrors();
+    this.#errors.clear();
     const s = ssl.sslNew(ctx);
     if (s === 0) return -ERRNO.ENOMEM;
     if ((fed ? ssl.sslSetWfd(s, fd) : ssl.sslSetFd(s, fd)) !== 1) {
@@ -231,7 +234,7 @@ export class NativeTls implements TlsIo {
   use(tls: Tls, certificate: number): number {
     const s = this.#of(tls);
     if (s === 0) return -ERRNO.EBADF;
-    ssl.clearErrors();
+    this.#errors.clear();
     const made = this.#store.get(certificate);
     if (made !== null && ssl.sslUseCertAndKey(s, made.x509, made.pkey, made.stack, 1) === 1) return 0;
     return this.#fail(s);
@@ -333,7 +336,7 @@ export class NativeTls implements TlsIo {
 
   /** One call of the handshake: 1 when it is over, -EAGAIN, -errno or TLS_FAILED. */
   #shake(s: number, index: number): number {
-    ssl.clearErrors();
+    this.#errors.clear();
     const key = this.#ticketKey[index] as number;
     let done: number;
     if (key === 0) done = ssl.sslDoHandshake(s);
@@ -397,7 +400,7 @@ export class NativeTls implements TlsIo {
     const clean = this.#clean[index] as boolean;
     this.#wasClean[index] = clean;
     this.#clean[index] = false;
-    ssl.clearErrors();
+    this.#errors.clearOnce();
     const n = ssl.sslRead(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
     if (n > 0) {
       this.#heard[index] = true;
@@ -431,7 +434,7 @@ export class NativeTls implements TlsIo {
     if (tls <= INDEX_MASK || this.#handles[index] !== tls) return -ERRNO.EBADF;
     if (!(offset >= 0 && length > 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
     const pointer = this.#pointers[index] as bigint;
-    ssl.clearErrors();
+    this.#errors.clearOnce();
     const n = ssl.sslWrite(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
     return n > 0 ? n : this.#outcome(this.#ssl[index] as number, n);
   }
@@ -439,7 +442,7 @@ export class NativeTls implements TlsIo {
   shutdown(tls: Tls): number {
     const s = this.#of(tls);
     if (s === 0) return -ERRNO.EBADF;
-    ssl.clearErrors();
+    this.#errors.clear();
     const said = ssl.sslShutdown(s);
     return said >= 0 ? 0 : this.#outcome(s, said);
   }
@@ -470,6 +473,7 @@ export class NativeTls implements TlsIo {
         return 0;
       case ssl.SSL_ERROR.SYSCALL:
         // The end of the socket without close_notify is an end that anybody could have made (RFC 8446 section 6.1).
+        this.#errors.clear();
         return error === 0 || error === ERRNO.EAGAIN ? -ERRNO.ECONNRESET : -error;
       default:
         return this.#fail(s);
@@ -483,7 +487,7 @@ export class NativeTls implements TlsIo {
     this.#failure.reason = errorText(error);
     this.#failure.alert = alert >= 0 && alert < 256 ? alert : 0;
     this.#failure.verify = ssl.sslGetVerifyResult(s);
-    ssl.clearErrors();
+    this.#errors.clear();
     return TLS_FAILED;
   }
 
