@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
 import type { Entry } from '../../src/ir/ir.ts';
 import { BACKEND_ERROR } from '../../src/proxy/counts.ts';
-import { CODE } from '../../src/proxy/http2/frames.ts';
+import { Http2Connector } from '../../src/proxy/http2/client.ts';
+import { CODE, MOST } from '../../src/proxy/http2/frames.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { CELL, ENDPOINT, limitCell, OTHER_ENDPOINT_BLOCK } from '../../src/telemetry/layout.ts';
 import { ask, data, Http2Client, head } from '../support/http2.ts';
@@ -110,6 +111,35 @@ onBoth(
     await rig.end();
   },
 );
+
+onBoth('a connection is replaced before its numbers run out, while requests go on', async (net) => {
+  // Each begins with the last two of them (RFC 9113 section 5.1.1).
+  const { connect } = Http2Connector.prototype;
+  Http2Connector.prototype.connect = function (...args) {
+    return Object.assign(connect.apply(this, args), { nextId: MOST - 4 });
+  };
+  try {
+    const app = serveHttp2(net, (asked) => asked.respond(asked.path));
+    const rig = proxy(net, app);
+    const client = await Http2Client.open(await rig.connect());
+    for (let id = 1; id < 16; id += 2) {
+      await client.send(head(id, ask(`/${id}`, [], 'POST')));
+      // Some wait for the one before, some do not.
+      if (id % 4 === 1) assert.equal((await client.outcome(id)).status, 200);
+    }
+    for (let id = 1; id < 16; id += 2) assert.equal((await client.outcome(id)).body.toString(), `/${id}`);
+    await net.settle();
+    assert.deepEqual(
+      app.connections.map(({ streams, goaway }) => [...streams.keys(), goaway]),
+      app.connections.map(() => [MOST - 4, MOST - 2, 'NO_ERROR']),
+    );
+    assert.equal(app.connections.length, 4);
+    client.peer.close();
+    await rig.end();
+  } finally {
+    Http2Connector.prototype.connect = connect;
+  }
+});
 
 onBoth('a refused stream goes to another endpoint', async (net) => {
   const refusing = serveHttp2(net, (asked) => asked.refuse(CODE.REFUSED_STREAM));

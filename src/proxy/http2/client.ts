@@ -68,7 +68,8 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
   misbehaved = false;
   /** It takes no more. */
   #leaving = false;
-  #nextId = 1;
+  /** Of the stream that is opened next. */
+  nextId = 1;
   /** Exchanges that have one of its streams, opened or not. */
   busy = 0;
   /** When it had none for the last time, and when the backend said something (monotonic ms). */
@@ -150,14 +151,14 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
     const secure = this.transport.wire.plain === NO_HANDLE;
     const end = putRequest(this.#encoder, mem, at, request, secure, table, protocol);
     stream.protocol = protocol;
-    const id = this.#nextId;
-    this.#nextId += 2;
+    const id = this.nextId;
+    this.nextId += 2;
     stream.begin(id, this.peer.initialWindow);
     this.#opened = true;
     this.addStream(stream);
     this.out.endHead(stream, at, end, ends);
     // Numbers are not used twice (section 5.1.1).
-    if (this.#nextId > MOST - 2) this.#takeNoMore();
+    if (this.nextId > MOST - 2) this.#takeNoMore();
     return null;
   }
 
@@ -195,7 +196,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
 
   /** A backend opens no streams: pushes were refused. */
   protected isIdle(id: number): boolean {
-    return id >= this.#nextId || (id & 1) === 0;
+    return id >= this.nextId || (id & 1) === 0;
   }
 
   protected onSection(id: number, stream: Stream | null, start: number, end: number, flags: number): number {
