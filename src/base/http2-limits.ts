@@ -41,9 +41,11 @@ export class Http2Limits {
   readonly HTTP2_DRIBBLE_BYTES = 1_024;
   /**
    * Streams that a peer may have reset before they were over, by itself or by its faults, beyond those that ended in
-   * order; so many more a second.
+   * order; so many more a second. A client's reset of what it has waited for so long (HTTP2_RAPID_MS) is none: of calls
+   * whose time is over, say.
    */
   readonly HTTP2_RESETS = 256;
+  readonly HTTP2_RAPID_MS = 1_000;
   readonly HTTP2_RESETS_PER_SECOND = 32;
   /**
    * Streams beyond HTTP2_STREAMS that a client may have opened before it acknowledged that number; each is refused,

@@ -6,7 +6,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { CODE, TYPE } from '../../src/proxy/http2/frames.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { limitCell } from '../../src/telemetry/layout.ts';
-import { cluster, endpoint, Rig, rule } from '../proxy/rig.ts';
+import { answering, bodyText, cluster, endpoint, Rig, rule } from '../proxy/rig.ts';
 import { ask, data, frame, Http2Client, head, windowUpdate, word } from '../support/http2.ts';
 import { type Asked, type BackendOptions, type Http2Backend, serveHttp2 } from '../support/http2-backend.ts';
 import { plainly, type TestNet } from '../support/net.ts';
@@ -203,6 +203,58 @@ simOnly(
     await (calls[0] as Asked).data('y', true);
     assert.deepEqual([(await client.outcome(rests)).body.toString(), app.connections.length], ['xxxy', 1]);
     client.peer.close();
+    await rig.end();
+  },
+  { seeds: 0 },
+);
+
+simOnly(
+  'trailers of which none may go on are no section: browsers take an empty one for a fault',
+  async (net) => {
+    const cut = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nSet-Cookie: a=b\r\n\r\n';
+    const rig = new Rig(net, [answering(net, () => cut)]);
+    const client = await Http2Client.open(await rig.connect());
+    await client.send(head(1, ask()));
+    const { body, trailers } = await client.outcome(1);
+    assert.deepEqual([body.toString(), trailers], ['ok', null]);
+    client.peer.close();
+    await rig.end();
+    const other = proxy(net, async (asked) => {
+      await asked.end();
+      await asked.respond(`${asked.content} ${asked.trailers === null}`);
+    });
+    const old = await other.rig.connect();
+    await old.send('POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n');
+    await old.send('2\r\nab\r\n0\r\nAuthorization: x\r\n\r\n');
+    assert.equal(bodyText(await old.readMessage()), 'ab true');
+    old.close();
+    await other.rig.end();
+  },
+  { seeds: 1 },
+);
+
+simOnly(
+  'a client that gives up calls whose time is over, hundreds of them',
+  async (net) => {
+    const { rig } = proxy(net, (asked) => (asked.path === '/now' ? asked.respond('ok') : undefined));
+    const client = await Http2Client.open(await rig.connect());
+    const given = (rounds: number, ms: number, first: number): Promise<void> =>
+      (async (): Promise<void> => {
+        for (let id = first, round = 0; round < rounds; round++) {
+          const ids = Array.from({ length: 100 }, (_, i) => id + 2 * i);
+          await client.send(...ids.map((one) => head(one, ask('/waits'))));
+          await net.advance(ms);
+          await client.send(...ids.map((one) => frame(TYPE.RST_STREAM, 0, one, word(CODE.CANCEL))));
+          id += 200;
+        }
+      })();
+    await given(10, LIMITS.HTTP2_RAPID_MS, 1);
+    await client.send(head(5001, ask('/now')));
+    assert.equal((await client.outcome(5001)).status, 200);
+    assert.equal(rig.get(limitCell('HTTP2_RESETS')), 0);
+    // Those that nobody waited for are a flood as ever.
+    await given(10, 10, 6001).catch(() => {});
+    assert.equal(await client.ended(), 'ENHANCE_YOUR_CALM');
     await rig.end();
   },
   { seeds: 0 },

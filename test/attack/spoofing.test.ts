@@ -6,13 +6,17 @@ import { after, before, test } from 'node:test';
 import { backendYaml, routeYaml } from '../process/support.ts';
 import { answering, get, label, ok, pause, RawBackend, responsesOf, Target } from './support.ts';
 
+const EDITS =
+  '      filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: X-Tenant, value: ours }, ' +
+  '{ name: User-Agent, value: ours }], add: [{ name: X-More, value: ours }], remove: [X-Internal] } }]\n';
+
 let target: Target;
 let admin: RawBackend;
 before(async () => {
   admin = await RawBackend.start(answering((r) => ok(`ADMIN ${label(r)}`)));
   target = await Target.start({
     routes: () =>
-      `${backendYaml('admin', admin.port)}${routeYaml('admin', '/admin', 'admin')}${routeYaml(
+      `${routeYaml('edited', '/edited', 'app', EDITS)}${backendYaml('admin', admin.port)}${routeYaml('admin', '/admin', 'admin')}${routeYaml(
         'hosted',
         '/',
         'admin',
@@ -66,6 +70,25 @@ test('no name that a backend could take for a forwarded field passes', async () 
   ]) {
     const seen = await sent(line);
     assert.ok(![...seen.values()].flat().some((v) => v.includes('6666666666')), line);
+  }
+});
+
+test('what a rule sets or removes a client cannot say in another writing', async () => {
+  for (const [line, passes] of [
+    ['X_Tenant: evil', false],
+    ['x.tenant: evil', false],
+    ['X_Internal: evil', false],
+    ['X-INTERNAL: evil', false],
+    ['User_Agent: evil', false],
+    ['X_Tenants: evil', true],
+    // Added to, not said by the rule alone.
+    ['X_More: evil', true],
+  ] as const) {
+    target.backend.reset(answering());
+    await target.exchange(get('/edited', `${line}\r\n`));
+    const [request] = target.backend.requests;
+    assert.deepEqual(request?.headers.get('x-tenant'), ['ours']);
+    assert.equal([...request.headers.values()].flat().includes('evil'), passes, line);
   }
 });
 

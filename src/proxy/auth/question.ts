@@ -98,7 +98,8 @@ export class Questions {
     out = putForwarded(mem, out, head, down.client, trusted, down.secure, uuidAt, null);
     if (certificate !== null) out = put(mem, out, certificate);
     out = put(mem, out, CRLF);
-    const told = scanFields(mem, at, out, this.#table) === out ? this.#read() : [];
+    // What cannot be told whole is not asked: the server would decide about another request.
+    const told = scanFields(mem, at, out, this.#table) === out ? this.#read() : null;
     io.free(at);
     return told;
   }

@@ -4,6 +4,7 @@
 import type { HeaderEdits } from '../../ir/ir.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
+import { equalLoosely } from '../lookalike.ts';
 import { FieldLines } from './field-lines.ts';
 
 /** A filter that cannot be compiled; the message says which and why. */
@@ -16,6 +17,8 @@ export class FilterError extends Error {
 
 /** tchar of RFC 9110 section 5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** What may be written in other ways that mean the same to some servers; who writes `_` means just that. */
+const HYPHENATED = /^(?=.*-)[a-z0-9-]+$/;
 /** field-vchar, SP and HTAB (RFC 9110 section 5.5); anything above ASCII goes out as UTF-8. */
 const VALUE = /^[\t\x20-\x7e\u0080-\u{10ffff}]*$/u;
 
@@ -64,6 +67,8 @@ export class FieldEdits {
   readonly added: FieldLines | null;
   readonly #dropIds = new Uint8Array(256);
   readonly #dropOthers: readonly FieldName[];
+  /** Of requests, names that a backend may take for one of those (lookalike.ts). */
+  readonly #dropAlike: readonly Uint8Array[];
   readonly #drops: boolean;
   readonly #touched: ReadonlySet<number>;
 
@@ -74,6 +79,8 @@ export class FieldEdits {
     const dropped = names.filter((name) => edits.get(name.lower)?.drop);
     for (const name of dropped) if (name.id !== NAME.OTHER) this.#dropIds[name.id] = 1;
     this.#dropOthers = dropped.filter((name) => name.id === NAME.OTHER);
+    const alike = side === 'request' ? dropped.filter(({ lower }) => HYPHENATED.test(lower)) : [];
+    this.#dropAlike = alike.map(({ bytes }) => bytes);
     this.#drops = dropped.length > 0;
     this.#touched = new Set(names.map((name) => name.id).filter((id) => id !== NAME.OTHER));
     const lines = [...edits.values()].flatMap(({ name, values }) => values.map((value) => ({ name, value })));
@@ -99,7 +106,19 @@ export class FieldEdits {
         continue;
       }
       for (let k = 0; k < others.length; k++) if ((others[k] as FieldName).is(mem, head, i)) head.drop(i);
+      if (this.#dropAlike.length > 0 && this.#isAlike(mem, head, i)) head.drop(i);
     }
+  }
+
+  #isAlike(mem: Uint8Array, head: Head, i: number): boolean {
+    const alike = this.#dropAlike;
+    const start = head.nameStart(i);
+    const length = head.nameEnd(i) - start;
+    for (let k = 0; k < alike.length; k++) {
+      const name = alike[k] as Uint8Array;
+      if (name.length === length && equalLoosely(mem, start, name)) return true;
+    }
+    return false;
   }
 }
 

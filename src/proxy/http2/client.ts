@@ -10,17 +10,16 @@ import type { Core } from '../core.ts';
 import { BACKEND_ERROR } from '../counts.ts';
 import type { PreparedRequest, ResponseSide, Upstream } from '../exchange/sides.ts';
 import { FieldTable } from '../field-table.ts';
-import { copyTrailers } from '../http1/trailers.ts';
 import { HEAD_WORK } from '../transport/shared.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ConnectionPool, Connector, UpstreamConnection } from '../upstream/connection.ts';
 import { putRequest, requestBound, scanRequest } from './client-head.ts';
 import { type ClientOwner, ClientStream } from './client-stream.ts';
 import { protocolOf } from './extended-connect.ts';
-import { linesBound, putLines } from './fields-out.ts';
+import { putTrailerLines, trailersBound } from './fields-out.ts';
 import { CODE, FLAG, MOST } from './frames.ts';
 import { HPACK, HpackDecoder } from './hpack/decoder.ts';
-import { BEGIN_BYTES, HpackEncoder } from './hpack/encoder.ts';
+import { HpackEncoder } from './hpack/encoder.ts';
 import { COST } from './life.ts';
 import { Session } from './session.ts';
 import { SETTING } from './settings.ts';
@@ -253,14 +252,11 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
   }
 
   trailersBound(start: number, end: number): number {
-    return BEGIN_BYTES + linesBound(end - start) + end - start;
+    return trailersBound(end - start);
   }
 
   putTrailers(at: number, start: number, end: number): number {
-    const { mem } = this.core;
-    const scratch = at + BEGIN_BYTES + linesBound(end - start);
-    const behind = copyTrailers(mem, scratch, start, end);
-    return putLines(this.#encoder, mem, this.#encoder.begin(mem, at), scratch, behind);
+    return putTrailerLines(this.#encoder, this.core.mem, at, start, end);
   }
 
   /** A stream is over when its response is, and that is told by `ended`. */

@@ -4,6 +4,7 @@
 import { bytesOf, putDecimal } from '../../base/bytes.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import { type Head, NAME } from '../head.ts';
+import { copyTrailers } from '../http1/trailers.ts';
 import { DATE_BYTES, putDate } from '../http1/write.ts';
 import { BEGIN_BYTES, FIELD_BYTES, type HpackEncoder } from './hpack/encoder.ts';
 
@@ -57,6 +58,24 @@ export function putLines(encoder: HpackEncoder, mem: Uint8Array, at: number, sta
     line = stop + 2;
   }
   return out;
+}
+
+/** Most bytes that `putTrailerLines` takes: those that may go on are copied behind the section first. */
+export function trailersBound(bytes: number): number {
+  return BEGIN_BYTES + linesBound(bytes) + bytes;
+}
+
+/** The trailer lines mem[start..end) that may go on, encoded as a section at `at`; -1 when none may. */
+export function putTrailerLines(
+  encoder: HpackEncoder,
+  mem: Uint8Array,
+  at: number,
+  start: number,
+  end: number,
+): number {
+  const scratch = at + BEGIN_BYTES + linesBound(end - start);
+  const behind = copyTrailers(mem, scratch, start, end);
+  return behind === scratch ? -1 : putLines(encoder, mem, encoder.begin(mem, at), scratch, behind);
 }
 
 /** The fields of `head` that go on. Transfer-Encoding is a connection's (RFC 9113 section 8.2.2). */

@@ -32,7 +32,7 @@ import type { Turns } from './turns.ts';
 
 /** What the sender tells its connection. */
 export interface SenderOwner {
-  /** Encodes the trailer lines mem[start..end) at `at`; returns the offset behind them. */
+  /** Encodes the trailer lines mem[start..end) at `at`; returns the offset behind them, -1 when none may go on. */
   putTrailers(at: number, start: number, end: number): number;
   /** Bytes that they may take. */
   trailersBound(start: number, end: number): number;
@@ -268,7 +268,10 @@ export class Sender {
 
   #putTrailers(stream: Stream, start: number, end: number): void {
     const at = this.beginHead(this.#owner.trailersBound(start, end));
-    this.endHead(stream, at, this.#owner.putTrailers(at, start, end), true);
+    const to = this.#owner.putTrailers(at, start, end);
+    // An empty section ends a stream as well, but browsers take it for a fault.
+    if (to < 0) this.end(stream);
+    else this.endHead(stream, at, to, true);
   }
 
   // ---- what waits

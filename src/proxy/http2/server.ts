@@ -8,15 +8,14 @@ import type { ClientInfo } from '../client-info.ts';
 import type { Connection, ConnectionOwner } from '../connection.ts';
 import { countLimit } from '../counts.ts';
 import type { Head } from '../head.ts';
-import { copyTrailers } from '../http1/trailers.ts';
 import type { Listener } from '../listener.ts';
 import { HEAD_WORK } from '../transport/shared.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ServerStream, StreamOwner } from './downstream.ts';
-import { linesBound, putLines } from './fields-out.ts';
+import { putTrailerLines, trailersBound } from './fields-out.ts';
 import { CODE, FLAG, MOST } from './frames.ts';
 import { HPACK, HpackDecoder } from './hpack/decoder.ts';
-import { BEGIN_BYTES, HpackEncoder } from './hpack/encoder.ts';
+import { HpackEncoder } from './hpack/encoder.ts';
 import { priorityOf, UNSAID } from './priority.ts';
 import { interpretRequest } from './request.ts';
 import type { Http2Servers } from './servers.ts';
@@ -200,15 +199,11 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
   // ---- responses
 
   trailersBound(start: number, end: number): number {
-    // Those that may go on are copied behind them first.
-    return BEGIN_BYTES + linesBound(end - start) + end - start;
+    return trailersBound(end - start);
   }
 
   putTrailers(at: number, start: number, end: number): number {
-    const { mem } = this.core;
-    const scratch = at + BEGIN_BYTES + linesBound(end - start);
-    const behind = copyTrailers(mem, scratch, start, end);
-    return putLines(this.encoder, mem, this.encoder.begin(mem, at), scratch, behind);
+    return putTrailerLines(this.encoder, this.core.mem, at, start, end);
   }
 
   override onLocalEnd(stream: ServerStream): void {

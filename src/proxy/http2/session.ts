@@ -2,6 +2,7 @@
 // sections it knows where they stand, not what is in them.
 
 import { bytesOf } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
 import { http2Cell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
 import { countLimit } from '../counts.ts';
@@ -259,7 +260,8 @@ export abstract class Session extends Content implements TransportUser {
     stream.onReset(code);
     // An exchange that is thrown away takes a connection to a backend with it.
     this.core.shared.work -= HEAD_WORK;
-    return this.spendReset(1);
+    const rapid = this.core.io.nowMs - stream.openedMs < LIMITS.HTTP2_RAPID_MS;
+    return rapid ? this.spendReset(1) : CODE.NO_ERROR;
   }
 
   // ---- the connection

@@ -12,6 +12,8 @@ export abstract class Stream {
   id = 0;
   /** It is over for the connection: nothing of it is sent or taken any more. */
   closed = true;
+  /** When it was opened (monotonic ms). */
+  openedMs = 0;
   /** It is among those that metrics count as open. */
   counted = false;
   /** The peer's END_STREAM came, and ours went out. */
@@ -60,6 +62,7 @@ export abstract class Stream {
   /** Begins a stream of this number, with the windows that both sides begin with. */
   protected openStream(id: number, window: number): void {
     this.id = id;
+    this.openedMs = this.#io.nowMs;
     this.closed = false;
     this.remoteEnded = false;
     this.localEnded = false;
