@@ -11,6 +11,7 @@ import { authOf, type IngressAuth } from './ingress-auth.ts';
 import { asksForNothing, canaryTermsOf } from './ingress-canary.ts';
 import { contentLimitOf } from './ingress-content.ts';
 import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
+import { snippetRefuses, tellOfOthers } from './ingress-others.ts';
 import { Annotations, type Reading } from './ingress-read.ts';
 import { aliasesOf, appRootOf, redirectOf, wwwOf } from './ingress-redirect.ts';
 import { captures, type IngressRewrite, rewriteOf } from './ingress-rewrite.ts';
@@ -100,7 +101,13 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
     protocol: protocol.value,
     canary,
   };
-  const faults = [redirect, rewrite, access, protocol, auth].map(({ refused }) => refused).concat(leftOver(read));
+  const snippet = snippetRefuses(read);
+  tellOfOthers(read);
+  const faults = [
+    snippet,
+    ...[redirect, rewrite, access, protocol, auth].map(({ refused }) => refused),
+    ...leftOver(read),
+  ];
   return { ...settings, refused: faults.find((why) => why !== null) ?? null };
 }
 

@@ -1,6 +1,7 @@
 // What becomes here of each annotation of ingress-nginx (controller v1.15.1, the last one, and names that releases
 // before it had): one table, by which Ingresses are read and docs/reference/ingress-nginx.md is written.
 
+import { LIMITS as BOUNDS } from '../base/limits.ts';
 import { nearest } from '../base/nearest.ts';
 
 export const NGINX = 'nginx.ingress.kubernetes.io/';
@@ -30,7 +31,8 @@ const FIREWALL = `${NOTHING}: let a backend look at requests, or a server of Ext
 const TUNING = 'RAUTA streams content, within limits of its own, and keeps nothing on a disk.';
 const TRACES = `${NOTHING}: X-Request-ID is passed on and logged. Remove it.`;
 const SNIPPET =
-  'Write an HTTPRoute with filters (RequestHeaderModifier, ResponseHeaderModifier ...). Nothing reads nginx.conf.';
+  'Write an HTTPRoute with filters (RequestHeaderModifier, ResponseHeaderModifier ...). Nothing reads nginx.conf; ' +
+  'with a directive that refuses somebody (deny, return 403, auth_basic ...) the Ingress answers 500.';
 const BACKEND_TLS = 'Write a BackendTLSPolicy for the Service.';
 const TLS_OPTIONS = 'Write a Gateway whose HTTPS listener has tls.options (docs/reference/tls.md).';
 const RETRY = 'Write an HTTPRoute with retry; what failed before a byte was sent is tried elsewhere anyway.';
@@ -131,7 +133,7 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['idle', 'What lets in must all let in here. Remove it, or write an HTTPRoute for those that need less.', 'satisfy'],
   [
     'idle',
-    'Connecting has UPSTREAM_CONNECT_MS for all (docs/reference/limits.md). Remove it.',
+    `Connecting has ${BOUNDS.UPSTREAM_CONNECT_MS / 1000} s for all, then another endpoint is tried. Remove it.`,
     'proxy-connect-timeout',
   ],
   ['idle', RETRY, 'proxy-next-upstream proxy-next-upstream-tries proxy-next-upstream-timeout'],

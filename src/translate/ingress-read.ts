@@ -23,6 +23,11 @@ export class Annotations {
 
   text(name: string): string | null {
     this.#asked.add(name);
+    return this.peek(name);
+  }
+
+  /** As it stands, without its being taken for read. */
+  peek(name: string): string | null {
     const value = this.#values[name];
     return typeof value === 'string' ? value : null;
   }
