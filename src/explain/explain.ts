@@ -347,7 +347,8 @@ function rulePart({ routeKind, route, index, name, timeouts, retry }: RuleEntry,
     ...(idleMs === undefined ? [] : [`idle ${idleMs} ms`]),
   ];
   const again = retry === null ? '' : `${retry.attempts} more on ${retry.codes.join(', ') || 'connection errors'}`;
-  return { kind: routeKind, route, index, name, match, timeouts: times.join(', '), retry: again };
+  const kept = retry?.idempotent === true ? ', of idempotent methods' : '';
+  return { kind: routeKind, route, index, name, match, timeouts: times.join(', '), retry: `${again}${kept}` };
 }
 
 function misdirectedNotes(fault: Fault | null, named: SocketHost | null, host: SocketHost | null): string[] {

@@ -344,7 +344,9 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     filters: listOf(filter),
     action,
     timeouts: record<Timeouts>({ requestMs: orNull(count), backendMs: orNull(count), idleMs: orAbsent(count) }),
-    retry: orNull(record<Retry>({ attempts: count, codes: listOf(status), backoffMs: count })),
+    retry: orNull(
+      record<Retry>({ attempts: count, codes: listOf(status), backoffMs: count, idempotent: orAbsent(oneOf(true)) }),
+    ),
   }),
   relay: record<Body<RelayEntry>>({
     key: string,

@@ -202,6 +202,8 @@ export interface Retry {
   readonly codes: readonly number[];
   /** Least time before the next attempt, in milliseconds; it grows from attempt to attempt, with jitter. */
   readonly backoffMs: number;
+  /** Only requests whose method may be repeated (RFC 9110 section 9.2.2); absent: all. */
+  readonly idempotent?: true;
 }
 
 /** Where a rule is reachable: which host of which socket, under which hostnames (already intersected). */

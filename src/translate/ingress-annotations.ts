@@ -3,7 +3,7 @@
 
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
-import type { Filter, Redirect, Timeouts } from '../ir/ir.ts';
+import type { Filter, Redirect, Retry, Timeouts } from '../ir/ir.ts';
 import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
 import { isToken } from './http-match.ts';
 import { accessOf } from './ingress-access.ts';
@@ -15,7 +15,7 @@ import { snippetRefuses, tellOfOthers } from './ingress-others.ts';
 import { Annotations, type Reading } from './ingress-read.ts';
 import { aliasesOf, appRootOf, redirectOf, wwwOf } from './ingress-redirect.ts';
 import { captures, type IngressRewrite, rewriteOf } from './ingress-rewrite.ts';
-import { timeoutsOf } from './ingress-timing.ts';
+import { retryOf, timeoutsOf } from './ingress-timing.ts';
 import { shown } from './read.ts';
 
 const OWN = 'rauta.io/';
@@ -38,6 +38,7 @@ export interface IngressSettings {
   readonly rewrite: IngressRewrite;
   readonly filters: readonly Filter[];
   readonly timeouts: Timeouts;
+  readonly retry: Retry | null;
   /** Who is asked about each request; null: nobody. */
   readonly auth: IngressAuth | null;
   /** It has a share of another one's requests, and by itself none. */
@@ -64,6 +65,7 @@ const CANARY: IngressSettings = {
   rewrite: { target: null, hostname: null },
   filters: [],
   timeouts: { requestMs: null, backendMs: null },
+  retry: null,
   auth: null,
   canary: true,
   protocol: null,
@@ -97,6 +99,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
     rewrite: rewrite.value,
     filters: [...access.filters, ...contentLimitOf(read), ...prefixOf(read), ...corsOf(read)],
     timeouts: timeoutsOf(read),
+    retry: retryOf(read),
     auth: auth.auth,
     protocol: protocol.value,
     canary,

@@ -35,7 +35,6 @@ const SNIPPET =
   'with a directive that refuses somebody (deny, return 403, auth_basic ...) the Ingress answers 500.';
 const BACKEND_TLS = 'Write a BackendTLSPolicy for the Service.';
 const TLS_OPTIONS = 'Write a Gateway whose HTTPS listener has tls.options (docs/reference/tls.md).';
-const RETRY = 'Write an HTTPRoute with retry; what failed before a byte was sent is tried elsewhere anyway.';
 const LOCATION = 'Location of a backend passes as it is: let the backend write it for the host that it is asked for.';
 
 /** By fate and sentence, the names behind the prefix. */
@@ -54,6 +53,12 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['served', "It takes the place of the request's path; $1 to $9 are what the rule's path captured.", 'rewrite-target'],
   ['served', 'Seconds in which nothing moves either way; the longer of both.', 'proxy-read-timeout proxy-send-timeout'],
   ['served', 'More content is answered 413; 0, and where it is not there, is any length.', 'proxy-body-size'],
+  [
+    'served',
+    'After which failures another endpoint is asked, and how often, of idempotent methods but for non_idempotent.',
+    'proxy-next-upstream proxy-next-upstream-tries',
+  ],
+  ['idle', 'proxy-next-upstream-tries is what ends it. Remove it.', 'proxy-next-upstream-timeout'],
   ['served', 'A path: who asks for / is sent there by 302.', 'app-root'],
   [
     'served',
@@ -136,7 +141,6 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
     `Connecting has ${BOUNDS.UPSTREAM_CONNECT_MS / 1000} s for all, then another endpoint is tried. Remove it.`,
     'proxy-connect-timeout',
   ],
-  ['idle', RETRY, 'proxy-next-upstream proxy-next-upstream-tries proxy-next-upstream-timeout'],
   ['idle', `${NOTHING}: a response is sent as fast as it is read. Remove it.`, 'limit-rate limit-rate-after'],
   ['idle', SNIPPET, 'configuration-snippet server-snippet'],
   ['idle', 'Write a TCPRoute, TLSRoute or UDPRoute.', 'stream-snippet'],

@@ -422,7 +422,7 @@ class Rules {
         action.type === 'forward' ? [...rewriteFilters(this.#settings.rewrite, expression), ...this.#filters] : [],
       action,
       timeouts: this.#settings.timeouts,
-      retry: null,
+      retry: action.type === 'forward' ? this.#settings.retry : null,
     });
   }
 }

@@ -48,6 +48,21 @@ onBoth('not more often than it says, and the client gets the last answer', async
   await rig.end();
 });
 
+onBoth('a rule may have only idempotent methods asked again', async (net) => {
+  const post = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi';
+  for (const [request, idempotent, status] of [
+    [get(), true, '200 fine'],
+    [post, true, '503 busy'],
+    [post, undefined, '200 fine'],
+  ] as const) {
+    const { backend, seen } = busy(net, 1);
+    const rig = new Rig(net, [backend], [rule({ retry: retry(idempotent === undefined ? {} : { idempotent }) })]);
+    assert.equal(await ask(net, rig, request), status);
+    assert.equal(seen.length, status === '200 fine' ? 2 : 1);
+    await rig.end();
+  }
+});
+
 onBoth('other statuses, and rules that say nothing, are not asked again', async (net) => {
   for (const options of [{ retry: retry({ codes: [502, 504] }) }, {}]) {
     const { backend, seen } = busy(net, 1);

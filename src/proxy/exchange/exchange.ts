@@ -184,7 +184,9 @@ export class Exchange extends Consulting implements RequestSide {
     }
     this.backend = backend;
     const hash = cluster.hashes ? cluster.hash(mem, head, record.client) : 0;
-    const endpoint = this.attempts.first(cluster, hash, rule.entry.retry);
+    const { retry } = rule.entry;
+    const repeats = retry !== null && (retry.idempotent !== true || this.idempotent) ? retry : null;
+    const endpoint = this.attempts.first(cluster, hash, repeats);
     if (endpoint === null) {
       this.fail(FAULTS.noEndpoint);
       return;
