@@ -1,5 +1,6 @@
-// How long `rauta check` takes for a folder of 5,000 routes, with a Service and an EndpointSlice each: 100 files of plain
-// YAML. `bin/node bench/micro/check.ts [runs]`; the bar is 3 s. CPU time stands beside, for machines that are busy.
+// How long `rauta check` takes for a folder of 5,000 routes, with a Service and an EndpointSlice each: 100 files of
+// plain YAML. `bin/node bench/micro/check.ts [runs]`; the bar is 3 s. CPU time stands beside, for machines that are
+// busy.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

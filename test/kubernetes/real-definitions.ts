@@ -3,10 +3,11 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { parseAllDocuments } from 'yaml';
 import { loadCel } from '../../src/api/cel.ts';
 import { checkObject } from '../../src/api/schema.ts';
 import { BREAKING, Mutator, object } from '../support/definitions.ts';
@@ -119,6 +120,18 @@ test('what breaks a rule of a definition', () => {
   const { differing, taken } = ask(BREAKING);
   assert.deepEqual(differing, []);
   assert.equal(taken, 0);
+});
+
+test('every object of the examples, but for EndpointSlices, whose loopback addresses are for files alone', (t) => {
+  const folder = fileURLToPath(new URL('../../examples', import.meta.url));
+  const values = globSync('*/*.yaml', { cwd: folder })
+    .flatMap((path) => parseAllDocuments(readFileSync(join(folder, path), 'utf8')))
+    .map((document) => document.toJS() as { readonly kind: string } | null)
+    .filter((value) => value !== null && value.kind !== 'EndpointSlice');
+  const { differing, taken } = ask(values);
+  t.diagnostic(`${taken} taken`);
+  assert.deepEqual(differing, []);
+  assert.ok(taken === values.length && taken > 100, `${taken} of ${values.length}`);
 });
 
 test(`${MUTATED} objects of golden pairs, changed at random`, (t) => {
