@@ -68,7 +68,7 @@ export function updatePolicy(state: State, world: World, key: ObjectKey): void {
 }
 
 /** A status can speak of Gateways only: Ingresses have none. */
-function isGateway(key: ObjectKey): boolean {
+export function isGateway(key: ObjectKey): boolean {
   return key !== INGRESS_GATEWAY;
 }
 

@@ -5,6 +5,7 @@ import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { World } from '../store/world.ts';
+import { isGateway } from './backend-tls-units.ts';
 import { condition, type Fault, type RouteStatus } from './conditions.ts';
 import { GATEWAY_GROUP, generationOf, type TranslatorOptions } from './context.ts';
 import { compare, type Reader } from './dependencies.ts';
@@ -44,7 +45,8 @@ function judged(
       ? condition('policyResolved', generation)
       : condition(unresolved.name, generation, unresolved.message),
   ];
-  const parents = [...gateways]
+  const parents = gateways
+    .filter(isGateway)
     .sort(compare)
     .slice(0, LIMITS.STATUS_PARENTS)
     .map((gateway) => {
