@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import * as ffi from './ffi.ts';
 import { direct, errno, FFI_SHA256, symbol, verifyBinary } from './ffi.ts';
+import * as openssl from './openssl.ts';
 
 const EBADF = 9;
 const project = fileURLToPath(new URL('../../', import.meta.url));
@@ -60,8 +62,19 @@ test('a function this system lacks is a plain error', () => {
 });
 
 test('what every request calls is the bare function, which looks no argument up, and errno is read after it', () => {
+  for (const [file, functions] of [
+    ['ffi.ts', ffi],
+    ['openssl.ts', openssl],
+  ] as const) {
+    const text = readFileSync(new URL(file, import.meta.url), 'utf8');
+    const names = [...text.matchAll(/^export const (\w+) = direct\(/gm)].map(([, name]) => name as string);
+    assert.ok(names.length >= 3, file);
+    for (const name of names) {
+      const called = (functions as unknown as Record<string, unknown>)[name];
+      assert.match(Function.prototype.toString.call(called), /\[native code\]/, name);
+    }
+  }
   const recv = direct('recv', ['int', 'address', 'int', 'int']);
-  assert.match(Function.prototype.toString.call(recv), /\[native code\]/);
   assert.equal(recv(0xfffffn, 0n, 0n, 0n), -1);
   assert.equal(errno(), EBADF);
   assert.throws(() => direct('no_such_function', ['int']), { name: 'ExitError', code: 3, message: /has no no_such_f/ });

@@ -105,9 +105,10 @@ const own = new DynamicLibrary(null);
  * more, for that is what Node asks for where nothing but pointers is declared, and only then does it hand out the bare
  * function, which optimized code calls by a stub of a few instructions, instead of one that looks every argument up in
  * a table first. `BigInt(x)` of a small integer, and its sum with a bigint, cost nothing there and are not allocated.
- * The C function must not call back into JavaScript.
+ * A single argument is looked up all the same: beside it stands another one, `unused`, which C does not look at. The C
+ * function must not call back into JavaScript.
  */
-export function direct<const K extends readonly ('int' | 'address')[]>(
+export function direct<const K extends readonly ('int' | 'address' | 'unused')[]>(
   name: string,
   args: K,
 ): (...args: { [I in keyof K]: bigint }) => number {

@@ -19,9 +19,9 @@ export const clearErrors = direct('ERR_clear_error', []);
 // None of our callbacks is called by these two: they are for what stands, and the ALPN of a handshake is behind it.
 export const sslRead = direct('SSL_read', ['address', 'address', 'int']);
 export const sslWrite = direct('SSL_write', ['address', 'address', 'int']);
-export const sslHasPending = direct('SSL_has_pending', ['address']);
+export const sslHasPending = direct('SSL_has_pending', ['address', 'unused']);
 /** The low half of it: as good as all to know by how much it grew. */
-export const bioNumberRead = direct('BIO_number_read', ['address']);
+export const bioNumberRead = direct('BIO_number_read', ['address', 'unused']);
 
 // Per connection.
 export const sslGetError = symbol('SSL_get_error', ['long', 'int']);

@@ -318,8 +318,8 @@ export class NativeTls implements TlsIo {
     if (fd < 0 || !inbox.detach(s, fd)) return -ERRNO.EBADF;
     this.#fed[index] = false;
     // Of a record that came in part the buffer may hold the head and not count it.
-    if (short && !more && ssl.sslHasPending(this.#pointers[index] as bigint) === 0) {
-      this.#read[index] = ssl.bioNumberRead(this.#bioOf(index));
+    if (short && !more && ssl.sslHasPending(this.#pointers[index] as bigint, 0n) === 0) {
+      this.#read[index] = ssl.bioNumberRead(this.#bioOf(index), 0n);
       this.#clean[index] = true;
     }
     return 1;
@@ -409,7 +409,7 @@ export class NativeTls implements TlsIo {
     const said = this.#outcome(this.#ssl[index] as number, n);
     // A part of a record that came does not always count as pending.
     if (clean && said === -ERRNO.EAGAIN)
-      this.#clean[index] = ssl.bioNumberRead(this.#bios[index] as bigint) === this.#read[index];
+      this.#clean[index] = ssl.bioNumberRead(this.#bios[index] as bigint, 0n) === this.#read[index];
     return said;
   }
 
@@ -421,8 +421,8 @@ export class NativeTls implements TlsIo {
     const index = tls & INDEX_MASK;
     if (tls <= INDEX_MASK || this.#handles[index] !== tls) return false;
     if (!(this.#heard[index] as boolean)) return this.#clean[index] as boolean;
-    if (ssl.sslHasPending(this.#pointers[index] as bigint) !== 0) return false;
-    const read = ssl.bioNumberRead(this.#bioOf(index));
+    if (ssl.sslHasPending(this.#pointers[index] as bigint, 0n) !== 0) return false;
+    const read = ssl.bioNumberRead(this.#bioOf(index), 0n);
     const since = (read - (this.#read[index] as number)) | 0;
     this.#read[index] = read;
     this.#clean[index] = true;
