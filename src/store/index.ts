@@ -39,8 +39,17 @@ function* policyTargets(object: KubeObject): Iterable<string> {
 
 const CANARY = 'nginx.ingress.kubernetes.io/canary';
 
-function* canariesOf(object: KubeObject): Iterable<string> {
-  if (fields(object.metadata.annotations)[CANARY] === 'true') yield object.metadata.namespace ?? '';
+/** Namespace and host (lower case, '' for any) of each rule of an Ingress. */
+function* ingressHosts(object: KubeObject): Iterable<string> {
+  const { rules } = fields(object.spec);
+  for (const item of Array.isArray(rules) ? rules : []) {
+    const { host } = fields(item);
+    yield `${object.metadata.namespace ?? ''}/${typeof host === 'string' ? host.toLowerCase() : ''}`;
+  }
+}
+
+function* canaryHosts(object: KubeObject): Iterable<string> {
+  if (fields(object.metadata.annotations)[CANARY] === 'true') yield* ingressHosts(object);
 }
 
 /** What each index files: values are `namespace/name` unless said otherwise. */
@@ -53,9 +62,9 @@ const INDEXES: readonly Index[] = [
   { name: 'replicas', kind: 'Pod', values: everything },
   /** IngressClasses, all under ''. */
   { name: 'ingressClasses', kind: 'IngressClass', values: everything },
-  /** Ingresses by their namespace; and those of them that are canaries. */
-  { name: 'ingressesByNamespace', kind: 'Ingress', values: namespaceOf },
-  { name: 'canariesByNamespace', kind: 'Ingress', values: canariesOf },
+  /** Ingresses by namespace and host of their rules; and those of them that are canaries. */
+  { name: 'ingressesByHost', kind: 'Ingress', values: ingressHosts },
+  { name: 'canariesByHost', kind: 'Ingress', values: canaryHosts },
   /** XBackendTrafficPolicies by the key of what they are for. */
   { name: 'trafficPoliciesByTarget', kind: 'XBackendTrafficPolicy', values: policyTargets },
   /** BackendTLSPolicies by the key of what they are for. */

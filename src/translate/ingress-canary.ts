@@ -25,6 +25,8 @@ export interface CanaryTerms {
 
 /** A path that a canary has a share of. */
 export interface CanaryPath {
+  /** Lower case; '' for any. */
+  readonly host: string;
   /** As `placeOf` writes it. */
   readonly place: string;
   /** IngressBackend as it stands, and where. */
@@ -105,10 +107,10 @@ export function asksForNothing({ header, headerSays, cookie, weight }: CanaryTer
   return header === null && headerSays === null && cookie === null && weight === 0;
 }
 
-/** Those of a namespace that are ours, the oldest first. */
-export function canariesOf(reader: Reader, namespace: string, options: TranslatorOptions): Canary[] {
+/** Those of a host in a namespace that are ours, the oldest first. */
+export function canariesOf(reader: Reader, namespace: string, host: unknown, options: TranslatorOptions): Canary[] {
   return reader
-    .by('canariesByNamespace', namespace)
+    .by('canariesByHost', `${namespace}/${hostOf(host)}`)
     .filter((object) => claimIngress(reader, object, options).ours)
     .map((object) => ({
       name: `${namespace}/${object.metadata.name}`,
@@ -120,37 +122,43 @@ export function canariesOf(reader: Reader, namespace: string, options: Translato
 }
 
 /** Tells a canary of its paths that are nobody's, or an older one's. */
-export function checkCanary(
-  reader: Reader,
-  { metadata }: KubeObject,
-  options: TranslatorOptions,
-  problems: Problems,
-): void {
-  const namespace = metadata.namespace ?? '';
-  const all = canariesOf(reader, namespace, options);
-  const at = all.findIndex(({ name }) => name === `${namespace}/${metadata.name}`);
-  const mains = new Set(
-    reader
-      .by('ingressesByNamespace', namespace)
-      .filter((object) => !all.some(({ name }) => name === `${namespace}/${object.metadata.name}`))
-      .filter((object) => claimIngress(reader, object, options).ours)
-      .flatMap((object) => pathsOf(object).map(({ place }) => place)),
-  );
-  for (const { place, field } of all[at]?.paths ?? []) {
-    const older = all.slice(0, at).find(({ paths }) => paths.some((other) => other.place === place));
-    const path = field.replace(/\.backend$/, '');
-    if (!mains.has(place)) {
-      const what = 'No other Ingress of its namespace that is ours has this host, path and pathType';
-      problems.error(path, `${what}, and it has a share of such a one alone: it gets no requests here.`);
-    } else if (older !== undefined) {
-      problems.error(path, `Ingress ${older.name}, which is older, has a share here: it gets no requests.`);
+export function checkCanary(reader: Reader, object: KubeObject, options: TranslatorOptions, problems: Problems): void {
+  const namespace = object.metadata.namespace ?? '';
+  const own = `${namespace}/${object.metadata.name}`;
+  for (const [host, paths] of Map.groupBy(pathsOf(object), (path) => path.host)) {
+    const all = canariesOf(reader, namespace, host, options);
+    const before = all.slice(
+      0,
+      all.findIndex(({ name }) => name === own),
+    );
+    const mains = new Set(
+      reader
+        .by('ingressesByHost', `${namespace}/${host}`)
+        .filter(({ metadata }) => !all.some(({ name }) => name === `${namespace}/${metadata.name}`))
+        .filter((other) => claimIngress(reader, other, options).ours)
+        .flatMap((other) => pathsOf(other).map(({ place }) => place)),
+    );
+    for (const { place, field } of paths) {
+      const older = before.find((other) => other.paths.some((path) => path.place === place));
+      const at = field.replace(/\.backend$/, '');
+      if (!mains.has(place)) {
+        const what = 'No other Ingress of its namespace that is ours has this host, path and pathType';
+        problems.error(at, `${what}, and it has a share of such a one alone: it gets no requests here.`);
+      } else if (older !== undefined) {
+        problems.error(at, `Ingress ${older.name}, which is older, has a share here: it gets no requests.`);
+      }
     }
   }
 }
 
 /** One place in rules: two Ingresses have it in common when it is written alike. */
 export function placeOf(host: unknown, path: unknown, type: unknown): string {
-  return `${(text(host) ?? '').toLowerCase()} ${text(type) ?? ''} ${text(path) ?? '/'}`;
+  return `${hostOf(host)} ${text(type) ?? ''} ${text(path) ?? '/'}`;
+}
+
+/** '' for any. */
+function hostOf(host: unknown): string {
+  return (text(host) ?? '').toLowerCase();
 }
 
 /** All paths of an Ingress's rules. */
@@ -159,7 +167,8 @@ export function pathsOf(object: KubeObject): CanaryPath[] {
     const { host, http } = fields(rule);
     return list(fields(http)['paths']).map((item, j) => {
       const { path, pathType, backend } = fields(item);
-      return { place: placeOf(host, path, pathType), backend, field: `spec.rules[${i}].http.paths[${j}].backend` };
+      const place = placeOf(host, path, pathType);
+      return { host: hostOf(host), place, backend, field: `spec.rules[${i}].http.paths[${j}].backend` };
     });
   });
 }

@@ -19,6 +19,6 @@ export function contentLimitOf(read: Annotations): Filter[] {
     read.wrong(SIZE, `${shown(value)} is not a size like 8m, 512k or 0 for any: content of any length passes.`);
     return [];
   }
-  const bytes = Number(digits) * (UNITS[unit.toLowerCase()] ?? 1);
+  const bytes = Math.min(Number(digits) * (UNITS[unit.toLowerCase()] ?? 1), Number.MAX_SAFE_INTEGER);
   return bytes === 0 ? [] : [{ type: 'contentLimit', bytes }];
 }

@@ -80,6 +80,6 @@ export function wwwOf(read: Annotations): boolean {
 
 /** The one of a pair of hosts that `name` is the other of; null when there is none. */
 export function otherOfWww(name: string): string | null {
-  if (!isPreciseHostname(name)) return null;
-  return name.startsWith(WWW) ? name.slice(WWW.length) : `${WWW}${name}`;
+  const other = name.startsWith(WWW) ? name.slice(WWW.length) : `${WWW}${name}`;
+  return isPreciseHostname(name) && isPreciseHostname(other) ? other : null;
 }

@@ -104,7 +104,8 @@ class Rules {
   readonly #namespace: string;
   readonly #settings: IngressSettings;
   readonly #filters: readonly Filter[];
-  readonly #canaries: readonly Canary[];
+  /** By host. */
+  readonly #canaries = new Map<unknown, readonly Canary[]>();
   readonly #entries: RuleEntry[] = [];
   readonly #clusters = new Map<string, ClusterEntry>();
   readonly #policies = new Set<ObjectKey>();
@@ -119,7 +120,6 @@ class Rules {
     this.#problems = new Problems(keyOf(object));
     this.#namespace = object.metadata.namespace ?? '';
     this.#settings = readAnnotations(object, this.#problems, options.clusterDomain);
-    this.#canaries = this.#settings.canary ? [] : canariesOf(reader, this.#namespace, options);
     this.#filters = [...this.#settings.filters, ...this.#authOf(this.#settings.auth)];
   }
 
@@ -150,8 +150,13 @@ class Rules {
   }
 
   /** What a canary has of a path; one whose backend cannot be had is told of that, and gets nothing. */
-  #shareOf(place: string): Share | null {
-    for (const { terms, paths } of this.#canaries) {
+  #shareOf(host: unknown, place: string): Share | null {
+    let canaries = this.#canaries.get(host);
+    if (canaries === undefined) {
+      canaries = canariesOf(this.#reader, this.#namespace, host, this.#options);
+      this.#canaries.set(host, canaries);
+    }
+    for (const { terms, paths } of canaries) {
       const found = paths.find((path) => path.place === place);
       if (found === undefined) continue;
       const action = this.#action(found.backend, found.field, new Problems(null));
@@ -171,7 +176,8 @@ class Rules {
       if (path === null) continue;
       const action = this.#action(fields(value)['backend'], `${at}.backend`);
       const { path: written, pathType } = fields(value);
-      const share = action.type === 'forward' ? this.#shareOf(placeOf(spec['host'], written, pathType)) : null;
+      const share =
+        action.type === 'forward' ? this.#shareOf(spec['host'], placeOf(spec['host'], written, pathType)) : null;
       this.#put(path, hosts, action, redirected, share);
     }
     const { appRoot, refused } = this.#settings;
