@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../src/base/limits.ts';
 import type { SocketAddress } from '../../src/io/io.ts';
 import type { Entry, GatewayEntry, RuleEntry, SocketEntry } from '../../src/ir/ir.ts';
 import { Engine } from '../../src/proxy/engine.ts';
@@ -64,6 +65,20 @@ function configuration(name: Name, { backends, decider, timeoutMs, drains = () =
   const app = backends.map((address) => endpoint(address, { state: drains() ? 'draining' : 'ready' }));
   const entries: Entry[] = [gateway, socket, rule, ...cluster(name, app)];
   return decider === null ? entries : [...entries, ...cluster('auth', [endpoint(decider)])];
+}
+
+/** Rules that nobody's requests take, other ones in each revision, so many that they are more than a piece. */
+function fillers(entries: readonly Entry[], revision: number): Entry[] {
+  const model = entries.find((entry) => entry.kind === 'rule') as RuleEntry;
+  return Array.from({ length: LIMITS.REVISION_WORK_PER_TURN }, (_, i) => ({
+    ...model,
+    key: `rule/HTTPRoute/default/filler-${i}/0`,
+    route: `default/filler-${i}`,
+    attachments: [{ socket: LISTENER, host: '*', hostnames: ['filler.example'] }],
+    matches: [{ path: { type: 'PathPrefix', value: `/${revision}/${i}` }, method: '', headers: [], query: [] }],
+    filters: [],
+    action: { type: 'respond', status: 500 },
+  }));
 }
 
 /** Allows every request, after a while. */
@@ -131,6 +146,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
 
       let running = true;
       let drained = false;
+      let revision = 0;
       const changes = [
         (async () => {
           while (running && options.churn === true) {
@@ -140,7 +156,11 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
             const site = { backends: some, decider, timeoutMs, drains: () => random.chance(0.2) };
             // What the route does not go to any more leaves in the same revision.
             const removals = NAMES.filter((one) => one !== name).flatMap((one) => [clusterKey(one), endpointsKey(one)]);
-            engine.apply({ upserts: random.shuffle(configuration(name, site)), removals });
+            const entries = configuration(name, site);
+            const many = random.chance(0.1) ? fillers(entries, ++revision) : [];
+            const upserts = random.shuffle([...entries, ...many]);
+            // A large one is made in pieces, whatever happens in between.
+            for (const _ of engine.applying({ upserts, removals })) await net.sleep(random.below(3));
           }
         })(),
         (async () => {
