@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { encodeEntry } from '../../src/ir/codec.ts';
 import type { Entry } from '../../src/ir/ir.ts';
 import { openNative, Reactor } from '../../src/native/index.ts';
-import { LoneKeeper } from '../../test/support/lone-worker.ts';
+import { LoneKeeper, putsOf } from '../../test/support/lone-worker.ts';
 import { prefixRule } from '../micro/entries.ts';
 import { circumstances, writeResult } from './result.ts';
 import { quantile, victim } from './victim.ts';
@@ -105,7 +105,8 @@ interface Row extends Asked {
 }
 
 async function row(keeper: LoneKeeper, program: string, from: number, revising: boolean): Promise<Row> {
-  const versions = [encoded(rulesOf(0)), encoded(rulesOf(1))];
+  // Made before: who sends shares a core with the victim.
+  const versions = [putsOf(encoded(rulesOf(0))), putsOf(encoded(rulesOf(1)))];
   let over = false;
   const measured = asked().finally(() => {
     over = true;
@@ -115,7 +116,7 @@ async function row(keeper: LoneKeeper, program: string, from: number, revising: 
   await wait(2_000);
   for (let revision = from + 1; revising && !over; revision++) {
     const sent = performance.now();
-    keeper.revise(revision, revision - 1, versions[revision % 2] as Record<string, Uint8Array>);
+    keeper.reviseBy(revision, revision - 1, versions[revision % 2] as Buffer);
     await keeper.hears('ack', (m) => m.revision === revision);
     acks.push(performance.now() - sent);
     await wait(PAUSE_MS);

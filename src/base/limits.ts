@@ -56,6 +56,8 @@ class Limits extends Http2Limits {
    * an endpoint. A larger revision is made beside what is in use, so much a turn, and takes its place at once.
    */
   readonly REVISION_WORK_PER_TURN = 100;
+  /** Of the keeper's frames, whose entries are read as they come, a hundred in a millisecond. */
+  readonly STREAM_BYTES_PER_TURN = 32 * KB;
   /** Connections accepted from one listening socket in one turn. */
   readonly ACCEPTS_PER_TURN = 32;
 

@@ -25,10 +25,16 @@ export interface ChannelRules {
   readonly frameBytes: number;
   /** Whether it may send descriptors. If not they never become ours: the kernel drops them, and it is a violation. */
   readonly descriptors: boolean;
+  /** Bytes of it that are read in one turn; LIMITS.BYTES_PER_TURN if not given. */
+  readonly turnBytes?: number;
 }
 
 /** For the keeper, which everybody believes. */
-const TRUSTED: ChannelRules = { frameBytes: LIMITS.FRAME_BYTES, descriptors: true };
+const TRUSTED: ChannelRules = {
+  frameBytes: LIMITS.FRAME_BYTES,
+  descriptors: true,
+  turnBytes: LIMITS.STREAM_BYTES_PER_TURN,
+};
 
 /** The sending half of a channel: what most of the program needs of it. `Out`: the messages that go this way. */
 export interface Link<Out> {
@@ -53,6 +59,7 @@ export class Channel<Out> implements Link<Out>, ReadySink {
   readonly #owner: ChannelOwner;
   readonly #decoder: FrameDecoder;
   readonly #block: number;
+  readonly #turnBytes: number;
   #queue: Waiting[] = [];
   #queued = 0;
   /** Received and not yet asked for; null when none are taken. */
@@ -70,6 +77,7 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     this.#owner = owner;
     this.#decoder = new FrameDecoder(rules.frameBytes);
     this.#fds = rules.descriptors ? [] : null;
+    this.#turnBytes = rules.turnBytes ?? LIMITS.BYTES_PER_TURN;
     this.#block = io.alloc(LIMITS.READ_BYTES);
     if (this.#block < 0) throw new Error('no memory for a channel');
     const watched = io.watch(handle, this);
@@ -144,9 +152,9 @@ export class Channel<Out> implements Link<Out>, ReadySink {
   }
 
   #read(): void {
-    for (let budget = LIMITS.BYTES_PER_TURN; budget > 0 && this.#open; ) {
+    for (let budget = this.#turnBytes; budget > 0 && this.#open; ) {
       if (this.#held !== null) return;
-      const n = recvMessage(this.#io, this.#handle, this.#block, LIMITS.READ_BYTES, this.#fds);
+      const n = recvMessage(this.#io, this.#handle, this.#block, Math.min(budget, LIMITS.READ_BYTES), this.#fds);
       if (n === -ERRNO.EAGAIN) return;
       if (n === 0) this.#end({ cause: 'closed', reason: 'closed by the other side' });
       else if (n === -ERRNO.EINVAL) this.#end({ cause: 'violation', reason: this.#unwelcome });

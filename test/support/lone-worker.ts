@@ -16,6 +16,11 @@ import { ringBytes } from '../../src/telemetry/log-ring.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
+/** Entries by key, as frames. */
+export function putsOf(entries: Readonly<Record<string, Uint8Array>>): Buffer {
+  return Buffer.concat(Object.entries(entries).map(([key, bytes]) => encodePut(key, Buffer.from(bytes))));
+}
+
 /** A worker's keeper, by hand. */
 export class LoneKeeper {
   readonly process: ChildProcess;
@@ -101,8 +106,13 @@ export class LoneKeeper {
   }
 
   revise(revision: number, base: number | null, entries: Readonly<Record<string, Uint8Array>>): void {
+    this.reviseBy(revision, base, putsOf(entries));
+  }
+
+  /** `puts`: its frames but the first and the last. */
+  reviseBy(revision: number, base: number | null, puts: Buffer): void {
     this.channel.send(encodeBegin({ revision, base }));
-    for (const [key, bytes] of Object.entries(entries)) this.channel.send(encodePut(key, Buffer.from(bytes)));
+    this.channel.send(puts);
     this.channel.send(encodeJson(FRAME.COMMIT, { revision }));
   }
 
