@@ -6,7 +6,7 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { loadavg, tmpdir } from 'node:os';
+import { getPriority, loadavg, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -122,7 +122,12 @@ async function row(keeper: LoneKeeper, program: string, from: number, revising: 
     await wait(PAUSE_MS);
   }
   const ackMs = acks.reduce((sum, ms) => sum + ms, 0) / Math.max(1, acks.length);
-  const found = { program: basename(join(program, '.')), revisions: acks.length, ackMs, ...(await measured) };
+  const found = {
+    program: program === ROOT ? 'this' : basename(program),
+    revisions: acks.length,
+    ackMs,
+    ...(await measured),
+  };
   process.stdout.write(`${JSON.stringify(found)}\n`);
   return found;
 }
@@ -154,7 +159,7 @@ async function main(): Promise<void> {
   }
   const command = `bin/node bench/macro/revisions.ts --routes ${routes} --seconds ${seconds}`;
   const what = `${PER_SECOND} requests a second, open loop, beside revisions that each change ${routes} rules; ms`;
-  const load = loadavg()[1] ?? 0;
+  const [load = 0] = loadavg();
   const path = writeResult(args.out, { ...circumstances(), load, command, what, rows });
   writeFileSync(`${path}.md`, markdown(rows, command, load));
 }
@@ -171,7 +176,7 @@ function markdown(rows: readonly Row[], command: string, load: number): string {
     ${command}
 
 ${date.slice(0, 10)}, ${commit}, ${machine},
-Node ${node}; load average ${load.toFixed(1)} (five minutes; the bench itself is about 1).
+Node ${node}; load average ${load.toFixed(1)}, priority ${getPriority()} of all that takes part.
 
 One worker on one core; ${PER_SECOND} requests a second (open loop, ${VICTIMS} kept connections) from a process on the
 other, with the backend and who sends the revisions. Each revision changes all ${routes} rules; the next one comes
