@@ -157,7 +157,8 @@ async function main(): Promise<void> {
     backend.kill('SIGKILL');
     rmSync(run, { recursive: true, force: true });
   }
-  const command = `bin/node bench/macro/revisions.ts --routes ${routes} --seconds ${seconds}`;
+  const programs = args.program.length > 1 ? ' --program BEFORE --program .' : '';
+  const command = `bin/node bench/macro/revisions.ts --routes ${routes} --seconds ${seconds}${programs}`;
   const what = `${PER_SECOND} requests a second, open loop, beside revisions that each change ${routes} rules; ms`;
   const [load = 0] = loadavg();
   const path = writeResult(args.out, { ...circumstances(), load, command, what, rows });
