@@ -21,8 +21,12 @@ import { Watches } from './watches.ts';
 const DEBOUNCE_MS = 2;
 /** Time for a file that looks half-written to change again. */
 const SETTLE_MS = 50;
-/** The same for one that says nothing any more: between truncating and writing, its writer may wait for a processor. */
-const EMPTIED_MS = 500;
+/**
+ * The same for one in which objects are missing, and for one that says nothing any more: between two writes, or between
+ * truncating and writing, its writer waits for a processor or for the journal of a busy disk, seconds at the worst.
+ */
+const LESS_MS = 500;
+const EMPTIED_MS = 3_000;
 /** Looks at a file that goes on changing and never looks whole, before it is taken as it is. */
 const SETTLE_TRIES = 20;
 /** What the events do not tell (network file systems, links into other places) is found by looking. */
@@ -270,11 +274,13 @@ export class FileSource implements Source {
       for (const key of before.objects.keys()) lost ||= !file.defines(key) && before.defines(key);
     if (!lost && (!file.wrong || before.wrong) && file.endsWithNewline) return false;
     const same = last?.cancel === null && last.state === stamp.state && last.bytes.equals(bytes);
-    const tries = (last?.tries ?? 0) + 1;
+    const emptied = lost && file.empty;
+    // One that goes on changing is never done with by its being empty.
+    const tries = emptied ? 1 : (last?.tries ?? 0) + 1;
     if (same || tries > SETTLE_TRIES) return false;
     last?.cancel?.();
     const settling: Settling = { tries, bytes, state: stamp.state, cancel: null };
-    settling.cancel = this.#timers.after(lost && file.empty ? EMPTIED_MS : SETTLE_MS, () => {
+    settling.cancel = this.#timers.after(emptied ? EMPTIED_MS : lost ? LESS_MS : SETTLE_MS, () => {
       settling.cancel = null;
       this.#again(file.path);
     });
