@@ -22,6 +22,8 @@ const BATCH_BYTES = PLACES * (mmsghdr.size + iovec.size + NAME_BYTES + CONTROL_B
 // In words.
 const HEADER = mmsghdr.size >> 2;
 const NAME_LENGTH = msghdr.nameLength >> 2;
+const AT_ONCE = BigInt(MSG.DONTWAIT);
+const AT_ONCE_QUIETLY = BigInt(MSG.DONTWAIT | MSG.NOSIGNAL);
 const IOV_LENGTH = iovec.length >> 2;
 const CONTROL_LENGTH = msghdr.controlLength >> 2;
 const MESSAGE_LENGTH = mmsghdr.length >> 2;
@@ -52,6 +54,7 @@ export interface DatagramOwner extends Pick<Io, 'mem' | 'alloc' | 'free' | 'send
   readonly arena: Arena;
   readonly scratch: Uint8Array;
   readonly scratchAddress: number;
+  readonly scratchAt: bigint;
   fdOf(handle: Handle): number;
   opened(fd: number): Handle;
   watch(handle: Handle, sink: ReadySink, first: boolean, events: number): number;
@@ -68,6 +71,8 @@ class NativeBatch implements DatagramBatch {
   /** Headers, as words, and where each part begins in them. */
   readonly words: Int32Array;
   readonly address: number;
+  /** The same, for direct calls. */
+  readonly messages: bigint;
   readonly iovecs: number;
   readonly names: number;
   readonly controls: number;
@@ -77,6 +82,7 @@ class NativeBatch implements DatagramBatch {
     const { buffer, byteOffset } = io.arena.control;
     this.words = new Int32Array(buffer, byteOffset + headersAt, BATCH_BYTES >> 2);
     this.address = io.arena.controlBase + headersAt;
+    this.messages = BigInt(this.address);
     const iovecs = PLACES * mmsghdr.size;
     const names = iovecs + PLACES * iovec.size;
     const controls = names + PLACES * NAME_BYTES;
@@ -264,9 +270,9 @@ export class NativeDatagrams implements DatagramIo {
       words[i * HEADER + CONTROL_LENGTH] = CONTROL_BYTES;
       words[iovecs + i * 4 + IOV_LENGTH] = PLACE_BYTES;
     }
-    const address = batch.address + from * mmsghdr.size;
+    const address = batch.messages + BigInt((from * mmsghdr.size) | 0);
     let n: number;
-    do n = c.recvmmsg(fd, address, count, MSG.DONTWAIT, 0);
+    do n = c.recvmmsg(BigInt(fd | 0), address, BigInt(count | 0), AT_ONCE, 0n);
     while (n < 0 && c.errno() === ERRNO.EINTR);
     if (n < 0) return -c.errno();
     for (let i = from; i < from + n; i++) lengths[i] = words[i * HEADER + MESSAGE_LENGTH] as number;
@@ -279,7 +285,8 @@ export class NativeDatagrams implements DatagramIo {
     if (fd < 0) return fd;
     for (let i = from; i < from + count; i++) prepare(own, i);
     let n: number;
-    do n = c.sendmmsg(fd, own.address + from * mmsghdr.size, count, MSG.DONTWAIT | MSG.NOSIGNAL);
+    const messages = own.messages + BigInt((from * mmsghdr.size) | 0);
+    do n = c.sendmmsg(BigInt(fd | 0), messages, BigInt(count | 0), AT_ONCE_QUIETLY);
     while (n < 0 && c.errno() === ERRNO.EINTR);
     if (n >= 0) return n;
     const error = c.errno();
@@ -333,7 +340,7 @@ export class NativeDatagrams implements DatagramIo {
   /** One sendmsg(2) of mem[offset..+length) with what stands at ONE_CONTROL_AT: bytes or -errno. */
   #message(fd: number, name: number, nameBytes: number, offset: number, length: number, control: number): number {
     const view = this.#oneView;
-    const { scratchAddress, arena } = this.#io;
+    const { scratchAddress, scratchAt, arena } = this.#io;
     view.setBigUint64(ONE_AT + msghdr.name, BigInt(name), true);
     view.setUint32(ONE_AT + msghdr.nameLength, nameBytes, true);
     view.setBigUint64(ONE_AT + msghdr.iov, BigInt(scratchAddress + ONE_IOVEC_AT), true);
@@ -342,7 +349,7 @@ export class NativeDatagrams implements DatagramIo {
     view.setBigUint64(ONE_AT + msghdr.controlLength, BigInt(control), true);
     view.setBigUint64(ONE_IOVEC_AT + iovec.base, BigInt(arena.base + offset), true);
     view.setBigUint64(ONE_IOVEC_AT + iovec.length, BigInt(length), true);
-    const n = c.sendmsg(fd, scratchAddress + ONE_AT, MSG.DONTWAIT | MSG.NOSIGNAL);
+    const n = c.each.sendmsg(BigInt(fd | 0), scratchAt + BigInt(ONE_AT), AT_ONCE_QUIETLY);
     return n < 0 ? -c.errno() : n;
   }
 

@@ -9,6 +9,7 @@ import { direct, errno, FFI_SHA256, symbol, verifyBinary } from './ffi.ts';
 import * as openssl from './openssl.ts';
 
 const EBADF = 9;
+const EAFNOSUPPORT = 97;
 const project = fileURLToPath(new URL('../../', import.meta.url));
 
 test('the FFI library in use lies in the project, and its bytes are the reviewed ones', () => {
@@ -61,7 +62,7 @@ test('a function this system lacks is a plain error', () => {
   });
 });
 
-test('what every request calls is the bare function, which looks no argument up, and errno is read after it', () => {
+test('what requests, connections and datagrams call is the bare function, and errno is read after it', () => {
   for (const [file, functions] of [
     ['ffi.ts', ffi],
     ['openssl.ts', openssl],
@@ -74,8 +75,31 @@ test('what every request calls is the bare function, which looks no argument up,
       assert.match(Function.prototype.toString.call(called), /\[native code\]/, name);
     }
   }
-  const recv = direct('recv', ['int', 'address', 'int', 'int']);
-  assert.equal(recv(0xfffffn, 0n, 0n, 0n), -1);
+  for (const [name, called] of Object.entries(ffi.each))
+    assert.match(Function.prototype.toString.call(called), /\[native code\]/, name);
+  const { recv, splice, recvmmsg, sendmmsg, each } = ffi;
+  const nobody = 0xfffffn;
+  assert.equal(recv(nobody, 0n, 0n, 0n), -1);
   assert.equal(errno(), EBADF);
+  const { accept4, close, connect, epollCtl, sendmsg, setsockopt, shutdown, socket } = each;
+  const failing = {
+    splice: () => splice(nobody, 0n, nobody, 0n, 1n, 0n),
+    recvmmsg: () => recvmmsg(nobody, 0n, 1n, 0n, 0n),
+    sendmmsg: () => sendmmsg(nobody, 0n, 1n, 0n),
+    sendmsg: () => sendmsg(nobody, 0n, 0n),
+    accept4: () => accept4(nobody, 0n, 0n, 0n),
+    close: () => close(nobody, 0n),
+    connect: () => connect(nobody, 0n, 0n),
+    epollCtl: () => epollCtl(nobody, 2n, nobody, 0n),
+    setsockopt: () => setsockopt(nobody, 1n, 1n, 0n, 0n),
+    shutdown: () => shutdown(nobody, 1n),
+  };
+  for (const [name, call] of Object.entries(failing)) {
+    assert.equal(call(), -1, name);
+    assert.equal(errno(), EBADF, name);
+  }
+  // No family has that number.
+  assert.equal(socket(0xffffn, 1n, 0n), -1);
+  assert.equal(errno(), EAFNOSUPPORT);
   assert.throws(() => direct('no_such_function', ['int']), { name: 'ExitError', code: 3, message: /has no no_such_f/ });
 });

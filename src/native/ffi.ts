@@ -149,27 +149,33 @@ export function pollReadable(fd: number, callback: () => void): PollHandle {
 export const recv = direct('recv', ['int', 'address', 'int', 'int']);
 export const send = direct('send', ['int', 'address', 'int', 'int']);
 export const epollWait = direct('epoll_wait', ['int', 'address', 'int', 'int']);
+export const splice = direct('splice', ['int', 'address', 'int', 'address', 'int', 'int']);
+export const recvmmsg = direct('recvmmsg', ['int', 'address', 'int', 'int', 'address']);
+export const sendmmsg = direct('sendmmsg', ['int', 'address', 'int', 'int']);
+/** What a connection or a run passes; who has no hurry calls the same by what follows. */
+export const each = {
+  sendmsg: direct('sendmsg', ['int', 'address', 'int']),
+  accept4: direct('accept4', ['int', 'address', 'address', 'int']),
+  epollCtl: direct('epoll_ctl', ['int', 'int', 'int', 'address']),
+  socket: direct('socket', ['int', 'int', 'int']),
+  connect: direct('connect', ['int', 'address', 'int']),
+  setsockopt: direct('setsockopt', ['int', 'int', 'int', 'address', 'int']),
+  shutdown: direct('shutdown', ['int', 'int']),
+  /** Of a function of one argument Node makes a wrapper; what stands behind that one is not looked at. */
+  close: direct('close', ['int', 'int']),
+};
 
-export const splice = symbol('splice', ['int', 'address', 'int', 'address', 'int', 'int']);
 export const read = symbol('read', ['int', 'address', 'int']);
-
-export const recvmmsg = symbol('recvmmsg', ['int', 'address', 'int', 'int', 'address']);
-export const sendmmsg = symbol('sendmmsg', ['int', 'address', 'int', 'int']);
-export const sendmsg = symbol('sendmsg', ['int', 'address', 'int']);
-
-// Per connection.
-export const accept4 = symbol('accept4', ['int', 'address', 'address', 'int']);
 export const socket = symbol('socket', ['int', 'int', 'int']);
 export const connect = symbol('connect', ['int', 'address', 'int']);
 export const setsockopt = symbol('setsockopt', ['int', 'int', 'int', 'address', 'int']);
 export const getsockopt = symbol('getsockopt', ['int', 'int', 'int', 'address', 'address']);
 export const getpeername = symbol('getpeername', ['int', 'address', 'address']);
 export const getsockname = symbol('getsockname', ['int', 'address', 'address']);
-export const shutdown = symbol('shutdown', ['int', 'int']);
 export const closeFd = symbol('close', ['int']);
-export const epollCtl = symbol('epoll_ctl', ['int', 'int', 'int', 'address']);
 
 // Rare.
+export const sendmsg = symbol('sendmsg', ['int', 'address', 'int']);
 export const epollCreate = symbol('epoll_create1', ['int']);
 export const bind = symbol('bind', ['int', 'address', 'int']);
 export const listen = symbol('listen', ['int', 'int']);

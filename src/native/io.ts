@@ -30,8 +30,12 @@ const MOST_EVENTS = BigInt(EVENTS);
 const EVENT_WORDS = LAYOUT.epollEvent.size >> 2;
 const DATA_WORD = LAYOUT.epollEvent.data >> 2;
 const STREAM = SOCK.STREAM | SOCK.NONBLOCK | SOCK.CLOEXEC;
-const ACCEPTED = SOCK.NONBLOCK | SOCK.CLOEXEC;
+const ACCEPTED = BigInt(SOCK.NONBLOCK | SOCK.CLOEXEC);
 const NO_SIGNAL = BigInt(MSG.NOSIGNAL);
+const SOCKET_LEVEL = BigInt(SOL.SOCKET);
+const LINGER = BigInt(SO.LINGER);
+const LINGER_BYTES = BigInt(LAYOUT.linger.size);
+const MOVED = BigInt(SPLICE.MOVE | SPLICE.NONBLOCK);
 const ALL_EVENTS = EPOLL.IN | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET;
 const RANDOM_WORDS = 1024;
 const SCRATCH_BYTES = 4096;
@@ -88,6 +92,8 @@ export class NativeIo implements Io {
   /** For small arguments and results of calls, valid within one call. */
   readonly scratch: Uint8Array;
   readonly scratchAddress: number;
+  /** The same, for direct calls. */
+  readonly scratchAt: bigint;
   readonly words: Int32Array;
   readonly #peerLength: Int32Array;
   /** Whose peer stands there; no handle is negative. */
@@ -117,6 +123,7 @@ export class NativeIo implements Io {
     this.#bytes = arena.bytes;
     this.scratch = arena.control.subarray(0, SCRATCH_BYTES);
     this.scratchAddress = arena.controlBase;
+    this.scratchAt = BigInt(arena.controlBase);
     this.words = new Int32Array(arena.control.buffer, arena.control.byteOffset, 4);
     this.#peerLength = new Int32Array(arena.control.buffer, arena.control.byteOffset + PEER_LENGTH_AT, 1);
     this.#events = new Int32Array(arena.control.buffer, arena.control.byteOffset + SCRATCH_BYTES, EVENTS * EVENT_WORDS);
@@ -225,10 +232,11 @@ export class NativeIo implements Io {
     if (fd < 0) return fd;
     this.#accepted = NO_HANDLE;
     this.#peerLength[0] = ADDRESS_BYTES;
-    const { scratchAddress } = this;
+    const name = this.scratchAt + BigInt(PEER_AT);
+    const length = this.scratchAt + BigInt(PEER_LENGTH_AT);
     for (;;) {
       // TCP_NODELAY and keepalive are inherited from the listening socket.
-      const accepted = c.accept4(fd, scratchAddress + PEER_AT, scratchAddress + PEER_LENGTH_AT, ACCEPTED);
+      const accepted = c.each.accept4(BigInt(fd | 0), name, length, ACCEPTED);
       if (accepted >= 0) {
         this.#accepted = this.opened(accepted);
         return this.#accepted;
@@ -242,12 +250,12 @@ export class NativeIo implements Io {
   connect(address: SocketAddress): Handle {
     const length = encodeAddress(this.scratch, NAME_AT, address);
     if (length === 0) return -ERRNO.EINVAL;
-    const fd = c.socket(familyOf(address), STREAM, 0);
+    const fd = c.each.socket(BigInt(familyOf(address) | 0), BigInt(STREAM), 0n);
     if (fd < 0) return -c.errno();
     const handle = this.opened(fd);
     if (handle < 0) return handle;
     if (address.family !== 'unix') this.tuning.connecting(fd);
-    if (c.connect(fd, this.scratchAddress + NAME_AT, length) < 0) {
+    if (c.each.connect(BigInt(fd | 0), this.scratchAt + BigInt(NAME_AT), BigInt(length | 0)) < 0) {
       const error = c.errno();
       // Interrupted, it goes on by itself (connect(2)).
       if (error !== ERRNO.EINPROGRESS && error !== ERRNO.EINTR) {
@@ -289,7 +297,7 @@ export class NativeIo implements Io {
   shutdown(handle: Handle): number {
     const fd = this.fdOf(handle);
     if (fd < 0) return fd;
-    return c.shutdown(fd, SHUT_WR) < 0 ? -c.errno() : 0;
+    return c.each.shutdown(BigInt(fd | 0), BigInt(SHUT_WR)) < 0 ? -c.errno() : 0;
   }
 
   close(handle: Handle): void {
@@ -307,7 +315,7 @@ export class NativeIo implements Io {
     this.#handles[fd] = -handle;
     this.#flags[fd] = 0;
     // Never repeated: Linux has released the descriptor even when close(2) reports EINTR.
-    c.closeFd(fd);
+    c.each.close(BigInt(fd | 0), 0n);
   }
 
   reset(handle: Handle): void {
@@ -323,7 +331,7 @@ export class NativeIo implements Io {
     if (fd < 0) return;
     this.words[0] = on ? 1 : 0;
     this.words[1] = 0;
-    c.setsockopt(fd, SOL.SOCKET, SO.LINGER, this.scratchAddress, LAYOUT.linger.size);
+    c.each.setsockopt(BigInt(fd | 0), SOCKET_LEVEL, LINGER, this.scratchAt, LINGER_BYTES);
   }
 
   peer(handle: Handle): SocketAddress {
@@ -413,7 +421,8 @@ export class NativeIo implements Io {
     if (from < 0 || to < 0) return -ERRNO.EBADF;
     if (!(length > 0)) return -ERRNO.EINVAL;
     for (;;) {
-      const n = c.splice(from, 0, to, 0, Math.min(length, MOST_SPLICED), SPLICE.MOVE | SPLICE.NONBLOCK);
+      const most = BigInt(Math.min(length, MOST_SPLICED) | 0);
+      const n = c.splice(BigInt(from | 0), 0n, BigInt(to | 0), 0n, most, MOVED);
       if (n >= 0) return n;
       const error = c.errno();
       if (error !== ERRNO.EINTR) return -error;
@@ -455,7 +464,7 @@ export class NativeIo implements Io {
   #control(operation: number, fd: number, events: number, data: number): number {
     this.words[0] = events;
     this.words[DATA_WORD] = data;
-    return c.epollCtl(this.#epoll, operation, fd, this.scratchAddress);
+    return c.each.epollCtl(BigInt(this.#epoll | 0), BigInt(operation | 0), BigInt(fd | 0), this.scratchAt);
   }
 
   /**

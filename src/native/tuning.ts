@@ -13,6 +13,8 @@ export interface TunedIo {
   readonly nowMs: number;
   readonly timers: TimerWheel;
   readonly scratchAddress: number;
+  /** The same, for direct calls. */
+  readonly scratchAt: bigint;
   /** The first words of the scratch memory. */
   readonly words: Int32Array;
 }
@@ -92,7 +94,8 @@ export class Tuning implements TimerSink {
 
   setOption(fd: number, level: number, option: number, value: number): number {
     this.#io.words[0] = value;
-    return c.setsockopt(fd, level, option, this.#io.scratchAddress, 4);
+    const { scratchAt } = this.#io;
+    return c.each.setsockopt(BigInt(fd | 0), BigInt(level | 0), BigInt(option | 0), scratchAt, 4n);
   }
 
   /** An integer option, or -errno. */
