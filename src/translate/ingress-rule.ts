@@ -5,7 +5,6 @@ import { hostForm } from '../api/forms.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import { Regex } from '../base/regex.ts';
 import type { Action, Attachment, ClusterEntry, Filter, Match, Redirect, RuleEntry } from '../ir/ir.ts';
 import { ruleKey } from '../ir/keys.ts';
 import { resolveBackend } from './backend.ts';
@@ -13,7 +12,6 @@ import { createdOf, type TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
 import { compare } from './dependencies.ts';
 import { isHostname } from './hostname.ts';
-import { checkExpression } from './http-match.ts';
 import type { IngressDraft, IngressPlace } from './ingress.ts';
 import { type IngressSettings, readAnnotations } from './ingress-annotations.ts';
 import type { IngressAuth } from './ingress-auth.ts';
@@ -27,22 +25,16 @@ import {
   placeOf,
 } from './ingress-canary.ts';
 import { NGINX } from './ingress-nginx.ts';
+import { ALL, type IngressPath, matchOf, readPath } from './ingress-path.ts';
 import { otherOfWww } from './ingress-redirect.ts';
 import { rewriteFilters } from './ingress-rewrite.ts';
-import { pathFault } from './path.ts';
 import { list, port, shown, text } from './read.ts';
 
 const ANY = '*';
-const ALL: Match = matchOf('PathPrefix', '/');
 /** What ingress-nginx sends where it sends to https, and from www. or to it. */
 const MOVED: Redirect = { scheme: null, hostname: null, port: null, path: null, status: 308 };
 const TO_HTTPS: Action = { type: 'redirect', redirect: { ...MOVED, scheme: 'https' } };
 const ROOT = matchOf('Exact', '/');
-/** What a path has that is meant as a regular expression, and no path as it is (`*` of the clouds' load balancers). */
-const EXPRESSION = /[()[\]{}|^\\]|\$$|[.\])][*+?]/;
-const WILDCARD = /\*$/;
-/** Expressions that every path begins with: as prefixes they leave others what is theirs. */
-const EVERYTHING = /^\/\??(\.\*|\(\.\*\))?\$?$/;
 /** Nobody to ask: what ingress-nginx answers for a Service that is not there. */
 const UNAVAILABLE: Action = { type: 'respond', status: 503 };
 const ANSWER = 'Its requests are answered 503.';
@@ -67,13 +59,6 @@ export interface IngressRules {
 interface Share {
   readonly terms: CanaryTerms;
   readonly action: Extract<Action, { readonly type: 'forward' }>;
-}
-
-/** What one path of spec.rules means. */
-interface Path {
-  readonly match: Match;
-  /** What of it can be captured; null: it is no regular expression. */
-  readonly expression: string | null;
 }
 
 /** One host of spec.rules, with where it is to be reached. */
@@ -172,7 +157,7 @@ class Rules {
     const hosts = [host, ...aliases];
     for (const [j, value] of list(fields(spec['http'])['paths']).entries()) {
       const at = `${field}.http.paths[${j}]`;
-      const path = this.#path(fields(value), at);
+      const path = readPath(fields(value), at, this.#settings, this.#problems);
       if (path === null) continue;
       const action = this.#action(fields(value)['backend'], `${at}.backend`);
       const { path: written, pathType } = fields(value);
@@ -201,7 +186,7 @@ class Rules {
   }
 
   #put(
-    { match, expression }: Path,
+    { match, expression }: IngressPath,
     hosts: readonly Host[],
     action: Action,
     redirected: Map<string, Match[]>,
@@ -246,63 +231,6 @@ class Rules {
 
   #named(name: string): Host {
     return { name, secured: this.#draft.hosts.some(({ hostname }) => hostname === ANY || covers(hostname, name)) };
-  }
-
-  #path(spec: Fields, at: string): Path | null {
-    const path = text(spec['path']) ?? '/';
-    const type = spec['pathType'];
-    if (!path.startsWith('/')) {
-      this.#problems.error(`${at}.path`, `${shown(path)} does not begin with a slash; the path is not served.`);
-      return null;
-    }
-    const looks = EXPRESSION.test(path);
-    const regex = this.#settings.regex && (looks || type === 'ImplementationSpecific');
-    const fault = regex ? null : pathFault(path);
-    if (fault !== null) {
-      this.#problems.error(`${at}.path`, `${shown(path)} ${fault}; the path is not served.`);
-      return null;
-    }
-    // As nginx reads it: from the beginning of the path on, whatever follows, without regard to case.
-    if (regex) return this.#expression(path, `${at}.path`);
-    if (looks || (type === 'ImplementationSpecific' && WILDCARD.test(path))) this.#literal(path, type, `${at}.path`);
-    this.#captured(0, `${at}.path`);
-    return { match: matchOf(type === 'Exact' ? 'Exact' : 'PathPrefix', path), expression: null };
-  }
-
-  /** What looks as if it stood for more than one path, and does not. */
-  #literal(path: string, type: unknown, field: string): void {
-    const wildcard = /^[^()[\]{}|^$\\*]*\*$/.test(path);
-    const prefix = path.replace(/\/?\*$/, '') || '/';
-    const instead = wildcard
-      ? `for all that lies under it write ${prefix} with pathType: Prefix`
-      : `for a regular expression write pathType: ImplementationSpecific and annotation ${NGINX}use-regex: "true"`;
-    if (!wildcard || type === 'ImplementationSpecific')
-      this.#problems.warning(field, `${shown(path)} is taken as it stands, sign for sign: ${instead}.`);
-  }
-
-  /** One that workers cannot match would have them refuse the whole revision. */
-  #expression(path: string, field: string): Path | null {
-    const before = this.#problems.errors;
-    const report = (at: string, message: string): void =>
-      this.#problems.error(at, `${message} The path is not served.`);
-    const whole = `(?i:${path}).*`;
-    checkExpression(path, field, report, whole);
-    if (this.#problems.errors > before) return null;
-    this.#captured(new Regex(whole).groupCount, field);
-    const match = EVERYTHING.test(path) ? ALL : matchOf('RegularExpression', whole);
-    return { match, expression: whole };
-  }
-
-  /** Tells of groups that rewrite-target names and a path does not capture: a whole path may be lost by it. */
-  #captured(groups: number, field: string): void {
-    const named = this.#settings.rewrite.target?.match(/\$[1-9]/g) ?? [];
-    const lost = named.find((name) => Number(name.slice(1)) > groups);
-    if (lost === undefined) return;
-    const what = `rewrite-target ${shown(this.#settings.rewrite.target)} has ${lost}, which this path does not capture`;
-    this.#problems.warning(
-      field,
-      `${what}: nothing stands for it. Write it like /app(/|$)(.*) with rewrite-target: /$2.`,
-    );
   }
 
   /** What becomes of requests for a backend that cannot be had. */
@@ -440,10 +368,6 @@ function joined(attachments: readonly Attachment[]): Attachment[] {
     const [first] = group as [Attachment];
     return { ...first, hostnames: [...new Set(group.flatMap(({ hostnames }) => hostnames))] };
   });
-}
-
-function matchOf(type: Match['path']['type'], value: string): Match {
-  return { path: { type, value }, method: '', headers: [], query: [] };
 }
 
 /** Of an Ingress a wildcard stands for one label (IngressRule.host). */
