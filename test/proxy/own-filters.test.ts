@@ -186,3 +186,16 @@ onBoth('more content than a rule admits is answered 413, announced or not; what 
   await rig.end();
   assert.equal(whole, 3);
 });
+
+onBoth('what a path captures never leads out of where it is put: 400, and no backend sees it', async (net) => {
+  const path = { type: 'ReplaceExpression', pattern: '(?i:/a(.*)).*', value: '/public/$1' } as const;
+  const filters: Filter[] = [{ type: 'rewrite', hostname: null, path }];
+  for (const target of ['/a../admin', '/a.%2e/admin', '/a..%2fadmin']) {
+    const rig = new Rig(net, [net.serve(() => assert.fail('it was asked'))], [rule({ filters })]);
+    const client = await rig.connect();
+    await client.send(get(target));
+    assert.equal((await client.readMessage()).status, 400, target);
+    client.close();
+    await rig.end();
+  }
+});

@@ -176,10 +176,13 @@ export class Exchange extends Consulting implements RequestSide {
       this.fail(FAULTS.noCluster);
       return;
     }
-    if (backend.edits?.path?.refuses(head) === true) {
-      this.core.cells.add(REWRITE_LIMIT, 1);
-      record.limit = 'REWRITE_EXPRESSION_BYTES';
-      this.fail(FAULTS.uriTooLong);
+    const refused = backend.edits?.path?.refuses(mem, head) ?? null;
+    if (refused !== null) {
+      if (refused === FAULTS.uriTooLong) {
+        this.core.cells.add(REWRITE_LIMIT, 1);
+        record.limit = 'REWRITE_EXPRESSION_BYTES';
+      }
+      this.fail(refused);
       return;
     }
     this.backend = backend;

@@ -116,11 +116,23 @@ for (const [path, value, asked, expected] of captured) {
   });
 }
 
+const refused = (target: string, path: string, value: string): string | undefined => {
+  const { mem, head } = request('h', target);
+  return new PathEdit(expression(path, value)).refuses(mem, head)?.kind;
+};
+
 test('ReplaceExpression: a path may be long where the rest is not read, and has a limit where it is', () => {
-  const long = request('h', `/a/${'b/'.repeat(6_000)}`);
-  assert.equal(new PathEdit(expression('/a(/|$)(.*)', '/$2')).refuses(long.head), false);
-  assert.equal(new PathEdit(expression('/(.*)/(.*)', '/$2')).refuses(long.head), true);
-  assert.equal(new PathEdit(expression('/a/([a-z]+)/(.*)', '/$2')).refuses(long.head), true);
-  const short = request('h', `/a/${'b/'.repeat(1_000)}`);
-  assert.equal(new PathEdit(expression('/(.*)/(.*)', '/$2')).refuses(short.head), false);
+  const long = `/a/${'b/'.repeat(6_000)}`;
+  assert.equal(refused(long, '/a(/|$)(.*)', '/$2'), undefined);
+  assert.equal(refused(long, '/(.*)/(.*)', '/$2'), 'uri_too_long');
+  assert.equal(refused(long, '/a/([a-z]+)/(.*)', '/$2'), 'uri_too_long');
+  assert.equal(refused(`/a/${'b/'.repeat(1_000)}`, '/(.*)/(.*)', '/$2'), undefined);
+});
+
+test('ReplaceExpression: nothing that is captured leads out of where it is put', () => {
+  for (const asked of ['/a../x', '/a..', '/a..;/x', '/a..%2fx', '/a..%5Cx'])
+    assert.equal(refused(asked, '/a(.*)', '/public/$1'), 'bad_request', asked);
+  for (const asked of ['/a..b', '/a/b..c/d', '/ab..'])
+    assert.equal(refused(asked, '/a(.*)', '/public/$1'), undefined, asked);
+  assert.equal(refused('/a../x', '/a(.*)', '/public$1'), undefined);
 });

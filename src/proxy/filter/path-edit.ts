@@ -1,6 +1,7 @@
 // Rewriting and redirecting paths (Gateway API v1.6.1, HTTPPathModifier).
 
 import { bytesOf, put } from '../../base/bytes.ts';
+import type { Fault } from '../../base/errors.ts';
 import { move } from '../../base/memory.ts';
 import type { PathModifier } from '../../ir/ir.ts';
 import { type Head, METHOD } from '../head.ts';
@@ -38,9 +39,9 @@ export class PathEdit {
     return this.#expression === null ? this.#size + length : this.#expression.bound(length);
   }
 
-  /** It would take too long to edit this one. */
-  refuses(head: Head): boolean {
-    return this.#expression !== null && head.pathEnd - head.pathStart > this.#expression.most;
+  /** Why this path is not edited; null: it is. */
+  refuses(mem: Uint8Array, head: Head): Fault | null {
+    return this.#expression === null ? null : this.#expression.refuses(mem, head);
   }
 
   /** Writes the edited path; the first `prefixLength` bytes of the head's path are those that the match covered. */

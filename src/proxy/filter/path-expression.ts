@@ -1,18 +1,22 @@
 // Rewriting a path by what a regular expression captured of it (rewrite-target of ingress-nginx). Finding groups reads
 // every byte for every state of the expression: what follows a last `(.*)` is not read, and else a path has a limit.
 
-import { bytesOf, put } from '../../base/bytes.ts';
+import { bytesOf, put, textOf } from '../../base/bytes.ts';
+import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { move } from '../../base/memory.ts';
 import { type Groups, Regex } from '../../base/regex.ts';
 import type { PathModifier } from '../../ir/ir.ts';
-import type { Head } from '../head.ts';
+import { Head } from '../head.ts';
 
 const SLASH = 0x2f;
 const REST = '(.*)';
 /** Of an expression as translation writes it. */
 const WHOLE = /^\(\?i:(.*)\)\.\*$/s;
 const UNBOUNDED = /[*+{]/;
+const DOT = 0x2e;
+/** A segment of two dots, as backends may read one (translate/path.ts). */
+const UPWARDS = /(?:^|[/\\]|%2f|%5c)\.\.(?:[/\\;]|%2f|%5c|%3b|$)/i;
 
 /** A text, then a group; 0 for none. */
 interface Piece {
@@ -22,7 +26,7 @@ interface Piece {
 
 export class PathExpression {
   /** Longest path that is edited. */
-  readonly most: number;
+  readonly #most: number;
   readonly #regex: Regex;
   /** The last group is whatever follows what `regex` matches at the beginning; 0: `regex` is for the whole path. */
   readonly #rest: number;
@@ -41,7 +45,7 @@ export class PathExpression {
     this.#regex = splits ? first : whole;
     this.#rest = splits ? whole.groupCount : 0;
     const soon = splits && !UNBOUNDED.test(first.pattern);
-    this.most = soon ? LIMITS.URI_BYTES : LIMITS.REWRITE_EXPRESSION_BYTES;
+    this.#most = soon ? LIMITS.URI_BYTES : LIMITS.REWRITE_EXPRESSION_BYTES;
     // Odd ones are groups; those that the expression has not stand for nothing.
     const parts = value.split(/\$([1-9])/);
     const pieces: Piece[] = [];
@@ -52,6 +56,19 @@ export class PathExpression {
     this.#pieces = pieces;
     this.#text = pieces.reduce((sum, { text }) => sum + text.length, 0);
     this.#references = pieces.filter(({ group }) => group > 0).length;
+  }
+
+  /** It would take too long, or what is captured leads out of where it is put (`/app(.*)` asked for `/app../x`). */
+  refuses(mem: Uint8Array, head: Head): Fault | null {
+    const length = head.pathEnd - head.pathStart;
+    if (length > this.#most) return FAULTS.uriTooLong;
+    if (!hasTwoDots(mem, head.pathStart, head.pathEnd)) return null;
+    // Few have any: these are written once more, to be looked at.
+    const written = new Uint8Array(length + this.bound(length));
+    written.set(mem.subarray(head.pathStart, head.pathEnd));
+    const copy = new Head();
+    copy.pathEnd = length;
+    return UPWARDS.test(textOf(written.subarray(length, this.put(written, length, copy)))) ? FAULTS.badRequest : null;
   }
 
   /** Most bytes that `put` writes for a path of `length`. */
@@ -84,6 +101,11 @@ export class PathExpression {
     const start = groups.start(group);
     return start < 0 ? at : move(mem, at, pathStart + start, pathStart + groups.end(group));
   }
+}
+
+function hasTwoDots(mem: Uint8Array, start: number, end: number): boolean {
+  for (let i = start + 1; i < end; i++) if (mem[i] === DOT && mem[i - 1] === DOT) return true;
+  return false;
 }
 
 /** What stands before a last `(.*)` that is no part of an alternative; null when there is none. */
