@@ -308,9 +308,17 @@ interface Changing {
   /** Changed objects a second, as they were written. */
   readonly changesPerSecond: number;
   /** Of the first worker, which has a spare behind it; and of its successor, killed together with the next spare. */
-  readonly seconds: { readonly withSpare: number; readonly withoutSpare: number };
+  readonly withSpare: Successor;
+  readonly withoutSpare: Successor;
   /** After the last change, until it is served. */
   readonly behindMs: number;
+}
+
+interface Successor {
+  /** From the death on. */
+  readonly seconds: number;
+  /** What it had used of the CPU by then, since its own start. */
+  readonly cpuMs: number;
 }
 
 /** Routes change all the time; a worker is killed, and another one with the spare that would have taken its place. */
@@ -344,11 +352,11 @@ async function newWorkers(program: Running, config: string, port: number): Promi
     }
   }
   const behindMs = performance.now() - ended;
-  return { changesPerSecond: (written * 1000) / (ended - began), seconds: { withSpare, withoutSpare }, behindMs };
+  return { changesPerSecond: (written * 1000) / (ended - began), withSpare, withoutSpare, behindMs };
 }
 
-/** Seconds from a worker's death until another one shows the last certificate and answers for it. */
-async function replaced(program: Running, port: number, spareToo: boolean): Promise<number> {
+/** From a worker's death until another one shows the last certificate and answers for it. */
+async function replaced(program: Running, port: number, spareToo: boolean): Promise<Successor> {
   const { worker, spare } = await program.pids();
   const began = performance.now();
   process.kill(worker, 'SIGKILL');
@@ -359,7 +367,7 @@ async function replaced(program: Running, port: number, spareToo: boolean): Prom
     if (there && (await handshake(port, nameOf(count - 1), '/')).answer.includes(' 404 ')) break;
     await sleep(10);
   }
-  return (performance.now() - began) / 1000;
+  return { seconds: (performance.now() - began) / 1000, cpuMs: (await program.cpuMs()).worker };
 }
 
 async function large(folder: string): Promise<{
@@ -458,8 +466,9 @@ Routes change ${shown(c.changesPerSecond)} times a second all the time.
 |---|---|---|
 | from start to ready, s | | ${(start.readyMs / 1000).toFixed(2)} |
 | all processes, ${args.wait} s later, MB | | ${shown(together(loaded))} |
-| from a worker's death to the next one's answer for the last certificate, s | 5 | ${c.seconds.withSpare.toFixed(2)} |
-| the same when the spare dies with it, s | 5 | ${c.seconds.withoutSpare.toFixed(2)} |
+| from a worker's death to the next one's answer for the last certificate, s | 5 | ${c.withSpare.seconds.toFixed(2)} |
+| the same when the spare dies with it, s | 5 | ${c.withoutSpare.seconds.toFixed(2)} |
+| CPU of the new worker since its start, ms: with a spare, without | | ${shown(c.withSpare.cpuMs)}, ${shown(c.withoutSpare.cpuMs)} |
 | from the last change to all being served, ms | | ${shown(c.behindMs)} |
 `;
 }
@@ -467,7 +476,9 @@ Routes change ${shown(c.changesPerSecond)} times a second all the time.
 const folder = mkdtempSync(join(tmpdir(), 'rauta-certificates-'));
 chmodSync(folder, 0o755);
 try {
-  const flags = process.argv.slice(2).filter((flag) => !/^--(?:out|program)/.test(flag));
+  const flags = process.argv
+    .slice(2)
+    .filter((flag, i, all) => ![flag, all[i - 1]].some((one) => /^--(?:out|program)$/.test(one ?? '')));
   const command = ['bin/node bench/macro/certificates.ts', ...flags].join(' ');
   const about = { ...circumstances(), command };
   const text = `${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`${command}\``;

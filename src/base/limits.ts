@@ -186,7 +186,7 @@ class Limits extends Http2Limits {
    */
   readonly TLS_OBJECT_BYTES = 256 * KB;
   /** What certificates cost that are made ready for handshakes; the least recently used are made anew when needed. */
-  readonly TLS_PARSED_BYTES = 16 * MB;
+  readonly TLS_PARSED_BYTES = 8 * MB;
   /** Texts of OpenSSL's errors that are kept. */
   readonly TLS_ERROR_TEXTS = 512;
   /** A ClientHello, with the heads of its records apart. */

@@ -21,7 +21,13 @@ import { Store } from '../store/store.ts';
 import type { FailedSocket, Held } from '../stream/messages.ts';
 import { Propagation } from '../telemetry/propagation.ts';
 import { AddressPool } from '../translate/addresses.ts';
-import { type CertificateFacts, certificateFacts, expiryProblems } from '../translate/certificate-facts.ts';
+import {
+  type CertificateFacts,
+  type CertificateNumbers,
+  certificateFacts,
+  certificateNumbers,
+  expiryProblems,
+} from '../translate/certificate-facts.ts';
 import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
 import type { Update } from '../translate/output.ts';
@@ -396,6 +402,11 @@ export class Resources implements SourceSink {
   /** Of certificates that listeners show, at a time in Unix milliseconds. */
   certificates(nowMs: number): CertificateFacts[] {
     return certificateFacts(this.#translator.ir.values(), nowMs);
+  }
+
+  /** The same for a scrape, which leaves no garbage behind for each of thousands. */
+  certificateNumbers(nowMs: number): CertificateNumbers {
+    return certificateNumbers(this.#translator.ir.values(), nowMs);
   }
 
   ir(): unknown[] {

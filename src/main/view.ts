@@ -100,7 +100,7 @@ export class ControllerView implements View {
       },
       objects: resources.counts(),
       propagation: resources.propagation.histograms,
-      certificates: resources.certificates(Date.now()),
+      certificates: resources.certificateNumbers(Date.now()),
       cluster: cluster?.numbers() ?? null,
       workers: state.workers,
       restarts: state.restarts,

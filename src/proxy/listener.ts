@@ -65,9 +65,9 @@ export class Listener {
     this.#json = new Map(
       hosts.map((host) => [host, Fragment.members({ gateway: nameOf(host.gateway), listener: host.listener })]),
     );
-    this.#policies = new Map(hosts.map((host) => [host, policyOf(host.gateway)]));
-    const policies = new Set(this.#policies.values());
+    const policies = new Set(hosts.map((host) => policyOf(host.gateway)));
     this.#varies = policies.size > 1;
+    this.#policies = new Map(this.#varies ? hosts.map((host) => [host, policyOf(host.gateway)]) : []);
     this.policy = policies.size === 1 ? ([...policies][0] as GatewayPolicy) : NO_POLICY;
   }
 
@@ -77,7 +77,7 @@ export class Listener {
   }
 
   policyOf(host: SocketHost): GatewayPolicy {
-    return this.#policies.get(host) ?? NO_POLICY;
+    return this.#varies ? (this.#policies.get(host) ?? NO_POLICY) : this.policy;
   }
 
   /** The policy of the Gateway that the request in `head` is for, whether a rule takes it or not. */

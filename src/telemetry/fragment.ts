@@ -2,6 +2,14 @@
 
 import { bytesOf } from '../base/bytes.ts';
 
+let scratch = new Float64Array(64);
+
+/** At least so many doubles, to be left as they are found by nobody. */
+function scratchOf(words: number): Float64Array<ArrayBuffer> {
+  if (scratch.length < words) scratch = new Float64Array(2 * words);
+  return scratch;
+}
+
 export class Fragment {
   readonly length: number;
   /**
@@ -14,10 +22,13 @@ export class Fragment {
   constructor(text: string) {
     const bytes = bytesOf(text);
     if (bytes.includes(0x7f)) throw new RangeError('a fragment with DEL in it');
-    const padded = new Uint8Array((bytes.length + 7) & ~7);
-    padded.set(bytes);
     this.length = bytes.length;
-    this.#words = new Float64Array(padded.buffer);
+    const words = (bytes.length + 7) >> 3;
+    const scratch = scratchOf(words);
+    new Uint8Array(scratch.buffer).fill(0, bytes.length, words * 8).set(bytes);
+    // Of its own, and no view of another's bytes: up to 64 of them lie with the object, and there may be thousands.
+    this.#words = new Float64Array(words);
+    for (let i = 0; i < words; i++) this.#words[i] = scratch[i] as number;
   }
 
   /** `,"name":"value"` for each member, with everything escaped that could steer a terminal. */
@@ -35,7 +46,9 @@ export class Fragment {
   }
 
   get text(): string {
-    return Buffer.from(this.#words.buffer, 0, this.length).toString('utf8');
+    const scratch = scratchOf(this.#words.length);
+    scratch.set(this.#words);
+    return Buffer.from(scratch.buffer, 0, this.length).toString('utf8');
   }
 
   /** Writes the text at `at`; returns the offset behind it. Up to eight bytes behind that are overwritten too. */

@@ -1,7 +1,6 @@
 // /metrics put together: the cells of all worker slots, and what the controller knows besides. Under 1,000 series by
 // default: past the ceilings the rest of the routes and backends is summed as `other`.
 
-import { LIMITS } from '../base/limits.ts';
 import { addBlock, type BlockKind } from './blocks.ts';
 import { METRICS } from './catalogue.ts';
 import type { Cells } from './cells.ts';
@@ -66,6 +65,15 @@ export interface ClusterNumbers {
   readonly eventsDropped: number;
 }
 
+/** Of all certificates that are shown. */
+export interface CertificateNumbers {
+  /** How many are in each state, and how many have an OCSP response in each. */
+  readonly states: Readonly<Record<string, number>>;
+  readonly staples: Readonly<Record<string, number>>;
+  /** Those that end first, in order: `NAMESPACE/NAME` and Unix milliseconds. */
+  readonly soonest: readonly { readonly certificate: string; readonly notAfter: number }[];
+}
+
 /** What the controller knows besides the cells. */
 export interface ControllerNumbers {
   readonly revision: number;
@@ -73,13 +81,7 @@ export interface ControllerNumbers {
   readonly quarantined: boolean;
   readonly problems: { readonly error: number; readonly warning: number };
   readonly objects: ReadonlyMap<string, number>;
-  /** That which ends first in front; Unix milliseconds. */
-  readonly certificates: readonly {
-    readonly certificate: string;
-    readonly staple: string;
-    readonly state: string;
-    readonly notAfter: number;
-  }[];
+  readonly certificates: CertificateNumbers;
   readonly propagation: Propagation['histograms'];
   /** Null without --kubernetes. */
   readonly cluster: ClusterNumbers | null;
@@ -163,11 +165,9 @@ function addBackends(out: Exposition, { backends, otherEndpoints }: Owners): voi
 }
 
 function addCertificates(out: Exposition, { certificates }: ControllerNumbers): void {
-  for (const state of ['valid', 'expiring', 'expired', 'not_yet_valid'])
-    out.add(METRICS.tlsCertificates, { state }, certificates.filter((c) => c.state === state).length);
-  for (const state of ['none', 'good', 'expired'])
-    out.add(METRICS.tlsOcsp, { state }, certificates.filter((c) => c.staple === state).length);
-  for (const { certificate, notAfter } of certificates.slice(0, LIMITS.CERTIFICATES_EXPOSED))
+  for (const [state, n] of Object.entries(certificates.states)) out.add(METRICS.tlsCertificates, { state }, n);
+  for (const [state, n] of Object.entries(certificates.staples)) out.add(METRICS.tlsOcsp, { state }, n);
+  for (const { certificate, notAfter } of certificates.soonest)
     out.add(METRICS.tlsCertificateEnd, { certificate }, notAfter / 1000);
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { authority, leaf } from '../../tools/certificates.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, Entry, ServerTls } from '../ir/ir.ts';
-import { certificateFacts, expiryProblems } from './certificate-facts.ts';
+import { certificateFacts, certificateNumbers, expiryProblems } from './certificate-facts.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.UTC(2030, 0, 1);
@@ -64,6 +65,23 @@ test('of each certificate: how it stands, who shows it, and never its key; those
   assert.equal(facts[2]?.notAfter, NOW + 31 * DAY_MS);
   const text = JSON.stringify(facts);
   for (const entry of ENTRIES) if (entry.kind === 'certificate') assert.ok(!text.includes(entry.privateKey));
+});
+
+test('what is counted is what is told, of whichever number of certificates', () => {
+  const many = [
+    ...ENTRIES,
+    ...Array.from({ length: LIMITS.CERTIFICATES_EXPOSED + 5 }, (_, i) => certificate(`c${i}`, -1, 40 + ((i * 7) % 25))),
+  ];
+  const facts = certificateFacts(many, NOW);
+  const { states, staples, soonest } = certificateNumbers(many, NOW);
+  for (const [state, n] of Object.entries(states))
+    assert.equal(n, facts.filter((f) => f.state === state).length, state);
+  for (const [state, n] of Object.entries(staples)) assert.equal(n, facts.filter((f) => f.staple === state).length);
+  const first = facts.slice(0, LIMITS.CERTIFICATES_EXPOSED);
+  assert.deepEqual(
+    soonest,
+    first.map(({ certificate: name, notAfter }) => ({ certificate: name, notAfter })),
+  );
 });
 
 test('what is said of an end is the same for a day, and another thing on the next', () => {

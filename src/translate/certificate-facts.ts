@@ -70,11 +70,44 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
         ...known,
         listeners: [...(listeners.get(entry.key) ?? [])].sort(),
         sha256: entry.fingerprint,
-        staple: entry.staple === '' ? 'none' : nowMs < entry.stapleUntil ? 'good' : 'expired',
+        staple: stapleOf(entry, nowMs),
         stapleUntil: entry.stapleUntil,
       };
     })
     .sort((a, b) => a.notAfter - b.notAfter || compare(a.certificate, b.certificate));
+}
+
+export interface CertificateNumbers {
+  readonly states: Readonly<Record<CertificateState, number>>;
+  readonly staples: Readonly<Record<StapleState, number>>;
+  /** Those that end first, in order, at most LIMITS.CERTIFICATES_EXPOSED. */
+  readonly soonest: readonly Pick<CertificateFacts, 'certificate' | 'notAfter'>[];
+}
+
+/** What is counted of them. */
+export function certificateNumbers(entries: Iterable<Entry>, nowMs: number): CertificateNumbers {
+  const states = { valid: 0, expiring: 0, expired: 0, not_yet_valid: 0 };
+  const staples = { none: 0, good: 0, expired: 0 };
+  const first: CertificateEntry[] = [];
+  const sooner = (a: CertificateEntry, b: CertificateEntry): number =>
+    knownOf(a).notAfter - knownOf(b).notAfter || compare(nameOf(a.key), nameOf(b.key));
+  for (const entry of entries) {
+    if (entry.kind !== 'certificate') continue;
+    states[stateOf(knownOf(entry), nowMs)]++;
+    staples[stapleOf(entry, nowMs)]++;
+    const last = first.at(-1);
+    if (first.length < LIMITS.CERTIFICATES_EXPOSED) first.push(entry);
+    else if (last !== undefined && sooner(entry, last) < 0) first[first.length - 1] = entry;
+    else continue;
+    first.sort(sooner);
+  }
+  const soonest = first.map((entry) => ({ certificate: nameOf(entry.key), notAfter: knownOf(entry).notAfter }));
+  return { states, staples, soonest };
+}
+
+function stapleOf({ staple, stapleUntil }: CertificateEntry, nowMs: number): StapleState {
+  if (staple === '') return 'none';
+  return nowMs < stapleUntil ? 'good' : 'expired';
 }
 
 /** Those that clients refuse, or soon will. What is said changes with each day that is left. */

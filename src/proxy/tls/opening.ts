@@ -47,13 +47,16 @@ interface HostTls {
   readonly certificates: readonly TlsRef[];
   /** Name of the context in the table. */
   readonly context: string;
-  /** A session is good for one listener and one way of speaking; the name comes to it. In hexadecimal digits. */
-  readonly binding: string;
+  /**
+   * A session is good for one listener and one way of speaking; the name comes to it. In hexadecimal digits; '' until
+   * it is needed, where it can wait: what clients are checked against is another thing later.
+   */
+  binding: string;
   /** The name that last came to it, and what that made: of most hosts there is one. */
   lastName: string | null;
   lastBinding: Uint8Array;
   /** What log lines said of its last connections, those of TLS 1.2 and 1.3, new and resumed. */
-  readonly lastFacts: Facts[];
+  lastFacts: Facts[];
 }
 
 /** What a connection agreed on, and what log lines say of that. */
@@ -64,6 +67,8 @@ interface Facts {
   readonly json: Fragment;
 }
 const NO_FACTS: Facts = { cipher: '', alpn: '', name: '', json: NO_FRAGMENT };
+/** Of hosts that nobody came to yet: of thousands, most. */
+const NO_LAST: Facts[] = [NO_FACTS, NO_FACTS, NO_FACTS, NO_FACTS];
 
 const NO_BYTES = new Uint8Array(0);
 /** What a session of no listener is bound to in its place. */
@@ -71,15 +76,6 @@ const NOBODY = { gateway: '', listener: '' } as const;
 
 /** What a log line says of a connection: few texts for many connections, so they are kept. */
 const facts = new Map<string, Fragment>();
-
-/** What sessions of `name` are bound to. */
-function bindingOf(host: HostTls, name: string): Uint8Array {
-  if (host.lastName !== name) {
-    host.lastName = name;
-    host.lastBinding = hash('sha256', host.binding + name, 'buffer');
-  }
-  return host.lastBinding;
-}
 
 function factsOf(members: Readonly<Record<string, string>>): Fragment {
   const text = JSON.stringify(members);
@@ -127,13 +123,29 @@ export class TlsOpening implements OpeningStep {
 
   #add(host: SocketHost | null, tls: ServerTls): HostTls {
     const context = this.#table.acquireContext(tls);
-    const { gateway, listener } = host ?? NOBODY;
-    const binding = hash('sha256', JSON.stringify([this.#port, gateway, listener, this.#table.binding(tls)]), 'hex');
     const certificates = tls.certificates.map((key) => this.#table.acquire(key));
-    const last = { lastName: null, lastBinding: NO_BYTES, lastFacts: [NO_FACTS, NO_FACTS, NO_FACTS, NO_FACTS] };
-    const one = { host, tls, certificates, context, binding, ...last };
+    const last = { lastName: null, lastBinding: NO_BYTES, lastFacts: NO_LAST };
+    const one: HostTls = { host, tls, certificates, context, binding: '', ...last };
+    if (tls.clients !== null) one.binding = this.#binding(one);
     this.#hosts.push(one);
     return one;
+  }
+
+  #binding({ host, tls }: HostTls): string {
+    const { gateway, listener } = host ?? NOBODY;
+    return hash('sha256', JSON.stringify([this.#port, gateway, listener, this.#table.binding(tls)]), 'hex');
+  }
+
+  /** What sessions of `name` are bound to. */
+  #bindingOf(host: HostTls, name: string): Uint8Array {
+    if (host.lastName !== name) {
+      host.lastName = name;
+      if (host.binding === '') host.binding = this.#binding(host);
+      // So few bytes lie with the object; a Buffer's would not.
+      host.lastBinding = new Uint8Array(32);
+      host.lastBinding.set(hash('sha256', host.binding + name, 'buffer'));
+    }
+    return host.lastBinding;
   }
 
   /**
@@ -202,7 +214,7 @@ export class TlsOpening implements OpeningStep {
       io.close(tls);
       return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'certificate');
     }
-    io.bind(tls, bindingOf(host, hello.serverName));
+    io.bind(tls, this.#bindingOf(host, hello.serverName));
     if (hello.hasTicket) io.offered(tls, hello.ticketName);
     const handshake = new ServerHandshake(this.#shared, this.#table, host, hello.serverName, info);
     const wire = new TlsWire(this.#shared.io, io, tls, socket as Handle, handshake, false);
@@ -329,7 +341,10 @@ class ServerHandshake implements TlsWireOwner {
       resumed: String(resumed),
       ...(fingerprint === '' ? {} : { client_cert_sha256: fingerprint }),
     });
-    if (fingerprint === '') lastFacts[at] = { cipher, alpn, name: this.#name, json };
+    if (fingerprint === '') {
+      if (lastFacts === NO_LAST) this.#host.lastFacts = NO_LAST.slice();
+      this.#host.lastFacts[at] = { cipher, alpn, name: this.#name, json };
+    }
     info.json = info.json.with(json);
   }
 

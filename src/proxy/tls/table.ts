@@ -38,7 +38,16 @@ const P256_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7);
 
 interface Context {
   readonly id: number;
+  /** One text for all listeners that use it. */
+  readonly name: string;
   uses: number;
+}
+
+/** How listeners speak that ask nobody for a certificate, and what that comes to. */
+interface Way {
+  readonly tls: ServerTls;
+  readonly settings: string;
+  readonly binding: string;
 }
 
 /**
@@ -75,6 +84,7 @@ export class TlsTable {
   readonly #coming = new Map<Key, Meaning>();
   /** By settings. */
   readonly #contexts = new Map<string, Context>();
+  #lastWay: Way | null = null;
   /** Handshakes with clients that are under way. */
   handshaking = 0;
   /** By identity. */
@@ -169,12 +179,31 @@ export class TlsTable {
 
   /** The context for a listener's settings, to be given back by `releaseContext`. Throws for settings TLS refuses. */
   acquireContext(tls: ServerTls): string {
-    const settings = this.#settingsOf(tls);
-    const name = JSON.stringify(settings);
-    const known = this.#contexts.get(name);
-    if (known !== undefined) known.uses++;
-    else this.#contexts.set(name, { id: this.io.serverContext(settings), uses: 1 });
-    return name;
+    const name = this.#wayOf(tls)?.settings ?? JSON.stringify(this.#settingsOf(tls));
+    let context = this.#contexts.get(name);
+    if (context === undefined) {
+      context = { id: this.io.serverContext(this.#settingsOf(tls)), name, uses: 0 };
+      this.#contexts.set(name, context);
+    }
+    context.uses++;
+    return context.name;
+  }
+
+  /**
+   * Of thousands of listeners one after the other most speak alike, and to write down how takes as long as all else.
+   * Null where certificates of clients are asked for: what that comes to is another thing as authorities change.
+   */
+  #wayOf(tls: ServerTls): Way | null {
+    if (tls.clients !== null) return null;
+    const { minVersion, ciphers, suites, alpn } = tls;
+    const last = this.#lastWay?.tls;
+    const same =
+      last?.minVersion === minVersion && last.ciphers === ciphers && last.suites === suites && last.alpn === alpn;
+    if (!same) {
+      const binding = JSON.stringify([minVersion, ciphers, suites, '', '']);
+      this.#lastWay = { tls, settings: JSON.stringify(this.#settingsOf(tls)), binding };
+    }
+    return this.#lastWay;
   }
 
   /** Gives everything back to TLS. */
@@ -189,7 +218,10 @@ export class TlsTable {
    * What a session is bound to beside its listener and name: in which way it may be taken up. Other authorities or
    * lists of revoked certificates end what was good before, and so do other versions and ciphers.
    */
-  binding({ minVersion, ciphers, suites, clients }: ServerTls): string {
+  binding(tls: ServerTls): string {
+    const way = this.#wayOf(tls);
+    if (way !== null) return way.binding;
+    const { minVersion, ciphers, suites, clients } = tls;
     const trust = clients === null ? '' : this.#meaning(this.#trusts, clients.trust).digest;
     return JSON.stringify([minVersion, ciphers, suites, clients?.mode ?? '', trust]);
   }
