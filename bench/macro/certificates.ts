@@ -5,7 +5,7 @@
 // [--out certificates]`
 
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, createSecureContext } from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -480,17 +480,25 @@ try {
     .slice(2)
     .filter((flag, i, all) => ![flag, all[i - 1]].some((one) => /^--(?:out|program)$/.test(one ?? '')));
   const command = ['bin/node bench/macro/certificates.ts', ...flags].join(' ');
+  // Whoever else takes the cores is in the times, and not in the memory.
+  const busyBefore = (loadavg()[0] as number).toFixed(1);
   const about = { ...circumstances(), command };
-  const text = `${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`${command}\``;
+  const told = (): typeof about & { readonly load: string } => {
+    return { ...about, load: `${busyBefore} before, ${(loadavg()[0] as number).toFixed(1)} after` };
+  };
+  const textOf = ({ load }: ReturnType<typeof told>): string =>
+    `${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`${command}\`\n\nLoad average: ${load}.`;
   if (args.large) {
     const found = await large(folder);
-    const path = writeResult(args.out ?? 'certificates-large', { ...about, certificates: count, routes, ...found });
-    writeFileSync(`${path}.md`, largePage(text, found));
+    const now = told();
+    const path = writeResult(args.out ?? 'certificates-large', { ...now, certificates: count, routes, ...found });
+    writeFileSync(`${path}.md`, largePage(textOf(now), found));
   } else {
     const none = await withoutCertificates(folder);
     const found = await withCertificates(folder);
-    const path = writeResult(args.out ?? 'certificates', { ...about, none, ...found });
-    writeFileSync(`${path}.md`, page(text, none, found));
+    const now = told();
+    const path = writeResult(args.out ?? 'certificates', { ...now, none, ...found });
+    writeFileSync(`${path}.md`, page(textOf(now), none, found));
   }
 } finally {
   rmSync(folder, { recursive: true, force: true });
