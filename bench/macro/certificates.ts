@@ -459,8 +459,8 @@ function largePage(about: string, { start, loaded, changing: c }: Awaited<Return
 
 ${about}
 
-Each certificate of a Secret and a listener of its own, each route at another of these listeners; one worker and its spare.
-Routes change ${shown(c.changesPerSecond)} times a second all the time.
+Each certificate of a Secret and a listener of its own, each route at another of these listeners; one worker and its
+spare. Routes change ${shown(c.changesPerSecond)} times a second all the time.
 
 | | at most | measured |
 |---|---|---|
@@ -487,7 +487,7 @@ try {
     return { ...about, load: `${busyBefore} before, ${(loadavg()[0] as number).toFixed(1)} after` };
   };
   const textOf = ({ load }: ReturnType<typeof told>): string =>
-    `${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`${command}\`\n\nLoad average: ${load}.`;
+    `${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}.\n\`${command}\`\n\nLoad average: ${load}.`;
   if (args.large) {
     const found = await large(folder);
     const now = told();
