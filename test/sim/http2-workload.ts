@@ -14,7 +14,7 @@ import { CODE, TYPE } from '../../src/proxy/http2/frames.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { Random } from '../../src/sim/random.ts';
 import type { Field } from '../support/hpack.ts';
-import { data, frame, Http2Client, head, word } from '../support/http2.ts';
+import { data, frame, Http2Client, head, windowUpdate, word } from '../support/http2.ts';
 import { type Asked, type BackendConnection, serveHttp2 } from '../support/http2-backend.ts';
 import type { Backend } from '../support/net.ts';
 import { isEndOfScript, type Peer } from '../support/peer.ts';
@@ -62,6 +62,11 @@ export interface Http2Tally {
 
 const OWN_STATUSES = new Set([502, 503]);
 const WINDOWS = [16_384, 65_535, 1_000_000];
+/**
+ * What a client took is granted anew in parts of so much, as Go's does it: whoever grants each small frame by itself
+ * makes small windows, and of those small frames (RFC 9293 section 3.8.6.2.2 has the same of TCP).
+ */
+const GRANT_BYTES = 4_096;
 
 /** Something that must never be. */
 class Violation extends Error {}
@@ -240,6 +245,7 @@ export class Http2Workload {
     try {
       const client = await Http2Client.open(peer, [[SETTING.INITIAL_WINDOW_SIZE, random.pick(WINDOWS)]]);
       client.waits = false;
+      client.grants = false;
       await new Conversation(client, this.#net, random, calls, (call, id) => this.#judge(client, call, id)).run();
     } catch (error) {
       // The connection broke: so did what was under way.
@@ -287,6 +293,8 @@ class Conversation {
   /** Content that may go: of all, and by stream. */
   #window = 65_535;
   readonly #windows = new Map<number, number>();
+  /** Content that came and was not granted anew, by stream; 0: of all. */
+  readonly #taken = new Map<number, number>();
   #waiting: (() => void)[] = [];
   /** The other end is gone. */
   #broken: { readonly error: unknown } | null = null;
@@ -329,7 +337,8 @@ class Conversation {
   async #read(): Promise<void> {
     try {
       for (;;) {
-        await this.#client.read();
+        const { type, stream: id, payload } = await this.#client.read();
+        if (type === TYPE.DATA) await Promise.all([this.#took(0, payload.length), this.#took(id, payload.length)]);
         for (const { stream, bytes } of this.#client.granted.splice(0)) {
           if (stream === 0) this.#window += bytes;
           else this.#windows.set(stream, (this.#windows.get(stream) ?? 0) + bytes);
@@ -340,6 +349,13 @@ class Conversation {
       this.#broken = { error };
       this.#wake();
     }
+  }
+
+  async #took(id: number, bytes: number): Promise<void> {
+    const taken = (this.#taken.get(id) ?? 0) + bytes;
+    const grants = taken >= GRANT_BYTES && (id === 0 || this.#client.past(id) === null);
+    this.#taken.set(id, grants ? 0 : taken);
+    if (grants) await this.#client.send(windowUpdate(id, taken));
   }
 
   #wake(): void {
