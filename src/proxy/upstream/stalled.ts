@@ -1,6 +1,7 @@
 // Requests that have an endpoint's capacity and go on only when their client does something: takes what is there for
 // it, or sends the content that is to come. They may rest as long as nobody else needs what they have. While somebody
-// waits whose client has no more there than theirs, the one that has rested longest gives way.
+// waits whose client has no more there than theirs, the one that has rested longest gives way: at the soonest
+// STALLED_MS after it last moved, as far as that was seen, which is from when somebody waits.
 
 import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
