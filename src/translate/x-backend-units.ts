@@ -1,5 +1,5 @@
 // What is said of an XBackend: for each Gateway whose routes send to it, whether it is accepted, and whether what it
-// refers to is there (apis/v1alpha1 BackendStatus).
+// refers to is there (apis/v1alpha1 BackendStatus). Of Ingresses that send to it a status cannot speak.
 
 import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';

@@ -6,7 +6,7 @@ set -eu
 name='real cluster'
 . "$(dirname "$0")/rig.sh"
 all=
-for tests in cluster definitions kubectl neighbours outside; do all="$all test/kubernetes/real-$tests.ts"; done
+for tests in cluster kubectl neighbours outside definitions; do all="$all test/kubernetes/real-$tests.ts"; done
 pods site:site-pod.ts
 report --faults --images "$work/images.json" --apply crds,deploy/base/rbac.yaml,deploy/base/gatewayclass.yaml -- \
   sh bin/node --disable-warning=ExperimentalWarning --test --test-concurrency=1 --test-reporter=spec \

@@ -29,7 +29,10 @@ export function rolesOf(): {
 }
 
 /** What lies in no namespace, with what is below it. */
-const CLUSTER_WIDE = ['gatewayclasses', 'ingressclasses', 'namespaces', 'nodes', 'customresourcedefinitions'];
+const CLUSTER_WIDE = [
+  ...['gatewayclasses', 'gatewayclassparameters', 'ingressclasses', 'namespaces', 'nodes'],
+  'customresourcedefinitions',
+];
 
 /**
  * The same for a program that is to see `namespace` alone (--watch-namespaces): what lies in no namespace, of
