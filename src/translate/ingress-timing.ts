@@ -65,7 +65,7 @@ export function retryOf(read: Annotations): Retry | null {
 /** With the first; 0 is as many as there are in nginx. */
 function triesOf(read: Annotations, value: string | null): number {
   if (value === null) return USUAL_TRIES;
-  if (value === '0') return LIMITS.UPSTREAM_TRIED;
+  if (/^0{1,3}$/.test(value)) return LIMITS.UPSTREAM_TRIED;
   if (/^\d{1,3}$/.test(value)) return Math.min(Number(value), TRIES_MOST);
   read.wrong(TRIES, `${shown(value)} is not a number like "3", in quotes: ${USUAL_TRIES} holds.`);
   return USUAL_TRIES;

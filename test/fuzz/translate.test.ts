@@ -103,8 +103,10 @@ function holders(object: KubeObject): Holder[] {
     for (const inner of Object.values(value)) walk(inner);
   };
   walk(object['spec']);
-  walk(object.metadata.annotations);
-  walk(object.metadata.labels);
+  // It may have lost it.
+  const metadata: KubeObject['metadata'] | null | undefined = object.metadata;
+  walk(metadata?.annotations);
+  walk(metadata?.labels);
   for (const [name, inner] of Object.entries(object)) {
     if (!['apiVersion', 'kind', 'metadata', 'spec'].includes(name)) walk(inner);
   }
@@ -145,7 +147,7 @@ const FIXED: ReadonlySet<string> = new Set(['apiVersion', 'kind', 'metadata']);
 
 /** Changes one thing in it. */
 function change(chance: Chance, object: KubeObject): void {
-  if (object.metadata !== null && chance.next(6) === 0) {
+  if (typeof object.metadata === 'object' && object.metadata !== null && chance.next(6) === 0) {
     annotate(chance, object);
     return;
   }

@@ -39,6 +39,7 @@ before(async () => {
   for (const file of globSync('*.yaml', { cwd: join(ROOT, 'examples/quickstart') }))
     writeFileSync(join(config, basename(file)), moved(readFileSync(join(ROOT, 'examples/quickstart', file), 'utf8')));
   symlinkSync(join(ROOT, 'bin'), join(folder, 'bin'));
+  symlinkSync(join(ROOT, 'examples', 'udp'), join(folder, 'examples', 'udp'));
   // Without --fail curl takes every answer for a good one.
   const curl = execFileSync('sh', ['-c', 'command -v curl'], { encoding: 'utf8' }).trim();
   mkdirSync(join(folder, 'strict'));

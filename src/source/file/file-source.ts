@@ -22,10 +22,10 @@ const DEBOUNCE_MS = 2;
 /** Time for a file that looks half-written to change again. */
 const SETTLE_MS = 50;
 /**
- * The same for one in which objects are missing, and for one that says nothing any more: between two writes, or between
- * truncating and writing, its writer waits for a processor or for the journal of a busy disk, seconds at the worst.
+ * The same for one that is cut off and in which objects are missing, and for one that says nothing any more: between two
+ * writes, or between truncating and writing, its writer waits for a processor or for a busy disk, seconds at the worst.
  */
-const LESS_MS = 500;
+const CUT_MS = 500;
 const EMPTIED_MS = 3_000;
 /** Looks at a file that goes on changing and never looks whole, before it is taken as it is. */
 const SETTLE_TRIES = 20;
@@ -272,7 +272,8 @@ export class FileSource implements Source {
     // An editor's rename-over is whole at once; what is written in place passes through a shorter state.
     if (known?.id === stamp.id || file.empty)
       for (const key of before.objects.keys()) lost ||= !file.defines(key) && before.defines(key);
-    if (!lost && (!file.wrong || before.wrong) && file.endsWithNewline) return false;
+    const cut = (file.wrong && !before.wrong) || !file.endsWithNewline;
+    if (!lost && !cut) return false;
     const same = last?.cancel === null && last.state === stamp.state && last.bytes.equals(bytes);
     const emptied = lost && file.empty;
     // One that goes on changing is never done with by its being empty.
@@ -280,7 +281,7 @@ export class FileSource implements Source {
     if (same || tries > SETTLE_TRIES) return false;
     last?.cancel?.();
     const settling: Settling = { tries, bytes, state: stamp.state, cancel: null };
-    settling.cancel = this.#timers.after(emptied ? EMPTIED_MS : lost ? LESS_MS : SETTLE_MS, () => {
+    settling.cancel = this.#timers.after(emptied ? EMPTIED_MS : lost && cut ? CUT_MS : SETTLE_MS, () => {
       settling.cancel = null;
       this.#again(file.path);
     });
