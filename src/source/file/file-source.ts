@@ -22,8 +22,9 @@ const DEBOUNCE_MS = 2;
 /** Time for a file that looks half-written to change again. */
 const SETTLE_MS = 50;
 /**
- * The same for one that is cut off and in which objects are missing, and for one that says nothing any more: between two
- * writes, or between truncating and writing, its writer waits for a processor or for a busy disk, seconds at the worst.
+ * The same for one that is cut off and in which objects are missing, and for one that says nothing any more: between
+ * two writes, or between truncating and writing, its writer waits for a processor or for a busy disk, seconds at the
+ * worst.
  */
 const CUT_MS = 500;
 const EMPTIED_MS = 3_000;
