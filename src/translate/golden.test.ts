@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
+import { mulberry32 } from '../../test/support/mulberry32.ts';
 import { GOLDEN_FOLDER, goldenNames, outputPath, readGolden, render, renderGolden } from '../../tools/golden.ts';
 import { keyOf } from '../api/object.ts';
 import { equal } from '../base/equal.ts';
@@ -10,17 +11,6 @@ import { Translator } from './translator.ts';
 import { readOfStatus } from './unit.ts';
 
 const names = goldenNames();
-
-/** A small generator of pseudo-random numbers (Mulberry32): the same shuffles in every run. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 function shuffled<T>(items: readonly T[], next: () => number): T[] {
   const out = [...items];
@@ -47,7 +37,7 @@ describe('golden pairs', () => {
 });
 
 test('the order of objects carries no meaning', () => {
-  const next = random(1);
+  const next = mulberry32(1);
   for (const name of names) {
     const { objects, options, unopened } = readGolden(name);
     const expected = readFileSync(outputPath(name), 'utf8');
@@ -72,7 +62,7 @@ test('what is not read of a status changes nothing of what anything means, whate
 });
 
 test('objects that come and go one by one leave what a fresh translation says', () => {
-  const next = random(2);
+  const next = mulberry32(2);
   for (const name of names) {
     const { objects, options, unopened } = readGolden(name);
     const store = new Store();

@@ -1,17 +1,16 @@
 // Mutations of HTTP/1 messages: bytes, pieces of the grammar, and splices of two messages.
 
-/** A small generator of pseudo-random numbers (mulberry32): the same seed, the same run. */
+import { mulberry32 } from '../support/mulberry32.ts';
+
+/** The same seed, the same run. */
 export class Chance {
-  #state: number;
+  readonly #next: () => number;
   constructor(seed: number) {
-    this.#state = seed | 0;
+    this.#next = mulberry32(seed);
   }
   /** An integer in [0, below). */
   next(below: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) % below;
+    return (this.#next() * 2 ** 32) % below;
   }
   pick<T>(list: readonly T[]): T {
     return list[this.next(list.length)] as T;

@@ -13,7 +13,7 @@ import { Credentials } from '../../src/source/kubernetes/credentials.ts';
 import { readKubeconfig } from '../../src/source/kubernetes/kubeconfig.ts';
 import { Transport } from '../../src/source/kubernetes/transport.ts';
 import { SYSTEM_TIMERS } from '../../src/source/timers.ts';
-import { seeded } from './support.ts';
+import { mulberry32 } from '../support/mulberry32.ts';
 
 const ROUTES = 1_000;
 const EDITS = 3_000;
@@ -195,7 +195,7 @@ test('edits while watches are cut and answers fail: in the end everything is as 
   const watched = 'rauta_kubernetes_requests_total{verb="watch",kind="HTTPRoute",code="200"}';
   const before = await metric(watched);
   rauta.kill('SIGHUP');
-  const random = seeded(7);
+  const random = mulberry32(7);
   const there = new Set(Array.from({ length: ROUTES }, (_, i) => `r${i}`));
   let edits = 0;
   let watches = 0;

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Collection, type RawName, type RawObject, Reflector } from '../../src/source/kubernetes/reflector.ts';
+import { mulberry32 } from '../support/mulberry32.ts';
 import { type ApiObject, FakeApi } from './fake-api.ts';
-import { rig, seeded } from './support.ts';
+import { rig } from './support.ts';
 
 const ROUTES = { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute', plural: 'httproutes' };
 const COLLECTION: Collection = {
@@ -275,7 +276,7 @@ const SEEDS = Number(process.env['SEEDS'] ?? '6');
 test(`${SEEDS} seeds of 400 edits under every misbehaviour: the final state is the server's, without a storm`, async (t) => {
   for (let seed = 1; seed <= SEEDS; seed++) {
     const { api, mirror, reflector, start } = await setup(t, 700, 400);
-    const random = seeded(seed);
+    const random = mulberry32(seed);
     const pick = (n: number): number => Math.floor(random() * n);
     api.streams = seed % 3 !== 0;
     let misbehave = true;

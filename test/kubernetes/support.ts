@@ -7,6 +7,7 @@ import type { Access } from '../../src/source/kubernetes/kubeconfig.ts';
 import type { OwnPlace } from '../../src/source/kubernetes/own.ts';
 import type { ReflectorTools } from '../../src/source/kubernetes/reflector.ts';
 import { Transport } from '../../src/source/kubernetes/transport.ts';
+import { mulberry32 } from '../support/mulberry32.ts';
 
 export const PLAIN: Omit<Access, 'server'> = {
   ca: null,
@@ -79,17 +80,5 @@ export function rig(
     timers,
   });
   t.after(() => client.stop());
-  return { client, tools: { client, timers, now, random: seeded(1), server: { streams: true } } };
-}
-
-/** mulberry32: the same numbers for the same seed. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
+  return { client, tools: { client, timers, now, random: mulberry32(1), server: { streams: true } } };
 }

@@ -2,10 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { generator, udpSoak } from '../soak/udp.ts';
+import { udpSoak } from '../soak/udp.ts';
+import { mulberry32 } from '../support/mulberry32.ts';
 
 test('flows while endpoints come and go and a worker dies: no datagram comes to a wrong client', async () => {
-  const random = generator(3);
+  const random = mulberry32(3);
   const { wrong, sent, answered, churns, deaths } = await udpSoak({
     flows: 300,
     rounds: 8,

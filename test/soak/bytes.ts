@@ -1,23 +1,14 @@
 // Bodies of soaks: any of them is a piece of one pattern, from an offset that its seed chooses, so that both ends know
 // every byte of it and any shift of it shows.
 
-/** mulberry32 */
-export function generator(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { mulberry32 } from '../support/mulberry32.ts';
 
 /** The longest body. */
 export const MAX_BYTES = 10 * 1024 * 1024;
 const PIECE = 64 * 1024;
 const pattern = Buffer.alloc(MAX_BYTES * 2);
 {
-  const next = generator(99);
+  const next = mulberry32(99);
   for (let i = 0; i < pattern.length; i += 4) pattern.writeUInt32LE((next() * 2 ** 32) >>> 0, i);
 }
 const offsetOf = (seed: number): number => (seed * 2_654_435_761) % MAX_BYTES;

@@ -21,7 +21,8 @@ import { parseArgs } from 'node:util';
 import { circumstances, writeResult } from '../../bench/macro/result.ts';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
-import { bodyOf, Check, generator, send } from './bytes.ts';
+import { mulberry32 } from '../support/mulberry32.ts';
+import { bodyOf, Check, send } from './bytes.ts';
 
 const HOST = 'soak.example';
 const LARGEST = 2 * 1024 * 1024;
@@ -327,7 +328,7 @@ async function clientHttp2(next: () => number): Promise<void> {
 }
 
 async function client(index: number): Promise<void> {
-  const next = generator(Number(args.seed) * 1000 + index);
+  const next = mulberry32(Number(args.seed) * 1000 + index);
   while (!over()) {
     if (index % 3 === 0) await clientHttp1(next);
     else if (index % 3 === 1) await clientHttp2(next);

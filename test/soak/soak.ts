@@ -14,7 +14,8 @@ import { parseArgs } from 'node:util';
 import { circumstances, writeResult } from '../../bench/macro/result.ts';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
-import { Check, generator, MAX_BYTES, send } from './bytes.ts';
+import { mulberry32 } from '../support/mulberry32.ts';
+import { Check, MAX_BYTES, send } from './bytes.ts';
 
 const ABORT_SHARE = 0.03;
 const SAMPLE_MS = 5_000;
@@ -192,7 +193,7 @@ function exchange(agent: Agent | TlsAgent, next: () => number): Promise<void> {
 }
 
 async function client(index: number, until: number): Promise<void> {
-  const next = generator(Number(args.seed) * 1000 + index);
+  const next = mulberry32(Number(args.seed) * 1000 + index);
   while (performance.now() < until) {
     const options = { keepAlive: true, maxSockets: 1 };
     const agent = args.tls ? new TlsAgent(options) : new Agent(options);

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { circumstances, writeResult } from '../../bench/macro/result.ts';
 import { backendYaml, Rauta, udpFiles } from '../process/support.ts';
 import { OWN_ADDRESS, ownPort } from '../support/keeper.ts';
+import { mulberry32 } from '../support/mulberry32.ts';
 
 const IDLE = 'rauta.io/idle-timeout: 30s';
 /** Clients of one address: fewer than a worker lets one have. */
@@ -155,17 +156,6 @@ export async function udpSoak(options: UdpSoakOptions): Promise<UdpSoak> {
   return result;
 }
 
-/** mulberry32 */
-export function generator(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -182,7 +172,7 @@ async function main(): Promise<void> {
     over: () => performance.now() > end,
     deathEvery: 17,
     takeoverEvery: 41,
-    random: generator(Number(values.seed)),
+    random: mulberry32(Number(values.seed)),
   });
   const { wrong, ...counts } = result;
   const lost = 1 - counts.answered / counts.sent;

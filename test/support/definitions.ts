@@ -4,17 +4,7 @@
 import { knownKinds } from '../../src/api/kinds.ts';
 import type { KubeObject } from '../../src/api/object.ts';
 import { goldenNames, readGolden } from '../../tools/golden.ts';
-
-/** Mulberry32. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
+import { mulberry32 } from './mulberry32.ts';
 
 type Slot = [holder: Record<string, unknown>, name: string];
 
@@ -52,7 +42,7 @@ export class Mutator {
   readonly #names: readonly string[];
 
   constructor(seed: number) {
-    this.#next = random(seed);
+    this.#next = mulberry32(seed);
     for (const { spec } of SEEDS as readonly { spec?: unknown }[])
       for (const [holder, name] of slots(spec)) {
         if (Array.isArray(holder)) continue;

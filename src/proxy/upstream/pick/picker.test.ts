@@ -1,22 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { mulberry32 } from '../../../../test/support/mulberry32.ts';
 import type { Balancer, Endpoint } from '../../../ir/ir.ts';
 import { LeastRequest } from './least-request.ts';
 import { Maglev } from './maglev.ts';
 import { endpointPicker, type Picker, type Random, splitPicker, usableOf } from './picker.ts';
 
-/** A repeatable source (mulberry32). */
+/** A repeatable source. */
 function seeded(seed: number): Random {
-  let state = seed;
-  return {
-    random32: () => {
-      state = (state + 0x6d2b79f5) | 0;
-      let t = Math.imul(state ^ (state >>> 15), 1 | state);
-      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-      return (t ^ (t >>> 14)) >>> 0;
-    },
-  };
+  const next = mulberry32(seed);
+  return { random32: () => next() * 2 ** 32 };
 }
 
 function picks(picker: Picker, n: number): number[] {
