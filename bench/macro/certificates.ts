@@ -254,7 +254,7 @@ async function replacing(config: string, port: number): Promise<Replacing> {
       const { yaml, der } = fresh[n % fresh.length] as Made;
       put(config, `one-${n % REPLACED}`, yaml);
       last.set(n % REPLACED, der);
-      await sleep(start + (found.replaced * 1000) / REPLACED_PER_SECOND - performance.now());
+      await sleep(Math.max(0, start + (found.replaced * 1000) / REPLACED_PER_SECOND - performance.now()));
     }
   };
   const come = async (): Promise<void> => {
@@ -276,20 +276,36 @@ async function replacing(config: string, port: number): Promise<Replacing> {
   return { seconds: took, ...found, stale: stale.length };
 }
 
-async function withCertificates(folder: string): Promise<{
-  readonly run: Run;
-  readonly cold: Latencies;
-  readonly warm: Latencies;
-  readonly replacing: Replacing;
-}> {
-  const [config, ports] = [join(folder, 'many'), await freePorts()];
+interface AtRest {
+  readonly program: Running;
+  readonly config: string;
+  readonly port: number;
+  readonly start: Start;
+  readonly loaded: ByRole<Memory>;
+}
+
+/** A program with all certificates, `use`d once it has rested and stopped then. */
+async function atRest<T>(folder: string, name: string, use: (it: AtRest) => Promise<T>): Promise<T> {
+  const [config, ports] = [join(folder, name), await freePorts()];
   const [, port] = ports;
   write(config, ports, count);
   const program = await Running.start({ program: args.program, config, folder, workers: 1 });
   try {
     const start = await started(program);
     await sleep(waitMs);
-    const loaded = await program.memory();
+    return await use({ program, config, port, start, loaded: await program.memory() });
+  } finally {
+    await program.stop();
+  }
+}
+
+async function withCertificates(folder: string): Promise<{
+  readonly run: Run;
+  readonly cold: Latencies;
+  readonly warm: Latencies;
+  readonly replacing: Replacing;
+}> {
+  return atRest(folder, 'many', async ({ program, config, port, start, loaded }) => {
     // What is compiled and made with the very first handshakes is not a certificate's.
     for (let i = 0; i < 10; i++) await handshake(port, nameOf(0));
     const names = Array.from({ length: count - 1 }, (_, i) => nameOf(i + 1));
@@ -299,9 +315,7 @@ async function withCertificates(folder: string): Promise<{
     await sleep(waitMs);
     const run = { certificates: count, start, loaded, used: await program.memory() };
     return { run, cold, warm, replacing: await replacing(config, port) };
-  } finally {
-    await program.stop();
-  }
+  });
 }
 
 interface Changing {
@@ -375,18 +389,11 @@ async function large(folder: string): Promise<{
   readonly loaded: ByRole<Memory>;
   readonly changing: Changing;
 }> {
-  const [config, ports] = [join(folder, 'large'), await freePorts()];
-  const [, port] = ports;
-  write(config, ports, count);
-  const program = await Running.start({ program: args.program, config, folder, workers: 1 });
-  try {
-    const start = await started(program);
-    await sleep(waitMs);
-    const loaded = await program.memory();
-    return { start, loaded, changing: await newWorkers(program, config, port) };
-  } finally {
-    await program.stop();
-  }
+  return atRest(folder, 'large', async ({ program, config, port, start, loaded }) => ({
+    start,
+    loaded,
+    changing: await newWorkers(program, config, port),
+  }));
 }
 
 const shown = (n: number): string => n.toFixed(1);
