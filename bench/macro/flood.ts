@@ -1,9 +1,11 @@
 // Floods beside a victim: RAUTA with one worker on one core; victim, attacker and backend on the other, the attacker at
 // a lower priority (nice 5), or it is the core that they share that the victim waits for. The victim asks at a fixed
 // rate over kept connections, in the clear; p99 with the flood aimed at RAUTA is to be at most 5 ms above p99 with the
-// same attacker aimed at a closed port. On a machine where RAUTA waits for its core that says nothing of RAUTA, and is
-// not judged; --first gives RAUTA, victim and backend their cores before everybody else (nice -19, as root). Floods of
-// handshakes at an HTTPS port, and of sessions at one of TCP that are reset as soon as they are established.
+// same attacker aimed at a closed port. Where RAUTA waits for its core that only makes the answers later: what is met
+// so is met, what is missed is not judged; --first gives RAUTA, victim and backend their cores before everybody else
+// (nice
+// -19, as root). Floods of handshakes at an HTTPS port, and of sessions at one of TCP that are reset as soon as they
+// are established.
 // `bin/node bench/macro/flood.ts [--floods tls,tcp] [--seconds 20] [--attackers 16] [--first] [--out flood]` (of
 // datagrams: udp.ts --flood)
 
@@ -153,8 +155,8 @@ async function main(): Promise<void> {
     const what = `p99 of ${PER_SECOND} requests a second, open loop, beside floods; bar: ${BAR_MS} ms more`;
     writeResult(args.out, { ...circumstances(), command, what, good, rows });
     const loaded = rows.some(({ waitedPercent }) => waitedPercent > WAITED_PERCENT);
-    process.stdout.write(`${loaded ? 'not judged: RAUTA waited for its core' : good ? 'good' : 'BAD'}\n`);
-    process.exitCode = good && !loaded ? 0 : 1;
+    process.stdout.write(`${good ? 'good' : loaded ? 'not judged: RAUTA waited for its core' : 'BAD'}\n`);
+    process.exitCode = good ? 0 : 1;
   } finally {
     await rauta.stop();
     backend.kill('SIGKILL');
