@@ -3,7 +3,7 @@
 // smaps_rollup), a minute after the last request and a scrape; pages of files, which the system takes back when it
 // wants, stand apart. `bin/node bench/macro/memory.ts [--routes 10000] [--wait 60] [--program DIR] [--out memory]`
 
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,13 +11,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Client } from './client.ts';
-import { type ByRole, freePort, type Memory, own, ROLES, Running, sleep, together } from './program.ts';
+import { type ByRole, freePort, type Memory, own, ROLES, type Role, Running, sleep, together } from './program.ts';
 import { circumstances, writeResult } from './result.ts';
 import { median } from './stats.ts';
 
 const HOSTS = 100;
 const CONNECTIONS = 16;
 const SCRAPES = 20;
+/** All routes at once, so many times, and how long each is watched. */
+const CHANGES = 5;
+const CHANGE_MS = 12_000;
+const PEAK_EVERY_MS = 20;
 
 const { values: args } = parseArgs({
   options: {
@@ -34,8 +38,9 @@ function hostOf(route: number): string {
   return `host-${route % HOSTS}.example.com`;
 }
 
-function writeConfig(folder: string, port: number, backendPort: number, routes: number): void {
-  mkdirSync(folder, { mode: 0o755 });
+/** Files of all routes; with another version each of them has another path. */
+function writeConfig(folder: string, port: number, backendPort: number, routes: number, version = ''): void {
+  mkdirSync(folder, { mode: 0o755, recursive: true });
   writeFileSync(
     join(folder, 'base.yaml'),
     `apiVersion: gateway.networking.k8s.io/v1
@@ -62,11 +67,13 @@ spec:
   parentRefs: [{ name: web }]
   hostnames: [${hostOf(i)}]
   rules:
-    - matches: [{ path: { type: PathPrefix, value: /route-${i} } }]
+    - matches: [{ path: { type: PathPrefix, value: /route-${i}${version} } }]
       backendRefs: [{ group: rauta.io, kind: Backend, name: app }]
 ---
 `;
-    writeFileSync(join(folder, `host-${host}.yaml`), text);
+    // At once: a file that is emptied first is left alone for some time (docs/reference/files.md).
+    writeFileSync(join(folder, '.next'), text);
+    renameSync(join(folder, '.next'), join(folder, `host-${host}.yaml`));
   }
 }
 
@@ -83,6 +90,28 @@ interface Run {
   /** `wait` seconds after every route was used and a scrape. */
   readonly used: ByRole<Memory>;
   readonly scrapeMs: { readonly first: number; readonly median: number; readonly max: number };
+  /** The most that was seen of each, and of all together, while every route changed at once, CHANGES times. */
+  readonly changing: Peak | null;
+}
+
+type Peak = Readonly<Record<Role | 'together', number>>;
+
+/** The most of each role, and of all together, in MB, looked at again and again for so long. */
+async function peak(program: Running, ms: number, before: Peak | null): Promise<Peak> {
+  const most: Record<Role | 'together', number> = {
+    keeper: 0,
+    controller: 0,
+    worker: 0,
+    spare: 0,
+    together: 0,
+    ...before,
+  };
+  for (const end = performance.now() + ms; performance.now() < end; await sleep(PEAK_EVERY_MS)) {
+    const memory = await program.memory();
+    for (const role of ROLES) most[role] = Math.max(most[role], own(memory[role]));
+    most.together = Math.max(most.together, together(memory));
+  }
+  return most;
 }
 
 async function useAll(port: number, routes: number, requests: number): Promise<void> {
@@ -109,7 +138,8 @@ async function measure(
   const requests = Number(args.routes);
   const port = await freePort();
   const config = join(folder, `config-${port}`);
-  writeConfig(config, port, (backend.address() as AddressInfo).port, routes);
+  const backendPort = (backend.address() as AddressInfo).port;
+  writeConfig(config, port, backendPort, routes);
   const program = await Running.start({ program: args.program, config, folder, workers });
   try {
     await program.ready();
@@ -123,8 +153,13 @@ async function measure(
     await sleep(Math.max(0, end - performance.now()));
     const used = await program.memory();
     while (scrapes.length < SCRAPES) scrapes.push(await program.scrape());
+    let changing: Peak | null = null;
+    for (let change = 1; change <= CHANGES && routes > 0 && workers === 1 && !run.busy; change++) {
+      writeConfig(config, port, backendPort, routes, `-${change}`);
+      changing = await peak(program, CHANGE_MS, changing);
+    }
     const result = {
-      ...{ routes, workers, firstStart: run.firstStart, busy: run.busy, requests, loaded, used },
+      ...{ routes, workers, firstStart: run.firstStart, busy: run.busy, requests, loaded, used, changing },
       scrapeMs: { first, median: median(scrapes), max: Math.max(...scrapes) },
     };
     process.stdout.write(`${line(result)}\n`);
@@ -149,6 +184,13 @@ function line({ routes, workers, firstStart, busy, loaded, used, scrapeMs }: Run
   return `| ${name} | ${cells.join(' | ')} | ${all} | ${file} | ${shown(scrapeMs.first)} / ${shown(scrapeMs.median)} |`;
 }
 
+/** The same columns for the most that was seen while all changed. */
+function changingLine({ routes, changing }: Run): string[] {
+  if (changing === null) return [];
+  const cells = [...ROLES, 'together' as const].map((name) => shown(changing[name]));
+  return [`| ${routes} routes, the most while all of them change | ${cells.join(' | ')} | | |`];
+}
+
 function page(about: ReturnType<typeof circumstances>, runs: readonly Run[]): string {
   const [none, full] = [runs.find((r) => r.routes === 0), runs.find((r) => r.routes > 0 && r.workers === 1 && !r.busy)];
   const bars =
@@ -170,11 +212,12 @@ ${about.date}, commit ${about.commit}, ${about.machine}, Node ${about.node}. \`b
 MB of Pss_Anon + Pss_Shmem (smaps_rollup), once the last route serves -> ${args.wait} s after ${args.routes} requests (every route once; without
 routes as many 404s) and one scrape. One worker and its spare where nothing else is said. Files: Pss_File of all processes (program and
 libraries, which the system can drop and read again). Scrape: ms, the first and the median of ${SCRAPES}. Never at rest: requests went on
-until the end, so that the worker never collected garbage of its own accord.
+until the end, so that the worker never collected garbage of its own accord. The most while all change: every file is replaced, so that
+each route has another path, ${CHANGES} times, and memory looked at every ${PEAK_EVERY_MS} ms; of one process and of all at one moment.
 
 | | keeper | controller | worker | spare | together | files | scrape |
 |---|---|---|---|---|---|---|---|
-${runs.map(line).join('\n')}
+${runs.flatMap((run) => [line(run), ...changingLine(run)]).join('\n')}
 ${bars}`;
 }
 
