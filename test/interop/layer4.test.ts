@@ -12,9 +12,10 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
-import { backendYaml, freePort, Rauta } from '../process/support.ts';
+import { Rauta } from '../process/support.ts';
 import { OWN_ADDRESS, ownPort } from '../support/keeper.ts';
 import { heldPort } from '../support/port.ts';
+import { relays, sessionsOf } from './relays.ts';
 import { start } from './site.ts';
 import { installed, python, run } from './tools.ts';
 
@@ -24,67 +25,10 @@ const AIOSMTPD = 'aiosmtpd==1.4.6';
 /** Lines of one answer of PostgreSQL: some megabytes. */
 const ROWS = 200_000;
 
-interface Listening {
-  readonly name: string;
-  readonly protocol: string;
-  readonly port: number;
-  /** Of the route. */
-  readonly kind: string;
-  /** More of the listener, and of the route. */
-  readonly listener?: string;
-  readonly route?: string;
-}
-
-/** A Gateway on the address of this process, and a route of each listener to the Backend `app` at `port`. */
-function site(listeners: readonly Listening[], port: number): string {
-  const entries = listeners.map(
-    ({ name, protocol, port: at, listener = '' }) =>
-      `    - { name: ${name}, port: ${at}, protocol: ${protocol}${listener === '' ? '' : `, ${listener}`} }`,
-  );
-  const routes = listeners.map(
-    ({ name, kind, route = '' }) => `apiVersion: gateway.networking.k8s.io/v1
-kind: ${kind}
-metadata: { name: ${name} }
-spec:
-  parentRefs: [{ name: edge, sectionName: ${name} }]
-${route}  rules: [{ backendRefs: [{ group: rauta.io, kind: Backend, name: app }] }]
----
-`,
-  );
-  return `apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: { name: edge }
-spec:
-  gatewayClassName: rauta
-  addresses: [{ value: ${OWN_ADDRESS} }]
-  listeners:
-${entries.join('\n')}
----
-${routes.join('')}${backendYaml('app', port)}`;
-}
-
-interface SessionLine {
-  readonly protocol: string;
-  readonly kind: string;
-  readonly end: string;
-  readonly flags: string;
-  readonly request_bytes: number;
-  readonly response_bytes: number;
-}
-
-/** The program's log lines once it has ended. */
-async function sessionsOf(rauta: Rauta): Promise<SessionLine[]> {
-  assert.equal(await rauta.stop(), 0, rauta.text());
-  return rauta.access
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-}
-
 test('DNS: an answer by UDP, and by TCP one that is too long for it', { timeout: 200_000 }, async (t) => {
   const program = await python(t, [DNSPYTHON, DNSLIB]);
   if (program === null) return;
-  const [port, server] = [ownPort(), await freePort()];
+  const [port, server] = [ownPort(), ownPort()];
   const folder = mkdtempSync(join(tmpdir(), 'rauta-dns-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const long = Array.from({ length: 40 }, (_, i) => `text number ${i} of a name that has a lot to say`);
@@ -96,7 +40,7 @@ test('DNS: an answer by UDP, and by TCP one that is too long for it', { timeout:
     { name: 'dns', protocol: 'UDP', port, kind: 'UDPRoute' },
     { name: 'dns-tcp', protocol: 'TCP', port, kind: 'TCPRoute' },
   ];
-  const rauta = await Rauta.start({ 'site.yaml': site(listeners, server) });
+  const rauta = await Rauta.start({ 'site.yaml': relays(listeners, server) });
   const resolver = new Resolver();
   resolver.setServers([`${OWN_ADDRESS}:${port}`]);
   assert.deepEqual(await resolver.resolve4('app.example'), ['192.0.2.7']);
@@ -145,7 +89,7 @@ test('PostgreSQL: psql, an answer of megabytes both ways, pgbench', { timeout: 2
   if (server === null) return;
   const port = ownPort();
   const listeners = [{ name: 'db', protocol: 'TCP', port, kind: 'TCPRoute' }];
-  const rauta = await Rauta.start({ 'site.yaml': site(listeners, server) });
+  const rauta = await Rauta.start({ 'site.yaml': relays(listeners, server) });
   const to = ['-h', OWN_ADDRESS, '-p', String(port), '-U', 'rauta'];
   const ask = async (sql: string, input?: string): Promise<string> => {
     const child = spawnSync('psql', [...to, '-d', 'postgres', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-c', sql], {
@@ -184,7 +128,7 @@ test('SMTP, where the server speaks first: smtplib, and curl', { timeout: 200_00
     });
   });
   const listeners = [{ name: 'mail', protocol: 'TCP', port, kind: 'TCPRoute' }];
-  const rauta = await Rauta.start({ 'site.yaml': site(listeners, server) });
+  const rauta = await Rauta.start({ 'site.yaml': relays(listeners, server) });
   const sends = `
 import smtplib
 with smtplib.SMTP('${OWN_ADDRESS}', ${port}, timeout=30) as s:
@@ -235,7 +179,7 @@ test('TLS passes through: the backend of openssl asks curl for a certificate, an
   const listeners = [
     { name: 'tls', protocol: 'TLS', port, kind: 'TLSRoute', listener, route: '  hostnames: [db.example]\n' },
   ];
-  const rauta = await Rauta.start({ 'site.yaml': site(listeners, server) });
+  const rauta = await Rauta.start({ 'site.yaml': relays(listeners, server) });
   const ask = (name: string, ...more: string[]): { status: number | null; stdout: string; stderr: string } => {
     const at = `${name}:${port}:${OWN_ADDRESS}`;
     const args = ['-sS', '--max-time', '20', '--cacert', authorities, '--resolve', at, ...more];
