@@ -156,32 +156,30 @@ export class Head {
   /** Which limit it was, if it was one. */
   limit: LimitName | null = null;
 
-  /**
-   * Becomes the table of `from`, whose bytes were copied to stand `delta` further behind. What has no place (0) gets
-   * none.
-   */
+  /** Becomes the table of `from`, whose bytes were copied to stand `delta` further behind. */
   rebase(from: Head, delta: number): void {
-    const moved = (at: number): number => (at === 0 ? 0 : at + delta);
+    // A request that names no host has none of these places.
+    const named = from.authorityEnd === 0 ? 0 : delta;
     this.raw = from.raw;
-    this.start = moved(from.start);
-    this.end = moved(from.end);
-    this.fieldsStart = moved(from.fieldsStart);
+    this.start = from.start + delta;
+    this.end = from.end + delta;
+    this.fieldsStart = from.fieldsStart + delta;
     this.version = from.version;
     this.method = from.method;
-    this.methodStart = moved(from.methodStart);
-    this.methodEnd = moved(from.methodEnd);
-    this.targetStart = moved(from.targetStart);
-    this.targetEnd = moved(from.targetEnd);
-    this.pathStart = moved(from.pathStart);
-    this.pathEnd = moved(from.pathEnd);
-    this.queryStart = moved(from.queryStart);
-    this.queryEnd = moved(from.queryEnd);
+    this.methodStart = from.methodStart + delta;
+    this.methodEnd = from.methodEnd + delta;
+    this.targetStart = from.targetStart + delta;
+    this.targetEnd = from.targetEnd + delta;
+    this.pathStart = from.pathStart + delta;
+    this.pathEnd = from.pathEnd + delta;
+    this.queryStart = from.queryStart + delta;
+    this.queryEnd = from.queryEnd + delta;
     this.hasQuery = from.hasQuery;
     this.scheme = from.scheme;
-    this.authorityStart = moved(from.authorityStart);
-    this.authorityEnd = moved(from.authorityEnd);
-    this.hostStart = moved(from.hostStart);
-    this.hostEnd = moved(from.hostEnd);
+    this.authorityStart = from.authorityStart + named;
+    this.authorityEnd = from.authorityEnd + named;
+    this.hostStart = from.hostStart + named;
+    this.hostEnd = from.hostEnd + named;
     this.hostField = from.hostField;
     this.count = from.count;
     const words = this.fields;

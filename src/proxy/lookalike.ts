@@ -55,6 +55,16 @@ function isAlphanumeric(c: number): boolean {
   return (c >= 0x61 && c <= 0x7a) || (c >= 0x30 && c <= 0x39);
 }
 
+/** What `isAlike` takes names for: `name` (a token, lower case) with '-' for each sign that is no letter or digit. */
+export function looseName(name: string): Uint8Array {
+  return bytesOf(name.replace(/[^a-z0-9]/g, '-'));
+}
+
+/** Whether the name [start, end) is the one of `loose`, or one that a backend may take for it. */
+export function isAlike(mem: Uint8Array, start: number, end: number, loose: Uint8Array): boolean {
+  return end - start === loose.length && equalLoosely(mem, start, loose);
+}
+
 /**
  * Whether mem[start..] is `name` (lower case), in any case and with anything but a letter or digit for each of its '-'.
  */

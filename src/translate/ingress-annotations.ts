@@ -159,7 +159,8 @@ function prefixOf(read: Annotations): Filter[] {
   return [{ type: 'requestHeaders', edits }];
 }
 
-const ORIGIN = /^(\*|https?:\/\/(\*\.)?[a-zA-Z0-9.-]+(:[0-9]{1,5})?)$/;
+/** Of any scheme, as there: apps and extensions have their own. */
+const ORIGIN = /^(\*|[a-zA-Z][a-zA-Z0-9+.-]*:\/\/(\*\.)?[a-zA-Z0-9.-]+(:[0-9]{1,5})?)$/;
 
 /** With ingress-nginx's defaults. */
 function corsOf(read: Annotations): Filter[] {

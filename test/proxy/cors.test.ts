@@ -122,6 +122,20 @@ onBoth('"*" gives what was asked for, and the same to all without credentials', 
   });
 });
 
+onBoth('apps and extensions have origins of schemes of their own, which "*" allows, and who is named', async (net) => {
+  const named = filter({ origins: ['capacitor://localhost', 'chrome-extension://*.b'] });
+  for (const origin of ['capacitor://localhost', 'chrome-extension://a.b', 'file://', 'HTTPS://A.example']) {
+    const request = get('/', `Origin: ${origin}\r\n`);
+    assert.equal(said(await ask(net, filter({}, ANY), request))['access-control-allow-origin'], '*');
+    const credentials = said(await ask(net, filter({ credentials: true }, ANY), request));
+    assert.equal(credentials['access-control-allow-origin'], origin);
+    const one = said(await ask(net, named, request))['access-control-allow-origin'];
+    assert.equal(one, origin.startsWith('c') ? origin : undefined);
+  }
+  for (const origin of ['capacitor://localhost:80', 'ionic://localhost', 'https://localhost'])
+    assert.deepEqual(said(await ask(net, named, get('/', `Origin: ${origin}\r\n`))), { vary: 'Origin' }, origin);
+});
+
 onBoth('a response says who may read it, in place of what the backend says of that', async (net) => {
   const answer =
     'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nAccess-Control-Allow-Origin: *\r\naccess-control-max-age: 1\r\nVary: Accept\r\n\r\nx';

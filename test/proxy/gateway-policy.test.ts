@@ -246,9 +246,11 @@ onBoth('a field that names the client is believed from those who are trusted', a
 
 onBoth('from others it goes to no backend', async (net) => {
   const wishes = { clients: { ...NAMED.clients, trusted: ['10.0.0.0/8'] } };
-  const { fields, client } = await told(net, wishes, 'CF-Connecting-IP: 6.6.6.6\r\n', ['127.0.0.0/8']);
-  assert.equal(client, '127.0.0.1');
-  assert.equal(fields.get('cf-connecting-ip'), undefined);
+  for (const name of ['CF-Connecting-IP', 'cf_connecting_ip', 'CF.Connecting-IP']) {
+    const { fields, client } = await told(net, wishes, `${name}: 6.6.6.6\r\n`, ['127.0.0.0/8']);
+    assert.equal(client, '127.0.0.1');
+    assert.equal(fields.get(name.toLowerCase()), undefined, name);
+  }
 });
 
 onBoth('Gateways that share a socket believe each whom it trusts', async (net) => {

@@ -101,3 +101,36 @@ onBoth('a backend that ends first, one that refuses, one whose client leaves', a
     ],
   );
 });
+
+onBoth(
+  'what a client said before it ended reaches a backend that had ended first, and nothing is kept',
+  async (net) => {
+    for (const content of ['', 'x', 'y'.repeat(60_000)]) {
+      let seen = '';
+      const app = net.serve(async (peer) => {
+        await peer.readHead();
+        // Whatever the client says is on its way by now.
+        await peer.send(`${SWITCHED}only`);
+        peer.end();
+        seen = Buffer.from(await peer.readAll()).toString();
+      });
+      const rig = new Rig(net, [app]);
+      const client = await Http2Client.open(await rig.connect());
+      await client.send(head(1, WEBSOCKET, false), ...pieces(content), data(1, '', true));
+      const { status, body, reset } = await client.outcome(1);
+      assert.deepEqual([status, body.toString(), reset], [200, 'only', null]);
+      await net.settle();
+      client.peer.close();
+      await rig.end();
+      assert.equal(seen, content);
+      const { status: logged, end, flags, requestBytes } = rig.records.last;
+      assert.deepEqual([logged, end, flags, requestBytes], [101, 'backend', '', content.length]);
+    }
+  },
+);
+
+function pieces(content: string): Buffer[] {
+  const frames: Buffer[] = [];
+  for (let at = 0; at < content.length; at += 10_000) frames.push(data(1, content.slice(at, at + 10_000)));
+  return frames;
+}

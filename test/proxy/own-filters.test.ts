@@ -123,6 +123,28 @@ for (const [name, filters, allowed] of CASES) {
   });
 }
 
+onBoth('who is kept out of a path gets no further by another writing of it; who is let in has one', async (net) => {
+  const paths = [{ type: 'PathPrefix', value: '/a/admin' } as const];
+  const asked = ['/a/admin', '/a/admin/x', '/a/admin%2fx', '/a%2Fadmin', '/a/admin%5cx', '/a/admin\\x', '/a/admin;x'];
+  asked.push('/a/admin%3bx/y', '/a/;/admin', '/a;x/%2f/admin/', '/a\\admin');
+  for (const target of asked) {
+    const denied = await ask(net, { filters: [access('deny', { paths })] }, get(target));
+    assert.deepEqual([denied.status, denied.requests], [403, 0], target);
+    const allowed = await ask(net, { filters: [access('allow', { paths })] }, get(target));
+    assert.equal(allowed.status, /^\/a\/admin(\/|$)/.test(target) ? 200 : 403, target);
+  }
+  for (const target of ['/a/adminx', '/a/admin%252fx', '/a%20/admin', '/a/x;/admin', '/a/x%2fadmin', '/a/admi;n'])
+    assert.equal((await ask(net, { filters: [access('deny', { paths })] }, get(target))).status, 200, target);
+  const exact = [{ type: 'Exact', value: '/a/b' } as const];
+  for (const [target, status] of [
+    ['/a/b;x', 403],
+    ['/a%2fb', 403],
+    ['/a/b%2f', 200],
+    ['/a/b/;x', 200],
+  ] as const)
+    assert.equal((await ask(net, { filters: [access('deny', { paths: exact })] }, get(target))).status, status, target);
+});
+
 onBoth('nothing hides a path: it is the one that rules see', async (net) => {
   const filters = [access('deny', { paths: [{ type: 'PathPrefix', value: '/admin' }] })];
   for (const path of ['/admin', '/admin/x', '//admin', '/x/../admin', '/%61dmin', '/admin?a', '/./admin/']) {

@@ -7,7 +7,7 @@ import { FieldName } from '../field-name.ts';
 import { FIELD } from '../field-table.ts';
 import { type FieldLine, FieldLines } from '../filter/field-lines.ts';
 import { type Head, NAME } from '../head.ts';
-import { equalLoosely } from '../lookalike.ts';
+import { isAlike, looseName } from '../lookalike.ts';
 import { amendedQuery, type QueryChange } from './amend-query.ts';
 import { ANSWER_BYTES } from './answer.ts';
 import type { RequestBlock } from './request-block.ts';
@@ -66,12 +66,16 @@ function has(mem: Uint8Array, head: Head, name: FieldName): boolean {
 }
 
 function dropAll(mem: Uint8Array, head: Head, name: FieldName, alike: boolean): void {
-  const loose = alike ? bytesOf(name.lower.replace(/[^a-z0-9]/g, '-')) : name.bytes;
+  const loose = alike ? looseName(name.lower) : name.bytes;
   for (let k = 0; k < head.count; k++) {
-    const start = head.nameStart(k);
     if (name.is(mem, head, k)) head.drop(k);
-    else if (alike && head.nameEnd(k) - start === loose.length && equalLoosely(mem, start, loose)) head.drop(k);
+    else if (alike && isAlike(mem, head.nameStart(k), head.nameEnd(k), loose)) head.drop(k);
   }
+}
+
+/** Whether what is said under the name mem[start..end), or what a backend may take for it, is replaced or removed. */
+export function isReplaced(mem: Uint8Array, start: number, end: number, changes: readonly FieldChange[]): boolean {
+  return changes.some(({ how, name }) => how !== CHANGE.APPEND && isAlike(mem, start, end, looseName(name.lower)));
 }
 
 /**

@@ -6,6 +6,7 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { limitCell, tunnelCell } from '../../telemetry/layout.ts';
 import { BACKEND_ERROR } from '../counts.ts';
+import type { FieldLines } from '../filter/field-lines.ts';
 import type { Head } from '../head.ts';
 import { amendResponse } from './amend.ts';
 import { NEVER } from './deadlines.ts';
@@ -30,6 +31,8 @@ export abstract class Answering extends Life implements ResponseSide {
       return;
     }
     this.deadlines.moved();
+    // What the rule takes from the response no interim one says either.
+    this.#edit(head);
     present(this.down, 'the client').interim(head);
   }
 
@@ -44,12 +47,17 @@ export abstract class Answering extends Life implements ResponseSide {
     record.status = head.status;
     if (this.grpc) record.grpcStatus = grpcStatusIn(mem, head.fieldsStart, head.end);
     this.deadlines.moved();
+    present(this.down, 'the client').respond(head, this.#edit(head), this.request.at);
+  }
+
+  /** Marks the fields of `head` that do not go on by the rule, and by who decided; returns those that are added. */
+  #edit(head: Head): FieldLines | null {
+    const { mem } = this.core;
     const { edits, crossOrigin } = present(this.backend, 'the backend');
     if (edits !== null) edits.applyResponse(mem, head);
     const own = edits === null ? null : edits.responseLines;
     const added = crossOrigin === null ? own : crossOrigin.linesFor(this.origin);
-    const all = this.told.length === 0 ? added : amendResponse(mem, head, added, this.told);
-    present(this.down, 'the client').respond(head, all, this.request.at);
+    return this.told.length === 0 ? added : amendResponse(mem, head, added, this.told);
   }
 
   onSwitched(head: Head): void {
@@ -72,7 +80,7 @@ export abstract class Answering extends Life implements ResponseSide {
     this.deadlines.patient = false;
     this.deadlines.moved();
     this.deadlines.arm(this.deadlines.idle);
-    down.switched(head);
+    down.switched(head, this.#edit(head), this.request.at);
     down.flush();
     this.relay(down, present(this.up, 'the upstream'));
     this.mayStall();

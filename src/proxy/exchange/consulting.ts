@@ -93,7 +93,10 @@ export abstract class Consulting extends Sending {
     }
     const { amendments } = asked;
     const head = deciding.amended(amendments);
-    if (amendments !== null) this.told = amendments.response;
+    if (amendments !== null) {
+      this.told = amendments.response;
+      this.changed = amendments.request;
+    }
     if (head === null && amendments !== null) this.exhausted();
     else if (waited) {
       this.resume(present(head, 'the head that was kept'));

@@ -206,7 +206,7 @@ export class Exchange extends Consulting implements RequestSide {
     }
     if (content !== null) {
       request.add(mem, content.start, content.end);
-      request.addTrailers(mem, content.end, content.trailersEnd);
+      request.addTrailers(mem, content.end, this.keptTrailers(content.end, content.trailersEnd));
     }
     request.done = done;
     if (request.upgrade) record.upgradeStart = record.copy(mem, request.upgradeStart, request.upgradeEnd);

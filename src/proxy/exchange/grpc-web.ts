@@ -256,8 +256,8 @@ export class GrpcWeb implements Downstream {
   retract(): boolean {
     return this.#down.retract();
   }
-  switched(head: Head): void {
-    this.#down.switched(head);
+  switched(head: Head, added: FieldLines | null, uuidAt: number): void {
+    this.#down.switched(head, added, uuidAt);
   }
   abort(fault: Fault): void {
     this.#down.abort(fault);

@@ -87,6 +87,8 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   protected readonly deciding: Deciding;
   /** What whoever decided about the request changes of the response to it. */
   protected told: readonly FieldChange[] = NO_CHANGES;
+  /** What it changed of the request. */
+  protected changed: readonly FieldChange[] = NO_CHANGES;
   /** Of a tunnel: who has ended its direction. */
   protected clientEnded = false;
   protected backendEnded = false;
@@ -149,6 +151,7 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     this.unsent = false;
     this.origin = '';
     this.told = NO_CHANGES;
+    this.changed = NO_CHANGES;
     this.clientEnded = false;
     this.backendEnded = false;
     this.relayed = false;

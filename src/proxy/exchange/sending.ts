@@ -10,6 +10,7 @@ import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
 import type { Waiter } from '../upstream/line.ts';
 import { Answering } from './answering.ts';
 import { NEVER } from './deadlines.ts';
+import { keptTrailers } from './kept-trailers.ts';
 import type { Upstream } from './sides.ts';
 import { STATE, transition } from './states.ts';
 
@@ -85,7 +86,8 @@ export abstract class Sending extends Answering implements Waiter {
       request.done = true;
       return;
     }
-    if (request.whole && request.addTrailers(this.core.mem, trailersStart, trailersEnd)) {
+    const kept = this.keptTrailers(trailersStart, trailersEnd);
+    if (request.whole && request.addTrailers(this.core.mem, trailersStart, kept)) {
       request.done = true;
       if (this.unsent) {
         if (this.state === STATE.SENDING) this.send();
@@ -97,9 +99,17 @@ export abstract class Sending extends Answering implements Waiter {
       request.done = true;
     }
     const up = present(this.up, 'the upstream');
-    if (trailersStart < trailersEnd) up.trailers(trailersStart, trailersEnd);
+    if (trailersStart < kept) up.trailers(trailersStart, kept);
     else up.end();
     up.flush();
+  }
+
+  /** Where the trailer section mem[start..end) ends without what it may not say; for a request that has a backend. */
+  protected keptTrailers(start: number, end: number): number {
+    if (start === end) return end;
+    const edits = this.backend === null || this.backend.edits === null ? null : this.backend.edits.request;
+    const clients = this.request.trusted ? null : this.policy.clients;
+    return keptTrailers(this.core.mem, start, end, edits, this.changed, clients);
   }
 
   flushRequest(): boolean {

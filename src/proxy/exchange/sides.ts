@@ -67,9 +67,9 @@ export interface Downstream {
   retract(): boolean;
   /**
    * The protocol is switched, as head (101) says: from now on content is bytes without framing, both ways, and `end`
-   * the end of what the backend says.
+   * the end of what the backend says. `added` and `uuidAt` as of `respond`.
    */
-  switched(head: Head): void;
+  switched(head: Head, added: FieldLines | null, uuidAt: number): void;
   /** Of a switched protocol: the connection whose bytes are the tunnel's as they are; null where they are framed. */
   readonly plain: Transport | null;
   /**

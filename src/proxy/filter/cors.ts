@@ -22,8 +22,11 @@ export const CORS_FIELDS: readonly string[] = [
   'Access-Control-Max-Age',
 ];
 
-/** An origin as browsers send it (RFC 6454 section 6.2), and with a wildcard as it is configured. */
-const ORIGIN = /^(https?):\/\/([*]?[a-z0-9._-]*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/;
+/**
+ * An origin as browsers send it (RFC 6454 section 6.2), and with a wildcard as it is configured. Of any scheme: apps
+ * and extensions have their own (`capacitor://localhost`).
+ */
+const ORIGIN = /^([a-z][a-z0-9+.-]*):\/\/([*]?[a-z0-9._-]*|\[[0-9a-f:.]+\])(?::(\d{1,5}))?$/;
 /** Of what has no origin of its own (a sandbox, a file). */
 const OPAQUE = 'null';
 
@@ -44,7 +47,8 @@ function patternOf(text: string): Pattern {
 }
 
 function portOf(scheme: string, port: string): string {
-  return port !== '' ? port : scheme === 'https' ? '443' : '80';
+  if (port !== '') return port;
+  return scheme === 'https' ? '443' : scheme === 'http' ? '80' : '';
 }
 
 function list(names: readonly string[]): string {
@@ -78,7 +82,10 @@ export class CompiledCors {
   #allows(origin: string): boolean {
     let verdict = this.#verdicts.get(origin);
     if (verdict === undefined) {
-      verdict = this.#patterns === null ? origin === OPAQUE || ORIGIN.test(origin) : matches(this.#patterns, origin);
+      verdict =
+        this.#patterns === null
+          ? origin === OPAQUE || ORIGIN.test(origin.toLowerCase())
+          : matches(this.#patterns, origin);
       if (this.#verdicts.size >= LIMITS.CORS_ORIGINS) this.#verdicts.clear();
       this.#verdicts.set(origin, verdict);
     }

@@ -1,10 +1,11 @@
 // Header edits of a rule, compiled: which fields of a head are not forwarded, and the prepared bytes that follow the
 // rest.
 
+import { equalLowerAt } from '../../base/bytes.ts';
 import type { HeaderEdits } from '../../ir/ir.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, NAME } from '../head.ts';
-import { equalLoosely } from '../lookalike.ts';
+import { isAlike } from '../lookalike.ts';
 import { FieldLines } from './field-lines.ts';
 
 /** A filter that cannot be compiled; the message says which and why. */
@@ -66,6 +67,7 @@ export class FieldEdits {
   /** What is set and added, in the order of first mention; null when the edits only remove. */
   readonly added: FieldLines | null;
   readonly #dropIds = new Uint8Array(256);
+  readonly #dropped: readonly FieldName[];
   readonly #dropOthers: readonly FieldName[];
   /** Of requests, names that a backend may take for one of those (lookalike.ts). */
   readonly #dropAlike: readonly Uint8Array[];
@@ -77,6 +79,7 @@ export class FieldEdits {
     const edits = composed(side, filters);
     const names = [...edits.keys()].map((lower) => new FieldName(lower));
     const dropped = names.filter((name) => edits.get(name.lower)?.drop);
+    this.#dropped = dropped;
     for (const name of dropped) if (name.id !== NAME.OTHER) this.#dropIds[name.id] = 1;
     this.#dropOthers = dropped.filter((name) => name.id === NAME.OTHER);
     const alike = side === 'request' ? dropped.filter(({ lower }) => HYPHENATED.test(lower)) : [];
@@ -113,12 +116,17 @@ export class FieldEdits {
   #isAlike(mem: Uint8Array, head: Head, i: number): boolean {
     const alike = this.#dropAlike;
     const start = head.nameStart(i);
-    const length = head.nameEnd(i) - start;
-    for (let k = 0; k < alike.length; k++) {
-      const name = alike[k] as Uint8Array;
-      if (name.length === length && equalLoosely(mem, start, name)) return true;
-    }
+    const end = head.nameEnd(i);
+    for (let k = 0; k < alike.length; k++) if (isAlike(mem, start, end, alike[k] as Uint8Array)) return true;
     return false;
+  }
+
+  /** Whether fields of the name mem[start..end) are replaced or removed, as `apply` does it; not of the hot path. */
+  drops(mem: Uint8Array, start: number, end: number): boolean {
+    return (
+      this.#dropped.some(({ bytes }) => bytes.length === end - start && equalLowerAt(mem, start, bytes)) ||
+      this.#dropAlike.some((name) => isAlike(mem, start, end, name))
+    );
   }
 }
 

@@ -157,7 +157,7 @@ export class Http1Downstream implements Downstream {
     transport.uncork();
   }
 
-  switched(head: Head): void {
+  switched(head: Head, added: FieldLines | null, uuidAt: number): void {
     const { mem } = this.#core;
     const transport = this.#transport;
     this.#switched = true;
@@ -165,7 +165,7 @@ export class Http1Downstream implements Downstream {
     this.#startedAt = -1;
     this.closing = true;
     this.#connection.onSwitched();
-    transport.commit(putSwitched(mem, transport.reserve(headBytes(head, null)), head));
+    transport.commit(putSwitched(mem, transport.reserve(headBytes(head, added)), head, added, uuidAt));
   }
 
   get plain(): Transport | null {

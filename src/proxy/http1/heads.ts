@@ -34,9 +34,11 @@ export function putInterim(mem: Uint8Array, at: number, head: Head): number {
 }
 
 /** 101: with the fields of one hop that say what to (RFC 9110 section 7.8). */
-export function putSwitched(mem: Uint8Array, at: number, head: Head): number {
+export function putSwitched(mem: Uint8Array, at: number, head: Head, added: FieldLines | null, uuidAt: number): number {
   const field = head.find(NAME.UPGRADE);
-  let out = put(mem, copyFields(mem, putStatusLine(mem, at, head), head), CONNECTION_UPGRADE);
+  let out = copyFields(mem, putStatusLine(mem, at, head), head);
+  if (added !== null) out = added.http1.put(mem, out, uuidAt);
+  out = put(mem, out, CONNECTION_UPGRADE);
   out = move(mem, out, head.valueStart(field), head.valueEnd(field));
   return put(mem, put(mem, out, CRLF), CRLF);
 }

@@ -84,6 +84,8 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   #tunnel = NO_TUNNEL;
   /** The end came, and has to wait for content that does; with a trailer section in a block, or -1. */
   #endHeld = false;
+  /** Of a tunnel: what the backend says has ended meanwhile. */
+  #endsLater = false;
   #heldTrailersAt = -1;
   #heldTrailersEnd = 0;
   /** It is reset with this CODE instead of being answered: its request is malformed. */
@@ -116,6 +118,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     this.#stalled = false;
     this.#tunnel = NO_TUNNEL;
     this.#endHeld = false;
+    this.#endsLater = false;
     this.#refusal = CODE.NO_ERROR;
     this.#broken = false;
   }
@@ -180,8 +183,11 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       this.#malformed();
       return;
     }
-    if (this.held === 0 && this.#tunnel !== ASKED) {
-      this.#exchange?.requestEnded(start, end);
+    const exchange = this.#exchange;
+    // Trailers wait like content until there is a place for them.
+    const taken = start === end || exchange === null || exchange.takesBody;
+    if (this.held === 0 && this.#tunnel !== ASKED && taken) {
+      exchange?.requestEnded(start, end);
       return;
     }
     this.#endHeld = true;
@@ -248,6 +254,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     const at = this.#heldTrailersAt;
     this.#heldTrailersAt = -1;
     this.#endHeld = false;
+    if (this.#endsLater) this.#owner.out.end(this);
     exchange.requestEnded(Math.max(0, at), at < 0 ? 0 : this.#heldTrailersEnd);
     if (at >= 0) this.#core.io.free(at);
   }
@@ -375,7 +382,9 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
 
   end(): void {
     if (this.closed || this.#broken || this.localEnded || this.ending) return;
-    this.#owner.out.end(this);
+    // With both ends out the stream is over, and what of the client's waits here would be lost with it.
+    if (this.#tunnel === TUNNEL && this.#endHeld) this.#endsLater = true;
+    else this.#owner.out.end(this);
   }
 
   get plain(): null {
@@ -446,12 +455,12 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   }
 
   /** The client gets 200 (RFC 8441 section 5), and what comes is the other protocol's. */
-  switched(head: Head): void {
+  switched(head: Head, added: FieldLines | null, uuidAt: number): void {
     if (this.closed) return;
     this.#tunnel = TUNNEL;
     head.status = 200;
     dropAccept(this.#core.mem, head);
-    this.#putHead(head, null, 0, false);
+    this.#putHead(head, added, uuidAt, false);
   }
 
   abort(fault: Fault): void {

@@ -51,7 +51,25 @@ export function normalizeTarget(mem: Uint8Array, head: Head): boolean {
   return true;
 }
 
-/** The same for a path of the configuration; null when it is refused. */
+/**
+ * Writes the normalised path mem[start..end) to `to`, of URI_BYTES, as the most lenient backend reads it: `%2F`, `%5C`
+ * and backslashes are slashes, parameters (`;x`) are taken off. Returns its length.
+ */
+export function plainestPath(to: Uint8Array, mem: Uint8Array, start: number, end: number): number {
+  let at = 0;
+  for (let i = start; i < end; ) {
+    const width = separatorAt(mem, i, end);
+    if (width > 0) {
+      if (at === 0 || to[at - 1] !== SLASH) to[at++] = SLASH;
+      i += width;
+    } else if (isParameter(mem, i, end)) {
+      while (i < end && separatorAt(mem, i, end) === 0) i++;
+    } else to[at++] = mem[i++] as number;
+  }
+  return at;
+}
+
+/** Normalises a path of the configuration; null when it is refused. */
 export function normalizedPath(path: Uint8Array): Uint8Array | null {
   const copy = path.slice();
   const start = normalizePath(copy, 0, copy.length);
@@ -138,9 +156,13 @@ function hidesDotSegment(path: Uint8Array, length: number): boolean {
 /** Where the parameters of the segment begin: at ';' or %3B; `end` when it has none. */
 function parameters(path: Uint8Array, start: number, end: number): number {
   for (let i = start; i < end; i++) {
-    if (path[i] === SEMICOLON || (path[i] === PERCENT && escapedAt(path, i, end) === SEMICOLON)) return i;
+    if (isParameter(path, i, end)) return i;
   }
   return end;
+}
+
+function isParameter(path: Uint8Array, i: number, end: number): boolean {
+  return path[i] === SEMICOLON || (path[i] === PERCENT && escapedAt(path, i, end) === SEMICOLON);
 }
 
 /** Width of what some reader takes for a slash at path[i]: '/', '\', %2F, %5C, or the end (1); 0 for anything else. */
