@@ -47,12 +47,14 @@ export class Cluster {
   readonly #keys: SharedKeys | null;
   readonly #events: Events;
   readonly #endpoints: EndpointEvents;
+  readonly #seesAll: boolean;
   /** Null: there is no other, and this one always writes. */
   readonly #lease: Lease | null;
   #objects: Objects = { find: () => undefined, all: () => [] };
 
   /** Throws ExitError when there is no usable configuration; whether a server is there shows later. */
   constructor(flags: KubernetesFlags, controllerName: string, log: Logger) {
+    this.#seesAll = flags.gatewayClass === null && flags.namespaces.length === 0;
     const read = (path: string): string => readFileSync(path, 'utf8');
     const now = (): number => performance.now();
     const wall = (): Date => new Date();
@@ -169,6 +171,12 @@ export class Cluster {
   seen(keys: Iterable<ObjectKey>): void {
     this.#writer.seen(keys);
     this.#generated.seen(keys);
+  }
+
+  /** What is said of these was told just now. */
+  told(objects: Iterable<KubeObject>): void {
+    // Of other classes and namespaces another program of this name may speak.
+    if (this.#seesAll) this.#writer.forgotten(objects);
   }
 
   /** What is wrong with objects, as far as it changed. */

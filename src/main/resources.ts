@@ -182,10 +182,7 @@ export class Resources implements SourceSink {
 
   start(): void {
     this.#cluster?.start({
-      find: (key) => {
-        const [kind = '', namespace = '', name = ''] = key.split('/');
-        return this.#store.get(kind, namespace, name);
-      },
+      find: (key) => this.#get(key),
       all: () => this.#store.all(),
     });
     this.#sources.source.start(this);
@@ -237,6 +234,7 @@ export class Resources implements SourceSink {
     this.#publisher.remember(KEPT, null);
     const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
+    this.#cluster?.told(this.#store.all());
     this.#tellUnsent();
     this.#cluster?.make(this.#translator.generated);
     this.#cluster?.diagnosed(this.#translator.diagnostics);
@@ -302,9 +300,12 @@ export class Resources implements SourceSink {
     this.#idle = nothingToServe;
   }
 
-  #has(key: ObjectKey): boolean {
+  #get(key: ObjectKey): KubeObject | undefined {
     const [kind = '', namespace, name = ''] = key.split('/');
-    return this.#store.get(kind, namespace, name) !== undefined;
+    return this.#store.get(kind, namespace, name);
+  }
+  #has(key: ObjectKey): boolean {
+    return this.#get(key) !== undefined;
   }
 
   /**
@@ -428,6 +429,7 @@ export class Resources implements SourceSink {
     const before = this.#publisher.revision;
     const revision = this.#publisher.publish(delta);
     this.statuses.note(revision, statuses);
+    this.#cluster?.told([...keys].flatMap((key) => this.#get(key) ?? []));
     this.#tellUnsent();
     this.#cluster?.make(generated);
     const [removed, changed] = [[...keys].filter((key) => !this.#has(key)), [...keys].filter((key) => this.#has(key))];

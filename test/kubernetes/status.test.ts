@@ -250,6 +250,29 @@ test('an object that is gone before it is written is nothing to speak of', async
   assert.deepEqual(world.troubles, []);
 });
 
+test('what an earlier program said of objects that nothing is said of goes, and nothing else', async (t) => {
+  const said = (name: string, ...controllers: string[]): ApiObject => ({
+    ...route(name),
+    status: { parents: controllers.map((controllerName) => ({ parentRef, controllerName, conditions: [] })) },
+  });
+  const world = await setup(t, (api) => {
+    api.put('HTTPRoute', said('left', 'other', US));
+    api.put('HTTPRoute', said('theirs', 'other'));
+    api.put('HTTPRoute', said('r', US));
+  });
+  world.leads = false;
+  world.writer.write(KEY, routeStatus());
+  world.writer.forgotten(world.store.all());
+  await world.quiet();
+  assert.equal(world.writes('httproutes'), 0, 'another program leads');
+  world.leads = true;
+  world.writer.lead();
+  await world.until(() => world.parents('left').length === 1);
+  await world.quiet('again');
+  assert.deepEqual(['left', 'theirs', 'r'].map((name) => world.parents(name).join()), ['other', 'other', US]);
+  assert.equal(world.writes('httproutes'), 2);
+});
+
 test('an object that goes and comes back, unchanged, before anybody looked is written again, however often', async (t) => {
   const world = await setup(t, (api) => api.put('HTTPRoute', route('r')));
   world.writer.write(KEY, routeStatus());

@@ -127,10 +127,20 @@ test('statuses and Events are written by one of two, and by the other when the f
   const { api, url } = await fakeApi();
   t.after(() => api.close());
   site(api, port, app.port);
+  // An earlier program spoke of it; it was given to another Gateway when nobody was there.
+  const entry = (name: string): object => ({ parentRef: { name: 'gw' }, controllerName: name, conditions: [] });
+  api.put('HTTPRoute', {
+    metadata: { name: 'left', namespace: 'web' },
+    spec: { parentRefs: [{ name: 'theirs' }], rules: [{}] },
+    status: { parents: [entry('rauta.io/gateway-controller'), entry('example.com/other')] },
+  });
   const args = ['--kubernetes', '--kubeconfig', kubeconfig(t, url), '--lease', 'team/gateway'];
   const first = await Rauta.start({}, args);
   t.after(() => first.stop());
   await when(api, () => parents(api).length === 1);
+  const left = (): unknown[] => (api.get('HTTPRoute', 'web', 'left')?.['status'] as { parents: unknown[] }).parents;
+  await when(api, () => left().length === 1);
+  assert.deepEqual(left(), [entry('example.com/other')]);
   const gateway = (): Record<string, unknown> => (api.get('Gateway', 'web', 'gw')?.['status'] ?? {}) as never;
   await when(api, () => conditions(gateway()['conditions'])['Programmed'] === 'True Programmed');
   assert.deepEqual(gateway()['addresses'], [{ type: 'IPAddress', value: '127.0.0.1' }]);

@@ -11,6 +11,7 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Timers } from '../../base/timers.ts';
 import { RAUTA_GROUP, X_GROUP } from '../../translate/context.ts';
 import { authService } from '../../translate/ingress-auth.ts';
+import { speaksOf } from './merge.ts';
 
 export interface EndpointEventTools {
   readonly controllerName: string;
@@ -127,10 +128,7 @@ export class EndpointEvents {
 
   /** An XBackend that no route of ours sends to is somebody else's: of ours the status speaks. */
   #isOurs({ kind, status }: KubeObject): boolean {
-    return (
-      kind !== 'XBackend' ||
-      items(fields(status)['parents']).some((p) => fields(p)['controllerName'] === this.#tools.controllerName)
-    );
+    return kind !== 'XBackend' || speaksOf(status, this.#tools.controllerName);
   }
 
   #note(key: ObjectKey): string {

@@ -57,6 +57,12 @@ const LISTS = [
   ['ancestors', 'ancestorRef'],
 ] as const;
 
+/** Whether it has an entry of that controller's. */
+export function speaksOf(status: unknown, controllerName: string): boolean {
+  const { parents, ancestors } = fields(status);
+  return [...list(parents), ...list(ancestors)].some((item) => fields(item)['controllerName'] === controllerName);
+}
+
 interface Entry {
   readonly controllerName: string;
   readonly conditions: readonly Condition[];

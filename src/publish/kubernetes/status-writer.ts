@@ -2,12 +2,12 @@
 // the leader alone. Written only when it differs, Gateways first, each object at most every 250 ms; conflicts are
 // solved on fresh copies; what others take away again and again is left to them.
 
-import type { KubeObject, ObjectKey } from '../../api/object.ts';
+import { type KubeObject, type ObjectKey, objectKey } from '../../api/object.ts';
 import { equal } from '../../base/equal.ts';
 import { fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { conditionTable, type Status } from '../../translate/conditions.ts';
-import { type MergeOptions, mergeStatus } from './merge.ts';
+import { type MergeOptions, mergeStatus, speaksOf } from './merge.ts';
 import {
   ObjectWriter,
   type ObjectWriterTools,
@@ -67,6 +67,17 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
     for (const key of keys) {
       const entry = this.entries.get(key);
       if (entry !== undefined && entry.wanted !== null) this.queue(key);
+    }
+  }
+
+  /**
+   * After what is wanted was told: what an earlier program said of objects that nothing is said of any more goes, as of
+   * a route that left our Gateways while nobody was there.
+   */
+  forgotten(objects: Iterable<KubeObject>): void {
+    for (const object of objects) {
+      const key = objectKey(object.kind, object.metadata.namespace, object.metadata.name);
+      if (!this.entries.has(key) && speaksOf(object.status, this.#controllerName)) this.want(key, null);
     }
   }
 
