@@ -3,6 +3,7 @@
 
 import { type KubeObject, objectKey } from '../api/object.ts';
 import { fields } from '../base/fields.ts';
+import { flagOf } from '../base/flag-text.ts';
 
 /** Separates index and value in a bucket's name; neither can hold it. */
 const SEPARATOR = '\0';
@@ -39,17 +40,29 @@ function* policyTargets(object: KubeObject): Iterable<string> {
 
 const CANARY = 'nginx.ingress.kubernetes.io/canary';
 
-/** Namespace and host (lower case, '' for any) of each rule of an Ingress. */
-function* ingressHosts(object: KubeObject): Iterable<string> {
+function isCanary(object: KubeObject): boolean {
+  return flagOf(fields(object.metadata.annotations)[CANARY]) === true;
+}
+
+/** Lower case, '' for any, of each rule of an Ingress. */
+function hostsOf(object: KubeObject): string[] {
   const { rules } = fields(object.spec);
-  for (const item of Array.isArray(rules) ? rules : []) {
+  return (Array.isArray(rules) ? rules : []).map((item) => {
     const { host } = fields(item);
-    yield `${object.metadata.namespace ?? ''}/${typeof host === 'string' ? host.toLowerCase() : ''}`;
-  }
+    return typeof host === 'string' ? host.toLowerCase() : '';
+  });
+}
+
+function* ingressHosts(object: KubeObject): Iterable<string> {
+  for (const host of hostsOf(object)) yield `${object.metadata.namespace ?? ''}/${host}`;
+}
+
+function* mainHosts(object: KubeObject): Iterable<string> {
+  if (!isCanary(object)) for (const host of hostsOf(object)) if (host !== '') yield host;
 }
 
 function* canaryHosts(object: KubeObject): Iterable<string> {
-  if (fields(object.metadata.annotations)[CANARY] === 'true') yield* ingressHosts(object);
+  if (isCanary(object)) yield* ingressHosts(object);
 }
 
 /** What each index files: values are `namespace/name` unless said otherwise. */
@@ -65,6 +78,8 @@ const INDEXES: readonly Index[] = [
   /** Ingresses by namespace and host of their rules; and those of them that are canaries. */
   { name: 'ingressesByHost', kind: 'Ingress', values: ingressHosts },
   { name: 'canariesByHost', kind: 'Ingress', values: canaryHosts },
+  /** Ingresses that are no canaries, by host, of all namespaces. */
+  { name: 'ingressesByHostAlone', kind: 'Ingress', values: mainHosts },
   /** XBackendTrafficPolicies by the key of what they are for. */
   { name: 'trafficPoliciesByTarget', kind: 'XBackendTrafficPolicy', values: policyTargets },
   /** BackendTLSPolicies by the key of what they are for. */

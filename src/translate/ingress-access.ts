@@ -41,7 +41,7 @@ interface Ranges {
 }
 
 function rangesOf(read: AnnotationsRead, name: string): Ranges {
-  const value = read.text(name);
+  const value = read.written(name);
   if (value === null) return { ranges: null, refused: null };
   const ranges = value.split(',').map((item) => item.trim());
   const wrong = ranges.find((range) => parseRange(range) === null);

@@ -11,6 +11,7 @@ import { authOf, type IngressAuth } from './ingress-auth.ts';
 import { asksForNothing, canaryTermsOf } from './ingress-canary.ts';
 import { contentLimitOf } from './ingress-content.ts';
 import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
+import { givenBy, restrictsNobody } from './ingress-off.ts';
 import { snippetRefuses, tellOfOthers } from './ingress-others.ts';
 import { Annotations, type Reading } from './ingress-read.ts';
 import { aliasesOf, appRootOf, redirectOf, wwwOf } from './ingress-redirect.ts';
@@ -78,7 +79,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
   const canary = read.flag(`${NGINX}canary`, false);
   const terms = canaryTermsOf(read, canary);
   if (canary) {
-    if (asksForNothing(terms)) read.idle(`${NGINX}canary`, NO_TERMS);
+    if (asksForNothing(read, terms)) read.idle(`${NGINX}canary`, NO_TERMS);
     // As there, the others are those of the Ingress that it belongs to.
     return CANARY;
   }
@@ -117,10 +118,12 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
 /** Tells of what has no effect; returns why it must not be served without. */
 function leftOver(read: Annotations): string[] {
   const refused: string[] = [];
+  const given = givenBy((name) => read.peek(name));
   for (const name of read.left(NGINX)) {
     const short = name.slice(NGINX.length);
     const { fate, says } = nginxAnnotation(short);
     if (fate === 'restricts') {
+      if (restrictsNobody(short, given)) continue;
       const message = `${short} is not served, and it restricts who may ask: the Ingress answers 500 while it is there.`;
       read.wrong(name, `${message} ${says}`);
       refused.push(message);

@@ -12,6 +12,8 @@ import { shown } from './read.ts';
 /** The annotations as they are read. */
 export interface AnnotationsRead {
   text(name: string): string | null;
+  /** Empty ones, too. */
+  written(name: string): string | null;
   wrong(name: string, message: string): void;
   idle(name: string, message: string): void;
 }
@@ -56,8 +58,9 @@ interface Read {
 
 /** `domain`: under which the cluster's own names stand. */
 export function authOf(read: AnnotationsRead, domain: string | undefined): Read {
-  const url = read.text(NAME.url);
-  const given = Object.values(NAME).map((name) => ({ name, value: read.text(name) }));
+  const url = read.written(NAME.url);
+  const more = Object.values(NAME).filter((name) => name !== NAME.url);
+  const given = more.map((name) => ({ name, value: read.text(name) }));
   if (url === null) return withoutUrl(read, given);
   let refused: string | null = null;
   const refuse = (name: string, why: string): void => {

@@ -103,8 +103,9 @@ function numberOf(read: Annotations, name: string, fallback: number, least: numb
   return fallback;
 }
 
-export function asksForNothing({ header, headerSays, cookie, weight }: CanaryTerms): boolean {
-  return header === null && headerSays === null && cookie === null && weight === 0;
+/** Nothing is said of who comes to it. A weight of 0 is: what shifts shares begins and ends with it. */
+export function asksForNothing(read: Annotations, { header, headerSays, cookie }: CanaryTerms): boolean {
+  return header === null && headerSays === null && cookie === null && read.text(NAME.weight) === null;
 }
 
 /** Those of a host in a namespace that are ours, the oldest first. */

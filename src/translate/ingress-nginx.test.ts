@@ -80,11 +80,47 @@ test('what needs nothing says nothing; of the others each is told; what restrict
     assert.match(said[0] ?? '', /^warning .* is not served and has no effect\. ./);
     assert.equal(refused, false, name);
   }
-  for (const name of named('restricts')) {
-    const { said, refused } = read({ [`${NGINX}${name}`]: 'x' });
+  const all = named('restricts').filter((name) => name !== 'auth-tls-verify-client');
+  for (const name of all) {
+    // Some say more of another, and nothing alone.
+    const others = [
+      'auth-type',
+      'auth-tls-secret',
+      'limit-rps',
+      'global-rate-limit',
+      'modsecurity-snippet',
+      'auth-url',
+    ];
+    const beside = Object.fromEntries(others.map((other) => [`${NGINX}${other}`, 'x']));
+    const { said, refused } = read({ ...beside, [`${NGINX}${name}`]: 'x' });
+    assert.ok(
+      said.some((text) => text.includes(`[${NGINX}${name}]: ${name} is not served, and it`)),
+      name,
+    );
     assert.match(said.join(), /^error .* restricts who may ask: the Ingress answers 500 while it is there\. ./);
     assert.equal(refused, true, name);
   }
+});
+
+test('what restricts elsewhere is no matter where it is switched off, or says more of what is not there', () => {
+  const without = { said: [], refused: false };
+  for (const off of ['false', 'False', '0', 'f'])
+    for (const name of ['enable-modsecurity', 'enable-owasp-core-rules', 'enable-global-auth'])
+      assert.deepEqual(read({ [`${NGINX}${name}`]: off }), without, `${name} ${off}`);
+  for (const name of ['limit-rps', 'limit-rpm', 'limit-connections', 'global-rate-limit'])
+    assert.deepEqual(read({ [`${NGINX}${name}`]: '0' }), without, name);
+  for (const name of ['auth-realm', 'auth-secret', 'auth-tls-verify-depth', 'auth-tls-match-cn', 'limit-allowlist'])
+    assert.deepEqual(read({ [`${NGINX}${name}`]: 'x' }), without, name);
+  const verify = (value: string): Record<string, string> => ({
+    [`${NGINX}auth-tls-secret`]: 'default/ca',
+    [`${NGINX}auth-tls-verify-client`]: value,
+  });
+  assert.deepEqual(read(verify('off')), without);
+  assert.equal(read(verify('on')).refused, true);
+  assert.equal(read(verify('optional')).refused, true);
+  // A switch that nobody can read, a limit whose template gave nothing: better shut.
+  for (const [name, value] of Object.entries({ 'enable-modsecurity': 'off', 'limit-rps': '', 'auth-url': '' }))
+    assert.equal(read({ [`${NGINX}${name}`]: value }).refused, true, name);
 });
 
 test('a name that ingress-nginx does not have is told with the nearest', () => {

@@ -47,7 +47,7 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['served', 'Requests in the clear for any host are sent to https.', 'force-ssl-redirect'],
   [
     'served',
-    'An absolute URL without query and variables; of both the temporal one counts.',
+    'An absolute URL without query, or https://HOST$request_uri; of both the temporal one counts.',
     'permanent-redirect permanent-redirect-code temporal-redirect temporal-redirect-code',
   ],
   ['served', "It takes the place of the request's path; $1 to $9 are what the rule's path captured.", 'rewrite-target'],

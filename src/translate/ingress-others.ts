@@ -3,19 +3,17 @@
 
 import { NGINX } from './ingress-nginx.ts';
 import type { Annotations } from './ingress-read.ts';
+import { restriction } from './nginx-snippet.ts';
 
 const SNIPPETS = [`${NGINX}configuration-snippet`, `${NGINX}server-snippet`];
-/** Directives of nginx by which somebody is refused, at the beginning of a statement. */
-const RESTRICTS =
-  /(?:^|[{};])\s*((?:deny|allow|auth_basic|auth_request|auth_jwt|satisfy|limit_req|limit_conn|limit_except|valid_referers|secure_link|modsecurity|access_by_lua\w*)(?:_\w+)?\b[^;{}]{0,40}|return\s+4\d\d)/m;
 
 /** Why the Ingress must not be served without its snippets; null: they refuse nobody. */
 export function snippetRefuses(read: Annotations): string | null {
   for (const name of SNIPPETS) {
-    const found = RESTRICTS.exec(read.peek(name)?.replace(/#.*$/gm, '') ?? '')?.[1]?.trim();
-    if (found === undefined) continue;
+    const found = restriction(read.peek(name) ?? '');
+    if (found === null) continue;
     const short = name.slice(NGINX.length);
-    const why = `${short} has "${found.replace(/\s+/g, ' ')}", which restricts who may ask`;
+    const why = `${short} has "${found}", which restricts who may ask`;
     read.text(name);
     read.wrong(
       name,

@@ -3,6 +3,7 @@
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
 import { fields } from '../base/fields.ts';
+import { flagOf } from '../base/flag-text.ts';
 import { shown } from './read.ts';
 
 export interface Reading<T> {
@@ -15,13 +16,25 @@ export class Annotations {
   readonly #values: Readonly<Record<string, unknown>>;
   readonly #problems: Problems;
   readonly #asked = new Set<string>();
+  /** Empty ones that are told. */
+  readonly #empty = new Set<string>();
 
   constructor(ingress: KubeObject, problems: Problems) {
     this.#values = fields(ingress.metadata.annotations);
     this.#problems = problems;
   }
 
+  /** As in ingress-nginx an empty one counts as not there: charts write them. */
   text(name: string): string | null {
+    const value = this.written(name);
+    if (value === null || value.trim() !== '') return value;
+    if (!this.#empty.has(name)) this.idle(name, 'It is empty, and counts as not there.');
+    this.#empty.add(name);
+    return null;
+  }
+
+  /** The same of what keeps somebody out: an empty one is there. */
+  written(name: string): string | null {
     this.#asked.add(name);
     return this.peek(name);
   }
@@ -36,7 +49,8 @@ export class Annotations {
   flag(name: string, fallback: boolean): boolean {
     const value = this.text(name);
     if (value === null) return fallback;
-    if (value === 'true' || value === 'false') return value === 'true';
+    const said = flagOf(value);
+    if (said !== null) return said;
     this.wrong(name, `must be "true" or "false", in quotes, not ${shown(value)}`);
     return fallback;
   }

@@ -8,7 +8,8 @@ import type { Annotations, Reading } from './ingress-read.ts';
 import { shown } from './read.ts';
 
 const REDIRECT_CODES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-const ALIAS = `${NGINX}server-alias`;
+export const ALIAS = `${NGINX}server-alias`;
+export const WWW_REDIRECT = `${NGINX}from-to-www-redirect`;
 const APP_ROOT = `${NGINX}app-root`;
 const WWW = 'www.';
 
@@ -21,20 +22,35 @@ export function redirectOf(read: Annotations): Reading<Redirect | null> {
   // As in ingress-nginx the temporal one comes first.
   const [target, status] = temporal.value === null ? [permanent.value, permanentCode] : [temporal.value, temporalCode];
   if (target === null) return { value: null, refused };
-  const port = target.port === '' ? null : Number(target.port);
-  const path = { type: 'ReplaceFullPath', value: target.pathname } as const;
-  const scheme = target.protocol === 'https:' ? 'https' : 'http';
-  return { value: { scheme, hostname: target.hostname, port, path, status }, refused };
+  const { url, keepsPath } = target;
+  const port = url.port === '' ? null : Number(url.port);
+  const path = keepsPath ? null : ({ type: 'ReplaceFullPath', value: url.pathname } as const);
+  const scheme = url.protocol === 'https:' ? 'https' : 'http';
+  return { value: { scheme, hostname: url.hostname, port, path, status }, refused };
 }
 
-function targetOf(read: Annotations, name: string): Reading<URL | null> {
+interface Target {
+  readonly url: URL;
+  /** Path and query stay those of the request. */
+  readonly keepsPath: boolean;
+}
+
+/** What stands behind the host and means that path and query stay. */
+const REQUEST_URI = /^(https?:\/\/[^/?#$]+)\/?\$request_uri$/;
+
+function targetOf(read: Annotations, name: string): Reading<Target | null> {
   const value = read.text(name);
   if (value === null) return { value: null, refused: null };
-  const url = URL.canParse(value) ? new URL(value) : null;
+  const [, origin] = REQUEST_URI.exec(value) ?? [];
+  const written = origin ?? value;
+  const url = URL.canParse(written) ? new URL(written) : null;
   const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.search + url.hash === '';
   // Workers put no other name in front of a path, and refuse a revision that has one.
-  if (plain && isPreciseHostname(url.hostname) && !value.includes('$')) return { value: url, refused: null };
-  const message = `must be a whole URL with a host name like https://www.example.com/new, without query, fragment and variables, not ${shown(value)}`;
+  if (plain && isPreciseHostname(url.hostname) && !written.includes('$'))
+    return { value: { url, keepsPath: origin !== undefined }, refused: null };
+  const like = 'must be a whole URL with a host name like https://www.example.com/new (or, to keep path and query,';
+  const without = 'https://www.example.com$request_uri), without query, fragment and other variables';
+  const message = `${like} ${without}, not ${shown(value)}`;
   read.wrong(name, message);
   return { value: null, refused: `${name}: ${message}` };
 }
@@ -75,7 +91,7 @@ export function aliasesOf(read: Annotations): readonly string[] {
 }
 
 export function wwwOf(read: Annotations): boolean {
-  return read.flag(`${NGINX}from-to-www-redirect`, false);
+  return read.flag(WWW_REDIRECT, false);
 }
 
 /** The one of a pair of hosts that `name` is the other of; null when there is none. */

@@ -4,6 +4,7 @@
 import { hostForm } from '../api/forms.ts';
 import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
+import { equal } from '../base/equal.ts';
 import { type Fields, fields } from '../base/fields.ts';
 import type { Action, Attachment, ClusterEntry, Filter, Match, Redirect, RuleEntry } from '../ir/ir.ts';
 import { ruleKey } from '../ir/keys.ts';
@@ -24,9 +25,10 @@ import {
   pathsOf,
   placeOf,
 } from './ingress-canary.ts';
+import { ingressOfHost, takenText } from './ingress-hosts.ts';
 import { NGINX } from './ingress-nginx.ts';
 import { ALL, type IngressPath, matchOf, readPath } from './ingress-path.ts';
-import { otherOfWww } from './ingress-redirect.ts';
+import { ALIAS, otherOfWww, WWW_REDIRECT } from './ingress-redirect.ts';
 import { rewriteFilters } from './ingress-rewrite.ts';
 import { list, port, shown, text } from './read.ts';
 
@@ -92,6 +94,10 @@ class Rules {
   /** By host. */
   readonly #canaries = new Map<unknown, readonly Canary[]>();
   readonly #entries: RuleEntry[] = [];
+  /** Paths of all rules. A path's rule has its number, so that a canary, a redirect or a wrong path shifts none. */
+  readonly #paths: number;
+  /** Number of the next rule that is not a path's. */
+  #next: number;
   readonly #clusters = new Map<string, ClusterEntry>();
   readonly #policies = new Set<ObjectKey>();
   readonly #faults = new Set<string>();
@@ -106,6 +112,8 @@ class Rules {
     this.#namespace = object.metadata.namespace ?? '';
     this.#settings = readAnnotations(object, this.#problems, options.clusterDomain);
     this.#filters = [...this.#settings.filters, ...this.#authOf(this.#settings.auth)];
+    this.#paths = pathsOf(object).length;
+    this.#next = this.#paths + (fields(object.spec)['defaultBackend'] === undefined ? 0 : 1);
   }
 
   translate(): IngressRules {
@@ -113,7 +121,11 @@ class Rules {
     const spec = fields(this.#object.spec);
     /** What of each host's cleartext requests is sent to https. */
     const redirected = new Map<string, Match[]>();
-    for (const [i, value] of list(spec['rules']).entries()) this.#rule(fields(value), `spec.rules[${i}]`, redirected);
+    let first = 0;
+    for (const [i, value] of list(spec['rules']).entries()) {
+      this.#rule(fields(value), `spec.rules[${i}]`, first, redirected);
+      first += list(fields(fields(value)['http'])['paths']).length;
+    }
     if (spec['defaultBackend'] !== undefined) this.#defaultBackend(spec['defaultBackend'], redirected);
     else if (list(spec['rules']).length === 0) {
       this.#problems.warning('spec', 'It has neither rules nor a defaultBackend and serves nothing.');
@@ -150,39 +162,54 @@ class Rules {
     return null;
   }
 
-  #rule(spec: Fields, field: string, redirected: Map<string, Match[]>): void {
+  /** `first`: number of its first path among those of all rules. */
+  #rule(spec: Fields, field: string, first: number, redirected: Map<string, Match[]>): void {
     const host = this.#hostOf(spec['host'], `${field}.host`);
     if (host === null) return;
-    const aliases = this.#settings.aliases.filter((name) => name !== host.name).map((name) => this.#named(name));
-    const hosts = [host, ...aliases];
+    const { aliases, appRoot, refused } = this.#settings;
+    const others = aliases.filter((name) => name !== host.name && this.#isFree(name, ALIAS));
+    const hosts = [host, ...others.map((name) => this.#named(name))];
+    const root: Action | null = appRoot === null || refused !== null ? null : { type: 'redirect', redirect: appRoot };
     for (const [j, value] of list(fields(spec['http'])['paths']).entries()) {
       const at = `${field}.http.paths[${j}]`;
       const path = readPath(fields(value), at, this.#settings, this.#problems);
       if (path === null) continue;
+      // As there it comes before whatever is for / alone.
+      if (root !== null && equal(path.match, ROOT)) continue;
       const action = this.#action(fields(value)['backend'], `${at}.backend`);
       const { path: written, pathType } = fields(value);
       const share =
         action.type === 'forward' ? this.#shareOf(spec['host'], placeOf(spec['host'], written, pathType)) : null;
-      this.#put(path, hosts, action, redirected, share);
+      this.#put(path, hosts, action, redirected, { index: first + j, share });
     }
-    const { appRoot, refused } = this.#settings;
     if (refused !== null) return;
-    if (appRoot !== null)
-      this.#put({ match: ROOT, expression: null }, hosts, { type: 'redirect', redirect: appRoot }, redirected);
+    if (root !== null) this.#put({ match: ROOT, expression: null }, hosts, root, redirected);
     this.#www(host);
+  }
+
+  /** Nobody else's rule is for a host that `annotation` says; who has one is told. */
+  #isFree(host: string, annotation: string): boolean {
+    const owner = ingressOfHost(this.#reader, host, this.#options);
+    if (owner === null) return true;
+    const message = takenText(host, owner, this.#object);
+    const field = `metadata.annotations[${annotation}]`;
+    if (!this.#faults.has(message)) this.#problems.warning(field, message);
+    this.#faults.add(message);
+    return false;
   }
 
   /** Who asks the other one of a pair of hosts is sent to this one. */
   #www({ name }: Host): void {
     const other = this.#settings.www ? otherOfWww(name) : null;
-    if (other === null) return;
+    if (other === null || !this.#isFree(other, WWW_REDIRECT)) return;
     const redirect: Action = { type: 'redirect', redirect: { ...MOVED, hostname: name } };
     this.#push([ALL], redirect, [...this.#cleartext(other), ...this.#secured(other)]);
   }
 
   #defaultBackend(backend: unknown, redirected: Map<string, Match[]>): void {
     const host = { name: ANY, secured: this.#draft.hosts.some(({ hostname }) => hostname === ANY) };
-    this.#put({ match: ALL, expression: null }, [host], this.#action(backend, 'spec.defaultBackend'), redirected);
+    const action = this.#action(backend, 'spec.defaultBackend');
+    this.#put({ match: ALL, expression: null }, [host], action, redirected, { index: this.#paths });
   }
 
   #put(
@@ -190,7 +217,7 @@ class Rules {
     hosts: readonly Host[],
     action: Action,
     redirected: Map<string, Match[]>,
-    share: Share | null = null,
+    { index = null, share = null }: { readonly index?: number | null; readonly share?: Share | null } = {},
   ): void {
     const { forceSslRedirect, sslRedirect } = this.#settings;
     const attachments = hosts.flatMap((host) => {
@@ -205,17 +232,18 @@ class Rules {
     });
     const places = joined(attachments);
     if (share === null || action.type !== 'forward') {
-      this.#push([match], action, places, expression);
+      this.#push([match], action, places, { expression, index });
       return;
     }
     const { terms } = share;
     for (const said of canaryMatches(match, terms))
-      this.#push([said.match], said.canary ? share.action : action, places, expression);
+      this.#push([said.match], said.canary ? share.action : action, places, { expression });
     const backends = [
       ...action.backends.map((backend) => ({ ...backend, weight: terms.total - terms.weight })),
       ...share.action.backends.map((backend) => ({ ...backend, weight: terms.weight })),
     ];
-    this.#push([match], terms.weight === 0 ? action : { type: 'forward', backends }, places, expression);
+    const shared: Action = terms.weight === 0 ? action : { type: 'forward', backends };
+    this.#push([match], shared, places, { expression, index });
   }
 
   #hostOf(value: unknown, field: string): Host | null {
@@ -337,17 +365,17 @@ class Rules {
     matches: readonly Match[],
     action: Action,
     attachments: readonly Attachment[],
-    expression: string | null = null,
+    { expression = null, index = null }: { readonly expression?: string | null; readonly index?: number | null } = {},
   ): void {
     if (attachments.length === 0) return;
     const { name } = this.#object.metadata;
-    const index = this.#entries.length;
+    const number = index ?? this.#next++;
     this.#entries.push({
       kind: 'rule',
-      key: ruleKey('Ingress', this.#namespace, name, index),
+      key: ruleKey('Ingress', this.#namespace, name, number),
       routeKind: 'Ingress',
       route: `${this.#namespace}/${name}`,
-      index,
+      index: number,
       name: '',
       created: createdOf(this.#object),
       attachments: [...attachments].sort((a, b) => compare(a.socket, b.socket) || compare(a.host, b.host)),

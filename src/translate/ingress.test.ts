@@ -281,3 +281,49 @@ test('a default backend of an Ingress with TLS is reached under its hosts', () =
   world.apply(secret('shop', 'a.example'), ingress('shop', { tls: [{ hosts: ['a.example'], secretName: 'shop' }] }));
   assert.deepEqual(world.rules('shop'), ['0 forward at 80 * *, 443 a.example *']);
 });
+
+test('rules of an Ingress have the numbers of its paths, whatever canaries and redirects come and go', () => {
+  const world = new World();
+  const backend = { service: { name: 'app', port: { number: 80 } } };
+  const path = (value: string): object => ({ path: value, pathType: 'Prefix', backend });
+  const of = (name: string, annotations: Record<string, string>, ...paths: object[]): KubeObject => {
+    const spec = { defaultBackend: backend, rules: [{ host: 'a.example', http: { paths } }] };
+    return { ...ingress(name, { annotations }), spec };
+  };
+  const numbers = (): Record<number, string> =>
+    Object.fromEntries(
+      [...world.translator.ir.values()]
+        .filter((entry): entry is RuleEntry => entry.kind === 'rule' && entry.route === 'default/main')
+        .map(({ index, matches }) => [
+          index,
+          matches.map((m) => [m.path.value, ...m.headers.map((h) => h.value)].join()),
+        ])
+        .map(([index, all]) => [index, String(all)]),
+    );
+  world.apply(of('main', {}, path('/a'), path('not a path'), path('/b')));
+  const alone = { 0: '/a', 2: '/b', 3: '/' };
+  assert.deepEqual(numbers(), alone);
+  const canary = { 'nginx.ingress.kubernetes.io/canary': 'True', 'nginx.ingress.kubernetes.io/canary-by-header': 'x' };
+  world.apply(of('next', canary, path('/a'), path('/b')));
+  assert.deepEqual(numbers(), { ...alone, 4: '/a,always', 5: '/a,never', 6: '/b,always', 7: '/b,never' });
+  world.remove('Ingress/default/next');
+  assert.deepEqual(numbers(), alone);
+  world.apply(of('main', { 'nginx.ingress.kubernetes.io/app-root': '/b' }, path('/a'), path('/x'), path('/b')));
+  assert.deepEqual(numbers(), { 0: '/a', 1: '/x', 2: '/b', 3: '/', 4: '/' });
+});
+
+test('a host of server-alias, or one that www. is put in front of, is whose rules are for it, as they come and go', () => {
+  const world = new World();
+  const annotations = {
+    'nginx.ingress.kubernetes.io/server-alias': 'alias.example',
+    'nginx.ingress.kubernetes.io/from-to-www-redirect': 'true',
+  };
+  world.apply(ingress('main', { hosts: ['a.example'], created: '2026-01-01T00:00:00Z', annotations }));
+  const alone = ['0 forward at 80 * a.example,alias.example', '1 redirect at 80 * www.a.example'];
+  assert.deepEqual([world.rules('main'), world.problems()], [alone, []]);
+  world.apply(ingress('other', { hosts: ['alias.example', 'www.a.example'], created: '2026-02-01T00:00:00Z' }));
+  assert.deepEqual(world.rules('main'), ['0 forward at 80 * a.example']);
+  assert.equal(world.problems().length, 2);
+  world.remove('Ingress/default/other');
+  assert.deepEqual([world.rules('main'), world.problems()], [alone, []]);
+});

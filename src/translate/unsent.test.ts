@@ -103,6 +103,13 @@ test('a socket of so many listeners that it cannot be handed on is said by each 
   assert.match(programmed(), /^True/);
 });
 
+test('a rule of an Ingress that is too large to be handed on is named as logs name it', () => {
+  const paths = [{ path: '/', pathType: 'Prefix', backend: { service: { name: 'app', port: { number: 80 } } } }];
+  const world = new World(object('Ingress', 'shop', { rules: [{ http: { paths } }] }));
+  world.unsent(new Map([[ruleKey('Ingress', 'default', 'shop', 0), BYTES]]));
+  assert.match(world.problems('Ingress/default/shop').join(), /^error Rule 0 takes \d+ bytes, more than can be handed/);
+});
+
 test('endpoints that cannot be handed on are told of their Service', () => {
   const world = new World(route([rule('/a')]));
   const [endpoints = ''] = [...world.translator.ir.keys()].filter((key) => key.startsWith('endpoints/'));

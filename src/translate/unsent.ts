@@ -35,7 +35,10 @@ export function withUnsent(status: Status | null, problems: readonly Problem[], 
     // One that is not accepted has its reason.
     if (first === undefined || first.type !== 'Accepted' || first.status === 'False') return parent;
     const generation = first.observedGeneration;
-    if (all) return { ...parent, conditions: [condition('routeValue', generation, message), ...rest] };
+    if (all) {
+      const others = rest.filter(({ type }) => type !== 'PartiallyInvalid');
+      return { ...parent, conditions: [condition('routeValue', generation, message), ...others] };
+    }
     const partial = parent.conditions.find(({ type }) => type === 'PartiallyInvalid');
     const told = condition('routePartial', generation, `${partial?.message ?? 'Dropped Rule(s):'} ${message}`);
     return { ...parent, conditions: [...parent.conditions.filter((one) => one !== partial), told] };
@@ -65,8 +68,12 @@ function said(key: Key, bytes: number): { readonly field: string; readonly messa
   const parsed = parseKey(key);
   const size = `${bytes} bytes, more than can be handed on (${LIMITS.FRAME_BYTES})`;
   if (parsed.kind === 'rule' || parsed.kind === 'relay') {
-    const field = `spec.rules[${parsed.index}]`;
-    return { field, message: `${field} takes ${size}: it is not served. Split it.` };
+    // Those of an Ingress are numbered by its paths (docs/reference/access-log.md).
+    const [field, which] =
+      parsed.kind === 'rule' && parsed.objectKind === 'Ingress'
+        ? ['spec.rules', `Rule ${parsed.index}`]
+        : [`spec.rules[${parsed.index}]`, `spec.rules[${parsed.index}]`];
+    return { field, message: `${which} takes ${size}: it is not served. Split it.` };
   }
   return { field: '', message: `Its endpoints take ${size}: none is served.` };
 }

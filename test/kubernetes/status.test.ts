@@ -269,7 +269,10 @@ test('what an earlier program said of objects that nothing is said of goes, and 
   world.writer.lead();
   await world.until(() => world.parents('left').length === 1);
   await world.quiet('again');
-  assert.deepEqual(['left', 'theirs', 'r'].map((name) => world.parents(name).join()), ['other', 'other', US]);
+  assert.deepEqual(
+    ['left', 'theirs', 'r'].map((name) => world.parents(name).join()),
+    ['other', 'other', US],
+  );
   assert.equal(world.writes('httproutes'), 2);
 });
 

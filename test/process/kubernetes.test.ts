@@ -116,6 +116,9 @@ const conditions = (list: unknown): Record<string, string> =>
   Object.fromEntries(
     ((list ?? []) as Record<string, string>[]).map((c) => [c['type'] as string, `${c['status']} ${c['reason']}`]),
   );
+interface Left {
+  readonly status: { readonly parents: unknown[] };
+}
 const holder = (api: FakeApi): string =>
   String(
     (api.get('Lease', 'team', 'gateway')?.['spec'] as Record<string, unknown> | undefined)?.['holderIdentity'] ?? '',
@@ -138,7 +141,7 @@ test('statuses and Events are written by one of two, and by the other when the f
   const first = await Rauta.start({}, args);
   t.after(() => first.stop());
   await when(api, () => parents(api).length === 1);
-  const left = (): unknown[] => (api.get('HTTPRoute', 'web', 'left')?.['status'] as { parents: unknown[] }).parents;
+  const left = (): unknown[] => (api.get('HTTPRoute', 'web', 'left') as unknown as Left).status.parents;
   await when(api, () => left().length === 1);
   assert.deepEqual(left(), [entry('example.com/other')]);
   const gateway = (): Record<string, unknown> => (api.get('Gateway', 'web', 'gw')?.['status'] ?? {}) as never;
