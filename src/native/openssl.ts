@@ -134,13 +134,14 @@ export const CTRL = {
   SET_MAX_PROTO_VERSION: 124,
 } as const;
 
-/** BIO_ctrl: forget what a memory BIO holds, and how much that is. */
-export const BIO = { RESET: 1, PENDING: 10 } as const;
+/** BIO_ctrl: forget what a memory BIO holds, and how much that is; whether a socket's end was read. */
+export const BIO = { RESET: 1, EOF: 2, PENDING: 10 } as const;
 
 /** ENABLE_PARTIAL_WRITE, ACCEPT_MOVING_WRITE_BUFFER, NO_AUTO_CHAIN, RELEASE_BUFFERS. */
 export const MODE = 0x1 | 0x2 | 0x8 | 0x10;
 
 export const OP = {
+  IGNORE_UNEXPECTED_EOF: 2 ** 7,
   NO_TICKET: 2 ** 14,
   CIPHER_SERVER_PREFERENCE: 2 ** 22,
   NO_RENEGOTIATION: 2 ** 30,

@@ -53,6 +53,9 @@ export class TlsContexts {
     const id = this.#next++;
     this.#contexts.set(id, { pointer, server });
     if (server) {
+      // A client that is gone without close_notify need not be told (RFC 8446 section 6.1): an alert to where nobody
+      // listens is a segment, and the other side's reset, for nothing. Which end it was, tls.ts asks the socket.
+      ssl.ctxSetOptions(pointer, ssl.OP.IGNORE_UNEXPECTED_EOF);
       this.#giveTickets(pointer);
       // A response that was put on a connection is only sent where a callback answers "go on" (SSL_TLSEXT_ERR_OK).
       ssl.ctxCallbackCtrl(pointer, ssl.CTRL.SET_STATUS_CB, ssl.alwaysZero());

@@ -1,97 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
+import { NativeTlsRig, type Pair, PLAIN } from '../../test/support/native-tls.ts';
 import { authority, leaf } from '../../tools/certificates.ts';
 import { ERRNO, type Handle } from '../io/io.ts';
-import {
-  TICKET_KEY_BYTES,
-  TICKET_NAME_BYTES,
-  TLS_FAILED,
-  type Tls,
-  type TlsPeer,
-  type TlsSettings,
-} from '../io/tls.ts';
+import { TICKET_KEY_BYTES, TLS_FAILED } from '../io/tls.ts';
 import { symbol } from './ffi.ts';
-import { openNative, socketPair } from './index.ts';
 import * as ssl from './openssl.ts';
-import { NativeTls } from './tls.ts';
 
-const io = openNative({ arenaBytes: 32 * 2 ** 20 });
-const tls = new NativeTls(io);
-const at = io.alloc(256 * 1024);
-after(() => {
-  tls.dispose();
-  io.free(at);
-  assert.equal(io.arena.inUse, 0, 'everything was given back');
-  io.dispose();
-});
-
-const root = authority('Test Root');
-const middle = authority('Test Intermediate', root);
-const site = leaf(middle, ['site.example', '*.wild.example', '127.0.0.1']);
-const chain = [site.der, middle.der];
-const PLAIN: TlsSettings = {
-  minVersion: 'TLSv1.2',
-  maxVersion: 'TLSv1.3',
-  ciphers: '',
-  suites: '',
-  alpn: [],
-  verify: null,
-};
-const trust = tls.trust([root.der], []);
-const certificate = tls.certificate(chain, site.keyDer);
-const server = tls.serverContext({ ...PLAIN, alpn: ['h2', 'http/1.1'] });
-const client = tls.clientContext({ ...PLAIN, alpn: ['http/1.1'], verify: { trust, mode: 'require' } }, 0);
-
-interface Pair {
-  readonly server: Tls;
-  readonly client: Tls;
-  readonly sockets: readonly [Handle, Handle];
-}
-
-function peer(name: string): TlsPeer {
-  return { serverName: name, names: name === '' ? [] : [{ type: 'Hostname', value: name }] };
-}
-
-function pair(
-  options: { server?: number; client?: number; name?: string; certificates?: readonly number[] } = {},
-): Pair {
-  const sockets = socketPair(io);
-  const s = tls.accept(options.server ?? server, sockets[0]);
-  const c = tls.connect(options.client ?? client, sockets[1], peer(options.name ?? 'site.example'));
-  assert.ok(s > 0 && c > 0, `${s} ${c}`);
-  for (const one of options.certificates ?? [certificate]) assert.equal(tls.use(s, one), 0);
-  tls.bind(s, new Uint8Array(32).fill(7));
-  return { server: s, client: c, sockets };
-}
-
-/** Both sides in turns, until neither has anything to do: what each said last. */
-function shake(p: Pair): [server: number, client: number] {
-  let s = -ERRNO.EAGAIN;
-  let c = -ERRNO.EAGAIN;
-  for (let i = 0; i < 8; i++) {
-    if (c === -ERRNO.EAGAIN) c = tls.handshake(p.client);
-    if (s === -ERRNO.EAGAIN) s = tls.handshake(p.server);
-  }
-  return [s, c];
-}
-
-function close(p: Pair): void {
-  tls.close(p.server);
-  tls.close(p.client);
-  for (const socket of p.sockets) io.close(socket);
-}
-
-function write(one: Tls, text: string): void {
-  const bytes = Buffer.from(text);
-  io.mem.set(bytes, at);
-  assert.equal(tls.send(one, at, bytes.length), bytes.length);
-}
-function read(one: Tls): string {
-  const n = tls.recv(one, at, 65_536);
-  assert.ok(n >= 0, String(n));
-  return Buffer.from(io.mem.buffer, io.mem.byteOffset + at, n).toString();
-}
+const rig = new NativeTlsRig();
+const { io, tls, at, middle, site, chain, certificate, pair, shake, close, write, read, apart, strangers } = rig;
+after(() => rig.end());
 
 test('a connection stands, and bytes go both ways', () => {
   const p = pair();
@@ -140,39 +59,6 @@ test('close_notify that the socket does not take is said by the next call', () =
   assert.equal(readAll(), 0, 'the end in order');
   close(p);
 });
-
-type Apart = Pair & { pass(bytes: number): number; back(): number };
-
-/** A client and a server that shook hands, and whose bytes wait in between until they are passed on. */
-function apart(version: 'TLSv1.2' | 'TLSv1.3'): Apart {
-  const p = strangers(version);
-  for (let i = 0; i < 8; i++) {
-    tls.handshake(p.client);
-    p.pass(65_536);
-    tls.handshake(p.server);
-    p.back();
-  }
-  return p;
-}
-
-/** Before they did. */
-function strangers(version: 'TLSv1.2' | 'TLSv1.3'): Apart {
-  const [near, far] = [socketPair(io), socketPair(io)];
-  const settings = { ...PLAIN, minVersion: version, maxVersion: version };
-  const context = tls.serverContext(settings);
-  const s = tls.accept(context, far[0]);
-  tls.dropContext(context);
-  const c = tls.connect(client, near[0], peer('site.example'));
-  assert.equal(tls.use(s, certificate), 0);
-  const move = (from: Handle, to: Handle, bytes: number): number => {
-    const n = io.recv(from, at + 128 * 1024, bytes);
-    if (n > 0) assert.equal(io.send(to, at + 128 * 1024, n), n);
-    return Math.max(0, n);
-  };
-  const sockets = [...near, ...far] as unknown as Pair['sockets'];
-  const pass = (bytes: number): number => move(near[1], far[1], bytes);
-  return { server: s, client: c, sockets, pass, back: () => move(far[1], near[1], 65_536) };
-}
 
 test('what comes with the end of the handshake is heard, in whatever pieces it comes', () => {
   const sizes = fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 20_000 }));
@@ -551,50 +437,3 @@ test('ticket keys have one length and a limited number', () => {
   assert.throws(() => tls.setTicketKeys([new Uint8Array(79)]), RangeError);
   assert.throws(() => tls.setTicketKeys(Array.from({ length: 9 }, () => new Uint8Array(TICKET_KEY_BYTES))), RangeError);
 });
-
-// ---- sessions: what a ticket may and may not take up again
-
-const newKey = (name: number): Uint8Array => new Uint8Array(TICKET_KEY_BYTES).fill(name, 0, 16).fill(name + 100, 16);
-const NOBODYS = new Uint8Array(TICKET_NAME_BYTES);
-const nameOf = (key: Uint8Array): Uint8Array => key.slice(0, TICKET_NAME_BYTES);
-
-for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-  const server12 = tls.serverContext({ ...PLAIN, maxVersion: version });
-  const client12 = tls.clientContext({ ...PLAIN, maxVersion: version, verify: { trust, mode: 'require' } }, 0);
-  const connect = (session: number, context: number, offered: Uint8Array): { resumed: boolean; session: number } => {
-    const p = pair({ server: server12, client: client12 });
-    tls.bind(p.server, new Uint8Array(32).fill(context));
-    tls.offered(p.server, offered);
-    if (session !== 0) tls.resume(p.client, session);
-    assert.deepEqual(shake(p), [1, 1]);
-    write(p.server, 'x');
-    assert.equal(read(p.client), 'x');
-    const resumed = tls.resumed(p.server);
-    assert.equal(tls.resumed(p.client), resumed);
-    const next = tls.session(p.client);
-    tls.shutdown(p.client);
-    close(p);
-    return { resumed, session: next };
-  };
-
-  test(`${version}: a ticket is taken by keys that are accepted, in its own context only`, () => {
-    const [first, second, third] = [newKey(1), newKey(2), newKey(3)];
-    tls.setTicketKeys([first]);
-    const one = connect(0, 1, NOBODYS);
-    assert.equal(one.resumed, false);
-    assert.equal(connect(one.session, 1, nameOf(first)).resumed, true);
-    assert.equal(connect(one.session, 2, nameOf(first)).resumed, false, 'another listener, name or validation');
-    tls.setTicketKeys([second, first]);
-    const rotated = connect(one.session, 1, nameOf(first));
-    assert.equal(rotated.resumed, true, 'the key before is still accepted');
-    tls.setTicketKeys([second, third]);
-    assert.equal(connect(one.session, 1, nameOf(first)).resumed, false, 'its time is over');
-    if (version === 'TLSv1.3') {
-      assert.equal(connect(rotated.session, 1, nameOf(second)).resumed, true, 'issued under the newer one');
-    }
-    const all = [one.session, rotated.session];
-    tls.setTicketKeys([]);
-    assert.equal(connect(one.session, 1, NOBODYS).resumed, false, 'no keys, no tickets');
-    for (const session of all) tls.dropSession(session);
-  });
-}

@@ -407,10 +407,16 @@ export class NativeTls implements TlsIo {
       return n;
     }
     const said = this.#outcome(this.#ssl[index] as number, n);
+    if (said === 0) return this.#isCutOff(index) ? -ERRNO.ECONNRESET : 0;
     // A part of a record that came does not always count as pending.
     if (clean && said === -ERRNO.EAGAIN)
       this.#clean[index] = ssl.bioNumberRead(this.#bios[index] as bigint, 0n) === this.#read[index];
     return said;
+  }
+
+  /** Whether what was read last is the socket's end, not close_notify: an end that anybody could have made. */
+  #isCutOff(index: number): boolean {
+    return ssl.bioCtrl(Number(this.#bioOf(index)), ssl.BIO.EOF, 0, 0) === 1;
   }
 
   /**
