@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import {
   appendFileSync,
   chmodSync,
-  linkSync,
   mkdirSync,
   renameSync,
   rmSync,
@@ -234,35 +233,6 @@ test('a ConfigMap mount: the swap of ..data', TIMEOUT, async (t) => {
   version('..2026_2', { 'a.yaml': routeYaml('a', 'second.example.com'), 'b.yaml': routeYaml('b') });
   await sink.until(() => (sink.objects.get(key('a')) as HTTPRoute).spec.hostnames?.[0] === 'second.example.com');
   assert.deepEqual(sink.steps.at(-1), [key('a')]);
-});
-
-test('links: nothing is read twice, circles end', TIMEOUT, async (t) => {
-  const dir = testFolder(t);
-  mkdirSync(join(dir, 'sub'));
-  writeFileSync(join(dir, 'a.yaml'), routeYaml('a'));
-  symlinkSync('a.yaml', join(dir, 'b.yaml'));
-  linkSync(join(dir, 'a.yaml'), join(dir, 'c.yaml'));
-  symlinkSync('..', join(dir, 'sub/up'));
-  symlinkSync('loop2.yaml', join(dir, 'loop1.yaml'));
-  symlinkSync('loop1.yaml', join(dir, 'loop2.yaml'));
-  symlinkSync('nowhere.yaml', join(dir, 'dangling.yaml'));
-  const sink = new MemorySink();
-  const source = new FileSource([dir, join(dir, 'sub')]);
-  t.after(() => source.stop());
-  source.start(sink);
-  await sink.until(() => sink.isSynced);
-  assert.deepEqual(sink.keys(), [key('a')]);
-  assert.deepEqual(sink.lines(dir), [
-    'dangling.yaml error a symbolic link to nothing',
-    'loop1.yaml error cannot be read: symbolic links go in a circle (ELOOP)',
-    'loop2.yaml error cannot be read: symbolic links go in a circle (ELOOP)',
-  ]);
-  // The other name of the same file takes over when the first goes.
-  unlinkSync(join(dir, 'a.yaml'));
-  writeFileSync(join(dir, 'new.yaml'), routeYaml('new'));
-  await sink.until(() => sink.objects.has(key('new')));
-  assert.equal(source.placeOf(key('a'), '')?.file, join(dir, 'c.yaml'));
-  assert.deepEqual(sink.steps, [[key('a')], [key('new')]]);
 });
 
 test('nothing is whole while a root was never read', TIMEOUT, async (t) => {

@@ -14,6 +14,7 @@ import { Catalog } from './catalog.ts';
 import { ConfigFile } from './config-file.ts';
 import { look, readContents, type Stamp } from './disk.ts';
 import { Doubts } from './doubts.ts';
+import { Links } from './links.ts';
 import { Tree } from './tree.ts';
 import { Watches } from './watches.ts';
 
@@ -30,7 +31,7 @@ const CUT_MS = 500;
 const EMPTIED_MS = 3_000;
 /** Looks at a file that goes on changing and never looks whole, before it is taken as it is. */
 const SETTLE_TRIES = 20;
-/** What the events do not tell (network file systems, links into other places) is found by looking. */
+/** What the events do not tell (network file systems) is found by looking. */
 const RESCAN_MS = 30_000;
 /** A scan lets the other work of the process run after this long. */
 const SCAN_SLICE_MS = 20;
@@ -75,6 +76,7 @@ export class FileSource implements Source {
   readonly #catalog: Catalog;
   readonly #tree: Tree;
   readonly #watches: Watches;
+  readonly #links = new Links();
   #sink: SourceSink | null = null;
   #mode: Mode = 'scan';
   #changed = new Map<string, ConfigFile | null>();
@@ -111,8 +113,14 @@ export class FileSource implements Source {
       file: (path, stamp, known) => this.#file(path, stamp, known),
       givenUp: (path) => this.#givenUp(path),
       fileGone: (path) => this.#fileGone(path),
-      folder: (path) => this.#watch(path),
-      folderGone: (path) => this.#watches.close(path),
+      folder: (path) => {
+        if (this.#roots.includes(path)) this.#follow(path);
+        this.#watch(path);
+      },
+      folderGone: (path) => {
+        this.#watches.close(path);
+        if (this.#links.has(path)) this.#watch(path);
+      },
       trouble: (path, message) => this.#trouble(path, message),
     });
     this.#watches = new Watches({
@@ -175,6 +183,7 @@ export class FileSource implements Source {
       if (name === null || name.startsWith('..') || this.#troubles.has(folder)) this.#pending.add(folder);
       else if (!name.startsWith('.')) this.#pending.add(join(folder, name));
     }
+    for (const path of this.#links.through(folder, name)) this.#pending.add(path);
     for (const root of this.#roots) {
       if (dirname(root) === folder && (name === null || name === basename(root))) this.#pending.add(root);
     }
@@ -185,6 +194,7 @@ export class FileSource implements Source {
     if (this.#stopped) return;
     if (message === null) {
       this.#pending.add(folder);
+      for (const path of this.#links.through(folder, null)) this.#pending.add(path);
       this.#timer ??= setTimeout(() => this.#wake(), DEBOUNCE_MS);
     } else if (message !== 'ENOENT') {
       const why = WATCH_LIMITS[message] ?? message;
@@ -242,6 +252,7 @@ export class FileSource implements Source {
   }
 
   *#file(path: string, stamp: Stamp, known: Stamp | null): Generator<void> {
+    this.#follow(path);
     if (this.#mode === 'scan' && known?.state === stamp.state && !this.#settling.has(path)) return;
     this.#leaving.clear(path);
     const contents = readContents(path, stamp);
@@ -296,12 +307,36 @@ export class FileSource implements Source {
   }
 
   #fileGone(path: string): void {
+    this.#leave(path);
     this.#settled(path);
     this.#changed.set(path, null);
   }
 
   #watch(folder: string): void {
     if (this.#watches.open(folder)) this.#setTrouble(`${folder} (watch)`, null);
+  }
+
+  /** Watches what a path leads through before it is read, so that nothing falls between. */
+  #follow(path: string): void {
+    const before = this.#links.foldersOf(path);
+    this.#links.follow(path, this.#roots.includes(path));
+    for (const folder of this.#links.foldersOf(path)) this.#watch(folder);
+    this.#unwatch(before);
+  }
+
+  #leave(path: string): void {
+    const before = this.#links.foldersOf(path);
+    this.#links.forget(path);
+    this.#unwatch(before);
+  }
+
+  #unwatch(folders: readonly string[]): void {
+    const parents = Tree.parents(this.#roots);
+    for (const folder of folders)
+      if (!this.#links.has(folder) && !this.#tree.isFolder(folder) && !parents.includes(folder)) {
+        this.#watches.close(folder);
+        this.#setTrouble(`${folder} (watch)`, null);
+      }
   }
 
   /** Whether a file or folder that is no longer there has left: its root is there, and it does not come back. */
@@ -313,6 +348,9 @@ export class FileSource implements Source {
   }
 
   #trouble(path: string, message: string | null): void {
+    // A link that leads nowhere will lead somewhere; one that was never read and is gone leads nowhere for good.
+    if (message !== null) this.#follow(path);
+    else if (!this.#catalog.files.has(path) && !this.#tree.isFolder(path)) this.#leave(path);
     if (message === null) this.#doubted.clear(path);
     else if (this.#synced && this.#troubles.get(path)?.message !== message && !this.#doubted.believed(path)) return;
     this.#setTrouble(path, message === null ? null : { severity: 'error', message, place: { file: path } });
