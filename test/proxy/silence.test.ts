@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
 import { limitCell } from '../../src/telemetry/layout.ts';
-import { type Peer, simOnly, type TestNet } from '../support/net.ts';
-import { answering, bodyText, cluster, endpoint, get, ok, Rig } from './rig.ts';
+import { type Peer, plainly, simOnly, type TestNet } from '../support/net.ts';
+import { answering, bodyText, cluster, endpoint, get, ok, Rig, relay, tcpListener } from './rig.ts';
 
 const CONNECT = LIMITS.UPSTREAM_CONNECT_MS;
 
@@ -75,3 +75,50 @@ simOnly('an endpoint that is passed over and leaves is asked by nobody', async (
   client.close();
   await rig.end();
 });
+
+const plain = plainly('a header stands in front of TLS: proxy-protocol.test.ts');
+for (const version of ['v1', 'v2'] as const) {
+  plain.simOnly(
+    `one that expects a PROXY header (${version}) is asked again by a connection of our own, and serves`,
+    async (net) => {
+      const named = async (peer: Peer, name: string): Promise<void> => {
+        await (version === 'v1' ? peer.readUntil('\r\n') : peer.readExactly(28));
+        await peer.send(`${name}\n`);
+        await peer.readAll();
+        peer.end();
+      };
+      const good = net.serve((peer) => named(peer, 'good'));
+      const silent = net.silent();
+      const app = cluster('app', [endpoint(silent), endpoint(good)], { protocol: 'tcp', proxyProtocol: version });
+      const rig = new Rig(net, [], [tcpListener(), relay(), app]);
+      const ask = async (): Promise<string> => {
+        const client = await rig.connect();
+        const name = client.readUntil('\n');
+        let over = false;
+        name.finally(() => {
+          over = true;
+        });
+        while (!over) await net.advance(100);
+        client.end();
+        await client.readAll();
+        client.close();
+        return (await name).trim();
+      };
+      for (let i = 0; i < 3; i++) assert.equal(await ask(), 'good');
+      assert.equal(rig.get(limitCell('UPSTREAM_SILENT_MS')), 1);
+      const local = version === 'v1' ? 'PROXY UNKNOWN\r\n' : '\r\n\r\n\0\r\nQUIT\n\x20\0\0\0';
+      let [first, served] = ['', 0];
+      const serve = async (peer: Peer): Promise<void> => {
+        if (served++ > 0) return named(peer, 'back');
+        first = Buffer.from(await peer.readAll()).toString('latin1');
+        peer.end();
+      };
+      net.serve(serve, { at: silent });
+      await net.advance(CONNECT + 2 * LIMITS.UPSTREAM_SILENT_MS);
+      assert.equal(first, local);
+      const names = [await ask(), await ask(), await ask(), await ask()];
+      assert.ok(names.includes('back'), names.join());
+      await rig.end();
+    },
+  );
+}

@@ -5,6 +5,7 @@ import { equal } from '../../base/equal.ts';
 import type { ClusterEntry, Endpoint } from '../../ir/ir.ts';
 import type { Core } from '../core.ts';
 import type { Head } from '../head.ts';
+import { proxyHeader } from '../proxy-header.ts';
 import type { Secured } from '../tls/dialer.ts';
 import { RetryBudget, RetryConstraint } from './budget.ts';
 import type { Connector } from './connection.ts';
@@ -12,6 +13,8 @@ import { EndpointPool, type HealthSink } from './endpoint.ts';
 import { type HashKey, hashKeyOf } from './pick/hash-key.ts';
 import { LeastRequest } from './pick/least-request.ts';
 import { endpointPicker, type Picker, usableOf } from './pick/picker.ts';
+
+const NOWHERE = { family: 'unix', path: '' } as const;
 
 export class Cluster implements HealthSink {
   readonly entry: ClusterEntry;
@@ -111,6 +114,12 @@ export class Cluster implements HealthSink {
     let active = 0;
     for (const pool of this.pools) active += pool.active;
     return this.#retries.take(active) ? this.#retries : null;
+  }
+
+  /** Who expects a PROXY header is told that it is a connection of our own. */
+  get greeting(): Uint8Array | null {
+    const { proxyProtocol } = this.entry;
+    return proxyProtocol === null ? null : proxyHeader(proxyProtocol, '', 0, NOWHERE);
   }
 
   /** Endpoint `index` is to be picked from now on, or to be passed over. */

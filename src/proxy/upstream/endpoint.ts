@@ -35,6 +35,8 @@ export const OUTCOME = { ANSWERED: -1, /** Says nothing of the endpoint: the cli
 
 /** Hears whether the endpoint of a number is to be picked. */
 export interface HealthSink {
+  /** What a connection that is no client's says in front of all else; null: nothing. */
+  readonly greeting: Uint8Array | null;
   setHealth(index: number, healthy: boolean): void;
 }
 
@@ -205,10 +207,12 @@ export class EndpointPool implements ConnectionPool, DialOwner, StalledOwner {
     const cluster = this.#cluster;
     if (this.#retired || this.#silence !== null || cluster === null) return;
     this.#core.cells.add(SILENT_LIMIT, 1);
-    this.#silence = new Silence(this.#core, this.#address, this.#tls, () => {
+    const over = (): void => {
       this.#silence = null;
       this.#cluster?.setHealth(this.#viewIndex, true);
-    });
+    };
+    const greeting = (): Uint8Array | null => this.#cluster?.greeting ?? null;
+    this.#silence = new Silence(this.#core, this.#address, this.#tls, greeting, over);
     cluster.setHealth(this.#viewIndex, false);
   }
 

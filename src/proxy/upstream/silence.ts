@@ -14,15 +14,23 @@ export class Silence implements DialOwner, TimerSink {
   readonly #core: Core;
   readonly #address: SocketAddress;
   readonly #tls: TlsDialer | null;
+  readonly #preface: () => Uint8Array | null;
   readonly #onOver: () => void;
   readonly #timer = new Timer(this, 0);
   #dial: Dial | null = null;
 
-  /** `onOver`: a connection stands; called once. */
-  constructor(core: Core, address: SocketAddress, tls: TlsDialer | null, onOver: () => void) {
+  /** `preface`: what a connection of nobody's says first, if anything; `onOver`: one stands, called once. */
+  constructor(
+    core: Core,
+    address: SocketAddress,
+    tls: TlsDialer | null,
+    preface: () => Uint8Array | null,
+    onOver: () => void,
+  ) {
     this.#core = core;
     this.#address = address;
     this.#tls = tls;
+    this.#preface = preface;
     this.#onOver = onOver;
     this.#rest();
   }
@@ -34,7 +42,7 @@ export class Silence implements DialOwner, TimerSink {
 
   onTimer(): void {
     this.#dial = new Dial(this.#core, this);
-    this.#dial.start(this.#address, this.#tls);
+    this.#dial.start(this.#address, this.#tls, this.#preface());
   }
 
   onDialed(_dial: Dial, transport: Transport): void {
