@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { durationMs } from '../api/duration.ts';
 import { formOf } from '../api/forms.ts';
 import type { ExitError } from '../base/errors.ts';
-import { hostPortForm, parseRange, splitHostPort } from '../base/ip.ts';
+import { hostPortForm, isPlainIp, parseRange, splitHostPort } from '../base/ip.ts';
 import { likely } from '../base/nearest.ts';
 import { truth, usageError as usage } from '../cli/arguments.ts';
 import type { Flag } from '../cli/command.ts';
@@ -100,6 +100,7 @@ export class Values {
     if (parts === null || parts.port > PORT_MAX || (parts.bracketed && isIP(parts.host) !== 6))
       throw this.wrong(name, value, 'is not HOST:PORT', isBind(write) ? write : undefined);
     const { host, port } = parts;
+    if (isIP(host) !== 0 && !isPlainIp(host)) throw this.wrong(name, value, UNBINDABLE);
     // The keeper binds it, and asks no name server.
     if (host !== '' && !isBindHost(host))
       throw this.wrong(name, value, `names the host ${host}, which is neither an IP address nor localhost`);
@@ -108,7 +109,15 @@ export class Values {
 
   addresses(name: string): string[] {
     const list = this.list(name);
-    for (const one of list) if (isIP(one) === 0) throw this.wrong(name, one, 'is not an IP address');
+    for (const one of list) {
+      const bare = one
+        .replace(/^\[(.*)\]$/, '$1')
+        .replace(/%.*$/, '')
+        .replace(/^::ffff:(?=[0-9.]+$)/i, '');
+      const meant = isPlainIp(bare) ? bare : undefined;
+      if (isIP(one) === 0) throw this.wrong(name, one, 'is not an IP address', meant);
+      if (!isPlainIp(one)) throw this.wrong(name, one, UNBINDABLE, meant);
+    }
     return list;
   }
 
@@ -203,6 +212,9 @@ export function splitList(text: string): string[] {
 function flagOf(name: string): Flag {
   return FLAGS.find((flag) => flag.name === name) as Flag;
 }
+
+/** Of IPv6, sockets are bound to what is no IPv4 address in its clothes, and to no zone. */
+const UNBINDABLE = 'is nothing to listen on: no zone, and an IPv4 address as it is';
 
 function isBindHost(host: string): boolean {
   return host === 'localhost' || isIP(host) !== 0;

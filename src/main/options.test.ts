@@ -100,6 +100,10 @@ test('what is wrong is named, with the nearest right thing', () => {
   );
   fails([...CONFIG, '--trusted-proxies', '10.0.0.0/33'], {}, 2, /10\.0\.0\.0\/33/);
   fails([...CONFIG, '--listen', 'example.com'], {}, 2, /not an IP address/);
+  fails([...CONFIG, '--listen', '[::1]'], {}, 2, /not an IP address; write --listen ::1$/);
+  fails([...CONFIG, '--listen', '::ffff:127.0.0.1'], {}, 2, /nothing to listen on: .*; write --listen 127\.0\.0\.1$/);
+  fails([...CONFIG, '--listen', 'fe80::1%eth0'], {}, 2, /'fe80::1%eth0' is nothing to listen on: no zone/);
+  fails([...CONFIG, '--admin', '[::ffff:127.0.0.1]:90'], {}, 2, /is nothing to listen on: .*; write --admin 127/);
   fails([...CONFIG, '--client-idle-timeout', '0s'], {}, 2, /--client-idle-timeout: '0s' is no time at all/);
   fails([...CONFIG, '--half-close', 'yes'], {}, 2, /--half-close: 'yes' is not one of on, off/);
   fails([...CONFIG, 'stray'], {}, 2, /unexpected argument 'stray'/);

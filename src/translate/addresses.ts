@@ -6,11 +6,11 @@ import { bytesOf } from '../base/bytes.ts';
 import { fields } from '../base/fields.ts';
 import { hash32 } from '../base/hash.ts';
 import type { IpRange } from '../base/ip.ts';
-import { formatIp, parseIp, parseRange } from '../base/ip.ts';
+import { formatIp, isPlainIp, parseIp, parseRange } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Fault } from './conditions.ts';
 import type { AddressClaim, Claimant, Pool, TranslatorOptions } from './context.ts';
-import { isAddress, list, shown, text } from './read.ts';
+import { list, shown, text } from './read.ts';
 
 /** What one Gateway gets. */
 export interface Addresses {
@@ -36,7 +36,7 @@ export function claimAddresses(object: KubeObject, options: TranslatorOptions, p
       unsupported ??= message;
       problems.error(`spec.addresses[${index}].type`, message);
     } else if (value === undefined) any = true;
-    else if (isAddress(value)) own.add(value);
+    else if (isPlainIp(value)) own.add(value);
     else {
       unusable.push(value);
       problems.error(`spec.addresses[${index}].value`, `Address ${shown(value)} cannot be bound here.`);
