@@ -82,6 +82,17 @@ function tellLost(groups: number, field: string, { rewrite: { target } }: Settin
   problems.warning(field, `${what}: nothing stands for it. ${like}`);
 }
 
+/** Where certificates are proven to belong here (RFC 8555 section 8.3). */
+const CHALLENGE = '/.well-known/acme-challenge';
+
+/**
+ * As in ingress-nginx such a path is served in the clear and to everybody, whatever its Ingress asks for: cert-manager
+ * writes it into the Ingress that is to have a certificate (http01-edit-in-place), and who looks at it has none to show.
+ */
+export function isChallenge({ path: { type, value } }: Match): boolean {
+  return type !== 'RegularExpression' && (value === CHALLENGE || value.startsWith(`${CHALLENGE}/`));
+}
+
 export function matchOf(type: Match['path']['type'], value: string): Match {
   return { path: { type, value }, method: '', headers: [], query: [] };
 }

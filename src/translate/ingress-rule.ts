@@ -27,7 +27,7 @@ import {
 } from './ingress-canary.ts';
 import { ingressOfHost, takenText } from './ingress-hosts.ts';
 import { NGINX } from './ingress-nginx.ts';
-import { ALL, type IngressPath, matchOf, readPath } from './ingress-path.ts';
+import { ALL, type IngressPath, isChallenge, matchOf, readPath } from './ingress-path.ts';
 import { ALIAS, otherOfWww, WWW_REDIRECT } from './ingress-redirect.ts';
 import { rewriteFilters } from './ingress-rewrite.ts';
 import { list, port, shown, text } from './read.ts';
@@ -90,7 +90,8 @@ class Rules {
   readonly #problems: Problems;
   readonly #namespace: string;
   readonly #settings: IngressSettings;
-  readonly #filters: readonly Filter[];
+  /** Who is asked about each request. */
+  readonly #auth: readonly Filter[];
   /** By host. */
   readonly #canaries = new Map<unknown, readonly Canary[]>();
   readonly #entries: RuleEntry[] = [];
@@ -111,7 +112,7 @@ class Rules {
     this.#problems = new Problems(keyOf(object));
     this.#namespace = object.metadata.namespace ?? '';
     this.#settings = readAnnotations(object, this.#problems, options.clusterDomain);
-    this.#filters = [...this.#settings.filters, ...this.#authOf(this.#settings.auth)];
+    this.#auth = this.#authOf(this.#settings.auth);
     this.#paths = pathsOf(object).length;
     this.#next = this.#paths + (fields(object.spec)['defaultBackend'] === undefined ? 0 : 1);
   }
@@ -222,7 +223,7 @@ class Rules {
     const { forceSslRedirect, sslRedirect } = this.#settings;
     const attachments = hosts.flatMap((host) => {
       const cleartext = this.#cleartext(host.name);
-      const toHttps = forceSslRedirect || (sslRedirect && host.secured);
+      const toHttps = (forceSslRedirect || (sslRedirect && host.secured)) && !isChallenge(match);
       if (toHttps && cleartext.length > 0) {
         const matches = redirected.get(host.name);
         if (matches === undefined) redirected.set(host.name, [match]);
@@ -276,7 +277,8 @@ class Rules {
     const name = text(service['name']) ?? '';
     const portName = text(fields(service['port'])['name']);
     const number = portName === undefined ? port(fields(service['port'])['number']) : this.#portOf(name, portName);
-    if (resource === null && number === undefined && portName !== undefined) {
+    const exists = this.#reader.get('Service', this.#namespace, name) !== undefined;
+    if (resource === null && number === undefined && portName !== undefined && exists) {
       const where = `Service ${this.#namespace}/${name}`;
       problems.error(`${field}.service.port.name`, `${where} has no port named ${shown(portName)}. ${this.#answer}`);
       return UNAVAILABLE;
@@ -370,6 +372,8 @@ class Rules {
     if (attachments.length === 0) return;
     const { name } = this.#object.metadata;
     const number = index ?? this.#next++;
+    const { filters, rewrite } = this.#settings;
+    const auth = matches.every(isChallenge) ? [] : this.#auth;
     this.#entries.push({
       kind: 'rule',
       key: ruleKey('Ingress', this.#namespace, name, number),
@@ -380,8 +384,7 @@ class Rules {
       created: createdOf(this.#object),
       attachments: [...attachments].sort((a, b) => compare(a.socket, b.socket) || compare(a.host, b.host)),
       matches,
-      filters:
-        action.type === 'forward' ? [...rewriteFilters(this.#settings.rewrite, expression), ...this.#filters] : [],
+      filters: action.type === 'forward' ? [...rewriteFilters(rewrite, expression), ...filters, ...auth] : [],
       action,
       timeouts: this.#settings.timeouts,
       retry: action.type === 'forward' ? this.#settings.retry : null,
