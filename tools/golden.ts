@@ -40,6 +40,7 @@ interface GoldenOptions {
   readonly forbidden?: readonly string[];
   readonly withoutBackends?: boolean;
   readonly clusterDomain?: string;
+  readonly trustsProxies?: boolean;
   /** Keys of sockets that could not be opened, and why: `address in use` and the like. */
   readonly unopened?: Readonly<Record<string, { readonly code: string; readonly reason: string }>>;
 }
@@ -95,6 +96,7 @@ function optionsOf(given: GoldenOptions): TranslatorOptions {
     ...(given.statusAddresses === undefined ? {} : { statusAddresses: given.statusAddresses }),
     ...(given.cluster === true ? { exposure: exposureOf(given) } : {}),
     ...(given.withoutBackends === true ? { withoutBackends: true } : {}),
+    ...(given.trustsProxies === true ? { trustsProxies: true } : {}),
     ...(given.clusterDomain === undefined ? {} : { clusterDomain: given.clusterDomain }),
     ...(forbidden === undefined ? {} : { forbidden: (address) => forbidden.includes(address) }),
     ...(given.zone === undefined ? {} : { zone: given.zone }),

@@ -82,7 +82,7 @@ async function ofFiles(
       `--trusted-proxies: '${wrong}' is not an address or CIDR like 10.0.0.0/8; write --trusted-proxies 10.0.0.0/8`,
     );
   }
-  const { ir, statuses } = translated(reading.objects);
+  const { ir, statuses } = translated(reading.objects, { trustsProxies: ranges.length > 0 });
   const written = reading.objects.map((object) => ({ object, status: statuses.get(keyOf(object)) }));
   const problems = complaints(reading, meaningOf(reading.objects, reading.problems));
   return explain(question, { entries: ir.values(), written, problems, trusted, load: () => '', offline: true });

@@ -137,6 +137,7 @@ export class Resources implements SourceSink {
       defaultAddresses: options.listen,
       defaultCertificate: nameOf(options.defaultCertificate),
       proxyProtocol: options.proxyProtocol,
+      trustsProxies: options.trustedProxies.length > 0,
       ...(options.kubernetes === null
         ? {}
         : {

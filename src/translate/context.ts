@@ -84,6 +84,8 @@ export interface TranslatorOptions {
   readonly defaultCertificate?: { readonly namespace: string; readonly name: string } | null;
   /** CIDR ranges of those whose connections begin with a PROXY header, where no annotation says otherwise. */
   readonly proxyProtocol?: readonly string[];
+  /** There are proxies in front that are believed (--trusted-proxies): TLS may have ended there. */
+  readonly trustsProxies?: boolean;
   /** Default: the system knows none. */
   readonly systemTrust?: SystemTrust;
 }

@@ -87,7 +87,7 @@ const CHALLENGE = '/.well-known/acme-challenge';
 
 /**
  * As in ingress-nginx such a path is served in the clear and to everybody, whatever its Ingress asks for: cert-manager
- * writes it into the Ingress that is to have a certificate (http01-edit-in-place), and who looks at it has none to show.
+ * writes it into the Ingress that is to have a certificate (http01-edit-in-place), which has none yet.
  */
 export function isChallenge({ path: { type, value } }: Match): boolean {
   return type !== 'RegularExpression' && (value === CHALLENGE || value.startsWith(`${CHALLENGE}/`));

@@ -6,7 +6,7 @@ import { type KubeObject, keyOf, type ObjectKey } from '../api/object.ts';
 import { Problems } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { Action, Attachment, ClusterEntry, Filter, Match, Redirect, RuleEntry } from '../ir/ir.ts';
+import type { Action, Attachment, ClusterEntry, Filter, Match, Redirect, RuleEntry, ValueMatch } from '../ir/ir.ts';
 import { ruleKey } from '../ir/keys.ts';
 import { resolveBackend } from './backend.ts';
 import { createdOf, type TranslatorOptions } from './context.ts';
@@ -36,6 +36,8 @@ const ANY = '*';
 /** What ingress-nginx sends where it sends to https, and from www. or to it. */
 const MOVED: Redirect = { scheme: null, hostname: null, port: null, path: null, status: 308 };
 const TO_HTTPS: Action = { type: 'redirect', redirect: { ...MOVED, scheme: 'https' } };
+/** Of a request whose TLS ended at a proxy that is believed; nobody else's word of it is seen by rules. */
+const OVER_TLS: ValueMatch = { name: 'x-forwarded-proto', type: 'Exact', value: 'https' };
 const ROOT = matchOf('Exact', '/');
 /** Nobody to ask: what ingress-nginx answers for a Service that is not there. */
 const UNAVAILABLE: Action = { type: 'respond', status: 503 };
@@ -61,6 +63,12 @@ export interface IngressRules {
 interface Share {
   readonly terms: CanaryTerms;
   readonly action: Extract<Action, { readonly type: 'forward' }>;
+}
+
+/** A rule's number, null for the next one, and the expression that its path is. */
+interface Named {
+  readonly expression?: string | null;
+  readonly index?: number | null;
 }
 
 /** One host of spec.rules, with where it is to be reached. */
@@ -221,6 +229,8 @@ class Rules {
     { index = null, share = null }: { readonly index?: number | null; readonly share?: Share | null } = {},
   ): void {
     const { forceSslRedirect, sslRedirect } = this.#settings;
+    /** Where what comes in the clear is sent to https. */
+    const behind: Attachment[] = [];
     const attachments = hosts.flatMap((host) => {
       const cleartext = this.#cleartext(host.name);
       const toHttps = (forceSslRedirect || (sslRedirect && host.secured)) && !isChallenge(match);
@@ -228,15 +238,25 @@ class Rules {
         const matches = redirected.get(host.name);
         if (matches === undefined) redirected.set(host.name, [match]);
         else matches.push(match);
+        behind.push(...cleartext);
       }
       return [...(toHttps ? [] : cleartext), ...this.#secured(host.name)];
     });
-    const places = joined(attachments);
+    this.#share(match, action, joined(attachments), { expression, index }, share);
+    if (this.#options.trustsProxies !== true || behind.length === 0) return;
+    const overTls = { ...match, headers: [...match.headers, OVER_TLS] };
+    const own = attachments.length === 0 ? index : null;
+    this.#share(overTls, action, joined(behind), { expression, index: own }, share);
+  }
+
+  /** A path at some places; what a canary has of it there. */
+  #share(match: Match, action: Action, places: readonly Attachment[], as: Named, share: Share | null): void {
     if (share === null || action.type !== 'forward') {
-      this.#push([match], action, places, { expression, index });
+      this.#push([match], action, places, as);
       return;
     }
     const { terms } = share;
+    const { expression = null } = as;
     for (const said of canaryMatches(match, terms))
       this.#push([said.match], said.canary ? share.action : action, places, { expression });
     const backends = [
@@ -244,7 +264,7 @@ class Rules {
       ...share.action.backends.map((backend) => ({ ...backend, weight: terms.weight })),
     ];
     const shared: Action = terms.weight === 0 ? action : { type: 'forward', backends };
-    this.#push([match], shared, places, { expression, index });
+    this.#push([match], shared, places, as);
   }
 
   #hostOf(value: unknown, field: string): Host | null {
@@ -367,7 +387,7 @@ class Rules {
     matches: readonly Match[],
     action: Action,
     attachments: readonly Attachment[],
-    { expression = null, index = null }: { readonly expression?: string | null; readonly index?: number | null } = {},
+    { expression = null, index = null }: Named = {},
   ): void {
     if (attachments.length === 0) return;
     const { name } = this.#object.metadata;

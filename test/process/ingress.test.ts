@@ -70,6 +70,23 @@ const ROOTED = { 'app-root': '/home' };
 const exact = (path: string, service: string): Path => ({ path, type: 'Exact', service });
 const prefix = (path: string, service: string): Path => ({ path, type: 'Prefix', service });
 
+test('what a proxy that is believed says came over https is served, and no circle', async (t) => {
+  const [app, port] = [await backend('app'), await freePort()];
+  const forced = nginx({ 'force-ssl-redirect': 'true' });
+  const objects = [
+    serviceYaml('app', app.port),
+    ingressYaml('shop', { 'a.test': [prefix('/', 'app')] }, { annotations: forced }),
+  ];
+  const files = { 'all.yaml': objects.join('\n---\n') };
+  const rauta = await Rauta.start(files, ['--port-map', `80=${port}`, '--trusted-proxies', '127.0.0.1']);
+  t.after(() => rauta.stop());
+  const status = async (more: Record<string, string>): Promise<number> =>
+    (await get(port, '/', { host: 'a.test', ...more })).status;
+  assert.equal(await status({ 'x-forwarded-proto': 'https' }), 200);
+  assert.equal(await status({ 'x-forwarded-proto': 'http' }), 308);
+  assert.equal(await status({}), 308);
+});
+
 describe('Ingress', () => {
   let rauta: Rauta;
   let port = 0;
@@ -129,6 +146,8 @@ describe('Ingress', () => {
     const moved = await get(port, '/page?x=1', { host: 'secure.test' });
     assert.equal(moved.status, 308);
     assert.equal(moved.headers.location, 'https://secure.test/page?x=1');
+    const said = await get(port, '/', { host: 'secure.test', 'x-forwarded-proto': 'https' });
+    assert.equal(said.status, 308, 'anybody may say that');
     assert.equal(await servedBy('secure.test', '/.well-known/acme-challenge/x'), 'two');
     assert.equal(await servedBy('open.test', '/'), 'two');
   });
