@@ -3,6 +3,7 @@
 // https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 
 import { RE2JS } from 're2js';
+import { plainBase64 } from '../base/base64.ts';
 import { type Fields, isFields } from '../base/fields.ts';
 import { likely, nearest } from '../base/nearest.ts';
 import type { Cel } from './cel.ts';
@@ -220,6 +221,21 @@ function wrongType(value: unknown, shape: Shape, path: string, problems: Problem
   return undefined;
 }
 
+const NO_FIELDS: NonNullable<Shape['fields']> = {};
+const NOTHING_MEANT: ReadonlySet<string> = new Set();
+
+/** Of the fields of a shape: those that have a default. */
+const DEFAULTS = new WeakMap<NonNullable<Shape['fields']>, readonly (readonly [name: string, field: Shape])[]>();
+
+function defaultsOf(fields: NonNullable<Shape['fields']>): readonly (readonly [name: string, field: Shape])[] {
+  let found = DEFAULTS.get(fields);
+  if (found === undefined) {
+    found = Object.entries(fields).filter(([, field]) => field.default !== undefined);
+    DEFAULTS.set(fields, found);
+  }
+  return found;
+}
+
 function walkObject(
   value: Fields,
   shape: Shape,
@@ -227,17 +243,17 @@ function walkObject(
   problems: Problems,
   skip: ReadonlySet<string> | null,
 ): Record<string, unknown> {
-  const fields = shape.fields ?? {};
+  const { fields = NO_FIELDS } = shape;
   const out: Record<string, unknown> = {};
   // What a field that is not known was to be is not missing besides; it is, where that is passed over.
-  const meant = new Set<string>();
+  let meant = NOTHING_MEANT;
   for (const name of Object.keys(value)) {
     if (skip?.has(name)) continue;
     const child = Object.hasOwn(fields, name) ? fields[name] : undefined;
     if (child === undefined) {
       const { words: said, instead } = meantBy(name, shape, problems.secret ? undefined : value[name]);
       const again = instead.some((field) => meant.has(field));
-      for (const field of problems.lenient ? [] : instead) meant.add(field);
+      if (!problems.lenient) meant = new Set([...meant, ...instead]);
       if (!again) problems.unknown(at(path, name), `unknown field; ${said}`);
       continue;
     }
@@ -246,10 +262,8 @@ function walkObject(
     if (given === undefined || (given === null && !child.nullable && child.type !== 'free')) continue;
     out[name] = given === null ? null : walk(given, child, at(path, name), problems);
   }
-  for (const name of Object.keys(fields)) {
-    const child = fields[name] as Shape;
-    if (child.default === undefined || Object.hasOwn(out, name)) continue;
-    out[name] = walk(child.default, child, at(path, name), problems);
+  for (const [name, child] of defaultsOf(fields)) {
+    if (!Object.hasOwn(out, name)) out[name] = walk(child.default, child, at(path, name), problems);
   }
   for (const name of shape.required ?? []) {
     if (Object.hasOwn(out, name) || meant.has(name)) continue;
@@ -344,6 +358,7 @@ function characters(text: string): number {
 
 /** Standard base64 with padding; line breaks are allowed and dropped (as Go's decoder does). */
 function walkBase64(value: string, path: string, problems: Problems): string | undefined {
+  if (!value.includes('\n') && plainBase64(value) !== null) return value;
   const text = value.replace(/[\r\n]/g, '');
   if (/^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0) return text;
   problems.error(path, 'must be base64: write plain text under stringData instead');

@@ -59,11 +59,10 @@ export class CodecError extends Error {
   }
 }
 
-const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-export function encodeEntry(entry: Entry): Uint8Array {
-  return encoder.encode(JSON.stringify(canonical(packed(entry))));
+export function encodeEntry(entry: Entry): Buffer {
+  return Buffer.from(JSON.stringify(canonical(packed(entry))));
 }
 
 /** As it travels. */
@@ -93,14 +92,33 @@ export function decodeEntry(bytes: Uint8Array): Entry {
   return socket;
 }
 
-/** The same value with every mapping's fields in ascending order. */
+/** The same value with every mapping's fields in ascending order; what is in order is not copied. */
 function canonical(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map(canonical);
+  if (Array.isArray(value)) return canonicalList(value);
   const record = value as Fields;
+  const names = Object.keys(record);
+  let same = true;
+  for (let i = 1; i < names.length; i++) same &&= (names[i - 1] as string) < (names[i] as string);
+  if (!same) names.sort();
   const ordered: Record<string, unknown> = {};
-  for (const name of Object.keys(record).sort()) ordered[name] = canonical(record[name]);
-  return ordered;
+  for (const name of names) {
+    const inner = record[name];
+    ordered[name] = canonical(inner);
+    same &&= ordered[name] === inner;
+  }
+  return same ? record : ordered;
+}
+
+function canonicalList(list: readonly unknown[]): readonly unknown[] {
+  let ordered: unknown[] | null = null;
+  for (let i = 0; i < list.length; i++) {
+    const inner = canonical(list[i]);
+    if (inner === list[i]) continue;
+    ordered ??= list.slice();
+    ordered[i] = inner;
+  }
+  return ordered ?? list;
 }
 
 // ---- shapes

@@ -43,6 +43,10 @@ export function socketKey(address: string, port: number, transport: 'tcp' | 'udp
   return `socket/${address}/${port}/${transport}`;
 }
 
+export function isSocketKey(key: Key): boolean {
+  return key.startsWith('socket/');
+}
+
 export function gatewayKey(namespace: string, name: string): Key {
   return `gateway/${namespace}/${name}`;
 }

@@ -98,7 +98,7 @@ export class Distribution {
   synchronise(worker: WorkerProcess): void {
     if (this.revisions.revision === 0) return;
     const sockets = [...this.#parts.sockets.open.values()].filter((s) => this.revisions.has(s.wish.key));
-    this.#send(worker, encodeStep(this.revisions.full()), sockets);
+    this.#send([worker], encodeStep(this.revisions.full()), sockets);
   }
 
   /** Makes up for what could not be done at its time. */
@@ -164,9 +164,9 @@ export class Distribution {
     const { slots, departures } = this.#parts;
     const { opened, closing } =
       step.sockets === null || this.#leaving ? { opened: [], closing: [] } : this.#wantSockets(step.sockets);
-    const encoded = encodeStep(step);
-    for (const worker of slots.loaded)
-      if (step.base !== null && worker.outbox.takes(step.base)) this.#send(worker, encoded, opened);
+    const { base } = step;
+    const takers = base === null ? [] : slots.loaded.filter(({ outbox }) => outbox.takes(base));
+    if (takers.length > 0) this.#send(takers, encodeStep(step), opened);
     departures.start(closing, this.#owner.shared());
     this.#catchUp();
   }
@@ -185,19 +185,19 @@ export class Distribution {
   }
 
   /** Sockets go between the revision's beginning and its entries: they wait there for what gives them a meaning. */
-  #send(worker: WorkerProcess, step: EncodedStep, opened: readonly OpenSocket[]): void {
-    const { begin, parts } = step;
-    const [first, ...others] = parts;
-    if (opened.length === 0 && first !== undefined) {
-      // A small one is one piece, by which the worker is woken once.
-      worker.send(Buffer.concat([begin, first]));
-      for (const part of others) worker.send(part);
-    } else {
-      worker.send(begin);
+  #send(workers: readonly WorkerProcess[], step: EncodedStep, opened: readonly OpenSocket[]): void {
+    // A small one is one piece, by which the worker is woken once.
+    let first: Buffer | null = opened.length === 0 ? step.begin : null;
+    for (const worker of first === null ? workers : []) {
+      worker.send(step.begin);
       this.#giveSockets(worker, opened);
-      for (const part of parts) worker.send(part);
     }
-    worker.outbox.sent(step);
+    for (const part of step.parts) {
+      const piece = first === null ? part : Buffer.concat([first, part]);
+      first = null;
+      for (const worker of workers) worker.send(piece);
+    }
+    for (const worker of workers) worker.outbox.sent(step);
   }
 
   #giveSockets(worker: WorkerProcess, sockets: readonly OpenSocket[]): void {

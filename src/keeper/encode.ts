@@ -7,25 +7,26 @@ import type { Step } from './revisions.ts';
 /** `begin`, then its sockets, then `parts` up to the commit: several entries each, for one send. */
 export interface EncodedStep extends Begin {
   readonly begin: Buffer;
-  readonly parts: readonly Buffer[];
+  /** Made as they are asked for, once: the first can be read while the others are not there yet. */
+  readonly parts: Iterable<Buffer>;
 }
 
 export function encodeStep({ revision, base, change }: Step): EncodedStep {
-  const parts: Buffer[] = [];
+  return { revision, base, begin: encodeBegin({ revision, base }), parts: partsOf(revision, change) };
+}
+
+function* partsOf(revision: number, change: Step['change']): Generator<Buffer> {
   let batch: Buffer[] = [];
   let size = 0;
-  const flush = (): void => {
-    if (batch.length > 0) parts.push(Buffer.concat(batch));
-    batch = [];
-    size = 0;
-  };
   for (const [key, value] of change) {
     const frame = value === null ? encodeFrame(FRAME.DELETE, Buffer.from(key)) : encodePut(key, value);
     batch.push(frame);
     size += frame.length;
-    if (size >= LIMITS.READ_BYTES) flush();
+    if (size < LIMITS.READ_BYTES) continue;
+    yield Buffer.concat(batch);
+    batch = [];
+    size = 0;
   }
   batch.push(encodeJson(FRAME.COMMIT, { revision }));
-  flush();
-  return { revision, base, begin: encodeBegin({ revision, base }), parts };
+  yield Buffer.concat(batch);
 }

@@ -248,11 +248,8 @@ class Controller implements ChannelOwner, Downstream {
       endpoint: options.metricsMaxBackends,
     });
     this.#book = book;
-    const publisher = new Publisher(
-      this,
-      book,
-      (entry) => Buffer.from(encodeEntry(entry)),
-      (key, bytes) => this.#log.error('too large to be served', { entry: key, bytes, limit: LIMITS.FRAME_BYTES }),
+    const publisher = new Publisher(this, book, encodeEntry, (key, bytes) =>
+      this.#log.error('too large to be served', { entry: key, bytes, limit: LIMITS.FRAME_BYTES }),
     );
     publisher.adopt(this.#snapshot, revision);
     const kept = this.#granted?.kept ?? null;

@@ -241,7 +241,8 @@ export class Resources implements SourceSink {
     this.#cluster?.diagnosed(this.#translator.diagnostics);
     this.#tellIdle();
     this.#effectsChanged.ask();
-    this.#lookAtCertificates();
+    // Thousands of them take a while: what was published goes out first.
+    setImmediate(() => this.#lookAtCertificates());
   }
 
   /** What is said of a certificate that ends is another thing each day, so that it is logged once a day. */

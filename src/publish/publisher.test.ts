@@ -101,16 +101,30 @@ test('a revision carries entries, their cells and their sockets', () => {
   publisher.publish({ upserts: [socket, rule('default/a'), cluster(C), endpoints(C, ['p1'])], removals: [] });
   assert.deepEqual(out.take(), [
     'begin 1',
-    `sockets ${SOCKET}`,
     `put ${SOCKET}`,
     'put rule/HTTPRoute/default/a/0',
     'put cells/HTTPRoute/default/a',
     `put ${C}`,
     `put ${endpoints(C, []).key}`,
     `put cells/${C}`,
+    `sockets ${SOCKET}`,
     'commit 1',
   ]);
   assert.deepEqual(JSON.parse(String(out.entries.get('cells/HTTPRoute/default/a'))).blocks, { route: FIRST_FREE_CELL });
+});
+
+test('an entry is sent before the next one is made bytes of', () => {
+  const out = new Sent();
+  const book = new CellBook(() => {}, { route: 20, endpoint: 50 });
+  const telling = (entry: Entry): Buffer => {
+    out.lines.push(`encode ${entry.key}`);
+    return encode(entry);
+  };
+  const gateways = ['a', 'b'].map((name): Entry => ({ kind: 'gateway', key: `gateway/default/${name}`, name }));
+  new Publisher(out, book, telling, () => {}).publishAll(gateways);
+  const lines = gateways.flatMap(({ key }) => [`encode ${key}`, `put ${key}`]);
+  lines.splice(1, 0, 'begin 1');
+  assert.deepEqual(out.take(), [...lines, 'commit 1']);
 });
 
 test('one changed rule is one put; what did not change is not sent', () => {
@@ -155,7 +169,7 @@ test('a controller that comes back says nothing new when nothing is new', () => 
   // The list of sockets is whole when it goes out the next time.
   const other = { ...socket, key: 'socket/0.0.0.0/81/tcp', port: 81 };
   again.publisher.publish({ upserts: [other], removals: [] });
-  assert.deepEqual(out.take(), ['begin 2', `sockets ${SOCKET},${other.key}`, `put ${other.key}`, 'commit 2']);
+  assert.deepEqual(out.take(), ['begin 2', `put ${other.key}`, `sockets ${SOCKET},${other.key}`, 'commit 2']);
 });
 
 test('a socket that went while no controller was there is closed', () => {
@@ -165,7 +179,7 @@ test('a socket that went while no controller was there is closed', () => {
   const again = setup(out);
   again.publisher.adopt(new Map(out.entries), 1);
   again.publisher.publishAll([rule('default/a')]);
-  assert.deepEqual(out.take(), ['begin 2', 'sockets ', `remove ${SOCKET}`, 'commit 2']);
+  assert.deepEqual(out.take(), ['begin 2', `remove ${SOCKET}`, 'sockets ', 'commit 2']);
 });
 
 test('a controller that comes back removes what is gone and keeps cells where they were', () => {

@@ -15,7 +15,7 @@ import type {
   RuleEntry,
   SocketEntry,
 } from '../ir/ir.ts';
-import { clusterCellsKey, parseKey, routeCellsKey, STATE_PREFIX } from '../ir/keys.ts';
+import { clusterCellsKey, isSocketKey, parseKey, routeCellsKey, STATE_PREFIX } from '../ir/keys.ts';
 import type { CellBook } from './cells.ts';
 
 /** Where a revision goes. */
@@ -60,6 +60,10 @@ export class Publisher {
   readonly #goneRoutes = new Set<Key>();
   /** Clusters whose endpoints may be others. */
   readonly #changedClusters = new Set<Key>();
+  /** Something of it has been sent, and so its beginning. */
+  #begun = false;
+  /** Of that something is a socket. */
+  #socketsChanged = false;
   #revision = 0;
   /** What is to be remembered, and has not been sent. */
   readonly #memory = new Map<Key, Buffer | null>();
@@ -132,15 +136,15 @@ export class Publisher {
     return this.publish({ upserts: entries, removals });
   }
 
-  /** Sends `delta` as a revision of its own; returns its number, or the present one when nothing is new. */
+  /**
+   * Sends `delta` as a revision of its own; returns its number, or the present one when nothing is new. Each entry goes
+   * as soon as it is bytes, so that whoever reads them need not wait for the last.
+   */
   publish(delta: Delta): number {
     const revision = this.#revision + 1;
-    const change = new Map<Key, Buffer | null>();
     for (const key of delta.removals) {
-      change.set(key, null);
-      this.#sockets.delete(key);
       this.#noteUnsent(key, null);
-      this.#forget(key, revision, change);
+      this.#takeBack(key, revision);
     }
     for (const entry of delta.upserts) {
       const value = this.#encode(entry);
@@ -148,29 +152,34 @@ export class Publisher {
         // It cannot travel: whatever stood under its key goes, its neighbours are not harmed.
         this.#refused(entry.key, value.length);
         this.#noteUnsent(entry.key, value.length);
-        change.set(entry.key, null);
-        this.#sockets.delete(entry.key);
-        this.#forget(entry.key, revision, change);
+        this.#takeBack(entry.key, revision);
         continue;
       }
       this.#noteUnsent(entry.key, null);
-      change.set(entry.key, value);
+      this.#send(entry.key, value, revision);
       if (entry.kind === 'socket') this.#sockets.set(entry.key, entry);
-      else this.#keep(entry, change);
+      else this.#keep(entry, revision);
     }
-    for (const key of this.#changedClusters) this.#assignEndpoints(key, revision, change);
+    for (const key of this.#changedClusters) this.#assignEndpoints(key, revision);
     this.#changedClusters.clear();
     for (const key of this.#goneRoutes) {
       if (this.#rules.has(key)) continue;
       this.#book.release('route', key, revision);
-      change.set(key, null);
+      this.#send(key, null, revision);
     }
     this.#goneRoutes.clear();
     for (const [key, value] of this.#book.changes())
-      change.set(`${STATE_PREFIX}cells/${key}`, value === null ? null : Buffer.from(value));
-    for (const [key, value] of this.#memory) change.set(key, value);
+      this.#send(`${STATE_PREFIX}cells/${key}`, value === null ? null : Buffer.from(value), revision);
+    for (const [key, value] of this.#memory) this.#send(key, value, revision);
     this.#memory.clear();
-    return this.#send(revision, change);
+    return this.#end(revision);
+  }
+
+  /** Nothing stands under `key` any more. */
+  #takeBack(key: Key, revision: number): void {
+    this.#send(key, null, revision);
+    this.#sockets.delete(key);
+    this.#forget(key, revision);
   }
 
   /** Entries that were too large to be sent, with their bytes: all of them, where that has changed since last asked. */
@@ -190,18 +199,28 @@ export class Publisher {
     }
   }
 
-  #send(revision: number, change: ReadonlyMap<Key, Buffer | null>): number {
-    const news: (readonly [Key, Buffer | null])[] = [];
-    for (const [key, value] of change) if (this.#note(key, value)) news.push([key, value]);
-    // The first one goes out even when it says nothing: that there is nothing is news then.
-    if (news.length === 0 && this.#revision > 0) return this.#revision;
-    this.#out.begin(revision);
+  /** What stands under `key` in `revision`; null: nothing any more. Goes out if the keeper has something else there. */
+  #send(key: Key, value: Buffer | null, revision: number): void {
+    if (!this.#note(key, value)) return;
+    this.#begin(revision);
     // Also one that went while no controller was there: what the keeper has decides, not what this one remembers.
-    if (news.some(([key]) => parseKey(key).kind === 'socket')) this.#out.sockets([...this.#sockets.values()]);
-    for (const [key, value] of news) {
-      if (value === null) this.#out.remove(key);
-      else this.#out.put(key, value);
-    }
+    if (isSocketKey(key)) this.#socketsChanged = true;
+    if (value === null) this.#out.remove(key);
+    else this.#out.put(key, value);
+  }
+
+  #begin(revision: number): void {
+    if (!this.#begun) this.#out.begin(revision);
+    this.#begun = true;
+  }
+
+  #end(revision: number): number {
+    // The first one goes out even when it says nothing: that there is nothing is news then.
+    if (this.#revision === 0) this.#begin(revision);
+    if (!this.#begun) return this.#revision;
+    if (this.#socketsChanged) this.#out.sockets([...this.#sockets.values()]);
+    this.#begun = false;
+    this.#socketsChanged = false;
     this.#revision = revision;
     this.#out.commit(revision);
     return revision;
@@ -217,8 +236,8 @@ export class Publisher {
   }
 
   /** Notes what the cells of the revision follow from. */
-  #keep(entry: Entry, change: Map<Key, Buffer | null>): void {
-    if (entry.kind === 'rule' || entry.kind === 'relay') this.#keepRule(entry, change);
+  #keep(entry: Entry, revision: number): void {
+    if (entry.kind === 'rule' || entry.kind === 'relay') this.#keepRule(entry, revision);
     else if (entry.kind === 'cluster') this.#keepCluster(entry);
     else if (entry.kind === 'endpoints') {
       this.#endpoints.set(entry.key, entry.endpoints);
@@ -226,13 +245,13 @@ export class Publisher {
     }
   }
 
-  #forget(key: Key, revision: number, change: Map<Key, Buffer | null>): void {
+  #forget(key: Key, revision: number): void {
     this.#forgetRule(key);
-    this.#forgetCluster(key, revision, change);
+    this.#forgetCluster(key, revision);
     if (this.#endpoints.delete(key)) this.#changeUsers(key);
   }
 
-  #keepRule(entry: RuleEntry | RelayEntry, change: Map<Key, Buffer | null>): void {
+  #keepRule(entry: RuleEntry | RelayEntry, revision: number): void {
     const cells = cellsOfRule(entry);
     const before = this.#cellsOf.get(entry.key);
     if (before === cells) return;
@@ -242,7 +261,7 @@ export class Publisher {
     this.#rules.set(cells, rules + 1);
     if (rules === 0) {
       const blocks = { route: this.#book.assign('route', cells) };
-      change.set(cells, this.#encode({ kind: 'cells', key: cells, blocks }));
+      this.#send(cells, this.#encode({ kind: 'cells', key: cells, blocks }), revision);
     }
   }
 
@@ -269,13 +288,13 @@ export class Publisher {
     this.#changedClusters.add(entry.key);
   }
 
-  #forgetCluster(key: Key, revision: number, change: Map<Key, Buffer | null>): void {
+  #forgetCluster(key: Key, revision: number): void {
     const before = this.#clusters.get(key);
     if (before === undefined) return;
     this.#clusters.delete(key);
     this.#leave(before.cluster);
     for (const { id } of before.endpoints) this.#book.release('endpoint', endpointOwner(before.cluster, id), revision);
-    change.set(clusterCellsKey(key), null);
+    this.#send(clusterCellsKey(key), null, revision);
   }
 
   /** `cluster` is no longer made of its endpoints. */
@@ -290,7 +309,7 @@ export class Publisher {
   }
 
   /** Gives each endpoint of the cluster a block of cells, and takes back those of endpoints that left. */
-  #assignEndpoints(key: Key, revision: number, change: Map<Key, Buffer | null>): void {
+  #assignEndpoints(key: Key, revision: number): void {
     const before = this.#clusters.get(key);
     if (before === undefined) return;
     const { cluster } = before;
@@ -303,7 +322,7 @@ export class Publisher {
     const blocks: Record<string, number> = {};
     for (const id of ids) blocks[id] = this.#book.assign('endpoint', endpointOwner(cluster, id));
     const cells: CellsEntry = { kind: 'cells', key: clusterCellsKey(key), blocks };
-    change.set(cells.key, this.#encode(cells));
+    this.#send(cells.key, this.#encode(cells), revision);
   }
 
   /** Clusters with their endpoints, as the last revision has them. */

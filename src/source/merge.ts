@@ -84,6 +84,7 @@ export class Merge implements Source {
 
   /** Of a key that several deliver, whose counts and whose does not; null when nobody is covered. */
   #covered(said: readonly (KubeObject | undefined)[]): string | null {
+    if (this.#sources.length < 2) return null;
     const names = this.#sources.filter((_, i) => said[i] !== undefined).map(({ name }) => name);
     if (names.length < 2) return null;
     return `comes from ${names.join(' and ')}; ${names[0]} count`;

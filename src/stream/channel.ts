@@ -109,7 +109,8 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     if (!this.#open || this.#deaf) return;
     this.#queue.push({ bytes, fds, sent: 0 });
     this.#queued += bytes.length;
-    if (this.#queue.length === 1) this.#flush();
+    // Also behind others: whoever sends much in one piece is read meanwhile.
+    this.#flush();
   }
 
   /**

@@ -37,12 +37,17 @@ export interface Begin {
 const HEADER_BYTES = 5;
 
 export function encodeFrame(type: FrameType, body: Buffer): Buffer {
-  if (body.length > LIMITS.FRAME_BYTES)
-    throw new RangeError(`frame of ${body.length} bytes is over ${LIMITS.FRAME_BYTES}`);
-  const out = Buffer.allocUnsafe(HEADER_BYTES + body.length);
-  out.writeUInt32LE(body.length, 0);
-  out[4] = type;
+  const out = headed(type, body.length);
   body.copy(out, HEADER_BYTES);
+  return out;
+}
+
+/** Room for a frame with a body of `bytes`, which is to be filled. */
+function headed(type: FrameType, bytes: number): Buffer {
+  if (bytes > LIMITS.FRAME_BYTES) throw new RangeError(`frame of ${bytes} bytes is over ${LIMITS.FRAME_BYTES}`);
+  const out = Buffer.allocUnsafe(HEADER_BYTES + bytes);
+  out.writeUInt32LE(bytes, 0);
+  out[4] = type;
   return out;
 }
 
@@ -51,12 +56,12 @@ export function encodeJson(type: FrameType, value: unknown): Buffer {
 }
 
 export function encodePut(key: string, value: Buffer): Buffer {
-  const name = Buffer.from(key);
-  const body = Buffer.allocUnsafe(2 + name.length + value.length);
-  body.writeUInt16LE(name.length, 0);
-  name.copy(body, 2);
-  value.copy(body, 2 + name.length);
-  return encodeFrame(FRAME.PUT, body);
+  const name = Buffer.byteLength(key);
+  const out = headed(FRAME.PUT, 2 + name + value.length);
+  out.writeUInt16LE(name, HEADER_BYTES);
+  out.write(key, HEADER_BYTES + 2);
+  value.copy(out, HEADER_BYTES + 2 + name);
+  return out;
 }
 
 /** Key and a copy of the value. Throws ProtocolError. */

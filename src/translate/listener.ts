@@ -231,23 +231,36 @@ export function namespacePolicy(
  * Listeners"). Ports are compared as they are bound.
  */
 export function conflictsWithin(listeners: readonly ListenerDraft[]): (Conflict | null)[] {
-  return listeners.map((listener, index) => {
+  const conflicts = listeners.map((): Conflict | null => null);
+  const sharing = Map.groupBy(listeners.entries(), ([, listener]) => {
     const protocol = familyOf(listener);
-    if (protocol === undefined || listener.boundPort === 0) return null;
-    const others = listeners.filter(
-      (other, i) =>
-        i !== index && other.boundPort === listener.boundPort && familyOf(other)?.transport === protocol.transport,
-    );
-    const mixed = protocol.byHostname ? others.find((other) => familyOf(other)?.family !== protocol.family) : others[0];
-    if (mixed !== undefined) {
-      const message = `Listener ${mixed.name} wants protocol ${mixed.protocol} on the same port ${listener.boundPort}.`;
-      return { type: 'protocol', message };
-    }
-    const same = others.find((o) => o.hostname === listener.hostname);
-    if (same === undefined) return null;
-    const host = listener.hostname === '*' ? 'every hostname' : `hostname ${listener.hostname}`;
-    return { type: 'hostname', message: `Listener ${same.name} wants ${host} on the same port ${listener.boundPort}.` };
+    return protocol === undefined || listener.boundPort === 0 ? null : `${listener.boundPort} ${protocol.transport}`;
   });
+  for (const [port, group] of sharing) {
+    const [first, second] = group;
+    if (port === null || first === undefined || second === undefined) continue;
+    const family = familyOf(first[1])?.family;
+    const stranger = group.find(([, other]) => familyOf(other)?.family !== family);
+    const named = Map.groupBy(group, ([, { hostname }]) => hostname);
+    for (const [i, listener] of group) {
+      const protocol = familyOf(listener);
+      const another = i === first[0] ? second : first;
+      const mixed = protocol?.byHostname === false ? another : protocol?.family === family ? stranger : first;
+      const same = named.get(listener.hostname)?.find(([index]) => index !== i);
+      if (mixed !== undefined) conflicts[i] = mixedConflict(listener, mixed[1]);
+      else if (same !== undefined) conflicts[i] = hostnameConflict(listener, same[1]);
+    }
+  }
+  return conflicts;
+}
+
+function mixedConflict({ boundPort }: ListenerDraft, { name, protocol }: ListenerDraft): Conflict {
+  return { type: 'protocol', message: `Listener ${name} wants protocol ${protocol} on the same port ${boundPort}.` };
+}
+
+function hostnameConflict({ boundPort, hostname }: ListenerDraft, { name }: ListenerDraft): Conflict {
+  const host = hostname === '*' ? 'every hostname' : `hostname ${hostname}`;
+  return { type: 'hostname', message: `Listener ${name} wants ${host} on the same port ${boundPort}.` };
 }
 
 function unknownProtocol(value: unknown): string {
