@@ -230,3 +230,19 @@ onBothPlainly('over HTTP/2, message by message', async (net) => {
   client.peer.close();
   await rig.end();
 });
+
+onBoth('a client that leaves leaves nothing of its call behind', async (net) => {
+  for (const type of [TYPE, `${TYPE}-text`]) {
+    const came = Promise.withResolvers<void>();
+    const rig = proxy(net, async (asked) => {
+      came.resolve();
+      await asked.until(() => asked.reset !== null);
+    });
+    const client = await rig.connect();
+    await client.send(post(Buffer.from('AAAAAAA='), type));
+    await came.promise;
+    client.reset();
+    await rig.end();
+    assert.equal(rig.records.last.status, 499);
+  }
+});

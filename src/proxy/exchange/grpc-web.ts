@@ -99,7 +99,7 @@ export class GrpcWeb implements Downstream {
     this.#io = io;
   }
 
-  /** Takes a call whose head says `mode`, which is not NONE; false when there is no memory. Until `release`. */
+  /** Takes a call whose head says `mode`, which is not NONE; false when there is no memory. Until `close`. */
   open(down: Downstream, mode: number, head: Head): boolean {
     const { mem } = this.#io;
     this.#at = this.#io.alloc(mode === WEB_MODE.TEXT ? SCRATCH_BYTES : PREFIX_BYTES);
@@ -194,9 +194,13 @@ export class GrpcWeb implements Downstream {
     return TYPED[this.#mode] as Typed;
   }
 
-  release(): void {
+  /** The call is over, whether its client is still there or not. */
+  close(): void {
     this.#io.free(this.#at);
     this.#at = -1;
+  }
+
+  release(): void {
     this.#down.release();
   }
 

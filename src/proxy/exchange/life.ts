@@ -340,6 +340,7 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     this.found.rule = null;
     this.backend = null;
     this.later = null;
+    this.web?.close();
     this.web = null;
     this.listener = null;
     this.attempts.clear();

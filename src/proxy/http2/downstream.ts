@@ -184,8 +184,8 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       return;
     }
     const exchange = this.#exchange;
-    // Trailers wait like content until there is a place for them.
-    const taken = start === end || exchange === null || exchange.takesBody;
+    // The end waits like content where that is not taken: between two attempts, say, nobody would get it.
+    const taken = exchange === null || exchange.takesBody;
     if (this.held === 0 && this.#tunnel !== ASKED && taken) {
       exchange?.requestEnded(start, end);
       return;
@@ -243,11 +243,14 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       if (this.#exchange !== exchange) return;
       queue.took(n);
       this.#owner.usedContent(this, n);
-      if (exchange.flushRequest()) continue;
-      this.#stalled = this.#exchange === exchange;
+      const taken = exchange.flushRequest();
+      // It may have been more than its rule admits, and answered.
+      if (this.#exchange !== exchange) return;
+      if (taken) continue;
+      this.#stalled = true;
       return;
     }
-    if (this.#endHeld && this.held === 0) this.#endHeldRequest(exchange);
+    if (this.#endHeld && this.held === 0 && exchange.takesBody) this.#endHeldRequest(exchange);
   }
 
   #endHeldRequest(exchange: RequestSide): void {
