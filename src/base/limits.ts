@@ -80,7 +80,7 @@ class Limits extends Http2Limits {
   readonly LEADING_EMPTY_LINES = 4;
 
   // --- connections and buffers of one worker
-  /** And never more than half of the files that the process may open: backends need the rest. */
+  /** And never more than 8 of 17 files that the process may open: backends need as many, who is refused the rest. */
   readonly DOWNSTREAM_CONNECTIONS = 65_536;
   /** Connections waiting to be accepted, per listening socket (the kernel's somaxconn may be lower). */
   readonly BACKLOG = 4_096;

@@ -366,14 +366,19 @@ function textOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).slice(0, LIMITS.STREAM_TEXT_CHARACTERS);
 }
 
+/** Files of this process that are no connections, about: its log, its listeners, what it shares with others. */
+const OWN_FILES = 64;
+
 /**
- * Connections of clients this process has descriptors for: half of them. Idle clients must not take those that
- * connections to backends need, or all would be answered 503.
+ * Connections of clients this process has descriptors for: each may have one to a backend besides, as every session of
+ * layer 4 and every tunnel has, and an eighth more are taken to be refused (OVERLOAD_CONNECTIONS). Where descriptors
+ * ran out before, nobody would be accepted, and nobody be told so.
  */
 function clientConnections(): number {
   const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
   if (limit === undefined) return LIMITS.DOWNSTREAM_CONNECTIONS;
-  return Math.min(LIMITS.DOWNSTREAM_CONNECTIONS, Number(limit) >> 1);
+  const files = Math.max(Number(limit) - OWN_FILES, Number(limit) >> 1);
+  return Math.min(LIMITS.DOWNSTREAM_CONNECTIONS, Math.floor((files * 8) / 17));
 }
 
 /** Copies: the frame's bytes are good for this call only. */

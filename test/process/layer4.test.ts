@@ -124,6 +124,35 @@ test('a session outlives a changed route, a gone backend, and a controller that 
   assert.equal(logged.filter((line) => line['request_bytes'] === said).length, 1, 'one line a session');
 });
 
+test('sessions that take all descriptors there are: more are reset, a request is told, nobody hangs', {
+  timeout: 60_000,
+}, async () => {
+  const [port, http] = [await freePort(), await freePort()];
+  const [one, app] = [await echo('one'), await backend('app')];
+  const both = tcpGateway(port).replace('---', `    - { name: pages, port: ${http}, protocol: HTTP }\n---`);
+  const route = routeYaml('pages', '/', 'app').replace('{ name: web }', '{ name: web, sectionName: pages }');
+  const yaml = both + tcpRoute('one') + backendYaml('one', one.port) + route + backendYaml('app', app.port);
+  const rauta = await Rauta.start({ 'a.yaml': yaml }, [], {}, 400);
+  assert.equal((await get(http, '/')).status, 200);
+  const open: Socket[] = [];
+  for (let told = true; told; ) {
+    const socket = connect(port, '127.0.0.1').on('error', () => {});
+    told = await new Promise<boolean>((resolve) => {
+      socket.once('data', () => resolve(true)).once('close', () => resolve(false));
+    });
+    if (told) open.push(socket);
+  }
+  assert.ok(open.length > 100, `${open.length} sessions`);
+  assert.equal((await get(http, '/')).status, 503);
+  assert.match((await rauta.ask('/metrics')).body, /limit_reached_total\{limit="DOWNSTREAM_CONNECTIONS"\} [1-9]/);
+  for (const socket of open) socket.destroy();
+  await until(
+    () => get(http, '/'),
+    ({ status }) => status === 200,
+  );
+  await rauta.stop();
+});
+
 test('sessions that begin while their route changes, again and again, all come to one of its backends', async () => {
   const port = await freePort();
   const [one, two] = [await echo('one'), await echo('two')];
@@ -282,7 +311,7 @@ for (const version of ['v1', 'v2'] as const) {
     await peer(t, (file) => ['nginx', '-p', tmpdir(), '-c', file], conf, nginx);
     const second = `    - { name: other, port: ${other}, protocol: TCP }\n---\n`;
     const told = `metadata: { name: $1, annotations: { rauta.io/proxy-protocol: ${version} } }`;
-    const routes = tcpRoute('a').replace('name: web }', 'name: web, sectionName: http }');
+    const routes = tcpRoute('a').replace('name: web }', 'name: web, sectionName: pages }');
     const more = tcpRoute('b')
       .replace('name: bytes', 'name: more')
       .replace('name: web }', 'name: web, sectionName: other }');
