@@ -44,7 +44,7 @@ function keptValue(name: string, value: unknown): unknown {
   const read = KEPT.some((one) => one === name) ? readPem(decoded(value)) : '';
   // A slice would hold the whole text that it is of.
   if (typeof read === 'string' || read.length === 0) return Buffer.from(value).toString();
-  const pem = read.flatMap(({ label, text }, i) => [labelOf(label), i === 0 ? text : once(text)]);
+  const pem = read.flatMap(({ label, text }, i) => [labelOf(label), i > 0 && label === ISSUER ? once(text) : text]);
   return { pem: pem.slice() } satisfies KeptPem;
 }
 
@@ -61,6 +61,8 @@ function blocksOf({ pem }: KeptPem): PemBlock[] {
   return blocks;
 }
 
+/** What is kept once for all is never a key: that goes with its Secret. */
+const ISSUER = 'CERTIFICATE';
 const LABELS = ['CERTIFICATE', 'PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'];
 
 /** Not the slice of a text that is to go. */

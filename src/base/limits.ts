@@ -420,6 +420,8 @@ class Limits extends Http2Limits {
   readonly KUBERNETES_PLUGIN_BYTES = 1 * MB;
   /** How often, about, kinds that are not installed are looked for. */
   readonly KUBERNETES_MISSING_MS = 10_000;
+  /** A kind that is served no more has to be so twice, this far apart, before its objects go. */
+  readonly KUBERNETES_GONE_MS = 10_000;
   /** Secrets (or ConfigMaps) of one namespace that have a watch each; more of them share one. */
   readonly KUBERNETES_NAMED = 10;
   /** Objects of one page of a LIST. */

@@ -143,6 +143,28 @@ test('a kind that is uninstalled goes with its objects; a 404 from somebody in b
   await sink.until(() => !sink.objects.has('HTTPRoute/a/r') && !sink.objects.has('HTTPRoute/a/again'));
 });
 
+test('kinds that a server which has just begun does not know yet keep their objects', async (t) => {
+  const { api, sink, source } = await setup(t);
+  api.put('HTTPRoute', route('a', 'r'));
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  api.undefine('HTTPRoute');
+  api.undefine('Gateway');
+  let discovered = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  api.onRequest = (seen) => {
+    // It is asked again: what was found the first time has been looked at.
+    if (seen.path === '/apis' && ++discovered === 2) resolve();
+  };
+  api.cut('end');
+  source.rescan();
+  await promise;
+  assert.ok(sink.objects.has('HTTPRoute/a/r'));
+  defineGatewayApi(api);
+  api.put('HTTPRoute', route('a', 'again'));
+  await sink.until(() => sink.objects.has('HTTPRoute/a/again'));
+});
+
 test('what may not be listed is said, and nothing is taken for complete', async (t) => {
   const { api, sink, source } = await setup(t);
   api.fault = (seen) => (seen.path.endsWith('/gateways') ? { status: 403, reason: 'Forbidden' } : null);

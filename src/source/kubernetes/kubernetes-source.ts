@@ -58,6 +58,8 @@ interface Followed {
   /** Null: not installed, as far as is known. */
   served: Served | null;
   reflectors: readonly Reflector[];
+  /** When it was first not found any more; null while it is. */
+  doubtedMs: number | null;
 }
 
 export class KubernetesSource implements Source {
@@ -84,7 +86,7 @@ export class KubernetesSource implements Source {
   constructor(options: KubernetesOptions, tools: ReflectorTools) {
     this.#options = options;
     this.#tools = tools;
-    this.#followed = options.kinds.map((info) => ({ info, served: null, reflectors: [] }));
+    this.#followed = options.kinds.map((info) => ({ info, served: null, reflectors: [], doubtedMs: null }));
     this.#named = options.named.map(
       (info) =>
         new Named(info.kind, options.namespaces, (namespace, name) => {
@@ -228,7 +230,8 @@ export class KubernetesSource implements Source {
     if (this.#again) {
       this.#again = false;
       void this.#discover();
-    } else if (this.#followed.some((f) => f.served === null))
+    } else if (this.#followed.some((f) => f.doubtedMs !== null)) this.#later(LIMITS.KUBERNETES_GONE_MS);
+    else if (this.#followed.some((f) => f.served === null))
       this.#later(LIMITS.KUBERNETES_MISSING_MS * (0.5 + this.#tools.random()));
     this.#maybeSynced();
   }
@@ -240,6 +243,8 @@ export class KubernetesSource implements Source {
 
   #found(followed: Followed, served: Served | undefined): void {
     const before = followed.served;
+    if (before !== null && served === undefined && !this.#isGone(followed)) return;
+    followed.doubtedMs = null;
     if (before !== null && served !== undefined && before.apiVersion === served.apiVersion) {
       // It may have been away for a moment, and its reflectors have ended over it.
       for (const reflector of followed.reflectors) if (reflector.ended) reflector.start();
@@ -257,6 +262,16 @@ export class KubernetesSource implements Source {
       reflector.adopt(old[i]?.names ?? []);
       reflector.start();
     });
+  }
+
+  /**
+   * A server that has just begun may not know its kinds yet, and one of several may be behind: what it holds of them
+   * is all that is served. Where a definition is really deleted, its objects are, too, one by one.
+   */
+  #isGone(followed: Followed): boolean {
+    const now = this.#tools.now();
+    followed.doubtedMs ??= now;
+    return now - followed.doubtedMs >= LIMITS.KUBERNETES_GONE_MS;
   }
 
   #follow(info: KindInfo, served: Served): Reflector[] {
