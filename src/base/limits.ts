@@ -418,10 +418,8 @@ class Limits extends Http2Limits {
   /** How long a credential plugin may take, and what it may print. */
   readonly KUBERNETES_PLUGIN_MS = 30_000;
   readonly KUBERNETES_PLUGIN_BYTES = 1 * MB;
-  /** How often, about, kinds that are not installed are looked for. */
+  /** How often, about, kinds that are not installed are looked for; one that goes is missing so long before it does. */
   readonly KUBERNETES_MISSING_MS = 10_000;
-  /** A kind that is served no more has to be so twice, this far apart, before its objects go. */
-  readonly KUBERNETES_GONE_MS = 10_000;
   /** Secrets (or ConfigMaps) of one namespace that have a watch each; more of them share one. */
   readonly KUBERNETES_NAMED = 10;
   /** Objects of one page of a LIST. */

@@ -35,13 +35,17 @@ export interface Parent {
   readonly listeners: readonly { readonly listener: ListenerView; readonly hostnames: readonly string[] }[];
 }
 
-/** Parents of ours, in the order of the spec. `hostnames` null: the kind has none, or every one was invalid. */
+/**
+ * Parents of ours, in the order of the spec. `hostnames` null: the kind has none, or every one was invalid. In a cluster
+ * parents of other groups are others' to serve (a Service is a mesh's, GEP-1324); in files (`fromFiles`) nobody does.
+ */
 export function parentsOf(
   reader: Reader,
   viewOf: ViewOf,
   route: KubeObject,
   hostnames: readonly string[] | null,
   problems: Problems,
+  fromFiles: boolean,
 ): Parent[] {
   const parents: Parent[] = [];
   const seen = new Set<string>();
@@ -56,6 +60,7 @@ export function parentsOf(
     const identity = JSON.stringify(ref);
     if (seen.has(identity)) continue;
     seen.add(identity);
+    if (ref.group !== GATEWAY_GROUP && !fromFiles) continue;
     if (ref.group !== GATEWAY_GROUP || !PARENT_KINDS.has(ref.kind)) {
       const near = nearest(ref.kind, [...PARENT_KINDS]);
       const meant =

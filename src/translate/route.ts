@@ -77,7 +77,8 @@ export function translateRoute(
   options: TranslatorOptions,
 ): RouteResult {
   const problems = new Problems(keyOf(object));
-  const asked = parentsOf(reader, viewOf, object, kind.hostnames(object, problems), problems);
+  const hostnames = kind.hostnames(object, problems);
+  const asked = parentsOf(reader, viewOf, object, hostnames, problems, options.fromFiles === true);
   if (asked.length === 0) {
     return { entries: [], status: null, problems, attached: [], claims: [], clusters: [], gateways: [], policies: [] };
   }

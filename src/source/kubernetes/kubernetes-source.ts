@@ -230,7 +230,7 @@ export class KubernetesSource implements Source {
     if (this.#again) {
       this.#again = false;
       void this.#discover();
-    } else if (this.#followed.some((f) => f.doubtedMs !== null)) this.#later(LIMITS.KUBERNETES_GONE_MS);
+    } else if (this.#followed.some((f) => f.doubtedMs !== null)) this.#later(LIMITS.KUBERNETES_MISSING_MS);
     else if (this.#followed.some((f) => f.served === null))
       this.#later(LIMITS.KUBERNETES_MISSING_MS * (0.5 + this.#tools.random()));
     this.#maybeSynced();
@@ -271,7 +271,7 @@ export class KubernetesSource implements Source {
   #isGone(followed: Followed): boolean {
     const now = this.#tools.now();
     followed.doubtedMs ??= now;
-    return now - followed.doubtedMs >= LIMITS.KUBERNETES_GONE_MS;
+    return now - followed.doubtedMs >= LIMITS.KUBERNETES_MISSING_MS;
   }
 
   #follow(info: KindInfo, served: Served): Reflector[] {
