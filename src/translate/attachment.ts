@@ -36,8 +36,9 @@ export interface Parent {
 }
 
 /**
- * Parents of ours, in the order of the spec. `hostnames` null: the kind has none, or every one was invalid. In a cluster
- * parents of other groups are others' to serve (a Service is a mesh's, GEP-1324); in files (`fromFiles`) nobody does.
+ * Parents of ours, in the order of the spec. `hostnames` null: the kind has none, or every one was invalid. In a
+ * cluster parents of other groups are others' to serve (a Service is a mesh's, GEP-1324); in files (`fromFiles`) nobody
+ * does.
  */
 export function parentsOf(
   reader: Reader,
