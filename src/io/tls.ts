@@ -9,6 +9,9 @@ export type Tls = number;
 /** Beside -errno: the peer or its certificate was refused, or the other way round; `failure` says why. */
 export const TLS_FAILED = -4096;
 
+/** Behind `offered`: the ticket is not taken, or may still not be. Certificates are put on the connection now. */
+export const TLS_ASKS = -4097;
+
 export const TLS_VERSION = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 } as const;
 export type TlsVersion = keyof typeof TLS_VERSION;
 
@@ -99,9 +102,10 @@ export interface TlsIo {
   bind(tls: Tls, context: Uint8Array): void;
   /**
    * The name of the ticket's key that the client offers, TICKET_NAME_BYTES; whatever key is first, this one is accepted
-   * for it.
+   * for it. Whether it is known: then `handshakeWith` may give TLS_ASKS, and only then the connection needs its
+   * certificates (`use`, `staple`), for a session that is taken up shows none (RFC 8446 section 2.2).
    */
-  offered(tls: Tls, ticketName: Uint8Array): void;
+  offered(tls: Tls, ticketName: Uint8Array): boolean;
   /** 1 when the connection stands, -EAGAIN, -errno or TLS_FAILED. */
   handshake(tls: Tls): number;
   /**
@@ -109,6 +113,8 @@ export interface TlsIo {
    * ClientHello, and what came behind it (early data, say, which is skipped: RFC 8446 section 4.2.10).
    */
   handshakeWith(tls: Tls, offset: number, length: number): number;
+  /** At once behind TLS_ASKS and `use`, or `close`: goes on with it. */
+  handshakeOn(tls: Tls): number;
   /** Bytes read into mem[offset..], 0 at the end in order, -EAGAIN, -errno or TLS_FAILED. */
   recv(tls: Tls, offset: number, length: number): number;
   /**

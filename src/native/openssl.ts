@@ -24,34 +24,38 @@ export const sslHasPending = direct('SSL_has_pending', ['address', 'unused']);
 export const bioNumberRead = direct('BIO_number_read', ['address', 'unused']);
 
 // Per connection.
-export const sslGetError = symbol('SSL_get_error', ['long', 'int']);
+export const sslGetError = direct('SSL_get_error', ['address', 'int']);
+export const sslFree = direct('SSL_free', ['address', 'unused']);
+export const sslSetAcceptState = direct('SSL_set_accept_state', ['address', 'unused']);
+export const sslSetWfd = direct('SSL_set_wfd', ['address', 'int']);
+export const sslSetRfd = direct('SSL_set_rfd', ['address', 'int']);
+export const sslSet0Rbio = direct('SSL_set0_rbio', ['address', 'address']);
+export const bioUpRef = direct('BIO_up_ref', ['address', 'unused']);
+export const bioWrite = direct('BIO_write', ['address', 'address', 'int']);
+export const bioCtrl = direct('BIO_ctrl', ['address', 'int', 'int', 'address']);
+export const sslSetSessionIdContext = direct('SSL_set_session_id_context', ['address', 'address', 'int']);
+export const sslSetCertCb = direct('SSL_set_cert_cb', ['address', 'address', 'address']);
+export const sslCertsClear = direct('SSL_certs_clear', ['address', 'unused']);
+export const sslSessionReused = direct('SSL_session_reused', ['address', 'unused']);
+export const sslVersion = direct('SSL_version', ['address', 'unused']);
+/** The low half of where the cipher stands, which no other one has. */
+export const sslCurrentCipher = direct('SSL_get_current_cipher', ['address', 'unused']);
+export const sslGet0AlpnSelected = direct('SSL_get0_alpn_selected', ['address', 'address', 'address']);
+// By plain numbers: what may ask the ALPN callback, gives an address, or is done by connections to backends only.
 export const sslNew = symbol('SSL_new', ['long'], 'long');
-export const sslFree = symbol('SSL_free', ['long']);
+export const sslDoHandshake = symbol('SSL_do_handshake', ['long']);
 export const sslSetFd = symbol('SSL_set_fd', ['long', 'int']);
-export const sslSetRfd = symbol('SSL_set_rfd', ['long', 'int']);
-export const sslSetWfd = symbol('SSL_set_wfd', ['long', 'int']);
 export const sslGetRbio = symbol('SSL_get_rbio', ['long'], 'long');
-export const sslSet0Rbio = symbol('SSL_set0_rbio', ['long', 'long']);
 export const sslPeek = symbol('SSL_peek', ['long', 'address', 'int']);
 export const bioSMem = symbol('BIO_s_mem', [], 'long');
 export const bioNew = symbol('BIO_new', ['long'], 'long');
 export const bioFree = symbol('BIO_free', ['long']);
-export const bioUpRef = symbol('BIO_up_ref', ['long']);
-export const bioWrite = symbol('BIO_write', ['long', 'address', 'int']);
-export const bioCtrl = symbol('BIO_ctrl', ['long', 'int', 'long', 'long'], 'long');
-export const sslSetAcceptState = symbol('SSL_set_accept_state', ['long']);
 export const sslSetConnectState = symbol('SSL_set_connect_state', ['long']);
-export const sslDoHandshake = symbol('SSL_do_handshake', ['long']);
 export const sslShutdown = symbol('SSL_shutdown', ['long']);
 export const sslCtrl = symbol('SSL_ctrl', ['long', 'int', 'long', 'address'], 'long');
 export const sslUseCertAndKey = symbol('SSL_use_cert_and_key', ['long', 'long', 'long', 'long', 'int']);
-export const sslCertsClear = symbol('SSL_certs_clear', ['long']);
-export const sslSetSessionIdContext = symbol('SSL_set_session_id_context', ['long', 'address', 'int']);
-export const sslSessionReused = symbol('SSL_session_reused', ['long']);
-export const sslVersion = symbol('SSL_version', ['long']);
 export const sslGetCurrentCipher = symbol('SSL_get_current_cipher', ['long'], 'long');
 export const sslCipherStandardName = symbol('SSL_CIPHER_standard_name', ['long'], 'long');
-export const sslGet0AlpnSelected = symbol('SSL_get0_alpn_selected', ['long', 'address', 'address']);
 export const sslGetVerifyResult = symbol('SSL_get_verify_result', ['long'], 'long');
 export const sslGet0PeerCertificate = symbol('SSL_get0_peer_certificate', ['long'], 'long');
 export const sslSet1Host = symbol('SSL_set1_host', ['long', 'address']);
@@ -117,8 +121,21 @@ export const alwaysTrue = (): number => addressOfC('getpagesize');
 /** One that answers 0 for an address and anything else (an SSL is never that number). */
 export const alwaysZero = (): number => addressOfC('pthread_equal');
 
+/**
+ * One that answers -1 for an SSL that reads from no descriptor, as each does until its handshake is over: as a callback
+ * for certificates that is "not yet" (SSL_CTX_set_cert_cb).
+ */
+export const notYet = (): number => addressOfC('SSL_get_rfd');
+
 /** SSL_get_error. */
-export const SSL_ERROR = { SSL: 1, WANT_READ: 2, WANT_WRITE: 3, SYSCALL: 5, ZERO_RETURN: 6 } as const;
+export const SSL_ERROR = {
+  SSL: 1,
+  WANT_READ: 2,
+  WANT_WRITE: 3,
+  WANT_X509_LOOKUP: 4,
+  SYSCALL: 5,
+  ZERO_RETURN: 6,
+} as const;
 
 /** Commands of SSL_ctrl and SSL_CTX_ctrl. */
 export const CTRL = {

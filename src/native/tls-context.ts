@@ -141,11 +141,11 @@ export class TlsContexts {
     for (const { pointer, server } of this.#contexts.values()) if (server) this.#giveTickets(pointer);
   }
 
-  /** Which key has this name, 0 for the first where none has. */
+  /** Which key has this name, -1 for none. */
   ticketKeyOf(name: Uint8Array): number {
     const keys = this.#ticketKeys;
     for (let i = 0; i < keys.length; i++) if (isCalled(keys[i] as Uint8Array, name)) return i;
-    return 0;
+    return -1;
   }
 
   #giveTickets(pointer: number): void {

@@ -17,34 +17,37 @@ import {
   sslSetRfd,
 } from './openssl.ts';
 
+const BIO_PENDING = BigInt(BIO.PENDING);
+const BIO_RESET = BigInt(BIO.RESET);
+
 export class TlsInbox {
-  readonly #io: NativeIo;
-  readonly #bio: number;
+  readonly #bio: bigint;
+  readonly #address: bigint;
 
   constructor(io: NativeIo) {
-    this.#io = io;
-    this.#bio = bioNew(bioSMem());
-    if (this.#bio === 0) throw new Error('no memory for TLS');
+    this.#bio = BigInt(bioNew(bioSMem()));
+    this.#address = BigInt(io.arena.base);
+    if (this.#bio === 0n) throw new Error('no memory for TLS');
   }
 
   /** From now on `ssl` reads from here. */
-  attach(ssl: number): void {
-    bioUpRef(this.#bio);
+  attach(ssl: bigint): void {
+    bioUpRef(this.#bio, 0n);
     sslSet0Rbio(ssl, this.#bio);
   }
 
   /** Copies mem[offset..+length) here, where nothing is left; false when there is no memory. */
   put(offset: number, length: number): boolean {
-    return bioWrite(this.#bio, this.#io.arena.base + offset, length) === length;
+    return bioWrite(this.#bio, this.#address + BigInt(offset | 0), BigInt(length | 0)) === length;
   }
 
   /** Bytes that nobody used. */
   get left(): number {
-    return bioCtrl(this.#bio, BIO.PENDING, 0, 0);
+    return bioCtrl(this.#bio, BIO_PENDING, 0n, 0n);
   }
 
   clear(): void {
-    bioCtrl(this.#bio, BIO.RESET, 0, 0);
+    bioCtrl(this.#bio, BIO_RESET, 0n, 0n);
   }
 
   /**
@@ -56,11 +59,11 @@ export class TlsInbox {
   }
 
   /** From now on `ssl` reads from the socket `fd`; false when there is no memory. */
-  detach(ssl: number, fd: number): boolean {
-    return sslSetRfd(ssl, fd) === 1;
+  detach(ssl: bigint, fd: number): boolean {
+    return sslSetRfd(ssl, BigInt(fd | 0)) === 1;
   }
 
   dispose(): void {
-    bioFree(this.#bio);
+    bioFree(Number(this.#bio));
   }
 }

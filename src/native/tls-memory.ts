@@ -24,12 +24,17 @@ export class TlsMemory {
   readonly io: NativeIo;
   readonly #at: number;
   readonly #view: DataView;
+  /** Address of what `put` copied, and of each cell, for direct calls. */
+  readonly putAt: bigint;
+  readonly cells: readonly bigint[];
 
   constructor(io: NativeIo) {
     this.io = io;
     this.#at = io.alloc(CELLS_BYTES + LIMITS.TLS_OBJECT_BYTES);
     if (this.#at < 0) throw new Error('no memory for TLS');
     this.#view = new DataView(io.mem.buffer, io.mem.byteOffset, io.mem.length);
+    this.putAt = BigInt(io.arena.base + this.room);
+    this.cells = Array.from({ length: CELLS_BYTES / 8 }, (_, i) => BigInt(this.cell(i)));
   }
 
   /** Address of cell `i` (0..7), a place for one pointer. */

@@ -8,8 +8,8 @@ import {
   type PeerName,
   SESSION_CONTEXT_BYTES,
   TICKET_KEY_BYTES,
+  TLS_ASKS,
   TLS_FAILED,
-  TLS_VERSION,
   type Tls,
   type TlsCounts,
   type TlsFailure,
@@ -23,21 +23,24 @@ import type { NativeIo } from './io.ts';
 import * as ssl from './openssl.ts';
 import { TlsContexts } from './tls-context.ts';
 import { ErrorQueue } from './tls-errors.ts';
+import { TLS13, TlsFacts } from './tls-facts.ts';
 import { TlsInbox } from './tls-inbox.ts';
-import { errorText, TlsMemory, takeError, textAt } from './tls-memory.ts';
+import { errorText, TlsMemory, takeError } from './tls-memory.ts';
 import { isAddress, isCertificateFor, isOpenSslsWork } from './tls-names.ts';
+import { TlsSessions } from './tls-sessions.ts';
 import { TlsStore } from './tls-store.ts';
 
 const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATIONS = 1 << (31 - INDEX_BITS);
-/** TLS 1.3 tells by its key share that a ClientHello was enough (RFC 8446 section 4.1.4). */
-const TLS13 = TLS_VERSION['TLSv1.3'];
 /**
  * Fewer bytes than OpenSSL asks a socket for when a record begins: it reads ahead, as much as its buffer holds, which
  * is 16 KB and a record's frame (SSL3_RT_MAX_ENCRYPTED_LENGTH).
  */
 const SHORT_READ_BYTES = 4096;
+const BIO_EOF = BigInt(ssl.BIO.EOF);
+/** As C reads the low half of it. */
+const MINUS_ONE = 0xffff_ffffn;
 /** X509_V_ERR_HOSTNAME_MISMATCH. */
 const HOSTNAME_MISMATCH = 62;
 
@@ -48,12 +51,13 @@ export class NativeTls implements TlsIo {
   readonly #store: TlsStore;
   readonly #contexts: TlsContexts;
   readonly #inbox: TlsInbox;
+  readonly #facts: TlsFacts;
   readonly #address: bigint;
   readonly #bytes: number;
 
   // ---- by index of a connection
   readonly #ssl: number[] = [];
-  /** The same as `ssl.sslRead` and `ssl.sslWrite` take it. */
+  /** The same as direct calls take it. */
   readonly #pointers: bigint[] = [];
   readonly #handles: number[] = [];
   readonly #contextOf: number[] = [];
@@ -62,6 +66,10 @@ export class NativeTls implements TlsIo {
   readonly #ticketKey: number[] = [];
   /** Its handshake is read by us, into the inbox. */
   readonly #fed: boolean[] = [];
+  /** Its certificates are put on it when it turns out that it needs them: its ticket may be taken. */
+  readonly #bare: boolean[] = [];
+  /** Certificates were put on it, or on its context. */
+  readonly #dressed: boolean[] = [];
   /** Its handshake waits until the socket takes more. */
   readonly #blocked: boolean[] = [];
   /** Bytes of it were read since the handshake. */
@@ -77,14 +85,12 @@ export class NativeTls implements TlsIo {
   readonly #free: number[] = [];
   #open = 0;
 
-  /** SSL_SESSION by number. */
-  readonly #sessions = new Map<number, number>();
-  #nextSession = 1;
+  readonly #sessions = new TlsSessions();
 
   /** What was asked for last would go on if its socket took more. */
   #wantsWrite = false;
   readonly #failure = { reason: '', verify: 0, alert: 0 };
-  readonly #ciphers = new Map<number, string>();
+  readonly #notYet = BigInt(ssl.notYet());
 
   constructor(io: NativeIo) {
     ssl.checkOpenSsl(ssl.OpenSslVersion());
@@ -94,6 +100,7 @@ export class NativeTls implements TlsIo {
     this.#store = new TlsStore(this.#memory);
     this.#contexts = new TlsContexts(this.#memory, this.#store);
     this.#inbox = new TlsInbox(io);
+    this.#facts = new TlsFacts(this.#memory, this.#contexts);
     this.#address = BigInt(io.arena.base);
     this.#bytes = io.arena.bytes;
   }
@@ -152,7 +159,7 @@ export class NativeTls implements TlsIo {
 
   accept(context: number, socket: Handle): Tls {
     const tls = this.#new(context, socket, true);
-    if (tls >= 0) ssl.sslSetAcceptState(this.#ssl[tls & INDEX_MASK] as number);
+    if (tls >= 0) ssl.sslSetAcceptState(this.#pointers[tls & INDEX_MASK] as bigint, 0n);
     return tls;
   }
 
@@ -194,26 +201,29 @@ export class NativeTls implements TlsIo {
     this.#errors.clear();
     const s = ssl.sslNew(ctx);
     if (s === 0) return -ERRNO.ENOMEM;
-    if ((fed ? ssl.sslSetWfd(s, fd) : ssl.sslSetFd(s, fd)) !== 1) {
-      ssl.sslFree(s);
+    const pointer = BigInt(s);
+    if ((fed ? ssl.sslSetWfd(pointer, BigInt(fd | 0)) : ssl.sslSetFd(s, fd)) !== 1) {
+      ssl.sslFree(pointer, 0n);
       return -ERRNO.ENOMEM;
     }
-    if (fed) this.#inbox.attach(s);
+    if (fed) this.#inbox.attach(pointer);
     const index = this.#free.pop() ?? this.#ssl.length;
     if (index > INDEX_MASK) {
-      ssl.sslFree(s);
+      ssl.sslFree(pointer, 0n);
       return -ERRNO.EMFILE;
     }
     let generation = (Math.abs(this.#handles[index] ?? 0) >> INDEX_BITS) + 1;
     if (generation === GENERATIONS) generation = 1;
     const tls = (generation << INDEX_BITS) | index;
     this.#ssl[index] = s;
-    this.#pointers[index] = BigInt(s);
+    this.#pointers[index] = pointer;
     this.#handles[index] = tls;
     this.#contextOf[index] = context;
     this.#sockets[index] = socket;
     this.#ticketKey[index] = 0;
     this.#fed[index] = fed;
+    this.#bare[index] = false;
+    this.#dressed[index] = !fed;
     this.#blocked[index] = false;
     this.#heard[index] = false;
     this.#bios[index] = 0n;
@@ -235,6 +245,7 @@ export class NativeTls implements TlsIo {
     const s = this.#of(tls);
     if (s === 0) return -ERRNO.EBADF;
     this.#errors.clear();
+    this.#dressed[tls & INDEX_MASK] = true;
     const made = this.#store.get(certificate);
     if (made !== null && ssl.sslUseCertAndKey(s, made.x509, made.pkey, made.stack, 1) === 1) return 0;
     return this.#fail(s);
@@ -242,8 +253,10 @@ export class NativeTls implements TlsIo {
 
   bind(tls: Tls, context: Uint8Array): void {
     if (context.length !== SESSION_CONTEXT_BYTES) throw new RangeError(`a session context of ${context.length} bytes`);
-    const s = this.#of(tls);
-    if (s !== 0) ssl.sslSetSessionIdContext(s, this.#memory.put(context), context.length);
+    if (this.#of(tls) === 0) return;
+    this.#memory.put(context);
+    const pointer = this.#pointers[tls & INDEX_MASK] as bigint;
+    ssl.sslSetSessionIdContext(pointer, this.#memory.putAt, BigInt(SESSION_CONTEXT_BYTES));
   }
 
   staple(tls: Tls, response: Uint8Array): void {
@@ -254,8 +267,14 @@ export class NativeTls implements TlsIo {
     if (copy !== 0) ssl.sslCtrl(s, ssl.CTRL.SET_OCSP_RESPONSE, response.length, copy);
   }
 
-  offered(tls: Tls, ticketName: Uint8Array): void {
-    if (this.#of(tls) !== 0) this.#ticketKey[tls & INDEX_MASK] = this.#contexts.ticketKeyOf(ticketName);
+  offered(tls: Tls, ticketName: Uint8Array): boolean {
+    const key = this.#of(tls) === 0 ? -1 : this.#contexts.ticketKeyOf(ticketName);
+    if (key < 0) return false;
+    const index = tls & INDEX_MASK;
+    this.#ticketKey[index] = key;
+    this.#bare[index] = true;
+    ssl.sslSetCertCb(this.#pointers[index] as bigint, this.#notYet, 0n);
+    return true;
   }
 
   handshake(tls: Tls): number {
@@ -286,6 +305,16 @@ export class NativeTls implements TlsIo {
     return this.#feed(s, tls & INDEX_MASK, offset, length, false);
   }
 
+  handshakeOn(tls: Tls): number {
+    const s = this.#of(tls);
+    const index = tls & INDEX_MASK;
+    if (s === 0) return -ERRNO.EBADF;
+    if (!(this.#bare[index] as boolean)) return -ERRNO.EINVAL;
+    this.#bare[index] = false;
+    ssl.sslSetCertCb(this.#pointers[index] as bigint, 0n, 0n);
+    return this.#goOn(s, index, false);
+  }
+
   /** Goes on with what mem[offset..+length) is of the handshake; `short`: nothing is left in the socket behind it. */
   #feed(s: number, index: number, offset: number, length: number, short: boolean): number {
     const inbox = this.#inbox;
@@ -293,9 +322,20 @@ export class NativeTls implements TlsIo {
       inbox.clear();
       return -ERRNO.ENOMEM;
     }
+    return this.#goOn(s, index, short);
+  }
+
+  #goOn(s: number, index: number, short: boolean): number {
+    const inbox = this.#inbox;
     const said = this.#shake(s, index);
     if (said === 1) return this.#stands(s, index, short);
-    if (inbox.left === 0) return said;
+    // What is left is read by `handshakeOn`.
+    if (said === TLS_ASKS) return said;
+    if (inbox.left === 0) {
+      // The ticket that comes with another key share need not be taken, and who knows what is changed until then.
+      const asks = said === -ERRNO.EAGAIN && (this.#bare[index] as boolean) && this.#asksAgain(s, index);
+      return asks ? TLS_ASKS : said;
+    }
     inbox.clear();
     return said === TLS_FAILED ? said : this.#refuse(0, 'more than a record came behind the ClientHello');
   }
@@ -307,7 +347,7 @@ export class NativeTls implements TlsIo {
     if (more) {
       // By keys of TLS 1.3 it reads as much as its buffer holds; so it has by those of TLS 1.2 already.
       const n = inbox.handOver(s, this.#memory.cell(0));
-      const said = n > 0 ? n : this.#outcome(s, n);
+      const said = n > 0 ? n : this.#outcome(s, index, n);
       if (inbox.left > 0) {
         inbox.clear();
         return said === TLS_FAILED ? said : this.#refuse(0, 'more than a record came behind the handshake');
@@ -315,13 +355,13 @@ export class NativeTls implements TlsIo {
       if (said === TLS_FAILED) return said;
     }
     const fd = this.#io.fdOf(this.#sockets[index] as Handle);
-    if (fd < 0 || !inbox.detach(s, fd)) return -ERRNO.EBADF;
+    const pointer = this.#pointers[index] as bigint;
+    if (fd < 0 || !inbox.detach(pointer, fd)) return -ERRNO.EBADF;
     this.#fed[index] = false;
-    // Of a record that came in part the buffer may hold the head and not count it.
-    if (short && !more && ssl.sslHasPending(this.#pointers[index] as bigint, 0n) === 0) {
-      this.#read[index] = ssl.bioNumberRead(this.#bioOf(index), 0n);
-      this.#clean[index] = true;
-    }
+    this.#bare[index] = false;
+    // Of a record that came in part the buffer may hold the head and not count it. Of the socket nothing was read so
+    // far (`#read` is 0).
+    this.#clean[index] = short && !more && ssl.sslHasPending(pointer, 0n) === 0;
     return 1;
   }
 
@@ -347,16 +387,16 @@ export class NativeTls implements TlsIo {
       this.#contexts.putTicketKey(ctx, key);
       done = ssl.sslDoHandshake(s);
       this.#contexts.putTicketKey(ctx, 0);
-      if (!this.#asksAgain(s)) this.#ticketKey[index] = 0;
+      if (!this.#asksAgain(s, index)) this.#ticketKey[index] = 0;
     }
     this.#wantsWrite = false;
-    const said = done === 1 ? 1 : this.#outcome(s, done);
+    const said = done === 1 ? 1 : this.#outcome(s, index, done);
     this.#blocked[index] = this.#wantsWrite;
     if (said !== 1) return said;
     const names = this.#names[index];
-    if (names != null && !this.#isFor(s, names)) return this.#refuse(HOSTNAME_MISMATCH, 'hostname mismatch');
+    if (names != null && !this.#isFor(index, names)) return this.#refuse(HOSTNAME_MISMATCH, 'hostname mismatch');
     // An idle connection does not keep a certificate alive that was replaced.
-    ssl.sslCertsClear(s);
+    if (this.#dressed[index] as boolean) ssl.sslCertsClear(this.#pointers[index] as bigint, 0n);
     return 1;
   }
 
@@ -368,25 +408,17 @@ export class NativeTls implements TlsIo {
   }
 
   /** Whether the other side's certificate has one of `names`; a session that was taken up has it still. */
-  #isFor(s: number, names: readonly PeerName[]): boolean {
-    const der = this.#peerDer(s);
+  #isFor(index: number, names: readonly PeerName[]): boolean {
+    const der = this.#facts.peerDer(this.#pointers[index] as bigint);
     return der.length > 0 && isCertificateFor(der, names);
   }
 
-  /** Valid until the memory is used again. */
-  #peerDer(s: number): Uint8Array {
-    const x509 = ssl.sslGet0PeerCertificate(s);
-    const length = x509 === 0 ? 0 : ssl.i2dX509(x509, 0);
-    if (length <= 0 || length > LIMITS.TLS_OBJECT_BYTES) return this.#memory.bytes(0);
-    // i2d moves the pointer it is given, hence a cell.
-    const at = this.#memory.put(new Uint8Array(0));
-    ssl.i2dX509(x509, this.#memory.setCell(0, at));
-    return this.#memory.bytes(length);
-  }
-
-  /** Whether the client was asked for another key share: then its ticket comes again. */
-  #asksAgain(s: number): boolean {
-    if (ssl.sslVersion(s) !== TLS13) return false;
+  /**
+   * Whether the client was asked for another key share: then its ticket comes again. TLS 1.3 tells by the share that a
+   * ClientHello was enough (RFC 8446 section 4.1.4).
+   */
+  #asksAgain(s: number, index: number): boolean {
+    if (ssl.sslVersion(this.#pointers[index] as bigint, 0n) !== TLS13) return false;
     if (ssl.sslCtrl(s, ssl.CTRL.GET_PEER_TMP_KEY, 0, this.#memory.cell(0)) !== 1) return true;
     ssl.pkeyFree(this.#memory.getCell(0));
     return false;
@@ -406,17 +438,17 @@ export class NativeTls implements TlsIo {
       this.#heard[index] = true;
       return n;
     }
-    const said = this.#outcome(this.#ssl[index] as number, n);
+    const said = this.#outcome(this.#ssl[index] as number, index, n);
     if (said === 0) return this.#isCutOff(index) ? -ERRNO.ECONNRESET : 0;
     // A part of a record that came does not always count as pending.
     if (clean && said === -ERRNO.EAGAIN)
-      this.#clean[index] = ssl.bioNumberRead(this.#bios[index] as bigint, 0n) === this.#read[index];
+      this.#clean[index] = ssl.bioNumberRead(this.#bioOf(index), 0n) === this.#read[index];
     return said;
   }
 
   /** Whether what was read last is the socket's end, not close_notify: an end that anybody could have made. */
   #isCutOff(index: number): boolean {
-    return ssl.bioCtrl(Number(this.#bioOf(index)), ssl.BIO.EOF, 0, 0) === 1;
+    return ssl.bioCtrl(this.#bioOf(index), BIO_EOF, 0n, 0n) === 1;
   }
 
   /**
@@ -442,7 +474,7 @@ export class NativeTls implements TlsIo {
     const pointer = this.#pointers[index] as bigint;
     this.#errors.clearOnce();
     const n = ssl.sslWrite(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
-    return n > 0 ? n : this.#outcome(this.#ssl[index] as number, n);
+    return n > 0 ? n : this.#outcome(this.#ssl[index] as number, index, n);
   }
 
   shutdown(tls: Tls): number {
@@ -450,37 +482,43 @@ export class NativeTls implements TlsIo {
     if (s === 0) return -ERRNO.EBADF;
     this.#errors.clear();
     const said = ssl.sslShutdown(s);
-    return said >= 0 ? 0 : this.#outcome(s, said);
+    return said >= 0 ? 0 : this.#outcome(s, tls & INDEX_MASK, said);
   }
 
   close(tls: Tls): void {
     const s = this.#of(tls);
     if (s === 0) return;
     const index = tls & INDEX_MASK;
+    // What it was given and has not read is nobody else's.
+    if (this.#bare[index] as boolean) this.#inbox.clear();
     this.#handles[index] = -tls;
+    ssl.sslFree(this.#pointers[index] as bigint, 0n);
     this.#ssl[index] = 0;
     this.#pointers[index] = 0n;
     this.#names[index] = null;
     this.#free.push(index);
     this.#open--;
-    ssl.sslFree(s);
   }
 
   /** What a call means that gave no bytes. */
-  #outcome(s: number, result: number): number {
-    const error = errno();
-    switch (ssl.sslGetError(s, result)) {
+  #outcome(s: number, index: number, result: number): number {
+    // errno is as the failed call left it: SSL_get_error puts it back.
+    switch (ssl.sslGetError(this.#pointers[index] as bigint, result < 0 ? MINUS_ONE : 0n)) {
       case ssl.SSL_ERROR.WANT_WRITE:
         this.#wantsWrite = true;
         return -ERRNO.EAGAIN;
       case ssl.SSL_ERROR.WANT_READ:
         return -ERRNO.EAGAIN;
+      case ssl.SSL_ERROR.WANT_X509_LOOKUP:
+        return TLS_ASKS;
       case ssl.SSL_ERROR.ZERO_RETURN:
         return 0;
-      case ssl.SSL_ERROR.SYSCALL:
+      case ssl.SSL_ERROR.SYSCALL: {
+        const error = errno();
         // The end of the socket without close_notify is an end that anybody could have made (RFC 8446 section 6.1).
         this.#errors.clear();
         return error === 0 || error === ERRNO.EAGAIN ? -ERRNO.ECONNRESET : -error;
+      }
       default:
         return this.#fail(s);
     }
@@ -501,84 +539,51 @@ export class NativeTls implements TlsIo {
 
   session(tls: Tls): number {
     const s = this.#of(tls);
-    if (s === 0) return 0;
-    const pointer = ssl.sslGet1Session(s);
-    if (pointer === 0) return 0;
-    if (ssl.sessionIsResumable(pointer) !== 1) {
-      ssl.sessionFree(pointer);
-      return 0;
-    }
-    const id = this.#nextSession++;
-    this.#sessions.set(id, pointer);
-    return id;
+    return s === 0 ? 0 : this.#sessions.keep(s);
   }
 
   resume(tls: Tls, session: number): void {
     const s = this.#of(tls);
-    const pointer = this.#sessions.get(session);
-    if (s !== 0 && pointer !== undefined) ssl.sslSetSession(s, pointer);
+    if (s !== 0) this.#sessions.offer(s, session);
   }
 
   dropSession(session: number): void {
-    const pointer = this.#sessions.get(session);
-    if (pointer === undefined) return;
-    this.#sessions.delete(session);
-    ssl.sessionFree(pointer);
+    this.#sessions.drop(session);
   }
 
   // ---- facts
 
   version(tls: Tls): TlsVersion {
-    return ssl.sslVersion(this.#live(tls)) === TLS13 ? 'TLSv1.3' : 'TLSv1.2';
+    return this.#facts.version(this.#live(tls));
   }
-
   cipher(tls: Tls): string {
-    const cipher = ssl.sslGetCurrentCipher(this.#live(tls));
-    if (cipher === 0) return '';
-    let name = this.#ciphers.get(cipher);
-    if (name === undefined) {
-      name = textAt(ssl.sslCipherStandardName(cipher));
-      this.#ciphers.set(cipher, name);
-    }
-    return name;
+    return this.#facts.cipher(this.#live(tls));
   }
-
   resumed(tls: Tls): boolean {
-    return ssl.sslSessionReused(this.#live(tls)) === 1;
+    return ssl.sslSessionReused(this.#live(tls), 0n) === 1;
   }
-
   alpn(tls: Tls): string {
-    const memory = this.#memory;
-    ssl.sslGet0AlpnSelected(this.#live(tls), memory.setCell(0, 0), memory.setCell(1, 0));
-    return this.#contexts.protocolAt(memory.getCell(0), memory.getCellInt(1));
+    return this.#facts.alpn(this.#live(tls));
   }
-
   verifyResult(tls: Tls): number {
-    return ssl.sslGetVerifyResult(this.#live(tls));
+    return ssl.sslGetVerifyResult(Number(this.#live(tls)));
   }
-
   peerFingerprint(tls: Tls): string {
-    const x509 = ssl.sslGet0PeerCertificate(this.#live(tls));
-    if (x509 === 0) return '';
-    const at = this.#memory.put(new Uint8Array(32));
-    ssl.x509Digest(x509, ssl.evpSha256(), at, this.#memory.cell(0));
-    return Buffer.from(this.#memory.bytes(32)).toString('hex');
+    return this.#facts.peerFingerprint(this.#live(tls));
   }
-
   peerCertificate(tls: Tls): Uint8Array {
-    return this.#peerDer(this.#live(tls)).slice();
+    return this.#facts.peerDer(this.#live(tls)).slice();
   }
 
-  #live(tls: Tls): number {
-    const s = this.#of(tls);
-    if (s === 0) throw new RangeError(`TLS connection ${tls} is not open`);
-    return s;
+  #live(tls: Tls): bigint {
+    if (this.#of(tls) === 0) throw new RangeError(`TLS connection ${tls} is not open`);
+    return this.#pointers[tls & INDEX_MASK] as bigint;
   }
 
   /** Frees everything; for what lives shorter than its process (tests). */
   dispose(): void {
     for (const tls of this.#handles) if (tls > 0) this.close(tls);
-    for (const session of [...this.#sessions.keys()]) this.dropSession(session);
+    this.#sessions.dispose();
     this.#contexts.dispose();
     this.#store.dispose();
     this.#inbox.dispose();

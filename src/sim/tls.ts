@@ -152,7 +152,12 @@ export class SimTls implements TlsIo {
   }
   staple(_tls: Tls, _response: Uint8Array): void {}
   bind(_tls: Tls, _context: Uint8Array): void {}
-  offered(_tls: Tls, _ticketName: Uint8Array): void {}
+  offered(_tls: Tls, _ticketName: Uint8Array): boolean {
+    return false;
+  }
+  handshakeOn(_tls: Tls): number {
+    return -ERRNO.EINVAL;
+  }
 
   handshakeWith(tls: Tls, offset: number, length: number): number {
     this.#connections.get(tls)?.opener.push(this.#io.mem.subarray(offset, offset + length));

@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { after } from 'node:test';
-import { connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { TICKET_KEY_BYTES } from '../../src/io/tls.ts';
 import type { Entry, TrustEntry } from '../../src/ir/ir.ts';
 import { handshakeCell } from '../../src/telemetry/layout.ts';
@@ -42,19 +42,25 @@ function rigWithTickets(net: TestNet, entries: readonly Entry[]): TlsRig {
 }
 
 /** A connection that offers `session`: whether it was taken up, and the session to offer next. */
-async function come(rig: TlsRig, name: string, session?: Buffer): Promise<{ reused: boolean; session: Buffer }> {
-  const client = rig.client(name, { ...shown, ...(session === undefined ? {} : { session }) });
+async function come(
+  rig: TlsRig,
+  name: string,
+  session?: Buffer,
+  more: ConnectionOptions = {},
+): Promise<{ reused: boolean; group: string | undefined; session: Buffer }> {
+  const client = rig.client(name, { ...shown, ...(session === undefined ? {} : { session }), ...more });
   let next: Buffer | undefined;
   client.on('session', (given) => {
     next = given;
   });
   await once(client, 'secureConnect');
   const reused = client.isSessionReused();
+  const group = (client.getEphemeralKeyInfo() as { name?: string } | null)?.name;
   client.write(`GET / HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`);
   client.resume();
   await once(client, 'close');
   assert.ok(next !== undefined, 'no ticket');
-  return { reused, session: next };
+  return { reused, group, session: next };
 }
 
 nativeOnly(
@@ -82,6 +88,24 @@ nativeOnly(
     await rig.end();
   },
 );
+
+nativeOnly('a ticket that is offered again with another key share is taken, or a certificate is shown', async (net) => {
+  const rig = rigWithTickets(net, SITES);
+  // RFC 8446 section 4.1.4: the first share is of a group that the server likes less than one without a share.
+  const again = { ecdhCurve: 'secp521r1:X25519' };
+  const first = await come(rig, 'a.example', undefined, again);
+  assert.equal(first.group, 'X25519');
+  const taken = await come(rig, 'a.example', first.session, again);
+  assert.deepEqual([taken.reused, taken.group], [true, 'X25519']);
+  rig.apply({ upserts: [trust(clients[1])], removals: [] });
+  const other = await come(rig, 'a.example', first.session, again);
+  assert.deepEqual([other.reused, other.group], [false, 'X25519'], 'whom it is of is not trusted any more');
+  rig.engine.setTicketKeys([Buffer.alloc(TICKET_KEY_BYTES, 2)]);
+  assert.equal((await come(rig, 'a.example', first.session, again)).reused, false, 'by a key that is gone');
+  assert.equal(rig.get(handshakeCell('downstream', true, true)), 1);
+  assert.equal(rig.get(handshakeCell('downstream', true, false)), 3);
+  await rig.end();
+});
 
 nativeOnly('what changes between the connection and its ClientHello fails no handshake', async (net) => {
   const rig = new TlsRig(net);
@@ -190,10 +214,26 @@ async function cutting(net: TestNet, to: number, firstBytes: number): Promise<Se
   return server;
 }
 
-nativeOnly('early data is skipped, and the handshake goes on', async (net) => {
-  const session = await sessionWithEarlyData();
-  if (session === null) return;
-  const rig = rigWithTickets(net, ENTRIES);
+/** The name of the key that the ticket of a session was made with. */
+function ticketName(session: string): Buffer {
+  const { stdout } = spawnSync('openssl', ['sess_id', '-in', session, '-text', '-noout'], { encoding: 'utf8' });
+  const digits = /session ticket:\n\s*0000 - ([0-9a-f -]{47})/.exec(stdout)?.[1] as string;
+  return Buffer.from(digits.replaceAll(/[ -]/g, ''), 'hex');
+}
+
+nativeOnly(
+  'early data is skipped, and the handshake goes on, whether the name of its ticket is known or not',
+  async (net) => {
+    const session = await sessionWithEarlyData();
+    if (session === null) return;
+    for (const name of [Buffer.alloc(16, 1), ticketName(session)]) await early(net, session, name);
+  },
+);
+
+/** With a key of that `name`, which is not the one of the ticket. */
+async function early(net: TestNet, session: string, name: Buffer): Promise<void> {
+  const rig = new TlsRig(net, ENTRIES);
+  rig.engine.setTicketKeys([Buffer.concat([name, Buffer.alloc(TICKET_KEY_BYTES - name.length, 1)])]);
   writeFileSync(join(folder, 'early'), `GET /early HTTP/1.1\r\nHost: a.example\r\n\r\n${' '.repeat(3000)}`);
   const relay = await cutting(net, rig.address.port, 3000);
   const { port } = relay.address() as AddressInfo;
@@ -210,4 +250,4 @@ nativeOnly('early data is skipped, and the handshake goes on', async (net) => {
   );
   relay.close();
   await rig.end();
-});
+}

@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto';
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type Handle } from '../../io/io.ts';
-import { TLS_VERSION, type Tls } from '../../io/tls.ts';
+import { TLS_ASKS, TLS_VERSION, type Tls } from '../../io/tls.ts';
 import type { ServerTls, SocketEntry, SocketHost } from '../../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../../telemetry/fragment.ts';
 import { handshakeCell, limitCell, type TlsRefusal, tlsRefusalCell } from '../../telemetry/layout.ts';
@@ -210,16 +210,22 @@ export class TlsOpening implements OpeningStep {
     const socket = transport.wire.plain;
     const tls = io.accept(this.#table.contextId(host.context), socket);
     if (tls < 0) return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'other');
-    if (!this.#present(tls, host)) {
+    io.bind(tls, this.#bindingOf(host, hello.serverName));
+    // A session that is taken up shows no certificate, and needs none: it is put there when it is asked for.
+    const later = hello.hasTicket && io.offered(tls, hello.ticketName);
+    let shown = later || this.#present(tls, host);
+    // The socket was read up to here, behind the ClientHello too: what OpenSSL gets by itself comes after that.
+    let said = shown ? io.handshakeWith(tls, start, end - start) : 0;
+    if (said === TLS_ASKS) {
+      shown = this.#present(tls, host);
+      if (shown) said = io.handshakeOn(tls);
+    }
+    if (!shown) {
       io.close(tls);
       return this.#refuse(transport, ALERT.INTERNAL_ERROR, 'certificate');
     }
-    io.bind(tls, this.#bindingOf(host, hello.serverName));
-    if (hello.hasTicket) io.offered(tls, hello.ticketName);
     const handshake = new ServerHandshake(this.#shared, this.#table, host, hello.serverName, info);
     const wire = new TlsWire(this.#shared.io, io, tls, socket as Handle, handshake, false);
-    // The socket was read up to here, behind the ClientHello too: what OpenSSL gets by itself comes after that.
-    const said = io.handshakeWith(tls, start, end - start);
     wire.began(said);
     transport.layer(wire, said !== -ERRNO.EAGAIN);
     return STEP_LAYERED;
