@@ -206,7 +206,7 @@ try {
   const text = table(rows, result.peers);
   writeFileSync(
     `${out}.md`,
-    `# CPU per request, side by side\n\n${result.date}, commit ${result.commit}, ${result.machine}, Node ${result.node}.\n\`make bench\`\n\nxN: how many times less CPU than ${args.base} (95 % interval, rounds; all proxies started anew every three). Access log,\ntimeouts, limits, X-Forwarded-* and X-Request-ID on everywhere; logs go to files, emptied before each sample.\n\n${text}`,
+    `# CPU per request, side by side\n\n${result.date}, commit ${result.commit}, ${result.machine}, Node ${result.node}.\n\`make bench\`\n\nxN: how many times less CPU than ${args.base} (95 % interval, rounds; all proxies started anew every three). Access log,\ntimeouts, limits, X-Forwarded-* and X-Request-ID on everywhere, half-close where bytes are relayed; logs go to files,\nemptied before each sample.\n\n${text}`,
   );
   process.stdout.write(`\n${text}`);
 } finally {

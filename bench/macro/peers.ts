@@ -106,8 +106,8 @@ const TCP_PORTS = 200;
 const H2C_PORTS = 300;
 /** From the backend's port to that of gRPC. */
 export const GRPC_BACKEND = 400;
-/** nginx passes bytes on by a module of its own (Debian: libnginx-mod-stream). */
-const STREAM_MODULE = '/usr/lib/nginx/modules/ngx_stream_module.so';
+/** nginx passes bytes on by a module of its own (Debian: libnginx-mod-stream); where it lies elsewhere, as udp.ts. */
+const STREAM_MODULE = process.env['RAUTA_BENCH_STREAM'] ?? '/usr/lib/nginx/modules/ngx_stream_module.so';
 const issuer = authority('Bench');
 const own = leaf(issuer, ['app.example.com', '127.0.0.1']);
 const CHAIN = pem('CERTIFICATE', own.der) + pem('CERTIFICATE', issuer.der);

@@ -557,9 +557,9 @@ class Limits extends Http2Limits {
   readonly LOG_WAITING_BYTES = 6 * MB;
   /** Outcomes (protocol, status, flags) whose text a worker keeps for its next log line. */
   readonly LOG_OUTCOMES = 1_024;
-  /** How often rings are looked at while lines come (a look costs more than the lines of 5 ms), and while none do. */
-  readonly LOG_BUSY_MS = 20;
-  readonly LOG_IDLE_MS = 100;
+  /** Between two looks at the rings, and the least, where so many lines come that a ring would be full before. */
+  readonly LOG_PAUSE_MS = 100;
+  readonly LOG_BUSY_PAUSE_MS = 20;
   // --- memory of a process
   /** Half of V8's young generation, at most: it doubles while much survives, and never shrinks by itself. */
   readonly KEEPER_YOUNG_MB = 2;

@@ -109,7 +109,7 @@ export class LineSink {
   #again(): void {
     if (this.#armed) return;
     this.#armed = true;
-    this.#place.after(LIMITS.LOG_IDLE_MS, () => {
+    this.#place.after(LIMITS.LOG_PAUSE_MS, () => {
       this.#armed = false;
       this.flush();
     });

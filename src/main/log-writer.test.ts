@@ -49,6 +49,7 @@ class Rig {
   readonly troubles: number[] = [];
   readonly log: string[] = [];
   timers: (() => void)[] = [];
+  readonly pauses: number[] = [];
   readonly writer: LogWriter;
   sent = 0;
   full = 0;
@@ -60,7 +61,10 @@ class Rig {
       log: Logger.to(target, { level: 'info', json: true }),
       trouble: (errno) => this.troubles.push(errno),
       replaced: () => {},
-      after: (_ms, fire) => this.timers.push(fire),
+      after: (ms, fire) => {
+        if (ms > 0) this.pauses.push(ms);
+        this.timers.push(fire);
+      },
     });
     this.writer.use(this.place);
     this.writer.start();
@@ -81,6 +85,25 @@ class Rig {
 }
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+test('looks are the rarer the fewer lines come, and no ring is full before the next one', () => {
+  const rig = new Rig();
+  const look = (bytes: number): number | undefined => {
+    for (let n = line(rig.sent).length; n <= bytes; n += line(rig.sent).length) rig.request(1);
+    rig.pass(2);
+    return rig.pauses.at(-1);
+  };
+  assert.equal(look(0), LIMITS.LOG_PAUSE_MS);
+  assert.equal(look(RING / 8), LIMITS.LOG_PAUSE_MS, 'few lines');
+  assert.equal(Math.round((look(RING / 2) as number) / 10), LIMITS.LOG_PAUSE_MS / 2 / 10, 'half a ring in one pause');
+  const steady = look(RING / 4) as number;
+  assert.ok(Math.abs(steady - LIMITS.LOG_PAUSE_MS / 2) <= 3, `as many in half the time: ${steady}`);
+  for (let i = 0; i < 3; i++) look(RING * 0.99);
+  assert.equal(rig.pauses.at(-1), LIMITS.LOG_BUSY_PAUSE_MS, 'as many as fit, however soon');
+  for (let i = 0; i < 3; i++) look(0);
+  assert.equal(rig.pauses.at(-1), LIMITS.LOG_PAUSE_MS, 'and none');
+  assert.equal(rig.full, 0);
+});
 
 test('a full disk: nothing is torn, nothing is lost while it fits into the ring', () => {
   const rig = new Rig();

@@ -12,6 +12,8 @@ import { type AccessLogFormat, combined, describe, parseLine } from '../telemetr
 
 const NEWLINE = 0x0a;
 const EAGAIN = -11;
+/** The part of a ring that a look is to find taken. */
+const AIM = 1 / 4;
 
 export interface LogPlace {
   /** What it ends with is half a line. */
@@ -52,7 +54,10 @@ export class LogWriter {
   #ring: RingReader | null = null;
   #ringBytes = 0;
   #index = 0;
-  #wrote = false;
+  /** What part of the fullest ring this look found taken. */
+  #fullest = 0;
+  /** Before the next look. */
+  #pauseMs: number = LIMITS.LOG_PAUSE_MS;
   #errno = 0;
   #flushed: (() => void) | null = null;
   #ended = false;
@@ -63,7 +68,7 @@ export class LogWriter {
   }
 
   start(): void {
-    this.#options.after(LIMITS.LOG_IDLE_MS, () => this.#round());
+    this.#again(this.#pauseMs);
   }
 
   /** Writes to `place` from the next line on; null: nowhere for now, lines wait. */
@@ -81,7 +86,7 @@ export class LogWriter {
     this.#options.after(LIMITS.FLUSH_MS / 2, () => this.#end());
   }
 
-  /** The next batch of the ring whose turn it is; a pause after all had theirs. */
+  /** The next batch of the ring whose turn it is; a pause after all had theirs: then that look is over. */
   #round(): void {
     if (this.#ended) return;
     if (this.#next !== undefined) this.#replace(this.#next);
@@ -93,10 +98,12 @@ export class LogWriter {
   }
 
   #pause(): void {
-    const wrote = this.#wrote;
+    // If lines go on coming as they did, the next look finds a quarter of a ring. A look costs more than its lines.
+    const next = Math.floor(this.#pauseMs / (this.#fullest / AIM));
+    this.#pauseMs = Math.min(LIMITS.LOG_PAUSE_MS, Math.max(LIMITS.LOG_BUSY_PAUSE_MS, next));
     this.#index = 0;
-    this.#wrote = false;
-    if (this.#flushed === null) this.#again(wrote ? LIMITS.LOG_BUSY_MS : LIMITS.LOG_IDLE_MS);
+    this.#fullest = 0;
+    if (this.#flushed === null) this.#again(this.#pauseMs);
     else if (this.#rings.every((ring) => ring.waiting === 0)) this.#end();
     else this.#again(0);
   }
@@ -118,7 +125,6 @@ export class LogWriter {
       return;
     }
     this.#done += n;
-    this.#wrote = true;
     if (this.#done === (this.#batch as Uint8Array).length) {
       this.#drop(0);
       // Bounded writes one after the other: a long one would keep a worker on the same core waiting for milliseconds.
@@ -139,7 +145,7 @@ export class LogWriter {
       if (ring === this.#ring) this.#abandon();
       ring.discard(ring.size / 4);
     }
-    this.#again(LIMITS.LOG_IDLE_MS / 5);
+    this.#again(LIMITS.LOG_BUSY_PAUSE_MS);
   }
 
   /** The rest of the batch is lost. */
@@ -161,6 +167,7 @@ export class LogWriter {
   /** Takes a batch out of the ring whose turn it is; false when there is nothing to write in it. */
   #fill(): boolean {
     const ring = this.#rings[this.#index] as RingReader;
+    this.#fullest = Math.max(this.#fullest, ring.waiting / ring.size);
     if (this.#place === NOWHERE) {
       ring.consume(ring.waiting);
       return false;
