@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { LIMITS } from '../../src/base/limits.ts';
 import { READABLE, type ReadySink } from '../../src/io/io.ts';
-import { pollReadable, uvBackendFd } from '../../src/native/ffi.ts';
+import { pollReadable } from '../../src/native/ffi.ts';
 import { type NativeIo, openNative, Reactor } from '../../src/native/index.ts';
 
 const [mode = 'reactor', backendPort = '0'] = process.argv.slice(2);
@@ -71,9 +71,11 @@ function measureLateness(): void {
   }, 20);
 }
 
-/** Both wait in our set; a pass of libuv after every turn (`ms` 0) or every `ms` milliseconds. Never hands over. */
+/**
+ * Both wait in our set; a pass of libuv after every turn (`ms` 0) or every `ms` milliseconds. Never waits elsewhere.
+ */
 function hybrid(reactor: NativeIo, ms: number): void {
-  reactor.watchUv(uvBackendFd(), true);
+  reactor.watchUv(true);
   const loop = (): void => {
     setImmediate(loop);
     const until = performance.now() + ms;

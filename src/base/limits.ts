@@ -16,13 +16,11 @@ class Limits extends Http2Limits {
   readonly ARENA_IDLE_BYTES = 16 * MB;
 
   // --- reactor
-  /** Longest wait for events before Node's own timers and promises get their turn. */
+  /** Longest wait for events shortly after others, while ticks may be pending. */
   readonly REACTOR_WAIT_MS = 5;
   /** Time after which a row of busy turns lets Node's own loop make a pass. */
   readonly REACTOR_PASS_US = 1_000;
-  /** Time without any event after which Node's loop waits alone. */
-  readonly REACTOR_QUIET_MS = 10;
-  /** Longest sleep with timers armed; one that is due later is looked at again then. */
+  /** Longest wait when nothing is due; a timer that is due later is looked at again then. */
   readonly REACTOR_SLEEP_MS = 60_000;
   /** Idle time after which TCP keepalive probes a silent peer, their distance, and how many stay unanswered. */
   readonly TCP_KEEPALIVE_IDLE_S = 60;

@@ -201,8 +201,23 @@ export const landlockCreateRuleset = symbol('syscall', ['long', 'bytes', 'long',
 export const landlockAddRule = symbol('syscall', ['long', 'int', 'int', 'bytes', 'int'], 'long');
 export const landlockRestrictSelf = symbol('syscall', ['long', 'int', 'int'], 'long');
 
-/** The descriptor by which libuv's default loop waits. libuv's functions are part of Node's own ABI. */
+// libuv's functions are part of Node's own ABI; these are for those who wait in its stead (its manual,
+// "uv_backend_fd").
+const loop = symbol('uv_default_loop', [], 'long')();
+const loopAt = BigInt(loop);
+const updateTime = direct('uv_update_time', ['address', 'unused']);
+const backendTimeout = direct('uv_backend_timeout', ['address', 'unused']);
+
+/** The descriptor by which libuv's default loop waits. */
 export function uvBackendFd(): number {
-  const loop = symbol('uv_default_loop', [], 'long')();
   return symbol('uv_backend_fd', ['long'])(loop);
+}
+
+/**
+ * For how many ms libuv would wait from now on, were it its turn: until its next timer, 0 when something is to be done
+ * at once (an immediate, say) or nothing keeps the process alive, -1 for ever.
+ */
+export function uvWouldWait(): number {
+  updateTime(loopAt, 0n);
+  return backendTimeout(loopAt, 0n);
 }

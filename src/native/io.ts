@@ -71,9 +71,8 @@ export class NativeIo implements Io {
   #nowMs = 0;
   #nowUs = 0.5;
   #wallMs = 0.5;
-  /** While libuv waits alone, nobody advances the clock: the first to ask for it wakes the reactor. */
-  #asleep = false;
-  #onRouse: () => void = nothing;
+  /** Between turns, when Node runs what is its own, nobody advances the clock: whoever asks for it reads it. */
+  #outside = false;
   /** libuv's descriptor reported an event in the last turn. */
   #uvReady = false;
 
@@ -151,15 +150,15 @@ export class NativeIo implements Io {
   // ---- clock
 
   get nowMs(): number {
-    if (this.#asleep) this.#rouse();
+    if (this.#outside) this.#readClock();
     return this.#nowMs;
   }
   get nowUs(): number {
-    if (this.#asleep) this.#rouse();
+    if (this.#outside) this.#readClock();
     return this.#nowUs;
   }
   get wallMs(): number {
-    if (this.#asleep) this.#rouse();
+    if (this.#outside) this.#readClock();
     return this.#wallMs;
   }
 
@@ -168,12 +167,6 @@ export class NativeIo implements Io {
     this.#nowUs = us;
     this.#nowMs = Math.floor(us / 1000);
     this.#wallMs = Date.now();
-  }
-
-  #rouse(): void {
-    this.#asleep = false;
-    this.#readClock();
-    this.#onRouse();
   }
 
   // ---- random
@@ -452,7 +445,6 @@ export class NativeIo implements Io {
   }
 
   again(sink: ReadySink, events: number): void {
-    if (this.#asleep) this.#rouse();
     this.#againSinks.push(sink);
     this.#againEvents.push(events);
   }
@@ -474,6 +466,10 @@ export class NativeIo implements Io {
   turn(waitMs: number): number {
     // Odd again behind one that threw, too.
     this.turns = (this.turns + 1 + (this.turns & 1)) & TURNS_MASK;
+    if (this.#outside) {
+      this.#outside = false;
+      this.#readClock();
+    }
     const wait = this.#againSinks.length > 0 ? 0 : this.timers.untilNext(this.#nowMs, waitMs);
     const n = c.epollWait(BigInt(this.#epoll | 0), this.#eventsAddress, MOST_EVENTS, BigInt(wait | 0));
     this.#readClock();
@@ -555,10 +551,11 @@ export class NativeIo implements Io {
     return this.#epoll;
   }
 
-  /** Adds libuv's descriptor to the set or takes it out; two sets may not watch each other (ELOOP). */
-  watchUv(fd: number, on: boolean): void {
+  /** From now on what libuv waits for ends the wait of a turn, too; `on`: no longer when false. */
+  watchUv(on: boolean): void {
     const operation = on ? EPOLL.CTL_ADD : EPOLL.CTL_DEL;
-    if (this.#control(operation, fd, EPOLL.IN, UV) < 0) throw new NativeError('epoll_ctl', c.errno(), 'event loop');
+    if (this.#control(operation, c.uvBackendFd(), EPOLL.IN, UV) < 0)
+      throw new NativeError('epoll_ctl', c.errno(), 'event loop');
   }
 
   /** Whether libuv had something to do in the last turns; asking clears it. */
@@ -568,16 +565,9 @@ export class NativeIo implements Io {
     return ready;
   }
 
-  /** From now on the clock stands still; `onRouse` is called when somebody needs it, at most once. */
-  fallAsleep(onRouse: () => void): void {
-    this.#onRouse = onRouse;
-    this.#asleep = true;
-  }
-
-  /** Reads the clock and runs it again. */
-  awake(): void {
-    this.#asleep = false;
-    this.#readClock();
+  /** Node runs what is its own until the next turn. */
+  leave(): void {
+    this.#outside = true;
   }
 
   /** Gives the epoll set and the arena back; for what lives shorter than its process (tests). */
@@ -588,7 +578,6 @@ export class NativeIo implements Io {
 }
 
 const NO_SINK: ReadySink = { onReady() {} };
-function nothing(): void {}
 
 function familyOf(address: SocketAddress): number {
   return address.family === 'ipv4' ? AF.INET : address.family === 'ipv6' ? AF.INET6 : AF.UNIX;

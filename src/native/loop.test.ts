@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { afterEach, test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { LIMITS } from '../base/limits.ts';
 import type { ReadySink, SocketAddress } from '../io/io.ts';
 import { Timer } from '../io/wheel.ts';
+import { uvBackendFd } from './ffi.ts';
 import { type NativeIo, openNative, Reactor, socketPair } from './index.ts';
 
 const LOCAL: SocketAddress = { family: 'ipv4', address: '127.0.0.1', port: 0 };
@@ -64,12 +67,22 @@ function waker(onWoken: () => void): () => void {
 }
 
 const after = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-/** Until the reactor has handed the wait over to libuv. */
-async function asleep(): Promise<void> {
-  for (let last = -1; last !== turns; ) {
-    last = turns;
-    await after(4 * LIMITS.REACTOR_QUIET_MS);
-  }
+/** Turns begin and end, so that nothing is left of what was before. */
+async function settled(): Promise<void> {
+  for (let pass = 0; pass < 3; pass++) await after(1);
+}
+/** Somebody else connects, when this thread waits already. */
+function dialFromElsewhere(port: number): Worker {
+  return new Worker(`require('node:net').connect(${port}, '127.0.0.1')`, { eval: true });
+}
+function listening(onConnection: () => void): number {
+  const listener = io.listen(LOCAL, { reusePort: false, backlog: 4 });
+  io.watch(listener, {
+    onReady() {
+      while (io.accept(listener) >= 0) onConnection();
+    },
+  });
+  return (io.localAddress(listener) as { port: number }).port;
 }
 
 test('saturated, a 20 ms timeout runs within a few turns of its time', async () => {
@@ -145,39 +158,71 @@ test("Node's own sockets work beside a saturated reactor", async () => {
   load.stop();
 });
 
-test('without events it sleeps, and an event wakes it at once', async () => {
+test('without events it waits, and what comes from elsewhere ends the wait', async () => {
   start();
-  let woken = 0;
-  const wake = waker(() => woken++);
-  await asleep();
+  await settled();
   const before = turns;
   await after(200);
-  assert.equal(turns, before, 'no turn while asleep');
-  for (let i = 1; i <= 3; i++) {
-    wake();
-    while (woken < i) await after(1);
-    await asleep();
-  }
-  assert.equal(woken, 3);
+  assert.ok(turns - before <= 4, `${turns - before} turns in 200 ms without an event`);
+  // No timer is due meanwhile: only the connection can end the wait.
+  await new Promise<void>((resolve) => {
+    const worker = dialFromElsewhere(listening(() => void worker.terminate().then(() => resolve())));
+  });
 });
 
-test("where somebody lives by Node's timers it never waits, and sleeps at once without an event", async () => {
-  start(true);
-  let woken = 0;
-  const wake = waker(() => woken++);
-  await asleep();
-  waits = [];
-  wake();
-  while (woken < 1) await after(1);
-  await asleep();
-  assert.deepEqual(new Set(waits), new Set([0]));
-  assert.ok(waits.length <= 4, 'the event, that there is no other, and passes of libuv');
-});
-
-test('a timer of the wheel wakes it, never early, also one armed from outside while it sleeps', async () => {
+test('however many connections it has, to wait costs the same: our set is never among those that libuv watches', async () => {
   start();
-  for (const armAsleep of [false, true]) {
-    if (armAsleep) await asleep();
+  const wake = waker(() => {});
+  const watched = (): string => readFileSync(`/proc/self/fdinfo/${uvBackendFd()}`, 'latin1');
+  for (let round = 0; round < 3; round++) {
+    // Timers of Node's, at which libuv may have waited.
+    await after(4 * LIMITS.REACTOR_WAIT_MS);
+    assert.doesNotMatch(watched(), new RegExp(`^tfd: +${io.epollFd} `, 'm'));
+    wake();
+  }
+});
+
+test('it waits no longer than until the next timer of Node, and not at all when an immediate is pending', async () => {
+  start();
+  await settled();
+  for (const ms of [30, 3]) {
+    waits = [];
+    await after(ms);
+    assert.ok(Math.max(...waits) <= ms, `${waits}`);
+    assert.ok(Math.max(...waits) > 0, `${waits}`);
+  }
+  waits = [];
+  for (let pass = 0; pass < 5; pass++) await new Promise(setImmediate);
+  assert.deepEqual(new Set(waits), new Set([0]));
+});
+
+test("where somebody lives by Node's timers a turn behind another does not wait", async () => {
+  start(true);
+  /** Waits of turns that are not the first behind a pass of libuv. */
+  const behind: number[] = [];
+  let first = true;
+  const { turn, leave } = io;
+  io.turn = (wait) => {
+    if (!first) behind.push(wait);
+    first = false;
+    return turn(wait);
+  };
+  io.leave = () => {
+    first = true;
+    leave.call(io);
+  };
+  const wake = waker(() => {});
+  while (behind.length < 5) {
+    await settled();
+    wake();
+  }
+  assert.deepEqual(new Set(behind), new Set([0]));
+});
+
+test('a timer of the wheel ends the wait, never early, also one armed from outside', async () => {
+  start();
+  for (const settle of [false, true]) {
+    if (settle) await settled();
     const fired = new Promise<number>((resolve) => {
       const timer = new Timer({ onTimer: () => resolve(io.nowMs) }, 0);
       io.timers.arm(timer, io.nowMs, 100);
@@ -187,19 +232,19 @@ test('a timer of the wheel wakes it, never early, also one armed from outside wh
   }
 });
 
-test('while it sleeps the clock is read by whoever asks, and it turns again', async () => {
+test('between turns the clock is read by whoever asks', async () => {
   start();
-  await asleep();
+  await settled();
   const clock = performance.now() * 1000;
-  const before = turns;
-  assert.ok(io.nowUs >= clock, 'not the time at which it fell asleep');
-  await after(5 * LIMITS.REACTOR_WAIT_MS);
-  assert.ok(turns > before);
+  assert.ok(io.nowUs >= clock, 'not the time of the last turn');
+  reactor.stop();
+  const later = performance.now() * 1000;
+  assert.ok(io.nowUs >= later);
 });
 
-test('again from outside wakes it', async () => {
+test('what was asked for from outside is done by the next turn', async () => {
   start();
-  await asleep();
+  await settled();
   assert.equal(await new Promise((resolve) => io.again({ onReady: resolve }, 3)), 3);
 });
 
@@ -249,9 +294,9 @@ test('stop ends the turns, from a sink too, and run goes on with what is open', 
   reactor.stop();
   reactor.run();
   while (accepted < 2) await after(1);
-  // Stopped while asleep as well.
+  // Stopped by a callback of Node's as well.
   reactor.run();
-  await asleep();
+  await settled();
   reactor.stop();
   reactor.run();
 });

@@ -81,7 +81,7 @@ export async function seenOf(rauta: Rauta): Promise<Map<string, Buffer>> {
       seen.set(`${pid} ${name}`, tryRead(`/proc/${pid}/${name}`));
     for (const fd of readdirSync(`/proc/${pid}/fd`)) {
       const path = `/proc/${pid}/fd/${fd}`;
-      const link = readlinkSync(path);
+      const link = linkOf(path);
       // What several have is one.
       if (link.startsWith('/memfd:') || link.includes('(deleted)')) seen.set(`${link} ${inodeOf(path)}`, tryRead(path));
     }
@@ -89,6 +89,15 @@ export async function seenOf(rauta: Rauta): Promise<Map<string, Buffer>> {
     assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /Max core file size +0 +0/, `core of ${pid}`);
   }
   return seen;
+}
+
+/** Nothing of a descriptor that was closed meanwhile. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
 }
 
 function inodeOf(path: string): number {
