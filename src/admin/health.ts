@@ -1,7 +1,7 @@
 // grpc.health.v1 by h2c (the health checking protocol of gRPC): whether RAUTA serves, as /readyz says it, for those who
 // ask by gRPC. `` and `readiness` are that; `liveness` is always SERVING. Messages are two fields, read by hand.
 
-import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { LIMITS } from '../base/limits.ts';
 
@@ -17,19 +17,26 @@ const STATUS = 0x08;
 
 export class Health {
   readonly #ready: () => boolean;
-  readonly #server: Http2Server;
+  /** Made for the first who asks: most never do, and what it is made of is 2 MB. */
+  #server: Http2Server | null = null;
   #watches = 0;
 
   constructor(ready: () => boolean) {
     this.#ready = ready;
-    this.#server = createServer({ settings: { maxConcurrentStreams: LIMITS.ADMIN_PIPELINED } });
-    this.#server.on('stream', (stream, headers) => this.#take(stream as ServerHttp2Stream, headers));
-    this.#server.on('sessionError', () => {});
   }
 
   /** A connection that begins as one of HTTP/2 does. */
   take(socket: Socket): void {
+    this.#server ??= this.#made();
     this.#server.emit('connection', socket);
+  }
+
+  #made(): Http2Server {
+    const { createServer } = process.getBuiltinModule('node:http2');
+    const server = createServer({ settings: { maxConcurrentStreams: LIMITS.ADMIN_PIPELINED } });
+    server.on('stream', (stream, headers) => this.#take(stream as ServerHttp2Stream, headers));
+    server.on('sessionError', () => {});
+    return server;
   }
 
   #take(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {

@@ -2,7 +2,7 @@
 // bounds on what it keeps for those who ask and do not read.
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import {
   type AddressInfo,
   createServer as createNetServer,
@@ -66,6 +66,8 @@ export class AdminServer {
     this.#renderings = renderings;
     this.#loopback = isLoopback(options.host);
     const settings = { maxHeaderSize: 16_384, connectionsCheckingInterval: LIMITS.ADMIN_REQUEST_MS / 5 };
+    // By an import statement it would bring a client for the web with it (proxy/exchange/phrases.ts).
+    const { createServer } = process.getBuiltinModule('node:http');
     this.#server = createServer(settings, (request, response) => this.#take(request, response));
     this.#server.headersTimeout = LIMITS.ADMIN_REQUEST_MS;
     this.#server.requestTimeout = LIMITS.ADMIN_REQUEST_MS;

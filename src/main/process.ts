@@ -7,13 +7,10 @@ import { LIMITS } from '../base/limits.ts';
 import type { Child, ChildOwner, Role, Supervisor, System } from '../keeper/system.ts';
 import { type NativeIo, socketPair } from '../native/index.ts';
 import { Channel, type ChannelRules, type Link } from '../stream/channel.ts';
+import { CHILD_COMMAND } from './child.ts';
 import { GiveBack } from './give-back.ts';
 
-export const CHANNEL_FD = 3;
-
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
-/** Role argument of a child: not part of the command line that users see. */
-export const CHILD_COMMAND = '__child';
 
 const YOUNG_MB: Readonly<Record<Role, number>> = {
   controller: LIMITS.CONTROLLER_YOUNG_MB,

@@ -9,9 +9,9 @@ import { type Given, isSet, readArguments, usageError } from '../cli/arguments.t
 import { completion, SHELLS } from '../cli/completion.ts';
 import { helpOf, overview } from '../cli/help.ts';
 import { unreadable } from '../source/file/disk.ts';
+import { CHANNEL_FD, CHILD_COMMAND } from './child.ts';
 import { COMMANDS, commandOf } from './commands.ts';
 import { type Parsed, parseOptions, suggestion } from './options.ts';
-import { CHANNEL_FD, CHILD_COMMAND } from './process.ts';
 import { versionInfo } from './version.ts';
 
 const STDOUT = 1;

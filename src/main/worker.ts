@@ -35,12 +35,12 @@ import { GrpcMethods, METHOD_TABLE_BYTES } from '../telemetry/grpc-methods.ts';
 import { CELL } from '../telemetry/layout.ts';
 import { RingWriter, ringBytes } from '../telemetry/log-ring.ts';
 import { Recorder } from '../telemetry/recorder.ts';
+import { CHANNEL_FD } from './child.ts';
 import { GiveBack } from './give-back.ts';
 import { INLINING } from './inlining.ts';
 import { stderrLogger } from './logger.ts';
 import { ownSockets } from './own-sockets.ts';
 import { becomeUnprivileged, WORKER_FOLLOWS } from './privileges.ts';
-import { CHANNEL_FD } from './process.ts';
 
 const HEARTBEAT = 0;
 const LATE = 'requests in flight did not end in time';

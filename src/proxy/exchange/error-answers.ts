@@ -2,11 +2,11 @@
 // 9457). Of faults, and of rules that could not be made whole; what somebody else wrote (StaticResponseFilter, who
 // decided about the request) stays as it is.
 
-import { STATUS_CODES } from 'node:http';
 import { bytesOf } from '../../base/bytes.ts';
 import type { ErrorBodies } from '../../ir/ir.ts';
 import { FieldLines } from '../filter/field-lines.ts';
 import { Answer, FaultAnswers, NO_BODY, TEXT_ANSWERS } from './answer.ts';
+import { PHRASES } from './phrases.ts';
 
 /** Of a rule that could not be made whole; its name among those of faults. */
 const INVALID_RULE = { kind: 'invalid_rule', text: 'the rule cannot be served as it is written' };
@@ -17,7 +17,7 @@ interface Form {
 }
 
 function phraseOf(status: number): string {
-  return STATUS_CODES[status] ?? `Status ${status}`;
+  return PHRASES[status] ?? `Status ${status}`;
 }
 
 function formOf({ type, authority }: ErrorBodies): Form {

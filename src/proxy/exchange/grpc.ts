@@ -1,13 +1,13 @@
 // What gRPC asks of a proxy (PROTOCOL-HTTP2 of gRPC): answers as a status in the head, deadlines that the client says,
 // and how a call ended for the log.
 
-import { STATUS_CODES } from 'node:http';
 import { bytesOf, equalLowerAt } from '../../base/bytes.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { FieldName } from '../field-name.ts';
 import { FieldLines } from '../filter/field-lines.ts';
 import { type Head, NAME } from '../head.ts';
 import { Answer, FaultAnswers, NO_BODY } from './answer.ts';
+import { PHRASES } from './phrases.ts';
 
 const CONTENT_TYPE = bytesOf('application/grpc');
 const TIMEOUT = new FieldName('grpc-timeout');
@@ -129,7 +129,7 @@ const BY_STATUS_ANSWERS: (Answer | undefined)[] = [];
 export function grpcAnswerOf(status: number): Answer {
   let made = BY_STATUS_ANSWERS[status];
   if (made === undefined) {
-    made = answer(BY_STATUS[status] ?? CODE.UNKNOWN, (STATUS_CODES[status] ?? `status ${status}`).toLowerCase(), false);
+    made = answer(BY_STATUS[status] ?? CODE.UNKNOWN, (PHRASES[status] ?? `status ${status}`).toLowerCase(), false);
     BY_STATUS_ANSWERS[status] = made;
   }
   return made;
