@@ -276,7 +276,12 @@ async function churn(count: number, forSeconds: number, place: Place, asker: Pro
   };
   const alone = await usage(place, () => turn(now() + (forSeconds / 3) * 1000));
   changes = 0;
+  // What such requests cost without any change; those of the asker come on top in churn.
+  const calm = new Load(place.port, 100, host);
+  const served = await usage(place, () => wait((forSeconds / 3) * 1000));
+  const before = await calm.stop();
   const load = new Load(place.port, 100, host);
+  const asked = asker.sent;
   const endsAt = now() + forSeconds * 1000;
   const turning = turn(endsAt);
   const endpointMs: number[] = [];
@@ -307,9 +312,11 @@ async function churn(count: number, forSeconds: number, place: Place, asker: Pro
   };
   const used = await usage(place, timing);
   watcher.stop();
+  const polls = asker.sent - asked;
   const { requests, errors } = await load.stop();
   return {
     ...prefixed('in churn without a request', alone),
+    ...prefixed('100 requests a second without churn', served),
     ...prefixed('in churn', used),
     'slice changes a second in churn': tenth(changes / forSeconds),
     ...prefixed('endpoint change visible in churn, ms', summary(endpointMs)),
@@ -317,6 +324,7 @@ async function churn(count: number, forSeconds: number, place: Place, asker: Pro
     ...prefixed('new route in churn, event seen elsewhere to 200, ms', summary(eventMs)),
     'never seen in a minute': lost,
     'requests in churn': requests,
-    'errors in churn': errors,
+    'requests of the asker in churn': polls,
+    'errors in churn': errors + before.errors,
   };
 }

@@ -12,6 +12,8 @@ export class Probe {
   readonly #client: Client;
   /** Answers that were neither 404 nor what was waited for. */
   wrong = 0;
+  /** Requests so far. */
+  sent = 0;
   constructor(port: number) {
     this.#client = new Client(port);
   }
@@ -19,6 +21,7 @@ export class Probe {
   async until(host: string, backend: string | null = null): Promise<number | null> {
     const started = performance.now();
     for (;;) {
+      this.sent++;
       const status = await this.#client.ask(host, '/');
       const at = performance.now();
       if (status === 200 && (backend === null || this.#client.head.includes(`x-backend: ${backend}`))) return at;

@@ -312,7 +312,7 @@ class Limits extends Http2Limits {
   readonly QUARANTINE_HISTORY = 16;
 
   // --- revisions
-  /** A revision closes when nothing has changed for so long; the first, behind as long a quiet as MAX, sooner. */
+  /** A revision closes when nothing has changed for so long; the first, behind as long a quiet, sooner. */
   readonly REVISION_QUIET_MS = 3;
   readonly REVISION_ALONE_MS = 1;
   /** And at the latest after this long, under steady churn. */

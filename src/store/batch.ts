@@ -33,7 +33,8 @@ export class Batch {
     }
     if (!some) return;
     // Not at once: kinds come by connections of their own, and what was written a moment before may be about to come.
-    const alone = before === 0 && this.#now() - this.#closedMs >= LIMITS.REVISION_MAX_MS;
+    // Who comes later than QUIET behind a revision would have been too late for it anyhow.
+    const alone = before === 0 && this.#now() - this.#closedMs >= LIMITS.REVISION_QUIET_MS;
     if (before === 0) this.#cancelMax = this.#timers.after(LIMITS.REVISION_MAX_MS, () => this.flush());
     this.#cancelQuiet?.();
     const quietMs = alone ? LIMITS.REVISION_ALONE_MS : LIMITS.REVISION_QUIET_MS;
