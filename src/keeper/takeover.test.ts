@@ -40,13 +40,13 @@ class Stage {
   readonly folder = mkdtempSync(join(tmpdir(), 'rauta-takeover-'));
   readonly path = join(this.folder, 'socket');
 
-  end(name = 'e', given: Given = function* () {}): End {
+  end(name = 'e', given: Given = function* () {}, path = this.path): End {
     const events: string[] = [];
     const watched: number[] = [];
     const ports: number[] = [];
     const portsFd = createShared('test-ports', PORT_TABLE_BYTES);
     const tickets = new Tickets(0, null, this.system.log);
-    const takeover = new Takeover(this.system, this.system.log.with({ end: name }), this.path, {
+    const takeover = new Takeover(this.system, this.system.log.with({ end: name }), path, {
       tickets,
       sockets: {
         given,
@@ -195,6 +195,17 @@ test('a file, a folder or a link at the path is refused and stays', (t) => {
   symlinkSync('/nowhere', it.path);
   assert.throws(() => it.end().takeover.take(() => {}), { code: 3 });
   assert.ok(lstatSync(it.path).isSymbolicLink());
+});
+
+test('a path at which no socket can be made is refused before anything is served', (t) => {
+  const it = stage(t);
+  const at = (path: string): Takeover => it.end('e', undefined, path).takeover;
+  const [long, absent] = [`${it.path}${'x'.repeat(107)}`, `${it.path}-absent/takeover.sock`];
+  assert.throws(() => at(long).take(() => {}), { code: 3, message: /--takeover .*x: the path .* at most 107 bytes/ });
+  assert.throws(() => at(absent).take(() => {}), {
+    code: 3,
+    message: /: ENOENT: no socket can be made in .*-absent$/,
+  });
 });
 
 test('what a dead program left at the path is taken away', (t) => {

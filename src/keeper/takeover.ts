@@ -4,7 +4,8 @@
 // other end: only the same user and root are believed. Nothing is removed from PATH that is not known to be one's own
 // or dead.
 
-import { type BigIntStats, lstatSync, unlinkSync } from 'node:fs';
+import { accessSync, type BigIntStats, constants, lstatSync, unlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -23,6 +24,8 @@ import type { Tickets } from './tickets.ts';
 
 const ENOENT = 2;
 const PRIVATE = 0o177;
+/** unix(7): sun_path, without the NUL at its end. */
+const PATH_BYTES = 107;
 
 export interface TakeoverOwner {
   /** All of these are handed on, and taken over. */
@@ -88,6 +91,8 @@ export class Takeover implements ReadySink {
    * ExitError when what is there is not a socket of ours.
    */
   take(begin: () => void): void {
+    if (Buffer.byteLength(this.#path) > PATH_BYTES)
+      throw this.#unusable(`the path of a socket has at most ${PATH_BYTES} bytes`);
     this.#file = look(this.#path);
     if (this.#file !== null && !this.#file.isSocket())
       throw this.#unusable('there is something there that is no socket, and it stays');
@@ -96,6 +101,7 @@ export class Takeover implements ReadySink {
     const handle = this.#io.connect({ family: 'unix', path: this.#path });
     if (handle < 0) {
       if (handle !== -ENOENT && handle !== -ERRNO.ECONNREFUSED) throw this.#unusable(errnoName(handle));
+      this.#mayListen();
       begin();
       return;
     }
@@ -115,6 +121,16 @@ export class Takeover implements ReadySink {
       if (this.#begin !== null)
         this.#refused(`the program that runs (pid ${pid}) has not handed over within ${LIMITS.TAKEOVER_WAIT_MS} ms`);
     });
+  }
+
+  /** Found out before it serves: nobody could take over from it. */
+  #mayListen(): void {
+    try {
+      accessSync(dirname(this.#path), constants.W_OK | constants.X_OK);
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+      throw this.#unusable(`${code}: no socket can be made in ${dirname(this.#path)}`);
+    }
   }
 
   /** This program serves: the predecessor may go, the next successor may come. */

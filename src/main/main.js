@@ -6,7 +6,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants as FILE, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { constants, enableCompileCache, getCompileCacheDir } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,6 +25,17 @@ function ownFolder() {
     return owner === uid && (mode & 0o170777) === 0o040700 ? folder : null;
   } catch {
     return null;
+  }
+}
+
+/** Whether `folder` can be written, or made, or holds all that these sources are compiled to. */
+function isUsable(folder) {
+  if (!existsSync(folder)) return true;
+  try {
+    accessSync(folder, FILE.W_OK);
+    return true;
+  } catch {
+    return readdirSync(folder).some((kind) => existsSync(join(folder, kind, `filled-${fingerprint()}`)));
   }
 }
 
@@ -53,15 +64,18 @@ function fillCompileCache() {
   }
   const stamp = join(cache, `filled-${fingerprint()}`);
   if (existsSync(stamp)) return null;
-  const { status, signal } = spawnSync(
+  const { status, signal, stderr } = spawnSync(
     process.execPath,
     [...process.execArgv, fileURLToPath(import.meta.url), '__child', 'compile', stamp],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
+    { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' },
   );
-  return status === 0 ? null : `compiled code is not cached: starts are slower (${signal ?? `status ${status}`})`;
+  if (status === 0) return null;
+  const why = /^(?:\w*Error|rauta): (.*)/m.exec(stderr ?? '')?.[1] ?? signal ?? `status ${status}`;
+  return `compiled code is not cached: starts are slower (${why})`;
 }
 
 let folder = process.env[CHOSEN] ?? fileURLToPath(new URL('../../.cache/compile', import.meta.url));
+if (process.env[CHOSEN] === undefined && !isUsable(folder)) folder = ownFolder() ?? folder;
 // What is in it is found by paths from there: a program may be moved with its cache.
 const open = () => enableCompileCache({ directory: folder, portable: true });
 if (open().status === FAILED && process.env[CHOSEN] === undefined) {
@@ -73,5 +87,10 @@ process.env[CHOSEN] = folder;
 
 const args = process.argv.slice(2);
 const notCached = args[0] === 'serve' && !args.includes('--help') && !args.includes('-h') ? fillCompileCache() : null;
-const { run } = await import('./run.ts');
+const { run } = await import('./run.ts').catch((error) => {
+  // What the machine lacks is found out as the program is loaded.
+  if (error?.name !== 'ExitError') throw error;
+  process.stderr.write(`rauta: ${error.message}\n`);
+  process.exit(error.code);
+});
 await run(args, notCached);

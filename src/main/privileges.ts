@@ -38,11 +38,21 @@ export function lookUpUser(name: string): User {
     if (Number(name) > LAST_USER) throw new ExitError(EXIT.cannotRun, `--user ${name}: is no number of a user`);
     return { uid: Number(name), gid: Number(name) };
   }
-  for (const line of readFileSync('/etc/passwd', 'utf8').split('\n')) {
+  for (const line of usersOf(name).split('\n')) {
     const [user, , uid, gid] = line.split(':');
     if (user === name) return { uid: Number(uid), gid: Number(gid) };
   }
   throw new ExitError(EXIT.cannotRun, `--user ${name}: is not in /etc/passwd`);
+}
+
+function usersOf(name: string): string {
+  try {
+    return readFileSync('/etc/passwd', 'utf8');
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const message = `--user ${name}: /etc/passwd cannot be read (${why}); a number needs none: write --user 65534`;
+    throw new ExitError(EXIT.cannotRun, message);
+  }
 }
 
 export function isRoot(): boolean {

@@ -57,7 +57,11 @@ export function verifyBinary(path: string, sha256: string | undefined): void {
 
 /** The C library of this process, from its own memory map: the loader of musl names itself. */
 function libcName(): 'linux' | 'musl' {
-  return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'linux';
+  try {
+    return readFileSync('/proc/self/maps', 'latin1').includes('/ld-musl-') ? 'musl' : 'linux';
+  } catch (error) {
+    throw new ExitError(EXIT.cannotRun, `/proc has to be mounted: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 const libc = libcName();

@@ -146,11 +146,11 @@ test('a successor that dies before it serves changes nothing', async () => {
   clean();
 });
 
-test('a path that cannot be used is said', async () => {
+test('a path that cannot be used ends the start', async () => {
   const { files, clean } = await stage();
   const rauta = Rauta.spawn(files, ['--takeover', '/proc/nowhere/socket']);
   await rauta.said((line) => /--takeover .*: E/.test(line.message));
-  await rauta.stop();
+  assert.equal(await rauta.exited, 3);
   clean();
 });
 
