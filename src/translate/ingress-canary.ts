@@ -103,6 +103,10 @@ function numberOf(read: Annotations, name: string, fallback: number, least: numb
   return fallback;
 }
 
+export function isCanary(object: KubeObject): boolean {
+  return new Annotations(object, new Problems(null)).flag(`${NGINX}canary`, false);
+}
+
 /** Nothing is said of who comes to it. A weight of 0 is: what shifts shares begins and ends with it. */
 export function asksForNothing(read: Annotations, { header, headerSays, cookie }: CanaryTerms): boolean {
   return header === null && headerSays === null && cookie === null && read.text(NAME.weight) === null;

@@ -14,7 +14,10 @@ import type { Reader } from './dependencies.ts';
 import { UNASKED } from './frontend-tls.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { isHostname } from './hostname.ts';
+import { isCanary } from './ingress-canary.ts';
 import { claimIngress } from './ingress-class.ts';
+import { Annotations } from './ingress-read.ts';
+import { aliasesOf, otherOfWww, wwwOf } from './ingress-redirect.ts';
 import type { ListenerDraft } from './listener.ts';
 import { defaultCertificate, type ListenerTls, listenerTls } from './listener-tls.ts';
 import { list, shown, text } from './read.ts';
@@ -54,12 +57,14 @@ export function draftIngress(reader: Reader, object: KubeObject, options: Transl
   const namespace = object.metadata.namespace ?? '';
   const name = `${namespace}/${object.metadata.name}`;
   const spec = fields(object.spec);
+  // What comes to a canary comes by the Ingress that it has a share of.
+  if (isCanary(object)) return { draft: { name, created: createdOf(object), hosts: [] }, problems };
   const hosts = [...hostsOf(spec, problems)].map(([hostname, { field, secrets }]) => ({
     hostname,
     field,
     tls: hostTls(reader, namespace, field, secrets, options, problems),
   }));
-  unruled(spec, problems);
+  unruled(object, problems);
   return { draft: { name, created: createdOf(object), hosts }, problems };
 }
 
@@ -70,15 +75,24 @@ interface HostSecrets {
 }
 
 /** A host with a certificate that no rule is for: the one that was meant is served in the clear. */
-function unruled(spec: Fields, problems: Problems): void {
+function unruled(object: KubeObject, problems: Problems): void {
+  const spec = fields(object.spec);
   const rules = list(spec['rules']).map((rule) => text(fields(rule)['host'])?.toLowerCase());
   if (rules.length === 0 || rules.includes(undefined) || spec['defaultBackend'] !== undefined) return;
+  const read = new Annotations(object, new Problems(null));
+  const www = wwwOf(read) ? rules.map((rule = '') => otherOfWww(rule)) : [];
+  const more = new Set<string | null>([...aliasesOf(read), ...www]);
   const under = (host: string, wildcard: string): boolean =>
     wildcard.startsWith('*.') && host.endsWith(wildcard.slice(1));
   for (const [i, item] of list(spec['tls']).entries())
     for (const [j, value] of list(fields(item)['hosts']).entries()) {
       const host = text(value)?.toLowerCase() ?? '';
-      if (host === ANY || rules.some((rule = '') => rule === host || under(host, rule) || under(rule, host))) continue;
+      if (
+        host === ANY ||
+        more.has(host) ||
+        rules.some((rule = '') => rule === host || under(host, rule) || under(rule, host))
+      )
+        continue;
       const message = `No rule is for ${shown(value)}: they are for ${[...new Set(rules)].join(', ')}.`;
       problems.warning(`spec.tls[${i}].hosts[${j}]`, message);
     }
@@ -120,7 +134,10 @@ function hostTls(
     named.length === 0
       ? null
       : listenerTls(reader, { kind: 'Gateway', namespace }, refs, { field, hostname: '' }, UNASKED, wrong).tls;
-  for (const { severity, message, absent } of wrong.found) problems[severity](`${field}.secretName`, message, absent);
+  for (const { severity, message, absent } of wrong.found) {
+    const told = problems.found.some((one) => one.message === message && one.place.field === `${field}.secretName`);
+    if (!told) problems[severity](`${field}.secretName`, message, absent);
+  }
   if (own !== null) return own;
   const shared = defaultTls(reader, field, options, problems);
   if (shared === null && named.length === 0) {
