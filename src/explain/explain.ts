@@ -213,7 +213,7 @@ class Course {
       listener.router.set(rule, new CompiledRule(rule, new RouteCells(), (key) => new ClusterRef(key)));
     }
     const found: Found = { rule: null, prefixLength: 0, port: 0 };
-    const fault = findRule(mem, new AccessRecord(), listener, head, { secure, host: named }, found);
+    const fault = findRule(mem, new AccessRecord(), listener, head, { secure, host: named }, false, found);
     const { host, match } = listener.router;
     const part = host === null ? null : listenerPart(host);
     if (fault === null && found.rule !== null) {

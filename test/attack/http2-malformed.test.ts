@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
-import { answering, ok, Rig } from '../proxy/rig.ts';
+import { answering, ok, Rig, rule } from '../proxy/rig.ts';
 import type { Field } from '../support/hpack.ts';
 import { ask, block, data, frame, Http2Client, head } from '../support/http2.ts';
 import { plainly } from '../support/net.ts';
@@ -183,4 +183,23 @@ onBoth('content that is not what the head said, and sections behind it that are 
   assert.equal(whole, 0);
   client.peer.close();
   await rig.end();
+});
+
+onBoth('an https target in the clear is served where a proxy that is trusted asks for it', async (net) => {
+  const seen: string[] = [];
+  const app = answering(net, ({ head: text }) => {
+    seen.push(/x-forwarded-proto: (.*)\r/i.exec(text)?.[1] ?? '');
+    return ok('fine');
+  });
+  for (const trustedProxies of [['127.0.0.0/8'], ['10.0.0.0/8']]) {
+    const rig = new Rig(net, [app], [rule({})], { trustedProxies });
+    const client = await Http2Client.open(await rig.connect());
+    await client.send(head(1, [M, [':scheme', 'https'], A, P]));
+    await client.send(head(3, [M, [':scheme', 'https'], A, P, ['x-forwarded-proto', 'http']]));
+    const status = trustedProxies[0] === '127.0.0.0/8' ? 200 : 421;
+    assert.deepEqual([(await client.outcome(1)).status, (await client.outcome(3)).status], [status, status]);
+    client.peer.close();
+    await rig.end();
+  }
+  assert.deepEqual(seen, ['https', 'http']);
 });

@@ -155,6 +155,28 @@ onBoth('a reset of either side is passed on as a reset', async (net) => {
   );
 });
 
+onBoth('a backend that has ended and takes no more keeps no session: it ends with its client', async (net) => {
+  const gone = Promise.withResolvers<void>();
+  const backend = net.serve(async (peer) => {
+    await peer.send('bye');
+    peer.end();
+    await gone.promise;
+    peer.reset();
+  });
+  const rig = relaying(net, [backend]);
+  const client = await rig.connect();
+  assert.equal(Buffer.from(await client.readAll()).toString(), 'bye');
+  const sent = client.send(Buffer.alloc(4_000_000));
+  await net.settle();
+  gone.resolve();
+  await sent;
+  client.end();
+  for (let i = 0; i < 100 && rig.records.all.length === 0; i++) await net.advance(10);
+  assert.deepEqual([rig.records.last.end, rig.records.last.flags], ['backend', '']);
+  client.close();
+  await rig.end();
+});
+
 onBoth('an endpoint that refuses costs nobody anything: another one is dialled', async (net) => {
   const rig = relaying(net, [net.refuse(), net.refuse(), named(net, 'good')]);
   for (let i = 0; i < 6; i++) assert.equal(await nameOf(await rig.connect()), 'good');

@@ -183,3 +183,57 @@ nativeOnly(
     assert.deepEqual([rig.records.last.requestBytes, rig.records.last.responseBytes], [8_000_000, 8_000_005]);
   },
 );
+
+onBoth(
+  'a backend that has ended and takes no more keeps nobody: what comes is dropped until the client ends',
+  async (net) => {
+    const gone = Promise.withResolvers<void>();
+    const app = net.serve(async (peer) => {
+      await peer.readHead();
+      await peer.send(`${SWITCHED}bye`);
+      peer.end();
+      await gone.promise;
+      // As a program does that ends with something unread.
+      peer.reset();
+    });
+    const rig = new Rig(net, [app]);
+    const client = await rig.connect();
+    await client.send(get('/chat', UPGRADE));
+    await client.readHead();
+    assert.equal(Buffer.from(await client.readAll()).toString(), 'bye');
+    // More than the backend's socket and the proxy hold.
+    const sent = client.send(Buffer.alloc(4_000_000));
+    await net.settle();
+    gone.resolve();
+    await sent;
+    client.end();
+    await net.settle();
+    for (let i = 0; i < 100 && rig.records.all.length === 0; i++) await net.advance(10);
+    assert.deepEqual([rig.records.last.status, rig.records.last.end, rig.records.last.flags], [101, 'backend', '']);
+    client.close();
+    await rig.end();
+  },
+);
+
+onBoth('a client that has ended and is gone ends its tunnel, whatever the backend still says', async (net) => {
+  const gone = Promise.withResolvers<void>();
+  const app = net.serve(async (peer) => {
+    await peer.readHead();
+    await peer.send(SWITCHED);
+    assert.equal(await peer.read(), null);
+    gone.resolve();
+    await peer.send(Buffer.alloc(4_000_000));
+  });
+  const rig = new Rig(net, [app]);
+  const client = await rig.connect();
+  await client.send(get('/chat', UPGRADE));
+  await client.readHead();
+  client.end();
+  await gone.promise;
+  await net.settle();
+  client.reset();
+  await net.settle();
+  for (let i = 0; i < 100 && rig.records.all.length === 0; i++) await net.advance(10);
+  assert.deepEqual([rig.records.last.status, rig.records.last.end, rig.records.last.flags], [101, 'client', 'DC']);
+  await rig.end();
+});

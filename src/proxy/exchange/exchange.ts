@@ -56,7 +56,7 @@ export class Exchange extends Consulting implements RequestSide {
     const trusted = clients === null ? down.trusted : clients.trusts(down.client);
     this.request.trusted = trusted;
     noteRequest(core, this.record, head, down, this.request.at, clients, trusted);
-    const fault = findRule(core.mem, this.record, listener, head, down, this.found);
+    const fault = findRule(core.mem, this.record, listener, head, down, trusted, this.found);
     if (fault !== null) this.fail(fault);
     else if (!present(this.found.rule, 'the rule').grpcWeb || this.openWeb(down, head)) this.walk(0, head);
   }

@@ -8,7 +8,7 @@ import { Fragment } from '../../telemetry/fragment.ts';
 import type { Clients } from '../client-source.ts';
 import type { FieldName } from '../field-name.ts';
 import type { FieldEdits } from '../filter/field-edits.ts';
-import { bitsOf, type Head, NAME } from '../head.ts';
+import { bitsOf, type Head, NAME, SCHEME } from '../head.ts';
 import { isLookalike } from '../lookalike.ts';
 import { REQUEST_ID_BYTES } from '../request-id.ts';
 import type { TrustedProxies } from '../trusted.ts';
@@ -103,7 +103,9 @@ export function putForwarded(
     if (trusted) out = putChain(mem, out, head);
     out = put(mem, put(mem, out, client), CRLF);
   }
-  if (wants(head, NAME.X_FORWARDED_PROTO, trusted, edits)) out = (secure ? PROTO_HTTPS : PROTO_HTTP).put(view, out);
+  // Only who is trusted has asked for one of https in the clear.
+  const https = secure || head.scheme === SCHEME.HTTPS;
+  if (wants(head, NAME.X_FORWARDED_PROTO, trusted, edits)) out = (https ? PROTO_HTTPS : PROTO_HTTP).put(view, out);
   if (head.authorityStart < head.authorityEnd && wants(head, NAME.X_FORWARDED_HOST, trusted, edits)) {
     out = put(mem, move(mem, HOST.put(view, out), head.authorityStart, head.authorityEnd), CRLF);
   }

@@ -17,18 +17,23 @@ export interface Found {
   port: number;
 }
 
-/** Fills `found`, and what the log says of listener and route; the fault when no rule takes the request. */
+/**
+ * Fills `found`, and what the log says of listener and route; the fault when no rule takes the request. `trusted`: what
+ * it says of its client is believed.
+ */
 export function findRule(
   mem: Uint8Array,
   record: AccessRecord,
   listener: Listener,
   head: Head,
   down: Pick<Downstream, 'secure' | 'host'>,
+  trusted: boolean,
   found: Found,
 ): Fault | null {
   const { router } = listener;
   if (!normalizeTarget(mem, head)) return FAULTS.badRequest;
-  if (head.scheme === SCHEME.HTTPS && !down.secure) return FAULTS.misdirected;
+  // RFC 9110 section 7.4: unless it comes from a gateway that is trusted, which ends TLS in front and says so.
+  if (head.scheme === SCHEME.HTTPS && !down.secure && !trusted) return FAULTS.misdirected;
   // CONNECT asks for a tunnel, which no rule offers (RFC 9110 section 9.3.6).
   const rule = head.method === METHOD.CONNECT ? null : router.find(mem, head);
   const { host } = router;

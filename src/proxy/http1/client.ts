@@ -422,8 +422,13 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
     else this.#lost();
   }
 
-  /** Reading goes on when it is resumed, and will find out. */
-  onHangup(): void {}
+  /**
+   * Reading goes on when it is resumed, and will find out. A backend that has ended a tunnel takes no more of it: who
+   * waits for that is told to go on, until the client ends it, too.
+   */
+  onHangup(): void {
+    if (this.#backendEnded) this.#exchange?.onUpstreamDrained();
+  }
   onPeerClosed(): void {}
   onRelayed(): void {}
 

@@ -57,7 +57,9 @@ class Side implements TransportUser {
     this.#session.lost(this.#name);
   }
   onHangup(): void {
-    this.#session.lost(this.#name);
+    // A backend that has ended in order takes no more: what comes is dropped, until the client ends, too.
+    if (this.#name === 'backend' && this.ended) this.onDrained();
+    else this.#session.lost(this.#name);
   }
   onDrained(): void {
     const { other } = this;

@@ -97,11 +97,11 @@ export class Reader implements Backlogged {
     if ((events & AGAIN) !== 0) this.answered();
     else this.note(events);
     // After `yield` it goes on when its own call comes.
-    if (this.reading) {
-      if (!this.#yielding) this.#readFirst();
-    } else if ((events & BROKEN) !== 0 && !this.#out.ending) {
+    if (this.reading && !this.#yielding) this.#readFirst();
+    // Whoever reads hears of it so, unless the peer had ended its direction before.
+    if ((events & BROKEN) !== 0 && (!this.reading || this.ended) && this.#owner.open) {
       // Once both directions ended in order the kernel says the same, and reading on will tell which it was.
-      this.#owner.user.onHangup();
+      if (!this.#out.ending || this.#out.failed !== 0) this.#owner.user.onHangup();
     }
     if (this.#peerClosed && !this.reading && !this.#peerClosedTold && this.#owner.open) {
       this.#peerClosedTold = true;

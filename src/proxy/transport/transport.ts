@@ -15,7 +15,10 @@ export interface TransportUser {
   onEnd(): void;
   /** The connection is lost (reset, error); the transport has closed its socket. Bytes not yet presented are lost. */
   onLost(errno: number): void;
-  /** The peer is gone for good, seen while reading was paused: nothing that is written will arrive. */
+  /**
+   * The peer is gone for good, seen while reading was paused or had come to its end: nothing that is written will
+   * arrive.
+   */
   onHangup(): void;
   /**
    * The peer will send no more, seen while reading is paused: what it sent before may still be unread. `onEnd` comes
