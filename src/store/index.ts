@@ -40,10 +40,6 @@ function* policyTargets(object: KubeObject): Iterable<string> {
 
 const CANARY = 'nginx.ingress.kubernetes.io/canary';
 
-function isCanary(object: KubeObject): boolean {
-  return flagOf(fields(object.metadata.annotations)[CANARY]) === true;
-}
-
 /** Lower case, '' for any, of each rule of an Ingress. */
 function hostsOf(object: KubeObject): string[] {
   const { rules } = fields(object.spec);
@@ -53,16 +49,9 @@ function hostsOf(object: KubeObject): string[] {
   });
 }
 
-function* ingressHosts(object: KubeObject): Iterable<string> {
-  for (const host of hostsOf(object)) yield `${object.metadata.namespace ?? ''}/${host}`;
-}
-
-function* mainHosts(object: KubeObject): Iterable<string> {
-  if (!isCanary(object)) for (const host of hostsOf(object)) if (host !== '') yield host;
-}
-
 function* canaryHosts(object: KubeObject): Iterable<string> {
-  if (isCanary(object)) yield* ingressHosts(object);
+  if (flagOf(fields(object.metadata.annotations)[CANARY]) !== true) return;
+  for (const host of hostsOf(object)) yield `${object.metadata.namespace ?? ''}/${host}`;
 }
 
 /** What each index files: values are `namespace/name` unless said otherwise. */
@@ -75,11 +64,9 @@ const INDEXES: readonly Index[] = [
   { name: 'replicas', kind: 'Pod', values: everything },
   /** IngressClasses, all under ''. */
   { name: 'ingressClasses', kind: 'IngressClass', values: everything },
-  /** Ingresses by namespace and host of their rules; and those of them that are canaries. */
-  { name: 'ingressesByHost', kind: 'Ingress', values: ingressHosts },
+  /** Ingresses by the hosts of their rules, of whichever namespace; canaries by namespace and host. */
+  { name: 'ingressesByHost', kind: 'Ingress', values: hostsOf },
   { name: 'canariesByHost', kind: 'Ingress', values: canaryHosts },
-  /** Ingresses that are no canaries, by host, of all namespaces. */
-  { name: 'ingressesByHostAlone', kind: 'Ingress', values: mainHosts },
   /** XBackendTrafficPolicies by the key of what they are for. */
   { name: 'trafficPoliciesByTarget', kind: 'XBackendTrafficPolicy', values: policyTargets },
   /** BackendTLSPolicies by the key of what they are for. */

@@ -138,7 +138,8 @@ export function checkCanary(reader: Reader, object: KubeObject, options: Transla
     );
     const mains = new Set(
       reader
-        .by('ingressesByHost', `${namespace}/${host}`)
+        .by('ingressesByHost', host)
+        .filter(({ metadata }) => (metadata.namespace ?? '') === namespace)
         .filter(({ metadata }) => !all.some(({ name }) => name === `${namespace}/${metadata.name}`))
         .filter((other) => claimIngress(reader, other, options).ours)
         .flatMap((other) => pathsOf(other).map(({ place }) => place)),

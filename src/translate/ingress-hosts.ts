@@ -7,12 +7,13 @@ import { keyOf } from '../api/object.ts';
 import { objectText } from '../api/problem.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { Reader } from './dependencies.ts';
+import { isCanary } from './ingress-canary.ts';
 import { claimIngress } from './ingress-class.ts';
 
 /** The Ingress of ours that has a rule for the host, by name the first; null: none has. Canaries have none alone. */
 export function ingressOfHost(reader: Reader, host: string, options: TranslatorOptions): KubeObject | null {
-  const all = reader.by('ingressesByHostAlone', host);
-  return all.find((object) => claimIngress(reader, object, options).ours) ?? null;
+  const all = reader.by('ingressesByHost', host);
+  return all.find((object) => !isCanary(object) && claimIngress(reader, object, options).ours) ?? null;
 }
 
 /** Why a host of the annotation `short` of `ingress` is not served by it. */
