@@ -203,6 +203,8 @@ class Limits extends Http2Limits {
   readonly TLS_SESSIONS = 4_096;
   /** A session is taken up for so long; then a backend's certificate is looked at again. */
   readonly TLS_SESSION_MS = 3_600_000;
+  /** A client's whose certificate was asked for: then that is looked at again, whether it has ended meanwhile. */
+  readonly TLS_CLIENT_SESSION_MS = 600_000;
   /** How long a key issues tickets; it is accepted for as long again. */
   readonly TLS_TICKET_ROTATION_MS = 12 * 3_600_000;
   /** How often the leader looks whether the Secret of --keys-secret is as it should be. */

@@ -8,6 +8,7 @@ import http2 from 'node:http2';
 import https from 'node:https';
 import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { LIMITS } from '../../src/base/limits.ts';
 import type { CertificateEntry, ClientTls, Entry, TrustEntry } from '../../src/ir/ir.ts';
 import { NativeTls } from '../../src/native/tls.ts';
 import {
@@ -171,6 +172,23 @@ nativeOnly(
     await backend.end();
   },
 );
+
+nativeOnly('a backend is looked at again in time, however often its session was taken up', async (net) => {
+  const backend = await Backend.start();
+  const rig = new BackendRig(net, [backend.port]);
+  const { io } = net;
+  const { get: clock } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(io), 'nowMs') as { get(): number };
+  let past = 0;
+  Object.defineProperty(io, 'nowMs', { get: () => clock.call(io) + past });
+  for (const reused of [false, true, false, true]) {
+    assert.deepEqual(await rig.ask(), { status: 200, body: `app.example http/1.1 ${reused} -` });
+    backend.sockets.at(-1)?.end();
+    await net.settle();
+    past += 0.6 * LIMITS.TLS_SESSION_MS;
+  }
+  await rig.end();
+  await backend.end();
+});
 
 /** A backend of plain bytes: `serve` says what it does with each connection. */
 async function plain(serve: (socket: Socket) => void): Promise<{ port: number; end(): Promise<void> }> {

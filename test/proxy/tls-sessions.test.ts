@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { after } from 'node:test';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import { LIMITS } from '../../src/base/limits.ts';
 import { TICKET_KEY_BYTES } from '../../src/io/tls.ts';
 import type { Entry, TrustEntry } from '../../src/ir/ir.ts';
 import { handshakeCell } from '../../src/telemetry/layout.ts';
@@ -36,6 +37,9 @@ const SITES: readonly Entry[] = [
 ];
 
 function rigWithTickets(net: TestNet, entries: readonly Entry[]): TlsRig {
+  // Time that goes on may end what the tests take up.
+  const wallMs = Date.now();
+  Object.defineProperty(net.io, 'wallMs', { get: () => wallMs, configurable: true });
   const rig = new TlsRig(net, entries);
   rig.engine.setTicketKeys([Buffer.alloc(TICKET_KEY_BYTES, 1)]);
   return rig;
@@ -49,7 +53,8 @@ async function come(
   more: ConnectionOptions = {},
 ): Promise<{ reused: boolean; group: string | undefined; session: Buffer }> {
   const client = rig.client(name, { ...shown, ...(session === undefined ? {} : { session }), ...more });
-  let next: Buffer | undefined;
+  // One of TLS 1.2 that was taken up stays as it is.
+  let next = session;
   client.on('session', (given) => {
     next = given;
   });
@@ -62,6 +67,28 @@ async function come(
   assert.ok(next !== undefined, 'no ticket');
   return { reused, group, session: next };
 }
+
+nativeOnly(
+  'a client that showed a certificate has it looked at again in time, however often it came back',
+  async (net) => {
+    const rig = rigWithTickets(net, SITES);
+    let wallMs = Math.floor(Date.now() / LIMITS.TLS_CLIENT_SESSION_MS) * LIMITS.TLS_CLIENT_SESSION_MS;
+    Object.defineProperty(net.io, 'wallMs', { get: () => wallMs });
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const more = { maxVersion };
+      let { session } = await come(rig, 'a.example', undefined, more);
+      const wild = (await come(rig, 'x.wild.example', undefined, more)).session;
+      wallMs += LIMITS.TLS_CLIENT_SESSION_MS - 1;
+      const again = await come(rig, 'a.example', session, more);
+      assert.equal(again.reused, true);
+      session = again.session;
+      wallMs += 1;
+      assert.equal((await come(rig, 'a.example', session, more)).reused, false);
+      assert.equal((await come(rig, 'x.wild.example', wild, more)).reused, true, 'nobody was asked there');
+    }
+    await rig.end();
+  },
+);
 
 nativeOnly(
   'a ticket is good for its listener, its name, and as long as it is verified in the same way',

@@ -147,7 +147,8 @@ export class TlsDialer implements TlsWireOwner {
     if (session === 0) return;
     this.#dropSession();
     this.#session = session;
-    this.#sessionMs = this.#core.io.nowMs;
+    // One that was taken up brings the next: the time counts from when a certificate was looked at.
+    if (!io.resumed(tls)) this.#sessionMs = this.#core.io.nowMs;
   }
 
   /** With TLS 1.3 a server says only now that it does not take our certificate. */

@@ -54,6 +54,7 @@ interface HostTls {
   binding: string;
   /** The name that last came to it, and what that made: of most hosts there is one. */
   lastName: string | null;
+  lastPeriod: number;
   lastBinding: Uint8Array;
   /** What log lines said of its last connections, those of TLS 1.2 and 1.3, new and resumed. */
   lastFacts: Facts[];
@@ -124,7 +125,7 @@ export class TlsOpening implements OpeningStep {
   #add(host: SocketHost | null, tls: ServerTls): HostTls {
     const context = this.#table.acquireContext(tls);
     const certificates = tls.certificates.map((key) => this.#table.acquire(key));
-    const last = { lastName: null, lastBinding: NO_BYTES, lastFacts: NO_LAST };
+    const last = { lastName: null, lastPeriod: 0, lastBinding: NO_BYTES, lastFacts: NO_LAST };
     const one: HostTls = { host, tls, certificates, context, binding: '', ...last };
     if (tls.clients !== null) one.binding = this.#binding(one);
     this.#hosts.push(one);
@@ -136,14 +137,24 @@ export class TlsOpening implements OpeningStep {
     return hash('sha256', JSON.stringify([this.#port, gateway, listener, this.#table.binding(tls)]), 'hex');
   }
 
+  /**
+   * A certificate of a client is looked at when a session begins and not when it is taken up, and a ticket of TLS 1.3
+   * brings the next one: without end, whatever became of the certificate. So such a session is good for a time.
+   */
+  #periodOf({ tls }: HostTls): number {
+    return tls.clients === null ? 0 : Math.floor(this.#shared.io.wallMs / LIMITS.TLS_CLIENT_SESSION_MS);
+  }
+
   /** What sessions of `name` are bound to. */
   #bindingOf(host: HostTls, name: string): Uint8Array {
-    if (host.lastName !== name) {
+    const period = this.#periodOf(host);
+    if (host.lastName !== name || host.lastPeriod !== period) {
       host.lastName = name;
+      host.lastPeriod = period;
       if (host.binding === '') host.binding = this.#binding(host);
       // So few bytes lie with the object; a Buffer's would not.
       host.lastBinding = new Uint8Array(32);
-      host.lastBinding.set(hash('sha256', host.binding + name, 'buffer'));
+      host.lastBinding.set(hash('sha256', `${host.binding}${name} ${period}`, 'buffer'));
     }
     return host.lastBinding;
   }
