@@ -94,7 +94,8 @@ export class TlsContexts {
   #verify(pointer: number, trust: number, server: boolean, mode: 'require' | 'request'): void {
     const { NONE, PEER, FAIL_IF_NO_PEER_CERT } = ssl.VERIFY;
     ssl.ctxSet1CertStore(pointer, this.#store.trust(trust));
-    if (!server) ssl.paramSetFlags(ssl.ctxGet0Param(pointer), ssl.PARTIAL_CHAIN);
+    // Whoever is named is an anchor, root or not (apis/v1 FrontendTLSValidation, BackendTLSPolicyValidation).
+    ssl.paramSetFlags(ssl.ctxGet0Param(pointer), ssl.PARTIAL_CHAIN);
     const required = server ? PEER | FAIL_IF_NO_PEER_CERT : PEER;
     // getpagesize() answers something that is not zero whatever it is asked: the connection goes on, and what is wrong
     // with the certificate stays to be read.

@@ -8,7 +8,7 @@ import { tlsRefusalCell } from '../../src/telemetry/layout.ts';
 import { authority, type Leaf, leaf, pem, revocations } from '../../tools/certificates.ts';
 import { nativeOnly, onBoth, type TestNet } from '../support/net.ts';
 import { answering, get, ok, Rig, rule } from './rig.ts';
-import { certificate, certificates, socket, TlsRig, tls } from './tls-rig.ts';
+import { certificate, certificates, refusal, socket, TlsRig, tls } from './tls-rig.ts';
 
 const clients = authority('Clients');
 const anna = leaf(clients, ['anna.example', 'spiffe://example/ns/a', 'mail.anna.example'], {
@@ -31,6 +31,8 @@ function trust(revoked: readonly Leaf[] | null): TrustEntry {
     revoked: revoked === null ? [] : [revocations(clients, revoked).toString('base64')],
   };
 }
+
+const STRICT = { trust: 'trust/default/clients', mode: 'AllowValidOnly' } as const;
 
 function rigOf(
   net: TestNet,
@@ -67,6 +69,23 @@ nativeOnly('backends are told of a certificate that is good what was asked for, 
   assert.equal(new X509Certificate(decodeURIComponent(quoted)).fingerprint256, fingerprint256);
   await rig.end();
 });
+
+nativeOnly(
+  'an authority need not be a root: what it issued is good, with it or without, and nothing above it',
+  async (net) => {
+    const middle = authority('Clients below', clients);
+    const below = leaf(middle, ['below.example'], { client: true });
+    const hosts = { 'a.example': tls(['a'], { clients: { ...STRICT, forward: ['Subject'] } }) };
+    const anchor: TrustEntry = { ...trust(null), authorities: [middle.der.toString('base64')] };
+    const rig = new TlsRig(net, [anchor, certificate('a', certificates.a), socket(hosts)]);
+    assert.equal(await told(rig, below), 'Subject="CN=below.example"');
+    const whole = { ...shown(below), cert: shown(below).cert + pem('CERTIFICATE', middle.der) };
+    assert.equal((await rig.ask('a.example', whole)).status, 200);
+    const refused = rig.client('a.example', shown(anna));
+    assert.match(await refusal(refused), /alert unknown ca/i);
+    await rig.end();
+  },
+);
 
 nativeOnly('of a certificate that is not good, and where nobody asked, nobody is told', async (net) => {
   const lenient = rigOf(net, 'AllowInsecureFallback', ['Hash', 'Subject']);
