@@ -9,8 +9,8 @@ import { Document, isCollection, parseAllDocuments, visit } from 'yaml';
 import type { KubeObject } from '../src/api/object.ts';
 import type { Problem } from '../src/api/problem.ts';
 import { checkObject } from '../src/api/schema.ts';
-import { packCertificate } from '../src/ir/certificate-wire.ts';
 import type { Entry } from '../src/ir/ir.ts';
+import { base64Of } from '../src/ir/shown.ts';
 import { Store } from '../src/store/store.ts';
 import { AddressPool } from '../src/translate/addresses.ts';
 import type { Condition } from '../src/translate/conditions.ts';
@@ -148,10 +148,11 @@ export function render(translator: Translator): string {
   return document.toString({ lineWidth: 0, flowCollectionPadding: false });
 }
 
-/** Without what its key says already; certificates as they travel. */
+/** Without what its key says already; DER as Base64. */
 function shown(entry: Entry): unknown {
-  const { key: _, kind: __, ...rest } = entry.kind === 'certificate' ? packCertificate(entry) : entry;
-  return rest;
+  const { key: _, kind: __, ...rest } = entry;
+  if (entry.kind !== 'certificate') return rest;
+  return { ...rest, chain: entry.chain.map(base64Of), privateKey: base64Of(entry.privateKey) };
 }
 
 function sorted<V>(map: ReadonlyMap<string, V>, show: (value: V) => unknown): Record<string, unknown> {

@@ -496,10 +496,10 @@ class Limits extends Http2Limits {
   readonly NAMES_LISTED = 8;
   /** Revisions that wait to be served before they are told of. */
   readonly REVISIONS_PENDING = 16;
-  /** So long before its end a certificate is told of, once a day; how often is looked, besides whenever one changes. */
+  /** A certificate is told of so long before its end. Looked is so often, first so late; changes gather so long. */
   readonly CERTIFICATE_EXPIRING_MS = 30 * 86_400_000;
   readonly CERTIFICATE_LOOK_MS = 3_600_000;
-  /** How long changes of certificates gather before all are looked at again for those that end. */
+  readonly CERTIFICATE_FIRST_MS = 1_000;
   readonly CERTIFICATE_TELL_MS = 5_000;
   /** Certificates of issuers that are kept as they were read. */
   readonly ISSUERS_KEPT = 1_024;

@@ -180,7 +180,7 @@ test('refuses what is no entry, and says where', () => {
     [{ ...socket, port: 65_536 }, /port: expected an integer/],
     [{ ...socket, hosts: [{}] }, /hosts\[0\]\.hostname: expected a text/],
     [{ ...secure, hosts: [{ ...secure.hosts[0], tls: { certificates: [] } }] }, /tls\.certificates/],
-    [{ ...certificate, chain: [] }, /chain/],
+    [certificate, /known kind/],
     [{ ...rule, matches: [] }, /matches: expected a list of at least 1/],
     [{ ...rule, attachments: [{ socket: 's', host: '*', hostnames: [] }] }, /hostnames/],
     [{ ...rule, action: { type: 'explode' } }, /action\.type: expected one of forward/],
@@ -221,22 +221,69 @@ test('every field that the data plane relies on is checked', () => {
     return rest.length === 0 ? others : { ...others, [name as string]: without(inner, rest) };
   };
   for (const entry of entries) {
-    const wire: unknown = JSON.parse(new TextDecoder().decode(encodeEntry(entry)));
+    const [text, binary] = partsOf(entry);
+    const wire: unknown = JSON.parse(text);
     for (const path of paths(wire, [])) {
       // A map's keys are free: a missing one is just not there.
       if (path[0] === 'blocks' && path.length > 1) continue;
-      const bytes = new TextEncoder().encode(JSON.stringify(without(wire, path)));
+      const bytes = wholeOf(JSON.stringify(without(wire, path)), binary);
       assert.throws(() => decodeEntry(bytes), CodecError, `${entry.kind} without ${path.join('.')}`);
     }
   }
 });
 
+/** What an entry says as JSON, and what stands behind that; null where nothing may. */
+function partsOf(entry: Entry): [text: string, binary: Buffer | null] {
+  const bytes = encodeEntry(entry);
+  if (entry.kind !== 'certificate') return [bytes.toString(), null];
+  const end = 5 + bytes.readUInt32LE(1);
+  return [bytes.toString('utf8', 5, end), bytes.subarray(end)];
+}
+
+function wholeOf(text: string, binary: Buffer | null): Buffer {
+  if (binary === null) return Buffer.from(text);
+  const head = Buffer.alloc(5);
+  head.writeUInt32LE(Buffer.byteLength(text), 1);
+  return Buffer.concat([head, Buffer.from(text), binary]);
+}
+
+test('a certificate whose lengths are not those of its bytes is refused, whatever they are', () => {
+  const [text, binary] = partsOf(certificate);
+  const said = JSON.parse(text) as { chain: number[]; privateKey: number };
+  assert.deepEqual(decodeEntry(wholeOf(text, binary)), certificate);
+  const [first] = said.chain as [number];
+  const wrong = [
+    { chain: [] },
+    { chain: [first + 1] },
+    { chain: [first - 1] },
+    { chain: [-1, ...said.chain] },
+    { chain: [0.5, ...said.chain] },
+    { chain: ['1', ...said.chain] },
+    { chain: first },
+    { privateKey: said.privateKey + 1 },
+    { privateKey: 2 ** 40 },
+    { privateKey: null },
+  ];
+  for (const part of wrong) {
+    const bytes = wholeOf(JSON.stringify({ ...said, ...part }), binary);
+    assert.throws(() => decodeEntry(bytes), CodecError, JSON.stringify(part));
+  }
+  const whole = wholeOf(text, binary);
+  for (let length = 0; length < whole.length; length++)
+    assert.throws(() => decodeEntry(whole.subarray(0, length)), CodecError, `${length} bytes`);
+  assert.throws(() => decodeEntry(Buffer.concat([whole, Buffer.alloc(1)])), CodecError);
+});
+
 test('no message quotes what was read: it may be a key', () => {
-  const text = new TextDecoder().decode(encodeEntry(certificate));
-  for (const bytes of [text.slice(0, -60), text.replace('"c2VjcmV0"', 'c2VjcmV0'), text.replace('"c2VjcmV0"', '[1]')]) {
+  const [text, binary] = partsOf(certificate);
+  for (const odd of [
+    text.slice(0, -60),
+    text.replace('"kind"', 'secret'),
+    text.replace(/"key":"[^"]*"/, '"key":[1]'),
+  ]) {
     assert.throws(
-      () => decodeEntry(new TextEncoder().encode(bytes)),
-      (error) => error instanceof CodecError && !/c2Vj|MII/.test(error.message),
+      () => decodeEntry(wholeOf(odd, binary)),
+      (error) => error instanceof CodecError && !/secret|MII/.test(error.message),
     );
   }
 });

@@ -5,7 +5,7 @@
 import { type Fields, isFields } from '../base/fields.ts';
 import { LIMITS } from '../base/limits.ts';
 import { tight } from '../base/tight.ts';
-import { packCertificate, unpackCertificate } from './certificate-wire.ts';
+import { isPackedCertificate, packCertificate, unpackCertificate } from './certificate-wire.ts';
 import type {
   Access,
   Action,
@@ -62,34 +62,34 @@ export class CodecError extends Error {
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 export function encodeEntry(entry: Entry): Buffer {
-  return Buffer.from(JSON.stringify(canonical(packed(entry))));
-}
-
-/** As it travels. */
-function packed(entry: Entry): unknown {
-  if (entry.kind === 'socket') return packSocket(entry);
-  return entry.kind === 'certificate' ? packCertificate(entry) : entry;
+  if (entry.kind === 'certificate') return packCertificate(entry);
+  return Buffer.from(JSON.stringify(canonical(entry.kind === 'socket' ? packSocket(entry) : entry)));
 }
 
 /** Throws CodecError for anything that is not an entry. */
 export function decodeEntry(bytes: Uint8Array): Entry {
-  let value: unknown;
-  try {
-    value = JSON.parse(decoder.decode(bytes));
-  } catch {
-    // The parser's own words quote what it read, which may be a key.
-    throw new CodecError('not JSON');
-  }
+  const packed = isPackedCertificate(bytes);
+  const value = packed ? unpackCertificate(bytes, parsed) : parsed(bytes);
   const kind = isFields(value) ? value['kind'] : undefined;
-  if (typeof kind !== 'string' || !Object.hasOwn(ENTRIES, kind)) throw new CodecError('not an entry of a known kind');
+  if (typeof kind !== 'string' || !Object.hasOwn(ENTRIES, kind) || packed !== (kind === 'certificate'))
+    throw new CodecError('not an entry of a known kind');
   const shape = ENTRIES[kind as Entry['kind']];
   const wrong = shape(value);
   if (wrong !== null) throw new CodecError(`entry${wrong}`);
-  if (kind === 'certificate') return unpackCertificate(value as CertificateEntry);
+  if (packed) return value as CertificateEntry;
   if (kind !== 'socket') return tight(value as Entry);
   const socket = unpackSocket(tight(value as WireSocket));
   if (socket === null) throw new CodecError('entry.hosts: TLS of a way that is not there');
   return socket;
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch {
+    // The parser's own words quote what it read, which may be a key.
+    throw new CodecError('not JSON');
+  }
 }
 
 /** The same value with every mapping's fields in ascending order; what is in order is not copied. */

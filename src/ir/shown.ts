@@ -1,7 +1,6 @@
 // Entries as pages show them. What of a kind may be shown is decided here, kind by kind: an entry may hold what no
 // page, log or file is to have (private keys).
 
-import { packCertificate } from './certificate-wire.ts';
 import type { Entry } from './ir.ts';
 
 /** The compiler asks for a decision on each new kind. */
@@ -12,7 +11,7 @@ const SHOWN: { readonly [Kind in Entry['kind']]: (entry: Extract<Entry, { readon
   relay: whole,
   cluster: whole,
   endpoints: whole,
-  certificate: (entry) => ({ ...packCertificate(entry), privateKey: '(hidden)' }),
+  certificate: (entry) => ({ ...entry, chain: entry.chain.map(base64Of), privateKey: '(hidden)' }),
   trust: whole,
   cells: whole,
 };
@@ -20,6 +19,11 @@ const SHOWN: { readonly [Kind in Entry['kind']]: (entry: Extract<Entry, { readon
 export function shownEntry(entry: Entry): unknown {
   const show = SHOWN[entry.kind] as (entry: Entry) => unknown;
   return show(entry);
+}
+
+/** Of DER, one character a byte. */
+export function base64Of(der: string): string {
+  return Buffer.from(der, 'latin1').toString('base64');
 }
 
 function whole(entry: Entry): unknown {

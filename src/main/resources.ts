@@ -107,6 +107,8 @@ export class Resources implements SourceSink {
   readonly #certificatesChanged = new Seldom(SYSTEM_TIMERS, LIMITS.CERTIFICATE_TELL_MS, () =>
     this.#tellOfCertificates(),
   );
+  /** Until certificates have been looked at once. */
+  #cancelFirstLook: (() => void) | null = null;
   readonly #effectsChanged = new Seldom(SYSTEM_TIMERS, LIMITS.EFFECTS_TELL_MS, () => this.#tellOfEffects());
   /** Why nothing is served, as it was last said. */
   #idle: string | null = null;
@@ -241,12 +243,12 @@ export class Resources implements SourceSink {
     this.#cluster?.diagnosed(this.#translator.diagnostics);
     this.#tellIdle();
     this.#effectsChanged.ask();
-    // Thousands of them take a while: what was published goes out first.
-    setImmediate(() => this.#lookAtCertificates());
+    this.#cancelFirstLook = SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_FIRST_MS, () => this.#lookAtCertificates());
   }
 
   /** What is said of a certificate that ends is another thing each day, so that it is logged once a day. */
   #lookAtCertificates(): void {
+    this.#cancelFirstLook = null;
     this.#tellOfCertificates();
     SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_LOOK_MS, () => this.#lookAtCertificates());
   }
@@ -347,6 +349,10 @@ export class Resources implements SourceSink {
 
   /** Everything that is wrong, with its place; what may have been meant is looked for as often as it is logged. */
   allProblems(): Problem[] {
+    if (this.#cancelFirstLook !== null) {
+      this.#cancelFirstLook();
+      this.#lookAtCertificates();
+    }
     this.#effectsChanged.settle();
     const all = [...this.#sourceProblems.values(), ...this.#translator.diagnostics.values()].flat();
     let hints = 0;

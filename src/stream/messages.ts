@@ -7,7 +7,7 @@ import type { Level } from '../base/log.ts';
  * its `hello` which one it speaks; another one than the keeper's is refused. It changes when an old program's keeper
  * could misunderstand a child that is started from newer files.
  */
-export const PROTOCOL = 3;
+export const PROTOCOL = 4;
 /**
  * Version of what a program and its successor say to each other (--takeover), which are of different versions by
  * nature.

@@ -107,12 +107,14 @@ export function unopenedListeners(
 }
 
 /**
- * What is said of the listeners of a Gateway, or of a ListenerSet of it. `attached`: accepted routes by their names.
+ * What is said of the listeners of a Gateway, or of a ListenerSet of it. `served`: servedAs of each; `attached`:
+ * accepted routes by their names.
  */
 export function listenerStatuses(
   gateway: GatewayDraft,
   owner: ListenerOwner,
   plan: GatewayPlan,
+  served: readonly string[],
   attached: ReadonlyMap<string, number>,
   faults: SocketFaults,
 ): ListenerStatus[] {
@@ -120,7 +122,8 @@ export function listenerStatuses(
     const placement = plan.placements[i] as Placement;
     const conflict = owner.conflicts[i] ?? placement.conflict;
     const found = listenerFaults(owner, plan, listener, conflict, unopened(gateway, placement.sockets, faults));
-    return listenerStatus(owner.generation, listener, found, servedAs(placement), attached.get(listener.name) ?? 0);
+    const pends = served[i] as string;
+    return listenerStatus(owner.generation, listener, found, pends, attached.get(listener.name) ?? 0);
   });
 }
 
@@ -134,13 +137,14 @@ export function gatewayStatus(
   reach: Reach,
 ): GatewayStatus {
   const lacking = plan.placements.map(({ sockets }) => unopened(draft, sockets, faults));
-  const listeners = listenerStatuses(draft, draft, plan, attached, faults);
+  const served = plan.placements.map(servedAs);
+  const listeners = listenerStatuses(draft, draft, plan, served, attached, faults);
   const unusable = new Set(lacking.flatMap(({ addresses }) => addresses));
   const missing = lacking.find(({ address }) => address !== null)?.address ?? null;
   const fault: Fault | null = missing === null ? null : { name: 'gatewayAddress', message: missing };
   return {
     addresses: reach.addresses.filter(({ value }) => !unusable.has(value)),
-    conditions: gatewayConditions(draft, plan, plan.addresses.fault ?? fault ?? reach.fault, listeners),
+    conditions: gatewayConditions(draft, served, plan.addresses.fault ?? fault ?? reach.fault, listeners),
     listeners,
     ...(draft.sets.from === 'None' ? {} : { attachedListenerSets: sets }),
   };
@@ -153,7 +157,7 @@ export function isTrue(status: { readonly conditions: readonly Condition[] }, ty
 /** `fault`: of its addresses. */
 function gatewayConditions(
   draft: GatewayDraft,
-  plan: GatewayPlan,
+  served: readonly string[],
   fault: Fault | null,
   listeners: readonly ListenerStatus[],
 ): Condition[] {
@@ -173,8 +177,7 @@ function gatewayConditions(
   else if (!listeners.some((listener) => isTrue(listener, 'Programmed'))) {
     programmed = condition('gatewayUnprogrammed', generation);
   } else {
-    const served = JSON.stringify([draft.entry, plan.placements.map(servedAs)]);
-    programmed = onceServed('gatewayProgrammed', generation, served);
+    programmed = onceServed('gatewayProgrammed', generation, servedTogether(draft.entry, served));
   }
 
   const unresolved = naming(listeners, (listener) => !isTrue(listener, 'ResolvedRefs'));
@@ -248,6 +251,11 @@ function listenerFaults(
 /** What workers have to serve for a listener: while that is the same, nothing is pending. */
 export function servedAs({ sockets, host }: Placement): string {
   return JSON.stringify([sockets, host]);
+}
+
+/** The same of all listeners and what they are of; none holds a line feed, which JSON writes in another way. */
+export function servedTogether(owner: unknown, listeners: readonly string[]): string {
+  return [JSON.stringify(owner), ...listeners].join('\n');
 }
 
 function listenerStatus(

@@ -4,7 +4,7 @@ import type { Condition, ListenerSetStatus, ListenerStatus } from './conditions.
 import { condition, onceServed } from './conditions.ts';
 import type { GatewayDraft, GatewayPlan } from './gateway.ts';
 import { isPlaceable } from './gateway.ts';
-import { isTrue, listenerStatuses, naming, type SocketFaults, servedAs } from './gateway-status.ts';
+import { isTrue, listenerStatuses, naming, type SocketFaults, servedAs, servedTogether } from './gateway-status.ts';
 import { type ListenerSetDraft, refusalOf } from './listener-set.ts';
 
 /** `gateway`: null when there is none any more. `attached`: accepted routes by listener name. */
@@ -18,7 +18,8 @@ export function listenerSetStatus(
   const { generation } = draft;
   const refused = refusalOf(draft, gateway);
   const owner = { ...draft, refused };
-  const listeners = gateway === null ? [] : listenerStatuses(gateway, owner, plan, attached, faults);
+  const served = plan.placements.map(servedAs);
+  const listeners = gateway === null ? [] : listenerStatuses(gateway, owner, plan, served, attached, faults);
   if (refused !== null) {
     const name = refused.name === 'setNotAllowed' ? 'setNotAllowedUnprogrammed' : 'setParentUnprogrammed';
     const conditions = [
@@ -34,9 +35,8 @@ export function listenerSetStatus(
   let accepted: Condition;
   if (listeners.length > 0 && valid.length === listeners.length) accepted = condition('setAccepted', generation);
   else accepted = condition(valid.length > 0 ? 'setSomeListeners' : 'setNoListeners', generation, message);
-  const served = JSON.stringify([draft.gateway, plan.placements.map(servedAs)]);
   const programmed = valid.some((listener) => isTrue(listener, 'Programmed'))
-    ? onceServed('setProgrammed', generation, served)
+    ? onceServed('setProgrammed', generation, servedTogether(draft.gateway, served))
     : condition('setUnprogrammed', generation);
   return { conditions: [accepted, programmed], listeners };
 }

@@ -149,6 +149,9 @@ const ERRORS = 3;
 /** Duplicate keys are found by DocumentValue. */
 const OPTIONS = { version: '1.1', schema: SCHEMA, prettyErrors: false, strict: true, uniqueKeys: false } as const;
 
+/** What stands behind the last marker of a file that ends with one. */
+const NOTHING = /^(?:---\n)?\n*$/;
+
 /** Parses one chunk. Never throws. */
 export function parseChunk(text: string): Parsed {
   return atOnce(parsing(text));
@@ -156,6 +159,7 @@ export function parseChunk(text: string): Parsed {
 
 /** The same, where others may have a turn in between: at each step. */
 export function* parsing(text: string): Generator<void, Parsed> {
+  if (NOTHING.test(text)) return { values: [], problems: [], locate: () => 0 };
   const plain = readPlainYaml(text);
   if (plain === null) return yield* parsingByLibrary(text);
   return { values: [plain.value], problems: [], locate: placesOf(plain, text) };
