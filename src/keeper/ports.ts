@@ -31,8 +31,18 @@ export interface Holder {
 /** Sockets of others that listen where `address` and `port` lie; none when only this process does, or nobody. */
 export function othersOn(transport: 'tcp' | 'udp', address: string, port: number, proc = '/proc'): Listening[] {
   const own = socketsOf('self', proc);
-  return [...listening(transport, port, proc), ...listening(`${transport}6`, port, proc)].filter(
-    (l) => !own.has(l.inode) && overlaps(address, l.address),
+  return listenersOn(transport, address, port, proc).filter((l) => !own.has(l.inode));
+}
+
+/** Whether this process listens there itself. */
+export function isOwn(transport: 'tcp' | 'udp', address: string, port: number, proc = '/proc'): boolean {
+  const own = socketsOf('self', proc);
+  return listenersOn(transport, address, port, proc).some((l) => own.has(l.inode));
+}
+
+function listenersOn(transport: 'tcp' | 'udp', address: string, port: number, proc: string): Listening[] {
+  return [...listening(transport, port, proc), ...listening(`${transport}6`, port, proc)].filter((l) =>
+    overlaps(address, l.address),
   );
 }
 

@@ -54,6 +54,19 @@ test('a port that somebody else shares is refused, with who it is, and taken whe
   assert.ok(await established(port));
 });
 
+test('a port that this program has for its admin server is its own, and no other program is blamed', (t) => {
+  const system = new FakeSystem();
+  t.after(() => system.dispose());
+  const port = ownPort();
+  const at = { family: 'ipv4', address: OWN_ADDRESS, port } as const;
+  const admin = system.io.listen(at, { reusePort: false, backlog: 8 });
+  const sockets = new Sockets(system.io, system.log, 1);
+  assert.deepEqual(sockets.want([wish(port)]).opened, []);
+  assert.equal(sockets.failed[0]?.reason, 'EADDRINUSE: this program itself (--admin or --requests) listens there');
+  system.io.close(admin);
+  assert.equal(sockets.retry().length, 1);
+});
+
 test('our own socket on its way out, or on another address, refuses nothing', async (t) => {
   const system = new FakeSystem();
   t.after(() => system.dispose());

@@ -8,7 +8,7 @@ import type { Logger } from '../base/log.ts';
 import { ERRNO, type Handle, type IpAddress } from '../io/io.ts';
 import { admitNew, errnoName, holdNew, type NativeIo } from '../native/index.ts';
 import type { FailedSocket, SocketWish } from '../stream/messages.ts';
-import { describeHolder, holdersOf, type Listening, othersOn } from './ports.ts';
+import { describeHolder, holdersOf, isOwn, type Listening, othersOn } from './ports.ts';
 import type { PassedListener } from './system.ts';
 
 /** The machine has no such address family. */
@@ -230,12 +230,18 @@ function nameOf(transport: SocketWish['transport'], { address, port }: { address
 
 function reasonOf(wish: SocketWish, errno: number, others: readonly Listening[]): string {
   const holders = holdersOf(others).map(describeHolder);
+  if (holders.length === 0 && errno === ERRNO.EADDRINUSE) holders.push(unnamedOn(wish));
   const name = errnoName(errno);
   const hints: Readonly<Record<string, string>> = {
-    EADDRINUSE: `${holders.length === 0 ? 'another program' : holders.join(' and ')} listens there`,
+    EADDRINUSE: `${holders.join(' and ')} listens there`,
     EACCES: `ports below 1024 need root or CAP_NET_BIND_SERVICE; --port-map ${wish.port}=${wish.port + 8000} listens elsewhere`,
     EADDRNOTAVAIL: 'no interface has this address',
     EAFNOSUPPORT: 'the machine has no such address family',
   };
   return hints[name] === undefined ? name : `${name}: ${hints[name]}`;
+}
+
+/** Nobody else is seen there: it is our own admin server, or who has it cannot be seen. */
+function unnamedOn({ transport, address, port }: SocketWish): string {
+  return isOwn(transport, address, port) ? 'this program itself (--admin or --requests)' : 'another program';
 }
