@@ -268,12 +268,13 @@ test('a child of another version is refused by name', (t) => {
   worker?.says({ type: 'hello', protocol: PROTOCOL + 1 });
   assert.ok(worker?.killed);
   worker?.exit();
-  assert.match(String(it.system.said('worker died')[0]?.['reason']), /speaks version 4 of the stream, this program 3/);
+  const other = `speaks version ${PROTOCOL + 1} of the stream, this program ${PROTOCOL}`;
+  assert.ok(String(it.system.said('worker died')[0]?.['reason']).includes(other));
   const [controller] = it.system.alive('controller');
   controller?.says({ type: 'hello', protocol: PROTOCOL + 1 });
   assert.ok(controller?.killed);
   controller?.exit();
-  assert.match(String(it.system.said('controller died')[0]?.['reason']), /speaks version 4/);
+  assert.ok(String(it.system.said('controller died')[0]?.['reason']).includes(other));
 });
 
 test('restarts are counted by the keeper: no number goes backwards when the controller is replaced', (t) => {
