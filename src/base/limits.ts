@@ -314,12 +314,12 @@ class Limits extends Http2Limits {
   readonly QUARANTINE_HISTORY = 16;
 
   // --- revisions
-  /** A revision closes when nothing has changed for so long; the first, behind as long a quiet, sooner. */
+  /** A revision closes when nothing changed for so long (the first, behind as long a quiet, sooner), or after MAX. */
   readonly REVISION_QUIET_MS = 3;
   readonly REVISION_ALONE_MS = 1;
-  /** And at the latest after this long, under steady churn. */
   readonly REVISION_MAX_MS = 10;
-
+  /** Changes that a controller of a cluster makes to a world of its own at its start, where it serves less. */
+  readonly PRACTICE_CHANGES = 50;
   // --- addresses of Gateways
   /** Addresses used of one range of --address-pool. */
   readonly ADDRESS_POOL_RANGE = 65_536;

@@ -41,6 +41,7 @@ import { Journal } from './journal.ts';
 import type { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
 import type { Options } from './options.ts';
+import { practise } from './practice.ts';
 import { createSources, ownDomain, type Sources } from './sources.ts';
 import type { Readiness } from './state.ts';
 import { systemTrust } from './system-trust.ts';
@@ -244,6 +245,16 @@ export class Resources implements SourceSink {
     this.#tellIdle();
     this.#effectsChanged.ask();
     this.#cancelFirstLook = SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_FIRST_MS, () => this.#lookAtCertificates());
+    if (this.#cluster !== null && this.#translator.ir.size < LIMITS.PRACTICE_CHANGES) this.#practise();
+  }
+
+  /** Others have their turn between two steps. */
+  #practise(): void {
+    const steps = practise({ ...DEFAULT_TRANSLATION, implicitClass: null, fromFiles: false });
+    const next = (): void => {
+      if (steps.next().done !== true) setImmediate(next);
+    };
+    setImmediate(next);
   }
 
   /** What is said of a certificate that ends is another thing each day, so that it is logged once a day. */
