@@ -311,7 +311,7 @@ for (const version of ['v1', 'v2'] as const) {
     await peer(t, (file) => ['nginx', '-p', tmpdir(), '-c', file], conf, nginx);
     const second = `    - { name: other, port: ${other}, protocol: TCP }\n---\n`;
     const told = `metadata: { name: $1, annotations: { rauta.io/proxy-protocol: ${version} } }`;
-    const routes = tcpRoute('a').replace('name: web }', 'name: web, sectionName: pages }');
+    const routes = tcpRoute('a').replace('name: web }', 'name: web, sectionName: http }');
     const more = tcpRoute('b')
       .replace('name: bytes', 'name: more')
       .replace('name: web }', 'name: web, sectionName: other }');
