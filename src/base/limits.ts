@@ -97,13 +97,13 @@ class Limits extends Http2Limits {
   readonly EXCHANGE_BYTES = 8 * KB;
   /** Bytes in one pipe, through which long content passes from socket to socket within the kernel. */
   readonly PIPE_BYTES = 256 * KB;
-  /**
-   * Pipes of one worker, each lent while it has bytes in it; without one bytes are copied. All of a user's share 64 MB
-   * (pipe(7)).
-   */
+  /** Pipes of one worker, lent while bytes are in them; without, bytes are copied. A user has 64 MB (pipe(7)). */
   readonly PIPES = 64;
   /** Content is passed through a pipe once so much came at a time, and while so much is still to come. */
   readonly SPLICE_FROM_BYTES = 16 * KB;
+  /** Of BYTES_PER_TURN what the kernel moves takes a part, until all connections moved so much in a turn. */
+  readonly SPLICED_FOR_COPIED = 4;
+  readonly SPLICED_PER_TURN = 8 * MB;
   /** A PROXY header, with what is said in it besides addresses. */
   readonly PROXY_HEADER_BYTES = 4 * KB;
   /** Ended exchanges kept for reuse. */

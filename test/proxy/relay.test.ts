@@ -1,6 +1,7 @@
 // Transports joined by relayTo, on loopback and on the simulation: order, back-pressure, half-close, resets, idle ends.
 
 import assert from 'node:assert/strict';
+import { LIMITS } from '../../src/base/limits.ts';
 import { type Handle, READABLE, type ReadySink, type SocketAddress } from '../../src/io/io.ts';
 import { Shared } from '../../src/proxy/transport/shared.ts';
 import { Tcp } from '../../src/proxy/transport/tcp.ts';
@@ -222,6 +223,56 @@ onBoth('a session that was large once and is small now is copied again', async (
   assert.equal(pipes, 0);
   client.end();
   await client.readAll();
+  while (program.ends.length === 0) await net.advance(1);
+  await program.stop();
+});
+
+onBoth(
+  'what the kernel moves in a turn counts less than what is copied, up to a bound for all connections',
+  async (net) => {
+    const shared = new Shared(net.io, Cells.local());
+    const piece = LIMITS.PIPE_BYTES;
+    for (let turn = 0; turn < 2; turn++) {
+      for (let moved = 0; moved < LIMITS.SPLICED_PER_TURN; moved += piece) {
+        assert.equal(shared.costOfMoving(piece), piece / LIMITS.SPLICED_FOR_COPIED);
+      }
+      assert.equal(shared.costOfMoving(piece), piece);
+      shared.onTurn();
+    }
+    shared.dispose();
+  },
+);
+
+onBoth('one connection moves no more in a turn than its share, and goes on in the next', async (net) => {
+  const large = pattern(6_000_000);
+  const program = new Program(
+    net,
+    net.serve(async (peer) => {
+      await peer.send(large);
+      peer.end();
+    }),
+  );
+  const { io } = net;
+  let moved = 0;
+  let most = 0;
+  const spliceIn = io.spliceIn.bind(io);
+  io.spliceIn = (socket, pipe, length) => {
+    const n = spliceIn(socket, pipe, length);
+    moved += Math.max(0, n);
+    most = Math.max(most, moved);
+    return n;
+  };
+  io.onTurn(() => {
+    moved = 0;
+  });
+  const client = await program.connect();
+  let got = 0;
+  for (let part = await client.read(100_000); part !== null; part = await client.read(100_000)) got += part.length;
+  assert.equal(got, large.length);
+  const share = LIMITS.BYTES_PER_TURN * LIMITS.SPLICED_FOR_COPIED + LIMITS.PIPE_BYTES;
+  // By an event, and once more by going on where that left off.
+  assert.ok(most <= 2 * share, `${most} bytes in one turn`);
+  client.end();
   while (program.ends.length === 0) await net.advance(1);
   await program.stop();
 });

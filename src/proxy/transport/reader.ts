@@ -195,9 +195,10 @@ export class Reader implements Backlogged {
         this.again();
         return;
       }
+      const moves = this.#relay?.splices === true && !this.#kept;
       const n = this.#readOn(shared.readAt);
       if (n > 0) {
-        budget -= n;
+        budget -= moves ? shared.costOfMoving(n) : n;
       } else if (n === -ERRNO.EAGAIN) {
         this.readable = false;
         this.#endSeen = false;

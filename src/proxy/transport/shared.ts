@@ -37,6 +37,8 @@ export class Shared {
   work = 0;
   /** What is left of this turn's for connections of clients that were not read in it. */
   turnWork: number = LIMITS.WORK_OF_TURN;
+  /** Bytes that the kernel moved from socket to socket in this turn. */
+  #moved = 0;
   readonly backlog: Backlog;
   /** Counts turns of the reactor: what was ready in a turn had happened before anything was sent in it. */
   turn = 0;
@@ -57,6 +59,13 @@ export class Shared {
     this.pipes = new PipePool(io);
   }
 
+  /** What `n` bytes that the kernel moved take from BYTES_PER_TURN of their connection. */
+  costOfMoving(n: number): number {
+    if (this.#moved >= LIMITS.SPLICED_PER_TURN) return n;
+    this.#moved += n;
+    return n / LIMITS.SPLICED_FOR_COPIED;
+  }
+
   ended(ending: Ending): void {
     this.endings.delete(ending);
     if (this.endings.size === 0) this.onEndingsOver();
@@ -66,6 +75,7 @@ export class Shared {
   onTurn(): void {
     this.turn++;
     this.turnWork = LIMITS.WORK_OF_TURN;
+    this.#moved = 0;
     this.tally.flush(this.cells);
   }
 
