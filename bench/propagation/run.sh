@@ -1,6 +1,6 @@
 #!/bin/sh
 # The propagation bench in a cluster of its own (test/cluster/README.md):
-# `sh bench/propagation/run.sh [--small] [--out propagation-cluster] [--only scale] [--churns 5]`. About five minutes on
+# `sh bench/propagation/run.sh [--small] [--out propagation-cluster] [--only scale] [--churns 5]`. About seven minutes on
 # two cores, --small a minute, each further churn 100 s. Nothing else should run on the machine.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
