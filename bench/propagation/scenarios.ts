@@ -97,8 +97,8 @@ interface Times {
 const QUIET_MS = 100;
 
 /**
- * Routes one after another, each asked for from its creation on, those before asked again at random; then some more with
- * a rest in front of each.
+ * Routes one after another, each asked for from its creation on, those before asked again at random; then some more
+ * with a rest in front of each.
  */
 export async function probe({ probed }: Sizes, place: Place): Promise<Figures> {
   await api.create(api.namespace('probe'));
