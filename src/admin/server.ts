@@ -66,7 +66,7 @@ export class AdminServer {
     this.#renderings = renderings;
     this.#loopback = isLoopback(options.host);
     const settings = { maxHeaderSize: 16_384, connectionsCheckingInterval: LIMITS.ADMIN_REQUEST_MS / 5 };
-    // By an import statement it would bring a client for the web with it (proxy/exchange/phrases.ts).
+    // By an import statement it would bring a client for the web with it (proxy/phrases.ts).
     const { createServer } = process.getBuiltinModule('node:http');
     this.#server = createServer(settings, (request, response) => this.#take(request, response));
     this.#server.headersTimeout = LIMITS.ADMIN_REQUEST_MS;

@@ -5,8 +5,8 @@
 import { bytesOf } from '../../base/bytes.ts';
 import type { ErrorBodies } from '../../ir/ir.ts';
 import { FieldLines } from '../filter/field-lines.ts';
+import { PHRASES } from '../phrases.ts';
 import { Answer, FaultAnswers, NO_BODY, TEXT_ANSWERS } from './answer.ts';
-import { PHRASES } from './phrases.ts';
 
 /** Of a rule that could not be made whole; its name among those of faults. */
 const INVALID_RULE = { kind: 'invalid_rule', text: 'the rule cannot be served as it is written' };

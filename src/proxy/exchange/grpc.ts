@@ -6,8 +6,8 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import { FieldName } from '../field-name.ts';
 import { FieldLines } from '../filter/field-lines.ts';
 import { type Head, NAME } from '../head.ts';
+import { PHRASES } from '../phrases.ts';
 import { Answer, FaultAnswers, NO_BODY } from './answer.ts';
-import { PHRASES } from './phrases.ts';
 
 const CONTENT_TYPE = bytesOf('application/grpc');
 const TIMEOUT = new FieldName('grpc-timeout');

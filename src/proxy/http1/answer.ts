@@ -4,37 +4,8 @@ import { bytesOf, put, putDecimal } from '../../base/bytes.ts';
 import { move } from '../../base/memory.ts';
 import type { Answer } from '../exchange/answer.ts';
 import { CRLF } from '../lines.ts';
+import { PHRASES } from '../phrases.ts';
 import { DATE_BYTES, putDate } from './write.ts';
-
-/** Reason phrases of RFC 9110 section 15 and RFC 6585; any other status has an empty one. */
-const REASONS: Readonly<Record<number, string>> = {
-  200: 'OK',
-  204: 'No Content',
-  301: 'Moved Permanently',
-  302: 'Found',
-  303: 'See Other',
-  307: 'Temporary Redirect',
-  308: 'Permanent Redirect',
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  408: 'Request Timeout',
-  413: 'Content Too Large',
-  414: 'URI Too Long',
-  417: 'Expectation Failed',
-  421: 'Misdirected Request',
-  426: 'Upgrade Required',
-  429: 'Too Many Requests',
-  431: 'Request Header Fields Too Large',
-  500: 'Internal Server Error',
-  501: 'Not Implemented',
-  502: 'Bad Gateway',
-  503: 'Service Unavailable',
-  504: 'Gateway Timeout',
-  505: 'HTTP Version Not Supported',
-};
 
 const statusLines: (Uint8Array | undefined)[] = [];
 
@@ -42,7 +13,7 @@ const statusLines: (Uint8Array | undefined)[] = [];
 function lineOf(status: number): Uint8Array {
   let line = statusLines[status];
   if (line === undefined) {
-    line = bytesOf(`HTTP/1.1 ${status} ${REASONS[status] ?? ''}\r\nDate: `);
+    line = bytesOf(`HTTP/1.1 ${status} ${PHRASES[status] ?? ''}\r\nDate: `);
     statusLines[status] = line;
   }
   return line;

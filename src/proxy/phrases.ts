@@ -1,6 +1,6 @@
-// What a status is called (RFC 9110 section 15 and the registry of status codes), as Node has it. A table of our own:
-// whoever imports node:http by an import statement loads all that its exports can lead to, a client for the web among
-// it (30 ms of CPU and megabytes in each process).
+// What a status is called (RFC 9110 section 15 and the registry of status codes). A table of our own: whoever imports
+// node:http by an import statement loads all that its exports can lead to, a client for the web among it (30 ms of CPU
+// and megabytes in each process).
 
 export const PHRASES: Readonly<Record<number, string>> = {
   100: 'Continue',
@@ -38,14 +38,14 @@ export const PHRASES: Readonly<Record<number, string>> = {
   410: 'Gone',
   411: 'Length Required',
   412: 'Precondition Failed',
-  413: 'Payload Too Large',
+  413: 'Content Too Large',
   414: 'URI Too Long',
   415: 'Unsupported Media Type',
   416: 'Range Not Satisfiable',
   417: 'Expectation Failed',
   418: "I'm a Teapot",
   421: 'Misdirected Request',
-  422: 'Unprocessable Entity',
+  422: 'Unprocessable Content',
   423: 'Locked',
   424: 'Failed Dependency',
   425: 'Too Early',
