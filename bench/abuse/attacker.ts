@@ -10,6 +10,8 @@ import { ATTACKS, type Attack } from './attacks.ts';
 
 /** Times that are sent in one write. */
 const BATCH = 64;
+/** And bytes: less than is read of a connection that is ending (LINGER_BYTES), or its code is lost to a reset. */
+const BATCH_BYTES = 128 * 1024;
 
 /** What it took, and how connections ended: by the code's name, `open` for those that were never ended. */
 export interface Spent {
@@ -63,7 +65,13 @@ class Connection {
   #go(): void {
     const { more } = this.#attack;
     if (more === null || this.#stopped || this.#code !== null || this.#socket.destroyed) return;
-    this.#send(Array.from({ length: BATCH }, () => more(this.#sent++)).flat());
+    const frames: Uint8Array[] = [];
+    for (let bytes = 0, n = 0; n < BATCH && bytes < BATCH_BYTES; n++) {
+      const made = more(this.#sent++);
+      frames.push(...made);
+      for (const { length } of made) bytes += length;
+    }
+    this.#send(frames);
     if (this.#socket.writableNeedDrain) this.#socket.once('drain', () => this.#go());
     else setImmediate(() => this.#go());
   }
