@@ -248,6 +248,43 @@ onBoth('it denies with a status, fields and content of its own, or with 403', as
   await rig.end();
 });
 
+onBoth('whoever denies is believed, whatever else it says that cannot be done', async (net) => {
+  const denial = (one: MessageWriter): MessageWriter =>
+    new MessageWriter().message(1, status(401)).message(2, option('x-why', 'w')).message(2, one).text(3, 'no');
+  const raw = new MessageWriter().text(1, 'x-raw').bytesField(3, Uint8Array.of(0x4a, 0xf8));
+  const odd = [
+    option(':path', '/x'),
+    option('content-length', '100'),
+    option('transfer-encoding', 'chunked'),
+    option('connection', 'close'),
+    option('x-a', 'a\r\nx-b: c'),
+    option('x-a', 'a', undefined, 9),
+    option('', 'a'),
+    new MessageWriter().message(1, raw),
+    new MessageWriter().bytesField(1, Uint8Array.of(0x0a, 0x7f)),
+  ].map((one) => new MessageWriter().message(1, status(7)).message(2, denial(one)));
+  // It cannot be read at all.
+  const broken = new MessageWriter().message(1, status(7)).bytesField(2, Uint8Array.of(0x0a, 0x7f));
+  for (const failOpen of [false, true]) {
+    let n = 0;
+    const messages = [...odd, broken];
+    const { rig, served } = proxy(net, (asked) => reply(asked, messages[n++] as MessageWriter), grpc({ failOpen }));
+    const client = await rig.connect();
+    for (let i = 0; i < messages.length; i++) {
+      await client.send(get());
+      const answer = await client.readMessage();
+      const bare = i === odd.length;
+      assert.deepEqual([answer.status, bodyText(answer)], bare ? [403, ''] : [401, 'no'], `denial ${i}`);
+      if (!bare) assert.match(answer.head, /\r\nx-why: w\r\n/);
+      assert.doesNotMatch(answer.head, /x-b|:path|x-a:/i);
+      if (i === 7) assert.match(answer.head, /\r\nx-raw: J\xf8\r\n/, 'bytes as they are');
+    }
+    assert.deepEqual([served, rig.get(authCell('denied')), rig.get(authCell('open'))], [[], messages.length, 0]);
+    client.close();
+    await rig.end();
+  }
+});
+
 onBoth('what it says and is not understood is a failure', async (net) => {
   const bad =
     (answer: MessageWriter): ((asked: Asked) => Promise<void>) =>

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
 import { authCell, limitCell } from '../../src/telemetry/layout.ts';
-import { onBoth, simOnly, type TestNet } from '../support/net.ts';
+import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
 import { auth, post, type Says, site } from './auth-rig.ts';
 import { answering, bodyText, cluster, clusterKey, endpoint, get, ok, Rig, rule } from './rig.ts';
 
@@ -174,6 +174,42 @@ onBoth('or nobody, where the route says so; and nobody says then what only the s
     assert.deepEqual([rig.get(authCell('open')), rig.records.last.auth], [1, 'failed']);
     client.close();
     await rig.end();
+  }
+});
+
+simOnly('who has said no has said it, though the rest of its answer never comes', async (net) => {
+  const says = (status: number): string =>
+    `HTTP/1.1 ${status} X\r\nContent-Type: a/b\r\nLocation: /login\r\nContent-Length: 10\r\n\r\npart`;
+  const ends: readonly ((peer: Peer) => Promise<unknown> | void)[] = [
+    (peer) => peer.end(),
+    (peer) => peer.reset(),
+    (peer) => peer.readAll().catch(() => null),
+  ];
+  for (const failOpen of [false, true]) {
+    for (const end of ends) {
+      for (const status of [302, 401, 403, 200, 500]) {
+        const server = net.serve(async (peer) => {
+          await peer.readMessage();
+          await peer.send(says(status));
+          await net.settle();
+          await end(peer);
+        });
+        const { rig, served } = site(net, server, auth({ failOpen }));
+        const client = await rig.connect();
+        await client.send(get());
+        await net.advance(LIMITS.EXTERNAL_AUTH_MS + 100);
+        const answer = await client.readMessage();
+        const denies = status > 200 && status < 500;
+        const fails = failOpen ? [200, 'app'] : [403, 'authorization failed\n'];
+        assert.deepEqual([answer.status, bodyText(answer)], denies ? [status, ''] : fails);
+        if (denies) assert.match(answer.head, /Location: \/login\r\n/);
+        if (denies) assert.doesNotMatch(answer.head, /a\/b/);
+        assert.equal(rig.records.last.auth, denies ? 'denied' : 'failed');
+        assert.equal(served.length, failOpen && !denies ? 1 : 0);
+        client.close();
+        await rig.end();
+      }
+    }
   }
 });
 

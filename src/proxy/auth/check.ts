@@ -88,7 +88,7 @@ export class Check implements Waiter, TimerSink {
     this.#core.cells.add(TIME_LIMIT, 1);
     this.#stop();
     this.#attempts.leave(BACKEND_ERROR.timeout);
-    this.#over(FAILED);
+    this.#over(this.#reply.broken());
   }
 
   /** Nobody waits for it any more. */
@@ -171,7 +171,7 @@ export class Check implements Waiter, TimerSink {
       return;
     }
     this.#attempts.leave(BACKEND_ERROR.reset);
-    this.#over(FAILED);
+    this.#over(this.#reply.broken());
   }
 
   noteLimit(): void {}
@@ -187,6 +187,6 @@ export class Check implements Waiter, TimerSink {
       return;
     }
     if (left) failed?.countError(error);
-    this.#over(FAILED);
+    this.#over(this.#reply.broken());
   }
 }

@@ -1,6 +1,7 @@
 // Envoy's protocol of external authorization: the messages of envoy.service.auth.v3.Authorization/Check
 // (external_auth.proto, attribute_context.proto), as far as a proxy of HTTP has something to say in them.
 
+import { textOf } from '../../base/bytes.ts';
 import type { QueryChange } from '../exchange/amend-query.ts';
 import { MessageError, MessageReader, MessageWriter } from './protobuf.ts';
 
@@ -52,7 +53,10 @@ function isText(bytes: Uint8Array): boolean {
   }
 }
 
-/** A HeaderValueOption; `append` and `action` (HeaderAppendAction) as they came. */
+/**
+ * A HeaderValueOption; `append` and `action` (HeaderAppendAction) as they came. Name and value are one byte a sign, ''
+ * where it has none.
+ */
 export interface HeaderOption {
   readonly name: string;
   readonly value: string;
@@ -101,9 +105,12 @@ export function decodeCheckResponse(bytes: Uint8Array): CheckResponse {
   }
   if (of === ERROR) return { type: 'error' };
   if (of === DENIED) return deniedOf(answer);
-  if (code !== 0) return { type: 'denied', status: 0, headers: [], body: new Uint8Array(0) };
+  if (code !== 0) return DENIAL;
   return okOf(answer);
 }
+
+/** One that says no more than that. */
+const DENIAL: CheckResponse = { type: 'denied', status: 0, headers: [], body: new Uint8Array(0) };
 
 /** Of a google.rpc.Status, and of a HttpStatus. */
 function codeOf(bytes: Uint8Array): number {
@@ -113,17 +120,33 @@ function codeOf(bytes: Uint8Array): number {
   return code;
 }
 
+/** What of a denial cannot be read is left away: it is one all the same. */
 function deniedOf(bytes: Uint8Array): CheckResponse {
   const reader = new MessageReader(bytes);
   const headers: HeaderOption[] = [];
   let status = 0;
   let body: Uint8Array = new Uint8Array(0);
-  while (reader.next()) {
-    if (reader.field === 1) status = codeOf(reader.bytes);
-    else if (reader.field === 2) headers.push(optionOf(reader.bytes));
-    else if (reader.field === 3) body = reader.bytes;
+  try {
+    while (reader.next()) {
+      if (reader.field === 1) status = codeOf(reader.bytes);
+      else if (reader.field === 2) headers.push(...readable(reader.bytes));
+      else if (reader.field === 3) body = reader.bytes;
+    }
+  } catch (error) {
+    if (error instanceof MessageError) return DENIAL;
+    throw error;
   }
   return { type: 'denied', status, headers, body };
+}
+
+/** None, where it is no message. */
+function readable(bytes: Uint8Array): HeaderOption[] {
+  try {
+    return [optionOf(bytes)];
+  } catch (error) {
+    if (error instanceof MessageError) return [];
+    throw error;
+  }
 }
 
 function okOf(bytes: Uint8Array): CheckResponse {
@@ -138,8 +161,7 @@ function okOf(bytes: Uint8Array): CheckResponse {
     else if (reader.field === 5) remove.push(reader.text);
     else if (reader.field === 6) responseHeaders.push(optionOf(reader.bytes));
     else if (reader.field === 7) {
-      const [name, value] = headerOf(reader.bytes);
-      set.push({ name, value });
+      set.push(parameterOf(reader.bytes));
     } else if (reader.field === 8) removed.push({ name: reader.text, value: null });
   }
   return { type: 'ok', headers, remove, responseHeaders, query: [...set, ...removed] };
@@ -156,20 +178,31 @@ function optionOf(bytes: Uint8Array): HeaderOption {
     else if (reader.field === 2) append = boolOf(reader.bytes);
     else if (reader.field === 3) action = reader.int32;
   }
-  if (name === '') throw new MessageError('a header without a name');
   return { name, value, append, action };
 }
 
-/** A HeaderValue (one with `raw_value` has it there), or a QueryParameter. */
+/** A HeaderValue; one with `raw_value` has it there. */
 function headerOf(bytes: Uint8Array): [string, string] {
   const reader = new MessageReader(bytes);
   let name = '';
   let value = '';
   while (reader.next()) {
-    if (reader.field === 1) name = reader.text;
-    else if ((reader.field === 2 || reader.field === 3) && reader.bytes.length > 0) value = reader.text;
+    if (reader.field === 1) name = textOf(reader.bytes);
+    else if ((reader.field === 2 || reader.field === 3) && reader.bytes.length > 0) value = textOf(reader.bytes);
   }
   return [name, value];
+}
+
+/** A QueryParameter. */
+function parameterOf(bytes: Uint8Array): QueryChange {
+  const reader = new MessageReader(bytes);
+  let name = '';
+  let value = '';
+  while (reader.next()) {
+    if (reader.field === 1) name = reader.text;
+    else if (reader.field === 2) value = reader.text;
+  }
+  return { name, value };
 }
 
 /** A BoolValue. */

@@ -7,7 +7,7 @@ import type { Core } from '../core.ts';
 import { grpcStatusIn, isGrpcType } from '../exchange/grpc.ts';
 import { type Head, NAME } from '../head.ts';
 import { type CheckResponse, decodeCheckResponse } from './ext-authz.ts';
-import { FAILED, type Field, type Verdict, verdictOfCheck, verdictOfHttp } from './verdict.ts';
+import { brokenOff, FAILED, type Field, type Verdict, verdictOfCheck, verdictOfHttp } from './verdict.ts';
 
 const ANSWER_LIMIT = limitCell('EXTERNAL_AUTH_ANSWER_BYTES');
 /** In front of a message of gRPC. */
@@ -25,6 +25,8 @@ export interface Reply {
   trailers(start: number, end: number): void;
   /** What it comes to, when all of it is here or it is `full`. */
   verdict(): Verdict;
+  /** The same when no more of it comes. */
+  broken(): Verdict;
 }
 
 /** Content, up to a limit. */
@@ -45,6 +47,14 @@ abstract class Kept {
     this.#pieces = [];
     this.#bytes = 0;
   }
+
+  broken(): Verdict {
+    if (this.status === 0) return FAILED;
+    this.full = true;
+    return brokenOff(this.verdict());
+  }
+
+  abstract verdict(): Verdict;
 
   body(start: number, end: number): void {
     if (this.full) return;
@@ -80,11 +90,8 @@ export class HttpReply extends Kept implements Reply {
     this.status = head.status;
     for (let k = 0; k < head.count; k++) {
       if (head.dropped(k)) continue;
-      const value = mem.slice(head.valueStart(k), head.valueEnd(k));
-      this.fields.push({
-        name: textOf(mem, head.nameStart(k), head.nameEnd(k)),
-        value: Buffer.from(value).toString('utf8'),
-      });
+      const name = textOf(mem, head.nameStart(k), head.nameEnd(k));
+      this.fields.push({ name, value: textOf(mem, head.valueStart(k), head.valueEnd(k)) });
     }
   }
 

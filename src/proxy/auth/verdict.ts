@@ -17,7 +17,7 @@ export type Verdict =
 
 export const FAILED: Verdict = { type: 'failed' };
 
-/** A field of the server's answer. */
+/** A field of the server's answer, one byte a sign. */
 export interface Field {
   /** As it came. */
   readonly name: string;
@@ -57,6 +57,11 @@ export function verdictOfHttp(
   if (status >= 500) return FAILED;
   // Another 2xx denies as well, and must not look as if it did not.
   return deniedOf(status < 300 ? FORBIDDEN : status, fields, body, whole);
+}
+
+/** What an answer comes to whose rest never comes: who has said no has said it. */
+export function brokenOff(verdict: Verdict): Verdict {
+  return verdict.type === 'denied' ? verdict : FAILED;
 }
 
 /** The server's answer is the client's, as far as it may be. */
@@ -111,9 +116,8 @@ function denied(status: number, lines: readonly FieldLine[], body: Uint8Array, c
 export function verdictOfCheck(response: CheckResponse): Verdict {
   if (response.type === 'error') return FAILED;
   if (response.type === 'denied') {
-    const changes = changesOf('response', response.headers);
-    if (changes === null) return FAILED;
-    // There is nothing yet that they could replace: of one name there may be several.
+    // There is nothing yet that they could replace: of one name there may be several. What cannot be is left away.
+    const changes = response.headers.flatMap((option) => changeOf('response', option) ?? []);
     const lines = changes.map(({ name, value }): FieldLine => ({ name: name.lower, value, literal: true }));
     const status = response.status >= 200 && response.status <= 599 ? response.status : FORBIDDEN;
     const cut = response.body.length > LIMITS.EXTERNAL_AUTH_ANSWER_BYTES;
@@ -131,19 +135,30 @@ export function verdictOfCheck(response: CheckResponse): Verdict {
   return { type: 'allowed', amendments: { request: [...removed, ...request], query: response.query, response: told } };
 }
 
-/** Null when one of them cannot be: pseudo-fields, framing, values that are none. */
+/** Null when one of them cannot be. */
 function changesOf(side: Side, options: readonly HeaderOption[]): FieldChange[] | null {
   const changes: FieldChange[] = [];
-  for (const { name, value, append, action } of options) {
-    const lower = name.toLowerCase();
-    if (!isToken(lower) || !isFieldValue(value)) return null;
-    if (side === 'request' ? !mayBeGiven(lower) : !isAnswerField(lower)) return null;
-    // Without `append` the message overwrites (OkHttpResponse.headers), so the first of the actions says nothing.
-    const how = append ? CHANGE.APPEND : (HOW[action] ?? -1);
-    if (how < 0) return null;
-    changes.push({ how, name: new FieldName(lower), value: value.trim() });
+  for (const option of options) {
+    const change = changeOf(side, option);
+    if (change === null) return null;
+    changes.push(change);
   }
   return changes;
+}
+
+/** Null when it cannot be: a pseudo-field, framing, a value that is none. */
+function changeOf(side: Side, { name, value, append, action }: HeaderOption): FieldChange | null {
+  const lower = name.toLowerCase();
+  if (!isToken(lower) || !isFieldValue(value)) return null;
+  if (side === 'request' ? !mayBeGiven(lower) : !isAnswerField(lower)) return null;
+  // Without `append` the message overwrites (OkHttpResponse.headers), so the first of the actions says nothing.
+  const how = append ? CHANGE.APPEND : (HOW[action] ?? -1);
+  return how < 0 ? null : { how, name: new FieldName(lower), value: trimmed(value) };
+}
+
+/** White space of HTTP alone (RFC 9110 section 5.6.3): others are bytes of a sign. */
+function trimmed(value: string): string {
+  return value.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
 /** By HeaderAppendAction: APPEND_IF_EXISTS_OR_ADD, ADD_IF_ABSENT, OVERWRITE_IF_EXISTS_OR_ADD, OVERWRITE_IF_EXISTS. */

@@ -1,7 +1,7 @@
 // What a decision changes of the request that it lets go on, and of the response to it: fields, in the order in which
 // they were given.
 
-import { bytesOf, put, textOf } from '../../base/bytes.ts';
+import { put, textOf } from '../../base/bytes.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { FieldName } from '../field-name.ts';
 import { FIELD } from '../field-table.ts';
@@ -30,7 +30,7 @@ export interface FieldChange {
   readonly how: number;
   /** A token (RFC 9110 section 5.6.2). */
   readonly name: FieldName;
-  /** Without control characters; '' of what is removed. */
+  /** One byte a sign, without control characters; '' of what is removed. */
   readonly value: string;
 }
 
@@ -95,7 +95,7 @@ export function amendRequest(
   if (added.length === 0) return true;
   if (head.count + added.length > LIMITS.RESPONSE_FIELDS) return false;
   if (head.pathEnd - head.pathStart + after.length > LIMITS.URI_BYTES) return false;
-  const lines = added.map(({ name, value }) => bytesOf(`${name.lower}: ${value}\r\n`));
+  const lines = added.map(({ name, value }) => Buffer.from(`${name.lower}: ${value}\r\n`, 'latin1'));
   const bytes = lines.reduce((sum, line) => sum + line.length, 0);
   if (head.end - head.start + bytes > LIMITS.HEAD_BYTES || !block.extend(mem, head, bytes)) return false;
   let at = head.end - 2;

@@ -9,7 +9,7 @@ export interface FieldLine {
   readonly name: string;
   /** May hold templates (docs/reference/templates.md). */
   readonly value: string;
-  /** It holds none, whatever it looks like: somebody else's words. */
+  /** It holds none, whatever it looks like: somebody else's words, one byte a sign. */
   readonly literal?: boolean;
 }
 
@@ -60,7 +60,7 @@ export class FieldLines {
     for (const { name, value, literal } of lines) {
       append(bytesOf(`${name}: `));
       if (literal === true) {
-        append(bytesOf(value));
+        append(Buffer.from(value, 'latin1'));
       } else {
         const template = new Template(value);
         for (const hole of template.holes) holes.push(at + hole);
