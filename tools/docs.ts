@@ -65,7 +65,7 @@ function metrics(): string {
 
 /** The comment that stands above each limit in the source. */
 function comments(): Map<string, string> {
-  const files = ['src/base/limits.ts', 'src/base/http2-limits.ts'];
+  const files = ['src/base/limits.ts', 'src/base/http2-limits.ts', 'src/base/cluster-limits.ts'];
   const source = files.map((file) => readFileSync(join(root, file), 'utf8')).join('');
   const found = source.matchAll(/\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*readonly ([A-Z][A-Z0-9_]+) =/g);
   return new Map(

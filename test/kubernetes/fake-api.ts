@@ -67,7 +67,7 @@ interface Watcher {
 
 export class FakeApi {
   readonly #server: Server;
-  readonly #port = heldPort();
+  #port: number | null = null;
   readonly #kinds: Kind[] = [];
   readonly #watchers = new Set<Watcher>();
   /** Pages still to be fetched: the snapshot they are cut from. */
@@ -89,17 +89,19 @@ export class FakeApi {
   onRequest: (seen: Seen) => void = () => {};
 
   constructor(tls?: TlsOptions) {
-    const listener = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
+    const listener = (request: IncomingMessage, response: ServerResponse): void => void this.answer(request, response);
     this.#server = tls === undefined ? createServer(listener) : createTlsServer(tls, listener);
   }
 
   /** URL: the same each time. */
   async listen(): Promise<string> {
+    const port = this.#port ?? heldPort();
+    this.#port = port;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject).listen(this.#port, '127.0.0.1', resolve);
+      this.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
     });
     const scheme = this.#server instanceof Server ? 'http' : 'https';
-    return `${scheme}://127.0.0.1:${this.#port}`;
+    return `${scheme}://127.0.0.1:${port}`;
   }
 
   /** Whoever connects is refused. What it holds stays, and it may listen again. */
@@ -143,6 +145,13 @@ export class FakeApi {
   all(kind: string): ApiObject[] {
     return [...this.#named(kind).objects.values()];
   }
+  everything(): ApiObject[] {
+    return this.#kinds.flatMap(({ objects }) => [...objects.values()]);
+  }
+  /** As by the subresource: the generation stays. */
+  putStatus(kind: string, object: ApiObject, status: unknown): void {
+    this.#store(this.#named(kind), { ...object, status }, 'status');
+  }
 
   // ---- what goes wrong
 
@@ -182,7 +191,8 @@ export class FakeApi {
 
   // ---- serving
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** One question, whichever way it came. */
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://fake');
     const seen: Seen = {
       method: request.method ?? '',
@@ -208,7 +218,7 @@ export class FakeApi {
   }
 
   #route(seen: Seen, body: ApiObject | null, response: ServerResponse): void {
-    if (seen.path === '/apis') return void json(response, 200, this.#groups());
+    if (seen.path === '/apis') return void json(response, 200, this.groups());
     const found = /^\/(?:api|apis\/([^/]+))\/([^/]+)(?:\/(.*))?$/.exec(seen.path);
     if (found === null) return void this.#status(response, 404, 'NotFound', 'no such path');
     const apiVersion = found[1] === undefined ? (found[2] as string) : `${found[1]}/${found[2]}`;
@@ -377,8 +387,9 @@ export class FakeApi {
     send(response, 'BOOKMARK', { kind: kind.kind, apiVersion: kind.apiVersion, metadata });
   }
 
-  #groups(): unknown {
-    const versions = new Set(this.#kinds.map((k) => k.apiVersion).filter((v) => v.includes('/')));
+  /** What `/apis` says, of the versions that are served. */
+  groups(served: (version: string) => boolean = () => true): unknown {
+    const versions = new Set(this.#kinds.map((k) => k.apiVersion).filter((v) => v.includes('/') && served(v)));
     const names = new Set([...versions].map((v) => v.split('/')[0] as string));
     const groups = [...names].map((name) => ({
       name,

@@ -40,10 +40,11 @@ async function setup(
   t: Parameters<typeof rig>[0],
   options: Partial<KubernetesOptions> = {},
   prepare: (api: FakeApi) => void = defineKinds,
+  speed = 20,
 ): Promise<Setup> {
   const api = new FakeApi();
   prepare(api);
-  const { tools } = rig(t, await api.listen(), 20);
+  const { tools } = rig(t, await api.listen(), speed);
   const sink = new MemorySink();
   const source = new KubernetesSource(
     {
@@ -163,6 +164,71 @@ test('kinds that a server which has just begun does not know yet keep their obje
   defineGatewayApi(api);
   api.put('HTTPRoute', route('a', 'again'));
   await sink.until(() => sink.objects.has('HTTPRoute/a/again'));
+});
+
+const DEFINITION: ApiObject = { metadata: { name: 'gatewayclasses.gateway.networking.k8s.io' } };
+/** Resolves when the kinds were looked for `times` times more. */
+function looks(api: FakeApi, times: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let left = times;
+  api.onRequest = (seen) => {
+    if (seen.path === '/apis' && --left === 0) resolve();
+  };
+  return promise;
+}
+
+test('a server that begins and does not serve yet what its definitions say: nothing is taken for all', async (t) => {
+  const { api, sink, source } = await setup(t, {}, (fake) => {
+    defineKinds(fake, false);
+    fake.put('CustomResourceDefinition', DEFINITION);
+  });
+  source.start(sink);
+  await looks(api, 5);
+  assert.equal(sink.isSynced, false);
+  assert.equal(source.waiting(), 'GatewayClass: its definition is installed, but the API server does not serve it yet');
+  assert.match(source.health().find(({ kind }) => kind === 'HTTPRoute')?.reason ?? '', /does not serve it yet/);
+  defineGatewayApi(api);
+  api.put('HTTPRoute', route('a', 'r'));
+  await sink.until(() => sink.isSynced);
+  assert.ok(sink.objects.has('HTTPRoute/a/r'));
+  assert.equal(source.waiting(), null);
+});
+
+test('a definition whose kind is never served holds a start up for a while, not for ever', async (t) => {
+  const prepare = (fake: FakeApi): void => {
+    defineKinds(fake, false);
+    fake.put('CustomResourceDefinition', DEFINITION);
+    fake.put('Service', { metadata: { name: 's', namespace: 'a' }, spec: { ports: [{ port: 80 }] } });
+  };
+  const { api, sink, source } = await setup(t, {}, prepare, 100);
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(sink.keys(), ['CustomResourceDefinition//gatewayclasses.gateway.networking.k8s.io', 'Service/a/s']);
+  assert.ok(api.requests.filter(({ path }) => path === '/apis').length > 5, 'it was looked for all the while');
+});
+
+test('who may not see definitions waits at a start as long as a kind has to be missing', async (t) => {
+  const { api, sink, source } = await setup(t, {}, (fake) => defineKinds(fake, false), 100);
+  api.fault = (seen) => (seen.path.includes('customresource') ? { status: 403, reason: 'Forbidden' } : null);
+  source.start(sink);
+  await looks(api, 3);
+  assert.equal(source.waiting(), 'GatewayClass: whether it is installed');
+  await sink.until(() => sink.isSynced);
+});
+
+test('as long as the definition stands, kinds that the server does not serve keep their objects', async (t) => {
+  const { api, sink, source } = await setup(t, {}, defineKinds, 100);
+  api.put('CustomResourceDefinition', DEFINITION);
+  api.put('HTTPRoute', route('a', 'r'));
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  const kinds = new Set(['GatewayClass', 'Gateway', 'HTTPRoute', 'ReferenceGrant']);
+  for (const kind of kinds) api.undefine(kind);
+  // Three times as long as a kind has to be missing whose definition is not seen.
+  await looks(api, 30);
+  assert.ok(sink.objects.has('HTTPRoute/a/r'));
+  api.delete('CustomResourceDefinition', '', DEFINITION.metadata.name);
+  await sink.until(() => !sink.objects.has('HTTPRoute/a/r'));
 });
 
 test('what may not be listed is said, and nothing is taken for complete', async (t) => {

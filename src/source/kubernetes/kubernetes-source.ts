@@ -1,12 +1,13 @@
 // Resources from an API server: every kind that is served, followed by reflectors; kinds that are not installed are
 // waited for; of Secrets and ConfigMaps only those that something refers to.
 
-import { groupOf, isOwnGroup } from '../../api/kinds.ts';
+import { groupOf, isOwnGroup, kindInfo } from '../../api/kinds.ts';
 import type { KubeObject, ObjectKey } from '../../api/object.ts';
 import { objectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import { checkObject } from '../../api/schema.ts';
 import type { KindInfo } from '../../api/shape.ts';
+import { fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { one, tight } from '../../base/tight.ts';
 import type { Source, SourceSink } from '../source.ts';
@@ -52,6 +53,14 @@ export interface KindHealth {
 /** The installed Gateway API says its version and channel there (GEP-1709, annotations of its definitions). */
 const DEFINITIONS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const DEFINITION = 'gatewayclasses.gateway.networking.k8s.io';
+const DEFINED_KIND = 'GatewayClass';
+const BEHIND = 'its definition is installed, but the API server does not serve it yet';
+
+/** Whether a server knows the kind by a definition only. */
+function isDefinedKind(kind: string): boolean {
+  const info = kindInfo(kind);
+  return info !== undefined && isOwnGroup(groupOf(info.apiVersion));
+}
 
 interface Followed {
   readonly info: KindInfo;
@@ -76,6 +85,10 @@ export class KubernetesSource implements Source {
   #cancelSettling: (() => void) | null = null;
   #stopped = false;
   #discovered = false;
+  /** Since when the server does not serve what its own definitions say that there is; null: it does. */
+  #behindMs: number | null = null;
+  /** A definition of the Gateway API stands, and is not being deleted. */
+  #isDefined = false;
   #discovering = false;
   #again = false;
   #failures = 0;
@@ -116,8 +129,8 @@ export class KubernetesSource implements Source {
       },
       {
         apply: (objects, gone) => this.#definitions(objects, gone),
-        changed: () => {},
-        missing: () => {},
+        changed: () => this.#maybeSynced(),
+        missing: () => this.#maybeSynced(),
       },
       tools,
     );
@@ -171,8 +184,10 @@ export class KubernetesSource implements Source {
   /** `KIND: REASON` of the first kind that has not been delivered yet; null: everything has. */
   waiting(): string | null {
     if (this.#synced) return null;
+    if (this.#isBehind()) return `${DEFINED_KIND}: ${BEHIND}`;
     const kind = this.health().find((k) => !k.synced && (k.apiVersion !== null || !this.#discovered));
-    return kind === undefined ? null : `${kind.kind}: ${kind.reason ?? 'being listed'}`;
+    if (kind !== undefined) return `${kind.kind}: ${kind.reason ?? 'being listed'}`;
+    return this.#mayBeBehind() ? `${DEFINED_KIND}: whether it is installed` : null;
   }
 
   #ownHealth(now: number): KindHealth[] {
@@ -197,7 +212,7 @@ export class KubernetesSource implements Source {
       kind,
       apiVersion: served?.apiVersion ?? null,
       synced: served !== null && reflectors.every((r) => r.health.synced),
-      reason: served === null ? (this.#discovered ? 'not installed' : this.#reason) : failing,
+      reason: served === null ? (this.#discovered ? this.#absent(kind) : this.#reason) : failing,
       lastEventAgoMs: last === null ? null : Math.round(now - last),
       relists,
       objects,
@@ -226,14 +241,38 @@ export class KubernetesSource implements Source {
     }
     this.#failures = 0;
     this.#discovered = true;
+    const isKnown = found.has(DEFINED_KIND) || !this.#followed.some(({ info }) => info.kind === DEFINED_KIND);
+    this.#behindMs = isKnown ? null : (this.#behindMs ?? this.#tools.now());
     for (const followed of this.#followed) this.#found(followed, found.get(followed.info.kind));
     if (this.#again) {
       this.#again = false;
       void this.#discover();
-    } else if (this.#followed.some((f) => f.doubtedMs !== null)) this.#later(LIMITS.KUBERNETES_MISSING_MS);
+    } else if (this.#mayBeBehind()) this.#later(LIMITS.KUBERNETES_BEHIND_LOOK_MS * (0.5 + this.#tools.random()));
+    else if (this.#followed.some((f) => f.doubtedMs !== null)) this.#later(LIMITS.KUBERNETES_MISSING_MS);
     else if (this.#followed.some((f) => f.served === null))
       this.#later(LIMITS.KUBERNETES_MISSING_MS * (0.5 + this.#tools.random()));
     this.#maybeSynced();
+  }
+
+  /** Its definition stands, and the server does not serve it: it has just begun, or is one of several and behind. */
+  #isBehind(): boolean {
+    return this.#behindMs !== null && this.#isDefined;
+  }
+
+  /**
+   * The same at a start, while what is not served may be all there is: for a while, or until it is known that there is
+   * no definition. Who may not see definitions waits for as long as a kind has to be missing.
+   */
+  #mayBeBehind(): boolean {
+    if (this.#behindMs === null) return false;
+    const waitedMs = this.#tools.now() - this.#behindMs;
+    if (this.#isDefined) return this.#synced || waitedMs < LIMITS.KUBERNETES_BEHIND_MS;
+    const { health, ended } = this.#definition;
+    return !this.#synced && !health.synced && !ended && waitedMs < LIMITS.KUBERNETES_MISSING_MS;
+  }
+
+  #absent(kind: string): string {
+    return this.#isBehind() && isDefinedKind(kind) ? BEHIND : 'not installed';
   }
 
   #later(ms: number): void {
@@ -271,6 +310,7 @@ export class KubernetesSource implements Source {
   #isGone(followed: Followed): boolean {
     const now = this.#tools.now();
     followed.doubtedMs ??= now;
+    if (this.#isBehind() && isDefinedKind(followed.info.kind)) return false;
     return now - followed.doubtedMs >= LIMITS.KUBERNETES_MISSING_MS;
   }
 
@@ -349,6 +389,8 @@ export class KubernetesSource implements Source {
   }
 
   #definitions(objects: readonly RawObject[], gone: readonly RawName[]): void {
+    if (gone.length > 0) this.#isDefined = false;
+    for (const { metadata } of objects) this.#isDefined = fields(metadata)['deletionTimestamp'] === undefined;
     const upserts = objects.map(({ metadata }): KubeObject => {
       const { name, annotations } = metadata as KubeObject['metadata'];
       return {
@@ -366,7 +408,7 @@ export class KubernetesSource implements Source {
   }
 
   #maybeSynced(): void {
-    if (this.#synced || !this.#discovered) return;
+    if (this.#synced || !this.#discovered || this.#mayBeBehind()) return;
     if (this.#followed.some((f) => f.reflectors.some((r) => !r.health.synced))) return;
     if (!this.#settled) {
       // What is delivered becomes a revision after REVISION_MAX_MS at the latest, and only then is known what it refers
