@@ -250,6 +250,25 @@ test('an object that is gone before it is written is nothing to speak of', async
   assert.deepEqual(world.troubles, []);
 });
 
+test('a server that answers 404 for what is there, as one that has just begun does, is asked again', async (t) => {
+  const world = await setup(t, (api) => api.put('HTTPRoute', route('r')));
+  let left = 2;
+  world.api.fault = (seen) => (seen.method === 'PATCH' && left-- > 0 ? { status: 404, reason: 'NotFound' } : null);
+  world.writer.write(KEY, routeStatus());
+  await world.until(() => world.parents('r').length === 1);
+  assert.deepEqual(world.troubles, []);
+  // Likewise where a fresh copy is asked for after a conflict.
+  world.api.fault = (seen) => {
+    if (seen.method === 'PATCH') return { status: 409, reason: 'Conflict' };
+    if (!seen.path.endsWith('/httproutes/r')) return null;
+    world.api.fault = () => null;
+    return { status: 404, reason: 'NotFound' };
+  };
+  world.writer.write(KEY, routeStatus(2));
+  const observed = (): unknown => JSON.stringify(world.status('HTTPRoute', 'r')).includes('"observedGeneration":2');
+  await world.until(() => observed() === true);
+});
+
 test('what an earlier program said of objects that nothing is said of goes, and nothing else', async (t) => {
   const said = (name: string, ...controllers: string[]): ApiObject => ({
     ...route(name),

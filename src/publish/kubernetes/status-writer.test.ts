@@ -59,3 +59,29 @@ test('nothing is kept of an answer but the status in it, and that until the watc
   assert.equal(status.deref(), undefined);
   assert.equal(patches, 1);
 });
+
+test('what was to be said of an object is not said of another that has taken its name meanwhile', async () => {
+  const stored = object('1', undefined);
+  const asked: string[] = [];
+  const writer = new StatusWriter('c', {
+    api: {
+      ask: async ({ verb }) => {
+        asked.push(verb);
+        if (verb === 'get') return { ok: true, body: { ...stored, metadata: { ...stored.metadata, uid: 'other' } } };
+        return { ok: false, failure: { code: 409, reason: 'Conflict', message: '', retryAfterMs: null } };
+      },
+    },
+    timers: { after: () => () => {} },
+    now: () => 0,
+    wall: () => new Date(0),
+    leads: () => true,
+    find: () => stored,
+    pathOf: () => '/r',
+    onWritten: () => {},
+    onTrouble: (_, message) => assert.fail(message),
+  });
+  const parentRef = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'gw' };
+  writer.write(KEY, { parents: [{ parentRef, controllerName: 'c', conditions: [condition('routeAccepted', 1)] }] });
+  await setImmediate();
+  assert.deepEqual(asked, ['patch', 'get'], 'the watch will say what is to be said of it');
+});

@@ -145,13 +145,15 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
         this.#tools.onWritten(base, base.status, next);
         break;
       }
-      if (reply.failure.code === 404) break;
+      if (reply.failure.code === 404 && this.#isGone(key, from)) break;
       if (reply.failure.code !== 409 || conflicts === LIMITS.STATUS_CONFLICTS)
         return this.failed(key, entry, reply.failure);
       this.count(key, 'conflict');
       const fresh = await this.#tools.api.ask({ verb: 'get', kind, path });
-      if (!fresh.ok && fresh.failure.code === 404) break;
+      if (!fresh.ok && fresh.failure.code === 404 && this.#isGone(key, from)) break;
       if (!fresh.ok) return this.failed(key, entry, fresh.failure);
+      // Of another object by that name nothing has been said yet.
+      if ((fresh.body as KubeObject).metadata.uid !== from.metadata.uid) return this.failed(key, entry, reply.failure);
       base = { ...(fresh.body as KubeObject), kind };
       const again = this.#next(base, entry);
       if (again === null) break;
@@ -159,6 +161,15 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
     }
     if (entry.wanted === null && !entry.again) this.entries.delete(key);
     return 'ok';
+  }
+
+  /**
+   * A 404 may come of a server that does not serve the kind yet, or is behind: as long as the watch does not say that
+   * the object went, it is tried again.
+   */
+  #isGone(key: ObjectKey, { metadata: { uid } }: KubeObject): boolean {
+    const stored = this.#tools.find(key);
+    return stored === undefined || stored.metadata.uid !== uid;
   }
 }
 

@@ -56,6 +56,11 @@ const DEFINITION = 'gatewayclasses.gateway.networking.k8s.io';
 const DEFINED_KIND = 'GatewayClass';
 const BEHIND = 'its definition is installed, but the API server does not serve it yet';
 
+/** We may not. */
+function isRefused({ health }: Reflector): boolean {
+  return health.reason?.startsWith('Forbidden') === true;
+}
+
 /** Whether a server knows the kind by a definition only. */
 function isDefinedKind(kind: string): boolean {
   const info = kindInfo(kind);
@@ -267,8 +272,8 @@ export class KubernetesSource implements Source {
     if (this.#behindMs === null) return false;
     const waitedMs = this.#tools.now() - this.#behindMs;
     if (this.#isDefined) return this.#synced || waitedMs < LIMITS.KUBERNETES_BEHIND_MS;
-    const { health, ended } = this.#definition;
-    return !this.#synced && !health.synced && !ended && waitedMs < LIMITS.KUBERNETES_MISSING_MS;
+    if (this.#synced || this.#definition.health.synced || this.#definition.ended) return false;
+    return waitedMs < (isRefused(this.#definition) ? LIMITS.KUBERNETES_MISSING_MS : LIMITS.KUBERNETES_BEHIND_MS);
   }
 
   #absent(kind: string): string {
@@ -420,8 +425,7 @@ export class KubernetesSource implements Source {
       return;
     }
     // A Secret that may not be read is like one that is not there: whoever refers to it is told so.
-    const refused = ({ health }: Reflector): boolean => health.reason?.startsWith('Forbidden') === true;
-    if (this.#named.some((n) => n.reflectors.some((r) => !r.health.synced && !refused(r)))) return;
+    if (this.#named.some((n) => n.reflectors.some((r) => !r.health.synced && !isRefused(r)))) return;
     if (!this.#own.settled) return;
     this.#synced = true;
     this.#sink?.synced();
