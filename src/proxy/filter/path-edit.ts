@@ -11,7 +11,6 @@ const VERSION_CRLF = bytesOf(' HTTP/1.1\r\n');
 const SPACE = 0x20;
 const SLASH = 0x2f;
 const QUESTION = 0x3f;
-const ASTERISK = 0x2a;
 
 /** A part of a path, and whether it may stand there (RFC 3986 section 3.3): pchar, '/', or an escape. */
 const PATH_PART = /%[0-9A-Fa-f]{2}|[-A-Za-z0-9/._~!$&'()*+,;=:@]|./gsu;
@@ -106,8 +105,7 @@ export function requestLineBound(head: Head, edit: PathEdit | null): number {
 
 /**
  * Writes a request line of HTTP/1.1. The target is CONNECT's as it came, else in origin-form also where it came in
- * absolute-form (RFC 9112 section 3.2.1), with '*' for OPTIONS of a whole server (section 3.2.4), unless a path is set
- * for it.
+ * absolute-form (RFC 9112 section 3.2.1), or '*' (section 3.2.4).
  */
 export function putRequestLine(
   mem: Uint8Array,
@@ -119,15 +117,6 @@ export function putRequestLine(
   let to = move(mem, at, head.methodStart, head.methodEnd);
   mem[to++] = SPACE;
   if (head.method === METHOD.CONNECT) to = move(mem, to, head.targetStart, head.targetEnd);
-  else if (head.method === METHOD.OPTIONS && edit === null && isWholeServer(head)) mem[to++] = ASTERISK;
   else to = putTarget(mem, to, head, prefixLength, edit);
   return put(mem, to, VERSION_CRLF);
-}
-
-/**
- * An absolute target without path and query; its path is then read from the slashes in front of the authority
- * (Head.pathStart).
- */
-function isWholeServer(head: Head): boolean {
-  return head.pathEnd === head.authorityStart && head.pathStart > head.targetStart && !head.hasQuery;
 }

@@ -321,6 +321,7 @@ function bad(head: Head): false {
   return false;
 }
 
+const ASTERISK = 0x2a;
 const HTTP_SCHEME = bytesOf('http://');
 const HTTPS_SCHEME = bytesOf('https://');
 
@@ -358,8 +359,11 @@ function interpretTarget(mem: Uint8Array, head: Head): boolean {
   if (i < head.pathEnd) {
     head.pathStart = i;
   } else {
+    // The path is read from the slashes in front of the authority. OPTIONS of a whole server is '*' behind a proxy
+    // (section 3.2.4), and so it is to whoever looks here.
     head.pathStart = authority - 1;
     head.pathEnd = authority;
+    if (head.method === METHOD.OPTIONS && !head.hasQuery) mem[head.pathStart] = ASTERISK;
   }
   return true;
 }
