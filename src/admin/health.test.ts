@@ -106,3 +106,17 @@ test('Watch says the status, each other one when it comes, and is not for ever s
   assert.equal(more.fields['grpc-status'], '8');
   for (const stream of streams) stream.close();
 });
+
+test('who takes a question back is not answered, however it does, and the next one is', async () => {
+  for (const code of [0, 8]) {
+    for (const said of ['', 'a', question('').toString('latin1')]) {
+      const session = await open();
+      const stream = session.request({ ':method': 'POST', ':path': '/grpc.health.v1.Health/Check' });
+      stream.on('error', () => {});
+      if (said !== '') stream.write(said, 'latin1');
+      stream.close(code);
+      await new Promise((resolve) => stream.once('close', resolve));
+      assert.equal((await ask(session, 'Check', question(''))).fields[':status'], 200);
+    }
+  }
+});

@@ -57,7 +57,8 @@ export class Health {
   }
 
   #answer(stream: ServerHttp2Stream, path: string | undefined, service: string | null): void {
-    if (stream.destroyed) return;
+    // Reset, perhaps by a client whose question is whole: there is nobody to answer.
+    if (stream.destroyed || stream.closed) return;
     const watches = path === '/grpc.health.v1.Health/Watch';
     if (!watches && path !== '/grpc.health.v1.Health/Check') {
       end(stream, CODE.UNIMPLEMENTED, 'only grpc.health.v1.Health Check and Watch; pages are by HTTP/1.1');

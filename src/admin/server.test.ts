@@ -393,3 +393,18 @@ test('pages for people are guarded as the others are', async () => {
   }
   assert.equal((await ask(port, '/?x=1', { headers: { host: 'evil.example' } })).status, 403);
 });
+
+test('a request that does not come to its end is given up, whatever of it is missing', async () => {
+  const { port } = await start({ requestMs: 100 });
+  const head = 'PUT /log-level HTTP/1.1\r\nHost: localhost\r\n';
+  for (const text of ['', 'GET /rea', `${head}A: `, `${head}Content-Length: 5\r\n\r\nin`]) {
+    const socket = connect(port, '127.0.0.1');
+    let said = '';
+    socket.setEncoding('latin1').on('data', (part) => {
+      said += part;
+    });
+    socket.write(text);
+    await new Promise((resolve) => socket.once('close', resolve));
+    assert.match(said, text === '' ? /^$/ : /^HTTP\/1\.1 408 /, text);
+  }
+});

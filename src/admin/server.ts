@@ -28,6 +28,8 @@ export interface AdminOptions {
   readonly token: () => string | null;
   /** The second bind of the read-only pages: nothing that changes something. */
   readonly readOnly: boolean;
+  /** How long a request may take to come; ADMIN_REQUEST_MS if not given. */
+  readonly requestMs?: number;
 }
 
 /** `PRI * HTTP/2.0` (RFC 9113 section 3.4): no method of HTTP/1 that is answered here begins with it. */
@@ -53,6 +55,7 @@ export class AdminServer {
   readonly #server: Server;
   readonly #health: Health;
   readonly #loopback: boolean;
+  readonly #requestMs: number;
   /** Connections, the one that asked last at the end. */
   readonly #sockets = new Set<Socket>();
   /** Of connections with a request that is being answered. */
@@ -65,12 +68,16 @@ export class AdminServer {
     this.#options = options;
     this.#renderings = renderings;
     this.#loopback = isLoopback(options.host);
-    const settings = { maxHeaderSize: 16_384, connectionsCheckingInterval: LIMITS.ADMIN_REQUEST_MS / 5 };
+    const requestMs = options.requestMs ?? LIMITS.ADMIN_REQUEST_MS;
+    this.#requestMs = requestMs;
+    const settings = { maxHeaderSize: 16_384, connectionsCheckingInterval: requestMs / 5 };
     // By an import statement it would bring a client for the web with it (proxy/phrases.ts).
     const { createServer } = process.getBuiltinModule('node:http');
     this.#server = createServer(settings, (request, response) => this.#take(request, response));
-    this.#server.headersTimeout = LIMITS.ADMIN_REQUEST_MS;
-    this.#server.requestTimeout = LIMITS.ADMIN_REQUEST_MS;
+    this.#server.headersTimeout = requestMs;
+    this.#server.requestTimeout = requestMs;
+    // It never listens itself, and looks after the time of requests only once it believes that it does.
+    this.#server.emit('listening');
     this.#health = new Health(() => view.ready().ready);
     this.#door = createNetServer({ noDelay: true }, (socket) => this.#connected(socket));
   }
@@ -90,7 +97,7 @@ export class AdminServer {
 
   /** A connection that begins with HTTP/2's preface asks for its health; all others are of HTTP/1. */
   #open(socket: Socket): void {
-    const slow = setTimeout(() => socket.destroy(), LIMITS.ADMIN_REQUEST_MS);
+    const slow = setTimeout(() => socket.destroy(), this.#requestMs);
     socket.once('close', () => clearTimeout(slow));
     // Who resets it has said all that there is to say; its protocol has a listener of its own.
     socket.on('error', () => {});
@@ -117,6 +124,7 @@ export class AdminServer {
 
   close(): void {
     this.#door.close();
+    this.#server.close();
     this.#server.closeAllConnections();
     for (const socket of this.#sockets) socket.destroy();
   }

@@ -11,6 +11,7 @@ import { withoutEffect } from '../translate/without-effect.ts';
 import { fileRules } from './file-rules.ts';
 import { givenFiles } from './given-files.ts';
 import { whyIdle } from './idle.ts';
+import { complain, print } from './printing.ts';
 import { DEFAULT_TRANSLATION } from './resources.ts';
 import { translated } from './translated.ts';
 
@@ -22,7 +23,8 @@ export async function runCheck({ flags, operands }: Given): Promise<number> {
   const { exitCode, lines, report } = await check(paths, { translate: meaningOf, lenient, given, cel });
   const asJson = isSet(flags, 'json');
   const text = asJson ? visibleJson(JSON.stringify(report, null, 2)) : lines.join('\n');
-  (exitCode === EXIT.cannotRun && !asJson ? process.stderr : process.stdout).write(`${text}\n`);
+  if (exitCode === EXIT.cannotRun && !asJson) complain(`${text}\n`);
+  else print(`${text}\n`);
   return exitCode;
 }
 

@@ -16,11 +16,12 @@ import { readAll } from '../source/file/read-all.ts';
 import { askAdmin } from './ask-admin.ts';
 import { meaningOf } from './check.ts';
 import { givenFiles } from './given-files.ts';
+import { print } from './printing.ts';
 import { translated } from './translated.ts';
 
 export async function runExplain(given: Given): Promise<number> {
   const { text, exitCode } = await explained(given);
-  process.stdout.write(`${text}\n`);
+  print(`${text}\n`);
   return exitCode;
 }
 

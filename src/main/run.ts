@@ -1,7 +1,6 @@
 // From the command line to a role. Everything a user can do wrong ends here, with a word and an exit code.
 
 import { randomUUID } from 'node:crypto';
-import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { visible } from '../base/steering.ts';
@@ -12,6 +11,7 @@ import { unreadable } from '../source/file/disk.ts';
 import { CHANNEL_FD, CHILD_COMMAND } from './child.ts';
 import { COMMANDS, commandOf } from './commands.ts';
 import { type Parsed, parseOptions, suggestion } from './options.ts';
+import { complain, print } from './printing.ts';
 import { versionInfo } from './version.ts';
 
 const STDOUT = 1;
@@ -23,7 +23,7 @@ export async function run(argv: readonly string[], notCached: string | null): Pr
     process.exitCode = await dispatch(argv, notCached);
   } catch (error) {
     if (!(error instanceof ExitError)) throw error;
-    say(STDERR, `rauta: ${visible(error.message)}\n`);
+    complain(`rauta: ${visible(error.message)}\n`);
     process.exit(error.code);
   }
 }
@@ -35,11 +35,11 @@ export async function dispatch(argv: readonly string[], notCached: string | null
   const name = ALIASES[word] ?? word;
   const command = commandOf(name);
   if (command === undefined) throw usageError(`unknown command '${name}'${near(name)}; rauta help lists them`);
-  if (rest.includes('--help') || rest.includes('-h')) return print(helpOf(command));
+  if (rest.includes('--help') || rest.includes('-h')) return printed(helpOf(command));
   if (name === 'serve') return serve(rest, notCached);
   try {
     const given = readArguments(rest, command.flags, name);
-    for (const odd of given.repeated) say(STDERR, `rauta: ${name}: ${visible(odd)}\n`);
+    for (const odd of given.repeated) complain(`rauta: ${name}: ${visible(odd)}\n`);
     return await RUNS[name as keyof typeof RUNS](given);
   } catch (error) {
     // Whoever asked in a pipe is told by whom.
@@ -58,19 +58,19 @@ const RUNS = {
     const shell = SHELLS.find((one) => one === operands[0]);
     if (shell === undefined || operands.length > 1)
       throw usageError(`for which shell? One of ${SHELLS.join(', ')}; write rauta completion bash`);
-    return print(completion(shell, COMMANDS));
+    return printed(completion(shell, COMMANDS));
   },
   version: async ({ flags, operands }: Given) => {
     none(operands);
     const info = versionInfo();
-    return print(isSet(flags, 'json') ? `${JSON.stringify(info)}\n` : `rauta ${info.version}\n`);
+    return printed(isSet(flags, 'json') ? `${JSON.stringify(info)}\n` : `rauta ${info.version}\n`);
   },
   help: async ({ operands: [name, ...more] }: Given) => {
     none(more);
-    if (name === undefined) return print(overview(COMMANDS));
+    if (name === undefined) return printed(overview(COMMANDS));
     const command = commandOf(name);
     if (command === undefined) throw usageError(`unknown command '${name}'${near(name)}`);
-    return print(helpOf(command));
+    return printed(helpOf(command));
   },
 } as const;
 
@@ -119,16 +119,7 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
   process.exit(await (await import('./keeper.ts')).runKeeper({ ...options, kubernetes: own }, log));
 }
 
-function print(text: string): number {
-  say(STDOUT, text);
+function printed(text: string): number {
+  print(text);
   return EXIT.ok;
-}
-
-/** Whoever reads this may be gone already, which is no reason for another exit code. */
-function say(fd: number, text: string): void {
-  try {
-    writeSync(fd, text);
-  } catch {
-    // Nobody is left to be told.
-  }
 }

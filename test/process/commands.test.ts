@@ -1,11 +1,14 @@
 // Commands as a user types them.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { StatusReport } from '../../src/admin/status.ts';
 import type { CheckReport } from '../../src/cli/check.ts';
 import { backend, backendYaml, command, freePort, gateway, Rauta, routeYaml, until } from './support.ts';
@@ -159,4 +162,25 @@ test('help is there for every command, and usage is an error of its own', async 
     assert.equal(said.code, 2, argv.join(' '));
     assert.match(said.err, expected);
   }
+});
+
+test('whoever reads may leave: no command has a word more to say, or another exit code', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-printed-'));
+  const wrong = Array.from(
+    { length: 800 },
+    (_, i) => `apiVersion: v1\nkind: Service\nmetadata: { name: "Bad ${i}" }\n---\n`,
+  );
+  writeFileSync(join(folder, 'a.yaml'), wrong.join(''));
+  const bin = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
+  for (const [code, ...argv] of [
+    [1, 'check', folder],
+    [1, 'check', '--json', folder],
+    [1, 'explain', '--config', folder, 'GET', 'http://app.example/'],
+    [0, 'help', 'serve'],
+  ] as const) {
+    const left = 'exec 3>&1; { "$0" "$@" 2>&3; echo $? >&3; } | head -c 1 > /dev/null';
+    const said = execFileSync('sh', ['-c', left, bin, ...argv], { encoding: 'utf8' });
+    assert.equal(said, `${code}\n`, argv.join(' '));
+  }
+  rmSync(folder, { recursive: true });
 });
