@@ -179,9 +179,7 @@ class Limits extends ClusterLimits {
   readonly TLS_KEY_BYTES = 32 * KB;
   /** Authorities and lists of revoked certificates of one Gateway's port or one policy, together. */
   readonly TLS_TRUST_BYTES = 8 * MB;
-  /**
-   * One certificate, OCSP response or name handed to OpenSSL; longer lists and certificates get a place of their own.
-   */
+  /** A certificate, OCSP response or name handed to OpenSSL at once; longer ones get a place of their own. */
   readonly TLS_OBJECT_BYTES = 256 * KB;
   /** What certificates cost that are made ready for handshakes; the least recently used are made anew when needed. */
   readonly TLS_PARSED_BYTES = 8 * MB;
@@ -189,8 +187,10 @@ class Limits extends ClusterLimits {
   readonly TLS_ERROR_TEXTS = 512;
   /** A ClientHello, with the heads of its records apart. */
   readonly TLS_HELLO_BYTES = 32 * KB;
-  /** Bytes of a handshake with a client that are read at once: no more than OpenSSL's own buffer holds. */
-  readonly TLS_HANDSHAKE_BYTES = 16 * KB;
+  /** Bytes of a connection that are read at once: no more than OpenSSL's own buffer holds, a record with its frame. */
+  readonly TLS_READ_BYTES = 16 * KB + 261;
+  /** Records at once that say nothing (new keys, say): whoever sends more is gone. Of a handshake, in one turn. */
+  readonly TLS_SILENT_BYTES = 64 * KB;
   /** Handshakes with clients that are under way at once; whoever comes beyond is refused. */
   readonly TLS_HANDSHAKES = 2_048;
   /** Handshakes that clients begin in one turn, and those with all backends that go on; others wait for the next. */

@@ -12,6 +12,9 @@ export const TLS_FAILED = -4096;
 /** Behind `offered`: the ticket is not taken, or may still not be. Certificates are put on the connection now. */
 export const TLS_ASKS = -4097;
 
+/** The reason of a failure: more than LIMITS.TLS_SILENT_BYTES at once said nothing, new keys for example. */
+export const TLS_SILENCE = 'too much that says nothing';
+
 export const TLS_VERSION = { 'TLSv1.2': 0x0303, 'TLSv1.3': 0x0304 } as const;
 export type TlsVersion = keyof typeof TLS_VERSION;
 
@@ -106,7 +109,7 @@ export interface TlsIo {
    * certificates (`use`, `staple`), for a session that is taken up shows none (RFC 8446 section 2.2).
    */
   offered(tls: Tls, ticketName: Uint8Array): boolean;
-  /** 1 when the connection stands, -EAGAIN, -errno or TLS_FAILED. */
+  /** 1 when the connection stands, -EAGAIN, -EINPROGRESS to be asked in the next turn, -errno or TLS_FAILED. */
   handshake(tls: Tls): number;
   /**
    * The first `handshake` of a connection of a client, of whose socket mem[offset..+length) was read already: the

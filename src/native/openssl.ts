@@ -20,19 +20,17 @@ export const clearErrors = direct('ERR_clear_error', []);
 export const sslRead = direct('SSL_read', ['address', 'address', 'int']);
 export const sslWrite = direct('SSL_write', ['address', 'address', 'int']);
 export const sslHasPending = direct('SSL_has_pending', ['address', 'unused']);
-/** The low half of it: as good as all to know by how much it grew. */
-export const bioNumberRead = direct('BIO_number_read', ['address', 'unused']);
+export const bioWrite = direct('BIO_write', ['address', 'address', 'int']);
+export const bioCtrl = direct('BIO_ctrl', ['address', 'int', 'int', 'address']);
 
 // Per connection.
 export const sslGetError = direct('SSL_get_error', ['address', 'int']);
 export const sslFree = direct('SSL_free', ['address', 'unused']);
 export const sslSetAcceptState = direct('SSL_set_accept_state', ['address', 'unused']);
 export const sslSetWfd = direct('SSL_set_wfd', ['address', 'int']);
-export const sslSetRfd = direct('SSL_set_rfd', ['address', 'int']);
 export const sslSet0Rbio = direct('SSL_set0_rbio', ['address', 'address']);
 export const bioUpRef = direct('BIO_up_ref', ['address', 'unused']);
-export const bioWrite = direct('BIO_write', ['address', 'address', 'int']);
-export const bioCtrl = direct('BIO_ctrl', ['address', 'int', 'int', 'address']);
+export const bioRead = direct('BIO_read', ['address', 'address', 'int']);
 export const sslSetSessionIdContext = direct('SSL_set_session_id_context', ['address', 'address', 'int']);
 export const sslSetCertCb = direct('SSL_set_cert_cb', ['address', 'address', 'address']);
 export const sslCertsClear = direct('SSL_certs_clear', ['address', 'unused']);
@@ -45,8 +43,6 @@ export const sslGet0AlpnSelected = direct('SSL_get0_alpn_selected', ['address', 
 export const sslNew = symbol('SSL_new', ['long'], 'long');
 export const sslDoHandshake = symbol('SSL_do_handshake', ['long']);
 export const sslSetFd = symbol('SSL_set_fd', ['long', 'int']);
-export const sslGetRbio = symbol('SSL_get_rbio', ['long'], 'long');
-export const sslPeek = symbol('SSL_peek', ['long', 'address', 'int']);
 export const bioSMem = symbol('BIO_s_mem', [], 'long');
 export const bioNew = symbol('BIO_new', ['long'], 'long');
 export const bioFree = symbol('BIO_free', ['long']);
@@ -122,8 +118,8 @@ export const alwaysTrue = (): number => addressOfC('getpagesize');
 export const alwaysZero = (): number => addressOfC('pthread_equal');
 
 /**
- * One that answers -1 for an SSL that reads from no descriptor, as each does until its handshake is over: as a callback
- * for certificates that is "not yet" (SSL_CTX_set_cert_cb).
+ * One that answers -1 for an SSL that reads from no descriptor, as all do: as a callback for certificates that is "not
+ * yet" (SSL_CTX_set_cert_cb).
  */
 export const notYet = (): number => addressOfC('SSL_get_rfd');
 
@@ -151,8 +147,8 @@ export const CTRL = {
   SET_MAX_PROTO_VERSION: 124,
 } as const;
 
-/** BIO_ctrl: forget what a memory BIO holds, and how much that is; whether a socket's end was read. */
-export const BIO = { RESET: 1, EOF: 2, PENDING: 10 } as const;
+/** BIO_ctrl: forget what a memory BIO holds, and how much that is. */
+export const BIO = { RESET: 1, PENDING: 10 } as const;
 
 /** ENABLE_PARTIAL_WRITE, ACCEPT_MOVING_WRITE_BUFFER, NO_AUTO_CHAIN, RELEASE_BUFFERS. */
 export const MODE = 0x1 | 0x2 | 0x8 | 0x10;

@@ -10,6 +10,7 @@ import {
   TICKET_KEY_BYTES,
   TLS_ASKS,
   TLS_FAILED,
+  TLS_SILENCE,
   type Tls,
   type TlsCounts,
   type TlsFailure,
@@ -33,12 +34,6 @@ import { TlsStore } from './tls-store.ts';
 const INDEX_BITS = 20;
 const INDEX_MASK = (1 << INDEX_BITS) - 1;
 const GENERATIONS = 1 << (31 - INDEX_BITS);
-/**
- * Fewer bytes than OpenSSL asks a socket for when a record begins: it reads ahead, as much as its buffer holds, which
- * is 16 KB and a record's frame (SSL3_RT_MAX_ENCRYPTED_LENGTH).
- */
-const SHORT_READ_BYTES = 4096;
-const BIO_EOF = BigInt(ssl.BIO.EOF);
 /** As C reads the low half of it. */
 const MINUS_ONE = 0xffff_ffffn;
 /** X509_V_ERR_HOSTNAME_MISMATCH. */
@@ -64,22 +59,16 @@ export class NativeTls implements TlsIo {
   readonly #sockets: Handle[] = [];
   /** Which ticket key the next call of the handshake is made with, 0 for the first. */
   readonly #ticketKey: number[] = [];
-  /** Its handshake is read by us, into the inbox. */
-  readonly #fed: boolean[] = [];
+  /** A client's. */
+  readonly #accepted: boolean[] = [];
+  /** Its handshake is over. */
+  readonly #stands: boolean[] = [];
   /** Its certificates are put on it when it turns out that it needs them: its ticket may be taken. */
   readonly #bare: boolean[] = [];
   /** Certificates were put on it, or on its context. */
   readonly #dressed: boolean[] = [];
-  /** Its handshake waits until the socket takes more. */
+  /** Its handshake goes on before more is read: it has to begin, or waits until the socket takes more. */
   readonly #blocked: boolean[] = [];
-  /** Bytes of it were read since the handshake. */
-  readonly #heard: boolean[] = [];
-  /** What it reads from, once that was asked for, and the bytes it had read when nothing of them was left; 0 before. */
-  readonly #bios: bigint[] = [];
-  readonly #read: number[] = [];
-  /** Whether its buffer is known to be empty, and whether it was in front of the last `recv`. */
-  readonly #clean: boolean[] = [];
-  readonly #wasClean: boolean[] = [];
   /** Names that OpenSSL does not look for by itself; null for none. */
   readonly #names: (readonly PeerName[] | null)[] = [];
   readonly #free: number[] = [];
@@ -99,7 +88,7 @@ export class NativeTls implements TlsIo {
     this.#memory = new TlsMemory(io);
     this.#store = new TlsStore(this.#memory);
     this.#contexts = new TlsContexts(this.#memory, this.#store);
-    this.#inbox = new TlsInbox(io);
+    this.#inbox = new TlsInbox(io, this.#memory);
     this.#facts = new TlsFacts(this.#memory, this.#contexts);
     this.#address = BigInt(io.arena.base);
     this.#bytes = io.arena.bytes;
@@ -193,7 +182,7 @@ export class NativeTls implements TlsIo {
     return -ERRNO.EINVAL;
   }
 
-  #new(context: number, socket: Handle, fed: boolean): Tls {
+  #new(context: number, socket: Handle, accepted: boolean): Tls {
     const fd = this.#io.fdOf(socket);
     if (fd < 0) return fd;
     const ctx = this.#contexts.pointer(context);
@@ -202,11 +191,10 @@ export class NativeTls implements TlsIo {
     const s = ssl.sslNew(ctx);
     if (s === 0) return -ERRNO.ENOMEM;
     const pointer = BigInt(s);
-    if ((fed ? ssl.sslSetWfd(pointer, BigInt(fd | 0)) : ssl.sslSetFd(s, fd)) !== 1) {
+    if (ssl.sslSetWfd(pointer, BigInt(fd | 0)) !== 1) {
       ssl.sslFree(pointer, 0n);
       return -ERRNO.ENOMEM;
     }
-    if (fed) this.#inbox.attach(pointer);
     const index = this.#free.pop() ?? this.#ssl.length;
     if (index > INDEX_MASK) {
       ssl.sslFree(pointer, 0n);
@@ -221,16 +209,13 @@ export class NativeTls implements TlsIo {
     this.#contextOf[index] = context;
     this.#sockets[index] = socket;
     this.#ticketKey[index] = 0;
-    this.#fed[index] = fed;
+    this.#accepted[index] = accepted;
+    this.#stands[index] = false;
     this.#bare[index] = false;
-    this.#dressed[index] = !fed;
-    this.#blocked[index] = false;
-    this.#heard[index] = false;
-    this.#bios[index] = 0n;
-    this.#read[index] = 0;
-    this.#clean[index] = false;
-    this.#wasClean[index] = false;
+    this.#dressed[index] = !accepted;
+    this.#blocked[index] = !accepted;
     this.#names[index] = null;
+    this.#inbox.attach(index, pointer);
     this.#open++;
     return tls;
   }
@@ -281,28 +266,32 @@ export class NativeTls implements TlsIo {
     const s = this.#of(tls);
     if (s === 0) return -ERRNO.EBADF;
     const index = tls & INDEX_MASK;
-    if (!(this.#fed[index] as boolean)) return this.#shake(s, index);
+    if (this.#stands[index] as boolean) return 1;
+    const inbox = this.#inbox;
+    inbox.begin(index);
     if (this.#blocked[index] as boolean) {
-      const said = this.#shake(s, index);
-      if (said === 1) return this.#stands(s, index, false);
+      const said = this.#goOn(s, index);
       if (said !== -ERRNO.EAGAIN || (this.#blocked[index] as boolean)) return said;
     }
-    const { room } = this.#memory;
-    for (;;) {
-      const n = this.#io.recv(this.#sockets[index] as Handle, room, LIMITS.TLS_HANDSHAKE_BYTES);
+    for (let read = 0; read < LIMITS.TLS_SILENT_BYTES; ) {
+      const n = inbox.fill(index, this.#sockets[index] as Handle);
       if (n <= 0) return n === 0 ? -ERRNO.ECONNRESET : n;
-      const short = n < LIMITS.TLS_HANDSHAKE_BYTES;
-      const said = this.#feed(s, index, room, n, short);
-      if (said !== -ERRNO.EAGAIN || short) return said;
+      const said = this.#goOn(s, index);
+      if (said !== -ERRNO.EAGAIN || (this.#blocked[index] as boolean) || inbox.dry(index)) return said;
+      read += n;
     }
+    return -ERRNO.EINPROGRESS;
   }
 
   handshakeWith(tls: Tls, offset: number, length: number): number {
     const s = this.#of(tls);
     if (s === 0) return -ERRNO.EBADF;
     if (!(offset >= 0 && length > 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
-    if (!(this.#fed[tls & INDEX_MASK] as boolean)) return -ERRNO.EINVAL;
-    return this.#feed(s, tls & INDEX_MASK, offset, length, false);
+    const index = tls & INDEX_MASK;
+    if (!(this.#accepted[index] as boolean)) return -ERRNO.EINVAL;
+    this.#inbox.begin(index);
+    const taken = this.#inbox.take(index, offset, length);
+    return taken < 0 ? taken : this.#goOn(s, index);
   }
 
   handshakeOn(tls: Tls): number {
@@ -312,66 +301,24 @@ export class NativeTls implements TlsIo {
     if (!(this.#bare[index] as boolean)) return -ERRNO.EINVAL;
     this.#bare[index] = false;
     ssl.sslSetCertCb(this.#pointers[index] as bigint, 0n, 0n);
-    return this.#goOn(s, index, false);
+    return this.#goOn(s, index);
   }
 
-  /** Goes on with what mem[offset..+length) is of the handshake; `short`: nothing is left in the socket behind it. */
-  #feed(s: number, index: number, offset: number, length: number, short: boolean): number {
-    const inbox = this.#inbox;
-    if (!inbox.put(offset, length)) {
-      inbox.clear();
-      return -ERRNO.ENOMEM;
-    }
-    return this.#goOn(s, index, short);
-  }
-
-  #goOn(s: number, index: number, short: boolean): number {
+  /** Goes on with what is in the inbox of the handshake. */
+  #goOn(s: number, index: number): number {
     const inbox = this.#inbox;
     const said = this.#shake(s, index);
-    if (said === 1) return this.#stands(s, index, short);
     // What is left is read by `handshakeOn`.
     if (said === TLS_ASKS) return said;
-    if (inbox.left === 0) {
-      // The ticket that comes with another key share need not be taken, and who knows what is changed until then.
-      const asks = said === -ERRNO.EAGAIN && (this.#bare[index] as boolean) && this.#asksAgain(s, index);
-      return asks ? TLS_ASKS : said;
+    inbox.keep(index);
+    if (said === 1) {
+      this.#stands[index] = true;
+      this.#bare[index] = false;
+      return said;
     }
-    inbox.clear();
-    return said === TLS_FAILED ? said : this.#refuse(0, 'more than a record came behind the ClientHello');
-  }
-
-  /** The handshake with a client is over: what came behind it is OpenSSL's, and so is the socket. */
-  #stands(s: number, index: number, short: boolean): number {
-    const inbox = this.#inbox;
-    const more = inbox.left > 0;
-    if (more) {
-      // By keys of TLS 1.3 it reads as much as its buffer holds; so it has by those of TLS 1.2 already.
-      const n = inbox.handOver(s, this.#memory.cell(0));
-      const said = n > 0 ? n : this.#outcome(s, index, n);
-      if (inbox.left > 0) {
-        inbox.clear();
-        return said === TLS_FAILED ? said : this.#refuse(0, 'more than a record came behind the handshake');
-      }
-      if (said === TLS_FAILED) return said;
-    }
-    const fd = this.#io.fdOf(this.#sockets[index] as Handle);
-    const pointer = this.#pointers[index] as bigint;
-    if (fd < 0 || !inbox.detach(pointer, fd)) return -ERRNO.EBADF;
-    this.#fed[index] = false;
-    this.#bare[index] = false;
-    // Of a record that came in part the buffer may hold the head and not count it. Of the socket nothing was read so
-    // far (`#read` is 0).
-    this.#clean[index] = short && !more && ssl.sslHasPending(pointer, 0n) === 0;
-    return 1;
-  }
-
-  #bioOf(index: number): bigint {
-    let bio = this.#bios[index] as bigint;
-    if (bio === 0n) {
-      bio = BigInt(ssl.sslGetRbio(this.#ssl[index] as number));
-      this.#bios[index] = bio;
-    }
-    return bio;
+    // The ticket that comes with another key share need not be taken, and who knows what is changed until then.
+    const asks = said === -ERRNO.EAGAIN && (this.#bare[index] as boolean) && this.#asksAgain(s, index);
+    return asks ? TLS_ASKS : said;
   }
 
   /** One call of the handshake: 1 when it is over, -EAGAIN, -errno or TLS_FAILED. */
@@ -429,42 +376,35 @@ export class NativeTls implements TlsIo {
     if (tls <= INDEX_MASK || this.#handles[index] !== tls) return -ERRNO.EBADF;
     if (!(offset >= 0 && length >= 0 && offset + length <= this.#bytes)) throw outOfRange(offset, length);
     const pointer = this.#pointers[index] as bigint;
-    const clean = this.#clean[index] as boolean;
-    this.#wasClean[index] = clean;
-    this.#clean[index] = false;
-    this.#errors.clearOnce();
-    const n = ssl.sslRead(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
-    if (n > 0) {
-      this.#heard[index] = true;
-      return n;
+    const inbox = this.#inbox;
+    let asks = inbox.begin(index);
+    for (let silent = 0; ; ) {
+      if (asks) {
+        this.#errors.clearOnce();
+        const n = ssl.sslRead(pointer, this.#address + BigInt(offset | 0), BigInt(length | 0));
+        inbox.keep(index);
+        if (n > 0) return n;
+        this.#wantsWrite = false;
+        const said = this.#outcome(this.#ssl[index] as number, index, n);
+        if (said !== -ERRNO.EAGAIN || this.#wantsWrite) return said;
+        if (silent >= LIMITS.TLS_SILENT_BYTES) return this.#refuse(0, TLS_SILENCE);
+      }
+      // Also where the last read was a short one: the end of the socket may be behind it, which nobody tells of twice.
+      const n = inbox.fill(index, this.#sockets[index] as Handle);
+      // The end of the socket without close_notify is an end that anybody could have made (RFC 8446 section 6.1).
+      if (n <= 0) return n === 0 ? -ERRNO.ECONNRESET : n;
+      silent += n;
+      asks = true;
     }
-    const said = this.#outcome(this.#ssl[index] as number, index, n);
-    if (said === 0) return this.#isCutOff(index) ? -ERRNO.ECONNRESET : 0;
-    // A part of a record that came does not always count as pending.
-    if (clean && said === -ERRNO.EAGAIN)
-      this.#clean[index] = ssl.bioNumberRead(this.#bioOf(index), 0n) === this.#read[index];
-    return said;
   }
 
-  /** Whether what was read last is the socket's end, not close_notify: an end that anybody could have made. */
-  #isCutOff(index: number): boolean {
-    return ssl.bioCtrl(this.#bioOf(index), BIO_EOF, 0n, 0n) === 1;
-  }
-
-  /**
-   * Where OpenSSL had nothing of a record in front of the `recv`, its first read asked for more than all that it has
-   * read since: it was a short one, which emptied the socket. What came after that is told of by an event.
-   */
   emptied(tls: Tls): boolean {
     const index = tls & INDEX_MASK;
-    if (tls <= INDEX_MASK || this.#handles[index] !== tls) return false;
-    if (!(this.#heard[index] as boolean)) return this.#clean[index] as boolean;
+    if (tls <= INDEX_MASK || this.#handles[index] !== tls || !this.#inbox.dry(index)) return false;
+    // Of a record that came in part the buffer may hold the head and not count it: that is read with the rest of it.
     if (ssl.sslHasPending(this.#pointers[index] as bigint, 0n) !== 0) return false;
-    const read = ssl.bioNumberRead(this.#bioOf(index), 0n);
-    const since = (read - (this.#read[index] as number)) | 0;
-    this.#read[index] = read;
-    this.#clean[index] = true;
-    return (this.#wasClean[index] as boolean) && since < SHORT_READ_BYTES;
+    this.#inbox.release(index);
+    return true;
   }
 
   send(tls: Tls, offset: number, length: number): number {
@@ -491,6 +431,7 @@ export class NativeTls implements TlsIo {
     const index = tls & INDEX_MASK;
     // What it was given and has not read is nobody else's.
     if (this.#bare[index] as boolean) this.#inbox.clear();
+    this.#inbox.forget(index);
     this.#handles[index] = -tls;
     ssl.sslFree(this.#pointers[index] as bigint, 0n);
     this.#ssl[index] = 0;
@@ -515,7 +456,6 @@ export class NativeTls implements TlsIo {
         return 0;
       case ssl.SSL_ERROR.SYSCALL: {
         const error = errno();
-        // The end of the socket without close_notify is an end that anybody could have made (RFC 8446 section 6.1).
         this.#errors.clear();
         return error === 0 || error === ERRNO.EAGAIN ? -ERRNO.ECONNRESET : -error;
       }

@@ -252,6 +252,7 @@ export const LIMITED = [
   'UPSTREAM_RESERVED_PER_ENDPOINT',
   'STALLED_MS',
   'REWRITE_EXPRESSION_BYTES',
+  'TLS_SILENT_BYTES',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -5,7 +5,9 @@ import assert from 'node:assert/strict';
 import { ERRNO, type Handle } from '../../src/io/io.ts';
 import type { Tls, TlsPeer, TlsSettings, TlsVersion } from '../../src/io/tls.ts';
 import { openNative, socketPair } from '../../src/native/index.ts';
+import * as ssl from '../../src/native/openssl.ts';
 import { NativeTls } from '../../src/native/tls.ts';
+import { TlsMemory } from '../../src/native/tls-memory.ts';
 import { authority, leaf } from '../../tools/certificates.ts';
 
 export const PLAIN: TlsSettings = {
@@ -50,6 +52,20 @@ export class NativeTlsRig {
     this.server = tls.serverContext({ ...PLAIN, alpn: ['h2', 'http/1.1'] });
     const verify = { trust: this.trust, mode: 'require' } as const;
     this.client = tls.clientContext({ ...PLAIN, alpn: ['http/1.1'], verify }, 0);
+  }
+
+  /** Lets a context of OpenSSL's own show `site`. */
+  dress(context: number): void {
+    const memory = new TlsMemory(this.io);
+    const [own, above] = this.chain.map((der) => memory.read(ssl.d2iX509, der)) as [number, number];
+    const key = memory.read(ssl.d2iAutoPrivateKey, this.site.keyDer);
+    memory.dispose();
+    const stack = ssl.stackNew();
+    ssl.stackPush(stack, above);
+    assert.equal(ssl.ctxUseCertAndKey(context, own, key, stack, 1), 1);
+    for (const one of [own, above]) ssl.x509Free(one);
+    ssl.pkeyFree(key);
+    ssl.stackFree(stack);
   }
 
   /** Everything was given back. */

@@ -3,7 +3,7 @@
 
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type Handle } from '../../io/io.ts';
-import { TLS_VERSION, type TlsFailure } from '../../io/tls.ts';
+import { TLS_SILENCE, TLS_VERSION, type TlsFailure } from '../../io/tls.ts';
 import type { ClientTls } from '../../ir/ir.ts';
 import { BACKEND_TLS, type BackendTlsError, backendTlsCell, handshakeCell, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
@@ -30,6 +30,7 @@ const ALERT_NO_PROTOCOL = 120;
 const CERTIFICATE_ALERTS: readonly number[] = [41, 42, 43, 44, 45, 46, 48, 49, 116];
 
 const TURN_LIMIT = limitCell('TLS_HANDSHAKES_PER_TURN');
+const SILENCE_LIMIT = limitCell('TLS_SILENT_BYTES');
 
 /** What connections are secured by, as asked for and as made of it, and where it is given back. */
 export interface Secured {
@@ -153,7 +154,9 @@ export class TlsDialer implements TlsWireOwner {
 
   /** With TLS 1.3 a server says only now that it does not take our certificate. */
   broke(): void {
-    const error = errorOf(this.#client.io.failure);
+    const { failure } = this.#client.io;
+    if (failure.reason === TLS_SILENCE) this.#core.cells.add(SILENCE_LIMIT, 1);
+    const error = errorOf(failure);
     if (error !== 'TLS_CLOSED') this.#note(error);
   }
 

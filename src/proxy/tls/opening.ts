@@ -4,7 +4,7 @@
 import { hash } from 'node:crypto';
 import { LIMITS } from '../../base/limits.ts';
 import { ERRNO, type Handle } from '../../io/io.ts';
-import { TLS_ASKS, TLS_VERSION, type Tls } from '../../io/tls.ts';
+import { TLS_ASKS, TLS_SILENCE, TLS_VERSION, type Tls } from '../../io/tls.ts';
 import type { ServerTls, SocketEntry, SocketHost } from '../../ir/ir.ts';
 import { Fragment, NO_FRAGMENT } from '../../telemetry/fragment.ts';
 import { handshakeCell, limitCell, type TlsRefusal, tlsRefusalCell } from '../../telemetry/layout.ts';
@@ -38,6 +38,7 @@ const NOT_TLS = Buffer.from(
 );
 const TURN_LIMIT = limitCell('TLS_HANDSHAKES_PER_TURN');
 const HANDSHAKES_LIMIT = limitCell('TLS_HANDSHAKES');
+const SILENCE_LIMIT = limitCell('TLS_SILENT_BYTES');
 
 /** A host as handshakes need it. */
 interface HostTls {
@@ -386,5 +387,7 @@ class ServerHandshake implements TlsWireOwner {
   }
   heard(): void {}
   /** Its transport ends, and says so. */
-  broke(): void {}
+  broke(): void {
+    if (this.#table.io.failure.reason === TLS_SILENCE) this.#shared.cells.add(SILENCE_LIMIT, 1);
+  }
 }

@@ -108,7 +108,7 @@ export class TlsWire implements Wire {
       this.#owner.established(this);
       return 0;
     }
-    if (said === -ERRNO.EAGAIN) return said;
+    if (said === -ERRNO.EAGAIN || said === -ERRNO.EINPROGRESS) return said;
     this.#failed = true;
     // The end of the socket within a handshake is no answer of the peer's.
     const errno = said === 0 ? ERRNO.ECONNRESET : said === TLS_FAILED ? 0 : -said;
