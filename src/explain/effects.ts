@@ -63,6 +63,8 @@ function filterText(filter: Filter): string[] {
       return [accessText(filter)];
     case 'externalAuth':
       return authTexts(filter);
+    case 'keepSlashes':
+      return ['keeps runs of slashes in the path'];
     case 'grpcWeb':
       return ['translates calls of gRPC-Web'];
     case 'mirror':

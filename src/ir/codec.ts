@@ -246,6 +246,7 @@ const filter = union<Filter>({
     ),
   }),
   grpcWeb: record<Member<Filter, 'grpcWeb'>>({}),
+  keepSlashes: record<Member<Filter, 'keepSlashes'>>({}),
   mirror: record<Member<Filter, 'mirror'>>({ cluster: string, share: count, of: count }),
   cors: record<Member<Filter, 'cors'>>({
     cors: record<Cors>({

@@ -260,6 +260,8 @@ export type Filter =
   | { readonly type: 'grpcWeb' }
   /** Requests with more content are answered 413. Of a rule, never of one backend. */
   | { readonly type: 'contentLimit'; readonly bytes: number }
+  /** Backends get runs of slashes as they came, while the rule is matched as if each were one. Of a rule. */
+  | { readonly type: 'keepSlashes' }
   | Access
   | ExternalAuth
   /** Copies of `share` of `of` requests go to the cluster too. Of a rule, never of one backend. */

@@ -27,6 +27,7 @@ import type { Report } from './http-match.ts';
 import { retryOf, timeoutsOf } from './http-timing.ts';
 import { integer, list, shown, text } from './read.ts';
 import type { Invalid, RouteRule } from './route.ts';
+import { KEEP_SLASHES, mergesSlashes, SLASHES_ANNOTATION } from './slashes.ts';
 
 export interface HttpRule extends RouteRule {
   readonly matches: readonly Match[];
@@ -151,7 +152,8 @@ function annotated(kind: RuleKind['kind'], route: KubeObject, filters: readonly 
   if (kind !== 'HTTPRoute') return filters;
   const failOpen = failsOpen(route);
   const said = failOpen ? filters.map((one) => (one.type === 'externalAuth' ? { ...one, failOpen } : one)) : filters;
-  return translatesWeb(route) ? [...said, { type: 'grpcWeb' }] : said;
+  const keeps = mergesSlashes(route.metadata.annotations?.[SLASHES_ANNOTATION]) === false;
+  return [...said, ...(translatesWeb(route) ? [{ type: 'grpcWeb' } as const] : []), ...(keeps ? [KEEP_SLASHES] : [])];
 }
 
 /** Calls of gRPC-Web: where the route is one of HTTP, its author says so. A GRPCRoute is for calls of every kind. */

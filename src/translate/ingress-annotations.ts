@@ -18,6 +18,7 @@ import { aliasesOf, appRootOf, redirectOf, wwwOf } from './ingress-redirect.ts';
 import { captures, type IngressRewrite, rewriteOf } from './ingress-rewrite.ts';
 import { retryOf, timeoutsOf } from './ingress-timing.ts';
 import { shown } from './read.ts';
+import { KEEP_SLASHES, mergesSlashes, SLASHES_ANNOTATION } from './slashes.ts';
 
 const OWN = 'rauta.io/';
 
@@ -98,7 +99,13 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
     aliases: aliasesOf(read),
     www: wwwOf(read),
     rewrite: rewrite.value,
-    filters: [...access.filters, ...contentLimitOf(read), ...prefixOf(read), ...corsOf(read)],
+    filters: [
+      ...access.filters,
+      ...contentLimitOf(read),
+      ...prefixOf(read),
+      ...corsOf(read),
+      ...slashesOf(read, rewrite.value),
+    ],
     timeouts: timeoutsOf(read),
     retry: retryOf(read),
     auth: auth.auth,
@@ -132,7 +139,7 @@ function leftOver(read: Annotations): string[] {
   for (const name of read.left(OWN)) {
     read.wrong(
       name,
-      `There is no such annotation of an Ingress: it has no effect. Those there are: ${PROTOCOL_ANNOTATION}, ${OWN}ssl-redirect.`,
+      `There is no such annotation of an Ingress: it has no effect. Those there are: ${[PROTOCOL_ANNOTATION, SLASHES_ANNOTATION, `${OWN}ssl-redirect`].join(', ')}.`,
     );
   }
   return refused;
@@ -148,6 +155,17 @@ function protocolOf(read: Annotations): Reading<BackendProtocol | null> {
   // Guessed wrong it would be an answer that nobody understands, or a secret in the clear.
   read.wrong(first.name, `${protocol}: the Ingress answers 500 while it is there.`);
   return { value: null, refused: `${first.name} ${protocol}.` };
+}
+
+function slashesOf(read: Annotations, rewrite: IngressRewrite): Filter[] {
+  const value = read.text(SLASHES_ANNOTATION);
+  const merges = value === null || mergesSlashes(value);
+  if (merges === null) read.wrong(SLASHES_ANNOTATION, `${shown(value)} has no effect: write "off", or leave it out.`);
+  if (merges !== false) return [];
+  // Its groups are of the path that was matched, and without groups nothing of that goes on.
+  if (rewrite.target === null) return [KEEP_SLASHES];
+  read.idle(SLASHES_ANNOTATION, 'It has no effect beside rewrite-target, which goes by the path that was matched.');
+  return [];
 }
 
 function prefixOf(read: Annotations): Filter[] {

@@ -7,6 +7,7 @@ import { nearest } from '../base/nearest.ts';
 import { PROTOCOL_ANNOTATION } from './backend-protocol.ts';
 import { APPLIED_ANNOTATION, UID_ANNOTATION } from './exposure.ts';
 import { list, shown } from './read.ts';
+import { mergesSlashes, SLASHES_ANNOTATION } from './slashes.ts';
 
 const OWN = 'rauta.io/';
 const PROXY = 'rauta.io/proxy-protocol';
@@ -17,7 +18,7 @@ const IDLE = ['rauta.io/idle-timeout'];
 /** What each kind takes. Services that were made here have more, which a copy of them in a file keeps. */
 const TAKEN: Readonly<Record<string, readonly string[]>> = {
   Gateway: [PROXY],
-  HTTPRoute: [WEB, FAILURE],
+  HTTPRoute: [WEB, FAILURE, SLASHES_ANNOTATION],
   GRPCRoute: [],
   TCPRoute: IDLE,
   TLSRoute: IDLE,
@@ -53,6 +54,9 @@ export function idleAnnotations(object: KubeObject, sets: boolean): Idle[] {
 }
 
 function valueFault(name: string, value: unknown): string | null {
+  if (name === SLASHES_ANNOTATION) {
+    return mergesSlashes(value) === null ? `${shown(value)} has no effect: write "off", or leave it out.` : null;
+  }
   if (name !== WEB || value === 'on' || value === 'off') return null;
   return `${shown(value)} has no effect: write "on", or leave it out.`;
 }

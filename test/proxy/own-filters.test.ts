@@ -221,3 +221,63 @@ onBoth('what a path captures never leads out of where it is put: 400, and no bac
     await rig.end();
   }
 });
+
+onBoth(
+  'runs of slashes go on where a rule keeps them: in full, behind a prefix that is replaced, and again',
+  async (net) => {
+    const seen: string[] = [];
+    const backend = net.serve(async (peer) => {
+      for (;;) {
+        const request = await peer.readMessage().catch(() => null);
+        if (request === null) return;
+        seen.push(request.target);
+        await peer.send(ok('x'));
+      }
+    });
+    const keep: Filter = { type: 'keepSlashes' };
+    const replaced = (value: string): Filter => ({
+      type: 'rewrite',
+      hostname: null,
+      path: { type: 'ReplacePrefixMatch', value },
+    });
+    const captured: Filter = {
+      type: 'rewrite',
+      hostname: null,
+      path: { type: 'ReplaceExpression', pattern: '/c/(.*)', value: '/d/$1' },
+    };
+    const rig = new Rig(
+      net,
+      [backend],
+      [
+        rule({ name: 'kept', path: '/kept', filters: [keep] }),
+        rule({ name: 'merged', path: '/merged' }),
+        rule({ name: 'img', path: '/img', filters: [keep, replaced('/')] }),
+        rule({ name: 'captured', path: '/c', filters: [keep, captured] }),
+      ],
+    );
+    const client = await rig.connect();
+    for (const target of [
+      '/kept/https://a.example//b/?c=//d',
+      '//kept/%61//./b',
+      '/merged/https://a.example//b/',
+      '//img//plain/https://a.example/',
+      'http://a.example/kept//x',
+      '/c//x//y',
+      '/kept/plain',
+    ]) {
+      await client.send(`GET ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+      assert.equal((await client.readMessage()).status, 200, target);
+    }
+    client.close();
+    await rig.end();
+    assert.deepEqual(seen, [
+      '/kept/https://a.example//b/?c=//d',
+      '//kept/a//b',
+      '/merged/https:/a.example/b/',
+      '//plain/https://a.example/',
+      '/kept//x',
+      '/d/x/y',
+      '/kept/plain',
+    ]);
+  },
+);

@@ -4,7 +4,7 @@ import { FAULTS, type Fault } from '../../base/errors.ts';
 import type { AccessRecord } from '../../telemetry/record.ts';
 import { type Head, METHOD, SCHEME } from '../head.ts';
 import { isSameListener, type Listener } from '../listener.ts';
-import { normalizeTarget } from '../route/normalize.ts';
+import { keepSlashes, normalizeTarget } from '../route/normalize.ts';
 import type { CompiledRule } from './rule.ts';
 import type { Downstream } from './sides.ts';
 
@@ -46,7 +46,7 @@ export function findRule(
   }
   if (rule === null) return FAULTS.noRoute;
   found.rule = rule;
-  found.prefixLength = router.prefixLength;
+  found.prefixLength = rule.keepsSlashes ? keepSlashes(mem, head, router.prefixLength) : router.prefixLength;
   found.port = host === null ? 0 : host.port;
   record.routeJson = rule.json;
   record.routeBlock = rule.cells.route;

@@ -185,6 +185,8 @@ export class CompiledRule {
   readonly chain: readonly Step[];
   /** Calls of gRPC-Web are translated. */
   readonly grpcWeb: boolean;
+  /** Runs of slashes in the path go on. */
+  readonly keepsSlashes: boolean;
   /** Of REDIRECT (which adds Location) and RESPOND, else null. */
   readonly answer: Answer | null;
   readonly redirect: CompiledRedirect | null;
@@ -210,6 +212,7 @@ export class CompiledRule {
     this.entry = entry;
     this.cells = cells;
     this.grpcWeb = entry.routeKind === 'GRPCRoute' || entry.filters.some(({ type }) => type === 'grpcWeb');
+    this.keepsSlashes = keepsSlashes(entry);
     this.requestTimeoutMs = entry.timeouts.requestMs ?? 0;
     this.backendTimeoutMs = entry.timeouts.backendMs ?? 0;
     this.idleTimeoutMs = entry.timeouts.idleMs ?? 0;
@@ -247,6 +250,12 @@ export class CompiledRule {
     const index = this.#split.pick(0);
     return index < 0 ? null : (this.#backends[index] as CompiledBackend);
   }
+}
+
+/** What expressions are for is the path that was matched. */
+function keepsSlashes({ action, filters }: RuleEntry): boolean {
+  const captured = (filter: Filter): boolean => filter.type === 'rewrite' && filter.path?.type === 'ReplaceExpression';
+  return action.type === 'forward' && filters.some(({ type }) => type === 'keepSlashes') && !filters.some(captured);
 }
 
 /** What a rule says that asks no backend, with what its filters add to responses. */

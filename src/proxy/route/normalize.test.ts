@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { request } from '../../../test/support/routing.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { normalizePath, normalizeTarget } from './normalize.ts';
+import { keepSlashes, normalizePath, normalizeTarget } from './normalize.ts';
 
 /** The path as normalised, null when it is refused. */
 function normalized(path: string): string | null {
@@ -163,4 +163,47 @@ test('normalizeTarget refuses, and leaves alone what is plain', () => {
   const { targetStart } = plain.head;
   assert.equal(normalizeTarget(plain.mem, plain.head), true);
   assert.equal(plain.head.targetStart, targetStart);
+});
+
+/** What of it is forwarded where slashes are kept, and how much of that the prefix is. */
+function keptOf(target: string, prefix: number): readonly [path: string, prefix: string] | null {
+  const { mem, head } = request('h', target);
+  if (!normalizeTarget(mem, head)) return null;
+  const length = keepSlashes(mem, head, prefix);
+  const text = (from: number, to: number): string => Buffer.from(mem).toString('latin1', from, to);
+  assert.equal(head.targetStart, head.pathStart);
+  return [text(head.pathStart, head.pathEnd), text(head.pathStart, head.pathStart + length)];
+}
+
+test('runs of slashes come back, with all else normalised, and so does what of them the prefix covers', () => {
+  assert.deepEqual(keptOf('/img/https://a.example//b', 4), ['/img/https://a.example//b', '/img']);
+  assert.deepEqual(keptOf('//img//x', 4), ['//img//x', '//img']);
+  assert.deepEqual(keptOf('//img///x', 5), ['//img///x', '//img///']);
+  assert.deepEqual(keptOf('/%61//%7Eb/./c//', 2), ['/a//~b/c//', '/a']);
+  assert.deepEqual(keptOf('/a/%2e%2e//b', 1), ['//b', '//']);
+  assert.deepEqual(keptOf('/a/b?x=//', 4), ['/a/b', '/a/b']);
+  assert.equal(keptOf('/a//..;x/b', 1), null);
+  // Of a path before that had some nothing is left.
+  assert.deepEqual(keptOf('/%61/b', 2), ['/a/b', '/a']);
+});
+
+test('what comes back is what was matched, but for slashes: any path', () => {
+  const part = fc.constantFrom('/', '//', '///', 'a', 'b;c', '.', '..', '%2e', '%41', '%2F', ':');
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 12 }), fc.nat(40), (parts, at) => {
+      const path = `/${parts.join('')}`;
+      const merged = normalized(path);
+      const prefix = Math.min(at, merged?.length ?? 0);
+      const kept = keptOf(path, prefix);
+      if (kept === null || merged === null) {
+        assert.equal(kept, merged);
+        return;
+      }
+      assert.equal(kept[0].replace(/\/+/g, '/'), merged);
+      assert.equal(kept[1].replace(/\/+/g, '/'), merged.slice(0, prefix));
+      // All of a run is on one side.
+      assert.ok(!(kept[1].endsWith('/') && kept[0].slice(kept[1].length).startsWith('/')), `${path} ${kept}`);
+    }),
+    { seed: 20261127, numRuns: 3000 },
+  );
 });

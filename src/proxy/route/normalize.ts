@@ -19,6 +19,8 @@ const HEX = new Uint8Array(16);
 for (let i = 0; i < 16; i++) HEX[i] = '0123456789ABCDEF'.charCodeAt(i);
 
 const scratch = new Uint8Array(LIMITS.URI_BYTES);
+/** Bytes of the last path in `scratch`, normalised but for its runs of slashes; 0: it had none. */
+let unmerged = 0;
 
 /**
  * Normalises the path in mem[start..end) in place, keeping its end where it is (the query follows), and returns where
@@ -33,12 +35,17 @@ const scratch = new Uint8Array(LIMITS.URI_BYTES);
  *   (`/a/..%2Fadmin`), or when parameters are taken off first, as servlet containers do (`/a/..;x/admin`).
  */
 export function normalizePath(mem: Uint8Array, start: number, end: number): number {
+  unmerged = 0;
   if (start === end || mem[start] !== SLASH || isPlain(mem, start, end)) return start;
   if (end - start > scratch.length) return -1;
   const length = normalizeInto(scratch, mem, start, end);
   if (length < 0) return -1;
-  for (let i = 0; i < length; i++) mem[end - length + i] = scratch[i] as number;
-  return end - length;
+  const merged = length - repeatedSlashes(scratch, length);
+  if (merged < length) unmerged = length;
+  let at = end - merged;
+  const first = at;
+  for (let i = 0; i < length; i++) if (!isRepeated(scratch, i)) mem[at++] = scratch[i] as number;
+  return first;
 }
 
 /** Normalises the path of a request head (its target becomes the origin form of it); false when it must be refused. */
@@ -49,6 +56,27 @@ export function normalizeTarget(mem: Uint8Array, head: Head): boolean {
   head.pathStart = start;
   head.targetStart = start;
   return true;
+}
+
+/**
+ * The path of `head`, which normalizeTarget has just normalised, has its runs of slashes again: what came with `//` in
+ * it goes on so, as from nginx. Returns how much of it `prefixLength` bytes of the merged one are now.
+ */
+export function keepSlashes(mem: Uint8Array, head: Head, prefixLength: number): number {
+  const length = unmerged;
+  if (length === 0) return prefixLength;
+  // There is room: it was no shorter when it came.
+  const start = head.pathEnd - length;
+  let left = prefixLength;
+  let prefix = 0;
+  for (let i = 0; i < length; i++) {
+    mem[start + i] = scratch[i] as number;
+    if (!isRepeated(scratch, i)) left--;
+    if (left >= 0) prefix = i + 1;
+  }
+  head.pathStart = start;
+  head.targetStart = start;
+  return prefix;
 }
 
 /**
@@ -105,11 +133,11 @@ function isPlain(mem: Uint8Array, start: number, end: number): boolean {
   return true;
 }
 
+/** All but the runs of slashes. Returns its length; -1 when it is refused. */
 function normalizeInto(to: Uint8Array, mem: Uint8Array, start: number, end: number): number {
   const decoded = decodeUnreserved(to, mem, start, end);
   if (decoded < 0 || hidesDotSegment(to, decoded)) return -1;
-  const length = removeDotSegments(to, decoded);
-  return length < 0 ? -1 : mergeSlashes(to, length);
+  return removeDotSegments(to, decoded);
 }
 
 function decodeUnreserved(to: Uint8Array, mem: Uint8Array, start: number, end: number): number {
@@ -204,11 +232,12 @@ function removeDotSegments(path: Uint8Array, length: number): number {
   return at;
 }
 
-function mergeSlashes(path: Uint8Array, length: number): number {
-  let at = 0;
-  for (let i = 0; i < length; i++) {
-    if (path[i] === SLASH && at > 0 && path[at - 1] === SLASH) continue;
-    path[at++] = path[i] as number;
-  }
-  return at;
+function isRepeated(path: Uint8Array, i: number): boolean {
+  return i > 0 && path[i] === SLASH && path[i - 1] === SLASH;
+}
+
+function repeatedSlashes(path: Uint8Array, length: number): number {
+  let repeated = 0;
+  for (let i = 1; i < length; i++) if (isRepeated(path, i)) repeated++;
+  return repeated;
 }
