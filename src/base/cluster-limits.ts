@@ -30,6 +30,8 @@ export class ClusterLimits extends Http2Limits {
    */
   readonly KUBERNETES_BEHIND_LOOK_MS = 1_000;
   readonly KUBERNETES_BEHIND_MS = 60_000;
+  /** Kinds that cannot be read or followed for so long are spoken of. */
+  readonly KUBERNETES_UNFOLLOWED_MS = 5_000;
   /** Secrets (or ConfigMaps) of one namespace that have a watch each; more of them share one. */
   readonly KUBERNETES_NAMED = 10;
   /** Objects of one page of a LIST. */
@@ -59,6 +61,8 @@ export class ClusterLimits extends Http2Limits {
   /** Who leads writes no longer than this after the start of its last renewal. */
   readonly LEASE_RENEW_MS = 10_000;
   readonly LEASE_RETRY_MS = 2_000;
+  /** Tries for the lease that failed in a row, and are spoken of. */
+  readonly LEASE_FAILURES_TOLD = 3;
   /** Statuses of one object are written at most this often; what changes in between is written together. */
   readonly STATUS_INTERVAL_MS = 250;
   readonly STATUS_WRITES_AT_ONCE = 8;

@@ -104,10 +104,13 @@ export class Cluster {
     }
     const [namespace, name] = flags.lease?.split('/') ?? [this.#access.namespace ?? 'default', LEASE_NAME];
     const place = { namespace: namespace as string, name: name as string, identity: `${instance}_${flags.instance}` };
-    this.#lease = new Lease(place, { api: client, timers, now, wall, random }, (leading) => {
-      log.info(leading ? 'leads: statuses are written by this program' : 'does not lead any more', {
-        lease: `${place.namespace}/${place.name}`,
-      });
+    const lease = `${place.namespace}/${place.name}`;
+    const onTrouble = (reason: string | null): void => {
+      if (reason === null) log.info('the lease can be had again', { lease });
+      else log.warn(`the lease cannot be had: ${reason}`, { lease, effect: 'this program writes no statuses' });
+    };
+    this.#lease = new Lease(place, { api: client, timers, now, wall, random, onTrouble }, (leading) => {
+      log.info(leading ? 'leads: statuses are written by this program' : 'does not lead any more', { lease });
       if (!leading) return;
       this.#writer.lead();
       this.#generated.lead();

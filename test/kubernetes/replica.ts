@@ -98,11 +98,15 @@ export class Replica {
       this.#revise(this.translator.update(this.store, { keys }), keys),
     );
     const place = { namespace: 'rauta-system', name: 'rauta', identity: name };
-    this.lease = new Lease(place, { ...tools, wall: () => new Date(time.ms), random }, (leading) => {
-      if (!leading) return;
-      this.#writer.lead();
-      this.#generated.lead();
-    });
+    this.lease = new Lease(
+      place,
+      { ...tools, wall: () => new Date(time.ms), random, onTrouble: () => {} },
+      (leading) => {
+        if (!leading) return;
+        this.#writer.lead();
+        this.#generated.lead();
+      },
+    );
   }
 
   start(): void {

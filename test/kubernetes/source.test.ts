@@ -243,8 +243,13 @@ test('what may not be listed is said, and nothing is taken for complete', async 
   await promise;
   assert.equal(sink.isSynced, false);
   assert.equal(source.waiting(), 'Gateway: Forbidden: injected');
+  await sink.until(() => sink.told.has('kubernetes'));
+  assert.deepEqual(
+    sink.told.get('kubernetes')?.map(({ severity, message }) => `${severity} ${message}`),
+    ['error Gateway is not read: Forbidden: injected'],
+  );
   api.fault = () => null;
-  await sink.until(() => sink.isSynced);
+  await sink.until(() => sink.isSynced && !sink.told.has('kubernetes'));
 });
 
 test('without an API server: it keeps trying and says so', async (t) => {
@@ -257,6 +262,13 @@ test('without an API server: it keeps trying and says so', async (t) => {
   };
   await promise;
   assert.match(source.waiting() ?? '', /^GatewayClass: ServiceUnavailable: injected$/);
+  await sink.until(() => sink.told.has('kubernetes'));
+  assert.deepEqual(
+    sink.told.get('kubernetes')?.map(({ message }) => message),
+    [
+      'GatewayClass, Gateway, HTTPRoute, ReferenceGrant, Namespace, Service, EndpointSlice are not read: ServiceUnavailable: injected',
+    ],
+  );
   api.fault = () => null;
   await sink.until(() => sink.isSynced);
 });

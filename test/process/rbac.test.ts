@@ -255,13 +255,20 @@ function isSaid(right: string, { kinds, leader, counted, log }: Said): boolean {
   const [verb, resource] = right.split(' ') as [string, string];
   const [name, sub] = resource.split('/').slice(1) as [string, string | undefined];
   const kind = KINDS[name];
-  if (name === 'leases') return leader.reason?.startsWith('Forbidden') === true;
+  if (name === 'leases')
+    return (
+      leader.reason?.startsWith('Forbidden') === true &&
+      log.some(({ message }) => message.startsWith('the lease cannot be had: Forbidden: '))
+    );
   if (COUNTED.includes(name) || (verb === 'get' && !['services', 'endpointslices', 'pods'].includes(name)))
     return counted.some(
       (text) => text.includes(`verb="${verb}"`) && (kind === undefined || text.includes(`"${kind}"`)),
     );
   if (verb === 'list' || verb === 'watch' || name === 'pods')
-    return kinds.some((k) => k.kind === kind && k.reason?.startsWith('Forbidden'));
+    return (
+      kinds.some((k) => k.kind === kind && k.reason?.startsWith('Forbidden')) &&
+      log.some(({ message }) => kind !== undefined && message.includes(kind) && message.includes(': Forbidden: '))
+    );
   return log.some(({ message, object }) => {
     if (!message.includes('cannot be written: Forbidden')) return false;
     return sub === 'status' ? String(object).startsWith(`${kind}/`) : message.startsWith(`${kind} `);

@@ -13,7 +13,7 @@ class World implements Api {
   version = 0;
   spec: Spec | null = null;
   /** Until when the server is out of reach of whom, and how that shows: an error, or no answer at all. */
-  readonly away = new Map<string, { untilMs: number; how: 'error' | 'silence' }>();
+  readonly away = new Map<string, { untilMs: number; how: 'error' | 'silence' | 'refusal' }>();
   readonly #due: { at: number; fire: () => void }[] = [];
 
   readonly timers = {
@@ -64,13 +64,16 @@ class World implements Api {
     };
   }
 
-  candidate(identity: string): { lease: Lease; said: boolean[] } {
+  candidate(identity: string): { lease: Lease; said: boolean[]; troubles: (string | null)[] } {
     const said: boolean[] = [];
+    const troubles: (string | null)[] = [];
     const api: Api = {
       ask: async (question) => {
         const away = this.away.get(identity);
         if (away === undefined || away.untilMs <= this.ms) return this.ask(question);
         // As the client does it: no answer ends with the time that was given.
+        if (away.how === 'refusal')
+          return { ok: false, failure: { code: 403, reason: 'Forbidden', message: 'no', retryAfterMs: null } };
         if (away.how === 'silence')
           await new Promise<void>((resolve) => this.timers.after(question.timeoutMs ?? 0, resolve));
         return { ok: false, failure: { code: 0, reason: 'Timeout', message: '', retryAfterMs: null } };
@@ -78,10 +81,17 @@ class World implements Api {
     };
     const lease = new Lease(
       { namespace: 'n', name: 'l', identity },
-      { api, timers: this.timers, now: () => this.ms, wall: () => new Date(this.ms), random: () => 0 },
+      {
+        api,
+        timers: this.timers,
+        now: () => this.ms,
+        wall: () => new Date(this.ms),
+        random: () => 0,
+        onTrouble: (reason) => troubles.push(reason),
+      },
       (leads) => said.push(leads),
     );
-    return { lease, said };
+    return { lease, said, troubles };
   }
 }
 
@@ -184,4 +194,22 @@ test('a conflict is looked into, and whoever finds another there no longer leads
   world.spec = null;
   await world.pass(20_000);
   assert.equal(a.lease.leads(), true, 'a lease that was removed is made anew');
+});
+
+test('a lease that cannot be had is told of once, at once where there is no right to it, and when it can', async () => {
+  const world = new World();
+  const [a, b] = [world.candidate('a'), world.candidate('b')];
+  world.away.set('a', { untilMs: 20_000, how: 'refusal' });
+  world.away.set('b', { untilMs: 3_000, how: 'error' });
+  a.lease.start();
+  b.lease.start();
+  await world.pass(19_000);
+  assert.deepEqual(a.troubles, ['Forbidden: no']);
+  assert.deepEqual(b.troubles, [], 'two that failed are nothing to speak of');
+  await world.pass(5_000);
+  assert.deepEqual(a.troubles, ['Forbidden: no', null]);
+  world.away.set('b', { untilMs: 60_000, how: 'error' });
+  await world.pass(20_000);
+  assert.deepEqual(b.troubles, ['Timeout: ']);
+  assert.deepEqual(a.said, [true]);
 });

@@ -17,6 +17,8 @@ export interface LeaseTools {
   readonly wall: () => Date;
   /** In [0, 1). */
   readonly random: () => number;
+  /** The lease cannot be had or held, and why, once for each cause; null: it can again, or another has it. */
+  readonly onTrouble: (reason: string | null) => void;
 }
 
 export interface LeasePlace {
@@ -47,6 +49,9 @@ export class Lease {
   #cancelEnd: () => void = () => {};
   /** Why the lease could not be had or held, or null. */
   reason: string | null = null;
+  /** Failures in a row, and the first word of the reason that was told. */
+  #failures = 0;
+  #trouble: string | null = null;
 
   constructor(place: LeasePlace, tools: LeaseTools, onChange: (leads: boolean) => void) {
     this.#place = place;
@@ -107,7 +112,7 @@ export class Lease {
       if (!read.ok) return void this.#failed(read);
       this.#look(read.body);
       if (!this.#free()) {
-        this.reason = null;
+        this.#well();
         this.#lose();
         return;
       }
@@ -129,7 +134,7 @@ export class Lease {
     if (!reply.ok) return void this.#failed(reply);
     this.#look(reply.body);
     if (this.#stopped) return;
-    this.reason = null;
+    this.#well();
     this.#untilMs = startedMs + LIMITS.LEASE_RENEW_MS;
     this.#cancelEnd();
     this.#cancelEnd = this.#tools.timers.after(this.#untilMs - this.#tools.now(), () => this.#lose());
@@ -140,8 +145,20 @@ export class Lease {
     if (reply.ok) return;
     const { code, reason, message } = reply.failure;
     this.reason = `${reason}: ${message}`;
+    // One that failed now and then is nothing to speak of, and who has no right will have none at the next try.
+    if ((++this.#failures >= LIMITS.LEASE_FAILURES_TOLD || code === 403) && this.#trouble !== reason) {
+      this.#trouble = reason;
+      this.#tools.onTrouble(this.reason);
+    }
     // Somebody else wrote it, or removed it: the next try looks first.
     if (code === 409 || code === 404) this.#seen = null;
+  }
+
+  #well(): void {
+    this.reason = null;
+    this.#failures = 0;
+    if (this.#trouble !== null) this.#tools.onTrouble(null);
+    this.#trouble = null;
   }
 
   #lose(): void {

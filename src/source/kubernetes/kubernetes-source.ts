@@ -23,6 +23,7 @@ import {
   type ReflectorTools,
   type RelistCause,
 } from './reflector.ts';
+import { Unfollowed } from './unfollowed.ts';
 
 export interface KubernetesOptions {
   /** Kinds that are followed as a whole. */
@@ -83,6 +84,7 @@ export class KubernetesSource implements Source {
   readonly #named: readonly Named[];
   readonly #definition: Reflector;
   readonly #own: Own;
+  readonly #unfollowed: Unfollowed;
   #sink: SourceSink | null = null;
   #synced = false;
   /** All kinds that are followed as a whole have been delivered, and what they refer to is known. */
@@ -92,6 +94,8 @@ export class KubernetesSource implements Source {
   #discovered = false;
   /** Since when the server does not serve what its own definitions say that there is; null: it does. */
   #behindMs: number | null = null;
+  /** When it last said what it serves. */
+  #lookedMs = 0;
   /** A definition of the Gateway API stands, and is not being deleted. */
   #isDefined = false;
   #discovering = false;
@@ -120,9 +124,14 @@ export class KubernetesSource implements Source {
       options.own,
       {
         apply: (objects, gone) => this.#sink?.apply(objects, gone),
-        changed: () => this.#maybeSynced(),
+        changed: () => this.#changed(),
       },
       tools,
+    );
+    this.#unfollowed = new Unfollowed(
+      tools.timers,
+      () => this.#following(),
+      (problems) => this.#sink?.problems('kubernetes', problems),
     );
     this.#definition = new Reflector(
       {
@@ -134,8 +143,8 @@ export class KubernetesSource implements Source {
       },
       {
         apply: (objects, gone) => this.#definitions(objects, gone),
-        changed: () => this.#maybeSynced(),
-        missing: () => this.#maybeSynced(),
+        changed: () => this.#changed(),
+        missing: () => this.#changed(),
       },
       tools,
     );
@@ -152,6 +161,7 @@ export class KubernetesSource implements Source {
     this.#stopped = true;
     this.#cancelDiscovery?.();
     this.#cancelSettling?.();
+    this.#unfollowed.stop();
     this.#own.stop();
     for (const reflector of this.#reflectors()) reflector.stop();
   }
@@ -193,6 +203,16 @@ export class KubernetesSource implements Source {
     const kind = this.health().find((k) => !k.synced && (k.apiVersion !== null || !this.#discovered));
     if (kind !== undefined) return `${kind.kind}: ${kind.reason ?? 'being listed'}`;
     return this.#mayBeBehind() ? `${DEFINED_KIND}: whether it is installed` : null;
+  }
+
+  /** Of the kinds that there are, or may be as far as is known. */
+  *#following(): Iterable<{ kind: string; synced: boolean; reason: string | null }> {
+    const behind = this.#isBehind();
+    for (const { kind, apiVersion, synced, reason } of this.health()) {
+      const asked = this.#discovered ? behind && isDefinedKind(kind) : this.#failures > 0;
+      const expected = apiVersion !== null || asked;
+      yield { kind, synced, reason: expected ? reason : null };
+    }
   }
 
   #ownHealth(now: number): KindHealth[] {
@@ -239,7 +259,10 @@ export class KubernetesSource implements Source {
     if (this.#stopped) return;
     if ('code' in found) {
       this.#failures++;
+      // A server that comes back may have begun anew.
+      if (this.#behindMs !== null) this.#behindMs = this.#tools.now();
       this.#reason = `${found.reason}: ${found.message}`;
+      this.#unfollowed.changed();
       const asked = Math.min(found.retryAfterMs ?? 0, LIMITS.KUBERNETES_RETRY_MAX_MS);
       this.#later(Math.max(asked, backoffMs(this.#failures, this.#tools.random())));
       return;
@@ -247,7 +270,8 @@ export class KubernetesSource implements Source {
     this.#failures = 0;
     this.#discovered = true;
     const isKnown = found.has(DEFINED_KIND) || !this.#followed.some(({ info }) => info.kind === DEFINED_KIND);
-    this.#behindMs = isKnown ? null : (this.#behindMs ?? this.#tools.now());
+    this.#lookedMs = this.#tools.now();
+    this.#behindMs = isKnown ? null : (this.#behindMs ?? this.#lookedMs);
     for (const followed of this.#followed) this.#found(followed, found.get(followed.info.kind));
     if (this.#again) {
       this.#again = false;
@@ -256,7 +280,7 @@ export class KubernetesSource implements Source {
     else if (this.#followed.some((f) => f.doubtedMs !== null)) this.#later(LIMITS.KUBERNETES_MISSING_MS);
     else if (this.#followed.some((f) => f.served === null))
       this.#later(LIMITS.KUBERNETES_MISSING_MS * (0.5 + this.#tools.random()));
-    this.#maybeSynced();
+    this.#changed();
   }
 
   /** Its definition stands, and the server does not serve it: it has just begun, or is one of several and behind. */
@@ -270,7 +294,7 @@ export class KubernetesSource implements Source {
    */
   #mayBeBehind(): boolean {
     if (this.#behindMs === null) return false;
-    const waitedMs = this.#tools.now() - this.#behindMs;
+    const waitedMs = this.#lookedMs - this.#behindMs;
     if (this.#isDefined) return this.#synced || waitedMs < LIMITS.KUBERNETES_BEHIND_MS;
     if (this.#synced || this.#definition.health.synced || this.#definition.ended) return false;
     return waitedMs < (isRefused(this.#definition) ? LIMITS.KUBERNETES_MISSING_MS : LIMITS.KUBERNETES_BEHIND_MS);
@@ -352,11 +376,16 @@ export class KubernetesSource implements Source {
             objects.filter(({ metadata }) => counts(`${metadata.namespace ?? ''}/${metadata.name}`)),
             gone,
           ),
-        changed: () => this.#maybeSynced(),
+        changed: () => this.#changed(),
         missing: () => void this.#discover(),
       },
       this.#tools,
     );
+  }
+
+  #changed(): void {
+    this.#unfollowed.changed();
+    this.#maybeSynced();
   }
 
   // ---- what comes
