@@ -252,9 +252,13 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
     this.#left -= n;
     if (!this.#headed || this.#left < 0) {
       this.#refuse(FAULTS.upstreamMalformed);
+      this.#owner.usedContent(this, n);
     } else if (this.#paused || this.held > 0) {
-      if (this.hold(start, end)) this.#owner.waits(this, n);
-      else this.#exhausted();
+      const lost = this.hold(start, end);
+      this.#owner.waits(this, n - lost);
+      if (lost === 0) return;
+      this.#exhausted();
+      this.#owner.usedContent(this, lost);
     } else {
       exchange.responseBody(start, end, 0);
       this.#owner.usedContent(this, n);

@@ -150,6 +150,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       this.#left -= n;
       if (this.#left < 0) {
         this.#malformed();
+        this.#owner.usedContent(this, n);
         return;
       }
       this.#awaits100 = false;
@@ -159,9 +160,11 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     if (exchange === null) {
       this.#owner.usedContent(this, n);
     } else if (this.#stalled || this.held > 0 || !exchange.takesBody) {
-      if (this.hold(start, end)) return;
+      const lost = this.hold(start, end);
+      if (lost === 0) return;
       countLimit(this.#core.cells, 'ARENA_BYTES');
       exchange.fail(FAULTS.overload);
+      this.#owner.usedContent(this, lost);
     } else {
       exchange.requestBody(start, end);
       this.#owner.usedContent(this, n);

@@ -95,10 +95,11 @@ export abstract class Stream {
     return this.output.push(start, end);
   }
 
-  /** Content that came waits; false when there is no memory: its window bounds it. */
-  hold(start: number, end: number): boolean {
+  /** Content that came waits: its window bounds it. Returns the bytes that do not, since there is no memory. */
+  hold(start: number, end: number): number {
     this.input ??= new ChunkQueue(this.#io, LIMITS.HTTP2_STREAM_WINDOW_MAX_BYTES);
-    return this.input.push(start, end);
+    const before = this.input.bytes;
+    return this.input.push(start, end) ? 0 : end - start - (this.input.bytes - before);
   }
 
   /** Forgets what waits in both directions; returns the bytes that came and that nobody will take. */
@@ -113,7 +114,7 @@ export abstract class Stream {
     return held;
   }
 
-  /** Content came, mem[start..end): to be used, or held. */
+  /** Content came, mem[start..end): to be used (also where nobody wants it), or held. */
   abstract onContent(start: number, end: number): void;
   /** A frame of content came that carries none, and no end. */
   onEmpty(): void {}
