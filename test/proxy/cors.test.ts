@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import type { Cors, Filter } from '../../src/ir/ir.ts';
 import { onBoth, type TestNet } from '../support/net.ts';
+import { auth, site } from './auth-rig.ts';
 import { get, ok, Rig, type RuleOptions, rule } from './rig.ts';
 
 const CORS: Cors = {
@@ -186,3 +187,52 @@ onBoth('an origin that is none, or too long, is nobody', async (net) => {
     assert.deepEqual([seen.status, said(seen)], [200, { vary: 'Origin' }], origin);
   }
 });
+
+onBoth(
+  'what the filter says is said once, whoever says it too: a filter, who decides, what is written',
+  async (net) => {
+    const origin = 'Origin: https://www.foo.com\r\n';
+    const named = { name: 'access-control-allow-origin', value: '*' };
+    const edits: Filter = { type: 'responseHeaders', edits: { set: [named], add: [], remove: [] } };
+    const written = { type: 'static', status: 200, headers: [named], body: '' } as const;
+    const redirect = { scheme: 'https', hostname: 'b.example', port: null, path: null, status: 302 } as const;
+    const places: readonly RuleOptions[] = [
+      { filters: [filter({}), edits] },
+      { filters: [filter({}), edits], action: { type: 'redirect', redirect } },
+      { action: written },
+    ];
+    for (const options of places)
+      assert.deepEqual(said(await ask(net, filter({}), get('/', origin), options)), ALLOWED);
+    const says =
+      'HTTP/1.1 403 No\r\nAccess-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: x-secret\r\n' +
+      'Access-Control-Max-Age: 1\r\nX-Why: w\r\nVary: Cookie\r\nContent-Length: 2\r\n\r\nno';
+    for (const [from, allowed] of [
+      [origin, ALLOWED],
+      ['Origin: https://foobar.com\r\n', { vary: 'Origin' }],
+    ] as const) {
+      // In front of who decides, as rules have it.
+      const { rig } = site(net, () => says, auth(), { filters: [filter({})] });
+      const client = await rig.connect();
+      await client.send(get('/', from));
+      const { status, headers } = await client.readMessage();
+      const seen = said({ status, fields: headers, requests: 0 });
+      assert.deepEqual([status, headers.get('x-why'), seen], [403, ['w'], { ...allowed, vary: 'Cookie|Origin' }]);
+      client.close();
+      await rig.end();
+    }
+  },
+);
+
+onBoth(
+  'a large request that no backend took, and a long list of fields for scripts: both give their memory back',
+  async (net) => {
+    const exposedHeaders = Array.from({ length: 60 }, (_, i) => `x-${i}-${'y'.repeat(200)}`);
+    const rig = new Rig(net, [net.refuse()], [rule({ filters: [filter({ exposedHeaders })] })]);
+    const client = await rig.connect();
+    await client.send(get('/', `Origin: https://www.foo.com\r\nX-Large: ${'z'.repeat(12_000)}\r\n`));
+    const { status, headers } = await client.readMessage();
+    assert.deepEqual([status, headers.get('access-control-expose-headers')], [503, [exposedHeaders.join(', ')]]);
+    client.close();
+    await rig.end();
+  },
+);

@@ -84,3 +84,15 @@ onBoth('pipelined requests that are answered here are answered in order too, and
     targets,
   );
 });
+
+onBoth('OPTIONS of a whole server is sent to a whole server, too', async (net) => {
+  const redirect = { scheme: 'https', hostname: null, port: null, path: null, status: 302 } as const;
+  const rig = new Rig(net, [], [rule({ action: { type: 'redirect', redirect } })]);
+  const client = await rig.connect();
+  for (const target of ['*', 'http://a.example']) {
+    await client.send(`OPTIONS ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+    assert.deepEqual((await client.readMessage()).headers.get('location'), ['https://a.example/']);
+  }
+  client.close();
+  await rig.end();
+});

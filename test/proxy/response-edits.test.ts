@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { Filter } from '../../src/ir/ir.ts';
 import { ask, data, Http2Client, head } from '../support/http2.ts';
 import { onBoth } from '../support/net.ts';
-import { get, ok, Rig, rule } from './rig.ts';
+import { answering, get, ok, Rig, type RuleOptions, rule } from './rig.ts';
 
 const EDITS: Filter = {
   type: 'responseHeaders',
@@ -74,4 +74,36 @@ onBoth('what a filter sets or removes of responses no interim one says', async (
   }
   client.close();
   await rig.end();
+});
+
+onBoth('a Date or Location that is set, written or added is the only one', async (net) => {
+  const old = 'Sun, 06 Nov 1994 08:49:37 GMT';
+  const edit = (part: 'set' | 'add', name: string, value: string): Filter => ({
+    type: 'responseHeaders',
+    edits: { set: [], add: [], remove: [], [part]: [{ name, value }] },
+  });
+  const redirect = { scheme: 'https', hostname: 'b.example', port: null, path: null, status: 302 } as const;
+  const written = { type: 'static', status: 200, headers: [{ name: 'date', value: old }], body: '' } as const;
+  const places: readonly (readonly [RuleOptions, name: string, values: readonly string[]])[] = [
+    [{ filters: [edit('set', 'Date', old)] }, 'date', [old]],
+    [{ filters: [edit('add', 'DATE', old)] }, 'date', [old]],
+    [{ action: written }, 'date', [old]],
+    [{ action: { type: 'redirect', redirect }, filters: [edit('set', 'location', '/x')] }, 'location', ['/x']],
+    [{ action: { type: 'redirect', redirect }, filters: [edit('set', 'Date', old)] }, 'date', [old]],
+  ];
+  for (const [options, name, values] of places) {
+    const rig = new Rig(net, [answering(net, () => ok('x'))], [rule(options)]);
+    const client = await rig.connect();
+    await client.send(get());
+    assert.deepEqual((await client.readMessage()).headers.get(name), values);
+    client.close();
+    if (!net.tls) {
+      const other = await Http2Client.open(await rig.connect());
+      await other.send(head(1, ask('/')));
+      const { fields } = await other.outcome(1);
+      assert.deepEqual([fields.get(name)], values);
+      other.peer.close();
+    }
+    await rig.end();
+  }
 });

@@ -102,6 +102,9 @@ export function data(stream: number, payload: Uint8Array | string, ends = false)
   return frame(TYPE.DATA, ends ? FLAG.END_STREAM : 0, stream, payload);
 }
 
+/** Fields of a response that there is at most one of. */
+const ONCE: ReadonlySet<string> = new Set(['date', 'location', 'content-length', 'access-control-allow-origin']);
+
 interface Building {
   interim: number[];
   status: number;
@@ -210,6 +213,8 @@ export class Http2Client {
     const { result, fields } = this.#decoder.decode(payload, true);
     if (result !== 0) throw new Error('a block that cannot be decoded');
     for (const [name] of fields) if (name !== name.toLowerCase()) throw new Error(`a name with capitals: ${name}`);
+    const once = fields.map(([name]) => name).filter((name) => ONCE.has(name));
+    if (new Set(once).size < once.length) throw new Error(`one of these twice: ${once}`);
     const all = new Map(fields);
     const status = Number(all.get(':status') ?? 0);
     if (building.status !== 0) building.trailers = all;

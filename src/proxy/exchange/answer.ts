@@ -27,6 +27,13 @@ export class Answer {
     this.body = NO_CONTENT.has(status) ? NO_BODY : body;
     this.closes = closes;
   }
+
+  /** The same with what `edit` leaves of its fields. */
+  withFields(edit: (fields: FieldLines) => FieldLines): Answer {
+    const { fields } = this;
+    const edited = fields === null ? null : edit(fields);
+    return edited === fields ? this : new Answer(this.status, edited, this.body, this.closes);
+  }
 }
 
 /** Fields and body of one answer; a head of the largest kind (a redirect's target) fits besides. */

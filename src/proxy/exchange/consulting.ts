@@ -4,6 +4,7 @@
 import { present } from '../../base/assert.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { withoutCors } from '../filter/cors.ts';
 import { BODY, type Head } from '../head.ts';
 import type { Answer } from './answer.ts';
 import { NEVER } from './deadlines.ts';
@@ -87,7 +88,9 @@ export abstract class Consulting extends Sending {
     const waited = this.state === STATE.DECIDING;
     this.verdict(asked);
     if (answer !== null) {
-      this.answer(answer, start, end);
+      // Who may read it the rule says, as it does of what a backend answers.
+      const crossOrigin = present(this.found.rule, 'the rule').crossOrigin;
+      this.answer(crossOrigin === null ? answer : answer.withFields(withoutCors), start, end);
       this.finish(answer.status >= 400 || asked.said !== '' ? 'UAEX' : '');
       return;
     }

@@ -8,6 +8,7 @@ import { limitCell } from '../../telemetry/layout.ts';
 import { AccessRecord } from '../../telemetry/record.ts';
 import type { Core } from '../core.ts';
 import { BACKEND_ERROR, faultCell } from '../counts.ts';
+import { withoutSaid } from '../filter/cors.ts';
 import { type GatewayPolicy, NO_POLICY } from '../gateway-policy.ts';
 import { METHOD } from '../head.ts';
 import type { Listener } from '../listener.ts';
@@ -214,15 +215,20 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     record.status = answer.status;
     if (this.grpc) record.grpcStatus = grpcStatusOf(answer);
     const crossOrigin = this.found.rule === null ? null : this.found.rule.crossOrigin;
-    if (crossOrigin === null || start < end) {
+    if (crossOrigin === null) {
       record.responseBytes = down.answer(answer, start, end, this.request.at);
       return;
     }
+    const lines = crossOrigin.linesFor(this.origin);
+    const own = answer.withFields((fields) => withoutSaid(fields, lines.lines));
+    if (start < end) {
+      record.responseBytes = down.answer(own, start, end, this.request.at);
+      return;
+    }
     // A script may read why it got no answer from a backend.
-    const lines = crossOrigin.linesFor(this.origin).http1;
-    const at = this.request.room(lines.size);
-    const to = at < 0 ? 0 : lines.put(this.core.mem, at, this.request.at);
-    record.responseBytes = down.answer(answer, Math.max(at, 0), to, this.request.at);
+    const at = this.request.room(lines.http1.size);
+    const to = at < 0 ? 0 : lines.http1.put(this.core.mem, at, this.request.at);
+    record.responseBytes = down.answer(own, Math.max(at, 0), to, this.request.at);
   }
 
   protected exhausted(): void {

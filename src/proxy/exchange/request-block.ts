@@ -110,6 +110,7 @@ export class RequestBlock implements PreparedRequest {
       this.#limit = this.at + LIMITS.EXCHANGE_BYTES;
       return this.at + REQUEST_AT;
     }
+    if (this.#large !== -1) this.#io.free(this.#large);
     this.#large = this.#io.alloc(bytes);
     this.#limit = this.#large + bytes;
     return this.#large;

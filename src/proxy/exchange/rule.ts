@@ -5,7 +5,7 @@ import type { Action, Filter, Key, RuleEntry, WeightedBackend } from '../../ir/i
 import { Fragment } from '../../telemetry/fragment.ts';
 import { OTHER_ROUTE_BLOCK } from '../../telemetry/layout.ts';
 import { CompiledAccess } from '../filter/access.ts';
-import { CompiledCors } from '../filter/cors.ts';
+import { CompiledCors, withoutSaid } from '../filter/cors.ts';
 import { compileEdits, type Edits } from '../filter/edits.ts';
 import { FieldLines } from '../filter/field-lines.ts';
 import { CompiledRedirect } from '../filter/redirect.ts';
@@ -67,9 +67,9 @@ function chainOf(
   const end: readonly Step[] =
     type === 'forward'
       ? FORWARD
-      : type === 'redirect' || answer === null
+      : answer === null || (type === 'redirect' && !editedOf(entry.filters).has('location'))
         ? REDIRECT
-        : [{ kind: STEP.RESPOND, answer, written: type === 'static' }];
+        : [{ kind: STEP.RESPOND, answer, written: type !== 'respond' }];
   const access = entry.filters.flatMap((filter) => (filter.type === 'access' ? [new CompiledAccess(filter)] : []));
   const content = entry.filters.flatMap((filter) => (filter.type === 'contentLimit' ? [filter.bytes] : []));
   if (cors === null && access.length + content.length + decisions.length + taps.length === 0) return end;
@@ -162,7 +162,8 @@ class CrossOrigin {
   }
 
   #made(origin: string): FieldLines {
-    return new FieldLines([...(this.#lines?.lines ?? []), ...this.#cors.lines(origin)]);
+    const said = this.#cors.lines(origin);
+    return new FieldLines([...(this.#lines === null ? [] : withoutSaid(this.#lines, said).lines), ...said]);
   }
 
   /** `origin`: CompiledCors.originOf. */
@@ -264,17 +265,18 @@ function answerOf(action: Exclude<Action, { readonly type: 'forward' }>, filters
   if (action.type !== 'static') {
     return new Answer(action.type === 'redirect' ? action.redirect.status : action.status, lines, NO_BODY, false);
   }
-  // A filter that sets or removes a field does so to what is answered here, too.
-  const edited = new Set(
-    filters
-      .flatMap((filter) =>
-        filter.type === 'responseHeaders' ? [...filter.edits.set.map(({ name }) => name), ...filter.edits.remove] : [],
-      )
-      .map((name) => name.toLowerCase()),
-  );
+  const edited = editedOf(filters);
   const own = action.headers.filter(({ name }) => !edited.has(name.toLowerCase()));
   const fields = new FieldLines([...own, ...(lines?.lines ?? [])]);
   return new Answer(action.status, fields, Buffer.from(action.body, 'base64'), false);
+}
+
+/** Fields (lower case) that a filter sets or removes: it does so to what is answered here, too. */
+function editedOf(filters: readonly Filter[]): ReadonlySet<string> {
+  const names = filters.flatMap((filter) =>
+    filter.type === 'responseHeaders' ? [...filter.edits.set.map(({ name }) => name), ...filter.edits.remove] : [],
+  );
+  return new Set(names.map((name) => name.toLowerCase()));
 }
 
 /** A response head is written in one piece: what filters add must fit there besides the largest head. */

@@ -7,7 +7,7 @@ import type { Cors } from '../../ir/ir.ts';
 import { FieldName } from '../field-name.ts';
 import { type Head, METHOD, NAME } from '../head.ts';
 import { FilterError } from './field-edits.ts';
-import type { FieldLine } from './field-lines.ts';
+import type { FieldLine, FieldLines } from './field-lines.ts';
 
 const REQUEST_METHOD = new FieldName('access-control-request-method');
 const REQUEST_HEADERS = new FieldName('access-control-request-headers');
@@ -21,6 +21,19 @@ export const CORS_FIELDS: readonly string[] = [
   'Access-Control-Expose-Headers',
   'Access-Control-Max-Age',
 ];
+
+const OF_CORS: ReadonlySet<string> = new Set(CORS_FIELDS.map((name) => name.toLowerCase()));
+
+/** `lines` without any of these. */
+export function withoutCors(lines: FieldLines): FieldLines {
+  return lines.without(OF_CORS);
+}
+
+/** `lines` without those of these that `said` says, too. */
+export function withoutSaid(lines: FieldLines, said: readonly FieldLine[]): FieldLines {
+  const names = said.map(({ name }) => name.toLowerCase());
+  return lines.without(new Set(names.filter((name) => OF_CORS.has(name))));
+}
 
 /**
  * An origin as browsers send it (RFC 6454 section 6.2), and with a wildcard as it is configured. Of any scheme: apps

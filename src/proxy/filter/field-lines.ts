@@ -46,6 +46,8 @@ export class FieldLines {
   readonly http1: PreparedLines;
   /** Some value needs the request's UUID. */
   readonly usesUuid: boolean;
+  /** There is a Date among them. */
+  readonly dated: boolean;
 
   /** Names and values are checked by the caller: tokens, and no control characters. */
   constructor(lines: readonly FieldLine[]) {
@@ -70,5 +72,12 @@ export class FieldLines {
     }
     this.http1 = new PreparedLines(new Uint8Array(Buffer.concat(parts)), holes);
     this.usesUuid = holes.length > 0;
+    this.dated = lines.some(({ name }) => name.length === 4 && name.toLowerCase() === 'date');
+  }
+
+  /** Those without the ones of these names (lower case); these where there are none such. */
+  without(names: ReadonlySet<string>): FieldLines {
+    const rest = this.lines.filter(({ name }) => !names.has(name.toLowerCase()));
+    return rest.length === this.lines.length ? this : new FieldLines(rest);
   }
 }

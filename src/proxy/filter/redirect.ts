@@ -12,6 +12,7 @@ const HTTPS = bytesOf('https://');
 const LOCATION = bytesOf('Location: ');
 const CRLF = bytesOf('\r\n');
 const COLON = 0x3a;
+const SLASH = 0x2f;
 
 export class CompiledRedirect {
   readonly status: number;
@@ -77,6 +78,9 @@ export class CompiledRedirect {
         to = putDecimal(mem, to, port);
       }
     }
-    return putTarget(mem, to, head, prefixLength, this.#path);
+    if (mem[head.pathStart] === SLASH) return putTarget(mem, to, head, prefixLength, this.#path);
+    // '*' of a whole server is no path, and would be a part of its name.
+    mem[to] = SLASH;
+    return to + 1;
   }
 }

@@ -8,6 +8,7 @@ import { PHRASES } from '../phrases.ts';
 import { DATE_BYTES, putDate } from './write.ts';
 
 const statusLines: (Uint8Array | undefined)[] = [];
+const DATE = bytesOf('Date: ');
 
 /** Status line and the name of the Date field. */
 function lineOf(status: number): Uint8Array {
@@ -37,9 +38,9 @@ export function answerBound(answer: Answer): number {
 }
 
 /**
- * The whole answer: Date, its fields, the further field lines mem[start..end), a length where the status may have one
- * (RFC 9110 section 8.6), Connection: close if `close`, no body if `toHead` (the fields stay as they would be for GET,
- * section 9.3.2). `uuidAt`: the request's UUID. Bytes: answerBound + (end - start).
+ * The whole answer: Date (unless it has one), its fields, the further field lines mem[start..end), a length where the
+ * status may have one (RFC 9110 section 8.6), Connection: close if `close`, no body if `toHead` (the fields stay as
+ * they would be for GET, section 9.3.2). `uuidAt`: the request's UUID. Bytes: answerBound + (end - start).
  */
 export function putAnswer(
   mem: Uint8Array,
@@ -53,7 +54,9 @@ export function putAnswer(
   toHead: boolean,
 ): number {
   const { status, fields, body } = answer;
-  let out = put(mem, putDate(mem, put(mem, at, lineOf(status)), wallMs), CRLF);
+  const line = lineOf(status);
+  let out = put(mem, at, line);
+  out = fields?.dated === true ? out - DATE.length : put(mem, putDate(mem, out, wallMs), CRLF);
   if (fields !== null) out = fields.http1.put(mem, out, uuidAt);
   if (start < end) out = move(mem, out, start, end);
   if (status >= 200 && status !== 204 && status !== 304) {

@@ -196,7 +196,7 @@ export class Http1Downstream implements Downstream {
       this.#connection.listener.entry !== null;
     this.closing = !keep;
     const date = head.find(NAME.DATE);
-    const dated = date >= 0 && !head.dropped(date);
+    const dated = (date >= 0 && !head.dropped(date)) || added?.dated === true;
     if (dated && keep && added === null && !chunk && this.#version > 10) {
       // Nothing to insert: the head goes on where it stands, and content that is behind it with it.
       const start = stripResponseInPlace(mem, head);

@@ -353,7 +353,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   respond(head: Head, added: FieldLines | null, uuidAt: number): void {
     if (this.closed) return;
     const date = head.find(NAME.DATE);
-    this.#putHead(head, added, uuidAt, date < 0 || head.dropped(date));
+    this.#putHead(head, added, uuidAt, (date < 0 || head.dropped(date)) && added?.dated !== true);
   }
 
   #putHead(head: Head, added: FieldLines | null, uuidAt: number, date: boolean): void {
@@ -428,7 +428,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     const at = out.beginHead(bound + lines);
     const scratch = at + bound - SCRATCH_BYTES;
     let to = encoder.status(mem, encoder.begin(mem, at), status);
-    to = putDateField(encoder, mem, to, io.wallMs, scratch);
+    if (fields?.dated !== true) to = putDateField(encoder, mem, to, io.wallMs, scratch);
     if (fields !== null) to = putAdded(encoder, mem, to, fields, uuidAt, at + bound);
     to = putLines(encoder, mem, to, start, end);
     // RFC 9110 section 8.6
