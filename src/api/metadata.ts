@@ -31,10 +31,10 @@ const KNOWN: ReadonlySet<string> = new Set([
   'managedFields',
 ]);
 
-function isDnsLabel(text: string): boolean {
+export function isDnsLabel(text: string): boolean {
   return text.length <= 63 && LABEL.test(text);
 }
-function isDnsSubdomain(text: string): boolean {
+export function isDnsSubdomain(text: string): boolean {
   return text.length <= 253 && SUBDOMAIN.test(text);
 }
 /** RFC 3339 date-time. */

@@ -391,14 +391,26 @@ function notInEnum(value: unknown, shape: Shape, path: string, problems: Problem
   return undefined;
 }
 
-const patterns = new Map<string, RE2JS>();
+interface Pattern {
+  readonly compiled: RE2JS;
+  /** What was last looked at, and how: of ten thousand objects most say the same. */
+  value: string;
+  fits: boolean;
+}
+
+const patterns = new Map<string, Pattern>();
 
 /** RE2 semantics: linear time whatever the value. The patterns are the shapes' own, so their number is bounded. */
 function matches(pattern: string, value: string): boolean {
-  let compiled = patterns.get(pattern);
-  if (compiled === undefined) {
-    compiled = RE2JS.compile(pattern);
-    patterns.set(pattern, compiled);
+  let known = patterns.get(pattern);
+  if (known === undefined) {
+    const compiled = RE2JS.compile(pattern);
+    known = { compiled, value: '', fits: compiled.test('') };
+    patterns.set(pattern, known);
   }
-  return compiled.test(value);
+  if (known.value !== value) {
+    known.fits = known.compiled.test(value);
+    known.value = value;
+  }
+  return known.fits;
 }

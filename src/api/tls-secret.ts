@@ -3,8 +3,7 @@
 // and one copy of the certificates that many have above their own.
 
 import { fields } from '../base/fields.ts';
-import { LIMITS } from '../base/limits.ts';
-import { type PemBlock, readPem } from '../base/pem.ts';
+import { KnownIssuers, type PemBlock, pemBlock, readPem, readPemTexts } from '../base/pem.ts';
 import type { KubeObject } from './object.ts';
 
 /** Blocks in their order, or why there are none. */
@@ -41,10 +40,18 @@ export function pemOf(secret: KubeObject, name: string): Pem {
 
 function keptValue(name: string, value: unknown): unknown {
   if (typeof value !== 'string') return value;
-  const read = KEPT.some((one) => one === name) ? readPem(decoded(value)) : '';
+  const kept = KEPT.some((one) => one === name) ? keptPem(decoded(value)) : null;
   // A slice would hold the whole text that it is of.
-  if (typeof read === 'string' || read.length === 0) return Buffer.from(value).toString();
-  const pem = read.flatMap(({ label, text }, i) => [labelOf(label), i > 0 && label === ISSUER ? once(text) : text]);
+  return kept ?? Buffer.from(value).toString();
+}
+
+/** What is kept of PEM; null where it holds none, or is wrong. */
+export function keptPem(text: string): object | null {
+  const read = readPemTexts(text, ISSUERS);
+  if (typeof read === 'string' || read.length === 0) return null;
+  const pem: string[] = [];
+  for (const { label, text: der } of read) pem.push(labelOf(label), der);
+  // Without room to grow.
   return { pem: pem.slice() } satisfies KeptPem;
 }
 
@@ -55,30 +62,17 @@ function isKept(value: unknown): value is KeptPem {
 function blocksOf({ pem }: KeptPem): PemBlock[] {
   const blocks: PemBlock[] = [];
   for (let i = 0; i + 1 < pem.length; i += 2) {
-    const [label, text] = [pem[i] as string, pem[i + 1] as string];
-    blocks.push({ label, text, der: Buffer.from(text, 'latin1') });
+    blocks.push(pemBlock({ label: pem[i] as string, text: pem[i + 1] as string }));
   }
   return blocks;
 }
 
-/** What is kept once for all is never a key: that goes with its Secret. */
-const ISSUER = 'CERTIFICATE';
+const ISSUERS = new KnownIssuers();
 const LABELS = ['CERTIFICATE', 'PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'];
 
 /** Not the slice of a text that is to go. */
 function labelOf(label: string): string {
   return LABELS.find((known) => known === label) ?? Buffer.from(label).toString();
-}
-
-const known = new Map<string, string>();
-
-/** The same text, one for all that are equal. */
-function once(text: string): string {
-  const same = known.get(text);
-  if (same !== undefined) return same;
-  if (known.size >= LIMITS.ISSUERS_KEPT) known.clear();
-  known.set(text, text);
-  return text;
 }
 
 function decoded(base64: string): string {

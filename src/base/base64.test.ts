@@ -19,7 +19,7 @@ test('what is plain Base64 is decoded, and nothing else is', () => {
       const digits = text.replaceAll('\n', '');
       // Between the two that fill up the last group it may be either.
       if (!/=\n+=\n*$/.test(text)) assert.equal(read !== null, STRICT.test(digits), JSON.stringify(text));
-      if (read !== null) assert.deepEqual(read, Buffer.from(digits, 'base64'));
+      if (read !== null) assert.equal(read, Buffer.from(digits, 'base64').toString('latin1'));
     }),
     { numRuns: 3000 },
   );

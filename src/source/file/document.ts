@@ -2,11 +2,12 @@
 // text has not changed is not read again, wherever in the file it has moved to.
 
 import { hash } from 'node:crypto';
-import type { KubeObject, ObjectKey } from '../../api/object.ts';
+import { type KubeObject, keyOf, type ObjectKey } from '../../api/object.ts';
 import type { Problem } from '../../api/problem.ts';
 import { type CheckOptions, checkObject } from '../../api/schema.ts';
 import { keptSecret } from '../../api/tls-secret.ts';
 import { tight } from '../../base/tight.ts';
+import { readPlainSecret } from './plain-secret.ts';
 import { suspectOf, suspectsIn } from './suspects.ts';
 import { type Parsed, parseChunk, parsing } from './yaml.ts';
 
@@ -45,6 +46,16 @@ export interface ReadChunk {
 
 /** Others may have a turn at each step: there may be thousands of objects in one List. */
 export function* readingChunk(text: string, options: CheckOptions): Generator<void, ReadChunk> {
+  const secret = options.cel === undefined ? readPlainSecret(text, options.defaultNamespace ?? 'default') : null;
+  if (secret === null) return yield* readingByRule(text, options);
+  yield;
+  const { object, offset } = secret;
+  const read: ReadObject = { key: keyOf(object), object, value: 0, base: '', offset };
+  return { text: '', digest: digestOf(text), objects: [read], problems: NONE, foreign: NONE, broken: false };
+}
+
+/** The same for whatever there is, without the reader of Secrets that are plain. */
+export function* readingByRule(text: string, options: CheckOptions): Generator<void, ReadChunk> {
   const parsed = yield* parsing(text);
   const problems: LocalProblem[] = parsed.problems.map((p) => ({
     severity: p.severity,
