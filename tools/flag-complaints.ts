@@ -54,7 +54,7 @@ export async function saidOf({ env, words }: CommandLine): Promise<readonly stri
   try {
     if (words[0] === 'serve') return parseOptions(words.slice(1), env, NO_TERMINAL).warnings;
     Object.assign(process.env, env);
-    await dispatch(words, null);
+    await dispatch(words, { notCached: null, early: { came: new Set(), note: () => {} } });
   } catch (error) {
     if (!(error instanceof ExitError)) throw error;
     return [visible(error.message)];

@@ -306,6 +306,8 @@ class Limits extends ClusterLimits {
   readonly START_ATTEMPTS = 5;
   /** How often a worker or the controller shows that it is alive while nothing happens. */
   readonly HEARTBEAT_MS = 1_000;
+  /** Two signals to stop within this are one. */
+  readonly STOP_AGAIN_MS = 200;
   /** A supervisor's watchdog is told no more often, however little it waits. */
   readonly WATCHDOG_LEAST_MS = 10;
   readonly QUARANTINE_WINDOW_MS = 10_000;

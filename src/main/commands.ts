@@ -35,7 +35,7 @@ const SERVE: Command = {
     `Each flag has a variable, ${variableOf('log-level')} for --log-level; a flag beats its variable.`,
     'RAUTA_BIND_ADDR and RAUTA_BACKEND_ADDR alone make a working proxy.',
     '',
-    'SIGTERM and SIGINT drain (a second one stops at once), SIGHUP reads files again and opens logs anew, SIGUSR1 opens logs anew.',
+    'SIGTERM, SIGINT and SIGQUIT drain (a second one stops at once), SIGHUP reads files again and opens logs anew, SIGUSR1 opens logs anew.',
     '',
     'exit 0 stopped as asked, 1 configuration, 2 usage, 3 cannot run, 70 a bug',
   ],

@@ -404,7 +404,6 @@ export function runController(): void {
   const io = openNative({ arenaBytes: ARENA_BYTES });
   const controller = new Controller(io);
   process.on('uncaughtException', (error) => controller.crash(error));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
   // It lives by Node's timers: the window of a revision is one.
   new Reactor(io, true).run();
 }

@@ -4,12 +4,13 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { EXIT } from '../base/errors.ts';
+import { type Early, onSignals, STOPS } from './signals.ts';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const SERVING = 'serving';
 
 /** `argv`: of `serve`. Resolves with the exit code of this command. */
-export function startDetached(argv: readonly string[]): Promise<number> {
+export function startDetached(argv: readonly string[], early: Early): Promise<number> {
   const child = spawn(process.execPath, [...process.execArgv, MAIN, 'serve', ...argv, '--detach=false'], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     detached: true,
@@ -22,9 +23,10 @@ export function startDetached(argv: readonly string[]): Promise<number> {
     process.stderr.write(`rauta: cannot start in the background: ${error.message}\n`);
     resolve(EXIT.cannotRun);
   });
-  child.on('exit', (code) => resolve(code ?? EXIT.cannotRun));
+  // One that was told to stop before it served ended in order, and serves as little as any other.
+  child.on('exit', (code) => resolve(code || EXIT.cannotRun));
   // Who gives up waiting gives up the program that has yet to serve.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+  onSignals(early, STOPS, (signal) => child.kill(signal));
   return promise;
 }
 

@@ -9,13 +9,14 @@ import { landlockVersion, NativeError, openNative, Reactor } from '../native/ind
 import type { Options } from './options.ts';
 import { becomeKeeper } from './privileges.ts';
 import { nodeSystem } from './process.ts';
+import { apart, type Early, onSignals, STOPS } from './signals.ts';
 import { supervisorOf } from './supervisor.ts';
 
 const ARENA_BYTES = 64 * 1024 * 1024;
 const LONG_MS = 3_600_000;
 
 /** Serves until stopped; resolves with the exit code. Throws ExitError when it cannot start. */
-export function runKeeper(options: Options, log: Logger): Promise<number> {
+export function runKeeper(options: Options, log: Logger, early: Early): Promise<number> {
   requireDescriptors(options.workers);
   return new Promise((resolve, reject) => {
     try {
@@ -31,22 +32,35 @@ export function runKeeper(options: Options, log: Logger): Promise<number> {
         else resolve(code);
       });
       process.on('uncaughtException', (error) => keeper.crash(error));
-      process.on('SIGTERM', () => keeper.stop('SIGTERM'));
-      process.on('SIGINT', () => keeper.stop('SIGINT'));
-      process.on('SIGHUP', () => keeper.reread());
-      process.on('SIGUSR1', () => {
-        // Who signals is answered, also where there is nothing to do.
-        const { accessLog } = options;
-        if (['-', 'off'].includes(accessLog)) log.info('no file to open anew', { flag: `--access-log ${accessLog}` });
-        keeper.reopenLogs();
-      });
       new Reactor(io).run();
       keeper.start();
+      listen(keeper, () => io.nowMs, { options, log, early });
     } catch (error) {
       reject(error instanceof NativeError ? new ExitError(EXIT.cannotRun, `cannot start: ${error.message}`) : error);
     }
   });
 }
+
+/** Signals that came before count now that there is something to stop. */
+function listen(
+  keeper: Keeper<Options>,
+  nowMs: () => number,
+  { options, log, early }: { readonly options: Options; readonly log: Logger; readonly early: Early },
+): void {
+  const stop = (signal: string): void => keeper.stop(signal);
+  onSignals(early, STOPS, apart(nowMs, stop));
+  onSignals(early, ['SIGHUP'], () => keeper.reread());
+  onSignals(early, ['SIGUSR1'], () => {
+    // Who signals is answered, also where there is nothing to do.
+    const { accessLog } = options;
+    if (['-', 'off'].includes(accessLog)) log.info('no file to open anew', { flag: `--access-log ${accessLog}` });
+    keeper.reopenLogs();
+  });
+  onSignals(early, ['SIGUSR2'], (signal) => log.warn('this signal asks for nothing', { signal, remedy: NEW_VERSION }));
+}
+
+/** Whom SIGUSR2 starts elsewhere. */
+const NEW_VERSION = 'a new version takes over when it is started with the same --takeover';
 
 /** Said before it is met in the middle of something. */
 function requireDescriptors(workers: number): void {
@@ -63,7 +77,7 @@ function requireDescriptors(workers: number): void {
 function rest(log: Logger, done: () => void): void {
   log.info('handed over, waiting for the signal to end');
   const stays = setInterval(() => {}, LONG_MS);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  for (const signal of STOPS)
     process.once(signal, () => {
       clearInterval(stays);
       done();

@@ -74,6 +74,32 @@ function fillCompileCache() {
   return `compiled code is not cached: starts are slower (${why})`;
 }
 
+/**
+ * Signals that come before those who act on them are loaded, which takes a third of a second. Nobody may die of them, or
+ * never hear of them: the first process of a container is sent only what it has a handler for. Of children it is no matter
+ * what is noted: to drain is the keeper's decision, a terminal's or a supervisor's signal to all is not for them.
+ */
+const early = { came: new Set(), note: (signal) => void early.came.add(signal) };
+
+/**
+ * What came before this did: Node's own handler goes once it was called, and ends the process, which the kernel does not
+ * let the first one of a container do. Linux on x64 and arm64 calls SIGINT 2 and SIGTERM 15 (signal(7)).
+ */
+function swallowed() {
+  if (process.pid !== 1) return [];
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
+  const lacks = (bit) => caught !== undefined && ((BigInt(`0x${caught}`) >> BigInt(bit - 1)) & 1n) === 0n;
+  return [...(lacks(2) ? ['SIGINT'] : []), ...(lacks(15) ? ['SIGTERM'] : [])];
+}
+
+const args = process.argv.slice(2);
+const serves = args[0] === 'serve' && !args.includes('--help') && !args.includes('-h');
+if (serves || (args[0] === '__child' && args[1] !== 'compile')) {
+  // Without /proc there is more to say than this, and it is said later.
+  if (existsSync('/proc/self/status')) for (const signal of swallowed()) early.note(signal);
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2']) process.on(signal, early.note);
+}
+
 let folder = process.env[CHOSEN] ?? fileURLToPath(new URL('../../.cache/compile', import.meta.url));
 if (process.env[CHOSEN] === undefined && !isUsable(folder)) folder = ownFolder() ?? folder;
 // What is in it is found by paths from there: a program may be moved with its cache.
@@ -85,12 +111,11 @@ if (open().status === FAILED && process.env[CHOSEN] === undefined) {
 // Every process of ours uses the same.
 process.env[CHOSEN] = folder;
 
-const args = process.argv.slice(2);
-const notCached = args[0] === 'serve' && !args.includes('--help') && !args.includes('-h') ? fillCompileCache() : null;
+const notCached = serves ? fillCompileCache() : null;
 const { run } = await import('./run.ts').catch((error) => {
   // What the machine lacks is found out as the program is loaded.
   if (error?.name !== 'ExitError') throw error;
   process.stderr.write(`rauta: ${error.message}\n`);
   process.exit(error.code);
 });
-await run(args, notCached);
+await run(args, { notCached, early });

@@ -12,15 +12,15 @@ import { CHANNEL_FD, CHILD_COMMAND } from './child.ts';
 import { COMMANDS, commandOf } from './commands.ts';
 import { type Parsed, parseOptions, suggestion } from './options.ts';
 import { complain, print } from './printing.ts';
+import { STOPS, type Start } from './signals.ts';
 import { versionInfo } from './version.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
 
-/** `notCached`: why compiled code could not be kept, or null. */
-export async function run(argv: readonly string[], notCached: string | null): Promise<void> {
+export async function run(argv: readonly string[], start: Start): Promise<void> {
   try {
-    process.exitCode = await dispatch(argv, notCached);
+    process.exitCode = await dispatch(argv, start);
   } catch (error) {
     if (!(error instanceof ExitError)) throw error;
     complain(`rauta: ${visible(error.message)}\n`);
@@ -29,14 +29,14 @@ export async function run(argv: readonly string[], notCached: string | null): Pr
 }
 
 /** Throws ExitError with what is wrong. */
-export async function dispatch(argv: readonly string[], notCached: string | null): Promise<number> {
+export async function dispatch(argv: readonly string[], start: Start): Promise<number> {
   const [word = 'help', ...rest] = argv;
   if (word === CHILD_COMMAND) return runChild(rest);
   const name = ALIASES[word] ?? word;
   const command = commandOf(name);
   if (command === undefined) throw usageError(`unknown command '${name}'${near(name)}; rauta help lists them`);
   if (rest.includes('--help') || rest.includes('-h')) return printed(helpOf(command));
-  if (name === 'serve') return serve(rest, notCached);
+  if (name === 'serve') return serve(rest, start);
   try {
     const given = readArguments(rest, command.flags, name);
     for (const odd of given.repeated) complain(`rauta: ${name}: ${visible(odd)}\n`);
@@ -97,7 +97,7 @@ async function runChild([role, stamp]: readonly string[]): Promise<number> {
   return EXIT.ok;
 }
 
-async function serve(argv: readonly string[], notCached: string | null): Promise<number> {
+async function serve(argv: readonly string[], { notCached, early }: Start): Promise<number> {
   const { options, warnings }: Parsed = parseOptions(argv, process.env, {
     stdout: isatty(STDOUT),
     stderr: isatty(STDERR),
@@ -105,7 +105,12 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
   const { stderrLogger } = await import('./logger.ts');
   const log = stderrLogger(options.logLevel, options.logFormat === 'json');
   for (const warning of warnings) log.warn(warning);
-  if (options.detach) process.exit(await (await import('./detach.ts')).startDetached(argv));
+  const stop = STOPS.find((signal) => early.came.has(signal));
+  if (stop !== undefined) {
+    log.info('told to stop before the start', { signal: stop });
+    process.exit(options.detach ? EXIT.cannotRun : EXIT.ok);
+  }
+  if (options.detach) process.exit(await (await import('./detach.ts')).startDetached(argv, early));
   for (const path of options.config) {
     const why = unreadable(path);
     if (why !== null) throw new ExitError(EXIT.configuration, `--config ${path}: ${why}`);
@@ -116,7 +121,7 @@ async function serve(argv: readonly string[], notCached: string | null): Promise
   const { kubernetes } = options;
   // Whoever leads is known by it, also after its controller was replaced.
   const own = kubernetes === null ? null : { ...kubernetes, instance: randomUUID() };
-  process.exit(await (await import('./keeper.ts')).runKeeper({ ...options, kubernetes: own }, log));
+  process.exit(await (await import('./keeper.ts')).runKeeper({ ...options, kubernetes: own }, log, early));
 }
 
 function printed(text: string): number {

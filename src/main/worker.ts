@@ -395,10 +395,5 @@ export function runWorker(): void {
   const io = openNative();
   const worker = new Worker(io);
   process.on('uncaughtException', (error) => worker.crash(error));
-  // Draining is the keeper's decision; a terminal's or a supervisor's signal to the group is not for us.
-  process.on('SIGINT', () => {});
-  process.on('SIGHUP', () => {});
-  process.on('SIGUSR1', () => {});
-  process.on('SIGTERM', () => {});
   new Reactor(io).run();
 }
