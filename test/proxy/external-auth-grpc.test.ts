@@ -164,11 +164,21 @@ onBoth('it changes the request, and the response', async (net) => {
     .text(5, ':path')
     .text(5, 'Host')
     .message(6, option('X-Two', 'auth'))
-    .message(6, option('set-cookie', 's={{uuid}}', true));
+    .message(6, option('set-cookie', 's={{uuid}}', true))
+    // What the rule sets stands there for who decides.
+    .message(6, option('x-rule', 'absent', undefined, 1))
+    .message(6, option('x-rule-two', 'present', undefined, 3));
   const { rig, served } = proxy(net, (asked) => reply(asked, allowing(answer)), grpc(), {
     filters: [
       grpc(),
-      { type: 'responseHeaders', edits: { set: [{ name: 'X-Rule', value: 'r' }], add: [], remove: [] } },
+      {
+        type: 'responseHeaders',
+        edits: {
+          set: [{ name: 'X-Rule', value: 'r' }],
+          add: [{ name: 'X-Rule-Two', value: 's' }],
+          remove: [],
+        },
+      },
     ],
   });
   const client = await rig.connect();
@@ -195,6 +205,8 @@ onBoth('it changes the request, and the response', async (net) => {
   assert.match(request, /Host: a\.example/);
   assert.match(response.head, /X-App: 1\r\n/);
   assert.match(response.head, /X-Rule: r\r\n/);
+  assert.match(response.head, /x-rule-two: present\r\n/);
+  assert.doesNotMatch(response.head, /absent|X-Rule-Two: s/);
   assert.match(response.head, /x-two: auth\r\nset-cookie: s=\{\{uuid\}\}\r\n/);
   assert.doesNotMatch(response.head, /X-Two: app/);
   client.close();

@@ -6,7 +6,7 @@ import type { AuthSubrequest, ExternalAuth } from '../../src/ir/ir.ts';
 import { authCell } from '../../src/telemetry/layout.ts';
 import { onBoth } from '../support/net.ts';
 import { auth, post, type Says, site } from './auth-rig.ts';
-import { bodyText, get, ok } from './rig.ts';
+import { answering, bodyText, cluster, endpoint, get, ok, Rig, rule } from './rig.ts';
 
 function login(more: Partial<AuthSubrequest> = {}, rest: Partial<ExternalAuth> = {}): ExternalAuth {
   const subrequest: AuthSubrequest = {
@@ -134,3 +134,25 @@ onBoth('another method, a redirect of one’s own, and no field that was not ask
   client.close();
   await rig.end();
 });
+
+onBoth(
+  'a proxy that is trusted passes on what clients say of URL and method, too: nobody is told that',
+  async (net) => {
+    const asked: string[] = [];
+    const server = answering(net, ({ head }) => {
+      asked.push(head);
+      return ok('');
+    });
+    const entries = [rule({ filters: [login()] }), cluster('auth', [endpoint(server)])];
+    const rig = new Rig(net, [answering(net, () => ok('app'))], entries, { trustedProxies: ['127.0.0.0/8'] });
+    const client = await rig.connect();
+    const sly = 'X-Forwarded-Uri: /free\r\nX-Forwarded-Method: GET\r\nX-Forwarded-Prefix: /p\r\n';
+    await client.send(post('content', `${sly}X-Forwarded-For: 192.0.2.1\r\n`));
+    assert.equal(bodyText(await client.readMessage()), 'app');
+    assert.match(asked[0] ?? '', /x-forwarded-for: 192\.0\.2\.1, 127\.0\.0\.1\r\n/);
+    assert.match(asked[0] ?? '', /x-forwarded-prefix: \/p\r\n[\s\S]*x-original-method: POST\r\n/);
+    assert.doesNotMatch(asked[0] ?? '', /free|forwarded-method/i);
+    client.close();
+    await rig.end();
+  },
+);

@@ -382,3 +382,25 @@ onBoth('an answer that is larger than is kept denies without content, and one wi
   client.close();
   await rig.end();
 });
+
+onBoth('interim responses of a server without end are a failure, and soon; some are none', async (net) => {
+  const early = 'HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n';
+  for (const [more, status] of [
+    [0, 200],
+    [1, 403],
+  ] as const) {
+    const flood = early.repeat(LIMITS.INTERIM_RESPONSES + more);
+    const server = net.serve(async (peer) => {
+      await peer.readMessage();
+      await peer.send(more === 0 ? flood + ok('') : flood);
+      await peer.readAll().catch(() => null);
+    });
+    const { rig } = site(net, server);
+    const client = await rig.connect();
+    await client.send(get());
+    assert.equal((await client.readMessage()).status, status);
+    assert.equal(rig.get(limitCell('INTERIM_RESPONSES')), more);
+    client.close();
+    await rig.end();
+  }
+});

@@ -6,7 +6,7 @@ import type { SocketAddress } from '../../src/io/io.ts';
 import type { Filter } from '../../src/ir/ir.ts';
 import { CELL } from '../../src/telemetry/layout.ts';
 import { onBoth, simOnly, type TestNet } from '../support/net.ts';
-import { cluster, clusterKey, endpoint, get, ok, Rig, rule } from './rig.ts';
+import { bodyText, cluster, clusterKey, endpoint, get, ok, Rig, rule } from './rig.ts';
 
 const post = (target: string, content: string): string =>
   `POST ${target} HTTP/1.1\r\nHost: a.example\r\nContent-Length: ${content.length}\r\n\r\n${content}`;
@@ -156,6 +156,29 @@ simOnly('a mirror that never answers is left when its time is over', async (net)
   await client.readMessage();
   await net.advance(LIMITS.MIRROR_MS + 100);
   assert.equal(rig.cells.get(CELL.MIRRORS_FAILED_TOTAL), 1);
+  client.close();
+  await rig.end();
+});
+
+onBoth('a mirror that says interim responses without end is left', async (net) => {
+  const [app] = witness(net, ok('app'));
+  let left = (): void => {};
+  const gone = new Promise<void>((resolve) => {
+    left = resolve;
+  });
+  const flood = net.serve(async (peer) => {
+    await peer.readMessage();
+    await peer.send('HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(LIMITS.INTERIM_RESPONSES + 1));
+    await peer.readAll().catch(() => null);
+    left();
+  });
+  const filters: Filter[] = [{ type: 'mirror', cluster: clusterKey('mirror'), share: 1, of: 1 }];
+  const rig = new Rig(net, [app], [rule({ filters }), cluster('mirror', [endpoint(flood)])]);
+  const client = await rig.connect();
+  await client.send(get());
+  assert.equal(bodyText(await client.readMessage()), 'app');
+  await gone;
+  assert.equal(rig.get(CELL.MIRRORS_FAILED_TOTAL), 1);
   client.close();
   await rig.end();
 });

@@ -6,7 +6,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
-import { BACKEND_ERROR } from '../counts.ts';
+import { BACKEND_ERROR, countLimit } from '../counts.ts';
 import { Attempts } from '../exchange/attempts.ts';
 import type { Upstream } from '../exchange/sides.ts';
 import type { Head } from '../head.ts';
@@ -33,6 +33,7 @@ export class Check implements Waiter, TimerSink {
   readonly #attempts: Attempts;
   readonly #timer = new Timer(this, 0);
   #up: Upstream | null = null;
+  #interims = 0;
   #ended = false;
 
   // ---- Waiter
@@ -125,7 +126,13 @@ export class Check implements Waiter, TimerSink {
 
   // ---- the response
 
-  onInterim(_head: Head): void {}
+  onInterim(_head: Head): void {
+    if (++this.#interims <= LIMITS.INTERIM_RESPONSES) return;
+    countLimit(this.#core.cells, 'INTERIM_RESPONSES');
+    this.#stop();
+    this.#attempts.leave(BACKEND_ERROR.malformed);
+    this.#over(FAILED);
+  }
 
   onResponse(head: Head): void {
     this.#reply.head(head);

@@ -20,6 +20,8 @@ const OWN = ['x-original-url', 'x-original-method', 'x-auth-request-redirect'] a
 const REDIRECT = bytesOf('x-auth-request-redirect');
 /** Some servers look for X-Original-URI and the like besides. */
 const PREFIX = bytesOf('x-original-');
+/** And for these, which a proxy that is believed may pass on as a client said them. */
+const OTHERS = ['x-forwarded-uri', 'x-forwarded-method'].map((name) => bytesOf(name));
 
 /** Of content: the question is about none, and an answer in part, or that there is nothing new, would be no answer. */
 const CONDITIONS = /^(?:if-.*|range)$/;
@@ -29,7 +31,7 @@ export function isLeftOut(name: string): boolean {
   const bytes = bytesOf(name);
   if (CONDITIONS.test(name)) return true;
   if (bytes.length >= PREFIX.length && equalLoosely(bytes, 0, PREFIX)) return true;
-  return bytes.length === REDIRECT.length && equalLoosely(bytes, 0, REDIRECT);
+  return [REDIRECT, ...OTHERS].some((other) => bytes.length === other.length && equalLoosely(bytes, 0, other));
 }
 
 /** The lines that tell of the request, each with its CRLF. `redirect`: of the AuthSubrequest. */

@@ -43,13 +43,22 @@ export interface Amendments {
 
 /**
  * The fields that come, with those of `head` marked that go. `alike`: so do those that a backend may take for them
- * (lookalike.ts), or a client could say what only who decides may say.
+ * (lookalike.ts), or a client could say what only who decides may say. `own`: what is there besides.
  */
-function addedTo(mem: Uint8Array, head: Head, changes: readonly FieldChange[], alike: boolean): readonly FieldChange[] {
+function addedTo(
+  mem: Uint8Array,
+  head: Head,
+  changes: readonly FieldChange[],
+  alike: boolean,
+  own: readonly FieldLine[] = [],
+): readonly FieldChange[] {
   let added: FieldChange[] = [];
   for (const change of changes) {
     const { how, name } = change;
-    const known = has(mem, head, name) || added.some((one) => one.name.lower === name.lower);
+    const known =
+      has(mem, head, name) ||
+      added.some((one) => one.name.lower === name.lower) ||
+      own.some((one) => one.name.toLowerCase() === name.lower);
     if ((how === CHANGE.ADD_IF_ABSENT && known) || (how === CHANGE.SET_IF_PRESENT && !known)) continue;
     if (how !== CHANGE.APPEND) {
       dropAll(mem, head, name, alike);
@@ -149,7 +158,7 @@ export function amendResponse(
   changes: readonly FieldChange[],
 ): FieldLines | null {
   const lines = own === null ? [] : own.lines;
-  const added = addedTo(mem, head, changes, false);
+  const added = addedTo(mem, head, changes, false, lines);
   const gone = new Set(added.filter(({ how }) => how !== CHANGE.APPEND).map(({ name }) => name.lower));
   const kept = lines.filter(({ name }) => !gone.has(name.toLowerCase()));
   const more = added.map(({ name, value }): FieldLine => ({ name: name.lower, value, literal: true }));

@@ -8,7 +8,7 @@ import { move } from '../../base/memory.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 import { CELL, limitCell } from '../../telemetry/layout.ts';
 import type { Core } from '../core.ts';
-import { BACKEND_ERROR } from '../counts.ts';
+import { BACKEND_ERROR, countLimit } from '../counts.ts';
 import type { Head } from '../head.ts';
 import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
 import type { Waiter, WaiterQueue } from '../upstream/line.ts';
@@ -128,6 +128,7 @@ class Mirror implements TapReader, Waiter, TimerSink {
   #ended = false;
   #endpoint: EndpointPool | null = null;
   #up: Upstream | null = null;
+  #interims = 0;
   toHead = false;
 
   // ---- Waiter
@@ -266,7 +267,12 @@ class Mirror implements TapReader, Waiter, TimerSink {
 
   // ---- the response, which nobody reads
 
-  onInterim(_head: Head): void {}
+  onInterim(_head: Head): void {
+    if (++this.#interims <= LIMITS.INTERIM_RESPONSES) return;
+    countLimit(this.#core.cells, 'INTERIM_RESPONSES');
+    this.#stop();
+    this.#over(BACKEND_ERROR.malformed);
+  }
   onResponse(_head: Head): void {}
   onSwitched(_head: Head): void {
     this.#stop();
