@@ -15,11 +15,14 @@ export const WRITABLE = 2;
 export const PEER_CLOSED = 4;
 /** Error or full hang-up: the next recv or send tells which errno. */
 export const BROKEN = 8;
+/** Urgent data (RFC 9293 section 3.8.5) is among what can be read; beside READABLE. 16 is the transport's own. */
+export const URGENT = 32;
 
 /**
  * Who is told that a socket became ready. Edge-triggered: read or write until -EAGAIN, or ask for `again`. A read or
  * write of fewer bytes than asked for also means that there are no more for now (epoll(7), questions and answers, 9),
- * which saves a call, unless PEER_CLOSED or BROKEN was among the events: then read on to the end or the error.
+ * which saves a call, unless PEER_CLOSED or BROKEN was among the events: then read on to the end or the error; or
+ * URGENT: in front of urgent data a read ends early, and a move of splice(2) tells of -EAGAIN there, or of the end.
  */
 export interface ReadySink {
   onReady(events: number): void;

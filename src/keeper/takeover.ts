@@ -235,7 +235,10 @@ export class Takeover implements ReadySink {
     switch (message.type) {
       case 'inherit': {
         const { address, port, passed: name } = message;
-        const handle = this.#io.adopt(channel.takeFd());
+        const fd = channel.takeFd();
+        const handle = this.#io.adopt(fd);
+        // An older program may have told it less.
+        this.#io.tuning.listening(fd);
         if (name === undefined) this.#owner.sockets.inherit('tcp', address, port, handle);
         else this.#owner.sockets.inheritPassed({ name, address, port, handle });
         break;

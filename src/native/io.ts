@@ -36,7 +36,7 @@ const SOCKET_LEVEL = BigInt(SOL.SOCKET);
 const LINGER = BigInt(SO.LINGER);
 const LINGER_BYTES = BigInt(LAYOUT.linger.size);
 const MOVED = BigInt(SPLICE.MOVE | SPLICE.NONBLOCK);
-const ALL_EVENTS = EPOLL.IN | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET;
+const ALL_EVENTS = EPOLL.IN | EPOLL.PRI | EPOLL.OUT | EPOLL.RDHUP | EPOLL.ET;
 const RANDOM_WORDS = 1024;
 const SCRATCH_BYTES = 4096;
 /** Where in it socket addresses stand. */
@@ -247,6 +247,7 @@ export class NativeIo implements Io {
     if (fd < 0) return -c.errno();
     const handle = this.opened(fd);
     if (handle < 0) return handle;
+    this.tuning.inline(fd);
     if (address.family !== 'unix') this.tuning.connecting(fd);
     if (c.each.connect(BigInt(fd | 0), this.scratchAt + BigInt(NAME_AT), BigInt(length | 0)) < 0) {
       const error = c.errno();
@@ -507,9 +508,11 @@ export class NativeIo implements Io {
   #tell(handle: number, bits: number): number {
     const fd = handle & FD_MASK;
     if (this.#handles[fd] !== handle) return 0;
-    // EPOLLIN, EPOLLOUT, EPOLLRDHUP and EPOLLERR or EPOLLHUP as READABLE 1, WRITABLE 2, PEER_CLOSED 4 and BROKEN 8.
+    // EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLERR or EPOLLHUP, and EPOLLPRI as READABLE 1, WRITABLE 2, PEER_CLOSED 4,
+    // BROKEN 8 and URGENT 32.
     const ready =
       (bits & EPOLL.IN) |
+      ((bits & EPOLL.PRI) << 4) |
       ((bits & EPOLL.OUT) >> 1) |
       ((bits & EPOLL.RDHUP) >> 11) |
       (bits & EPOLL.ERR) |

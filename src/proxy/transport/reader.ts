@@ -2,7 +2,7 @@
 // buffer until it goes on, or another transport.
 
 import { LIMITS } from '../../base/limits.ts';
-import { BROKEN, ERRNO, PEER_CLOSED, type ReadySink } from '../../io/io.ts';
+import { BROKEN, ERRNO, PEER_CLOSED, type ReadySink, URGENT } from '../../io/io.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { type Backlogged, shareOf } from './backlog.ts';
 import { InputBuffer } from './input.ts';
@@ -37,6 +37,8 @@ export class Reader implements Backlogged {
   readable = false;
   /** FIN or an error is behind the readable bytes: a short read does not mean that nothing is left. */
   #endSeen = false;
+  /** Urgent data is among them: the same, and no pipe passes it. */
+  #urgent = false;
   /** FIN was seen, and the user was told while it did not read. */
   #peerClosed = false;
   #peerClosedTold = false;
@@ -84,6 +86,7 @@ export class Reader implements Backlogged {
     this.readable = true;
     if ((events & (PEER_CLOSED | BROKEN)) !== 0) this.#endSeen = true;
     if ((events & PEER_CLOSED) !== 0) this.#peerClosed = true;
+    if ((events & URGENT) !== 0) this.#urgent = true;
   }
 
   /** Our own call came. */
@@ -159,7 +162,7 @@ export class Reader implements Backlogged {
 
   /** The wire has nothing, and what comes is told of. */
   get knownEmpty(): boolean {
-    return this.wire.shortReadEmpties && !this.#endSeen;
+    return this.wire.shortReadEmpties && !this.#endSeen && !this.#urgent;
   }
 
   /** Forgets what is kept. */
@@ -195,13 +198,14 @@ export class Reader implements Backlogged {
         this.again();
         return;
       }
-      const moves = this.#relay?.splices === true && !this.#kept;
+      const moves = this.#relay?.splices === true && !this.#kept && !this.#urgent;
       const n = this.#readOn(shared.readAt);
       if (n > 0) {
         budget -= moves ? shared.costOfMoving(n) : n;
       } else if (n === -ERRNO.EAGAIN) {
         this.readable = false;
         this.#endSeen = false;
+        this.#urgent = false;
         // Sending failed, for want of memory, say, and nothing that is read will tell.
         if (this.#out.failed !== 0) this.#owner.lose(this.#out.failed);
       } else if (n === 0 && this.#out.failed === 0) {
@@ -219,9 +223,10 @@ export class Reader implements Backlogged {
   #readOn(at: number): number {
     if (this.#kept) return this.#readMore(this.#input as InputBuffer);
     const relay = this.#relay;
-    if (relay === null || !relay.splices) return this.#readFresh(at);
+    if (relay === null || !relay.splices || this.#urgent) return this.#readFresh(at);
     const n = relay.splice();
-    if (n === -ERRNO.ENOBUFS) return this.#readFresh(at);
+    // What looks like the end may be urgent data that came with it.
+    if (n === -ERRNO.ENOBUFS || n === 0) return this.#readFresh(at);
     if (n > 0) {
       // Of a pipe's move a short one says nothing: `readable` stays.
       this.#tallyRead(n);
