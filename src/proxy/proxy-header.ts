@@ -24,11 +24,11 @@ const PROXY = 1;
 const TCP4 = 0x11;
 const TCP6 = 0x21;
 const ADDRESS_BYTES: ReadonlyMap<number, number> = new Map([
-  [0x00, 0],
   [TCP4, 12],
   [TCP6, 36],
-  [0x31, 216],
 ]);
+/** Unspecified, and the other families that there are: who makes nothing of them takes them for that (section 2.2). */
+const UNSPECIFIED: ReadonlySet<number> = new Set([0x00, 0x12, 0x22, 0x31, 0x32]);
 const MAPPED = 0xffffn << 32n;
 
 /** Whom a connection is of; nothing is said (a check of the load balancer's, say) where `address` is empty. */
@@ -109,8 +109,8 @@ function readBinary(mem: Uint8Array, start: number, end: number, header: ProxyHe
   if (HEAD_BYTES + length > LIMITS.PROXY_HEADER_BYTES) return PROXY_BAD;
   const last = start + HEAD_BYTES + length;
   if (end < last) return PROXY_MORE;
-  // Of a connection of its own the rest means nothing.
-  if (command === LOCAL) return last - start;
+  // Of a connection of its own, or of nobody that can be named, the rest means nothing.
+  if (command === LOCAL || UNSPECIFIED.has(family)) return last - start;
   if (addresses === undefined || length < addresses || !areWhole(mem, start + HEAD_BYTES + addresses, last))
     return PROXY_BAD;
   const at = start + HEAD_BYTES;
