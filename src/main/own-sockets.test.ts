@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SocketAddress } from '../io/io.ts';
-import { ownSockets } from './own-sockets.ts';
+import { leadsToOwn, ownSockets } from './own-sockets.ts';
 
 function at(address: string, port = 9090): SocketAddress {
   return { family: address.includes(':') ? 'ipv6' : 'ipv4', address, port };
@@ -44,4 +44,19 @@ test('a bind of a wildcard is reached by every address of the machine, and by no
 test('another address of the machine is itself', () => {
   const own = ownSockets([{ host: '10.0.0.7', port: 9090 }], () => ['10.0.0.7']);
   assert.deepEqual([own(at('10.0.0.7')), own(at('127.0.0.1')), own(at('0.0.0.0'))], [true, false, false]);
+});
+
+test('addresses of the machine are looked up once in a while, where a wildcard is bound', () => {
+  let now = 0;
+  let asked = 0;
+  const leads = leadsToOwn(
+    () => (asked++ < 1 ? ['10.0.0.7'] : ['10.0.0.8']),
+    () => now,
+  );
+  assert.equal(leads('127.0.0.1', '127.0.0.1'), true);
+  assert.equal(leads('127.0.0.1', '10.0.0.7'), false);
+  assert.equal(asked, 0);
+  assert.deepEqual([leads('0.0.0.0', '10.0.0.7'), leads('0.0.0.0', '10.0.0.8'), asked], [true, false, 1]);
+  now = 1_000;
+  assert.deepEqual([leads('0.0.0.0', '10.0.0.7'), leads('0.0.0.0', '10.0.0.8'), asked], [false, true, 2]);
 });

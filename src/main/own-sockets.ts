@@ -51,6 +51,26 @@ export function ownSockets(
   };
 }
 
+/** Addresses of this machine are looked up again after so long. */
+const LOCALS_MS = 1_000;
+
+/** Whether `address` leads to a socket that is bound to `bound`, whatever the port. */
+export function leadsToOwn(
+  locals: () => readonly string[] = localAddresses,
+  now: () => number = () => performance.now(),
+): (bound: string, address: string) => boolean {
+  let known: readonly string[] = [];
+  let until = Number.NEGATIVE_INFINITY;
+  const kept = (): readonly string[] => {
+    if (now() >= until) {
+      known = locals();
+      until = now() + LOCALS_MS;
+    }
+    return known;
+  };
+  return (bound, address) => leadsTo(bound, address, kept);
+}
+
 function leadsTo(bound: string, address: string, locals: () => readonly string[]): boolean {
   const to = canonical(address);
   if (!isWildcard(bound)) {

@@ -39,7 +39,7 @@ import { CHANNEL_FD } from './child.ts';
 import { GiveBack } from './give-back.ts';
 import { INLINING } from './inlining.ts';
 import { stderrLogger } from './logger.ts';
-import { ownSockets } from './own-sockets.ts';
+import { leadsToOwn, ownSockets } from './own-sockets.ts';
 import { becomeUnprivileged, WORKER_FOLLOWS } from './privileges.ts';
 
 const HEARTBEAT = 0;
@@ -214,6 +214,7 @@ class Worker implements ChannelOwner, TimerSink, ReadySink {
         halfClose: settings.halfClose,
         notesReferer: settings.accessLogFormat === 'combined',
         refuses: ownSockets(settings.ownBinds),
+        leadsTo: leadsToOwn(),
       },
     });
     this.#io.onTurn(() => ring.publish());

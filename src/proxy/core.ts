@@ -6,6 +6,7 @@ import type { Cells } from '../telemetry/cells.ts';
 import type { RecordSink } from '../telemetry/record.ts';
 import { Head } from './head.ts';
 import { KeptHeads } from './kept-heads.ts';
+import { type LeadsTo, Loops } from './relay/loops.ts';
 import { Sessions } from './relay/sessions.ts';
 import { RequestIds } from './request-id.ts';
 import { Shared } from './transport/shared.ts';
@@ -28,6 +29,8 @@ export interface CoreOptions {
   readonly notesReferer?: boolean | undefined;
   /** Where no connection may go: the program's own admin server. Anywhere may if not given. */
   readonly refuses?: ((address: SocketAddress) => boolean) | undefined;
+  /** Which addresses lead to a socket of ours; those that are written alike if not given. */
+  readonly leadsTo?: LeadsTo | undefined;
 }
 
 export class Core {
@@ -48,6 +51,7 @@ export class Core {
   readonly shared: Shared;
   readonly ids: RequestIds;
   readonly sessions: Sessions;
+  readonly loops: Loops;
   /** The head of the request, and of the response, being handled right now. */
   readonly request = new Head();
   readonly response = new Head();
@@ -76,6 +80,7 @@ export class Core {
     this.shared = new Shared(options.io, options.cells);
     this.ids = new RequestIds(options.io);
     this.sessions = new Sessions(options.cells, options.records);
+    this.loops = new Loops(options.leadsTo ?? ((bound, address) => bound === address));
   }
 
   /** Frees what is kept for later; nothing may be under way. */

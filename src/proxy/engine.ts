@@ -23,6 +23,7 @@ import { beginsHttp2, Http2Servers } from './http2/servers.ts';
 import { type LeaveTimes, Leaving } from './leaving.ts';
 import type { Listener } from './listener.ts';
 import { open } from './opening.ts';
+import type { LeadsTo } from './relay/loops.ts';
 import { Tcp } from './transport/tcp.ts';
 import type { Transport, TransportUser } from './transport/transport.ts';
 import { PlainWire } from './transport/wire.ts';
@@ -49,6 +50,8 @@ export interface EngineSettings {
   readonly notesReferer?: boolean;
   /** Where no connection may go. */
   readonly refuses?: (address: SocketAddress) => boolean;
+  /** Which addresses lead to a socket of ours; those that are written alike if not given. */
+  readonly leadsTo?: LeadsTo;
 }
 
 export interface EngineOptions {
@@ -90,7 +93,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
     const { settings, io, cells, records } = options;
     this.maxConnections = settings.maxConnections ?? LIMITS.DOWNSTREAM_CONNECTIONS;
     const trusted = new TrustedProxies(settings.trustedProxies);
-    const { clientIdleMs, halfClose, streamIdleMs, bodyProgressMs, refuses, notesReferer } = settings;
+    const { clientIdleMs, halfClose, streamIdleMs, bodyProgressMs, refuses, leadsTo, notesReferer } = settings;
     this.#core = new Core({
       io,
       cells,
@@ -101,6 +104,7 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
       streamIdleMs,
       bodyProgressMs,
       refuses,
+      leadsTo,
       notesReferer,
     });
     this.#exchanges = new ExchangePool(this.#core);

@@ -8,7 +8,8 @@ import type { CompiledRule } from './exchange/rule.ts';
 import { type GatewayPolicy, NO_POLICY } from './gateway-policy.ts';
 import type { Head } from './head.ts';
 import type { ProxyOpening } from './proxy-opening.ts';
-import { RelayTable } from './relay/relay.ts';
+import type { Way, Waypoint } from './relay/loops.ts';
+import { type CompiledRelay, RelayTable } from './relay/relay.ts';
 import { Router } from './route/router.ts';
 
 /**
@@ -18,7 +19,12 @@ export function isSameListener(a: SocketHost, b: SocketHost): boolean {
   return a === b || (a.gateway === b.gateway && a.listener === b.listener);
 }
 
-export class Listener {
+/** Whether a handshake of `name` may be for the host: another one may be it by more of the name. */
+function holds(hostname: string, name: string): boolean {
+  return hostname === '*' || hostname === name || (hostname.startsWith('*.') && name.endsWith(hostname.slice(1)));
+}
+
+export class Listener implements Waypoint {
   readonly key: Key;
   /** Who takes its requests; replaced as a whole when much of it changes. */
   router: Router<CompiledRule>;
@@ -69,6 +75,18 @@ export class Listener {
     this.#varies = policies.size > 1;
     this.#policies = new Map(this.#varies ? hosts.map((host) => [host, policyOf(host.gateway)]) : []);
     this.policy = policies.size === 1 ? ([...policies][0] as GatewayPolicy) : NO_POLICY;
+  }
+
+  /** Where sessions of layer 4 that come here by `name` may go on to; null: by any. */
+  *onward(name: string | null): Iterable<Way> {
+    const relays = new Map<CompiledRelay, boolean>();
+    for (const host of this.entry?.hosts ?? []) {
+      if (host.protocol === 'HTTP' || host.protocol === 'HTTPS') continue;
+      if (host.protocol === 'TLS' && name !== null && !holds(host.hostname, name)) continue;
+      for (const relay of this.relays.takers(host, host.protocol === 'TLS' ? name : ''))
+        relays.set(relay, host.tls !== null);
+    }
+    for (const [relay, ends] of relays) yield* relay.onward(ends ? null : name);
   }
 
   /** `"gateway":"ns/name","listener":"http"` */

@@ -208,6 +208,36 @@ onBoth('what comes to no backend is reset, and the log says why', async (net) =>
   await rig.end();
 });
 
+/** The listener where it really is. */
+function found(rig: Rig): Entry {
+  const { address, port } = rig.listening;
+  return { ...tcpListener(), address, port };
+}
+
+onBoth('an endpoint that is the listener itself is left for another one', async (net) => {
+  const good = named(net, 'good');
+  const rig = relaying(net, [good]);
+  const both = cluster('app', [endpoint(rig.listening), endpoint(good)], TCP);
+  rig.apply({ upserts: [found(rig), ...both], removals: [] });
+  for (let i = 0; i < 4; i++) assert.equal(await nameOf(await rig.connect()), 'good');
+  await rig.end();
+  assert.equal(rig.records.all.length, 4, 'none of them came here again');
+});
+
+onBoth('where there is no other one a session ends at once, and does not go round', async (net) => {
+  const rig = relaying(net, []);
+  rig.apply({ upserts: [found(rig), ...cluster('app', [endpoint(rig.listening)], TCP)], removals: [] });
+  const client = await rig.connect();
+  await client.send('x').catch(() => {});
+  await assert.rejects(client.readAll(), { code: 'ECONNRESET' });
+  await net.settle();
+  assert.deepEqual(
+    rig.records.all.map(({ flags, end }) => `${flags} ${end}`),
+    ['UF refused'],
+  );
+  await rig.end();
+});
+
 onBoth('shares are as the weights say, those of bad references among them', async (net) => {
   const rig = relaying(
     net,

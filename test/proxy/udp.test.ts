@@ -285,6 +285,28 @@ onBoth(
   },
 );
 
+onBoth('a listener that is its own endpoint circles nothing: another endpoint has the flow, or nobody', async (net) => {
+  const rig = new UdpRig(net, [route()]);
+  const at = { ...listener(), port: rig.address.port };
+  const self = { address: rig.address };
+  const client = await udpPeer(net);
+  rig.apply([at, ...app([self])]);
+  client.send('round', rig.address);
+  await until(net, 'a line', () => rig.records.all.length > 0);
+  await net.settle();
+  assert.deepEqual(
+    rig.records.all.map(({ flags, end }) => `${flags} ${end}`),
+    ['UH refused'],
+  );
+  const a = await echo(net, 'a');
+  rig.apply(app([self, a]));
+  const clients = await Promise.all(Array.from({ length: 8 }, () => udpPeer(net)));
+  for (const one of clients) assert.equal(await ask(net, one, rig.address, 'x'), 'a:x');
+  assert.equal(rig.open, 8);
+  for (const peer of [client, ...clients, a]) peer.close();
+  rig.end();
+});
+
 onBoth('shares by weight, by whose the flow is', async (net) => {
   const [a, b] = (await Promise.all(['a', 'b'].map((name) => echo(net, name)))) as [UdpPeer, UdpPeer];
   const rig = new UdpRig(net, [

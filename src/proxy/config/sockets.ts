@@ -134,11 +134,13 @@ export class Sockets {
   }
 
   #setEntry(listener: Listener, entry: SocketEntry | null): void {
+    const before = listener.entry;
     listener.setEntry(
       entry,
       (gateway) => this.#gateways.get(gateway)?.entry.name ?? gateway,
       (gateway) => this.#gateways.get(gateway)?.policy ?? NO_POLICY,
     );
+    this.#core.loops.moved(listener, before);
   }
 
   #setOpening(listener: Listener, opening: TlsOpening | null): void {

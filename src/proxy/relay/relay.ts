@@ -5,6 +5,7 @@ import { Fragment } from '../../telemetry/fragment.ts';
 import type { ClusterRef, RouteCells } from '../exchange/rule.ts';
 import { ServerNames } from '../tls/names.ts';
 import { type Picker, splitPicker } from '../upstream/pick/picker.ts';
+import type { Way } from './loops.ts';
 
 export interface CompiledBackend {
   /** `,"backend":"ns/name:80"` */
@@ -48,6 +49,14 @@ export class CompiledRelay {
   pick(): CompiledBackend | null {
     const index = this.#split.pick(0);
     return index < 0 ? null : (this.#backends[index] as CompiledBackend);
+  }
+
+  /** Where its sessions go on to, whose clients name `name` in what is passed on; null: that is not known. */
+  *onward(name: string | null): Iterable<Way> {
+    for (const { current } of this.clusters) {
+      const tls = current?.entry.tls ?? null;
+      for (const { address } of current?.pools ?? []) yield { address, name: tls === null ? name : tls.hostname };
+    }
   }
 
   /** The same for who has no memory: `hash`, unsigned 32 bits, always leads to the same one, in any process. */
@@ -105,6 +114,12 @@ export class RelayTable {
       this.#names.set(hostname, names);
     }
     return names.find(name);
+  }
+
+  /** Who may get sessions with `host`; `name` null: any name. */
+  takers(host: SocketHost, name: string | null): Iterable<CompiledRelay> {
+    const one = name === null ? null : this.find(host, name);
+    return name === null ? this.#relays.values() : one === null ? [] : [one];
   }
 
   #namesOf(hostname: string): ServerNames<CompiledRelay> {

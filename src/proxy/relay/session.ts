@@ -194,7 +194,7 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#endpoint = first;
     attempts.begin(first);
     this.#count = attempts.count;
-    const dial = new Dial(this.#core, this);
+    const dial = new Dial(this.#core, this, this.#comesBack(first));
     this.#dial = dial;
     if (!first.dialOwn(dial, this.#preface) && !this.#over) {
       this.#dial = null;
@@ -202,6 +202,12 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
       this.#endpoint = null;
       this.#refuse(FAULTS.overload, 'SESSIONS_PER_ENDPOINT');
     }
+  }
+
+  /** Who would come back here is not let go there, as if nobody were there. */
+  #comesBack({ address }: EndpointPool): boolean {
+    const { serverName } = this.#info;
+    return this.#core.loops.comesBack(address, this.listener, serverName === '' ? null : serverName);
   }
 
   onDialFailed(_dial: Dial, fault: Fault, error: number): void {

@@ -3,6 +3,7 @@
 
 import { LIMITS } from '../../base/limits.ts';
 import type { Core } from '../core.ts';
+import type { Listener } from '../listener.ts';
 import type { CompiledBackend, CompiledRelay } from '../relay/relay.ts';
 import type { Cluster } from '../upstream/cluster.ts';
 import type { EndpointPool } from '../upstream/endpoint.ts';
@@ -19,8 +20,8 @@ export class UdpEndpoints {
     this.#core = core;
   }
 
-  /** Where a flow of paths[at..] goes; null: nowhere. */
-  pick(relay: CompiledRelay, paths: Int32Array, at: number): EndpointPool | null {
+  /** Where a flow of paths[at..] at `from` goes; null: nowhere. */
+  pick(relay: CompiledRelay, from: Listener, paths: Int32Array, at: number): EndpointPool | null {
     const client = clientHash(paths, at);
     const flow = flowHash(paths, at, client);
     this.backend = relay.pickBy(flow);
@@ -28,8 +29,11 @@ export class UdpEndpoints {
     if (cluster === null) return null;
     const hash = endpointHash(cluster.entry.balancer, client, flow);
     const first = cluster.pick(hash);
-    const found = first === null || !this.#isRefused(first) ? first : this.#other(cluster, hash, first);
-    return found !== null && this.#core.refuses(found.address) ? null : found;
+    if (first === null) return null;
+    const barred = (pool: EndpointPool): boolean => this.#core.loops.comesBack(pool.address, from, null);
+    if (barred(first)) return cluster.pickOther(hash, cluster.pools.filter(barred));
+    const found = this.#isRefused(first) ? this.#other(cluster, hash, first, barred) : first;
+    return this.#core.refuses(found.address) ? null : found;
   }
 
   /** Nobody was there. */
@@ -48,8 +52,8 @@ export class UdpEndpoints {
     return (this.#refused.get(endpoint) ?? 0) > this.#core.io.nowMs;
   }
 
-  #other(cluster: Cluster, hash: number, first: EndpointPool): EndpointPool {
-    const refused = cluster.pools.filter((pool) => this.#isRefused(pool));
+  #other(cluster: Cluster, hash: number, first: EndpointPool, barred: (pool: EndpointPool) => boolean): EndpointPool {
+    const refused = cluster.pools.filter((pool) => this.#isRefused(pool) || barred(pool));
     return cluster.pickOther(hash, refused) ?? first;
   }
 }

@@ -218,7 +218,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     flow.usedMs = io.nowMs;
     flow.idleMs = relay?.entry.idleMs ?? LIMITS.UDP_IDLE_MS;
     socket.flows++;
-    const fault = relay === null ? FAULTS.noRoute : this.#connect(flow, relay, key, 0);
+    const fault = relay === null ? FAULTS.noRoute : this.#connect(flow, relay, socket.listener, key);
     if (fault !== null) {
       cells.add(datagramsCell('request', 'refused'), 1);
       this.#refuse(flow, fault);
@@ -240,8 +240,8 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
   }
 
   /** Chooses an endpoint for a flow and opens its socket there. */
-  #connect(flow: Flow, relay: CompiledRelay, paths: Int32Array, at: number): Fault | null {
-    const endpoint = this.#endpoints.pick(relay, paths, at);
+  #connect(flow: Flow, relay: CompiledRelay, from: Listener, path: Int32Array): Fault | null {
+    const endpoint = this.#endpoints.pick(relay, from, path, 0);
     const { backend } = this.#endpoints;
     if (backend !== null) flow.backendJson = backend.json;
     if (endpoint === null) return backend?.cluster?.current == null ? FAULTS.noCluster : FAULTS.noEndpoint;
@@ -285,7 +285,8 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     const path = this.#other;
     this.#table.path(flow.number, path, 0);
     if (relay !== null) flow.relay = relay;
-    const fault = relay === null ? FAULTS.noRoute : this.#connect(flow, relay, path, 0);
+    const from = socket?.listener ?? null;
+    const fault = relay === null || from === null ? FAULTS.noRoute : this.#connect(flow, relay, from, path);
     if (fault === null) return flow;
     cells.add(datagramsCell('request', 'refused'), 1);
     this.#refuse(flow, fault);
@@ -297,15 +298,15 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
    * it is over.
    */
   #refused(flow: Flow): Flow | null {
-    const { endpoint, relay } = flow;
-    if (endpoint === null || relay === null) return null;
+    const { endpoint, relay, socket } = flow;
+    if (endpoint === null || relay === null || socket === null) return null;
     const { io, cells } = this.#core;
     endpoint.finished(BACKEND_ERROR.connect);
     cells.add(faultCell(FAULTS.connectFailed), 1);
     this.#endpoints.refuse(endpoint);
     const path = this.#other;
     this.#table.path(flow.number, path, 0);
-    const next = this.#endpoints.pick(relay, path, 0);
+    const next = this.#endpoints.pick(relay, socket.listener, path, 0);
     if (next === null || next === endpoint) {
       // It stays: the endpoint may come back before another one does.
       endpoint.begun();

@@ -30,6 +30,7 @@ export interface DialOwner {
 export class Dial implements TransportUser, TimerSink {
   readonly #core: Core;
   readonly #owner: DialOwner;
+  readonly #barred: boolean;
   readonly #timer = new Timer(this, 0);
   #transport: Transport | null = null;
   /** null: in the clear. */
@@ -40,16 +41,19 @@ export class Dial implements TransportUser, TimerSink {
   next: Dial | null = null;
   previous: Dial | null = null;
 
-  constructor(core: Core, owner: DialOwner) {
+  /** `barred`: it may not go there, and fails like one that is refused. */
+  constructor(core: Core, owner: DialOwner, barred = false) {
     this.#core = core;
     this.#owner = owner;
+    this.#barred = barred;
   }
 
   /** Begins; onDialFailed may come before it returns, onDialed does not. `preface`: what is said before all else. */
   start(address: SocketAddress, tls: TlsDialer | null, preface: Uint8Array | null = null): void {
     const { io, cells, shared } = this.#core;
     cells.add(CELL.UPSTREAM_CONNECTS_TOTAL, 1);
-    const handle = this.#core.refuses(address) ? -ERRNO.ECONNREFUSED : io.connect(address);
+    const barred = this.#barred || this.#core.refuses(address);
+    const handle = barred ? -ERRNO.ECONNREFUSED : io.connect(address);
     if (handle < 0) {
       this.#failed(-handle);
       return;
