@@ -190,6 +190,9 @@ class Stub implements Io {
   }
   reset(): void {}
   resetOnExit(): void {}
+  unsent(): number {
+    return 0;
+  }
   peer(): SocketAddress {
     return { family: 'ipv4', address: '127.0.0.1', port: 40_000 };
   }

@@ -84,6 +84,8 @@ export interface Io {
    * end is told by nothing but its closing.
    */
   resetOnExit(handle: Handle, on: boolean): void;
+  /** Bytes that were sent and that the peer's kernel has not taken yet. */
+  unsent(handle: Handle): number;
   /** The other side's address, as the kernel knows it. */
   peer(handle: Handle): SocketAddress;
   /** Our own. */

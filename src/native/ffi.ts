@@ -189,6 +189,7 @@ export const recvmsg = symbol('recvmsg', ['int', 'address', 'int']);
 export const pipe2 = symbol('pipe2', ['address', 'int']);
 // fcntl is variadic: with integer arguments both ABIs pass them as they pass named ones.
 export const fcntl = symbol('fcntl', ['int', 'int', 'int']);
+export const ioctl = symbol('ioctl', ['int', 'long', 'address']);
 export const mmap = symbol('mmap', ['long', 'long', 'int', 'int', 'int', 'long'], 'long');
 export const madvise = symbol('madvise', ['address', 'long', 'int']);
 /** null with musl, which has neither. */

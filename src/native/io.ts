@@ -328,6 +328,11 @@ export class NativeIo implements Io {
     c.each.setsockopt(BigInt(fd | 0), SOCKET_LEVEL, LINGER, this.scratchAt, LINGER_BYTES);
   }
 
+  unsent(handle: Handle): number {
+    const fd = this.fdOf(handle);
+    return fd < 0 ? 0 : this.tuning.unsent(fd);
+  }
+
   peer(handle: Handle): SocketAddress {
     if (handle === this.#accepted && this.fdOf(handle) >= 0) {
       return decodeAddress(this.scratch, PEER_AT, this.#peerLength[0] as number);

@@ -89,6 +89,8 @@ export const PKTINFO = { IPV4: 8, IPV4_MESSAGE: 8, IPV6: 49, IPV6_MESSAGE: 50 } 
 export const UDP = { SEGMENT: 103, GRO: 104 } as const;
 export const IPV6_V6ONLY = 26;
 export const SHUT_WR = 1;
+/** SIOCOUTQ (include/uapi/linux/sockios.h, asm-generic/ioctls.h). */
+export const TIOCOUTQ = 0x5411;
 export const MSG = { DONTWAIT: 0x40, CTRUNC: 8, NOSIGNAL: 0x4000, CMSG_CLOEXEC: 0x40000000 } as const;
 export const SCM_RIGHTS = 1;
 export const EPOLL = {

@@ -7,7 +7,7 @@
 import { LIMITS } from '../base/limits.ts';
 import { Timer, type TimerSink, type TimerWheel } from '../io/wheel.ts';
 import * as c from './ffi.ts';
-import { SO, SOL, TCP } from './layout.ts';
+import { SO, SOL, TCP, TIOCOUTQ } from './layout.ts';
 
 /** What is needed of NativeIo. */
 export interface TunedIo {
@@ -103,6 +103,13 @@ export class Tuning implements TimerSink {
     this.#io.words[0] = value;
     const { scratchAt } = this.#io;
     return c.each.setsockopt(BigInt(fd | 0), BigInt(level | 0), BigInt(option | 0), scratchAt, 4n);
+  }
+
+  /** Bytes in the socket's queue that the peer has not acknowledged. */
+  unsent(fd: number): number {
+    const { words, scratchAddress } = this.#io;
+    words[0] = 0;
+    return c.ioctl(fd, TIOCOUTQ, scratchAddress) < 0 ? 0 : (words[0] as number);
   }
 
   /** An integer option, or -errno. */

@@ -306,6 +306,10 @@ export class SimIo implements Io, DatagramSystem {
     this.#note('resetOnExit', handle, Number(on), 0);
   }
 
+  unsent(handle: Handle): number {
+    return this.#stream(handle)?.tx.queued ?? 0;
+  }
+
   peer(handle: Handle): SocketAddress {
     const socket = this.#stream(handle);
     if (socket === null) throw new Error(`peer of stale handle ${handle}`);

@@ -6,7 +6,7 @@ import type { ReadySink } from '../../src/io/io.ts';
 import type { Entry } from '../../src/ir/ir.ts';
 import { RelaySession } from '../../src/proxy/relay/session.ts';
 import { CELL, limitCell, sessionsCell } from '../../src/telemetry/layout.ts';
-import { onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
+import { nativeOnly, onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
 import { cluster, clusterKey, endpoint, Rig, relay, tcpListener } from './rig.ts';
 
 const TCP = { protocol: 'tcp' } as const;
@@ -153,6 +153,104 @@ onBoth('a reset of either side is passed on as a reset', async (net) => {
       ['client', 'DC'],
     ],
   );
+});
+
+const PATTERN = Buffer.alloc(2_000_000);
+for (let i = 0; i < PATTERN.length; i += 4) PATTERN.writeUInt32LE(i, i);
+/** The largest send buffer of the simulation. */
+const SEND_BUFFER = 64 * 1024;
+
+/** Reads until the reset, which comes once everything is there; how much came of what is in PATTERN. */
+async function readToReset(net: TestNet, peer: Peer): Promise<number> {
+  const got: Uint8Array[] = [];
+  let code = '';
+  const reading = (async () => {
+    for (let some = await peer.read(); some !== null; some = await peer.read()) got.push(some);
+    code = 'an end in order';
+  })().catch((error: { code: string }) => {
+    code = error.code;
+  });
+  for (let i = 0; i < 100 && code === ''; i++) await net.advance(20);
+  await reading;
+  assert.equal(code, 'ECONNRESET');
+  const all = Buffer.concat(got);
+  assert.ok(all.equals(PATTERN.subarray(0, all.length)));
+  return all.length;
+}
+
+/** Says what is taken of PATTERN, and breaks off. */
+async function breakOff(net: TestNet, peer: Peer, most = PATTERN.length): Promise<number> {
+  let sent = 0;
+  for (let quiet = 0; quiet < 5; quiet++) {
+    const n = sent < most ? peer.trySend(PATTERN.subarray(sent, most)) : 0;
+    if (n > 0) quiet = 0;
+    sent += n;
+    await net.settle();
+  }
+  peer.reset();
+  await net.settle();
+  return sent;
+}
+
+onBoth('what a backend said before it was reset arrives at a client that reads later, then the reset', async (net) => {
+  const said = Promise.withResolvers<number>();
+  const rig = relaying(net, [net.serve(async (peer) => said.resolve(await breakOff(net, peer)))]);
+  const client = await rig.connect();
+  const sent = await said.promise;
+  const got = await readToReset(net, client);
+  // What its own kernel still had is lost with it, as without us.
+  if (net.kind === 'sim') assert.ok(got >= sent - SEND_BUFFER, `${got} of ${sent}`);
+  assert.ok(got > 0);
+  assert.deepEqual([rig.records.last.end, rig.records.last.flags], ['backend', 'UC']);
+  await rig.end();
+});
+
+onBoth('and what a client said, at its backend', async (net) => {
+  const later = Promise.withResolvers<void>();
+  const heard = Promise.withResolvers<number>();
+  const backend = net.serve(async (peer) => {
+    await peer.send('x');
+    await later.promise;
+    heard.resolve(await readToReset(net, peer));
+  });
+  const rig = relaying(net, [backend]);
+  const client = await rig.connect();
+  await client.readExactly(1);
+  const sent = await breakOff(net, client);
+  later.resolve();
+  const got = await heard.promise;
+  if (net.kind === 'sim') assert.ok(got >= sent - SEND_BUFFER, `${got} of ${sent}`);
+  assert.ok(got > 0);
+  assert.deepEqual([rig.records.last.end, rig.records.last.flags], ['client', 'DC']);
+  await rig.end();
+});
+
+simOnly(
+  'who takes nothing of it is reset after a while',
+  async (net) => {
+    const said = Promise.withResolvers<number>();
+    const rig = relaying(net, [net.serve(async (peer) => said.resolve(await breakOff(net, peer)))]);
+    const client = await rig.connect();
+    await said.promise;
+    assert.equal(rig.records.all.length, 0);
+    await net.advance(LIMITS.LINGER_MS * 2);
+    assert.deepEqual([rig.records.last.end, rig.records.last.flags], ['backend', 'UC']);
+    assert.equal(rig.get(limitCell('LINGER_MS')), 1);
+    await net.advance(LIMITS.LINGER_MS * 2);
+    await assert.rejects(client.readAll(), { code: 'ECONNRESET' });
+    await rig.end();
+  },
+  { sim: { sendBufferBytes: 4_096, receiveBufferBytes: 4_096 } },
+);
+
+nativeOnly('all of it where nothing was left behind', async (net) => {
+  const some = 150_000;
+  const said = Promise.withResolvers<number>();
+  const rig = relaying(net, [net.serve(async (peer) => said.resolve(await breakOff(net, peer, some)))]);
+  const client = await rig.connect();
+  assert.equal(await said.promise, some);
+  assert.equal(await readToReset(net, client), some);
+  await rig.end();
 });
 
 onBoth('a backend that has ended and takes no more keeps no session: it ends with its client', async (net) => {

@@ -24,6 +24,7 @@ import { type EndpointPool, OUTCOME } from '../upstream/endpoint.ts';
 import type { CompiledRelay } from './relay.ts';
 
 const IDLE_LIMIT = limitCell('SESSION_IDLE_MS');
+const LINGER_LIMIT = limitCell('LINGER_MS');
 const DRAIN_LIMIT = limitCell('SESSION_DRAIN_MS');
 const TCP = SESSION_PROTOCOLS.indexOf('TCP');
 const TLS = SESSION_PROTOCOLS.indexOf('TLS');
@@ -59,6 +60,8 @@ class Side implements TransportUser {
   onHangup(): void {
     // A backend that has ended in order takes no more: what comes is dropped, until the client ends, too.
     if (this.#name === 'backend' && this.ended) this.onDrained();
+    // It is read to its end first, as fast as the other side takes it, which has nobody to speak to any more.
+    else if (!this.ended && this.other?.transport.congested === true) this.#session.orphaned(this.#name, this.other);
     else this.#session.lost(this.#name);
   }
   onDrained(): void {
@@ -102,7 +105,7 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
   #moved = -1;
   #quiet = 0;
   /** 0: never. */
-  readonly #idleMs: number;
+  #idleMs: number;
   /** It has to be over then (monotonic ms). */
   #deadline = NEVER;
   #over = false;
@@ -110,6 +113,8 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
   /** One of SESSION_PROTOCOLS. */
   readonly #protocol: number;
   readonly #refused: boolean;
+  /** Who was reset, and is still to be read to its end. */
+  #gone: 'client' | 'backend' | null = null;
   /** Who ended its direction first. */
   #firstEnd: 'client' | 'backend' | null = null;
   next: Connection | null = null;
@@ -265,6 +270,11 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     this.#quiet = moved === this.#moved ? this.#quiet + 1 : 0;
     this.#moved = moved;
     if (this.#idleMs > 0 && backend !== null && this.#quiet >= LOOKS) {
+      if (this.#gone !== null) {
+        cells.add(LINGER_LIMIT, 1);
+        this.lost(this.#gone);
+        return;
+      }
       cells.add(IDLE_LIMIT, 1);
       cells.add(faultCell(FAULTS.streamIdle), 1);
       this.over('idle', FAULTS.streamIdle.flag, false, 'SESSION_IDLE_MS');
@@ -303,6 +313,16 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
     if (both) this.over(this.#firstEnd, '', true);
   }
 
+  /** `gone` is, and what it said is still on its way to the other side, which has some time for it. */
+  orphaned(gone: 'client' | 'backend', { transport }: Side): void {
+    transport.pause();
+    if (this.#gone !== null) return;
+    this.#gone = gone;
+    this.#idleMs = LIMITS.LINGER_MS;
+    this.#quiet = 0;
+    this.#arm();
+  }
+
   /** A side was reset. */
   lost(side: 'client' | 'backend'): void {
     const fault = side === 'client' ? FAULTS.clientGone : FAULTS.upstreamReset;
@@ -330,8 +350,10 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
       endpoint.finished(failed ? BACKEND_ERROR.reset : OUTCOME.ANSWERED);
     }
     this.#attempts?.clear();
-    leave(this.#client.transport, orderly);
-    if (backend !== null) leave(backend.transport, orderly);
+    // What one side said before it broke off is not lost on the other.
+    const broke = !orderly && backend !== null && (end === 'client' || end === 'backend');
+    leave(this.#client.transport, orderly, broke);
+    if (backend !== null) leave(backend.transport, orderly, broke);
     const record = sessions.record(this.#protocol);
     record.client = this.#info.client;
     record.startUs = this.#startUs;
@@ -364,7 +386,8 @@ export class RelaySession implements Connection, DialOwner, ReadySink, TimerSink
   }
 }
 
-function leave(transport: Transport, orderly: boolean): void {
+function leave(transport: Transport, orderly: boolean, broke: boolean): void {
   if (orderly) transport.finish(false);
+  else if (broke) transport.breakOff();
   else transport.abort();
 }

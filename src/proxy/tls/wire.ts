@@ -159,6 +159,10 @@ export class TlsWire implements Wire {
     return true;
   }
 
+  unsent(): number {
+    return this.#io.unsent(this.#socket);
+  }
+
   shutdown(): number {
     return this.#io.shutdown(this.#socket);
   }

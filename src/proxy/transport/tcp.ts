@@ -1,7 +1,8 @@
 // A transport over a socket of the reactor: connecting, layers, ends; reader.ts and output.ts are its two directions.
 // Edge-triggered (epoll(7)): read until there is no more, remember when reading was paused before that.
 
-import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, WRITABLE } from '../../io/io.ts';
+import { BROKEN, ERRNO, type Handle, PEER_CLOSED, READABLE, type ReadySink, WRITABLE } from '../../io/io.ts';
+import { BreakingOff } from './breaking.ts';
 import { Closing } from './closing.ts';
 import { Output } from './output.ts';
 import { AGAIN, Reader, type ReaderOwner } from './reader.ts';
@@ -21,7 +22,7 @@ export class Tcp implements Transport, ReaderOwner {
   /** The wire is closed. */
   #closed = false;
   #connecting: boolean;
-  #closing: Closing | null = null;
+  #closing: ReadySink | null = null;
 
   /** `connecting`: the socket is an outgoing one that does not stand yet. */
   constructor(shared: Shared, wire: Wire, downstream: boolean, connecting: boolean) {
@@ -193,10 +194,28 @@ export class Tcp implements Transport, ReaderOwner {
       return;
     }
     const lingers = linger && !this.#in.ended;
-    this.#closing = new Closing(this.#shared, this.#wire, queue, lingers, guarded, this.#downstream, () => {
+    const closing = new Closing(this.#shared, this.#wire, queue, lingers, guarded, this.#downstream, () => {
       this.#closed = true;
     });
-    this.#closing.begin();
+    this.#closing = closing;
+    closing.begin();
+  }
+
+  breakOff(): void {
+    if (!this.open) return;
+    this.uncork();
+    const { queue, failed } = this.#out;
+    const nothing = failed !== 0 || this.#connecting || (!this.congested && this.#wire.unsent() === 0);
+    if (nothing) {
+      this.abort();
+      return;
+    }
+    this.#in.close();
+    const closing = new BreakingOff(this.#shared, this.#wire, queue, this.#downstream, () => {
+      this.#closed = true;
+    });
+    this.#closing = closing;
+    closing.begin();
   }
 
   abort(): void {

@@ -103,6 +103,8 @@ export interface Transport {
    * still be sending, so say FIN and drain for a while, or its answer would be lost to a RST (RFC 9112 section 9.6).
    */
   finish(linger: boolean): void;
+  /** Ends it with RST, as `abort`, but behind what was written: once the peer has that. Nothing is read any more. */
+  breakOff(): void;
   /** Ends it at once, with RST, so that the peer cannot take it for an end in order. */
   abort(): void;
 }

@@ -27,6 +27,8 @@ export interface Wire {
    * to be asked again once it is writable, before `shutdown` or `close`, or the peer takes the end for a broken one.
    */
   conclude(): boolean;
+  /** Bytes that the socket has taken and its peer has not. */
+  unsent(): number;
   /** Ends our direction; reading goes on. */
   shutdown(): number;
   /** Closes in order. */
@@ -64,6 +66,9 @@ export class PlainWire implements Wire {
   }
   conclude(): boolean {
     return true;
+  }
+  unsent(): number {
+    return this.#io.unsent(this.plain);
   }
   shutdown(): number {
     return this.#io.shutdown(this.plain);
