@@ -163,7 +163,7 @@ class Limits extends ClusterLimits {
   readonly UDP_NEW_FLOWS_PER_SECOND = 16_384;
   /** The same while a listener's socket is never found empty. */
   readonly UDP_NEW_FLOWS_PRESSED = 1_024;
-  /** Answers to a client that has sent nothing since the first, which may be longer: it may not be who asked. */
+  /** Answers to who has sent nothing since the first, beside one for each question: it may not be who asked. */
   readonly UDP_ANSWER_BYTES = 16 * KB;
   /** A flow in which no datagram moves, unless its route says otherwise. */
   readonly UDP_IDLE_MS = 60_000;

@@ -373,6 +373,24 @@ onBoth('who has sent nothing since it was answered is not flooded; who goes on i
   assert.equal(rig.records.last.limit, 'UDP_ANSWER_BYTES');
 });
 
+onBoth('who asks several things at once is answered each of them, and not more', async (net) => {
+  const questions = 8;
+  const piece = 'x'.repeat(6_000);
+  const asked: IpAddress[] = [];
+  const a = await udpPeer(net, ({ from }, peer) => {
+    if (asked.push(from) < questions) return;
+    for (let i = 0; i < questions + 3; i++) peer.send(piece, from);
+  });
+  const rig = new UdpRig(net, [route(), ...app([a])]);
+  const client = await udpPeer(net);
+  for (let i = 0; i < questions; i++) client.send('give', rig.address);
+  await until(net, 'the rest is dropped', () => rig.cells.get(datagramsCell('answer', 'limit')) === 3);
+  await until(net, 'an answer for each', () => client.heard.length === questions);
+  client.close();
+  a.close();
+  rig.end();
+});
+
 nativeOnly('one answer passes however long it is; what follows it unasked does not', async (net) => {
   const long = 'x'.repeat(60_000);
   const a = await udpPeer(net, ({ from }, peer) => {

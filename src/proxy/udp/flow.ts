@@ -31,13 +31,16 @@ export class Flow implements ReadySink {
   idleMs = 0;
   requestBytes = 0;
   responseBytes = 0;
+  /** Datagrams. */
+  requests = 0;
+  answers = 0;
   /** Time to the first answer (microseconds); -1 while there is none. */
   answeredUs = -1;
   attempts = 0;
   /** Datagrams that are read at once: more only while more is found waiting, turn after turn. */
   burst = 1;
   turn = 0;
-  /** The name of the limit that kept an answer from its client. */
+  /** A limit kept an answer from its client. */
   held = false;
 
   constructor(number: number, reader: AnswerReader) {
@@ -58,6 +61,8 @@ export class Flow implements ReadySink {
     this.backendJson = NO_FRAGMENT;
     this.requestBytes = 0;
     this.responseBytes = 0;
+    this.requests = 0;
+    this.answers = 0;
     this.answeredUs = -1;
     this.attempts = 0;
     this.burst = 1;

@@ -177,6 +177,7 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     const result = io.datagrams.send(flow.handle, batch.at + place * PLACE_BYTES, length, segment);
     if (result >= 0) {
       flow.requestBytes += length;
+      flow.requests += count;
       cells.add(REQUEST_PASSED, count);
       return;
     }
@@ -404,28 +405,31 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
   }
 
   /**
-   * Who has sent nothing since it was answered may not be who asked: it is not to be flooded. It gets its first
-   * datagram, how ever long, and of more as many as fit the limit; of a run what does not fit is cut off.
+   * Who has sent nothing since it was answered may not be who asked: it is not to be flooded. It gets as many datagrams
+   * as it sent, how ever long (by other ports it would get them, too), and of more as many as fit the limit; of a run
+   * what does not fit is cut off.
    */
   #admits(flow: Flow, place: number): boolean {
     const { lengths, segments } = this.#answers;
     const length = lengths[place] as number;
     const room = LIMITS.UDP_ANSWER_BYTES - flow.responseBytes;
+    const one = (segments[place] as number) || length;
     if (length <= room || this.#table.isProven(flow.number)) {
       flow.responseBytes += length;
+      flow.answers += datagramsAt(this.#answers, place);
       return true;
     }
-    const one = (segments[place] as number) || length;
-    const fits = Math.max(flow.responseBytes === 0 ? 1 : 0, Math.floor(room / one));
+    const fits = Math.max(flow.requests - flow.answers, Math.floor(room / one));
     const bytes = Math.min(length, fits * one);
     if (bytes < length) {
       const { cells } = this.#core;
       if (!flow.held) cells.add(ANSWER_LIMIT, 1);
       flow.held = true;
-      if (bytes === 0) return false;
+      if (bytes <= 0) return false;
       cells.add(ANSWER_KEPT, Math.ceil((length - bytes) / one));
       lengths[place] = bytes;
     }
+    flow.answers += datagramsAt(this.#answers, place);
     flow.responseBytes += bytes;
     return true;
   }
