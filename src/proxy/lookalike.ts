@@ -10,6 +10,8 @@ const NAMES = ['proxy', 'content-length', 'transfer-encoding', 'x-real-ip', 'x-r
   bytesOf(name),
 );
 const PREFIX = bytesOf('x-forwarded-');
+/** As X-Forwarded-Proto is, from ingress-nginx. */
+const SCHEME = bytesOf('x-scheme');
 /** Whose certificate was checked only RAUTA may say. */
 const CERTIFICATE = bytesOf('x-forwarded-client-cert');
 const HYPHEN = 0x2d;
@@ -30,6 +32,7 @@ export function isLookalike(mem: Uint8Array, start: number, end: number, trusted
       !trusted || !isPlain(mem, start, end) || (length === CERTIFICATE.length && equalLoosely(mem, start, CERTIFICATE))
     );
   }
+  if (length === SCHEME.length && equalLoosely(mem, start, SCHEME)) return !trusted || !isPlain(mem, start, end);
   for (let k = 0; k < NAMES.length; k++) {
     const name = NAMES[k] as Uint8Array;
     if (name.length === length && equalLoosely(mem, start, name)) return true;

@@ -40,7 +40,7 @@ onBoth('one URL is asked, with all fields and without content, and told what the
   const { rig, asked, served } = site(net, proxy, login());
   const client = await rig.connect();
   const sly =
-    'X-Original-URL: https://sly/\r\nX_Original_Method: PUT\r\nX-Original-URI: /sly\r\nX-Auth-Request-Redirect: /sly\r\n';
+    'X-Original-URL: https://sly/\r\nX_Original_Method: PUT\r\nX-Original-URI: /sly\r\nX-Real-IP: sly\r\nX-Auth-Request-Redirect: /sly\r\n';
   const more = `${KNOWN}${sly}X-Auth-Request-User: mallory\r\nX-Forwarded-Uri: /free\r\nIf-None-Match: "1"\r\nRange: bytes=0-1\r\nX-More: 1\r\n`;
   await client.send(post('content', more).replace('/p ', '/p%20q?a=%C3%A4&b=c '));
   const answer = await client.readMessage();
@@ -53,6 +53,7 @@ onBoth('one URL is asked, with all fields and without content, and told what the
   assert.match(question, /x-original-method: POST\r\nx-auth-request-redirect: \/p%20q\?a=%C3%A4&b=c\r\n/);
   assert.match(question, /x-forwarded-for: 127\.0\.0\.1\r\n/);
   assert.match(question, /x-forwarded-host: a\.example\r\n/);
+  assert.match(question, /\r\nx-real-ip: 127\.0\.0\.1\r\n/);
   assert.doesNotMatch(question, /sly|free|if-none-match|range|content$|x_original/i);
   assert.match(question, /Content-Length: 0\r\n/);
   const [backend = ''] = served;

@@ -1,7 +1,7 @@
 // What a backend and a client are told: Host, forwarded fields, request ids, hop-by-hop fields, filters.
 
 import assert from 'node:assert/strict';
-import type { Filter, HeaderEdits } from '../../src/ir/ir.ts';
+import type { Filter, HeaderEdits, RuleEntry } from '../../src/ir/ir.ts';
 import { onBoth, type TestNet } from '../support/net.ts';
 import { get, ok, Rig, type RuleOptions, rule } from './rig.ts';
 
@@ -14,6 +14,7 @@ async function through(
   options: RuleOptions = {},
   trustedProxies: readonly string[] = [],
   answer = ok('x'),
+  kind: RuleEntry['routeKind'] = 'HTTPRoute',
 ): Promise<{ seen: Fields; target: string; answer: Fields; rig: Rig; status: number }> {
   let seen: Fields = new Map();
   let target = '';
@@ -23,7 +24,7 @@ async function through(
     target = message.target;
     await peer.send(answer);
   });
-  const rig = new Rig(net, [backend], [rule(options)], { trustedProxies });
+  const rig = new Rig(net, [backend], [{ ...rule(options), routeKind: kind }], { trustedProxies });
   const client = await rig.connect();
   await client.send(request);
   const message = await client.readMessage();
@@ -76,6 +77,42 @@ onBoth('a trusted proxy is believed and its list continued', async (net) => {
   // The last one that is not a trusted proxy.
   assert.equal(rig.records.last.client, '10.0.0.1');
 });
+
+const OF_INGRESS = ['x-real-ip', 'x-forwarded-port', 'x-forwarded-scheme', 'x-scheme'] as const;
+
+onBoth('backends of an Ingress are told of clients as ingress-nginx tells them, whatever these say', async (net) => {
+  const said =
+    'X-Real-IP: 6.6.6.6\r\nX-Forwarded-Port: 1\r\nx-forwarded-scheme: ftp\r\nX-Scheme: ftp\r\nx_scheme: ftp\r\nX.Real.Ip: 6\r\n';
+  const { seen } = await through(net, get('/', said), {}, [], ok('x'), 'Ingress');
+  const scheme = net.tls ? 'https' : 'http';
+  assert.deepEqual(
+    OF_INGRESS.map((name) => seen.get(name)),
+    [['127.0.0.1'], ['80'], [scheme], [scheme]],
+  );
+  for (const name of ['x_scheme', 'x.real.ip']) assert.equal(seen.get(name), undefined, name);
+  // Others are not, and what the client says of its scheme they are not told either.
+  const route = await through(net, get('/', said));
+  for (const name of [...OF_INGRESS, 'x_scheme']) assert.equal(route.seen.get(name), undefined, name);
+});
+
+onBoth(
+  'of an Ingress, too, what a trusted proxy says stays, and what it leaves out follows from the rest',
+  async (net) => {
+    const ask = async (fields: string): Promise<unknown[]> => {
+      const { seen } = await through(net, get('/', fields), {}, ['127.0.0.0/8'], ok('x'), 'Ingress');
+      return OF_INGRESS.map((name) => seen.get(name));
+    };
+    const said = 'X-Real-IP: 6.6.6.6\r\nX-Forwarded-Port: 8443\r\nX-Forwarded-Scheme: https\r\nX-Scheme: wss\r\n';
+    assert.deepEqual(await ask(said), [['6.6.6.6'], ['8443'], ['https'], ['wss']]);
+    assert.deepEqual(await ask('X-Forwarded-For: 6.6.6.6, 9.9.9.9\r\nX-Forwarded-Proto: https\r\n'), [
+      ['9.9.9.9'],
+      [net.tls ? '80' : '443'],
+      ['https'],
+      ['https'],
+    ]);
+    assert.deepEqual(await ask('X-Forwarded-Proto: http\r\n'), [['127.0.0.1'], ['80'], ['http'], ['http']]);
+  },
+);
 
 onBoth('hop-by-hop fields and those Connection names end here (RFC 9110 section 7.6.1)', async (net) => {
   const { seen, answer } = await through(

@@ -22,6 +22,8 @@ const NOTHING = new Uint8Array(0);
 const VERSION = ' HTTP/1.1\r\n';
 /** Always told over HTTP, besides Host, method, path and Content-Length (HTTPAuthConfig.allowedHeaders). */
 const AUTHORIZATION = 'authorization';
+/** Servers of auth-url look for whom it is about there. */
+const REAL_IP = 'x-real-ip';
 /** Names the call of gRPC, and bounds it. */
 const CALL = 'POST /envoy.service.auth.v3.Authorization/Check HTTP/1.1\r\n';
 const CALL_FIELDS =
@@ -79,7 +81,7 @@ export class Questions {
     const { protocol, subrequest } = entry;
     const made =
       subrequest !== undefined
-        ? this.#fixed(question, subrequest, this.#original(head, about, told), told)
+        ? this.#fixed(question, subrequest, this.#original(head, about, told), told, about.client)
         : protocol === 'http'
           ? this.#http(question, entry, head, told, body)
           : this.#grpc(question, entry, authority, head, about, told, body);
@@ -145,10 +147,12 @@ export class Questions {
     { method, host, target, ...rest }: AuthSubrequest,
     original: Original,
     told: Told,
+    client: Uint8Array,
   ): boolean {
     const line = bytesOf(`${method} ${target}${VERSION}`);
     const parts: Uint8Array[] = [bytesOf(`Host: ${host}\r\n`)];
     for (const [name, value] of told) if (!isLeftOut(name)) parts.push(bytesOf(`${name}: `), value, CRLF);
+    if (!told.some(([name]) => name === REAL_IP)) parts.push(bytesOf(`${REAL_IP}: `), client, CRLF);
     parts.push(Buffer.from(originalLines(rest.redirect, original), 'latin1'));
     return original.uri !== '' && question.write(this.#core, line, Buffer.concat(parts), NOTHING);
   }

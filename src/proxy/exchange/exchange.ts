@@ -200,6 +200,8 @@ export class Exchange extends Consulting implements RequestSide {
     const own = this.web === null ? NO_BYTES : this.web.line;
     const held = content === null ? 0 : content.trailersEnd - content.start;
     const down = present(this.down, 'the client');
+    request.port = rule.ofIngress ? this.found.port : 0;
+    request.client = record.client;
     if (!request.prepare(mem, head, backend.edits, this.found.prefixLength, down, own, held)) {
       this.exhausted();
       return;

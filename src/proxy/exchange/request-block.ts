@@ -19,6 +19,7 @@ import { putRequestLine, requestLineBound } from '../filter/path-edit.ts';
 import { BODY, type Head, NAME } from '../head.ts';
 import { CRLF, copyFields, copyLineAndFields, keepsRequestLine, putHost } from '../lines.ts';
 import { FORWARDED_BYTES, putForwarded } from './forwarded.ts';
+import { INGRESS_BYTES, putIngressFields } from './ingress-fields.ts';
 import type { Downstream, PreparedRequest } from './sides.ts';
 
 const RECORD_AT = 40;
@@ -59,6 +60,10 @@ export class RequestBlock implements PreparedRequest {
 
   /** What the request says of its client is believed. */
   trusted = false;
+  /** The backend is told of it as those of an Ingress are, who asked this port (of the listener); 0: it is not. */
+  port = 0;
+  /** Of whom it is told then: as the log has it. */
+  client: Uint8Array = NO_BYTES;
   /** The head as it came, while somebody decides about it; -1 for none. */
   #kept = -1;
 
@@ -132,7 +137,8 @@ export class RequestBlock implements PreparedRequest {
   ): boolean {
     if (edits !== null) edits.applyRequest(mem, head);
     const told = down.client.length + (down.certificate === null ? 0 : down.certificate.length);
-    const at = this.room(headBound(head, edits, told) + own.length + held);
+    const more = own.length + held + (this.port === 0 ? 0 : INGRESS_BYTES + this.client.length);
+    const at = this.room(headBound(head, edits, told) + more);
     if (at < 0) return false;
     const path = edits === null ? null : edits.path;
     let out: number;
@@ -149,6 +155,7 @@ export class RequestBlock implements PreparedRequest {
     }
     const fields = edits === null ? null : edits.request;
     out = putForwarded(mem, out, head, down.client, this.trusted, down.secure, this.at, fields);
+    if (this.port !== 0) out = putIngressFields(mem, out, head, this.client, this.trusted, down.secure, this.port);
     if (down.certificate !== null) out = put(mem, out, down.certificate);
     if (edits !== null) out = edits.putRequestLines(mem, out, this.at);
     if (own.length > 0) out = put(mem, out, own);

@@ -186,6 +186,8 @@ export class CompiledRule {
   readonly chain: readonly Step[];
   /** Calls of gRPC-Web are translated. */
   readonly grpcWeb: boolean;
+  /** Backends are told of clients as ingress-nginx tells them. */
+  readonly ofIngress: boolean;
   /** Runs of slashes in the path go on. */
   readonly keepsSlashes: boolean;
   /** Of REDIRECT (which adds Location) and RESPOND, else null. */
@@ -213,6 +215,7 @@ export class CompiledRule {
     this.entry = entry;
     this.cells = cells;
     this.grpcWeb = entry.routeKind === 'GRPCRoute' || entry.filters.some(({ type }) => type === 'grpcWeb');
+    this.ofIngress = entry.routeKind === 'Ingress';
     this.keepsSlashes = keepsSlashes(entry);
     this.requestTimeoutMs = entry.timeouts.requestMs ?? 0;
     this.backendTimeoutMs = entry.timeouts.backendMs ?? 0;
