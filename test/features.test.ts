@@ -34,7 +34,7 @@ function published(): string[] {
   });
   translator.update(store, { keys });
   const status = translator.statuses.get(keyOf(object)) as GatewayClassStatus;
-  return status.supportedFeatures.map(({ name }) => name);
+  return (status.supportedFeatures ?? []).map(({ name }) => name);
 }
 
 test('every feature that is published has a row, and no other', () => {

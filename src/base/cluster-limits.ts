@@ -32,6 +32,9 @@ export class ClusterLimits extends Http2Limits {
   readonly KUBERNETES_BEHIND_MS = 60_000;
   /** Kinds that cannot be read or followed for so long are spoken of. */
   readonly KUBERNETES_UNFOLLOWED_MS = 5_000;
+  /** A Secret that cannot be read for so long holds a start up no longer; looked at this often. */
+  readonly KUBERNETES_UNREAD_MS = 30_000;
+  readonly KUBERNETES_UNREAD_LOOK_MS = 1_000;
   /** Secrets (or ConfigMaps) of one namespace that have a watch each; more of them share one. */
   readonly KUBERNETES_NAMED = 10;
   /** Objects of one page of a LIST. */

@@ -70,8 +70,8 @@ export interface ListenerSetStatus {
 
 export interface GatewayClassStatus {
   readonly conditions: readonly Condition[];
-  /** Ascending by name, as the API asks. */
-  readonly supportedFeatures: readonly { readonly name: string }[];
+  /** Ascending by name, as the API asks; absent where its definition does not have them so. */
+  readonly supportedFeatures?: readonly { readonly name: string }[];
 }
 
 /** Where an Ingress is to be reached (networking.k8s.io/v1 IngressStatus). */

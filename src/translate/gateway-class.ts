@@ -66,7 +66,12 @@ const SUPPORTED_FEATURES = [
 /** Labels and annotations of a Gateway go to what is made for it, where something is. */
 const INFRASTRUCTURE = 'GatewayInfrastructurePropagation';
 
-function supportedFeatures(options: TranslatorOptions): { name: string }[] {
+/** Minor releases whose GatewayClasses have no features in their status, or have them in another form (GEP-2162). */
+const WITHOUT_FEATURES = /^v(0\.|1\.[0-2]\.)/;
+
+/** Undefined where the installed definitions know of none: what they do not know is refused with all beside it. */
+function supportedFeatures(version: string | undefined, options: TranslatorOptions): { name: string }[] | undefined {
+  if (version !== undefined && WITHOUT_FEATURES.test(version)) return undefined;
   const names: string[] = [...SUPPORTED_FEATURES];
   if (options.exposure?.serviceType != null) names.push(INFRASTRUCTURE);
   return names.sort().map((name) => ({ name }));
@@ -93,18 +98,18 @@ export function translateClass(reader: Reader, object: KubeObject, options: Tran
     conditions.push(condition('classParameters', generation, parameters.fault));
     problems.error('spec.parametersRef', parameters.fault, parameters.absent);
   }
-  conditions.push(...versionCondition(reader, generation));
-  return { status: { conditions, supportedFeatures: supportedFeatures(options) }, problems };
+  const crd = reader.get('CustomResourceDefinition', undefined, 'gatewayclasses.gateway.networking.k8s.io');
+  const version = text(fields(crd?.metadata.annotations)[BUNDLE_ANNOTATION]);
+  // Decidable only where the API's own definitions can be read.
+  if (crd !== undefined) conditions.push(versionCondition(version ?? 'unknown', generation));
+  const features = supportedFeatures(version, options);
+  return { status: { conditions, ...(features === undefined ? {} : { supportedFeatures: features }) }, problems };
 }
 
-/** Decidable only where the API's own definitions can be read; says nothing otherwise. */
-function versionCondition(reader: Reader, generation: number): Condition[] {
-  const crd = reader.get('CustomResourceDefinition', undefined, 'gatewayclasses.gateway.networking.k8s.io');
-  if (crd === undefined) return [];
-  const version = text(fields(crd.metadata.annotations)[BUNDLE_ANNOTATION]) ?? 'unknown';
-  if (SUPPORTED_BUNDLE.test(version)) return [condition('versionSupported', generation)];
+function versionCondition(version: string, generation: number): Condition {
+  if (SUPPORTED_BUNDLE.test(version)) return condition('versionSupported', generation);
   const message = `The installed Gateway API is ${version}; v1.6 is supported, others are served as far as they agree with it.`;
-  return [condition('versionUnsupported', generation, message)];
+  return condition('versionUnsupported', generation, message);
 }
 
 function classParameters(reader: Reader, spec: Fields): Found {

@@ -428,7 +428,7 @@ export class Weather {
     return this.#time.ms < (this.#until.get(what) ?? 0);
   }
 
-  #fault({ path, watch, method }: Seen): Fault | null {
+  #fault({ path, query }: Seen): Fault | null {
     const c = this.#chance;
     if (this.#is('behind')) {
       if (path === '/apis') return { body: JSON.stringify(this.#api.groups((version) => !DEFINED.test(version))) };
@@ -445,7 +445,7 @@ export class Weather {
       { truncate: c.below(2_000) },
       { body: '{"kind":' },
       { silent: true },
-      watch || method !== 'GET' ? null : { status: 410, reason: 'Expired' },
+      query.has('limit') ? { status: 410, reason: 'Expired' } : null,
     );
   }
 }

@@ -338,6 +338,31 @@ test('what is referred to belongs to the whole; what may not be read does not ho
   assert.match(source.health().find((k) => k.kind === 'Secret')?.reason ?? '', /^Forbidden/);
 });
 
+test('a Secret that the server itself cannot read holds the others up for a while, not for ever', async (t) => {
+  const { api, sink, source } = await setup(t, {}, defineKinds, 200);
+  api.put('HTTPRoute', route('a', 'r'));
+  for (const name of ['s1', 's2']) api.put('Secret', secret(name));
+  api.fault = (seen) =>
+    seen.query.get('fieldSelector') === 'metadata.name=s2' ? { status: 500, reason: 'InternalError' } : null;
+  const apply = sink.apply.bind(sink);
+  sink.apply = (upserts, removals) => {
+    apply(upserts, removals);
+    if (upserts.some((o) => o.kind === 'HTTPRoute')) source.want('Secret', ['Secret/a/s1', 'Secret/a/s2']);
+  };
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  assert.deepEqual(
+    sink.keys().filter((key) => key.startsWith('Secret/')),
+    ['Secret/a/s1'],
+  );
+  assert.deepEqual(
+    sink.told.get('kubernetes')?.map(({ severity, message }) => `${severity} ${message}`),
+    ['error Secret is not read: InternalError: injected'],
+  );
+  api.fault = () => null;
+  await sink.until(() => sink.objects.has('Secret/a/s2'));
+});
+
 test("the Gateway API's version is delivered with the definition's metadata alone", async (t) => {
   const { api, sink, source } = await setup(t);
   const name = 'gatewayclasses.gateway.networking.k8s.io';

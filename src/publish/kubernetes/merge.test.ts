@@ -61,6 +61,15 @@ test('what stands there already is not written, whatever the server filled in an
   assert.equal(mergeStatus({ parents: [written('a', 'us')] }, short, OPTIONS), null);
 });
 
+test('features that the definition of a GatewayClass does not know any more are taken back', () => {
+  const conditions = [condition('Accepted')];
+  const first = mergeStatus({ ofOthers: 1 }, { conditions, supportedFeatures: [{ name: 'Gateway' }] }, OPTIONS);
+  assert.deepEqual(first?.['supportedFeatures'], [{ name: 'Gateway' }]);
+  const { supportedFeatures: _, ...second } = first ?? {};
+  assert.deepEqual(mergeStatus(first, { conditions }, OPTIONS), second);
+  assert.equal(mergeStatus(second, { conditions }, OPTIONS), null);
+});
+
 test('a condition keeps its time while its status stays, and types that are not ours stay', () => {
   const foreign = { type: 'example.com/Seen', status: 'True', lastTransitionTime: 'x' };
   const stale = { ...condition('Programmed'), lastTransitionTime: 'x' };

@@ -40,7 +40,11 @@ function merged(before: Fields, wanted: Status | null, options: MergeOptions): F
   }
   if ('loadBalancer' in wanted) return { ...before, ...wanted };
   const conditions = mergeConditions(before['conditions'], wanted.conditions, options);
-  if (!('listeners' in wanted)) return { ...before, ...wanted, conditions };
+  if (!('listeners' in wanted)) {
+    // Definitions of another version took their place.
+    const { supportedFeatures: _, ...rest } = before;
+    return { ...rest, ...wanted, conditions };
+  }
   const old = new Map(list(before['listeners']).map((l) => [fields(l)['name'], fields(l)]));
   const listeners = wanted.listeners.map((listener) => ({
     ...listener,

@@ -90,6 +90,7 @@ export class KubernetesSource implements Source {
   /** All kinds that are followed as a whole have been delivered, and what they refer to is known. */
   #settled = false;
   #cancelSettling: (() => void) | null = null;
+  #cancelReading: (() => void) | null = null;
   #stopped = false;
   #discovered = false;
   /** Since when the server does not serve what its own definitions say that there is; null: it does. */
@@ -161,6 +162,7 @@ export class KubernetesSource implements Source {
     this.#stopped = true;
     this.#cancelDiscovery?.();
     this.#cancelSettling?.();
+    this.#cancelReading?.();
     this.#unfollowed.stop();
     this.#own.stop();
     for (const reflector of this.#reflectors()) reflector.stop();
@@ -454,10 +456,27 @@ export class KubernetesSource implements Source {
       return;
     }
     // A Secret that may not be read is like one that is not there: whoever refers to it is told so.
-    if (this.#named.some((n) => n.reflectors.some((r) => !r.health.synced && !isRefused(r)))) return;
+    if (
+      this.#named.some((n) => n.reflectors.some((r) => !r.health.synced && !isRefused(r) && !this.#isUnreadable(r)))
+    ) {
+      this.#cancelReading ??= this.#tools.timers.after(LIMITS.KUBERNETES_UNREAD_LOOK_MS, () => {
+        this.#cancelReading = null;
+        this.#maybeSynced();
+      });
+      return;
+    }
     if (!this.#own.settled) return;
     this.#synced = true;
     this.#sink?.synced();
+  }
+
+  /**
+   * One object that the server itself cannot read (encrypted with a key that is lost, say), while it answers all other
+   * questions, is not to keep everybody else from being served.
+   */
+  #isUnreadable({ health: { failingMs } }: Reflector): boolean {
+    if (failingMs === null || this.#tools.now() - failingMs < LIMITS.KUBERNETES_UNREAD_MS) return false;
+    return this.#followed.every(({ reflectors }) => reflectors.every(({ health }) => health.reason === null));
   }
 
   *#reflectors(): Iterable<Reflector> {

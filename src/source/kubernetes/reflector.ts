@@ -57,6 +57,8 @@ export interface Health {
   synced: boolean;
   /** Why it does not follow the server just now; null while it does. */
   reason: string | null;
+  /** Since when every try failed, on the tools' clock; null: the last one did not. */
+  failingMs: number | null;
   /** On the tools' clock; null before the first. */
   lastEventMs: number | null;
   /** How often everything was fetched anew, by cause. */
@@ -70,7 +72,13 @@ const INITIAL_END = 'k8s.io/initial-events-end';
 
 export class Reflector {
   readonly collection: Collection;
-  readonly health: Health = { synced: false, reason: null, lastEventMs: null, relists: new Map() };
+  readonly health: Health = {
+    synced: false,
+    reason: null,
+    failingMs: null,
+    lastEventMs: null,
+    relists: new Map(),
+  };
   /** Its collection was missing. */
   ended = false;
   readonly #sink: ReflectorSink;
@@ -168,6 +176,7 @@ export class Reflector {
     // A watch that was held for a while and then broke off says nothing against the version.
     if (this.#version !== null && said.code === 0 && lastedMs >= LIMITS.KUBERNETES_SHORT_WATCH_MS) this.#failures = 0;
     this.#failures++;
+    this.health.failingMs ??= this.#tools.now();
     // One watch that broke off and is taken up again is nothing to speak of.
     if (this.#failures > 1 || !this.health.synced) this.#say(`${said.reason}: ${said.message}`);
     if (this.#version !== null) {
@@ -329,6 +338,7 @@ export class Reflector {
     if (gone.length > 0) this.#sink.apply([], gone);
     const first = !this.health.synced;
     this.health.synced = true;
+    this.health.failingMs = null;
     if (first || this.health.reason !== null) {
       this.health.reason = null;
       this.#sink.changed();
@@ -337,6 +347,7 @@ export class Reflector {
 
   #alive(): void {
     this.#failures = 0;
+    this.health.failingMs = null;
     if (this.health.reason === null) return;
     this.health.reason = null;
     this.#sink.changed();
