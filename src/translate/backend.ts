@@ -18,7 +18,7 @@ import {
   X_GROUP,
 } from './context.ts';
 import type { Reader } from './dependencies.ts';
-import { proxiedTo } from './proxy-protocol.ts';
+import { proxiedTo, proxyIgnored } from './proxy-protocol.ts';
 import { anyText, list, port, shown, text } from './read.ts';
 import { permitted, type Reference } from './reference-grant.ts';
 import { NO_TRAFFIC, trafficOf } from './traffic-policy.ts';
@@ -43,6 +43,8 @@ export interface Resolved {
   readonly policies: readonly ObjectKey[];
   /** Why TLS cannot be spoken with it as it must be: its share answers 500, though the reference is good. */
   readonly untrusted: string | null;
+  /** What it asks for and does not get by such a route, though nothing is wrong. */
+  readonly unheard?: string;
 }
 
 /** Offered by ALPN to a backend that is said to speak HTTP/2. */
@@ -166,7 +168,7 @@ export function resolveBackend(
   // gRPC is HTTP/2, whether or not the backend says so.
   const spoken = relayed ?? (asGrpc ? 'http2' : protocol.spoken);
   const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget);
-  return { cluster, label, fault: null, policies, untrusted: null };
+  return { cluster, label, fault: null, policies, untrusted: null, ...(relayed === 'udp' ? proxyIgnored(object) : {}) };
 }
 
 interface Asked {

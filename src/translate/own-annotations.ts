@@ -63,8 +63,11 @@ function valueFault(name: string, value: unknown): string | null {
 
 function nameFault(name: string, known: readonly string[], object: KubeObject, sets: boolean): string | null {
   if (object.kind === 'Gateway' && name.startsWith(`${PROXY}.`)) {
-    const names = list(fields(object.spec)['listeners']).map((listener) => String(fields(listener)['name']));
+    const listeners = list(fields(object.spec)['listeners']).map(fields);
+    const names = listeners.map((listener) => String(listener['name']));
     const own = name.slice(PROXY.length + 1);
+    if (listeners.find((listener) => listener['name'] === own)?.['protocol'] === 'UDP')
+      return `Listener ${own} is of UDP, whose datagrams have no PROXY headers: it has no effect.`;
     if (sets || names.includes(own)) return null;
     return `There is no listener ${own}: it has no effect. There are ${names.join(', ')}.`;
   }

@@ -56,3 +56,10 @@ export function proxiedTo(backend: KubeObject): ClusterEntry['proxyProtocol'] | 
   if (value === 'v1' || value === 'v2') return value;
   return { wrong: `annotation ${ANNOTATION}: ${shown(value)} is not v1 or v2.` };
 }
+
+/** What is said of the same annotation where datagrams go, which have no header. */
+export function proxyIgnored({ kind, metadata }: KubeObject): { readonly unheard?: string } {
+  if (fields(metadata.annotations)[ANNOTATION] === undefined) return {};
+  const who = `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+  return { unheard: `${who} asks for PROXY headers (annotation ${ANNOTATION}): datagrams have none.` };
+}

@@ -81,6 +81,7 @@ function ruleOf({ kind, reader, route, index, idleMs, options, through, problems
     const ref = fields(item);
     const found = resolveBackend(reader, kind, namespace, ref, options, { through });
     for (const policy of found.policies) policies.add(policy);
+    if (found.unheard !== undefined) problems?.warning(at, found.unheard);
     if (found.untrusted !== null) problems?.warning(at, `${found.untrusted} Sessions are refused.`);
     if (found.fault !== null) {
       const { field: of, message, absent } = found.fault;
