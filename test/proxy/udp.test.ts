@@ -5,6 +5,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import type { IpAddress } from '../../src/io/io.ts';
 import type { ClusterEntry, EndpointsEntry, Entry, RelayEntry, SocketEntry } from '../../src/ir/ir.ts';
 import { Engine, type EngineSettings } from '../../src/proxy/engine.ts';
+import { pathFrom } from '../../src/proxy/udp/flow-hash.ts';
 import { HARSH } from '../../src/sim/faults.ts';
 import { Random } from '../../src/sim/random.ts';
 import { Cells } from '../../src/telemetry/cells.ts';
@@ -71,7 +72,7 @@ class UdpRig {
   readonly records = new Records();
   readonly cells = Cells.local();
   readonly address: IpAddress;
-  readonly #handle: number;
+  readonly handle: number;
   #mayClose = true;
 
   constructor(net: TestNet, entries: readonly Entry[], settings: Partial<EngineSettings> = {}, bind = '127.0.0.1') {
@@ -84,7 +85,7 @@ class UdpRig {
     });
     this.apply([GATEWAY, listener(), ...entries]);
     const { handle, address } = udpSocket(net, bind);
-    this.#handle = handle;
+    this.handle = handle;
     this.address = address;
     this.engine.addSocket(SOCKET, handle);
   }
@@ -100,13 +101,13 @@ class UdpRig {
   /** As the worker lets go of it. */
   letGo(): void {
     this.#mayClose = this.engine.removeSocket(SOCKET);
-    if (this.#mayClose) this.net.io.close(this.#handle);
+    if (this.#mayClose) this.net.io.close(this.handle);
   }
 
   /** Ends the engine; it holds nothing any more. */
   end(): void {
     this.engine.stop();
-    if (this.#mayClose) this.net.io.close(this.#handle);
+    if (this.#mayClose) this.net.io.close(this.handle);
     assert.equal(this.open, 0);
     assert.deepEqual(this.net.leaks(), []);
   }
@@ -304,6 +305,30 @@ onBoth('a listener that is its own endpoint circles nothing: another endpoint ha
   for (const one of clients) assert.equal(await ask(net, one, rig.address, 'x'), 'a:x');
   assert.equal(rig.open, 8);
   for (const peer of [client, ...clients, a]) peer.close();
+  rig.end();
+});
+
+onBoth('a datagram that says to come from the listener itself begins nothing', async (net) => {
+  const a = await echo(net, 'a');
+  const rig = new UdpRig(net, [route(), ...app([a])]);
+  rig.apply([{ ...listener(), port: rig.address.port }]);
+  // From the listener's own socket: nobody else can have its address.
+  const { datagrams } = net.io;
+  const batch = datagrams.open();
+  const { handle } = rig;
+  assert.ok(batch !== null);
+  batch.paths.set(pathFrom(rig.address.address, rig.address.port));
+  batch.family = 4;
+  batch.lengths[0] = 5;
+  batch.segments[0] = 0;
+  assert.equal(datagrams.sendTo(handle, batch, 0, 1), 1);
+  await until(net, 'it is dropped', () => rig.cells.get(datagramsCell('request', 'refused')) === 1);
+  assert.deepEqual([rig.open, a.heard.length, rig.records.all.length], [0, 0, 0]);
+  const client = await udpPeer(net);
+  assert.equal(await ask(net, client, rig.address, 'x'), 'a:x');
+  datagrams.release(batch);
+  client.close();
+  a.close();
   rig.end();
 });
 

@@ -50,6 +50,18 @@ export class Loops {
     if (there?.delete(listener) === true && there.size === 0) this.#listeners.delete(place);
   }
 
+  /** Whether a listener has this address: nothing of ours sends from there but answers. */
+  isOurs(transport: SocketEntry['transport'], address: string, port: number): boolean {
+    for (const { entry } of this.#listeners.get(placeOf(transport, port)) ?? NOBODY)
+      if (entry !== null && this.#leadsTo(entry.address, address)) return true;
+    return false;
+  }
+
+  /** Whether a listener has the port, on some address. */
+  hasPort(transport: SocketEntry['transport'], port: number): boolean {
+    return this.#listeners.has(placeOf(transport, port));
+  }
+
   /** Whether what came in at `from` by `name` (null: by none) comes there again when it goes on to `address`. */
   comesBack(address: SocketAddress, from: Waypoint, name: string | null): boolean {
     const transport = from.entry?.transport ?? 'tcp';

@@ -207,6 +207,10 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
       return null;
     }
     const key = this.#key;
+    if (this.#isAnswer(socket, key)) {
+      cells.add(datagramsCell('request', 'refused'), 1);
+      return null;
+    }
     const host = socket.listener.entry?.hosts[0] ?? null;
     const relay = host === null ? null : socket.listener.relays.find(host, '');
     sessions.began(UDP);
@@ -227,6 +231,16 @@ export class UdpPlane implements RequestReader, AnswerReader, TimerSink {
     }
     if (this.#timer.due === -1) io.timers.arm(this.#timer, io.nowMs, SWEEP_MS);
     return flow;
+  }
+
+  /**
+   * Who says to send from a listener of ours has made that up: what is answered there would come back as a question,
+   * and circle.
+   */
+  #isAnswer({ family }: UdpSocket, key: Int32Array): boolean {
+    const { loops } = this.#core;
+    const port = key[PATH.PORT] as number;
+    return loops.hasPort('udp', port) && loops.isOurs('udp', textOfWords(key, PATH.PEER, family), port);
   }
 
   /** A number for the key, for which another flow may have to go. */
