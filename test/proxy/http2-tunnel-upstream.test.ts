@@ -266,3 +266,84 @@ simOnly('a tunnel on a stream lives for as long as anything moves, and no longer
   const { last } = rig.records;
   assert.deepEqual([last.flags, last.end, last.limit], ['SI', 'idle', 'STREAM_IDLE_MS']);
 });
+
+for (const [name, leave] of [
+  ['NO_ERROR', (asked: Asked) => asked.refuse(CODE.NO_ERROR)],
+  ['CANCEL', (asked: Asked) => asked.refuse(CODE.CANCEL)],
+  ['the end of its connection', async (asked: Asked) => asked.connection.peer.end()],
+] as const) {
+  onBoth(`a backend that ended a tunnel and reads no more (${name}): its client gets all, and the end`, async (net) => {
+    const content = 's'.repeat(100_000);
+    const { rig } = proxy(net, async (asked) => {
+      await asked.head([[':status', '200']]);
+      await asked.data(content, true);
+      await leave(asked);
+    });
+    for (const window of [200_000, 10]) {
+      const client = await Http2Client.open(await rig.connect(), [[SETTING.INITIAL_WINDOW_SIZE, window]]);
+      await client.send(windowUpdate(0, 200_000), head(1, CONNECT, false));
+      await client.until(TYPE.HEADERS);
+      client.grants = false;
+      await net.settle();
+      await client.send(data(1, 'late'), windowUpdate(1, 200_000));
+      const { body, reset } = await client.outcome(1);
+      assert.deepEqual([body.length, reset], [content.length, null]);
+      await client.send(data(1, 'later'), data(1, '', true));
+      await net.settle();
+      assert.equal(rig.engine.stats().requests, 0);
+      client.peer.close();
+    }
+    const old = await rig.connect();
+    await old.send(get('/', UPGRADE));
+    await old.readHead();
+    await net.settle();
+    await old.send('late');
+    assert.equal((await old.readAll()).length, content.length);
+    old.end();
+    await net.settle();
+    assert.equal(rig.engine.stats().requests, 0);
+    old.close();
+    await rig.end();
+    assert.deepEqual(
+      rig.records.all.map(({ flags, end, responseBytes }) => [flags, end, responseBytes]),
+      rig.records.all.map(() => ['', 'backend', content.length]),
+    );
+  });
+}
+
+onBoth(
+  'what a client said to its end is kept while what the backend said before its own waits for that client',
+  async (net) => {
+    const content = 'y'.repeat(120_000);
+    const answer = 'b'.repeat(1000);
+    const { app, rig } = proxy(
+      net,
+      async (asked) => {
+        await asked.head([[':status', '200']]);
+        await asked.data(answer, true);
+      },
+      { ...KNOWS, grants: false },
+    );
+    const client = await Http2Client.open(await rig.connect(), [[SETTING.INITIAL_WINDOW_SIZE, 10]]);
+    client.grants = false;
+    await client.send(head(1, CONNECT, false));
+    while (client.body(1).length < 10) await client.read();
+    for (let at = 0; at < content.length; at += 10_000) await client.send(data(1, content.slice(at, at + 10_000)));
+    await client.send(data(1, '', true));
+    await net.settle();
+    await client.send(windowUpdate(1, answer.length));
+    await net.settle();
+    const [asked] = app.requests;
+    assert.ok(asked !== undefined && asked.content.length < content.length);
+    await asked.connection.send(Buffer.concat([windowUpdate(0, content.length), windowUpdate(1, content.length)]));
+    const { body, reset } = await client.outcome(1);
+    assert.deepEqual([body.toString(), reset], [answer, null]);
+    await asked.end();
+    assert.deepEqual([asked.content.length, asked.whole, asked.reset], [content.length, true, null]);
+    await net.settle();
+    client.peer.close();
+    await rig.end();
+    const { end, flags, requestBytes } = rig.records.last;
+    assert.deepEqual([end, flags, requestBytes], ['backend', '', content.length]);
+  },
+);

@@ -328,9 +328,12 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
     return held;
   }
 
-  /** All of a response came, and the client has yet to take some of it. */
+  /**
+   * All of a response came, and the client has yet to take some of it; or all that the backend has to say in a tunnel,
+   * whose client may go on.
+   */
   #isWhole(): boolean {
-    return this.#exchange !== null && this.remoteEnded && this.held > 0 && !this.#tunnel;
+    return this.#exchange !== null && this.remoteEnded && (this.held > 0 || this.#tunnel);
   }
 
   #dropTrailers(): void {
@@ -348,8 +351,13 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
   }
 
   onReset(code: number): void {
-    if (this.#isWhole()) return;
-    this.#fail(faultOfCode(code, this.#answered), BACKEND_ERROR.reset);
+    if (this.#isWhole()) this.#takesNoMore();
+    else this.#fail(faultOfCode(code, this.#answered), BACKEND_ERROR.reset);
+  }
+
+  /** What it had to say is here. What a tunnel's client still says goes nowhere, until it ends, too. */
+  #takesNoMore(): void {
+    if (this.#tunnel) this.#exchange?.onUpstreamDrained();
   }
 
   /** The backend leaves, and says that it has not begun to work on it. */
@@ -358,7 +366,10 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
   }
 
   onGone(): void {
-    if (this.#isWhole()) return;
+    if (this.#isWhole()) {
+      this.#takesNoMore();
+      return;
+    }
     const exchange = this.#exchange;
     if (this.#owner.misbehaved) {
       this.#fail(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);

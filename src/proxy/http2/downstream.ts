@@ -194,6 +194,11 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       return;
     }
     this.#endHeld = true;
+    if (this.#tunnel === TUNNEL && this.ending) {
+      // As in `end`, which came first.
+      this.ending = false;
+      this.#endsLater = true;
+    }
     if (start === end) return;
     const { io, mem } = this.#core;
     this.#heldTrailersAt = io.alloc(end - start);
