@@ -61,7 +61,7 @@ class Limits extends ClusterLimits {
 
   // --- HTTP heads
   readonly HEAD_BYTES = 64 * KB;
-  /** Of a request's head, and of any trailer section. */
+  /** Of a request's head, in which pieces of a cookie are one, and of any trailer section. */
   readonly FIELDS = 100;
   /** Of a response's head: some applications set more than a hundred cookies. */
   readonly RESPONSE_FIELDS = 256;

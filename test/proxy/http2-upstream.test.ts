@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict';
 import type { Filter } from '../../src/ir/ir.ts';
-import { CODE } from '../../src/proxy/http2/frames.ts';
+import { CODE, FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
 import { CELL } from '../../src/telemetry/layout.ts';
 import type { Field } from '../support/hpack.ts';
-import { ask, data, Http2Client, head } from '../support/http2.ts';
+import { ask, block, data, frame, Http2Client, head } from '../support/http2.ts';
 import { type Http2Backend, serveHttp2 } from '../support/http2-backend.ts';
 import { plainly, type TestNet } from '../support/net.ts';
-import { bodyText, cluster, endpoint, get, Rig, type RuleOptions, rule } from './rig.ts';
+import { answering, bodyText, cluster, endpoint, get, ok, Rig, type RuleOptions, rule } from './rig.ts';
 
 const { onBoth } = plainly('over TLS clients agree on the protocol by ALPN');
 
@@ -353,5 +353,47 @@ onBoth('what a backend resets behind a head is no end in order; in front of one 
       [200, 'UC', 'backend'],
     ],
   );
+  await rig.end();
+});
+
+onBoth('cookies in pieces are one field, and count as one; those that nobody may index stay so', async (net) => {
+  const pieces = Array.from({ length: 180 }, (_, i): Field => ['cookie', `c${i}=${'v'.repeat(i % 40)}`]);
+  const joined = pieces.map(([, value]) => value).join('; ');
+  let seen = '';
+  const old = answering(net, ({ head: text }) => {
+    seen = text;
+    return ok('');
+  });
+  const app = serveHttp2(net, (asked) => asked.respond());
+  const entries = [
+    rule({ to: ['h2'], path: '/2', name: 'two' }),
+    rule({}),
+    cluster('h2', [endpoint(app.address)], { protocol: 'http2' }),
+  ];
+  const rig = new Rig(net, [old], entries);
+  const client = await Http2Client.open(await rig.connect());
+  const others: Field[] = Array.from({ length: 90 }, (_, i) => [`x-${i}`, 'y']);
+  await client.send(head(1, ask('/', [...others, ...pieces, ['accept', '*/*']])), head(3, ask('/2', pieces)));
+  assert.deepEqual([(await client.outcome(1)).status, (await client.outcome(3)).status], [200, 200]);
+  assert.deepEqual(seen.match(/^cookie: .*$/gim), [`cookie: ${joined}`]);
+  assert.match(seen, /\r\nx-89: y\r\n/);
+  assert.match(seen, /\r\naccept: \*\/\*\r\n/);
+  assert.deepEqual(
+    app.requests[0]?.list.filter(([name]) => name === 'cookie'),
+    [['cookie', joined]],
+  );
+  // In other places, and one of them a secret.
+  const secret = Buffer.concat([Buffer.of(0x10), block([['cookie', `s=${'1'.repeat(30)}`]]).subarray(1)]);
+  const mixed = Buffer.concat([
+    block([...ask('/2'), ['cookie', 'a=1'], ['x', 'y']]),
+    secret,
+    block([['cookie', 'b=2']]),
+  ]);
+  await client.send(frame(TYPE.HEADERS, FLAG.END_STREAM | FLAG.END_HEADERS, 5, mixed));
+  assert.equal((await client.outcome(5)).status, 200);
+  const [, last] = app.requests;
+  assert.equal(last?.fields.get('cookie'), `a=1; s=${'1'.repeat(30)}; b=2`);
+  assert.deepEqual(last?.never, ['cookie']);
+  client.peer.close();
   await rig.end();
 });

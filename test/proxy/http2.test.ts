@@ -163,3 +163,25 @@ onBoth('a preface behind a request is no preface', async (net) => {
   assert.equal((await peer.readAll()).length, 0);
   await rig.end();
 });
+
+onBoth('a request without content says so in HTTP/1.1, where its method means some', async (net) => {
+  const seen: string[] = [];
+  const app = answering(net, ({ head: request }) => {
+    seen.push(...(request.match(/^content-length: .*$/gim) ?? ['nothing']));
+    return ok('');
+  });
+  const rig = new Rig(net, [app]);
+  const client = await Http2Client.open(await rig.connect());
+  let id = 1;
+  for (const method of ['POST', 'PUT', 'PATCH', 'GET', 'HEAD', 'DELETE', 'OPTIONS']) {
+    await client.send(head(id, ask('/', [], method)));
+    assert.equal((await client.outcome(id)).status, 200);
+    id += 2;
+  }
+  await client.send(head(id, ask('/', [['content-length', '0']], 'POST')));
+  assert.equal((await client.outcome(id)).status, 200);
+  client.peer.close();
+  await rig.end();
+  const zero = 'Content-Length: 0';
+  assert.deepEqual(seen, [zero, zero, zero, 'nothing', 'nothing', 'nothing', 'nothing', 'content-length: 0']);
+});

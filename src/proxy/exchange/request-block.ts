@@ -16,7 +16,7 @@ import { type AccessRecord, RECORD_ROOM } from '../../telemetry/record.ts';
 import type { Core } from '../core.ts';
 import type { Edits } from '../filter/edits.ts';
 import { putRequestLine, requestLineBound } from '../filter/path-edit.ts';
-import { BODY, type Head, NAME } from '../head.ts';
+import { BODY, bitsOf, type Head, METHOD, NAME } from '../head.ts';
 import { CRLF, copyFields, copyLineAndFields, keepsRequestLine, putHost } from '../lines.ts';
 import { FORWARDED_BYTES, putForwarded } from './forwarded.ts';
 import { INGRESS_BYTES, putIngressFields } from './ingress-fields.ts';
@@ -33,6 +33,8 @@ const TE_TRAILERS = bytesOf('TE: trailers\r\nConnection: TE\r\n');
 const UPGRADE = bytesOf('Connection: upgrade\r\nUpgrade: ');
 const TE_UPGRADE = bytesOf('TE: trailers\r\nConnection: TE, upgrade\r\nUpgrade: ');
 const CHUNKED = bytesOf('Transfer-Encoding: chunked\r\n');
+const NO_CONTENT = bytesOf('Content-Length: 0\r\n');
+const LENGTH = bitsOf(NAME.CONTENT_LENGTH);
 
 export class RequestBlock implements PreparedRequest {
   readonly #io: Io;
@@ -165,6 +167,7 @@ export class RequestBlock implements PreparedRequest {
     if (head.upgrade) out = this.#putUpgrade(mem, out, head);
     else if (head.teTrailers) out = put(mem, out, TE_TRAILERS);
     if (this.length < 0) out = put(mem, out, CHUNKED);
+    else if (saysNothing(head)) out = put(mem, out, NO_CONTENT);
     out = put(mem, out, CRLF);
     this.bodyStart = out;
     this.end = out;
@@ -212,6 +215,15 @@ export class RequestBlock implements PreparedRequest {
     this.at = -1;
     record.use(NO_BYTES, NO_VIEW, 0);
   }
+}
+
+/**
+ * Whether it is to be said that a request has no content: its method means some, and HTTP/2, in which a stream's end
+ * tells, lets clients leave it out. Some servers answer 411 to that (RFC 9110 section 8.6).
+ */
+function saysNothing(head: Head): boolean {
+  if (head.version !== 20 || head.upgrade || (head.seen & LENGTH) !== 0) return false;
+  return head.method === METHOD.POST || head.method === METHOD.PUT || head.method === METHOD.PATCH;
 }
 
 /** Most bytes of a prepared head. `client`: length of the client's address, and of what is told of its certificate. */

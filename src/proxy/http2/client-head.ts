@@ -97,6 +97,8 @@ export function putRequest(
     if (protocol?.accept && isKey(mem, nameStart, nameEnd)) continue;
     if (id === NAME.HOST || (id < 32 && (OF_CONNECTION & (1 << id)) !== 0)) continue;
     if (id === NAME.TE && !isTrailers(mem, value, valueEnd)) continue;
+    // That there is no content is said by the stream's end.
+    if (id === NAME.CONTENT_LENGTH && nameStart >= request.linesEnd) continue;
     out = encoder.field(mem, out, nameStart, nameEnd, value, valueEnd);
   }
   return out;

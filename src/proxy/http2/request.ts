@@ -158,13 +158,21 @@ function expectsContinue(mem: Uint8Array, head: Head): boolean {
  */
 function joinCookies(mem: Uint8Array, head: Head): void {
   let cookies = 0;
-  for (let k = 0; k < head.count; k++) if (head.name(k) === NAME.COOKIE) cookies++;
+  let never = false;
+  for (let k = 0; k < head.count; k++) {
+    if (head.name(k) !== NAME.COOKIE) continue;
+    cookies++;
+    never ||= head.valueStart(k) - head.nameEnd(k) > 2;
+  }
   // The bit may be another name's: it is that of NAME.SET_COOKIE too.
   if (cookies < 2) return;
   // Over the empty line.
   const start = head.end - 2;
-  let out = start + COOKIE_NAME.length;
   mem.set(COOKIE_NAME, start);
+  // Where a piece must never be indexed (HpackDecoder.decode), neither must the whole.
+  const value = start + COOKIE_NAME.length + (never ? 1 : 0);
+  mem[value - 1] = 0x20;
+  let out = value;
   for (let k = 0; k < head.count; k++) {
     if (head.name(k) !== NAME.COOKIE) continue;
     out = move(mem, out, head.valueStart(k), head.valueEnd(k));
@@ -180,7 +188,7 @@ function joinCookies(mem: Uint8Array, head: Head): void {
   const at = head.count++ * FIELD.WORDS;
   head.fields[at + FIELD.NAME_START] = start;
   head.fields[at + FIELD.NAME_END] = start + COOKIE_NAME.length - 2;
-  head.fields[at + FIELD.VALUE_START] = start + COOKIE_NAME.length;
+  head.fields[at + FIELD.VALUE_START] = value;
   head.fields[at + FIELD.VALUE_END] = end;
   head.fields[at + FIELD.LINE_END] = end + 2;
   head.fields[at + FIELD.NAME] = NAME.COOKIE;

@@ -106,7 +106,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     const { turns } = this.#servers;
     const { section } = turns;
     const head = stream === null ? core.request : turns.trailers;
-    section.open(head, turns.sectionAt, false);
+    section.open(head, turns.sectionAt, false, stream === null);
     const decoded = this.#decoder.decode(core.mem, start, end, section);
     core.shared.work -= HEAD_WORK + head.count;
     if (decoded !== HPACK.DECODED) return this.undecoded(decoded);

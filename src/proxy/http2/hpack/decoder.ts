@@ -98,7 +98,7 @@ export class HpackDecoder {
       const known = STATIC_KNOWN[index] as number;
       const nameBytes = (STATIC_NAMES[index] as { length: number }).length;
       const behind = (STATIC_LINES[index] as (typeof STATIC_LINES)[number]).put(viewOf(mem), out);
-      section.add(nameBytes, GAP, behind - out - nameBytes - GAP - 2, infoOf(known));
+      section.add(mem, nameBytes, GAP, behind - out - nameBytes - GAP - 2, infoOf(known));
       return HPACK.DECODED;
     }
     const table = this.#table;
@@ -108,7 +108,7 @@ export class HpackDecoder {
     const nameBytes = table.nameBytes(entry);
     const valueBytes = table.valueBytes(entry);
     move(mem, out, line, line + nameBytes + valueBytes + GAP + 2);
-    section.add(nameBytes, GAP, valueBytes, table.info(entry));
+    section.add(mem, nameBytes, GAP, valueBytes, table.info(entry));
     return HPACK.DECODED;
   }
 
@@ -155,7 +155,7 @@ export class HpackDecoder {
       if (line < 0) return HPACK.MEMORY;
       if (line > 0) move(mem, line, start, valueEnd + 2);
     }
-    section.add(nameEnd - start, gap, valueEnd - value, info);
+    section.add(mem, nameEnd - start, gap, valueEnd - value, info);
     return HPACK.DECODED;
   }
 

@@ -2,8 +2,9 @@
 // others in a Head (docs/adr/0009-the-middle.md). One is reused for all of a worker.
 
 import { LIMITS, type LimitName } from '../../../base/limits.ts';
+import { move } from '../../../base/memory.ts';
 import { FIELD } from '../../field-table.ts';
-import type { Head } from '../../head.ts';
+import { type Head, NAME } from '../../head.ts';
 import { PSEUDO } from './static-table.ts';
 
 /**
@@ -17,6 +18,11 @@ export function sectionBytes(blockBytes: number): number {
 /** Bits of a field's info besides its NAME id (low eight) and its PSEUDO (next four): name or value is none. */
 export const INFO_PSEUDO = 8;
 export const INFO_MALFORMED = 1 << 12;
+
+const SPACE = 0x20;
+const SEMICOLON = 0x3b;
+const CR = 0x0d;
+const LF = 0x0a;
 
 export class FieldSection {
   head: Head;
@@ -34,14 +40,19 @@ export class FieldSection {
   out = 0;
   #most = 0;
   #mostName: LimitName = 'FIELDS';
+  #joins = false;
 
   constructor(head: Head) {
     this.head = head;
   }
 
-  /** Begins a new one at `at` of the arena, where sectionBytes are free, with its table in `head`. */
-  open(head: Head, at: number, isResponse: boolean): void {
+  /**
+   * Begins a new one at `at` of the arena, where sectionBytes are free, with its table in `head`. `joins`: pieces of a
+   * cookie that come one behind the other are one field (RFC 9113 section 8.2.3).
+   */
+  open(head: Head, at: number, isResponse: boolean, joins = false): void {
     this.head = head;
+    this.#joins = joins;
     this.pseudo = 0;
     this.malformed = false;
     this.limit = null;
@@ -62,7 +73,7 @@ export class FieldSection {
   }
 
   /** The line of a field stands at `out`, with a value of `gap` bytes behind its name. */
-  add(nameBytes: number, gap: number, valueBytes: number, info: number): void {
+  add(mem: Uint8Array, nameBytes: number, gap: number, valueBytes: number, info: number): void {
     const start = this.out;
     this.size += nameBytes + valueBytes + 32;
     if ((info & INFO_MALFORMED) !== 0) this.malformed = true;
@@ -73,6 +84,7 @@ export class FieldSection {
     const value = start + nameBytes + gap;
     const end = value + valueBytes + 2;
     if (pseudo !== PSEUDO.NONE) this.#addPseudo(pseudo, value, valueBytes);
+    else if (this.#joins && (info & 0xff) === NAME.COOKIE && this.#join(mem, start, gap, value, valueBytes)) return;
     else if (this.head.count === this.#most) this.limit = this.#mostName;
     else this.#addField(start, nameBytes, value, valueBytes, info);
     this.out = end;
@@ -85,6 +97,28 @@ export class FieldSection {
     this.starts[pseudo] = value;
     this.ends[pseudo] = value + valueBytes;
     this.head.fieldsStart = value + valueBytes + 2;
+  }
+
+  /**
+   * A piece of a cookie goes on to the piece before; false where the line before is none, or only one of the two may be
+   * indexed. Browsers send each cookie as a piece: they would be more fields than a request may have.
+   */
+  #join(mem: Uint8Array, start: number, gap: number, value: number, valueBytes: number): boolean {
+    const { head } = this;
+    const words = head.fields;
+    const at = (head.count - 1) * FIELD.WORDS;
+    if (at < 0 || words[at + FIELD.NAME] !== NAME.COOKIE || words[at + FIELD.LINE_END] !== start) return false;
+    const before = words[at + FIELD.VALUE_END] as number;
+    if ((words[at + FIELD.VALUE_START] as number) - (words[at + FIELD.NAME_END] as number) !== gap) return false;
+    mem[before] = SEMICOLON;
+    mem[before + 1] = SPACE;
+    const end = move(mem, before + 2, value, value + valueBytes);
+    mem[end] = CR;
+    mem[end + 1] = LF;
+    words[at + FIELD.VALUE_END] = end;
+    words[at + FIELD.LINE_END] = end + 2;
+    this.out = end + 2;
+    return true;
   }
 
   #addField(start: number, nameBytes: number, value: number, valueBytes: number, info: number): void {
