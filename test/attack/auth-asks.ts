@@ -45,6 +45,7 @@ const FIELDS: readonly Line[] = [
   ['X_Forwarded_For', '7.7.7.7'],
   ['Forwarded', 'for=6.6.6.6'],
   ['X-Real-IP', '6.6.6.6'],
+  ['x_scheme', 'https'],
   ['X-Request-ID', 'mine'],
   ['X-Latin', 'J\xe9r\xf4me'],
   ['X-Empty', ''],

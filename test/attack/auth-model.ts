@@ -46,7 +46,15 @@ const HOPS = new Set([
   ...['connection', 'te', 'keep-alive', 'proxy-authorization', 'proxy-connection', 'upgrade', 'transfer-encoding'],
   ...['content-length', 'host', 'expect', 'trailer', 'http2-settings'],
 ]);
-const TELLING = new Set(['proxy', 'content-length', 'transfer-encoding', 'x-real-ip', 'x-request-id', 'forwarded']);
+const TELLING = new Set([
+  'proxy',
+  'content-length',
+  'transfer-encoding',
+  'x-real-ip',
+  'x-request-id',
+  'forwarded',
+  'x-scheme',
+]);
 
 function isTelling(name: string): boolean {
   return loose(name).startsWith('x-forwarded-') || TELLING.has(loose(name));

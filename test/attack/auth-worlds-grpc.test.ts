@@ -54,13 +54,14 @@ const BAD: readonly Line[] = [
   ['x-forwarded-for', '9.9.9.9'],
   ['X_Forwarded_For', '9.9.9.9'],
   ['x-real-ip', '9.9.9.9'],
+  ['x-scheme', 'https'],
   ['x-a', 'a\r\nx-b: c'],
   ['x-a', 'a\0'],
   ['x a', 'a'],
   ['', 'a'],
 ];
 /** Of a denial these can be said. */
-const ONLY_ASKED = new Set(['x-forwarded-for', 'x-real-ip', 'x-forwarded-for']);
+const ONLY_ASKED = new Set(['x-forwarded-for', 'x-real-ip', 'x-scheme']);
 const REMOVED = [
   'x-user',
   'X-Tenant',

@@ -38,6 +38,7 @@ const ANSWERED: readonly Line[] = [
   ['Host', 'evil'],
   ['X-Forwarded-For', '9.9.9.9'],
   ['X-Real-IP', '9.9.9.9'],
+  ['X-Scheme', 'https'],
   ['Keep-Alive', 'timeout=60'],
   ['Connection', 'x-tenant'],
   ['Upgrade', 'h2c'],
@@ -195,6 +196,7 @@ class World {
         ['x-original-url', `http://${authority}${meant}`],
         ['x-original-method', method],
         ['x-auth-request-redirect', meant],
+        ['x-real-ip', '127.0.0.1'],
       ];
       const rest = told.filter(([name]) => !/^(range|if-.*)$/i.test(name));
       const head = [subrequest.method, subrequest.target, subrequest.host];
