@@ -340,6 +340,40 @@ test('a session of layer 4: by its port, or by the name in the handshake', () =>
   );
 });
 
+test('an endpoint that leads back to its own listener gets nothing, and that is said', () => {
+  const listeners = [1, 2, 3].map((port) => ({ name: `l${port}`, port, protocol: 'TCP' }));
+  const gateway = object('Gateway', 'bytes', { gatewayClassName: 'rauta', listeners });
+  const at = (name: string, ...ports: readonly number[]): KubeObject => {
+    const endpoints = ports.map((port) => ({ address: '127.0.0.1', port }));
+    return object('Backend', name, { endpoints, loadBalancing: { type: 'RoundRobin' } }, 'rauta.io/v1alpha1');
+  };
+  const of = (name: string, section: string, to: string): KubeObject => {
+    const parentRefs = [{ group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'bytes', sectionName: section }];
+    return object('TCPRoute', name, { parentRefs, rules: [{ backendRefs: [ref(to)] }] });
+  };
+  const routes = [of('one', 'l1', 'two'), of('two', 'l2', 'both'), of('three', 'l3', 'row')];
+  const scene = sceneOf([gateway, ...routes, at('two', 2), at('both', 1, 9), at('row', 9)]);
+  const ask = (port: number): Explanation => {
+    const url = `tcp://any:${port}`;
+    const question = questionOf({ method: 'GET', url, headers: [], sni: null, client: null, listener: null });
+    assert.ok(typeof question !== 'string', String(question));
+    return explain(question, scene);
+  };
+  const { outcome, flag, backends } = ask(1);
+  assert.deepEqual([outcome, flag], ['reset: no backend can be had', 'UF']);
+  assert.equal(backends[0]?.broken, 'reset: its endpoints lead back to this listener');
+  const second = ask(2);
+  assert.equal(second.outcome, 'relayed to default/both');
+  assert.deepEqual(
+    second.backends[0]?.endpoints.map(({ port, turn }) => [port, turn]),
+    [
+      [1, ''],
+      [9, 'may'],
+    ],
+  );
+  assert.equal(ask(3).outcome, 'relayed to default/row');
+});
+
 /** A Gateway `bytes` of one UDP listener `dns` on 5353, and these. */
 function datagrams(...objects: readonly KubeObject[]): Scene {
   const listeners = [{ name: 'dns', port: 5353, protocol: 'UDP' }];

@@ -90,7 +90,7 @@ function explained(question: Question, scene: Scene): Explanation {
   if (host !== undefined) {
     const listener = host === null ? null : listenerPart(host);
     const from = backendsOf(entries, scene);
-    return { ...base, listener, ...relayed(socket, host, question, entries.relays, from, scene) };
+    return { ...base, listener, ...relayed(socket, host, question, entries, from, scene) };
   }
   const named = opened(socket, question);
   if (typeof named === 'string') return { ...base, outcome: named, status: 0 };

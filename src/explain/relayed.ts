@@ -7,13 +7,13 @@ import { FAULTS } from '../base/errors.ts';
 import { fields } from '../base/fields.ts';
 import { hash32 } from '../base/hash.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { ClusterEntry, RelayBackend, RelayEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
+import type { ClusterEntry, Endpoint, RelayBackend, RelayEntry, SocketEntry, SocketHost } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
-import { ClusterRef, RouteCells } from '../proxy/exchange/rule.ts';
-import { CompiledRelay, RelayTable } from '../proxy/relay/relay.ts';
+import type { CompiledRelay } from '../proxy/relay/relay.ts';
 import { ServerNames } from '../proxy/tls/names.ts';
 import { clientHash, endpointHash, flowHash, isByClient, pathFrom } from '../proxy/udp/flow-hash.ts';
 import { hashKeyOf } from '../proxy/upstream/pick/hash-key.ts';
+import { circling, type Served, tableOf } from './circles.ts';
 import { type Backends, endpointParts } from './effects.ts';
 import type { BackendPart, Explanation, KeptOut } from './explanation.ts';
 import { keptOut, listed, type Written, wrongWith } from './misses.ts';
@@ -47,15 +47,15 @@ export function relayed(
   socket: SocketEntry,
   host: SocketHost | null,
   question: Question,
-  relays: readonly RelayEntry[],
+  served: Served,
   from: Backends,
   texts: Texts,
 ): Told {
   const { sni } = question;
+  const { relays } = served;
   const refused = socket.transport === 'udp' ? 'dropped' : 'reset';
   const here = relays.filter(({ attachments }) => attachments.some((at) => at.socket === socket.key));
-  const table = new RelayTable(socket.key);
-  for (const relay of here) table.set(new CompiledRelay(relay, new RouteCells(), (key) => new ClusterRef(key)));
+  const table = tableOf(socket, relays);
   const byPort = host !== null && host.protocol !== 'TLS';
   const found = host === null ? null : table.find(host, byPort ? '' : sni);
   if (found === null) {
@@ -69,7 +69,8 @@ export function relayed(
   const { routeKind: kind, route, index, name, idleMs } = entry;
   const timeouts = idleMs === null ? '' : `idle ${idleMs} ms`;
   const rule = { kind, route, index, name, match: byPort ? '' : sni, timeouts, retry: '' };
-  const course = new Course(found, socket.transport, question, from);
+  const back = circling(socket, byPort || sni === '' ? null : sni, served, from);
+  const course = new Course(found, socket.transport, question, from, back);
   const broken = course.backends.some(({ broken }) => broken.startsWith(refused));
   const notes = [...(byPort ? unserved(entry, here) : []), ...course.notes()];
   return { ...course.told(), rule, keptOut: broken ? wrongWith(entry, texts.written, texts.problems) : [], notes };
@@ -106,8 +107,17 @@ class Course {
   /** Which backend this very flow gets; -1 when none does, null where nobody knows. */
   readonly #chosen: number | null;
   readonly #byFlow: boolean;
+  /** Whether an endpoint leads back to where the session came in. */
+  readonly #back: (endpoint: Endpoint) => boolean;
 
-  constructor(relay: CompiledRelay, transport: 'tcp' | 'udp', question: Question, from: Backends) {
+  constructor(
+    relay: CompiledRelay,
+    transport: 'tcp' | 'udp',
+    question: Question,
+    from: Backends,
+    back: (endpoint: Endpoint) => boolean,
+  ) {
+    this.#back = back;
     const { backends } = relay.entry;
     this.#refused = transport === 'udp' ? 'dropped' : 'reset';
     this.#question = question;
@@ -132,7 +142,9 @@ class Course {
       const outcome = `relayed to ${usable.map(({ backend }) => backend).join(' or ')}`;
       return { outcome, status: null, flag: '', backends };
     }
-    const flag = asked.some(({ protocol }) => protocol !== '') ? FAULTS.noEndpoint.flag : FAULTS.noCluster.flag;
+    const back = !this.#byFlow && asked.some(({ endpoints }) => endpoints.some(this.#back));
+    const fault = asked.some(({ protocol }) => protocol !== '') ? FAULTS.noEndpoint : FAULTS.noCluster;
+    const { flag } = back ? FAULTS.connectFailed : fault;
     const [one] = asked;
     const what = this.#chosen === null || one === undefined ? 'no backend can be had' : `it would go to ${one.backend}`;
     return { outcome: `${this.#refused}: ${what}`, status: 0, flag, backends };
@@ -153,7 +165,8 @@ class Course {
     hash: number | null,
     from: Backends,
   ): BackendPart {
-    const endpoints = cluster === null ? [] : endpointParts(cluster, hash, from);
+    const all = cluster === null ? [] : endpointParts(cluster, hash, from);
+    const endpoints = all.map((one) => (this.#back(one) ? { ...one, turn: '' as const } : one));
     return {
       backend,
       share: sum === 0 ? 0 : weight / sum,
@@ -170,7 +183,9 @@ class Course {
   #brokenText(weight: number, cluster: ClusterEntry | null, endpoints: BackendPart['endpoints']): string {
     if (weight === 0) return 'its weight is 0: it gets no session';
     if (cluster === null) return `${this.#refused}: its reference is not usable`;
-    return endpoints.some(({ turn }) => turn !== '') ? '' : `${this.#refused}: it has no ready endpoint`;
+    if (endpoints.some(({ turn }) => turn !== '')) return '';
+    if (endpoints.some(this.#back)) return `${this.#refused}: its endpoints lead back to this listener`;
+    return `${this.#refused}: it has no ready endpoint`;
   }
 }
 

@@ -9,7 +9,7 @@ import { type GatewayPolicy, NO_POLICY } from './gateway-policy.ts';
 import type { Head } from './head.ts';
 import type { ProxyOpening } from './proxy-opening.ts';
 import type { Way, Waypoint } from './relay/loops.ts';
-import { type CompiledRelay, RelayTable } from './relay/relay.ts';
+import { RelayTable, takersOf } from './relay/relay.ts';
 import { Router } from './route/router.ts';
 
 /**
@@ -17,11 +17,6 @@ import { Router } from './route/router.ts';
  */
 export function isSameListener(a: SocketHost, b: SocketHost): boolean {
   return a === b || (a.gateway === b.gateway && a.listener === b.listener);
-}
-
-/** Whether a handshake of `name` may be for the host: another one may be it by more of the name. */
-function holds(hostname: string, name: string): boolean {
-  return hostname === '*' || hostname === name || (hostname.startsWith('*.') && name.endsWith(hostname.slice(1)));
 }
 
 export class Listener implements Waypoint {
@@ -79,14 +74,7 @@ export class Listener implements Waypoint {
 
   /** Where sessions of layer 4 that come here by `name` may go on to; null: by any. */
   *onward(name: string | null): Iterable<Way> {
-    const relays = new Map<CompiledRelay, boolean>();
-    for (const host of this.entry?.hosts ?? []) {
-      if (host.protocol === 'HTTP' || host.protocol === 'HTTPS') continue;
-      if (host.protocol === 'TLS' && name !== null && !holds(host.hostname, name)) continue;
-      for (const relay of this.relays.takers(host, host.protocol === 'TLS' ? name : ''))
-        relays.set(relay, host.tls !== null);
-    }
-    for (const [relay, ends] of relays) yield* relay.onward(ends ? null : name);
+    for (const [relay, ends] of takersOf(this.entry, this.relays, name)) yield* relay.onward(ends ? null : name);
   }
 
   /** `"gateway":"ns/name","listener":"http"` */

@@ -1,6 +1,6 @@
 // A rule of layer 4 as the data plane uses it, and those of one listener: which of them gets a session.
 
-import type { Attachment, Key, RelayEntry, SocketHost } from '../../ir/ir.ts';
+import type { Attachment, Key, RelayEntry, SocketEntry, SocketHost } from '../../ir/ir.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import type { ClusterRef, RouteCells } from '../exchange/rule.ts';
 import { ServerNames } from '../tls/names.ts';
@@ -132,4 +132,25 @@ export class RelayTable {
     }
     return names;
   }
+}
+
+/** Whether a handshake of `name` may be for the host: another one may be it by more of the name. */
+function holds(hostname: string, name: string): boolean {
+  return hostname === '*' || hostname === name || (hostname.startsWith('*.') && name.endsWith(hostname.slice(1)));
+}
+
+/** Who may take sessions that come to a socket by `name`, null: by any; and whether TLS ends there first. */
+export function takersOf(
+  entry: SocketEntry | null,
+  relays: RelayTable,
+  name: string | null,
+): Map<CompiledRelay, boolean> {
+  const found = new Map<CompiledRelay, boolean>();
+  for (const host of entry?.hosts ?? []) {
+    if (host.protocol === 'HTTP' || host.protocol === 'HTTPS') continue;
+    const named = host.protocol === 'TLS';
+    if (named && name !== null && !holds(host.hostname, name)) continue;
+    for (const relay of relays.takers(host, named ? name : '')) found.set(relay, host.tls !== null);
+  }
+  return found;
 }
