@@ -364,7 +364,11 @@ class Limits extends ClusterLimits {
   readonly CONFIG_FILE_BYTES = 64 * MB;
   readonly CONFIG_FILE_DOCUMENTS = 50_000;
   readonly CONFIG_FILES = 100_000;
+  /** Below all paths of --config together. */
+  readonly CONFIG_FOLDERS = 10_000;
   readonly CONFIG_FOLDER_DEPTH = 32;
+  /** Files that are mounted one by one and watched themselves; of more, changes are found by looking. */
+  readonly CONFIG_MOUNTED_FILES = 1_000;
   /** A plain document may be so long: a List of ten thousand objects as kubectl writes it. */
   readonly YAML_PLAIN_CHARS = 16 * MB;
   /** Words and marks of any other one; more is refused before it takes memory and time. */

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Backend, ResolvedHost } from '../../api/backend.ts';
+import { LIMITS } from '../../base/limits.ts';
 import { MemorySink, testFolder } from '../file/testing.ts';
 import type { Source, SourceSink } from '../source.ts';
 import { SYSTEM_TIMERS } from '../timers.ts';
@@ -156,6 +157,17 @@ test(
     assert.deepEqual(dns.asked, ['app.test A']);
   },
 );
+
+test('of more addresses than are taken those that count stay, in whatever order they are given', TIMEOUT, async (t) => {
+  const all = Array.from({ length: 2 * LIMITS.DNS_ADDRESSES }, (_, i) => `10.1.${i >> 8}.${i & 255}`);
+  const zone = { 'many.test': { a: all, ttl: 0 } };
+  const dns = await server(t, zone);
+  const { resolver } = resolverOf(t, dns.address);
+  const first = await resolver.resolve('many.test', 4);
+  assert.equal(first.kind === 'addresses' && first.addresses.length, LIMITS.DNS_ADDRESSES);
+  zone['many.test'].a = all.toReversed();
+  assert.deepEqual(await resolver.resolve('many.test', 4), first);
+});
 
 test('search domains and ndots of resolv.conf', TIMEOUT, async (t) => {
   const dns = await server(t, {

@@ -99,7 +99,8 @@ export class SystemResolver implements NameResolver {
 }
 
 function found(records: readonly { address: string; ttl: number }[]): Answer {
-  const addresses = [...new Set(records.map((r) => r.address))].slice(0, LIMITS.DNS_ADDRESSES);
+  // Of more than are taken always the same: servers give them in another order each time.
+  const addresses = [...new Set(records.map((r) => r.address))].sort().slice(0, LIMITS.DNS_ADDRESSES);
   return {
     kind: 'addresses',
     addresses,

@@ -497,6 +497,29 @@ test('what may not be read, is too large or too deep is named, and read when it 
   await sink.until(() => sink.objects.has(key('closed')) && !sink.told.has(join(dir, 'closed.yaml')));
 });
 
+test('a folder that cannot be watched is no problem any more when it is gone', TIMEOUT, async (t) => {
+  const root = process.geteuid?.() === 0;
+  const dir = testFolder(t);
+  chmodSync(dir, 0o755);
+  mkdirSync(join(dir, 'closed'), { mode: 0 });
+  const sink = new MemorySink();
+  const timers = new HandTimers();
+  const source = new FileSource([dir], { timers });
+  t.after(() => source.stop());
+  if (root) process.seteuid?.(65_534);
+  try {
+    source.start(sink);
+    await sink.until(() => sink.isSynced);
+  } finally {
+    if (root) process.seteuid?.(0);
+  }
+  assert.ok(sink.lines(dir).some((line) => line.startsWith('closed warning cannot be watched')));
+  rmSync(join(dir, 'closed'), { recursive: true });
+  await timers.some();
+  await timers.fireAll(200);
+  await sink.until(() => sink.told.size === 0);
+});
+
 test('of a file with many documents only the changed ones are read again', TIMEOUT, async (t) => {
   const names = Array.from({ length: 200 }, (_, i) => `r${i}`);
   const text = names.map((n) => routeYaml(n)).join('---\n');

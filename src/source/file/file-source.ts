@@ -15,6 +15,7 @@ import { ConfigFile } from './config-file.ts';
 import { look, readContents, type Stamp } from './disk.ts';
 import { Doubts } from './doubts.ts';
 import { Links } from './links.ts';
+import { mountedBelow } from './mounts.ts';
 import { Tree } from './tree.ts';
 import { Watches } from './watches.ts';
 
@@ -77,6 +78,8 @@ export class FileSource implements Source {
   readonly #tree: Tree;
   readonly #watches: Watches;
   readonly #links = new Links();
+  /** Files below the paths on which something is mounted, as of the last scan. */
+  #mounted: ReadonlySet<string> = new Set();
   #sink: SourceSink | null = null;
   #mode: Mode = 'scan';
   #changed = new Map<string, ConfigFile | null>();
@@ -119,6 +122,7 @@ export class FileSource implements Source {
       },
       folderGone: (path) => {
         this.#watches.close(path);
+        this.#setTrouble(`${path} (watch)`, null);
         if (this.#links.has(path)) this.#watch(path);
       },
       trouble: (path, message) => this.#trouble(path, message),
@@ -238,6 +242,7 @@ export class FileSource implements Source {
 
   async #fully(): Promise<void> {
     for (const parent of Tree.parents(this.#roots)) this.#watch(parent);
+    this.#mounted = mountedBelow(this.#roots);
     for (const root of this.#roots) await this.#visit(root);
   }
 
@@ -253,6 +258,8 @@ export class FileSource implements Source {
 
   *#file(path: string, stamp: Stamp, known: Stamp | null): Generator<void> {
     this.#follow(path);
+    // What changes a file that is mounted by itself (`docker run -v FILE:FILE`) happens in another folder.
+    if (this.#mounted.has(path)) this.#watch(path);
     if (this.#mode === 'scan' && known?.state === stamp.state && !this.#settling.has(path)) return;
     this.#leaving.clear(path);
     const contents = readContents(path, stamp);
@@ -308,6 +315,7 @@ export class FileSource implements Source {
 
   #fileGone(path: string): void {
     this.#leave(path);
+    if (this.#mounted.has(path)) this.#watches.close(path);
     this.#settled(path);
     this.#changed.set(path, null);
   }

@@ -34,8 +34,14 @@ export class Tree {
   /** Paths that could not be read when they were last looked at. */
   readonly #troubled = new Set<string>();
   readonly #aliases = new Map<string, string>();
+  /** The folder that was said to be one too many. */
+  #named: string | null = null;
 
-  constructor(roots: readonly string[], events: TreeEvents) {
+  readonly #most: number;
+
+  /** `most`: folders that are read. */
+  constructor(roots: readonly string[], events: TreeEvents, most: number = LIMITS.CONFIG_FOLDERS) {
+    this.#most = most;
     this.#roots = new Set(roots);
     this.#events = events;
   }
@@ -127,6 +133,10 @@ export class Tree {
       this.#events.trouble(path, `deeper than ${LIMITS.CONFIG_FOLDER_DEPTH} folders; not read`);
       return;
     }
+    if (before === undefined && this.#folders.size >= this.#most) {
+      this.#past(path);
+      return;
+    }
     const another = before !== undefined && before.id !== stamp.id;
     if (another) {
       this.#release(before.id, path);
@@ -161,6 +171,14 @@ export class Tree {
       yield;
       yield* this.visit(child);
     }
+  }
+
+  /** Of the folders that are too many the first one is named: `--config /` would name thousands. */
+  #past(path: string): void {
+    if (this.#named !== null && this.#named !== path && look(this.#named).kind === 'found') return;
+    if (this.#named !== null && this.#named !== path) this.#events.trouble(this.#named, null);
+    this.#named = path;
+    this.#events.trouble(path, `more than ${this.#most} folders; this one and further ones are not read`);
   }
 
   /** Another path to something that is read already: a link, or a folder that contains itself. */
