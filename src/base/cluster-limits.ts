@@ -80,6 +80,8 @@ export class ClusterLimits extends Http2Limits {
   /** Events of one kind about one object are told once in this time, and so many in all. */
   readonly EVENT_REPEAT_MS = 600_000;
   readonly EVENTS = 200;
+  /** Events under way at once, of the questions that may be (KUBERNETES_IN_FLIGHT). */
+  readonly EVENTS_AT_ONCE = 2;
   /** Addresses of one Gateway's status, the most that the API takes; and endpoints of one EndpointSlice. */
   readonly STATUS_ADDRESSES = 16;
   readonly SLICE_ENDPOINTS = 1_000;

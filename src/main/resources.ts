@@ -207,6 +207,8 @@ export class Resources implements SourceSink {
     if (meant.length > 0) this.propagation.event(performance.now());
     this.#batch.add(meant);
     this.#cluster?.seen(changed);
+    // A write whose answer was lost may have come to pass behind what was said since.
+    if (this.#published) this.#cluster?.told(this.#present(restated));
   }
 
   problems(origin: string, problems: readonly Problem[]): void {
@@ -315,6 +317,9 @@ export class Resources implements SourceSink {
     this.#idle = nothingToServe;
   }
 
+  #present(keys: Iterable<ObjectKey>): KubeObject[] {
+    return [...keys].flatMap((key) => this.#get(key) ?? []);
+  }
   #get(key: ObjectKey): KubeObject | undefined {
     const [kind = '', namespace, name = ''] = key.split('/');
     return this.#store.get(kind, namespace, name);
@@ -448,7 +453,7 @@ export class Resources implements SourceSink {
     const before = this.#publisher.revision;
     const revision = this.#publisher.publish(delta);
     this.statuses.note(revision, statuses);
-    this.#cluster?.told([...keys].flatMap((key) => this.#get(key) ?? []));
+    this.#cluster?.told(this.#present(keys));
     this.#tellUnsent();
     this.#cluster?.make(generated);
     const [removed, changed] = [[...keys].filter((key) => !this.#has(key)), [...keys].filter((key) => this.#has(key))];

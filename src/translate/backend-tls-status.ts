@@ -28,8 +28,8 @@ export function policyStatus(
   options: TranslatorOptions,
 ): PolicyResult {
   const { refused, unresolved, problems } = readPolicy(reader, policy, options.systemTrust ?? null);
-  const misplaced = misplacedAt(reader, policy, problems);
-  const said = { accepted: 'policyAccepted', fault: misplaced ?? refused, unresolved } as const;
+  const { fault, missing } = misplacedAt(reader, policy, problems);
+  const said = { accepted: 'policyAccepted', fault: fault ?? refused, missing, unresolved } as const;
   return policyResult(policy, gateways, options, said, problems);
 }
 
@@ -37,6 +37,8 @@ interface Said {
   /** What is said when nothing is wrong with it. */
   readonly accepted: ConditionName;
   readonly fault: Fault | null;
+  /** What of its targets is not there, while others are. */
+  readonly missing: string | null;
   /** Of kinds that refer to others. */
   readonly unresolved?: Fault | null;
 }
@@ -46,13 +48,14 @@ export function policyResult(
   policy: KubeObject,
   gateways: readonly ObjectKey[],
   options: TranslatorOptions,
-  { accepted, fault, unresolved }: Said,
+  { accepted, fault, missing, unresolved }: Said,
   problems: Problems,
 ): PolicyResult {
   const generation = generationOf(policy);
   const either = (found: Fault | null, good: ConditionName): Condition =>
     found === null ? condition(good, generation) : condition(found.name, generation, found.message);
-  const conditions = [either(fault, accepted)];
+  const partly = missing === null ? undefined : `It counts for its other targets: ${missing}`;
+  const conditions = [fault === null ? condition(accepted, generation, partly) : either(fault, accepted)];
   if (unresolved !== undefined) conditions.push(either(unresolved, 'policyResolved'));
   const ancestors = [...gateways]
     .sort(compare)
@@ -68,13 +71,20 @@ export function policyResult(
   return { status: ancestors.length === 0 ? null : { ancestors }, problems };
 }
 
-/** What keeps the policy from counting somewhere: an older one, or that the section does not exist. */
+/** What is wrong with a policy's targets. */
+export interface Misplaced {
+  /** What keeps it from counting somewhere: an older one, a target of another kind, or that none of them exists. */
+  readonly fault: Fault | null;
+  /** Targets or sections that do not exist, while others do: those have what the policy says. */
+  readonly missing: string | null;
+}
+
 export function misplacedAt(
   reader: Reader,
   policy: KubeObject,
   problems: Problems,
   index: 'tlsPoliciesByTarget' | 'trafficPoliciesByTarget' = 'tlsPoliciesByTarget',
-): Fault | null {
+): Misplaced {
   let first: Fault | null = null;
   const say = (field: string, fault: Fault): void => {
     problems.error(field, fault.message);
@@ -85,15 +95,19 @@ export function misplacedAt(
   if (targets.length < refs.length) {
     say('spec.targetRefs', { name: 'policyTarget', message: otherTargets(policy, refs) });
   }
-  for (const target of targets) {
-    const missing = missingSection(reader, target);
-    if (missing !== null) say(target.field, { name: 'policyTarget', message: missing });
+  const absent = targets.map((target) => missingSection(reader, target));
+  const some = absent.includes(null);
+  for (const [i, target] of targets.entries()) {
+    const missing = absent[i] ?? null;
+    if (missing !== null && some) problems.warning(target.field, missing);
+    else if (missing !== null) say(target.field, { name: 'policyTarget', message: missing });
     const winner = contenders(reader, target.key, target.section, index)[0];
     if (winner === undefined || keyOf(winner) === keyOf(policy)) continue;
     const message = `The older ${winner.metadata.namespace}/${winner.metadata.name} is for the same target.`;
     say(target.field, { name: 'policyConflicted', message });
   }
-  return first;
+  const missing = absent.filter((message) => message !== null);
+  return { fault: first, missing: some && missing.length > 0 ? missing.join(' ') : null };
 }
 
 function otherTargets({ kind }: KubeObject, refs: readonly unknown[]): string {

@@ -14,12 +14,7 @@ export function trafficStatus(
   options: TranslatorOptions,
 ): PolicyResult {
   const { refused, problems } = readTraffic(policy);
-  const misplaced = misplacedAt(reader, policy, problems, TRAFFIC_INDEX);
-  return policyResult(
-    policy,
-    gateways,
-    options,
-    { accepted: 'trafficAccepted', fault: misplaced ?? refused },
-    problems,
-  );
+  const { fault, missing } = misplacedAt(reader, policy, problems, TRAFFIC_INDEX);
+  const said = { accepted: 'trafficAccepted', fault: fault ?? refused, missing } as const;
+  return policyResult(policy, gateways, options, said, problems);
 }

@@ -146,6 +146,7 @@ export class Replica {
     this.#batch.add([...changed].filter((key) => !restated.has(key)));
     this.#writer.seen(changed);
     this.#generated.seen(changed);
+    if (this.isPublished) this.#writer.forgotten([...restated].flatMap((key) => this.#get(key) ?? []));
   }
   problems(): void {}
   synced(): void {

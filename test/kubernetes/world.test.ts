@@ -20,8 +20,10 @@ import { VirtualTime } from './memory-api.ts';
 import { CONTROLLER, Replica } from './replica.ts';
 import { NOWHERE } from './support.ts';
 
-const SEEDS = Number(process.env['SEEDS'] ?? '12');
+const SEEDS = Number(process.env['SEEDS'] ?? '10');
 const FIRST = Number(process.env['FIRST'] ?? '1');
+/** Worlds that once did not: a server that was away and behind, a write whose answer was lost. */
+const KNOWN = process.env['SEEDS'] === undefined ? [1054, 3119] : [];
 /** Of the kinds that are followed, those that a fresh controller would have, too. */
 const UNSEEN = /^(Secret|ConfigMap|Lease|Event|Node|Pod|CustomResourceDefinition)$/;
 
@@ -233,7 +235,7 @@ async function run(seed: number): Promise<void> {
 }
 
 test(`${SEEDS} random worlds come to rest as a fresh controller would have them`, async (t) => {
-  for (let seed = FIRST; seed < FIRST + SEEDS; seed++) {
+  for (const seed of [...KNOWN, ...Array.from({ length: SEEDS }, (_, i) => FIRST + i)]) {
     await run(seed).catch((error: Error) => {
       t.diagnostic(`seed ${seed}`);
       throw error;

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { KubeObject } from '../../api/object.ts';
+import { LIMITS } from '../../base/limits.ts';
 import { Events, transitions } from './events.ts';
 
 const c = (type: string, status: string, reason: string, message = 'why') => ({ type, status, reason, message });
@@ -44,7 +46,7 @@ test('a Gateway: its listeners too; waiting for the data plane is no news', () =
   ]);
 });
 
-test('the same is told once in a while, a flood is cut off, and the whole stands in the object', () => {
+test('the same is told once in a while, a flood is cut off, and the whole stands in the object', async () => {
   let ms = 0;
   const bodies: Record<string, unknown>[] = [];
   const events = new Events({
@@ -85,9 +87,36 @@ test('the same is told once in a while, a flood is cut off, and the whole stands
     regarding: { apiVersion: 'g/v1', kind: 'HTTPRoute', name: 'r', uid: 'uid-r', resourceVersion: '7', namespace: 'a' },
   });
   ms = 600_000;
+  await setImmediate();
   events.written(object('r'), undefined, bad);
   assert.equal(bodies.length, 2);
   for (let i = 0; i < 300; i++) events.written(object(`r${i}`), undefined, bad);
+  await setImmediate();
   assert.equal(bodies.length, 201);
   assert.equal(events.dropped, 101);
+});
+
+test('of a server that does not answer to Events only a few are asked at once, and all in the end', async () => {
+  const open: (() => void)[] = [];
+  const events = new Events({
+    api: {
+      ask: async () => {
+        await new Promise<void>((resolve) => void open.push(resolve));
+        return { ok: true, body: {} };
+      },
+    },
+    now: () => 0,
+    wall: () => new Date(0),
+    random: () => 0.5,
+    leads: () => true,
+    controllerName: 'us',
+    instance: 'i',
+  });
+  const object = { apiVersion: 'v1', kind: 'Service', metadata: { name: 's', namespace: 'a', uid: 'u' } } as KubeObject;
+  for (let i = 0; i < 7; i++) events.warn(object, 'NoEndpoints', `note ${i}`);
+  for (let answered = 0; answered < 7; answered++) {
+    assert.equal(open.length, Math.min(answered + LIMITS.EVENTS_AT_ONCE, 7));
+    open[answered]?.();
+    await setImmediate();
+  }
 });

@@ -18,6 +18,8 @@ export interface EventTools {
   readonly instance: string;
 }
 
+type Question = Parameters<Api['ask']>[0];
+
 interface Told {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
@@ -34,6 +36,9 @@ export class Events {
   /** What was told lately, and when; the oldest first. */
   readonly #told = new Map<string, number>();
   dropped = 0;
+  /** Waiting to be sent, in order; EVENTS bounds what is told, and so these. */
+  readonly #waiting: Question[] = [];
+  #sending = 0;
 
   constructor(tools: EventTools) {
     this.#tools = tools;
@@ -66,7 +71,7 @@ export class Events {
     const time = this.#tools.wall().toISOString().replace('Z', '000Z');
     const place = namespace ?? 'default';
     const unique = Math.floor(this.#tools.random() * 2 ** 48).toString(16);
-    void this.#tools.api.ask({
+    this.#waiting.push({
       verb: 'create',
       kind: 'Event',
       path: `/apis/events.k8s.io/v1/namespaces/${place}/events`,
@@ -92,6 +97,20 @@ export class Events {
       },
       mayStart: this.#tools.leads,
     });
+    this.#pump();
+  }
+
+  /** A server that is slow with Events, for whoever has a say in them is, is not to keep statuses waiting. */
+  #pump(): void {
+    while (this.#sending < LIMITS.EVENTS_AT_ONCE) {
+      const next = this.#waiting.shift();
+      if (next === undefined) return;
+      this.#sending++;
+      void this.#tools.api.ask(next).then(() => {
+        this.#sending--;
+        this.#pump();
+      });
+    }
   }
 }
 

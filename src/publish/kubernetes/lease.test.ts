@@ -12,6 +12,8 @@ class World implements Api {
   ms = 0;
   version = 0;
   spec: Spec | null = null;
+  /** How long an answer takes, of a question that was carried out at once. */
+  slowMs = 0;
   /** Until when the server is out of reach of whom, and how that shows: an error, or no answer at all. */
   readonly away = new Map<string, { untilMs: number; how: 'error' | 'silence' | 'refusal' }>();
   readonly #due: { at: number; fire: () => void }[] = [];
@@ -70,7 +72,11 @@ class World implements Api {
     const api: Api = {
       ask: async (question) => {
         const away = this.away.get(identity);
-        if (away === undefined || away.untilMs <= this.ms) return this.ask(question);
+        if (away === undefined || away.untilMs <= this.ms) {
+          const answer = await this.ask(question);
+          if (this.slowMs > 0) await new Promise<void>((resolve) => this.timers.after(this.slowMs, resolve));
+          return answer;
+        }
         // As the client does it: no answer ends with the time that was given.
         if (away.how === 'refusal')
           return { ok: false, failure: { code: 403, reason: 'Forbidden', message: 'no', retryAfterMs: null } };
@@ -131,6 +137,24 @@ test('a leader that ends gives it back: the next one leads within its next look'
   await world.pass(2_000);
   assert.equal(b.lease.leads(), true);
   assert.equal(world.spec?.['leaseTransitions'], 1);
+});
+
+test('a leader that ends while it renews gives it back none the less', async () => {
+  const world = new World();
+  const [a, b] = [world.candidate('a'), world.candidate('b')];
+  a.lease.start();
+  await world.pass(0);
+  b.lease.start();
+  await world.pass(1_900);
+  world.slowMs = 300;
+  await world.pass(200);
+  const stopped = a.lease.stop();
+  assert.equal(a.lease.leads(), false);
+  await world.pass(1_000);
+  await stopped;
+  assert.equal(world.spec?.['holderIdentity'], undefined);
+  await world.pass(3_000);
+  assert.equal(b.lease.leads(), true);
 });
 
 test('a leader that is gone is followed within 15 s and a look, and never before', async () => {

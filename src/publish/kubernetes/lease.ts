@@ -46,6 +46,8 @@ export class Lease {
   #told = false;
   #stopped = false;
   #wake: () => void = () => {};
+  /** The try under way, or the last one. */
+  #trying: Promise<void> = Promise.resolve();
   #cancelEnd: () => void = () => {};
   /** Why the lease could not be had or held, or null. */
   reason: string | null = null;
@@ -77,9 +79,10 @@ export class Lease {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#wake();
-    const led = this.leads();
     this.#lose();
-    if (!led || this.#seen === null) return;
+    // A renewal under way would make the version another, or the lease ours.
+    await this.#trying;
+    if (this.#seen === null || this.holder !== this.#place.identity) return;
     // As client-go has it: nobody's, and not for long.
     const { holderIdentity: _, ...rest } = this.#spec(this.#seen.object);
     const spec = { ...rest, leaseDurationSeconds: 1 };
@@ -88,7 +91,8 @@ export class Lease {
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
-      await this.#attempt();
+      this.#trying = this.#attempt();
+      await this.#trying;
       if (this.#stopped) return;
       // Those who wait do not all come at once.
       const jitter = this.leads() ? 1 : 1 + 0.2 * this.#tools.random();

@@ -204,7 +204,8 @@ export abstract class ObjectWriter<Wanted, Echo> {
       LIMITS.STATUS_INTERVAL_MS * 2 ** Math.min(entry.failures, 16),
       LIMITS.KUBERNETES_RETRY_MAX_MS,
     );
-    entry.notBeforeMs = this.#base.now() + Math.max(wait, retryAfterMs ?? 0);
+    const asked = Math.min(retryAfterMs ?? 0, LIMITS.KUBERNETES_RETRY_MAX_MS);
+    entry.notBeforeMs = this.#base.now() + Math.max(wait, asked);
     // The server will answer the same again; rights and what others made may change.
     const final = code >= 400 && code < 500 && ![401, 403, 404, 408, 409, 429].includes(code);
     if (final || code === 403 || entry.failures === 3) this.tell(key, entry, 'NotWritten', `${reason}: ${message}`);

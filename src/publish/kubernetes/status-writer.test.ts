@@ -6,6 +6,7 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { KubeObject } from '../../api/object.ts';
+import { LIMITS } from '../../base/limits.ts';
 import { condition } from '../../translate/conditions.ts';
 import { StatusWriter } from './status-writer.ts';
 
@@ -84,4 +85,33 @@ test('what was to be said of an object is not said of another that has taken its
   writer.write(KEY, { parents: [{ parentRef, controllerName: 'c', conditions: [condition('routeAccepted', 1)] }] });
   await setImmediate();
   assert.deepEqual(asked, ['patch', 'get'], 'the watch will say what is to be said of it');
+});
+
+test('a server that wants to be left alone for days is asked again as soon as any other', async () => {
+  const waits: number[] = [];
+  const writer = new StatusWriter('c', {
+    api: {
+      ask: async () => ({
+        ok: false,
+        failure: { code: 503, reason: 'ServiceUnavailable', message: '', retryAfterMs: 900_000_000 },
+      }),
+    },
+    timers: {
+      after: (ms) => {
+        waits.push(ms);
+        return () => {};
+      },
+    },
+    now: () => 0,
+    wall: () => new Date(0),
+    leads: () => true,
+    find: () => object('1', undefined),
+    pathOf: () => '/r',
+    onWritten: () => {},
+    onTrouble: (_, message) => assert.fail(message),
+  });
+  const parentRef = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'gw' };
+  writer.write(KEY, { parents: [{ parentRef, controllerName: 'c', conditions: [condition('routeAccepted', 1)] }] });
+  await setImmediate();
+  assert.deepEqual(waits, [LIMITS.KUBERNETES_RETRY_MAX_MS]);
 });
