@@ -19,11 +19,20 @@ import { Backoff } from './backoff.ts';
 import type { Incoming } from './revisions.ts';
 import type { Child, ChildEnd, System } from './system.ts';
 
+export interface RevisionTaker {
+  /** A revision is coming. */
+  begun(begin: Begin): void;
+  /** Of the one that is coming; null removes it. */
+  entry(key: string, value: Buffer | null): void;
+  /** It is whole; one that began may never be. */
+  commit(revision: Incoming): void;
+}
+
 export interface ControllerOwner {
   /** It has started and knows nothing yet. */
   onHello(): void;
   onLogLevel(level: Level): void;
-  onRevision(revision: Incoming): void;
+  readonly revisions: RevisionTaker;
   /** What it was asked to read again has been read. */
   onReread(): void;
   /** It cannot go on, for a reason that another one would have too. */
@@ -141,16 +150,20 @@ export class ControllerProcess<Options> {
       case FRAME.PUT: {
         const { key, value } = decodePut(frame.body);
         this.#inRevision().change.set(key, value);
+        this.#owner.revisions.entry(key, value);
         break;
       }
-      case FRAME.DELETE:
-        this.#inRevision().change.set(frame.body.toString(), null);
+      case FRAME.DELETE: {
+        const key = frame.body.toString();
+        this.#inRevision().change.set(key, null);
+        this.#owner.revisions.entry(key, null);
         break;
+      }
       case FRAME.COMMIT: {
         const begun = this.#inRevision();
         this.#begun = null;
         this.#newest = begun.revision;
-        this.#owner.onRevision(begun);
+        this.#owner.revisions.commit(begun);
         break;
       }
       default:
@@ -162,6 +175,7 @@ export class ControllerProcess<Options> {
     if (!this.#welcomed || this.#begun !== null || base !== this.#newest || revision <= base)
       throw new ProtocolError(`revision ${revision} does not begin here`);
     this.#begun = { revision, change: new Map(), sockets: null };
+    this.#owner.revisions.begun({ revision, base });
   }
 
   #inRevision(): Begun {

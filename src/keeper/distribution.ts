@@ -3,9 +3,12 @@
 
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
+import type { Begin } from '../stream/frames.ts';
 import type { Grant, Held, SocketWish } from '../stream/messages.ts';
+import { Ahead } from './ahead.ts';
+import type { RevisionTaker } from './controller-process.ts';
 import type { Departures } from './departures.ts';
-import { type EncodedStep, encodeStep } from './encode.ts';
+import { commitFrame, type EncodedStep, encodeStep } from './encode.ts';
 import { type Incoming, Revisions, type Step } from './revisions.ts';
 import type { Slots } from './slots.ts';
 import type { OpenSocket, Sockets } from './sockets.ts';
@@ -38,12 +41,14 @@ export interface DistributionOwner {
   onGrant(grant: Grant, fds: readonly number[]): void;
 }
 
-export class Distribution {
+export class Distribution implements RevisionTaker {
   readonly revisions = new Revisions();
   readonly #parts: DistributionParts;
   readonly #owner: DistributionOwner;
   readonly #stateFile: StateFile | null;
   #acked = 0;
+  /** The first revision, while it comes. */
+  #ahead: Ahead | null = null;
   /** Of the last attempt at sockets that could not be opened. */
   #retriedMs = 0;
   #leaving = false;
@@ -72,6 +77,19 @@ export class Distribution {
   /** What an earlier program served, to a controller that has nothing else. */
   giveKept(): void {
     if (this.revisions.wanted === 0 && !this.#owner.succeeds()) this.#stateFile?.give();
+  }
+
+  begun(begin: Begin): void {
+    const first = this.revisions.revision === 0 && begin.base === 0;
+    this.#ahead = first
+      ? new Ahead(
+          begin,
+          this.#parts.slots.loaded.filter(({ outbox }) => outbox.takes(0)),
+        )
+      : null;
+  }
+  entry(key: string, value: Buffer | null): void {
+    this.#ahead?.add(key, value);
   }
 
   commit(incoming: Incoming): void {
@@ -166,9 +184,25 @@ export class Distribution {
       step.sockets === null || this.#leaving ? { opened: [], closing: [] } : this.#wantSockets(step.sockets);
     const { base } = step;
     const takers = base === null ? [] : slots.loaded.filter(({ outbox }) => outbox.takes(base));
-    if (takers.length > 0) this.#send(takers, encodeStep(step), opened);
+    const left = this.#endAhead(step, takers, opened);
+    if (left.length > 0) this.#send(left, encodeStep(step), opened);
     departures.start(closing, this.#owner.shared());
     this.#catchUp();
+  }
+
+  /** Who has the entries of `step` is given its end; those that have not are returned. */
+  #endAhead(step: Step, takers: readonly WorkerProcess[], opened: readonly OpenSocket[]): readonly WorkerProcess[] {
+    const ahead = this.#ahead;
+    this.#ahead = null;
+    const { revision, base } = step;
+    if (ahead === null || ahead.begin.revision !== revision || ahead.begin.base !== base) return takers;
+    const have = new Set(ahead.finish());
+    for (const worker of takers.filter((taker) => have.has(taker))) {
+      this.#giveSockets(worker, opened);
+      worker.send(commitFrame(revision));
+      worker.outbox.sent({ revision, base });
+    }
+    return takers.filter((taker) => !have.has(taker));
   }
 
   #wantSockets(wishes: readonly SocketWish[]): { opened: OpenSocket[]; closing: OpenSocket[] } {

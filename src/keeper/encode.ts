@@ -15,11 +15,20 @@ export function encodeStep({ revision, base, change }: Step): EncodedStep {
   return { revision, base, begin: encodeBegin({ revision, base }), parts: partsOf(revision, change) };
 }
 
+/** `value`: null for one that goes. */
+export function entryFrame(key: string, value: Buffer | null): Buffer {
+  return value === null ? encodeFrame(FRAME.DELETE, Buffer.from(key)) : encodePut(key, value);
+}
+
+export function commitFrame(revision: number): Buffer {
+  return encodeJson(FRAME.COMMIT, { revision });
+}
+
 function* partsOf(revision: number, change: Step['change']): Generator<Buffer> {
   let batch: Buffer[] = [];
   let size = 0;
   for (const [key, value] of change) {
-    const frame = value === null ? encodeFrame(FRAME.DELETE, Buffer.from(key)) : encodePut(key, value);
+    const frame = entryFrame(key, value);
     batch.push(frame);
     size += frame.length;
     if (size < LIMITS.READ_BYTES) continue;
@@ -27,6 +36,6 @@ function* partsOf(revision: number, change: Step['change']): Generator<Buffer> {
     batch = [];
     size = 0;
   }
-  batch.push(encodeJson(FRAME.COMMIT, { revision }));
+  batch.push(commitFrame(revision));
   yield Buffer.concat(batch);
 }

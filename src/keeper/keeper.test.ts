@@ -10,7 +10,7 @@ import { FakeSystem, ModelController, ModelWorker, OPTIONS, OWN_ADDRESS, ownPort
 import { EXIT } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { TICKET_KEY_BYTES } from '../io/tls.ts';
-import { encodeBegin, encodePut } from '../stream/frames.ts';
+import { encodeBegin, encodeFrame, encodeJson, encodePut, FRAME, type FrameType } from '../stream/frames.ts';
 import { PROTOCOL, type SocketWish } from '../stream/messages.ts';
 import { Keeper } from './keeper.ts';
 import { ticketKeysOf } from './keys-file.ts';
@@ -114,6 +114,80 @@ test('a file of keys that cannot be used ends the start, unless somebody may sti
   assert.equal(typo.system.alive('worker').length, 0);
   const { workers } = serving(t, file(true));
   assert.equal(workers[0]?.tickets[0]?.length, TICKET_KEY_BYTES);
+});
+
+/** More than is sent at once. */
+const LARGE = 'x'.repeat(LIMITS.READ_BYTES);
+
+/** A controller in the middle of the first revision, whose worker in slot 0 waits for it; the other is not loaded. */
+function halfway(t: { after(fn: () => void): void }): Stage & {
+  readonly controller: ModelController;
+  readonly worker: ModelWorker;
+  readonly late: ReturnType<FakeSystem['alive']>[number];
+} {
+  const it = stage(t, { workers: 2 });
+  const controller = new ModelController(it.system.alive('controller')[0] as never);
+  const [first, late] = it.system.alive('worker') as [never, never];
+  const worker = new ModelWorker(first);
+  worker.read();
+  controller.child.frames(encodeBegin({ revision: 1, base: 0 }));
+  for (const key of ['gone', 'a', 'state/x']) controller.child.frames(encodePut(key, Buffer.from(key + LARGE)));
+  return { ...it, controller, worker, late };
+}
+
+test('a first revision goes on to workers as it comes, and counts with its end', (t) => {
+  const { system, controller, worker, late } = halfway(t);
+  const came = worker.child.take();
+  assert.deepEqual(
+    came.map(({ type, body }) => (type === FRAME.PUT ? body.toString('utf8', 2, 2 + body.readUInt16LE(0)) : type)),
+    [FRAME.BEGIN, 'gone', 'a'],
+  );
+  for (const { type, body } of came) worker.child.wire.push(encodeFrame(type as FrameType, body));
+  worker.read();
+  assert.equal(worker.revision, 0);
+  // One that comes meanwhile is given all of it.
+  const other = new ModelWorker(late);
+  controller.child.frames(encodeFrame(FRAME.DELETE, Buffer.from('gone')));
+  controller.child.frames(encodePut('b', Buffer.from('b')));
+  controller.child.says({
+    type: 'sockets',
+    sockets: [{ key: 'a', address: OWN_ADDRESS, port: ownPort(), transport: 'tcp' }],
+  });
+  controller.child.frames(encodeJson(FRAME.COMMIT, { revision: 1 }));
+  const rest = worker.child.wire.reduce((sum, bytes) => sum + bytes.length, 0);
+  assert.ok(rest < LARGE.length, `${rest} bytes again`);
+  for (const one of [worker, other]) {
+    one.read();
+    assert.deepEqual(
+      [...one.content],
+      [
+        ['a', `a${LARGE}`],
+        ['b', 'b'],
+      ],
+    );
+    assert.deepEqual([one.revision, [...one.sockets]], [1, ['a']]);
+  }
+  controller.read();
+  assert.equal(controller.acked, 1);
+  system.pass(LIMITS.HEARTBEAT_MS);
+  assert.deepEqual(worker.child.take(), [], 'and nothing is sent twice');
+});
+
+test('what went on of a first revision whose controller died is forgotten', (t) => {
+  const it = halfway(t);
+  const { controller, worker, late } = it;
+  const other = new ModelWorker(late);
+  worker.read();
+  controller.child.exit();
+  const next = new ModelController(newest(it, 'controller'));
+  assert.equal(next.revision, 0);
+  next.send({ c: `c${LARGE}` });
+  for (const one of [worker, other]) {
+    one.read();
+    assert.deepEqual([one.revision, [...one.content]], [1, [['c', `c${LARGE}`]]]);
+  }
+  next.read();
+  assert.equal(next.acked, 1);
 });
 
 test('an entry that cannot be used is a refused revision, not a dead worker; the next good revision heals', (t) => {

@@ -77,7 +77,7 @@ export class Keeper<Options extends KeeperOptions> {
         this.#log.change(level);
         for (const worker of this.#slots.workers) worker.say({ type: 'logLevel', level });
       },
-      onRevision: (revision) => this.#distribution.commit(revision),
+      revisions: this.#distribution,
       onReread: () => this.#announcer.reloaded(),
       onFatal: (code, message) => this.#onFatal(code, message),
       onDeath: (failures, why) => this.#onControllerDeath(failures, why),

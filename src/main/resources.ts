@@ -30,7 +30,7 @@ import {
 } from '../translate/certificate-facts.ts';
 import type { Status } from '../translate/conditions.ts';
 import type { TranslatorOptions } from '../translate/context.ts';
-import type { Update } from '../translate/output.ts';
+import type { Early, Update } from '../translate/output.ts';
 import { revocationProblems } from '../translate/revocation.ts';
 import { Translator } from '../translate/translator.ts';
 import { readOfStatus } from '../translate/unit.ts';
@@ -104,6 +104,8 @@ export class Resources implements SourceSink {
   /** With --kubernetes: where statuses go besides. */
   readonly #cluster: Cluster | null;
   #published = false;
+  /** While the first revision is being made. */
+  #early: Early | null = null;
   /** All of them are looked at for each change. */
   readonly #certificatesChanged = new Seldom(SYSTEM_TIMERS, LIMITS.CERTIFICATE_TELL_MS, () =>
     this.#tellOfCertificates(),
@@ -161,9 +163,10 @@ export class Resources implements SourceSink {
     this.#batch = new Batch(SYSTEM_TIMERS, now, ({ keys }) => {
       const before = publisher.revision;
       this.propagation.closed(now());
-      this.#revise(this.#translator.update(this.#store, { keys }), keys);
+      this.#revise(this.#translator.update(this.#store, { keys }, this.#early), keys);
       const { revision } = publisher;
-      this.propagation.sent(revision > before ? revision : null, now());
+      // A start is none: what was there before it has no time at which it came.
+      this.propagation.sent(this.#published && revision > before ? revision : null, now());
     });
     const { ages, pair } = beginning;
     this.#sources = createSources(options, { cluster: cluster?.source ?? null, pair, ages });
@@ -231,14 +234,21 @@ export class Resources implements SourceSink {
   }
 
   #publishFirst(): void {
+    // Workers have work of their own while this process finds out what is to be told.
+    let sent: number | null = null;
+    this.#early = {
+      certificate: (entry) => this.#publisher.ahead(entry),
+      entries: () => {
+        sent = this.#sendWhole();
+      },
+    };
     this.#batch.flush();
+    this.#early = null;
+    const revision = sent ?? this.#sendWhole();
     this.#published = true;
     // All there is has been read: what is wrong now will be wrong in a moment.
     this.#journal.settled();
     this.#translator.settle();
-    for (const key of this.#beginning.ages.keys()) this.#rememberAge(key);
-    this.#publisher.remember(KEPT, null);
-    const revision = this.#publisher.publishAll([...this.#translator.ir.values()]);
     this.statuses.note(revision, this.#translator.statuses);
     this.#cluster?.told(this.#store.all());
     this.#tellUnsent();
@@ -248,6 +258,13 @@ export class Resources implements SourceSink {
     this.#effectsChanged.ask();
     this.#cancelFirstLook = SYSTEM_TIMERS.after(LIMITS.CERTIFICATE_FIRST_MS, () => this.#lookAtCertificates());
     if (this.#cluster !== null && this.#translator.ir.size < LIMITS.PRACTICE_CHANGES) this.#practise();
+  }
+
+  /** Of all there is, in place of whatever is served. */
+  #sendWhole(): number {
+    for (const key of this.#beginning.ages.keys()) this.#rememberAge(key);
+    this.#publisher.remember(KEPT, null);
+    return this.#publisher.publishAll([...this.#translator.ir.values()]);
   }
 
   /** Others have their turn between two steps. */

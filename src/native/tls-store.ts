@@ -53,6 +53,8 @@ export class TlsStore {
   readonly #memory: TlsMemory;
   readonly #certificates = new Map<number, Held>();
   readonly #chains = new Map<string, Chain>();
+  /** What was looked for last, and found: of thousands of certificates one after the other most have one chain. */
+  #lastChain: { readonly bytes: Buffer; readonly chain: Chain } | null = null;
   readonly #trusts = new Map<number, number>();
   /** Those that are made, the least recently used first. */
   readonly #made = new Set<Held>();
@@ -146,10 +148,17 @@ export class TlsStore {
   }
 
   #chain(ders: readonly Uint8Array[]): Chain {
-    const digest = hash('sha256', Buffer.concat([...ders]), 'hex');
+    const bytes = Buffer.concat([...ders]);
+    const last = this.#lastChain;
+    if (last !== null && last.chain.uses > 0 && last.bytes.equals(bytes)) {
+      last.chain.uses++;
+      return last.chain;
+    }
+    const digest = hash('sha256', bytes, 'hex');
     const known = this.#chains.get(digest);
     if (known !== undefined) {
       known.uses++;
+      this.#lastChain = { bytes, chain: known };
       return known;
     }
     const x509s: number[] = [];

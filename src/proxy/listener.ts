@@ -39,6 +39,8 @@ export class Listener implements Waypoint {
   policy: GatewayPolicy = NO_POLICY;
   /** Its hosts are of Gateways that want different things. */
   #varies = false;
+  /** What logs call its Gateways; and what they say of hosts, once somebody came to one: of thousands, few. */
+  #names = new Map<Key, string>();
   #json = new Map<SocketHost, Fragment>();
   #policies = new Map<SocketHost, GatewayPolicy>();
 
@@ -63,10 +65,10 @@ export class Listener implements Waypoint {
     this.entry = entry;
     this.relayHost = hosts.find(({ protocol }) => protocol === 'TCP') ?? null;
     this.router.setHosts(hosts);
-    this.#json = new Map(
-      hosts.map((host) => [host, Fragment.members({ gateway: nameOf(host.gateway), listener: host.listener })]),
-    );
-    const policies = new Set(hosts.map((host) => policyOf(host.gateway)));
+    this.#names = new Map();
+    this.#json = new Map();
+    for (const { gateway } of hosts) if (!this.#names.has(gateway)) this.#names.set(gateway, nameOf(gateway));
+    const policies = new Set([...this.#names.keys()].map((gateway) => policyOf(gateway)));
     this.#varies = policies.size > 1;
     this.#policies = new Map(this.#varies ? hosts.map((host) => [host, policyOf(host.gateway)]) : []);
     this.policy = policies.size === 1 ? ([...policies][0] as GatewayPolicy) : NO_POLICY;
@@ -79,7 +81,15 @@ export class Listener implements Waypoint {
 
   /** `"gateway":"ns/name","listener":"http"` */
   jsonOf(host: SocketHost): Fragment {
-    return this.#json.get(host) ?? NO_FRAGMENT;
+    return this.#json.get(host) ?? this.#newJson(host);
+  }
+
+  #newJson(host: SocketHost): Fragment {
+    const gateway = this.#names.get(host.gateway);
+    if (gateway === undefined) return NO_FRAGMENT;
+    const json = Fragment.members({ gateway, listener: host.listener });
+    this.#json.set(host, json);
+    return json;
   }
 
   policyOf(host: SocketHost): GatewayPolicy {

@@ -127,6 +127,20 @@ test('an entry is sent before the next one is made bytes of', () => {
   assert.deepEqual(out.take(), [...lines, 'commit 1']);
 });
 
+test('what goes ahead of the first revision is part of it, sent once, and taken back within it where it is not', () => {
+  const { out, publisher } = setup();
+  const gateways = ['a', 'b', 'c'].map((name): Entry => ({ kind: 'gateway', key: `gateway/default/${name}`, name }));
+  const [a, b, c] = gateways as [Entry, Entry, Entry];
+  for (const entry of [a, b, b]) publisher.ahead(entry);
+  assert.deepEqual(out.take(), ['begin 1', `put ${a.key}`, `put ${b.key}`]);
+  assert.equal(publisher.revision, 0);
+  assert.equal(publisher.publishAll([b, c]), 1);
+  assert.deepEqual(out.take(), [`remove ${a.key}`, `put ${c.key}`, 'commit 1']);
+  assert.equal(publisher.publishAll([b, c]), 1, 'nothing is new');
+  publisher.publish({ upserts: [{ ...b, name: 'other' } as Entry], removals: [] });
+  assert.deepEqual(out.take(), ['begin 2', `put ${b.key}`, 'commit 2']);
+});
+
 test('one changed rule is one put; what did not change is not sent', () => {
   const { out, publisher } = setup();
   publisher.publish({ upserts: [socket, rule('default/a'), rule('default/a', 1)], removals: [] });

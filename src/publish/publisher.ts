@@ -60,6 +60,8 @@ export class Publisher {
   readonly #goneRoutes = new Set<Key>();
   /** Clusters whose endpoints may be others. */
   readonly #changedClusters = new Set<Key>();
+  /** What went before the rest was there, by key. */
+  readonly #ahead = new Map<Key, Entry>();
   /** Something of it has been sent, and so its beginning. */
   #begun = false;
   /** Of that something is a socket. */
@@ -111,6 +113,18 @@ export class Publisher {
     this.#memory.set(`${STATE_PREFIX}${name}`, value === null ? null : Buffer.from(value));
   }
 
+  /**
+   * Sends what will probably be in the next revision, so that whoever reads it need not wait for the rest; what is not
+   * in it then, `publishAll` takes back within it.
+   */
+  ahead(entry: Entry): void {
+    if (this.#ahead.get(entry.key) === entry) return;
+    const value = this.#encode(entry);
+    if (value.length > LARGEST_ENTRY) return;
+    this.#ahead.set(entry.key, entry);
+    this.#send(entry.key, value, this.#revision + 1);
+  }
+
   /** The first revision after `adopt`: `entries` is all there is, whatever else the keeper has goes. */
   publishAll(entries: readonly Entry[]): number {
     const endpoints = new Map(entries.flatMap((e) => (e.kind === 'endpoints' ? [[e.key, e.endpoints] as const] : [])));
@@ -147,6 +161,7 @@ export class Publisher {
       this.#takeBack(key, revision);
     }
     for (const entry of delta.upserts) {
+      if (this.#ahead.get(entry.key) === entry) continue;
       const value = this.#encode(entry);
       if (value.length > LARGEST_ENTRY) {
         // It cannot travel: whatever stood under its key goes, its neighbours are not harmed.
@@ -172,6 +187,7 @@ export class Publisher {
       this.#send(`${STATE_PREFIX}cells/${key}`, value === null ? null : Buffer.from(value), revision);
     for (const [key, value] of this.#memory) this.#send(key, value, revision);
     this.#memory.clear();
+    this.#ahead.clear();
     return this.#end(revision);
   }
 

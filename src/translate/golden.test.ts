@@ -61,6 +61,23 @@ test('what is not read of a status changes nothing of what anything means, whate
   }
 });
 
+test('who takes entries early has all of them before anything is only told', () => {
+  for (const name of names) {
+    const { objects, options } = readGolden(name);
+    const store = new Store();
+    const translator = new Translator(options);
+    let entries: unknown[] | null = null;
+    const early = {
+      certificate: (): void => assert.equal(entries, null),
+      entries: (): void => {
+        entries = [...translator.ir];
+      },
+    };
+    translator.update(store, { keys: store.apply(objects, []) }, early);
+    assert.deepEqual(entries, [...translator.ir], name);
+  }
+});
+
 test('objects that come and go one by one leave what a fresh translation says', () => {
   const next = mulberry32(2);
   for (const name of names) {

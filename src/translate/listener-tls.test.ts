@@ -5,6 +5,7 @@ import type { KubeObject } from '../api/object.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, ServerTls, SocketEntry } from '../ir/ir.ts';
 import { Store } from '../store/store.ts';
+import type { GatewayStatus } from './conditions.ts';
 import type { TranslatorOptions } from './context.ts';
 import { Translator } from './translator.ts';
 
@@ -43,6 +44,47 @@ function https(
   const tls = { certificateRefs: secrets.map((one) => ({ name: one })), ...more };
   return { name, hostname, port: 443, protocol: 'HTTPS', tls };
 }
+
+test('a certificate that is good is handed on as soon as its Gateway is read, and a bad one is a condition as ever', () => {
+  const store = new Store();
+  const translator = new Translator({
+    controllerName: 'rauta.io/gateway-controller',
+    implicitClass: 'rauta',
+    defaultAddresses: ['0.0.0.0'],
+    portMap: new Map(),
+  });
+  const bad = {
+    ...secret('bad'),
+    data: {
+      ...(secret('bad')['data'] as object),
+      'tls.key': (secret('x')['data'] as Record<string, string>)['tls.key'],
+    },
+  };
+  const listeners = [
+    https('a', 'a.example', ['good']),
+    https('b', 'b.example', ['bad']),
+    https('c', 'c.example', ['none']),
+  ];
+  const keys = store.apply([gateway(listeners), secret('good'), bad as KubeObject], []);
+  const heard: string[] = [];
+  translator.update(
+    store,
+    { keys },
+    {
+      certificate: ({ key }) => heard.push(`${key} of ${translator.ir.size}`),
+      entries: () => heard.push(`all ${translator.ir.size}, ${translator.statuses.size} told`),
+    },
+  );
+  assert.deepEqual(heard, ['certificate/default/good of 0', 'all 3, 0 told']);
+  const status = translator.statuses.get('Gateway/default/edge') as GatewayStatus;
+  const reasons = status.listeners.map(
+    ({ conditions }) => conditions.find(({ type }) => type === 'ResolvedRefs')?.reason,
+  );
+  assert.deepEqual(reasons, ['ResolvedRefs', 'InvalidCertificateRef', 'InvalidCertificateRef']);
+  heard.length = 0;
+  translator.update(store, { keys });
+  assert.deepEqual(heard, [], 'and nobody hears of the next update');
+});
 
 class World {
   readonly store = new Store();

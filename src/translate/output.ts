@@ -3,7 +3,7 @@
 import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
-import type { Delta, Entry, Key } from '../ir/ir.ts';
+import type { CertificateEntry, Delta, Entry, Key } from '../ir/ir.ts';
 import type { Status } from './conditions.ts';
 import type { Generated } from './exposure.ts';
 
@@ -17,6 +17,14 @@ export interface Update {
   readonly diagnostics: ReadonlyMap<ObjectKey, readonly Problem[]>;
   /** What is made for Gateways, by the key of what is made; null: nothing is said of it any more. */
   readonly generated: ReadonlyMap<ObjectKey, Generated | null>;
+}
+
+/** Takes entries while an update is still being made, so that who serves them need not wait for what is only told. */
+export interface Early {
+  /** A listener names it and it is good; that it will be among the entries is likely, and no more. */
+  certificate(entry: CertificateEntry): void;
+  /** What the update hands out is all there. */
+  entries(): void;
 }
 
 export class Output {

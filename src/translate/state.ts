@@ -15,7 +15,7 @@ import type { SocketFaults } from './gateway-status.ts';
 import type { IngressDraft, IngressView, SharedDraft } from './ingress.ts';
 import type { IngressRules } from './ingress-rule.ts';
 import type { ListenerSetDraft } from './listener-set.ts';
-import { Output } from './output.ts';
+import { type Early, Output } from './output.ts';
 import type { Claim, Rival, Rivals } from './rivals.ts';
 import type { RouteResult } from './route.ts';
 import { Shadows } from './shadows.ts';
@@ -135,6 +135,8 @@ export class State {
   socketFaults: SocketFaults = new Map();
   /** Entries that were too large to be handed on. */
   unsent: Unsent = new Map();
+  /** Of the update being made. */
+  early: Early | null = null;
   readonly #dependencies = new Dependencies();
   readonly #mark: (unit: Unit) => void;
 

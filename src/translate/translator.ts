@@ -15,10 +15,10 @@ import type { Unit } from './dependencies.ts';
 import type { Generated } from './exposure.ts';
 import { type SocketFaults, unopenedListeners } from './gateway-status.ts';
 import { setStatusUnit } from './listener-set-units.ts';
-import type { Update } from './output.ts';
+import type { Early, Update } from './output.ts';
 import { State, shadowsUnit, statusUnit } from './state.ts';
 import { objectOf } from './unit.ts';
-import { socketsOf, UNITS } from './units.ts';
+import { FIRST_TOLD, socketsOf, UNITS } from './units.ts';
 import { ownerOf, type Unsent, unsentSockets } from './unsent.ts';
 
 const KINDS = new Map(UNITS.map((kind) => [kind.kind, kind]));
@@ -75,9 +75,12 @@ export class Translator {
   }
 
   /** Takes in what changed in `world`. Never throws: what cannot be translated is a diagnostic of its object. */
-  update(world: World, changes: Changes): Update {
+  update(world: World, changes: Changes, early: Early | null = null): Update {
     for (const key of changes.keys) this.#touch(world, key);
-    return this.#compute(world);
+    this.#state.early = early;
+    const update = this.#compute(world);
+    this.#state.early = null;
+    return update;
   }
 
   /** Takes in which sockets of the last update could not be opened: all of them, at each change. */
@@ -135,7 +138,8 @@ export class Translator {
   }
 
   #compute(world: World): Update {
-    for (const units of this.#dirty) {
+    for (const [phase, units] of this.#dirty.entries()) {
+      if (phase === FIRST_TOLD) this.#state.early?.entries();
       for (const unit of units) this.#guarded(world, unit);
       units.clear();
     }

@@ -5,6 +5,7 @@ import type { ObjectKey } from '../api/object.ts';
 import type { Problem } from '../api/problem.ts';
 import { equal } from '../base/equal.ts';
 import type { Entry, SocketEntry } from '../ir/ir.ts';
+import { parseKey } from '../ir/keys.ts';
 import type { World } from '../store/world.ts';
 import { tlsOwner, updatePolicy, updateTls, useKey } from './backend-tls-units.ts';
 import type { Unit } from './dependencies.ts';
@@ -41,6 +42,7 @@ import {
   updateListenerSet,
   updateSetStatus,
 } from './listener-set-units.ts';
+import { secretEntry } from './listener-tls.ts';
 import { reachOf } from './reach.ts';
 import {
   objectOfShadows,
@@ -86,6 +88,9 @@ const PHASE = {
   GATEWAY_STATUS: 12,
   TOLD: 13,
 } as const;
+
+/** From this phase on nothing is handed out: what is made is told. */
+export const FIRST_TOLD = PHASE.LISTENER_SET_STATUS;
 
 /** There is one plan, of all Gateways' listeners. */
 const SOCKETS: Unit = 'sockets/';
@@ -177,10 +182,26 @@ function updateGateway(state: State, world: World, key: ObjectKey): void {
     plan: before?.plan ?? UNPLANNED,
     attached: before?.attached ?? new Map(),
   });
+  handEarly(state, world, draft);
   state.mark(SOCKETS);
   claimService(state, key, before?.draft ?? null, draft);
   markSetsOf(state, key);
   state.mark(statusUnit(key));
+}
+
+/** Its certificates, as they were read for it. */
+function handEarly({ early }: State, world: World, { listeners }: GatewayDraft): void {
+  if (early === null) return;
+  for (const { tls } of listeners) {
+    for (const key of tls?.settings.certificates ?? []) {
+      const parsed = parseKey(key);
+      if (parsed.kind !== 'certificate') continue;
+      const { namespace, name } = parsed;
+      const secret = world.get('Secret', namespace, name);
+      const entry = secret === undefined ? null : secretEntry(secret, namespace, name).entry;
+      if (entry !== null) early.certificate(entry);
+    }
+  }
 }
 
 /** Plans the sockets anew and passes on what came out differently. */

@@ -99,6 +99,7 @@ export class FakeChild implements Child<unknown> {
         this.fds.push(...fds);
       },
       send: (bytes) => {
+        assert.ok(bytes.length > 0, 'a channel sends no empty piece');
         if (this.#open) this.wire.push(bytes);
       },
       close: () => {
