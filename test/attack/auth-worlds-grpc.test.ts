@@ -17,7 +17,7 @@ import type { SimNet } from '../support/sim-net.ts';
 import { askOf, Dice, linesOf, send, served } from './auth-asks.ts';
 import { type Ask, byName, keptOf, type Line, loose, toldOf } from './auth-model.ts';
 
-const SEEDS = 80;
+const SEEDS = 40;
 const HEAD = [
   [':status', '200'],
   ['content-type', 'application/grpc'],

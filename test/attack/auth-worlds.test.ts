@@ -16,7 +16,7 @@ import type { SimNet } from '../support/sim-net.ts';
 import { askOf, bytes, chunks, Dice, linesOf, seen, send, served } from './auth-asks.ts';
 import { type Ask, amended, byName, type HttpSays, httpVerdict, keptOf, type Line, toldOf } from './auth-model.ts';
 
-const SEEDS = 100;
+const SEEDS = 60;
 const ANSWERED: readonly Line[] = [
   ['X-User', 'alice'],
   ['x-user', 'bob'],

@@ -14,7 +14,7 @@ import { EndedEarly, isGone } from '../support/peer.ts';
 import type { SimNet } from '../support/sim-net.ts';
 import { bytes, chunks, Dice } from './auth-asks.ts';
 
-const SEEDS = 100;
+const SEEDS = 60;
 const CLOSE = 'Connection: close\r\n';
 const BACKEND_MS = 100;
 const REQUEST_MS = 10_000;
