@@ -265,7 +265,7 @@ const TOY_TLS: ServerTls = {
   minVersion: 'TLSv1.3',
   ciphers: [],
   suites: [],
-  alpn: ['http/1.1'],
+  alpn: ['h2', 'http/1.1'],
   clients: null,
 };
 
@@ -284,7 +284,10 @@ const TOY_CLIENT: ClientTls = {
  * as in the clear.
  */
 function overTls(entry: Entry): Entry {
-  if (entry.kind === 'cluster') return { ...entry, tls: entry.tls ?? TOY_CLIENT };
+  if (entry.kind === 'cluster') {
+    const alpn = entry.protocol === 'http2' ? ['h2'] : TOY_CLIENT.alpn;
+    return { ...entry, tls: entry.tls ?? { ...TOY_CLIENT, alpn } };
+  }
   if (entry.kind !== 'socket') return entry;
   // What relays bytes does so behind a handshake, too.
   const relays = entry.hosts.some(({ protocol }) => protocol === 'TCP');
@@ -355,8 +358,8 @@ export class Rig {
     return { upserts: this.#toy === null ? entries : entries.map(overTls), removals };
   }
 
-  connect(from?: string): Promise<Peer> {
-    return this.net.connect(this.listening, from);
+  connect(from?: string, alpn?: readonly string[]): Promise<Peer> {
+    return this.net.connect(this.listening, from, alpn);
   }
 
   get(id: number): number {

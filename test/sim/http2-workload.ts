@@ -238,11 +238,12 @@ export class Http2Workload {
   async #client(index: number, address: IpAddress): Promise<void> {
     const random = this.#random;
     await this.#net.sleep(random.below(30));
-    const peer = await this.#net.connect(address, `127.0.0.${index + 2}`);
     const count = random.between(1, this.#options.streams);
     const calls = Array.from({ length: count }, (_, n) => this.#draw(`${this.#options.seed}-${index}-${n}`));
     this.tally.requests += count;
+    let peer: Peer | null = null;
     try {
+      peer = await this.#net.connect(address, `127.0.0.${index + 2}`, ['h2']);
       const client = await Http2Client.open(peer, [[SETTING.INITIAL_WINDOW_SIZE, random.pick(WINDOWS)]]);
       client.waits = false;
       client.grants = false;
@@ -251,8 +252,8 @@ export class Http2Workload {
       // The connection broke: so did what was under way.
       if (!isEndOfScript(error) || this.#options.mood !== 'harsh') throw error;
     }
-    if (random.chance(0.5)) peer.close();
-    else peer.reset();
+    if (random.chance(0.5)) peer?.close();
+    else peer?.reset();
   }
 
   /** Of a stream that is over. */

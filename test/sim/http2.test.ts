@@ -49,6 +49,9 @@ async function proxied(
       tally = workload.tally;
     },
     faults,
+    undefined,
+    // Over TLS every other one.
+    seed % 2 === 0,
   );
   return tally as unknown as Http2Tally;
 }

@@ -265,7 +265,7 @@ class Mixture {
   }
 
   async #ask2(): Promise<void> {
-    const peer = await this.#rig.connect();
+    const peer = await this.#rig.connect(undefined, ['h2', 'http/1.1']);
     this.#peers.push(peer);
     const client = new Http2Client(peer);
     client.waits = false;
@@ -306,5 +306,6 @@ class Mixture {
 }
 
 test('whatever meets whatever, no worker stumbles, and nothing is left of it', async () => {
-  for (const seed of seedsOf(SEEDS)) await runSeed(seed, (net) => new Mixture(net, seed).run(), NO_FAULTS);
+  for (const seed of seedsOf(SEEDS))
+    await runSeed(seed, (net) => new Mixture(net, seed).run(), NO_FAULTS, undefined, seed % 3 === 0);
 });

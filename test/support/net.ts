@@ -49,8 +49,10 @@ export interface TestNet {
   refuse(): IpAddress;
   /** An address that never answers a SYN (simulation only). */
   silent(): IpAddress;
-  /** A client; `from` is its own address (e.g. '127.0.0.7'). */
-  connect(to: IpAddress, from?: string): Promise<Peer>;
+  /**
+   * A client; `from` is its own address (e.g. '127.0.0.7'), `alpn` what it offers where it speaks TLS (the simulation).
+   */
+  connect(to: IpAddress, from?: string, alpn?: readonly string[]): Promise<Peer>;
   /** Time passes. Simulation: the virtual clock, timer by timer. Native: really waits, so keep it to milliseconds. */
   advance(ms: number): Promise<void>;
   /** Simulation: until nothing more can happen without time passing. Native: some rounds of the event loop. */

@@ -78,7 +78,7 @@ export class SimNet implements TestNet {
   #securely(onPeer: OnPeer): OnPeer {
     if (!this.tls) return onPeer;
     return async (under) => {
-      const peer = await ToyTlsPeer.accept(under, [TOY_CHAIN], ['http/1.1']);
+      const peer = await ToyTlsPeer.accept(under, [TOY_CHAIN], ['h2', 'http/1.1']);
       if (peer === null) under.close();
       else await onPeer(peer);
     };
@@ -92,9 +92,9 @@ export class SimNet implements TestNet {
     return this.sim.network.silentAddress();
   }
 
-  async connect(to: IpAddress, from?: string): Promise<Peer> {
+  async connect(to: IpAddress, from?: string, alpn: readonly string[] = []): Promise<Peer> {
     const peer = await this.connectPlain(to, from);
-    return this.tls ? ToyTlsPeer.open(peer) : peer;
+    return this.tls ? ToyTlsPeer.open(peer, '', alpn) : peer;
   }
 
   /** A client that speaks no TLS, whatever the others do. */

@@ -154,7 +154,11 @@ export class ToyTlsPeer extends BasePeer {
   close(): void {
     if (this.#serves) {
       this.#seal(RECORD.ALERT, Uint8Array.of(1, CLOSE_NOTIFY));
-      this.#under.trySend(this.#out);
+      try {
+        this.#under.trySend(this.#out);
+      } catch {
+        // Nobody is there any more.
+      }
     }
     this.#under.close();
   }
