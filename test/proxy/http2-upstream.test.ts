@@ -6,7 +6,7 @@ import { CODE, FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
 import { CELL } from '../../src/telemetry/layout.ts';
 import type { Field } from '../support/hpack.ts';
 import { ask, block, data, frame, Http2Client, head } from '../support/http2.ts';
-import { type Http2Backend, serveHttp2 } from '../support/http2-backend.ts';
+import { type Asked, type Http2Backend, serveHttp2 } from '../support/http2-backend.ts';
 import { plainly, type TestNet } from '../support/net.ts';
 import { answering, bodyText, cluster, endpoint, get, ok, Rig, type RuleOptions, rule } from './rig.ts';
 
@@ -394,6 +394,33 @@ onBoth('cookies in pieces are one field, and count as one; those that nobody may
   const [, last] = app.requests;
   assert.equal(last?.fields.get('cookie'), `a=1; s=${'1'.repeat(30)}; b=2`);
   assert.deepEqual(last?.never, ['cookie']);
+  client.peer.close();
+  await rig.end();
+});
+
+onBoth('a response whose head is too large is refused by itself: others on its connection go on', async (net) => {
+  const large = Array.from({ length: 20 }, (_, i): Field => [`x-${i}`, 'y'.repeat(10_000)]);
+  let waits: Asked | null = null;
+  const app = serveHttp2(net, async (asked) => {
+    if (asked.path === '/waits') waits = asked;
+    else if (asked.path === '/') await asked.respond('small');
+    else await asked.connection.send(head(asked.id, [[':status', '200'], ...large], asked.path === '/ends'));
+  });
+  const rig = proxy(net, [app]);
+  const client = await Http2Client.open(await rig.connect());
+  await client.send(head(1, ask('/waits')));
+  let id = 3;
+  for (const path of ['/ends', '/goes-on', '/ends']) {
+    await client.send(head(id, ask(path)));
+    assert.equal((await client.outcome(id)).status, 502);
+    assert.deepEqual([rig.records.last.flags, rig.records.last.limit], ['UPE', 'HEAD_BYTES']);
+    id += 2;
+  }
+  await client.send(head(id, ask('/')));
+  assert.equal((await client.outcome(id)).body.toString(), 'small');
+  await (waits as Asked | null)?.respond('waited');
+  assert.equal((await client.outcome(1)).body.toString(), 'waited');
+  assert.equal(app.connections.length, 1);
   client.peer.close();
   await rig.end();
 });

@@ -15,6 +15,12 @@ export function sectionBytes(blockBytes: number): number {
   return LIMITS.HEAD_BYTES + LIMITS.HTTP2_HEADER_TABLE_BYTES + Math.ceil((blockBytes * 8) / 5) + 64;
 }
 
+/**
+ * Of a backend's section: what is too large for a response is one stream's, and the others on its connection are other
+ * clients'. As much as may come in HTTP2_CONTINUATIONS frames, or nearly.
+ */
+export const RESPONSE_BYTES = 4 * LIMITS.HEAD_BYTES;
+
 /** Bits of a field's info besides its NAME id (low eight) and its PSEUDO (next four): name or value is none. */
 export const INFO_PSEUDO = 8;
 export const INFO_MALFORMED = 1 << 12;
