@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
+import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { ask, data, frame, Http2Client, head, PREFACE, settings, word } from '../support/http2.ts';
 import { plainly } from '../support/net.ts';
 import { answering, bodyText, ok, Rig } from './rig.ts';
@@ -184,4 +185,27 @@ onBoth('a request without content says so in HTTP/1.1, where its method means so
   await rig.end();
   const zero = 'Content-Length: 0';
   assert.deepEqual(seen, [zero, zero, zero, 'nothing', 'nothing', 'nothing', 'nothing', 'content-length: 0']);
+});
+
+onBoth('each size of a header table that a client says counts, also the smaller one of two at once', async (net) => {
+  const rig = new Rig(net, [answering(net, () => ok(''))]);
+  const client = await Http2Client.open(await rig.connect());
+  const first = async (id: number): Promise<number> => {
+    await client.send(head(id, ask()));
+    const { payload } = await client.until(TYPE.HEADERS);
+    await client.outcome(id);
+    return payload[0] ?? 0;
+  };
+  assert.equal(await first(1), 0x88);
+  await client.send(
+    settings([
+      [SETTING.HEADER_TABLE_SIZE, 0],
+      [SETTING.HEADER_TABLE_SIZE, 4096],
+    ]),
+  );
+  // RFC 7541 section 4.2: the smallest, then the last.
+  assert.equal(await first(3), 0x20);
+  assert.equal(await first(5), 0x88);
+  client.peer.close();
+  await rig.end();
 });

@@ -219,6 +219,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
   }
 
   protected onSettings(): void {
+    this.#encoder.resize(this.peer.headerTableLeast);
     this.#encoder.resize(this.peer.headerTableSize);
     if (!this.opening) {
       this.#pool.released(this);

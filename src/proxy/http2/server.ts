@@ -238,6 +238,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     if (this.unacknowledged > 0 && this.#settled.due === -1) {
       io.timers.arm(this.#settled, io.nowMs, LIMITS.HTTP2_SETTINGS_MS);
     }
+    this.encoder.resize(this.peer.headerTableLeast);
     this.encoder.resize(this.peer.headerTableSize);
     if (this.streams.size === 0) this.onIdle();
   }

@@ -20,6 +20,8 @@ const LARGEST_FRAME = 0xff_ffff;
 
 export class PeerSettings {
   headerTableSize = 4096;
+  /** The smallest that it was among the last settings, of which each counts (RFC 7541 section 4.2). */
+  headerTableLeast = 4096;
   maxConcurrentStreams = MOST;
   initialWindow = FIRST_WINDOW;
   maxFrame = FRAME_PAYLOAD;
@@ -30,11 +32,13 @@ export class PeerSettings {
    * ends with. `fromServer`: the peer is one, which must not say that it takes pushes.
    */
   read(mem: Uint8Array, at: number, end: number, fromServer: boolean): number {
+    this.headerTableLeast = this.headerTableSize;
     for (let i = at; i < end; i += 6) {
       const value = word(mem, i + 2);
       switch (viewOf(mem).getUint16(i)) {
         case SETTING.HEADER_TABLE_SIZE:
           this.headerTableSize = value;
+          this.headerTableLeast = Math.min(this.headerTableLeast, value);
           break;
         case SETTING.ENABLE_PUSH:
           if (value > 1 || (fromServer && value === 1)) return CODE.PROTOCOL_ERROR;
