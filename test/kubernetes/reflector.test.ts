@@ -140,6 +140,33 @@ test('pages that have come stay when the next one fails; a page that is refused 
   assert.deepEqual(pages(), ['first', 'next', 'first', 'next', 'next']);
 });
 
+test('who asks for everything anew again and again, while it is fetched, gets it', async (t) => {
+  for (const streams of [false, true]) {
+    const { api, mirror, reflector, start } = await setup(t, 1_200);
+    api.streams = streams;
+    start();
+    await mirror.until(() => reflector.health.synced);
+    api.requests.length = 0;
+    let left = 30;
+    api.onRequest = () => {
+      if (left-- > 0) reflector.relist('asked');
+    };
+    api.put('HTTPRoute', route(9_000));
+    reflector.relist('asked');
+    await mirror.until(() => same(api, mirror));
+    const { promise, resolve } = Promise.withResolvers<void>();
+    api.onRequest = (seen) => {
+      reflector.relist('asked');
+      if (seen.query.has('continue') || streams) resolve();
+    };
+    reflector.relist('asked');
+    await promise;
+    api.onRequest = () => {};
+    await mirror.until(() => same(api, mirror));
+    assert.equal(mirror.objects.size, 1_201);
+  }
+});
+
 test('a watch that is cut goes on from where it was, without a new list', async (t) => {
   for (const how of ['end', 'reset', 'half', 'garbage'] as const) {
     const { api, mirror, reflector, start } = await setup(t, 10);

@@ -386,6 +386,7 @@ export class KubernetesSource implements Source {
   }
 
   #changed(): void {
+    for (const named of this.#named) named.prune();
     this.#unfollowed.changed();
     this.#maybeSynced();
   }

@@ -64,8 +64,12 @@ export class Named {
       for (const reflector of space.reflectors.values()) reflector.stop();
       this.#spaces.delete(namespace);
     } else if (whole !== undefined) {
-      // What was dropped when it came is needed now.
-      if ([...wanted].some((name) => !before.has(name))) whole.relist('asked');
+      this.#keep(space, (name) => name === '' || wanted.has(name));
+      // What was dropped when it came is needed now: it is fetched by itself, or all are where these are many.
+      const fresh = [...wanted].filter((name) => !before.has(name) && !space.reflectors.has(name));
+      if (space.reflectors.size + fresh.length <= LIMITS.KUBERNETES_NAMED)
+        for (const name of fresh) this.#start(space, namespace, name);
+      else if (fresh.length > 0) whole.relist('asked');
     } else if (wanted.size > LIMITS.KUBERNETES_NAMED) {
       const old = [...space.reflectors.values()];
       for (const reflector of old) reflector.stop();
@@ -77,12 +81,24 @@ export class Named {
         old.flatMap((reflector) => [...reflector.names]),
       );
     } else {
-      for (const [name, reflector] of space.reflectors) {
-        if (wanted.has(name)) continue;
-        reflector.stop();
-        space.reflectors.delete(name);
-      }
+      this.#keep(space, (name) => wanted.has(name));
       for (const name of wanted) if (!space.reflectors.has(name)) this.#start(space, namespace, name);
+    }
+  }
+
+  /** Where the namespace is watched as a whole, what was fetched by itself is followed by that from now on. */
+  prune(): void {
+    for (const space of this.#spaces.values()) {
+      if (space.reflectors.get('')?.health.synced !== true) continue;
+      this.#keep(space, (name) => name === '' || space.reflectors.get(name)?.health.synced !== true);
+    }
+  }
+
+  #keep({ reflectors }: Space, is: (name: string) => boolean): void {
+    for (const [name, reflector] of reflectors) {
+      if (is(name)) continue;
+      reflector.stop();
+      reflectors.delete(name);
     }
   }
 

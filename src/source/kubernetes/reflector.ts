@@ -89,6 +89,9 @@ export class Reflector {
   #seen: Set<RawName> | null = null;
   /** The page of a LIST to go on with, its token; empty: the first. */
   #page = '';
+  /** A filling is under way, and another is to follow it. */
+  #isFilling = false;
+  #again = false;
   /** Where to go on from; null: fill. */
   #version: string | null = null;
   /** Failures in a row without a sign of life in between. */
@@ -129,8 +132,12 @@ export class Reflector {
     for (const name of names) this.#known.add(name);
   }
 
-  /** Fetches everything anew. */
+  /** Fetches everything anew; what is being fetched is so first, or whoever asks often would never get to its end. */
   relist(cause: RelistCause): void {
+    if (this.#isFilling) {
+      this.#again = true;
+      return;
+    }
     this.#forgetVersion(cause);
     this.#interrupt.abort();
   }
@@ -192,7 +199,10 @@ export class Reflector {
   /** Null when it went well and the watch that may follow has ended. */
   async #fill(): Promise<Failure | null> {
     if (this.#page === '') this.#seen = new Set();
-    return this.#mayStream ? await this.#fillByStream() : await this.#fillByPages();
+    this.#isFilling = true;
+    const said = this.#mayStream ? await this.#fillByStream() : await this.#fillByPages();
+    this.#isFilling = false;
+    return said;
   }
 
   get #mayStream(): boolean {
@@ -335,6 +345,7 @@ export class Reflector {
     this.#version = version;
     this.#filledMs = this.#tools.now();
     this.#streamFailed = false;
+    this.#isFilling = false;
     if (gone.length > 0) this.#sink.apply([], gone);
     const first = !this.health.synced;
     this.health.synced = true;
@@ -343,6 +354,9 @@ export class Reflector {
       this.health.reason = null;
       this.#sink.changed();
     }
+    if (!this.#again) return;
+    this.#again = false;
+    this.relist('asked');
   }
 
   #alive(): void {
