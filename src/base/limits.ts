@@ -266,6 +266,8 @@ class Limits extends ClusterLimits {
   readonly SESSION_DRAIN_MS = 60_000;
   /** How long idle connections may still send a request when the worker leaves. */
   readonly DRAIN_IDLE_MS = 1_000;
+  /** Who answers the PING with which it was told to leave may have sent requests behind that. */
+  readonly DRAIN_PONG_MS = 50;
   /** How long workers have to say what they ended when the times of a drain are over. */
   readonly DRAIN_GRACE_MS = 1_000;
   /** Accepting pauses so long when the process has no descriptor left. */

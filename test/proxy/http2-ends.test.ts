@@ -119,6 +119,7 @@ simOnly('a worker leaves in two steps; a client that does not answer the PING ha
     await client.send(head(5, ask()));
     assert.equal((await client.outcome(5)).status, 200);
   }
+  await net.advance(2 * LIMITS.DRAIN_PONG_MS);
   while (quick.lastStream !== 5) await quick.read();
   assert.equal(rig.get(http2Cell('goaways', 'downstream', 0)), 3);
   await quick.send(head(7, ask()));
@@ -134,6 +135,23 @@ simOnly('a worker leaves in two steps; a client that does not answer the PING ha
   }
   await net.settle();
   assert.equal(over, true);
+  await rig.end();
+});
+
+onBoth('what a client had asked for before it knew that it should leave may stand behind its PONG', async (net) => {
+  const rig = new Rig(net, [answering(net, () => ok('x'))]);
+  const client = await Http2Client.open(await rig.connect());
+  client.acknowledges = false;
+  await client.send(head(1, ask()));
+  assert.equal((await client.outcome(1)).status, 200);
+  rig.engine.removeSocket(LISTENER);
+  rig.engine.drain(() => {});
+  const { payload } = await client.until(TYPE.PING);
+  await client.send(frame(TYPE.PING, FLAG.ACK, 0, payload), head(3, ask()));
+  assert.equal((await client.outcome(3)).status, 200);
+  if (net.kind === 'sim') await net.advance(2 * LIMITS.DRAIN_PONG_MS);
+  assert.equal(await client.ended(), 'NO_ERROR');
+  client.peer.close();
   await rig.end();
 });
 

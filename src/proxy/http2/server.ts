@@ -253,8 +253,10 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     else io.timers.cancel(this.#section);
   }
 
+  /** The client knows. What it had asked for by then may stand behind its answer: libraries put that in front. */
   protected onPong(): void {
-    if (this.#leaving === WARNED) this.#leave();
+    const { io } = this.core;
+    if (this.#leaving === WARNED) io.timers.arm(this.#idle, io.nowMs, LIMITS.DRAIN_PONG_MS);
   }
 
   /** It will ask for nothing more, but may have more to say; what it asked for is answered. */
