@@ -37,6 +37,7 @@ test('on a terminal the log is text, and requests are shown when asked for, a sh
   assert.deepEqual(of(CONFIG, false, true), ['text', '-', 'json', true], 'standard output is a file or a pipe');
   assert.deepEqual(of(CONFIG, true, false), ['json', '-', 'json', false], 'the log goes elsewhere');
   assert.deepEqual(of([...CONFIG, '--access-log', '-'], true, true), ['text', '-', 'text', true]);
+  assert.deepEqual(of([...CONFIG, '--access-log', '/dev/stdout'], false, false), ['json', '-', 'json', false]);
   assert.deepEqual(of([...CONFIG, '--access-log-format', 'json', '--log-format', 'json'], true, true), [
     'json',
     'off',

@@ -170,7 +170,8 @@ function settings(values: Values): FromFlags {
     addressPool: values.ranges('address-pool'),
     zone: values.optional('zone'),
     portMap: values.portMap('port-map'),
-    accessLog: values.text('access-log'),
+    // As a path it is another user's pipe at times, or a socket, which nobody can open: it is open already.
+    accessLog: values.text('access-log') === '/dev/stdout' ? '-' : values.text('access-log'),
     accessLogFormat: values.oneOf('access-log-format', ACCESS_LOG_FORMATS),
     accessLogQuery: values.truth('access-log-query'),
     gatewayClass: values.named('gateway-class'),

@@ -139,6 +139,24 @@ test('check reads standard input, beside files, and says all of it as JSON', asy
   await rauta.stop();
 });
 
+test('check and explain read pipes to their end, under the names by which they were given', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-pipes-'));
+  const bin = fileURLToPath(new URL('../../bin/rauta', import.meta.url));
+  writeFileSync(join(folder, 'a.yaml'), gateway(8080) + backendYaml('none', 1));
+  writeFileSync(join(folder, 'b.yaml'), routeYaml('x', '/x', 'none'));
+  execFileSync('mkfifo', [join(folder, 'pipe')]);
+  for (const [argv, said] of [
+    ['check a.yaml pipe', /^2 files, 3 objects: 0 errors, 0 warnings\n$/],
+    ['explain GET http://127.0.0.1:8080/x --config a.yaml --config pipe', /^outcome {4}forwarded to default\/none\n/],
+  ] as const) {
+    const script = `cd '${folder}'; cat b.yaml > pipe & '${bin}' ${argv}`;
+    assert.match(execFileSync('sh', ['-c', script], { encoding: 'utf8' }), said);
+  }
+  const script = `cd '${folder}'; cat a.yaml b.yaml | '${bin}' check /dev/stdin`;
+  assert.match(execFileSync('sh', ['-c', script], { encoding: 'utf8' }), /^1 file, 3 objects: 0 errors/);
+  rmSync(folder, { recursive: true });
+});
+
 test('help is there for every command, and usage is an error of its own', async () => {
   for (const argv of [
     ['help', 'check'],
