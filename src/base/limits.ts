@@ -183,6 +183,8 @@ class Limits extends ClusterLimits {
   readonly TLS_OBJECT_BYTES = 256 * KB;
   /** What certificates cost that are made ready for handshakes; the least recently used are made anew when needed. */
   readonly TLS_PARSED_BYTES = 8 * MB;
+  /** Names of authorities that clients are asked for certificates of, all in one message; of more, none is named. */
+  readonly TLS_AUTHORITY_NAMES_BYTES = 14 * KB;
   /** Texts of OpenSSL's errors that are kept. */
   readonly TLS_ERROR_TEXTS = 512;
   /** A ClientHello, with the heads of its records apart. */

@@ -83,6 +83,8 @@ export interface TlsIo {
    */
   certificate(chain: readonly Uint8Array[], key: Uint8Array): number;
   dropCertificate(certificate: number): void;
+  /** Names of hosts that a certificate is for (subjectAltName), lower case; none for what cannot be read. */
+  hostsOf(certificate: number): readonly string[];
   /** Certificates of authorities and lists of revoked ones, DER. Throws NativeError for what cannot be read. */
   trust(authorities: readonly Uint8Array[], revoked: readonly Uint8Array[]): number;
   dropTrust(trust: number): void;

@@ -1,6 +1,7 @@
 // Contexts: what connections of equal settings share (SSL_CTX). There is one for each distinct set of settings, however
 // many listeners and backends have them; certificates are put on each connection, so that a name costs nothing here.
 
+import { LIMITS } from '../base/limits.ts';
 import { TICKET_KEY_BYTES, TICKET_NAME_BYTES, TLS_VERSION, type TlsSettings } from '../io/tls.ts';
 import { callbackAddress, view } from './ffi.ts';
 import * as ssl from './openssl.ts';
@@ -99,8 +100,26 @@ export class TlsContexts {
     const required = server ? PEER | FAIL_IF_NO_PEER_CERT : PEER;
     // getpagesize() answers something that is not zero whatever it is asked: the connection goes on, and what is wrong
     // with the certificate stays to be read.
-    if (mode === 'require') ssl.ctxSetVerify(pointer, required, 0);
-    else ssl.ctxSetVerify(pointer, server ? PEER : NONE, ssl.alwaysTrue());
+    if (mode === 'require') {
+      ssl.ctxSetVerify(pointer, required, 0);
+      if (server) this.#name(pointer, trust);
+    } else ssl.ctxSetVerify(pointer, server ? PEER : NONE, ssl.alwaysTrue());
+  }
+
+  /**
+   * Clients are told of which authorities their certificate may be (RFC 8446 section 4.2.4): who has several then shows
+   * the right one, or asks its user about no other. Of more than fit it is left open.
+   */
+  #name(pointer: number, trust: number): void {
+    const authorities = ssl.storeGet1AllCerts(this.#store.trust(trust));
+    if (authorities === 0) return;
+    const all = Array.from({ length: ssl.stackSize(authorities) }, (_, i) => ssl.stackValue(authorities, i));
+    ssl.stackFree(authorities);
+    const bytes = all.reduce((sum, x509) => sum + ssl.i2dX509Name(ssl.x509SubjectName(x509), 0), 0);
+    for (const x509 of all) {
+      if (bytes <= LIMITS.TLS_AUTHORITY_NAMES_BYTES) ssl.ctxAddClientCa(pointer, x509);
+      ssl.x509Free(x509);
+    }
   }
 
   /**

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { authority, leaf } from '../../tools/certificates.ts';
 import type { PeerName } from '../io/tls.ts';
-import { isCertificateFor, isOpenSslsWork } from './tls-names.ts';
+import { hostsOf, isCertificateFor, isOpenSslsWork } from './tls-names.ts';
 
 const root = authority('Root');
 const host = (value: string): PeerName => ({ type: 'Hostname', value });
@@ -43,4 +43,11 @@ test('OpenSSL looks for hosts, or for one address', () => {
   assert.ok(isOpenSslsWork([host('127.0.0.1')]));
   assert.ok(!isOpenSslsWork([host('127.0.0.1'), host('a.example')]));
   assert.ok(!isOpenSslsWork([host('a.example'), uri('spiffe://a/b')]));
+});
+
+test('hosts of a certificate: lower case, wildcards as they are; no addresses, no URIs, none of what is no certificate', () => {
+  const { der } = leaf(root, ['A.example', '*.B.example', '127.0.0.1', 'spiffe://a/DNS:c.example', 'd, DNS:e.example']);
+  assert.deepEqual(hostsOf(der), ['a.example', '*.b.example']);
+  assert.deepEqual(hostsOf(leaf(root, []).der), []);
+  assert.deepEqual(hostsOf(der.subarray(0, 100)), []);
 });

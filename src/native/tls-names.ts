@@ -1,4 +1,5 @@
-// Names of a server's certificate that OpenSSL does not look for by itself: URIs, and several of different kinds.
+// Names of certificates: of a backend's those that OpenSSL does not look for by itself (URIs, and several of different
+// kinds), of our own those of hosts.
 
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -26,15 +27,28 @@ export function isCertificateFor(der: Uint8Array, names: readonly PeerName[]): b
   });
 }
 
-/**
- * URIs of a subjectAltName as Node writes it: `DNS:a.example, URI:spiffe://a/b`. One that holds what could be taken for
- * another name's beginning is written as a JSON string.
- */
+/** Names of hosts that a certificate, DER, is for, lower case; none for one that cannot be read. */
+export function hostsOf(der: Uint8Array): string[] {
+  try {
+    const text = new X509Certificate(der).subjectAltName ?? '';
+    // What Node puts into quotation marks is called by no client.
+    const hosts = namesIn(text, 'DNS').filter((name) => !name.startsWith('"'));
+    return hosts.map((name) => name.toLowerCase());
+  } catch {
+    return [];
+  }
+}
+
+/** One that holds what could be taken for another name's beginning is written as a JSON string. */
 function urisOf(text: string): string[] {
+  return namesIn(text, 'URI').map((name) => (name.startsWith('"') ? (JSON.parse(name) as string) : name));
+}
+
+/** Names of a kind in a subjectAltName as Node writes it: `DNS:a.example, URI:spiffe://a/b`. */
+function namesIn(text: string, kind: string): string[] {
   const found: string[] = [];
-  for (const [, type, value] of text.matchAll(/([^:, ][^:,]*):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)) {
-    if (type !== 'URI' || value === undefined) continue;
-    found.push(value.startsWith('"') ? (JSON.parse(value) as string) : value);
+  for (const [, type, name] of text.matchAll(/([^:, ][^:,]*):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)) {
+    if (type === kind && name !== undefined) found.push(name);
   }
   return found;
 }

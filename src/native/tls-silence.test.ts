@@ -87,3 +87,17 @@ test('records of the largest size in a row are no silence', () => {
     rig.close(p);
   }
 });
+
+test('a handshake in which a server says nothing without end goes on in the next turn', () => {
+  const p = pair();
+  assert.equal(tls.handshake(p.client), -ERRNO.EAGAIN);
+  // HelloRequest, which a client passes over (RFC 5246 section 7.4.1.1).
+  const request = Buffer.from([22, 3, 3, 0, 4, 0, 0, 0, 0]);
+  const many = Buffer.concat(Array.from({ length: 7000 }, () => request));
+  io.mem.set(many, at);
+  for (let i = 0; i < 3; i++) assert.equal(io.send(p.sockets[0], at, many.length), many.length);
+  assert.equal(tls.handshake(p.client), -ERRNO.EINPROGRESS);
+  assert.equal(tls.handshake(p.client), -ERRNO.EINPROGRESS);
+  assert.equal(tls.handshake(p.client), -ERRNO.EAGAIN);
+  rig.close(p);
+});

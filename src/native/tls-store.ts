@@ -107,6 +107,13 @@ export class TlsStore {
     if (held.chain !== null) this.#releaseChain(held.chain);
   }
 
+  /** The certificate itself, without its chain; empty when it is not known. */
+  der(id: number): Uint8Array {
+    const { mem } = this.#memory.io;
+    const held = this.#certificates.get(id);
+    return held === undefined ? mem.subarray(0, 0) : mem.slice(held.at, held.at + held.certificateBytes);
+  }
+
   /**
    * X509, EVP_PKEY and STACK_OF(X509) of a certificate, good until the next call here; null when they cannot be made.
    */

@@ -27,7 +27,7 @@ import { ErrorQueue } from './tls-errors.ts';
 import { TLS13, TlsFacts } from './tls-facts.ts';
 import { TlsInbox } from './tls-inbox.ts';
 import { errorText, TlsMemory, takeError } from './tls-memory.ts';
-import { isAddress, isCertificateFor, isOpenSslsWork } from './tls-names.ts';
+import { hostsOf, isAddress, isCertificateFor, isOpenSslsWork } from './tls-names.ts';
 import { TlsSessions } from './tls-sessions.ts';
 import { TlsStore } from './tls-store.ts';
 
@@ -129,6 +129,9 @@ export class NativeTls implements TlsIo {
   }
   dropCertificate(certificate: number): void {
     this.#store.drop(certificate);
+  }
+  hostsOf(certificate: number): readonly string[] {
+    return hostsOf(this.#store.der(certificate));
   }
   trust(authorities: readonly Uint8Array[], revoked: readonly Uint8Array[]): number {
     this.#errors.clear();

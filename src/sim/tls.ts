@@ -119,6 +119,9 @@ export class SimTls implements TlsIo {
   dropCertificate(certificate: number): void {
     this.#certificates.delete(certificate);
   }
+  hostsOf(_certificate: number): readonly string[] {
+    return [];
+  }
   trust(authorities: readonly Uint8Array[], _revoked: readonly Uint8Array[]): number {
     this.#trusts.set(this.#next, new Set(authorities.map((der) => Buffer.from(der).toString('base64'))));
     return this.#next++;

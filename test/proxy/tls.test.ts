@@ -1,11 +1,13 @@
 // TLS with clients: names, certificates, refusals, replacement.
 
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectTcp } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { TrustEntry } from '../../src/ir/ir.ts';
 import { handshakeCell, tlsRefusalCell } from '../../src/telemetry/layout.ts';
-import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
+import { type Authority, authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
 import { nativeOnly } from '../support/net.ts';
 import { certificate, certificates, ENTRIES, HOSTS, middle, refusal, root, socket, TlsRig, tls } from './tls-rig.ts';
 
@@ -42,6 +44,60 @@ nativeOnly('TLS 1.2 clients, with ECDSA or with RSA, each gets a certificate it 
   await rig.end();
 });
 
+nativeOnly(
+  'of several certificates each client gets one for the name it asks for, of a kind it can check',
+  async (net) => {
+    const own = {
+      a: certificates.a,
+      rsa: certificates.rsa,
+      b: leaf(middle, ['b.example', 'both.example']),
+      brsa: leaf(middle, ['b.example', 'both.example'], { kind: 'rsa2048' }),
+      wild: certificates.wild,
+      one: leaf(middle, ['one.wild.example'], { kind: 'rsa2048' }),
+      later: leaf(middle, ['both.example', 'later.example']),
+      p384: leaf(middle, ['b.example'], { kind: 'p384' }),
+    };
+    const entries = Object.entries(own).map(([name, one]) => certificate(name, one));
+    const rig = new TlsRig(net, [...entries, socket({ '*': tls(Object.keys(own)) })]);
+    const RSA = { sigalgs: 'RSA-PSS+SHA256:RSA+SHA256' };
+    for (const [servername, wanted, wantedRsa] of [
+      ['a.example', 'a', 'rsa'],
+      ['b.example', 'b', 'brsa'],
+      ['both.example', 'b', 'brsa'],
+      ['later.example', 'later', null],
+      ['x.wild.example', 'wild', null],
+      ['x.y.wild.example', 'a', 'rsa'],
+      ['unknown.example', 'a', 'rsa'],
+      ['', 'a', 'rsa'],
+    ] as const) {
+      for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+        for (const [options, name] of [
+          [{}, wanted],
+          [RSA, wantedRsa],
+        ] as const) {
+          if (name === null) continue;
+          const client = rig.client(servername, { maxVersion, ...options });
+          await once(client, 'secureConnect');
+          const shown = client.getPeerX509Certificate()?.raw as Buffer;
+          const which = Object.entries(own).find(([, one]) => one.der.equals(shown))?.[0];
+          assert.equal(which, name, `${servername} ${maxVersion} ${JSON.stringify(options)}`);
+          client.destroy();
+        }
+      }
+    }
+    // The name itself rather than a wildcard, where the client can check it.
+    const client = rig.client('one.wild.example');
+    await once(client, 'secureConnect');
+    assert.deepEqual(client.getPeerX509Certificate()?.raw, own.one.der);
+    client.destroy();
+    // Another certificate under the same key is for other names.
+    rig.apply({ upserts: [certificate('later', leaf(middle, ['x.y.wild.example']))], removals: [] });
+    assert.equal((await rig.ask('x.y.wild.example')).subject, 'x.y.wild.example');
+    assert.equal((await rig.ask('later.example')).subject, 'a.example');
+    await rig.end();
+  },
+);
+
 nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: each told in its way', async (net) => {
   const rig = new TlsRig(net);
   assert.match(await refusal(rig.client('other.example')), /unrecognized name/);
@@ -53,6 +109,15 @@ nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: 
   let text = '';
   for await (const chunk of plain) text += chunk;
   assert.match(text, /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*this port speaks TLS\n$/);
+  // A record of TLS, but not the one that comes first: ChangeCipherSpec, an alert, data, a heartbeat.
+  for (const type of [20, 21, 23, 24]) {
+    const early = connectTcp(rig.address.port, '127.0.0.1');
+    early.write(Buffer.from([type, 3, 3, 0, 2, 1, 0]));
+    const parts: Buffer[] = [];
+    for await (const chunk of early) parts.push(chunk as Buffer);
+    assert.deepEqual([...Buffer.concat(parts)], [21, 3, 1, 0, 2, 2, 10], String(type));
+  }
+  assert.equal(rig.get(tlsRefusalCell('bad_hello')), 4);
   assert.equal(rig.get(tlsRefusalCell('no_name')), 3);
   assert.equal(rig.get(tlsRefusalCell('no_protocol')), 1);
   assert.equal(rig.get(tlsRefusalCell('not_tls')), 1);
@@ -138,6 +203,59 @@ nativeOnly('client certificates: required, and let through where that is wished'
     if (mode === 'AllowValidOnly') assert.equal(rig.get(tlsRefusalCell('client_certificate')), 2);
     await rig.end();
   }
+});
+
+nativeOnly(
+  'who must show a certificate is told of which authorities; not of very many, nor where none is needed',
+  async (net) => {
+    const several = ['One', 'Two'].map((name) => authority(name));
+    const many = Array.from({ length: 300 }, (_, i) => authority(`Authority with a name of its own, number ${i}`));
+    const good = leaf(several[1] as Authority, [], { client: true });
+    for (const [mode, authorities, told] of [
+      ['AllowValidOnly', several, 'CN = One|CN = Two'],
+      ['AllowValidOnly', [...several, ...many], ''],
+      ['AllowInsecureFallback', several, ''],
+    ] as const) {
+      const trust: TrustEntry = {
+        kind: 'trust',
+        key: 'trust/default/clients',
+        authorities: authorities.map(({ der }) => der.toString('base64')),
+        revoked: [],
+      };
+      const hosts = { 'a.example': tls(['a'], { clients: { trust: trust.key, mode, forward: [] } }) };
+      const rig = new TlsRig(net, [trust, certificate('a', certificates.a), socket(hosts)]);
+      for (const version of ['-tls1_2', '-tls1_3']) {
+        const asked = ['s_client', '-connect', `127.0.0.1:${rig.address.port}`, '-servername', 'a.example', version];
+        const client = execFile('openssl', asked);
+        client.stdin?.end();
+        let said = '';
+        for await (const part of client.stdout as Readable) said += part;
+        const names = /Acceptable client certificate CA names\n((?:CN.*\n)*)/.exec(said)?.[1] ?? '';
+        assert.equal(names.trim().replaceAll('\n', '|'), told, `${mode} ${version}`);
+      }
+      const shown = { cert: pem('CERTIFICATE', good.der), key: pem('PRIVATE KEY', good.keyDer) };
+      assert.equal((await rig.ask('a.example', shown)).status, 200);
+      await rig.end();
+    }
+  },
+);
+
+nativeOnly('a client whose certificate is as long as a handshake may be is let in, in several turns', async (net) => {
+  const clients = authority('Clients');
+  const long = leaf(clients, [], { client: true, extensions: [['1.2.3.4', false, Buffer.alloc(90_000, 5)]] });
+  const trust: TrustEntry = {
+    kind: 'trust',
+    key: 'trust/default/clients',
+    authorities: [clients.der.toString('base64')],
+    revoked: [],
+  };
+  const hosts = { 'a.example': tls(['a'], { clients: { trust: trust.key, mode: 'AllowValidOnly', forward: [] } }) };
+  const rig = new TlsRig(net, [trust, certificate('a', certificates.a), socket(hosts)]);
+  const shown = { cert: pem('CERTIFICATE', long.der), key: pem('PRIVATE KEY', long.keyDer) };
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    assert.equal((await rig.ask('a.example', { ...shown, maxVersion })).status, 200);
+  }
+  await rig.end();
 });
 
 nativeOnly('a revision whose certificate or settings cannot be used is refused whole', async (net) => {

@@ -28,3 +28,13 @@ export class ServerNames<T> {
     return this.#any;
   }
 }
+
+/**
+ * Whether a certificate for `hosts` is for `name` (RFC 9525 section 6.3): `exact` by that name, `wildcard` by one,
+ * which stands for one label; null if not. All lower case.
+ */
+export function namedBy(hosts: readonly string[], name: string): 'exact' | 'wildcard' | null {
+  if (hosts.includes(name)) return 'exact';
+  const dot = name.indexOf('.');
+  return dot > 0 && hosts.includes(`*${name.slice(dot)}`) ? 'wildcard' : null;
+}

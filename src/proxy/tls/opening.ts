@@ -20,15 +20,17 @@ import type { Shared } from '../transport/shared.ts';
 import type { Transport } from '../transport/transport.ts';
 import { ClientHello, HELLO_BAD, HELLO_MORE, readClientHello } from './client-hello.ts';
 import { forwardedCertificate } from './forwarded-certificate.ts';
-import { ServerNames } from './names.ts';
+import { namedBy, ServerNames } from './names.ts';
 import type { TlsRef, TlsTable } from './table.ts';
 import { TlsWire, type TlsWireOwner } from './wire.ts';
 
 /** Alerts that are said before there is a handshake to say them (RFC 8446 section 6.2). */
-const ALERT = { DECODE_ERROR: 50, INTERNAL_ERROR: 80, UNRECOGNIZED_NAME: 112 } as const;
+const ALERT = { UNEXPECTED_MESSAGE: 10, DECODE_ERROR: 50, INTERNAL_ERROR: 80, UNRECOGNIZED_NAME: 112 } as const;
 /** A record of one fatal alert, but for its number, which is the last byte. */
 const ALERT_RECORD = Uint8Array.of(21, 3, 1, 0, 2, 2);
 const HANDSHAKE_RECORD = 22;
+/** Types of records, handshakes among them (IANA, TLS ContentType): no text begins so. */
+const RECORDS = { FIRST: 20, LAST: 24 } as const;
 const NO_OVERLAP = 120;
 /** What somebody gets who speaks HTTP where TLS is spoken. */
 const NOT_TLS_TEXT = 'this port speaks TLS\n';
@@ -184,7 +186,10 @@ export class TlsOpening implements OpeningStep {
     const used = readClientHello(mem, start, end, this.#hello);
     if (used === HELLO_MORE) return STEP_MORE;
     if (used === HELLO_BAD) {
-      if (mem[start] === HANDSHAKE_RECORD) return this.#refuse(transport, ALERT.DECODE_ERROR, 'bad_hello');
+      const type = mem[start] as number;
+      if (type === HANDSHAKE_RECORD) return this.#refuse(transport, ALERT.DECODE_ERROR, 'bad_hello');
+      if (type >= RECORDS.FIRST && type <= RECORDS.LAST && (end === start + 1 || mem[start + 1] === 3))
+        return this.#refuse(transport, ALERT.UNEXPECTED_MESSAGE, 'bad_hello');
       return this.#answerPlain(transport);
     }
     const { serverName } = this.#hello;
@@ -249,29 +254,47 @@ export class TlsOpening implements OpeningStep {
    */
   #present(tls: Tls, host: HostTls): boolean {
     const { io } = this.#table;
-    const sure = this.#sureOf(host);
+    const suitable = this.#suitableOf(host);
+    const sure = this.#sureOf(suitable);
     if (sure !== null && io.use(tls, sure.id) === 0) {
       this.#staple(tls, sure);
       return true;
     }
     let shown: TlsRef | null = null;
     let several = false;
-    for (const ref of host.certificates) {
+    // TLS keeps one of each kind of key, the last one: that is to be the first of them.
+    for (const ref of suitable.toReversed()) {
       if (ref.id === 0 || io.use(tls, ref.id) !== 0) continue;
-      several = shown !== null;
-      shown ??= ref;
+      several = shown !== null && (several || ref.keyKind === 'other' || ref.keyKind !== shown.keyKind);
+      shown = ref;
     }
     if (shown !== null && !several) this.#staple(tls, shown);
     return shown !== null;
   }
 
   /**
+   * Of several certificates those that are for the name the client asks for, by the name itself before by a wildcard
+   * (GEP-851); all where it names nobody, or none is.
+   */
+  #suitableOf({ certificates }: HostTls): readonly TlsRef[] {
+    const { serverName } = this.#hello;
+    if (certificates.length < 2 || serverName === '') return certificates;
+    const exact: TlsRef[] = [];
+    const wild: TlsRef[] = [];
+    for (const ref of certificates) {
+      const by = ref.id === 0 ? null : namedBy(this.#table.hostsOf(ref), serverName);
+      if (by !== null) (by === 'exact' ? exact : wild).push(ref);
+    }
+    return exact.length + wild.length === 0 ? certificates : [...exact, ...wild];
+  }
+
+  /**
    * The certificate that a client of TLS 1.3 is shown: its signature alone decides there (RFC 8446 section 4.4.2.2).
    */
-  #sureOf({ certificates }: HostTls): TlsRef | null {
+  #sureOf(suitable: readonly TlsRef[]): TlsRef | null {
     const { tls13, p256, rsa } = this.#hello;
-    if (!tls13 || certificates.length < 2) return null;
-    for (const ref of certificates) {
+    if (!tls13 || suitable.length < 2) return null;
+    for (const ref of suitable) {
       if (ref.id !== 0 && ((ref.keyKind === 'p256' && p256) || (ref.keyKind === 'rsa' && rsa))) return ref;
     }
     return null;

@@ -20,6 +20,8 @@ export class TlsRef {
   stapleUntil = 0;
   /** Kind of the key of a certificate: who can check it. */
   keyKind: KeyKind = 'other';
+  /** Names of hosts that a certificate is for; null: nobody asked yet. */
+  hosts: readonly string[] | null = null;
   /** Differs when what is trusted does; '' for certificates. */
   digest = '';
 
@@ -30,8 +32,8 @@ export class TlsRef {
 
 /** Of an RSA key, of one on P-256, or of another. */
 export type KeyKind = 'rsa' | 'p256' | 'other';
-type Meaning = Pick<TlsRef, 'id' | 'staple' | 'stapleUntil' | 'keyKind' | 'digest'>;
-const NOTHING: Meaning = { id: 0, staple: null, stapleUntil: 0, keyKind: 'other', digest: '' };
+type Meaning = Pick<TlsRef, 'id' | 'staple' | 'stapleUntil' | 'keyKind' | 'hosts' | 'digest'>;
+const NOTHING: Meaning = { id: 0, staple: null, stapleUntil: 0, keyKind: 'other', hosts: null, digest: '' };
 /** rsaEncryption and prime256v1 (RFC 3279 section 2.3): they occur with the key and nowhere else. */
 const RSA_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1);
 const P256_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7);
@@ -132,6 +134,12 @@ export class TlsTable {
   release(ref: TlsRef): void {
     ref.uses--;
     forget(this.#certificates, ref);
+  }
+
+  /** Names of hosts that the certificate is for: read once, where there are several to choose from. */
+  hostsOf(ref: TlsRef): readonly string[] {
+    ref.hosts ??= this.io.hostsOf(ref.id);
+    return ref.hosts;
   }
 
   /** Makes ready what the entry's key is to stand for. Throws when TLS cannot make anything of it. */
