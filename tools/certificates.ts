@@ -86,6 +86,8 @@ export interface LeafOptions {
   readonly notAfter?: number;
   /** For clients rather than servers. */
   readonly client?: boolean;
+  /** For something else, an object identifier. */
+  readonly purpose?: string;
   /** Of its subject; the first of the names if not given. */
   readonly commonName?: string;
   /** Behind the others: object identifier in dotted form, whether it is critical, and DER. */
@@ -165,6 +167,8 @@ export function authority(commonName: string, parent: Authority | null = null): 
   return { commonName, key: privateKey, der, keyId };
 }
 
+const purposeOf = ({ client }: LeafOptions): string => (client === true ? OID.clientAuth : OID.serverAuth);
+
 /** A certificate for `names`: host names, addresses in their text form, or URIs. */
 export function leaf(issuer: Authority, names: readonly string[], options: LeafOptions = {}): Leaf {
   const { publicKey, privateKey } = newKey(options.kind ?? 'p256');
@@ -183,7 +187,7 @@ export function leaf(issuer: Authority, names: readonly string[], options: LeafO
     extensions: [
       extension(OID.basicConstraints, true, sequence()),
       extension(OID.keyUsage, true, Uint8Array.of(3, 2, 7, 128)),
-      extension(OID.extendedKeyUsage, false, sequence(oid(options.client === true ? OID.clientAuth : OID.serverAuth))),
+      extension(OID.extendedKeyUsage, false, sequence(oid(options.purpose ?? purposeOf(options)))),
       ...(names.length === 0 ? [] : [extension(OID.subjectAltName, false, sequence(...alternatives))]),
       ...(options.extensions ?? []).map((one) => extension(...one)),
     ],
@@ -197,6 +201,10 @@ export interface OcspOptions {
   readonly nextUpdate?: number;
   /** Whose word it is, if not the issuer's. */
   readonly signer?: KeyObject;
+  /** Whose word it is, with the certificate that lets him. */
+  readonly delegate?: Leaf;
+  /** Other words on the same certificate, behind: until when. */
+  readonly more?: readonly number[];
 }
 
 /** An OCSP response (RFC 6960 section 4.2.1) of `issuer` for a certificate, DER. */
@@ -212,15 +220,14 @@ export function ocspResponse(issuer: Authority, own: Leaf, options: OcspOptions 
     octets(sha1(point)),
     tlv(2, Buffer.from(serial.length % 2 === 0 ? serial : `0${serial}`, 'hex')),
   );
-  const single = sequence(
-    id,
-    status[options.status ?? 'good'],
-    generalized(Date.now() - DAY_MS),
-    tlv(0xa0, generalized(options.nextUpdate ?? Date.now() + 7 * DAY_MS)),
-  );
-  const data = sequence(tlv(0xa2, octets(sha1(point))), generalized(Date.now() - DAY_MS), sequence(single));
-  const signature = sign('sha256', data, options.signer ?? issuer.key);
-  const basic = sequence(data, sequence(oid(OID.ecdsaSha256)), tlv(3, Uint8Array.of(0), signature));
+  const { delegate, more = [], nextUpdate = Date.now() + 7 * DAY_MS } = options;
+  const single = (until: number): Buffer =>
+    sequence(id, status[options.status ?? 'good'], generalized(Date.now() - DAY_MS), tlv(0xa0, generalized(until)));
+  const singles = sequence(...[nextUpdate, ...more].map(single));
+  const data = sequence(tlv(0xa2, octets(sha1(point))), generalized(Date.now() - DAY_MS), singles);
+  const signature = sign('sha256', data, options.signer ?? delegate?.key ?? issuer.key);
+  const certificates = delegate === undefined ? [] : [tlv(0xa0, sequence(delegate.der))];
+  const basic = sequence(data, sequence(oid(OID.ecdsaSha256)), tlv(3, Uint8Array.of(0), signature), ...certificates);
   return sequence(tlv(10, Uint8Array.of(0)), tlv(0xa0, sequence(oid(OID.ocspBasic), octets(basic))));
 }
 

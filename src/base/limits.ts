@@ -185,6 +185,8 @@ class Limits extends ClusterLimits {
   readonly TLS_PARSED_BYTES = 8 * MB;
   /** Names of authorities that clients are asked for certificates of, all in one message; of more, none is named. */
   readonly TLS_AUTHORITY_NAMES_BYTES = 14 * KB;
+  /** An OCSP response that is shown; clients of TLS 1.2 that use OpenSSL take no longer one. */
+  readonly TLS_STAPLE_BYTES = 16_000;
   /** Texts of OpenSSL's errors that are kept. */
   readonly TLS_ERROR_TEXTS = 512;
   /** A ClientHello, with the heads of its records apart. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { authority, leaf, pem, revocations } from '../../tools/certificates.ts';
+import { authority, leaf, ocspResponse, pem, revocations } from '../../tools/certificates.ts';
 import type { KubeObject } from '../api/object.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { CertificateEntry, ServerTls, SocketEntry } from '../ir/ir.ts';
@@ -231,6 +231,30 @@ test('stringData as files have it, and an OCSP response', () => {
   assert.equal(world.certificates[0]?.staple, '');
   assert.match(world.problems().join(), /warning .*tls\.ocsp-staple is an answer of failure \(1\).*it is not shown/);
   assert.match(world.problems().join(), /warning .*alone, without the one that issued it/);
+});
+
+test('a certificate that wants an OCSP response and has none, and one that is longer than clients take', () => {
+  const wants = ['1.3.6.1.5.5.7.1.24', false, Uint8Array.of(0x30, 3, 2, 1, 5)] as const;
+  const own = leaf(middle, ['a.example'], { extensions: [wants] });
+  const crt = pem('CERTIFICATE', own.der) + pem('CERTIFICATE', middle.der);
+  const problems = (staple: Uint8Array | null): string => {
+    const world = new World();
+    world.apply(
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata: { name: 'cert', namespace: 'default' },
+        data: staple === null ? {} : { 'tls.ocsp-staple': Buffer.from(staple).toString('base64') },
+        stringData: { 'tls.crt': crt, 'tls.key': pem('PRIVATE KEY', own.keyDer) },
+      },
+      gateway([https('https', 'a.example', ['cert'])]),
+    );
+    return world.problems().join('\n');
+  };
+  assert.match(problems(null), /warning .*wants an OCSP response beside it \(Must-Staple\)/);
+  assert.doesNotMatch(problems(ocspResponse(middle, own)), /OCSP|ocsp/);
+  const more = Array.from({ length: 200 }, () => Date.now() + 86_400_000);
+  assert.match(problems(ocspResponse(middle, own, { more })), /tls\.ocsp-staple is of \d+ bytes, clients take 16000/);
 });
 
 test('options: versions and ciphers by name, anything else is an error of the listener', () => {

@@ -64,6 +64,8 @@ const VERSIONS: Readonly<Record<string, TlsVersion>> = { '1.2': 'TLSv1.2', '1.3'
 const MIN_VERSION = 'rauta.io/tls-min-version';
 /** Key of a Secret that holds an OCSP response, DER. */
 const STAPLE = 'tls.ocsp-staple';
+/** TLSFeature (RFC 7633) with status_request in it: object identifier and value, DER, one character a byte. */
+const MUST_STAPLE = '\x06\x08\x2b\x06\x01\x05\x05\x07\x01\x18\x04\x05\x30\x03\x02\x01\x05';
 const CIPHER_OPTION = 'rauta.io/tls-ciphers';
 const FORWARD_OPTION = 'rauta.io/forward-client-certificate';
 const KNOWN_OPTIONS = [MIN_VERSION, CIPHER_OPTION, FORWARD_OPTION].join(', ');
@@ -264,14 +266,21 @@ function readSecret(secret: KubeObject, namespace: string, name: string): Secret
 /** The OCSP response in the Secret, if it may be shown; else none, and a warning. */
 function stapleOf(
   secret: KubeObject,
-  { certificates }: ServerCertificate,
+  { chain, certificates }: ServerCertificate,
   warnings: string[],
 ): Pick<CertificateEntry, 'staple' | 'stapleUntil'> {
   const given = anyText(fields(secret['data'])[STAPLE]) ?? '';
-  if (given === '') return { staple: '', stapleUntil: 0 };
+  if (given === '') {
+    if (chain[0]?.includes(MUST_STAPLE) === true) {
+      warnings.push(
+        `The certificate wants an OCSP response beside it (Must-Staple): clients refuse it without ${STAPLE}.`,
+      );
+    }
+    return { staple: '', stapleUntil: 0 };
+  }
   const der = Buffer.from(given, 'base64');
-  const read =
-    der.length > LIMITS.TLS_OBJECT_BYTES ? `is of ${der.length} bytes, too many` : readStaple(der, certificates());
+  const most = LIMITS.TLS_STAPLE_BYTES;
+  const read = der.length > most ? `is of ${der.length} bytes, clients take ${most}` : readStaple(der, certificates());
   const said = typeof read === 'string' ? `${read}; it is not shown` : read.warning;
   if (said !== '') warnings.push(`${STAPLE} ${said}.`);
   return typeof read === 'string'

@@ -20,6 +20,34 @@ test('a response for the certificate, by its issuer: until when it holds', () =>
   assert.match(typeof revoked === 'string' ? '' : revoked.warning, /revoked: clients refuse it/);
 });
 
+test('whoever the issuer lets may say it, and no longer than he is let', () => {
+  const purpose = '1.3.6.1.5.5.7.3.9';
+  const ends = Date.UTC(2030, 0, 1);
+  const delegate = leaf(issuer, [], { purpose, notAfter: ends });
+  assert.deepEqual(readStaple(ocspResponse(issuer, own, { delegate, nextUpdate: until }), chain), {
+    until: ends,
+    warning: '',
+  });
+  const sooner = ends - 1000;
+  assert.deepEqual(readStaple(ocspResponse(issuer, own, { delegate, nextUpdate: sooner }), chain), {
+    until: sooner,
+    warning: '',
+  });
+  for (const other of [leaf(issuer, []), leaf(authority('Other'), [], { purpose })]) {
+    assert.match(String(readStaple(ocspResponse(issuer, own, { delegate: other }), chain)), /^is not signed by/);
+  }
+});
+
+test('of several words on one certificate that which ends first counts', () => {
+  const first = until - 86_400_000;
+  for (const [nextUpdate, more] of [
+    [until, [until + 1000, first]],
+    [first, [until]],
+  ] as const) {
+    assert.deepEqual(readStaple(ocspResponse(issuer, own, { nextUpdate, more }), chain), { until: first, warning: '' });
+  }
+});
+
 test('an issuer whose key cannot be read vouches for nobody', () => {
   const der = Buffer.from(issuer.der);
   // The point leaves the curve.

@@ -40,24 +40,27 @@ export function readStaple(response: Uint8Array, chain: readonly X509Certificate
   const said = within(data)?.find(({ tag }) => tag === TAG.SEQUENCE);
   if (own === undefined || data === undefined || said === undefined) return 'is no OCSP response';
   if (issuer === undefined) return 'cannot be checked: tls.crt lacks the certificate that issued the first one';
-  const single = (within(said) ?? []).map((one) => within(one)).find((one) => isFor(one?.[0], own, issuer));
-  if (single == null) return 'is for another certificate';
-  const signers = [issuer, ...delegates(certificates, issuer)].map(publicKeyOf);
-  if (!signers.some((key) => key !== null && isSigned(data, algorithm, signature, key))) {
-    return 'is not signed by whoever issued the certificate';
-  }
-  const [, status, , ...more] = single;
-  const until = timeOf(
-    within(
-      more.find(({ tag }) => tag === context(0)),
-      context(0),
-    )?.[0],
-  );
+  const singles = (within(said) ?? []).map((one) => within(one) ?? []);
+  const ours = singles.filter(([id]) => isFor(id, own, issuer));
+  if (ours.length === 0) return 'is for another certificate';
+  const signed = (key: KeyObject | null): boolean => key !== null && isSigned(data, algorithm, signature, key);
+  const byIssuer = signed(publicKeyOf(issuer));
+  const delegate = byIssuer ? undefined : delegates(certificates, issuer).find((one) => signed(publicKeyOf(one)));
+  if (!byIssuer && delegate === undefined) return 'is not signed by whoever issued the certificate';
+  // Nobody is believed for longer than he is let.
+  const until = Math.min(...ours.map(endOf), delegate?.validToDate.getTime() ?? Number.POSITIVE_INFINITY);
   if (Number.isNaN(until)) return 'does not say until when it holds (nextUpdate)';
-  if (status?.tag === STATUS.UNKNOWN) return 'says that its authority does not know the certificate';
-  const revoked = status?.tag === STATUS.REVOKED;
-  if (!revoked && status?.tag !== STATUS.GOOD) return 'is no OCSP response';
+  const statuses = ours.map(([, status]) => status?.tag);
+  if (statuses.includes(STATUS.UNKNOWN)) return 'says that its authority does not know the certificate';
+  const revoked = statuses.includes(STATUS.REVOKED);
+  if (statuses.some((tag) => tag !== STATUS.GOOD && tag !== STATUS.REVOKED)) return 'is no OCSP response';
   return { until, warning: revoked ? 'says that the certificate is revoked: clients refuse it' : '' };
+}
+
+/** nextUpdate of a SingleResponse, Unix milliseconds; NaN: it does not say. */
+function endOf([, , , ...more]: readonly Element[]): number {
+  const next = more.find(({ tag }) => tag === context(0));
+  return timeOf(within(next, context(0))?.[0]);
 }
 
 /** tbsResponseData, signatureAlgorithm, signature, [0] certs (RFC 6960 section 4.2.1). */
