@@ -121,6 +121,7 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
   }
 
   async #write(key: ObjectKey, entry: Entry, from: KubeObject, status: unknown): Promise<WriteResult | null> {
+    const { wanted } = entry;
     let base = from;
     let next = status;
     for (let conflicts = 0; ; conflicts++) {
@@ -159,7 +160,8 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
       if (again === null) break;
       next = again;
     }
-    if (entry.wanted === null && !entry.again) this.entries.delete(key);
+    // What is to be taken back since it began may still wait for its turn.
+    if (wanted === null && entry.wanted === null && !entry.again) this.entries.delete(key);
     return 'ok';
   }
 
