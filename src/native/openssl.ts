@@ -20,7 +20,6 @@ export const clearErrors = direct('ERR_clear_error', []);
 export const sslRead = direct('SSL_read', ['address', 'address', 'int']);
 export const sslWrite = direct('SSL_write', ['address', 'address', 'int']);
 export const sslHasPending = direct('SSL_has_pending', ['address', 'unused']);
-export const bioWrite = direct('BIO_write', ['address', 'address', 'int']);
 export const bioCtrl = direct('BIO_ctrl', ['address', 'int', 'int', 'address']);
 
 // Per connection.
@@ -30,7 +29,6 @@ export const sslSetAcceptState = direct('SSL_set_accept_state', ['address', 'unu
 export const sslSetWfd = direct('SSL_set_wfd', ['address', 'int']);
 export const sslSet0Rbio = direct('SSL_set0_rbio', ['address', 'address']);
 export const bioUpRef = direct('BIO_up_ref', ['address', 'unused']);
-export const bioRead = direct('BIO_read', ['address', 'address', 'int']);
 export const sslSetSessionIdContext = direct('SSL_set_session_id_context', ['address', 'address', 'int']);
 export const sslSetCertCb = direct('SSL_set_cert_cb', ['address', 'address', 'address']);
 export const sslCertsClear = direct('SSL_certs_clear', ['address', 'unused']);
@@ -45,6 +43,7 @@ export const sslDoHandshake = symbol('SSL_do_handshake', ['long']);
 export const sslSetFd = symbol('SSL_set_fd', ['long', 'int']);
 export const bioSMem = symbol('BIO_s_mem', [], 'long');
 export const bioNew = symbol('BIO_new', ['long'], 'long');
+export const bioSetFlags = symbol('BIO_set_flags', ['long', 'int']);
 export const bioFree = symbol('BIO_free', ['long']);
 export const sslSetConnectState = symbol('SSL_set_connect_state', ['long']);
 export const sslShutdown = symbol('SSL_shutdown', ['long']);
@@ -152,8 +151,8 @@ export const CTRL = {
   SET_MAX_PROTO_VERSION: 124,
 } as const;
 
-/** BIO_ctrl: forget what a memory BIO holds, and how much that is. */
-export const BIO = { RESET: 1, PENDING: 10 } as const;
+/** BIO_ctrl, and flags of a BIO: a memory BIO reads by this BUF_MEM, which is not its own to free, and does not copy. */
+export const BIO = { SET_BUF_MEM: 114, NOCLOSE: 0, MEM_RDONLY: 0x200 } as const;
 
 /** ENABLE_PARTIAL_WRITE, ACCEPT_MOVING_WRITE_BUFFER, NO_AUTO_CHAIN, RELEASE_BUFFERS. */
 export const MODE = 0x1 | 0x2 | 0x8 | 0x10;

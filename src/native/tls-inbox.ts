@@ -3,22 +3,33 @@
 // for is kept for it. Left alone with a socket OpenSSL reads a handshake in pieces (five bytes, then the record's rest,
 // and then asks again), and does not come back while records come that say nothing (new keys, a renegotiation that is
 // refused): whoever sends those without end would have the worker for himself.
+//
+// The BIO reads where the bytes stand in the arena, and by a BUF_MEM (openssl/buffer.h) that stands there, too: to hand
+// them over, and to know what of them is left, is to write and read three words.
 
 import { LIMITS } from '../base/limits.ts';
-import { ERRNO, type Handle } from '../io/io.ts';
+import type { Handle } from '../io/io.ts';
 import type { NativeIo } from './io.ts';
-import { BIO, bioCtrl, bioFree, bioNew, bioRead, bioSMem, bioUpRef, bioWrite, sslSet0Rbio } from './openssl.ts';
-import type { TlsMemory } from './tls-memory.ts';
+import { BIO, bioCtrl, bioFree, bioNew, bioSetFlags, bioSMem, bioUpRef, sslSet0Rbio } from './openssl.ts';
 
-const BIO_PENDING = BigInt(BIO.PENDING);
-const BIO_RESET = BigInt(BIO.RESET);
 const RECORD_HEAD = 5;
+
+// struct buf_mem_st: size_t length; char *data; size_t max; unsigned long flags. Who reads moves the first three.
+const LENGTH = 0;
+const DATA = 8;
+const MAX = 16;
+const BUF_MEM_BYTES = 32;
 
 export class TlsInbox {
   readonly #io: NativeIo;
-  readonly #memory: TlsMemory;
   readonly #bio: bigint;
-  readonly #address: bigint;
+  readonly #view: DataView;
+  /** The BUF_MEM, and behind it room for what is read of sockets. */
+  readonly #at: number;
+  readonly #room: number;
+  /** Where offset 0 of the arena stands, in halves. */
+  readonly #low: number;
+  readonly #high: number;
 
   // ---- by index of a connection
   /** Bytes that came of the record under way, and all that it has; 0 where its head did not come whole. */
@@ -31,12 +42,20 @@ export class TlsInbox {
   /** The socket was read last within the call that is under way, or was the last, and that emptied it. */
   readonly #drained: boolean[] = [];
 
-  constructor(io: NativeIo, memory: TlsMemory) {
+  constructor(io: NativeIo) {
     this.#io = io;
-    this.#memory = memory;
+    this.#at = io.alloc(BUF_MEM_BYTES + LIMITS.TLS_READ_BYTES);
+    this.#room = this.#at + BUF_MEM_BYTES;
     this.#bio = BigInt(bioNew(bioSMem()));
-    this.#address = BigInt(io.arena.base);
-    if (this.#bio === 0n) throw new Error('no memory for TLS');
+    if (this.#at < 0 || this.#bio === 0n) throw new Error('no memory for TLS');
+    const { base } = io.arena;
+    this.#low = base % 2 ** 32;
+    this.#high = Math.floor(base / 2 ** 32);
+    this.#view = new DataView(io.mem.buffer, io.mem.byteOffset, io.mem.length);
+    io.mem.fill(0, this.#at, this.#room);
+    bioCtrl(this.#bio, BigInt(BIO.SET_BUF_MEM), BigInt(BIO.NOCLOSE), BigInt(base + this.#at));
+    // It uses ours, not a copy, and writes none of the bytes.
+    bioSetFlags(Number(this.#bio), BIO.MEM_RDONLY);
   }
 
   /** A new connection: it reads from here. */
@@ -63,33 +82,49 @@ export class TlsInbox {
   /** Reads what is next: bytes that are here now, 0 at the end of the socket, -errno. */
   fill(index: number, socket: Handle): number {
     const rest = this.#rest[index] as Uint8Array | null;
-    if (rest !== null) {
-      this.#rest[index] = null;
-      this.#io.mem.set(rest, this.#memory.room);
-      return this.#put(index, this.#memory.room, rest.length);
-    }
+    if (rest !== null) return this.#goOn(index, rest);
     // No more than OpenSSL has room for behind what it has of a record.
     const wanted = LIMITS.TLS_READ_BYTES - Math.min(this.#came[index] as number, LIMITS.TLS_READ_BYTES - RECORD_HEAD);
-    const n = this.#io.recv(socket, this.#memory.room, wanted);
+    const n = this.#io.recv(socket, this.#room, wanted);
     if (n <= 0) {
       this.#holds[index] = false;
       return n;
     }
     this.#drained[index] = n < wanted;
-    return this.take(index, this.#memory.room, n);
+    this.take(index, this.#room, n);
+    return n;
   }
 
-  /** The same for mem[offset..+length), which was read already. */
-  take(index: number, offset: number, length: number): number {
+  /** What was kept, as much of it as there is room for. */
+  #goOn(index: number, rest: Uint8Array): number {
+    const n = Math.min(rest.length, LIMITS.TLS_READ_BYTES);
+    this.#io.mem.set(rest.subarray(0, n), this.#room);
+    this.#rest[index] = n < rest.length ? rest.subarray(n) : null;
+    this.#put(index, this.#room, n);
+    return n;
+  }
+
+  /** The same before anything is read. */
+  again(index: number): void {
+    const rest = this.#rest[index] as Uint8Array | null;
+    if (rest !== null) this.#goOn(index, rest);
+  }
+
+  /** As `fill` does, with mem[offset..+length), which was read already and stays until OpenSSL was called. */
+  take(index: number, offset: number, length: number): void {
     this.#follow(index, offset, length);
-    return this.#put(index, offset, length);
+    this.#put(index, offset, length);
   }
 
-  #put(index: number, offset: number, length: number): number {
+  #put(index: number, offset: number, length: number): void {
     this.#holds[index] = true;
-    if (bioWrite(this.#bio, this.#address + BigInt(offset | 0), BigInt(length | 0)) === length) return length;
-    this.clear();
-    return -ERRNO.ENOMEM;
+    const view = this.#view;
+    const at = this.#at;
+    const low = this.#low + offset;
+    view.setUint32(at + LENGTH, length, true);
+    view.setUint32(at + MAX, length, true);
+    view.setUint32(at + DATA, low >>> 0, true);
+    view.setUint32(at + DATA + 4, low >= 2 ** 32 ? this.#high + 1 : this.#high, true);
   }
 
   /** Counts how far mem[offset..+length) leads into a record (RFC 8446 section 5.1). */
@@ -119,17 +154,13 @@ export class TlsInbox {
 
   /** What a call of OpenSSL has left here is kept. */
   keep(index: number): void {
-    const left = bioCtrl(this.#bio, BIO_PENDING, 0n, 0n);
+    const left = this.#view.getUint32(this.#at + LENGTH, true);
     if (left === 0) return;
-    const at = this.#memory.room;
-    bioRead(this.#bio, this.#address + BigInt(at), BigInt(left));
-    this.#rest[index] = this.#io.mem.slice(at, at + left);
-    this.clear();
-  }
-
-  /** What is here goes nowhere. */
-  clear(): void {
-    bioCtrl(this.#bio, BIO_RESET, 0n, 0n);
+    const from = (this.#view.getUint32(this.#at + DATA, true) - this.#low) >>> 0;
+    const bytes = this.#io.mem.slice(from, from + left);
+    const behind = this.#rest[index] as Uint8Array | null;
+    this.#rest[index] = behind === null ? bytes : Buffer.concat([bytes, behind]);
+    this.#view.setUint32(this.#at + LENGTH, 0, true);
   }
 
   /** Nothing is to be had before more comes by the socket, which is empty. */
@@ -144,5 +175,6 @@ export class TlsInbox {
 
   dispose(): void {
     bioFree(Number(this.#bio));
+    this.#io.free(this.#at);
   }
 }

@@ -88,7 +88,7 @@ export class NativeTls implements TlsIo {
     this.#memory = new TlsMemory(io);
     this.#store = new TlsStore(this.#memory);
     this.#contexts = new TlsContexts(this.#memory, this.#store);
-    this.#inbox = new TlsInbox(io, this.#memory);
+    this.#inbox = new TlsInbox(io);
     this.#facts = new TlsFacts(this.#memory, this.#contexts);
     this.#address = BigInt(io.arena.base);
     this.#bytes = io.arena.bytes;
@@ -293,8 +293,8 @@ export class NativeTls implements TlsIo {
     const index = tls & INDEX_MASK;
     if (!(this.#accepted[index] as boolean)) return -ERRNO.EINVAL;
     this.#inbox.begin(index);
-    const taken = this.#inbox.take(index, offset, length);
-    return taken < 0 ? taken : this.#goOn(s, index);
+    this.#inbox.take(index, offset, length);
+    return this.#goOn(s, index);
   }
 
   handshakeOn(tls: Tls): number {
@@ -304,6 +304,7 @@ export class NativeTls implements TlsIo {
     if (!(this.#bare[index] as boolean)) return -ERRNO.EINVAL;
     this.#bare[index] = false;
     ssl.sslSetCertCb(this.#pointers[index] as bigint, 0n, 0n);
+    this.#inbox.again(index);
     return this.#goOn(s, index);
   }
 
@@ -311,9 +312,9 @@ export class NativeTls implements TlsIo {
   #goOn(s: number, index: number): number {
     const inbox = this.#inbox;
     const said = this.#shake(s, index);
+    inbox.keep(index);
     // What is left is read by `handshakeOn`.
     if (said === TLS_ASKS) return said;
-    inbox.keep(index);
     if (said === 1) {
       this.#stands[index] = true;
       this.#bare[index] = false;
@@ -432,8 +433,6 @@ export class NativeTls implements TlsIo {
     const s = this.#of(tls);
     if (s === 0) return;
     const index = tls & INDEX_MASK;
-    // What it was given and has not read is nobody else's.
-    if (this.#bare[index] as boolean) this.#inbox.clear();
     this.#inbox.forget(index);
     this.#handles[index] = -tls;
     ssl.sslFree(this.#pointers[index] as bigint, 0n);

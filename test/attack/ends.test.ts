@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LIMITS } from '../../src/base/limits.ts';
 import { gateway, routeYaml } from '../process/support.ts';
 import { get, ok, pause, saying, Target, within } from './support.ts';
 
@@ -55,6 +56,8 @@ test('a second signal', () =>
     const clients = await underWay(target);
     target.rauta.process.kill('SIGTERM');
     await target.rauta.said('draining');
+    // Sooner it would be the first one, said twice.
+    await pause(LIMITS.STOP_AGAIN_MS);
     target.rauta.process.kill('SIGTERM');
     for (const { name, over } of clients) unfinished({ name, ...(await over()) });
     await within(target.rauta.exited, 'the program');
