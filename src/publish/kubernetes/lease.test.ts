@@ -237,3 +237,18 @@ test('a lease that cannot be had is told of once, at once where there is no righ
   assert.deepEqual(b.troubles, ['Timeout: ']);
   assert.deepEqual(a.said, [true]);
 });
+
+test('who stood still for longer than the lease, and has it back before any timer, is told that it lost it', async () => {
+  const world = new World();
+  const a = world.candidate('a');
+  a.lease.start();
+  await world.pass(0);
+  assert.deepEqual(a.said, [true]);
+  world.ms += 11_000;
+  assert.equal(a.lease.leads(), false);
+  await world.pass(0);
+  assert.deepEqual(a.said, [true, false, true]);
+  await world.pass(60_000);
+  assert.deepEqual(a.said, [true, false, true]);
+  void a.lease.stop();
+});

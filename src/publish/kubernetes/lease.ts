@@ -139,6 +139,8 @@ export class Lease {
     this.#look(reply.body);
     if (this.#stopped) return;
     this.#well();
+    // Who stood still may have it back before the timer says that it ended: what was not written meanwhile is due again.
+    if (!this.leads()) this.#tell(false);
     this.#untilMs = startedMs + LIMITS.LEASE_RENEW_MS;
     this.#cancelEnd();
     this.#cancelEnd = this.#tools.timers.after(this.#untilMs - this.#tools.now(), () => this.#lose());
