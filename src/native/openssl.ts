@@ -151,7 +151,7 @@ export const CTRL = {
   SET_MAX_PROTO_VERSION: 124,
 } as const;
 
-/** BIO_ctrl, and flags of a BIO: a memory BIO reads by this BUF_MEM, which is not its own to free, and does not copy. */
+/** BIO_ctrl, and flags of a BIO: one of memory reads by this BUF_MEM, not its own to free, and copies none of it. */
 export const BIO = { SET_BUF_MEM: 114, NOCLOSE: 0, MEM_RDONLY: 0x200 } as const;
 
 /** ENABLE_PARTIAL_WRITE, ACCEPT_MOVING_WRITE_BUFFER, NO_AUTO_CHAIN, RELEASE_BUFFERS. */
