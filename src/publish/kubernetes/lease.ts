@@ -139,7 +139,7 @@ export class Lease {
     this.#look(reply.body);
     if (this.#stopped) return;
     this.#well();
-    // Who stood still may have it back before the timer says that it ended: what was not written meanwhile is due again.
+    // Who stood still may have it back before the timer says that it ended: what was not written then is due again.
     if (!this.leads()) this.#tell(false);
     this.#untilMs = startedMs + LIMITS.LEASE_RENEW_MS;
     this.#cancelEnd();
