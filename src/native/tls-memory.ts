@@ -69,7 +69,7 @@ export class TlsMemory {
     new TextEncoder().encodeInto(text, bytes);
     return this.put(bytes);
   }
-  /** Where in the arena what `put` copies stands: for who reads a socket there. */
+  /** Where in the arena what `put` copies stands. */
   get room(): number {
     return this.#at + CELLS_BYTES;
   }

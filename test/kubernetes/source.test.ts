@@ -349,18 +349,25 @@ test('of a namespace with many Secrets that are wanted, one more is fetched by i
   assert.ok(wholes() > before);
 });
 
+/** As the translator does it: it refers to Secrets as soon as it has seen the route. */
+function wantsBoth(
+  sink: Awaited<ReturnType<typeof setup>>['sink'],
+  source: Awaited<ReturnType<typeof setup>>['source'],
+): void {
+  const apply = sink.apply.bind(sink);
+  sink.apply = (upserts, removals) => {
+    apply(upserts, removals);
+    if (upserts.some((o) => o.kind === 'HTTPRoute')) source.want('Secret', ['Secret/a/s1', 'Secret/a/s2']);
+  };
+}
+
 test('what is referred to belongs to the whole; what may not be read does not hold it up', async (t) => {
   const { api, sink, source } = await setup(t);
   api.put('HTTPRoute', route('a', 'r'));
   for (const name of ['s1', 's2']) api.put('Secret', secret(name));
   api.fault = (seen) =>
     seen.query.get('fieldSelector') === 'metadata.name=s2' ? { status: 403, reason: 'Forbidden' } : null;
-  const apply = sink.apply.bind(sink);
-  sink.apply = (upserts, removals) => {
-    apply(upserts, removals);
-    // As the translator does it: it refers to Secrets as soon as it has seen the route.
-    if (upserts.some((o) => o.kind === 'HTTPRoute')) source.want('Secret', ['Secret/a/s1', 'Secret/a/s2']);
-  };
+  wantsBoth(sink, source);
   source.start(sink);
   await sink.until(() => sink.isSynced);
   assert.ok(sink.objects.has('Secret/a/s1'));
@@ -374,11 +381,7 @@ test('a Secret that the server itself cannot read holds the others up for a whil
   for (const name of ['s1', 's2']) api.put('Secret', secret(name));
   api.fault = (seen) =>
     seen.query.get('fieldSelector') === 'metadata.name=s2' ? { status: 500, reason: 'InternalError' } : null;
-  const apply = sink.apply.bind(sink);
-  sink.apply = (upserts, removals) => {
-    apply(upserts, removals);
-    if (upserts.some((o) => o.kind === 'HTTPRoute')) source.want('Secret', ['Secret/a/s1', 'Secret/a/s2']);
-  };
+  wantsBoth(sink, source);
   source.start(sink);
   await sink.until(() => sink.isSynced);
   assert.deepEqual(

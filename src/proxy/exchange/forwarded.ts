@@ -115,10 +115,11 @@ export function putForwarded(
 
 /** Whether the proxy writes this field: no filter does, and none of a trusted proxy goes on. */
 function wants(head: Head, id: number, trusted: boolean, edits: FieldEdits | null): boolean {
-  return (edits === null || !edits.touches(id)) && (!trusted || !has(head, id));
+  return (edits === null || !edits.touches(id)) && (!trusted || !goesOn(head, id));
 }
 
-function has(head: Head, id: number): boolean {
+/** Whether a field of this NAME goes on. */
+export function goesOn(head: Head, id: number): boolean {
   for (let i = 0; i < head.count; i++) if (head.name(i) === id && !head.dropped(i)) return true;
   return false;
 }

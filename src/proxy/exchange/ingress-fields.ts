@@ -4,6 +4,7 @@
 import { bytesOf, equalLowerAt, put, putDecimal, textOf, viewOf } from '../../base/bytes.ts';
 import { Fragment } from '../../telemetry/fragment.ts';
 import { type Head, NAME, SCHEME } from '../head.ts';
+import { goesOn } from './forwarded.ts';
 
 const REAL_IP = new Fragment('X-Real-IP: ');
 const PORT = new Fragment('X-Forwarded-Port: ');
@@ -45,8 +46,8 @@ export function putIngressFields(
   const view = viewOf(mem);
   const https = isHttps(mem, head, trusted, secure);
   let out = at;
-  if (!trusted || !has(head, NAME.X_REAL_IP)) out = put(mem, put(mem, REAL_IP.put(view, out), client), CRLF);
-  if (!trusted || !has(head, NAME.X_FORWARDED_PORT)) {
+  if (!trusted || !goesOn(head, NAME.X_REAL_IP)) out = put(mem, put(mem, REAL_IP.put(view, out), client), CRLF);
+  if (!trusted || !goesOn(head, NAME.X_FORWARDED_PORT)) {
     // Where TLS ended in front, the port of our socket is nobody's.
     const asked = https === secure ? port : https ? 443 : 80;
     out = put(mem, putDecimal(mem, PORT.put(view, out), asked), CRLF);
@@ -64,11 +65,6 @@ function isHttps(mem: Uint8Array, head: Head, trusted: boolean, secure: boolean)
   const field = trusted ? head.find(NAME.X_FORWARDED_PROTO) : -1;
   if (field < 0) return secure || head.scheme === SCHEME.HTTPS;
   return textOf(mem, head.valueStart(field), head.valueEnd(field)).toLowerCase() === 'https';
-}
-
-function has(head: Head, id: number): boolean {
-  const field = head.find(id);
-  return field >= 0 && !head.dropped(field);
 }
 
 function says(mem: Uint8Array, head: Head, name: Uint8Array): boolean {
