@@ -8,14 +8,18 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
+import { watchTests } from './test-watch.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
 
 const FAST = ['src/**/*.test.ts', 'test/tidy.test.ts', 'test/promises.test.ts'];
 const SLOW = ['test/**/*.test.ts'];
-/** One file of tests may take this long before it is a failure. */
-const FILE_TIMEOUT_MS = 300_000;
+/** One test may take this long before it is a failure; and a file with all of its tests. */
+const TEST_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 420_000;
+/** One command, most of which builds from cold caches, may take this long: less than who waits for all of it does. */
+const COMMAND_TIMEOUT_MS = 2_700_000;
 
 /** Of what a failed test said, so that the reasons of all stand together at the end. */
 const REASON_LINES = 40;
@@ -33,7 +37,11 @@ function say(text: string): void {
 /** One command that is one check. */
 function command(name: string, argv: readonly string[]): void {
   say(name);
-  const done = spawnSync(argv[0] as string, argv.slice(1), { stdio: 'inherit' });
+  const done = spawnSync(argv[0] as string, argv.slice(1), {
+    stdio: 'inherit',
+    timeout: COMMAND_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
+  });
   if (done.status === 0) total.passed++;
   else {
     total.failed++;
@@ -48,6 +56,8 @@ function counted(name: string, argv: readonly string[]): void {
   const done = spawnSync(argv[0] as string, argv.slice(1), {
     stdio: ['ignore', 'pipe', 'inherit'],
     maxBuffer: 1 << 28,
+    timeout: COMMAND_TIMEOUT_MS,
+    killSignal: 'SIGKILL',
   });
   const text = done.stdout.toString();
   process.stdout.write(text);
@@ -69,7 +79,7 @@ async function tests(name: string, files: string[]): Promise<void> {
   const stream = run({
     files,
     concurrency: Math.max(1, availableParallelism()),
-    timeout: FILE_TIMEOUT_MS,
+    timeout: TEST_TIMEOUT_MS,
     execArgv: ['--disable-warning=ExperimentalWarning'],
   });
   // The summary of the whole run is the one without a file.
@@ -89,9 +99,16 @@ async function tests(name: string, files: string[]): Promise<void> {
       .join('\n    ');
     const at = file === undefined ? '' : ` (${relative(root, file)}:${line}, ${Math.round(duration_ms)} ms)`;
     failures.push(`${test}${at}\n    ${reason}`);
+    say(`failed: ${failures.at(-1)}`);
+  });
+  const unwatch = watchTests(FILE_TIMEOUT_MS, (file) => {
+    total.failed++;
+    failures.push(`${file} did not end within ${FILE_TIMEOUT_MS / 1000} s`);
+    say(`failed: ${failures.at(-1)}`);
   });
   stream.compose(spec()).pipe(process.stdout, { end: false });
   await new Promise<void>((resolve) => stream.on('end', () => resolve()));
+  unwatch();
 }
 
 const mode = process.argv[2] ?? 'all';

@@ -251,6 +251,8 @@ class Limits extends ClusterLimits {
   /** What secured a cluster that left is kept so long, and of so many: longer than decisions take. */
   readonly RETIRED_TLS_MS = 60_000;
   readonly RETIRED_TLS = 1_024;
+  /** A call of gRPC that is being answered is reset so long after its own deadline, unless its ends have ended it. */
+  readonly GRPC_DEADLINE_GRACE_MS = 1_000;
   /** A request and its response in which no byte moves either way. */
   readonly STREAM_IDLE_MS = 300_000;
   /**

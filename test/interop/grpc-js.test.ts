@@ -171,15 +171,15 @@ test('@grpc/grpc-js on both ends', { timeout: 280_000 }, async (t) => {
     route('GRPCRoute', 'by-grpc', ports[1], 'app'),
   ].join('');
   const rauta = await Rauta.start({ 'site.yaml': yaml });
+  t.after(() => rauta.stop());
   for (const [i, kind] of ['HTTPRoute', 'GRPCRoute'].entries()) {
-    await t.test(`by ${kind}`, async () => {
+    await t.test(`by ${kind}`, async (part) => {
       const { promise: cancelled, resolve } = Promise.withResolvers<void>();
       const server = await serve(grpc, backend, resolve);
+      part.after(() => server.forceShutdown());
       const client = new grpc.Client(`127.0.0.1:${ports[i]}`, grpc.credentials.createInsecure(), OPTIONS);
+      part.after(() => client.close());
       await calls(client, cancelled);
-      client.close();
-      server.forceShutdown();
     });
   }
-  await rauta.stop();
 });

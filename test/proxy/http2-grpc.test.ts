@@ -159,6 +159,44 @@ onBoth('grpc-timeout is a deadline: the backend is told, the client gets 4', asy
   await rig.end();
 });
 
+onBoth('a call that is being answered is left to its ends past its deadline, and then reset', async (net) => {
+  const requests: Asked[] = [];
+  const rig = proxy(net, async (asked) => {
+    requests.push(asked);
+    await asked.head(HEAD);
+    await asked.data(message('first'));
+  });
+  const client = await Http2Client.open(await rig.connect());
+  await client.send(head(1, call('Told', [['grpc-timeout', '50m']])));
+  await client.send(head(3, call('Silent', [['grpc-timeout', '50m']])));
+  await net.advance(100);
+  await requests[0]?.until(() => requests.length === 2);
+  // Its server says so itself, somewhat late.
+  await requests[0]?.head([['grpc-status', '4']], true);
+  const told = await client.outcome(1);
+  assert.deepEqual([told.reset, told.trailers?.get('grpc-status')], [null, '4']);
+  await net.advance(1100);
+  assert.equal((await client.outcome(3)).reset, 'CANCEL');
+  await requests[1]?.until(() => requests[1]?.reset !== null);
+  assert.equal(requests[1]?.reset, 'CANCEL');
+  assert.equal(rig.records.last.flags, 'UT');
+  assert.ok(rig.records.last.durationUs >= 1_050_000, String(rig.records.last.durationUs));
+  client.peer.close();
+  await rig.end();
+});
+
+onBoth("past a call's own deadline its rule's still holds", async (net) => {
+  const rig = proxy(net, async (asked) => asked.head(HEAD), { requestTimeoutMs: 200 });
+  const client = await Http2Client.open(await rig.connect());
+  await client.send(head(1, call('Silent', [['grpc-timeout', '50m']])));
+  await net.advance(250);
+  assert.equal((await client.outcome(1)).reset, 'CANCEL');
+  const { flags, durationUs } = rig.records.last;
+  assert.deepEqual([flags, durationUs >= 200_000], ['UT', true]);
+  client.peer.close();
+  await rig.end();
+});
+
 onBoth('what is no call is answered as ever', async (net) => {
   const rig = proxy(net, () => {}, { path: '/elsewhere' });
   const client = await Http2Client.open(await rig.connect());

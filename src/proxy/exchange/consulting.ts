@@ -143,10 +143,8 @@ export abstract class Consulting extends Sending {
 
   /** A call has the time that it gives itself, if that is less than the rule's. */
   protected limitCall(mem: Uint8Array, head: Head): void {
-    const { deadlines } = this;
     const ms = grpcTimeoutMs(mem, head);
-    this.ownDeadline = ms > 0 && this.core.io.nowMs + ms < deadlines.request;
-    if (this.ownDeadline) deadlines.request = this.core.io.nowMs + ms;
+    if (ms > 0) this.deadlines.limitCall(this.core.io.nowMs + ms);
   }
 
   /** The rule's chain from step `from` on. */

@@ -1,6 +1,7 @@
 // The deadlines of one exchange, by one timer: it is never cancelled when an exchange ends, only set later by the next,
 // since what counts are the deadlines.
 
+import { LIMITS } from '../../base/limits.ts';
 import type { Io } from '../../io/io.ts';
 import { Timer, type TimerSink } from '../../io/wheel.ts';
 
@@ -25,6 +26,10 @@ export class Deadlines implements TimerSink {
   /** Of the whole exchange, and of this attempt. */
   request = NEVER;
   backend = NEVER;
+  /** `request` is the call's own (grpc-timeout), for it is less than the rule's, which is kept. */
+  own = false;
+  #rule = NEVER;
+  #extended = false;
   /** No byte moved since; and how long that may be. */
   idle = NEVER;
   readonly #usualIdleMs: number;
@@ -52,8 +57,32 @@ export class Deadlines implements TimerSink {
     this.idle = NEVER;
     this.wait = NEVER;
     this.patient = false;
+    this.own = false;
+    this.#extended = false;
     this.#silent = false;
     this.#idleMs = this.#usualIdleMs;
+  }
+
+  /** A call has the time until `due` that it gives itself, if that is less than the rule's. */
+  limitCall(due: number): void {
+    this.own = due < this.request;
+    if (!this.own) return;
+    this.#rule = this.request;
+    this.request = due;
+  }
+
+  /**
+   * A call that is being answered is past its own time, which client and endpoint know as well: they end it with the
+   * code that says so, where all that is left to say here is a reset, which clients take for CANCELLED. False when they
+   * had their time for that.
+   */
+  extendCall(nowMs: number): boolean {
+    if (!this.own || this.#extended) return false;
+    this.#extended = true;
+    this.request = nowMs + LIMITS.GRPC_DEADLINE_GRACE_MS;
+    this.own = this.request < this.#rule;
+    if (!this.own) this.request = this.#rule;
+    return true;
   }
 
   /** What its rule says of its times; `idleMs`: 0 for the usual. */

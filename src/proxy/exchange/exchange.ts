@@ -241,7 +241,8 @@ export class Exchange extends Consulting implements RequestSide {
         else this.timedOut(FAULTS.streamIdle);
         return;
       case DUE.REQUEST:
-        this.timedOut(this.ownDeadline ? FAULTS.grpcDeadline : FAULTS.requestTimeout);
+        if (this.state === STATE.ANSWERING && deadlines.extendCall(now)) deadlines.rearm();
+        else this.timedOut(deadlines.own ? FAULTS.grpcDeadline : FAULTS.requestTimeout);
         return;
       case DUE.BACKEND:
         this.backendTimedOut();

@@ -67,8 +67,6 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   protected web: GrpcWeb | null = null;
   /** It asks for another protocol on a stream, where any 2xx says that this is spoken now (RFC 8441 section 5). */
   protected asksTunnel = false;
-  /** Its deadline is the call's own, not its rule's. */
-  protected ownDeadline = false;
   protected idempotent = false;
   /** The client waits for 100 before it sends content. */
   protected expects = false;
@@ -146,7 +144,6 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     this.grpc = false;
     this.asksTunnel = false;
     this.failed = false;
-    this.ownDeadline = false;
     this.interims = 0;
     this.delivering = false;
     this.unsent = false;
