@@ -17,17 +17,27 @@ let turns = 0;
 
 /** How long each turn was to wait. */
 let waits: number[] = [];
+/** Turns that ended before that, with nothing to do, neither here nor for libuv. */
+let idle = 0;
 
 function start(inTime = false): void {
   io = openNative({ arenaBytes: 2 ** 20 });
   turns = 0;
   waits = [];
+  idle = 0;
+  let ready = false;
   const turn = io.turn.bind(io);
+  const takeUvReady = io.takeUvReady.bind(io);
   io.turn = (wait) => {
     turns++;
     waits.push(wait);
-    return turn(wait);
+    const until = performance.now() + wait - 1;
+    const handled = turn(wait);
+    ready = takeUvReady();
+    if (handled === 0 && !ready && (wait === 0 || performance.now() < until)) idle++;
+    return handled;
   };
+  io.takeUvReady = () => ready;
   reactor = new Reactor(io, inTime);
   reactor.run();
 }
@@ -161,9 +171,14 @@ test("Node's own sockets work beside a saturated reactor", async () => {
 test('without events it waits, and what comes from elsewhere ends the wait', async () => {
   start();
   await settled();
-  const before = turns;
-  await after(200);
-  assert.ok(turns - before <= 4, `${turns - before} turns in 200 ms without an event`);
+  // V8's tasks are events as well: while it collects there may be hundreds in a row, but not for ever.
+  let before = [turns, idle] as const;
+  for (let round = 0; round === 0 || (round < 50 && turns - before[0] > 4); round++) {
+    before = [turns, idle];
+    await after(200);
+    assert.ok(idle - before[1] <= 4, `${idle - before[1]} turns in 200 ms neither waited nor had an event`);
+  }
+  assert.ok(turns - before[0] <= 4, `${turns - before[0]} turns in 200 ms without an event`);
   // No timer is due meanwhile: only the connection can end the wait.
   await new Promise<void>((resolve) => {
     const worker = dialFromElsewhere(listening(() => void worker.terminate().then(() => resolve())));
@@ -186,9 +201,12 @@ test('it waits no longer than until the next timer of Node, and not at all when 
   start();
   await settled();
   for (const ms of [30, 3]) {
-    waits = [];
-    await after(ms);
-    assert.ok(Math.max(...waits) <= ms, `${waits}`);
+    // Where this thread gets no time for so long, the timer is due at once and there is nothing to wait for.
+    for (let round = 0; round === 0 || (round < 200 && Math.max(...waits) <= 0); round++) {
+      waits = [];
+      await after(ms);
+      assert.ok(Math.max(...waits) <= ms, `${waits}`);
+    }
     assert.ok(Math.max(...waits) > 0, `${waits}`);
   }
   waits = [];
@@ -223,11 +241,11 @@ test('a timer of the wheel ends the wait, never early, also one armed from outsi
   start();
   for (const settle of [false, true]) {
     if (settle) await settled();
+    const from = io.nowMs;
     const fired = new Promise<number>((resolve) => {
       const timer = new Timer({ onTimer: () => resolve(io.nowMs) }, 0);
-      io.timers.arm(timer, io.nowMs, 100);
+      io.timers.arm(timer, from, 100);
     });
-    const from = io.nowMs;
     assert.ok((await fired) >= from + 100);
   }
 });
