@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { mulberry32 } from '../../test/support/mulberry32.ts';
 import { AddressPool } from './addresses.ts';
 import type { TranslatorOptions } from './context.ts';
 import type { GatewayDraft } from './gateway.ts';
@@ -155,6 +156,20 @@ test('of Gateways of one age the one that serves stays, whatever they are called
   const older = { ...newcomer, created: -1 };
   const taken = planSockets([older, serving], OPTIONS, before).gateways.get('Gateway/default/zebra');
   assert.equal(taken?.placements[0]?.conflict?.type, 'hostname', 'an older one takes it all the same');
+});
+
+test('whatever was served before, a plan over what it plans is the same, messages and all', () => {
+  const random = mulberry32(8);
+  const one = <T>(...of: readonly T[]): T => of[Math.floor(random() * of.length)] as T;
+  for (let world = 0; world < 2_000; world++) {
+    const wish = (port: number): Wish => [one('HTTP', 'HTTP', 'HTTPS', 'TLS'), port, one('*', 'a.example', 'b.test')];
+    const drafts = ['ant', 'bee', 'cow', 'dog'].map((name) =>
+      draft(name, one(0, 0, 1), one([], [], ['192.0.2.1'], ['192.0.2.2']), wish(80), wish(81)),
+    );
+    const some = drafts.filter(() => random() < 0.5).reverse();
+    const plan = planSockets(drafts, OPTIONS, socketsOf(planSockets(some, OPTIONS, []).entries.values()));
+    assert.deepEqual(planSockets(drafts, OPTIONS, socketsOf(plan.entries.values())), plan, `world ${world}`);
+  }
 });
 
 test('an address of the pool stays with the Gateway that has it', () => {

@@ -189,9 +189,30 @@ function placeAll(
       });
     });
   });
-  wishes.sort((a, b) => a.age - b.age || a.rank - b.rank || olderFirst(a.wish.gateway, b.wish.gateway));
+  const first = placeInOrder(placed, wishes);
+  // Of one age those that serve now were not all first a moment ago: who comes first must not tell of what was before.
+  const isLost = ({ wish }: Wish): boolean => placed.get(wish.listener)?.conflict != null;
+  if (!wishes.some(isLost)) return first;
+  return placeInOrder(
+    placed,
+    wishes.map((wish) => ({ ...wish, rank: isLost(wish) ? 1 : 0 })),
+  );
+}
+
+/** What one listener wants. `rank`: those of one age are placed by it, then by name. */
+interface Wish {
+  readonly wish: Held;
+  readonly addresses: readonly string[];
+  readonly age: number;
+  readonly rank: number;
+}
+
+function placeInOrder(placed: Map<ListenerDraft, Placement>, wishes: readonly Wish[]): Placements {
+  const sorted = wishes.toSorted(
+    (a, b) => a.age - b.age || a.rank - b.rank || olderFirst(a.wish.gateway, b.wish.gateway),
+  );
   const sockets = new Map<string, Socket>();
-  for (const { wish, addresses } of wishes) placed.set(wish.listener, place(sockets, wish, addresses, false));
+  for (const { wish, addresses } of sorted) placed.set(wish.listener, place(sockets, wish, addresses, false));
   return { placed, sockets };
 }
 
