@@ -69,6 +69,9 @@ export class ClusterLimits extends Http2Limits {
   /** Statuses of one object are written at most this often; what changes in between is written together. */
   readonly STATUS_INTERVAL_MS = 250;
   readonly STATUS_WRITES_AT_ONCE = 8;
+  /** After which what the server refuses (4xx) is tried again though nothing changed, twice as long each time. */
+  readonly STATUS_REFUSED_MS = 30_000;
+  readonly STATUS_REFUSED_MAX_MS = 600_000;
   /** Conflicts of one write that are solved on fresh copies before it waits. */
   readonly STATUS_CONFLICTS = 5;
   /** How often what others took away of one status is put back before it is left to them. */

@@ -17,8 +17,8 @@ export interface ObjectWriterTools {
 }
 
 /**
- * `ok`, `removed` (taken away), `conflict` (tried again), `refused` (the server will not have it), `failed` (tried
- * again), `left` (given up to others).
+ * `ok`, `removed` (taken away), `conflict` (tried again), `refused` (the server will not have it: tried again when the
+ * object changes, or much later), `failed` (tried again), `left` (given up to others).
  */
 export type WriteResult = 'ok' | 'removed' | 'conflict' | 'refused' | 'failed' | 'left';
 
@@ -36,6 +36,8 @@ export interface WriteEntry<Wanted, Echo> {
   written: number;
   writtenMs: number;
   writing: boolean;
+  /** Puts off for good that what the server refused is tried again; null: nothing waits for it. */
+  retry: (() => void) | null;
   /** It changed while it was being written. */
   again: boolean;
 }
@@ -105,6 +107,7 @@ export abstract class ObjectWriter<Wanted, Echo> {
         written: 0,
         writtenMs: 0,
         writing: false,
+        retry: null,
         again: false,
       });
     } else Object.assign(entry, { wanted, written: 0, failures: 0 });
@@ -180,6 +183,10 @@ export abstract class ObjectWriter<Wanted, Echo> {
       entry.told = '';
       entry.notBeforeMs = this.#base.now() + LIMITS.STATUS_INTERVAL_MS;
     } else again ||= result === 'failed' || result === 'conflict';
+    entry.retry?.();
+    // Who refuses may be a webhook that is being mended, or a definition that is older than its objects.
+    entry.retry =
+      result === 'refused' ? this.#base.timers.after(refusedMs(entry.failures), () => this.queue(key)) : null;
     if (again) this.queue(key);
     else this.#pump();
   }
@@ -206,7 +213,7 @@ export abstract class ObjectWriter<Wanted, Echo> {
     );
     const asked = Math.min(retryAfterMs ?? 0, LIMITS.KUBERNETES_RETRY_MAX_MS);
     entry.notBeforeMs = this.#base.now() + Math.max(wait, asked);
-    // The server will answer the same again; rights and what others made may change.
+    // The server will answer the same again, for now; rights and what others made may change at any time.
     const final = code >= 400 && code < 500 && ![401, 403, 404, 408, 409, 429].includes(code);
     if (final || code === 403 || entry.failures === 3) this.tell(key, entry, 'NotWritten', `${reason}: ${message}`);
     if (final) return 'refused';
@@ -224,6 +231,11 @@ export abstract class ObjectWriter<Wanted, Echo> {
     const name = `${kindOf(key)} ${result}`;
     this.#results.set(name, (this.#results.get(name) ?? 0) + 1);
   }
+}
+
+/** How long after that many failures in a row what was refused is left alone, unless its object changes. */
+function refusedMs(failures: number): number {
+  return Math.min(LIMITS.STATUS_REFUSED_MS * 2 ** Math.min(failures - 1, 16), LIMITS.STATUS_REFUSED_MAX_MS);
 }
 
 function kindOf(key: ObjectKey): string {

@@ -115,3 +115,60 @@ test('a server that wants to be left alone for days is asked again as soon as an
   await setImmediate();
   assert.deepEqual(waits, [LIMITS.KUBERNETES_RETRY_MAX_MS]);
 });
+
+test('what the server refuses is tried again much later, and at once when the object changes', async () => {
+  const waits: { ms: number; run: () => void; cancelled: boolean }[] = [];
+  const told: string[] = [];
+  let [now, patches, version] = [0, 0, 1];
+  let code = 422;
+  const writer = new StatusWriter('c', {
+    api: {
+      ask: async ({ body }) => {
+        patches++;
+        if (code === 200) return { ok: true, body: object('9', (body as KubeObject).status) };
+        return { ok: false, failure: { code, reason: 'Invalid', message: 'no such field', retryAfterMs: null } };
+      },
+    },
+    timers: {
+      after: (ms, run) => {
+        const wait = { ms, run, cancelled: false };
+        waits.push(wait);
+        return () => {
+          wait.cancelled = true;
+        };
+      },
+    },
+    now: () => now,
+    wall: () => new Date(0),
+    leads: () => true,
+    find: () => object(String(version), undefined),
+    pathOf: () => '/r',
+    onWritten: () => {},
+    onTrouble: (_, message) => told.push(message),
+  });
+  const left = (): typeof waits => waits.filter(({ cancelled }) => !cancelled);
+  const fire = async (): Promise<number> => {
+    const [wait, ...more] = waits.splice(0).filter(({ cancelled }) => !cancelled);
+    assert.ok(wait !== undefined && more.length === 0, 'one thing is waited for');
+    now += wait.ms;
+    wait.run();
+    await setImmediate();
+    return wait.ms;
+  };
+  const parentRef = { group: 'gateway.networking.k8s.io', kind: 'Gateway', name: 'gw' };
+  writer.write(KEY, { parents: [{ parentRef, controllerName: 'c', conditions: [condition('routeAccepted', 1)] }] });
+  await setImmediate();
+  const found: number[] = [];
+  for (let i = 0; i < 6; i++) found.push(await fire());
+  assert.deepEqual(found, [30_000, 60_000, 120_000, 240_000, 480_000, LIMITS.STATUS_REFUSED_MAX_MS]);
+  assert.deepEqual([patches, told], [7, ['its status cannot be written: Invalid: no such field']]);
+  // Its object changes: nobody waits for ten minutes.
+  now += LIMITS.KUBERNETES_RETRY_MAX_MS;
+  version++;
+  writer.seen([KEY]);
+  await setImmediate();
+  assert.deepEqual([patches, left().length], [8, 1]);
+  code = 200;
+  await fire();
+  assert.deepEqual([patches, left().length], [9, 0], 'and then all is well');
+});

@@ -7,6 +7,7 @@ import { equal } from '../../base/equal.ts';
 import { fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { conditionTable, type Status } from '../../translate/conditions.ts';
+import type { Failed } from './api.ts';
 import { type MergeOptions, mergeStatus, speaksOf } from './merge.ts';
 import {
   ObjectWriter,
@@ -126,7 +127,7 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
     let next = status;
     for (let conflicts = 0; ; conflicts++) {
       const path = this.#tools.pathOf(base);
-      if (path === null) return 'refused';
+      if (path === null) return this.failed(key, entry, notServed(base.kind));
       const kind = base.kind;
       const reply = await this.#tools.api.ask({
         verb: 'patch',
@@ -173,6 +174,10 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
     const stored = this.#tools.find(key);
     return stored === undefined || stored.metadata.uid !== uid;
   }
+}
+
+function notServed(kind: string): Failed {
+  return { code: 0, reason: 'NotServed', message: `the API server has no kind ${kind}`, retryAfterMs: null };
 }
 
 /** As a merge patch (RFC 7396): only fields that change, null for one that goes. Lists are replaced as a whole. */
