@@ -205,3 +205,29 @@ function hasIpv6(): boolean {
     return false;
   }
 }
+
+test('where a family or an address is not to be had the other one is bound; what is taken is taken', () => {
+  const tried: string[] = [];
+  const opened = (host: string, errors: Readonly<Record<string, number>>): string | null => {
+    const listen = ({ address }: { address: string }, { dual }: { dual: boolean }): number => {
+      tried.push(dual ? `${address}+` : address);
+      return -(errors[address] ?? -7);
+    };
+    const fake = { listen, fdOf: (handle: number) => handle, close: () => {} } as unknown as typeof io;
+    const options = { accessLog: 'off', adminTokenFile: null, tls: null, admin: { host, port: 9 }, requests: null };
+    return new Grants(
+      fake,
+      Logger.to({ write: () => {}, now: () => new Date(0) }, { level: 'error', json: true }),
+      options,
+      () => {},
+    ).open(false);
+  };
+  const [EADDRINUSE, EAFNOSUPPORT, EADDRNOTAVAIL] = [98, 97, 99];
+  assert.equal(opened('::', {}), null);
+  assert.equal(opened('::', { '::': EAFNOSUPPORT }), null, 'a kernel without IPv6');
+  assert.equal(opened('localhost', { '127.0.0.1': EADDRNOTAVAIL }), null, 'a machine without IPv4');
+  assert.deepEqual(tried.splice(0), ['::+', '::+', '0.0.0.0', '127.0.0.1', '::1']);
+  assert.match(opened('::', { '::': EADDRINUSE }) ?? '', /EADDRINUSE/);
+  assert.match(opened('127.0.0.1', { '127.0.0.1': EADDRNOTAVAIL }) ?? '', /EADDRNOTAVAIL/);
+  assert.deepEqual(tried, ['::+', '127.0.0.1'], 'and nobody else is asked');
+});

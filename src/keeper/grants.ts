@@ -60,6 +60,12 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'something listens there already',
   EADDRNOTAVAIL: 'not an address of this machine',
 };
+/** What is bound for a host; the second where the machine lacks the family, or the address, of the first. */
+const OTHERWISE: Readonly<Record<string, readonly string[]>> = {
+  localhost: ['127.0.0.1', '::1'],
+  '::': ['::', '0.0.0.0'],
+};
+const LACKING = ['EAFNOSUPPORT', 'EADDRNOTAVAIL'];
 /** Whoever is in the way at the start may go, and what is missing may come. */
 const PASSING = ['ENXIO'];
 
@@ -213,12 +219,15 @@ export class Grants {
   }
 
   #listen({ host, port }: Bind): Opened {
-    const address = host === 'localhost' ? '127.0.0.1' : host;
-    const handle: Handle = this.#io.listen(
-      { family: address.includes(':') ? 'ipv6' : 'ipv4', address, port },
-      // Both families by one socket: what is asked for is `::`, not a listener of a Gateway.
-      { reusePort: false, dual: address === '::', backlog: LIMITS.ADMIN_CONNECTIONS },
-    );
+    let handle: Handle = -1;
+    for (const address of OTHERWISE[host] ?? [host]) {
+      handle = this.#io.listen(
+        { family: address.includes(':') ? 'ipv6' : 'ipv4', address, port },
+        // Both families by one socket: what is asked for is `::`, not a listener of a Gateway.
+        { reusePort: false, dual: address === '::', backlog: LIMITS.ADMIN_CONNECTIONS },
+      );
+      if (handle >= 0 || !LACKING.includes(errnoName(handle))) break;
+    }
     if (handle < 0) throw Object.assign(new Error(errnoName(handle)), { code: errnoName(handle) });
     return { fds: [this.#io.fdOf(handle)], torn: false, close: () => this.#io.close(handle) };
   }

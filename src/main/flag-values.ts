@@ -92,7 +92,7 @@ export class Values {
     return ms;
   }
 
-  /** `HOST:PORT`, `[v6]:PORT`, `:PORT` (every IPv4 address). */
+  /** `HOST:PORT`, `[v6]:PORT`, `:PORT` (every address). */
   bind(name: string): Bind {
     const value = this.text(name);
     const parts = splitHostPort(value);
@@ -104,7 +104,7 @@ export class Values {
     // The keeper binds it, and asks no name server.
     if (host !== '' && !isBindHost(host))
       throw this.wrong(name, value, `names the host ${host}, which is neither an IP address nor localhost`);
-    return { host: host === '' ? '0.0.0.0' : host, port };
+    return { host: host === '' ? '::' : host, port };
   }
 
   addresses(name: string): string[] {

@@ -89,7 +89,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'admin',
     value: 'HOST:PORT|off',
     default: '127.0.0.1:9090',
-    podDefault: '0.0.0.0:9090',
+    podDefault: '[::]:9090',
     example: '127.0.0.1:9090',
     help: 'admin server: metrics, probes, requests, config',
   },

@@ -201,8 +201,8 @@ test('in a pod probes come from outside, and endpoints are taken away with a del
     const { admin, drainDelayMs } = parseOptions(argv, { ...env, ...more }, NO_TERMINAL).options;
     return [admin?.host, drainDelayMs];
   };
-  assert.deepEqual(of(['--kubernetes']), ['0.0.0.0', 5_000]);
-  assert.deepEqual(of([], { RAUTA_K8S_MODE: 'true' }), ['0.0.0.0', 5_000]);
+  assert.deepEqual(of(['--kubernetes']), ['::', 5_000]);
+  assert.deepEqual(of([], { RAUTA_K8S_MODE: 'true' }), ['::', 5_000]);
   assert.deepEqual(of(['--kubernetes', '--drain-delay', '1s', '--admin', '127.0.0.1:1']), ['127.0.0.1', 1_000]);
   assert.deepEqual(of(['--kubernetes', '--kubeconfig', 'f']), ['127.0.0.1', 0]);
   assert.deepEqual(of(CONFIG), ['127.0.0.1', 0]);

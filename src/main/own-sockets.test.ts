@@ -19,6 +19,12 @@ test('a bind of loopback is reached by its address however it is written, and by
   assert.equal(own({ family: 'unix', path: '/run/app.sock' }), false);
 });
 
+test('a bind of localhost may be of either family', () => {
+  const own = ownSockets([{ host: 'localhost', port: 9090 }], () => []);
+  for (const address of ['127.0.0.1', '::1', '0.0.0.0', '::']) assert.equal(own(at(address)), true, address);
+  for (const address of ['127.0.0.2', 'fd00::1']) assert.equal(own(at(address)), false, address);
+});
+
 test('of a connection to another port nothing but the port is looked at', () => {
   const own = ownSockets([{ host: '127.0.0.1', port: 9090 }], () => assert.fail('addresses of the machine'));
   const other = {

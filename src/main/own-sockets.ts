@@ -16,7 +16,7 @@ const LOOPBACK = 127n << 24n;
 
 /** A text that is the same for all ways to write an address; what is no literal stays. */
 function canonical(host: string): string {
-  const ip = parseIp(host === 'localhost' ? '127.0.0.1' : host);
+  const ip = parseIp(host);
   if (ip === null) return host;
   const mapped = ip.family === 6 && ip.value >> 32n === MAPPED;
   return mapped || ip.family === 4 ? `4 ${ip.value & 0xffff_ffffn}` : `6 ${ip.value}`;
@@ -72,6 +72,8 @@ export function leadsToOwn(
 }
 
 function leadsTo(bound: string, address: string, locals: () => readonly string[]): boolean {
+  // Either of them is bound, whichever the machine has.
+  if (bound === 'localhost') return leadsTo('127.0.0.1', address, locals) || leadsTo('::1', address, locals);
   const to = canonical(address);
   if (!isWildcard(bound)) {
     // A wildcard as destination is loopback; which of its addresses is the kernel's choice.
