@@ -91,7 +91,7 @@ async function setup(
   prepare(world.api);
   const { client, tools } = rig(t, await world.api.listen(), 10, qps);
   const info = (kind: string): KindInfo => kindInfo(kind) as KindInfo;
-  const kinds = ['Gateway', 'HTTPRoute', 'Service'].map(info);
+  const kinds = ['Gateway', 'HTTPRoute', 'Ingress', 'Service'].map(info);
   world.source = new KubernetesSource({ kinds, named: [], namespaces: [], gatewayClass: null, own: NOWHERE }, tools);
   const { timers, now } = fastTime(10);
   world.writer = new StatusWriter(US, {
@@ -310,5 +310,35 @@ test('an object that goes and comes back, unchanged, before anybody looked is wr
       return metadata !== undefined && metadata.uid !== uid && world.parents('r').length === 1;
     });
   }
+  assert.deepEqual(world.troubles, []);
+});
+
+test('an Ingress that leaves keeps no address of ours, and the address of whoever has it now', async (t) => {
+  const ingress = (name: string): ApiObject => ({ metadata: { name, namespace: 'a' }, spec: {} });
+  const names = ['left', 'taken', 'back', 'gone'];
+  const world = await setup(t, (api) => {
+    for (const name of names) api.put('Ingress', ingress(name));
+  });
+  const addresses = (name: string): string =>
+    JSON.stringify((world.status('Ingress', name)?.['loadBalancer'] as { ingress?: unknown })?.ingress ?? null);
+  const ours = { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } };
+  for (const name of names) world.writer.write(`Ingress/a/${name}`, ours);
+  await world.until(() => names.every((name) => addresses(name).includes('192.0.2.1')));
+  // Somebody is faster, and we are told by a conflict.
+  const theirs = { loadBalancer: { ingress: [{ ip: '192.0.2.2' }] } };
+  const taken = world.api.get('Ingress', 'a', 'taken') as ApiObject;
+  world.api.putStatus('Ingress', taken, theirs);
+  for (const name of ['left', 'taken', 'back']) world.writer.write(`Ingress/a/${name}`, null);
+  world.writer.write('Ingress/a/back', ours);
+  world.api.delete('Ingress', 'a', 'gone');
+  world.writer.write('Ingress/a/gone', null);
+  await world.until(() => addresses('left') === '[]');
+  await world.quiet();
+  await world.until(() => addresses('back') === '[{"ip":"192.0.2.1"}]');
+  assert.equal(addresses('taken'), '[{"ip":"192.0.2.2"}]');
+  // Whoever takes it over later says the same address, as on one node, and has it.
+  world.api.putStatus('Ingress', world.api.get('Ingress', 'a', 'left') as ApiObject, ours);
+  await world.quiet('later');
+  assert.equal(addresses('left'), '[{"ip":"192.0.2.1"}]');
   assert.deepEqual(world.troubles, []);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Condition, GatewayStatus, PolicyStatus, RouteStatus } from '../../translate/conditions.ts';
+import type { Condition, GatewayStatus, IngressStatus, PolicyStatus, RouteStatus } from '../../translate/conditions.ts';
 import { mergeStatus } from './merge.ts';
 
 const OPTIONS = { controllerName: 'us', types: new Set(['Accepted', 'ResolvedRefs', 'Programmed']), time: 'now' };
@@ -132,4 +132,18 @@ test('a Gateway: listeners are ours as a whole, with the times of those of the s
   );
   assert.equal(mergeStatus(second, gateway(1, 'c', 'b'), { ...OPTIONS, time: 'later' }), null);
   assert.equal(mergeStatus(second, null, OPTIONS), null, 'whose Gateway it is now, speaks of it');
+});
+
+test('addresses of an Ingress: a server that leaves out a list of none says the same; who has it now keeps his', () => {
+  const said = { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } };
+  const none: IngressStatus = { loadBalancer: { ingress: [] } };
+  assert.equal(mergeStatus({ loadBalancer: {} }, none, OPTIONS), null);
+  assert.equal(mergeStatus(undefined, none, OPTIONS), null);
+  assert.deepEqual(mergeStatus({ loadBalancer: {} }, said, OPTIONS), said);
+  assert.deepEqual(mergeStatus(said, none, OPTIONS), none);
+  assert.equal(mergeStatus(said, null, OPTIONS), null, 'who wrote it is not known');
+  const withdrawn = { ...OPTIONS, withdrawn: said };
+  assert.deepEqual(mergeStatus(said, null, withdrawn), none);
+  assert.equal(mergeStatus({ loadBalancer: { ingress: [{ ip: '192.0.2.2' }] } }, null, withdrawn), null);
+  assert.equal(mergeStatus({ loadBalancer: {} }, null, withdrawn), null);
 });

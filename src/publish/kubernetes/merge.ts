@@ -5,7 +5,7 @@
 import { equal } from '../../base/equal.ts';
 import { type Fields, fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { Condition, Status } from '../../translate/conditions.ts';
+import type { Condition, IngressStatus, Status } from '../../translate/conditions.ts';
 
 export interface MergeOptions {
   readonly controllerName: string;
@@ -13,6 +13,8 @@ export interface MergeOptions {
   readonly types: ReadonlySet<string>;
   /** RFC 3339, for conditions whose status changes. */
   readonly time: string;
+  /** Of an Ingress that is no longer ours: what we said of it last. */
+  readonly withdrawn?: IngressStatus;
 }
 
 /** The status to write, or null when nothing is to change. `wanted` null: nothing is said of it any more. */
@@ -24,6 +26,9 @@ export function mergeStatus(current: unknown, wanted: Status | null, options: Me
 
 function merged(before: Fields, wanted: Status | null, options: MergeOptions): Fields {
   if (wanted === null) {
+    // Nothing says who wrote the addresses: what is ours no more is what is still as we left it.
+    const { withdrawn } = options;
+    if (withdrawn !== undefined) return isSaid(before, withdrawn) ? addressed(before, []) : before;
     // A Gateway that is no longer ours is somebody else's to speak of; of a route only our entries are ours.
     for (const [name, ref] of LISTS) {
       if (Array.isArray(before[name])) return { ...before, [name]: entries(before[name], [], ref, options) };
@@ -38,7 +43,7 @@ function merged(before: Fields, wanted: Status | null, options: MergeOptions): F
     const most = LIMITS.POLICY_ANCESTORS;
     return { ...before, ancestors: bounded(before['ancestors'], wanted.ancestors, 'ancestorRef', most, options) };
   }
-  if ('loadBalancer' in wanted) return { ...before, ...wanted };
+  if ('loadBalancer' in wanted) return isSaid(before, wanted) ? before : addressed(before, wanted.loadBalancer.ingress);
   const conditions = mergeConditions(before['conditions'], wanted.conditions, options);
   if (!('listeners' in wanted)) {
     // Definitions of another version took their place.
@@ -53,6 +58,15 @@ function merged(before: Fields, wanted: Status | null, options: MergeOptions): F
   // Of a Gateway that lets no ListenerSets attach any more, the count goes.
   const { attachedListenerSets: _, ...rest } = before;
   return { ...rest, ...wanted, conditions, listeners };
+}
+
+/** Whether those addresses stand in it; the server leaves out a list of none. */
+function isSaid(status: Fields, { loadBalancer }: IngressStatus): boolean {
+  return equal(list(fields(status['loadBalancer'])['ingress']), loadBalancer.ingress);
+}
+
+function addressed(status: Fields, ingress: readonly unknown[]): Fields {
+  return { ...status, loadBalancer: { ingress } };
 }
 
 /** Entries of several controllers, and what each of them refers to. */

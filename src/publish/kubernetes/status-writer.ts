@@ -6,7 +6,7 @@ import { type KubeObject, type ObjectKey, objectKey } from '../../api/object.ts'
 import { equal } from '../../base/equal.ts';
 import { fields } from '../../base/fields.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { conditionTable, type Status } from '../../translate/conditions.ts';
+import { conditionTable, type IngressStatus, type Status } from '../../translate/conditions.ts';
 import type { Failed } from './api.ts';
 import { type MergeOptions, mergeStatus, speaksOf } from './merge.ts';
 import {
@@ -45,6 +45,8 @@ const FIRST: ReadonlySet<string> = new Set(['GatewayClass', 'Gateway', 'Listener
 export class StatusWriter extends ObjectWriter<Status, Echo> {
   readonly #tools: WriterTools;
   readonly #controllerName: string;
+  /** Of Ingresses that nothing is said of any more: what was. */
+  readonly #withdrawn = new Map<ObjectKey, IngressStatus>();
   readonly #types: ReadonlySet<string> = new Set(conditionTable().map(({ type }) => type));
 
   constructor(controllerName: string, tools: WriterTools) {
@@ -55,7 +57,10 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
 
   /** StatusSink: the whole of our part; null: nothing is said of it any more. */
   write(key: ObjectKey, status: Status | null): void {
-    if (status === null && this.#tools.find(key) === undefined) this.entries.delete(key);
+    const said = this.entries.get(key)?.wanted ?? null;
+    if (status !== null) this.#withdrawn.delete(key);
+    else if (said !== null && 'loadBalancer' in said) this.#withdrawn.set(key, said);
+    if (status === null && this.#tools.find(key) === undefined) this.#forget(key);
     else this.want(key, status);
   }
 
@@ -86,10 +91,15 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
     const base = this.#base(entry, key);
     if (base !== undefined && entry.echo !== null && entry.echo.uid !== base.metadata.uid)
       Object.assign(entry, { echo: null, written: 0, failures: 0 });
-    const next = base === undefined ? null : this.#next(base, entry);
+    const next = base === undefined ? null : this.#next(key, base, entry);
     if (base !== undefined && next !== null) return () => this.#write(key, entry, base, next);
-    if (entry.wanted === null) this.entries.delete(key);
+    if (entry.wanted === null) this.#forget(key);
     return null;
+  }
+
+  #forget(key: ObjectKey): void {
+    this.entries.delete(key);
+    this.#withdrawn.delete(key);
   }
 
   protected override trouble(key: ObjectKey, _entry: Entry, trouble: Trouble, cause: string): void {
@@ -112,11 +122,13 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
     return stored;
   }
 
-  #next(base: KubeObject, entry: Entry): Readonly<Record<string, unknown>> | null {
+  #next(key: ObjectKey, base: KubeObject, entry: Entry): Readonly<Record<string, unknown>> | null {
+    const withdrawn = this.#withdrawn.get(key);
     const options: MergeOptions = {
       controllerName: this.#controllerName,
       types: this.#types,
       time: `${this.#tools.wall().toISOString().slice(0, 19)}Z`,
+      ...(withdrawn === undefined ? {} : { withdrawn }),
     };
     return mergeStatus(base.status, entry.wanted, options);
   }
@@ -157,12 +169,12 @@ export class StatusWriter extends ObjectWriter<Status, Echo> {
       // Of another object by that name nothing has been said yet.
       if ((fresh.body as KubeObject).metadata.uid !== from.metadata.uid) return this.failed(key, entry, reply.failure);
       base = { ...(fresh.body as KubeObject), kind };
-      const again = this.#next(base, entry);
+      const again = this.#next(key, base, entry);
       if (again === null) break;
       next = again;
     }
     // What is to be taken back since it began may still wait for its turn.
-    if (wanted === null && entry.wanted === null && !entry.again) this.entries.delete(key);
+    if (wanted === null && entry.wanted === null && !entry.again) this.#forget(key);
     return 'ok';
   }
 
