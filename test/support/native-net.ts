@@ -88,6 +88,8 @@ export class NativeNet implements TestNet {
 
   async advance(ms: number): Promise<void> {
     await sleep(ms);
+    // Where nothing here ran meanwhile the time is over before anybody has seen what came in it.
+    await this.settle();
   }
 
   async settle(): Promise<void> {
