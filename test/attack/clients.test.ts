@@ -12,6 +12,7 @@ import {
   responsesOf,
   statusesOf,
   Target,
+  until,
   type Wire,
   within,
 } from './support.ts';
@@ -59,8 +60,11 @@ async function workerPid(): Promise<number> {
 async function quiet(): Promise<void> {
   const left = async (): Promise<string> =>
     `${await target.rauta.metric('rauta_requests_active')} requests, ${(await target.rauta.metric('rauta_connections')) - slow.filter((s) => !s.client.socket.destroyed).length} connections`;
-  for (let i = 0; i < 400 && !/^0 requests, (-\d+|0) connections$/.test(await left()); i++) await pause(20);
-  assert.match(await left(), /^0 requests, (-\d+|0) connections$/);
+  let last = '';
+  await until(async () => {
+    last = await left();
+    return /^0 requests, (-\d+|0) connections$/.test(last);
+  }, 'quiet').catch((error) => assert.fail(`${last}: ${error}`));
 }
 
 const POST = 'POST / HTTP/1.1\r\nHost: a.example\r\n';
@@ -162,11 +166,14 @@ test('a reader that takes nothing stops the backend, not the proxy', async () =>
   await quiet();
 });
 
-test('thousands of idle connections, and all of them are served', async () => {
+test('thousands of idle connections, and all of them are served', async (t) => {
   target.backend.reset(answering());
   const pid = await workerPid();
   const before = residentMb(pid);
   const clients: Wire[] = [];
+  t.after(() => {
+    for (const client of clients) client.reset();
+  });
   for (let i = 0; i < 20; i++)
     clients.push(...(await Promise.all(Array.from({ length: 100 }, () => target.connect()))));
   const after = residentMb(pid);
@@ -184,16 +191,15 @@ test('more connections than descriptors: no worker dies, and when some leave the
     for (const client of clients) client.trySend(get('/many'));
     // The worker looks after itself once a second.
     await pause(2_200);
-    await small.unharmed();
     // Clients cannot take the descriptors that backends need; those too many are told so.
     const begun = (line: string): number => clients.filter((client) => client.received.startsWith(line)).length;
-    assert.ok(begun('HTTP/1.1 200') > 15, `${begun('HTTP/1.1 200')} were served`);
+    await until(() => begun('HTTP/1.1 200') > 15, 'those that are served');
+    await small.unharmed();
     // A refused one holds its descriptor while it lingers (2 s, nobody here closes): the next ones are told when it is
     // free.
-    for (let i = 0; begun('HTTP/1.1 503') <= 50 && i < 500; i++) await pause(20);
-    assert.ok(begun('HTTP/1.1 503') > 50, `${begun('HTTP/1.1 503')} were refused`);
+    await until(() => begun('HTTP/1.1 503') > 50, 'those that are refused');
     for (const client of clients) client.reset();
-    for (let i = 0; (await small.rauta.metric('rauta_connections')) > 0 && i < 300; i++) await pause(20);
+    await until(async () => (await small.rauta.metric('rauta_connections')) === 0, 'their ends');
     await small.alive();
   }));
 
@@ -228,16 +234,17 @@ test('more requests than connections to a backend: those that wait are served, t
   });
   const clients = await Promise.all(Array.from({ length: MOST + 100 }, () => target.connect()));
   for (const [i, client] of clients.entries()) client.trySend(get(`/w/${i}`));
-  for (let i = 0; waiting.length < MOST && i < 500; i++) await pause(10);
+  const active = (count: number) => async () => (await target.rauta.metric('rauta_requests_active')) === count;
+  await until(() => waiting.length >= MOST, 'all connections');
+  await until(active(MOST + 100), 'those that wait for one');
   assert.equal(waiting.length, MOST);
-  await pause(50);
   const seen = new Set(target.backend.requests.map((r) => r.target));
   const queued = [...clients.keys()].filter((i) => !seen.has(`/w/${i}`));
   assert.equal(queued.length, 100);
   // Half of those that wait leave; then the backend goes on.
   const left = queued.filter((_, k) => k % 2 === 0);
   for (const i of left) clients[i]?.reset();
-  await pause(50);
+  await until(active(MOST + 100 - left.length), 'those that leave');
   hold = false;
   for (const wire of waiting) wire.trySend(ok('held'));
   const stays = [...clients.keys()].filter((i) => !left.includes(i));

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { gateway, routeYaml } from '../process/support.ts';
-import { get, ok, pause, saying, Target, within } from './support.ts';
+import { get, ok, pause, saying, Target, until, within } from './support.ts';
 
 /** Endless in the three ways a body can be delimited, and how a client asks so that it gets it that way. */
 const endless: readonly (readonly [name: string, answer: string, request: string])[] = [
@@ -74,7 +74,7 @@ test('a worker is killed', () =>
 
 test('time limits of the rule', () => {
   const limited = (kind: string): string =>
-    routeYaml(kind.toLowerCase(), `/${kind}`, 'app', `      timeouts: { ${kind}: 500ms }\n`);
+    routeYaml(kind.toLowerCase(), `/${kind}`, 'app', `      timeouts: { ${kind}: 2s }\n`);
   return Target.with({ routes: () => limited('request') + limited('backendRequest') }, async (target) => {
     for (const kind of ['request', 'backendRequest']) {
       for (const { name, over } of await underWay(target, `/${kind}`)) {
@@ -101,8 +101,7 @@ test('routes, backends and listeners that go while bodies stream end nothing tha
     }
     const revision = async (): Promise<number> => (await target.rauta.workers())[0]?.revision ?? 0;
     const settled = async (before: number): Promise<void> => {
-      for (let i = 0; (await revision()) === before && i < 500; i++) await pause(10);
-      assert.notEqual(await revision(), before);
+      await until(async () => (await revision()) !== before, 'the revision');
     };
     for (const yaml of [
       // Another route and no backend; then no listener.
@@ -133,7 +132,7 @@ test('an upload whose listener goes is not cut', () =>
     await client.send(`POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(100_000)}`);
     const revision = (await target.rauta.workers())[0]?.revision;
     target.rauta.write('a.yaml', '');
-    for (let i = 0; (await target.rauta.workers())[0]?.revision === revision && i < 500; i++) await pause(10);
+    await until(async () => (await target.rauta.workers())[0]?.revision !== revision, 'the revision');
     await client.send('x'.repeat(100_000));
     const answer = await client.readMessage();
     assert.equal(Buffer.from(answer.body).toString(), '200000');

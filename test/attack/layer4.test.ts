@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { backendYaml, freePort, Rauta, udpFiles } from '../process/support.ts';
 import { OWN_ADDRESS, ownPort } from '../support/keeper.ts';
-import { pause, RawBackend, residentMb, Target, Wire, within } from './support.ts';
+import { pause, RawBackend, residentMb, Target, until, Wire, within } from './support.ts';
 
 const PATIENCE = 500;
 const NAME = 'app';
@@ -80,7 +80,7 @@ async function victim(): Promise<() => Promise<void>> {
 
 /** Nobody is left but `sessions`. */
 async function settled(sessions: number): Promise<void> {
-  for (let i = 0; (await target.rauta.metric('rauta_l4_sessions')) > sessions && i < PATIENCE; i++) await pause(20);
+  await until(async () => (await target.rauta.metric('rauta_l4_sessions')) <= sessions, 'their ends');
   assert.equal(await target.rauta.metric('rauta_l4_sessions'), sessions);
   await target.alive();
   await target.unharmed();
@@ -107,8 +107,7 @@ test('a flood of sessions that are gone at once: the backend is left by each of 
   await settled(1);
   const grown = residentMb(await pid()) - before;
   assert.ok(grown < 24, `${grown.toFixed(0)} MB more after 2,000 sessions`);
-  for (let i = 0; bytes.wires.some((w) => !w.socket.destroyed && w !== bytes.wires[0]) && i < PATIENCE; i++)
-    await pause(20);
+  await until(() => !bytes.wires.some((w) => !w.socket.destroyed && w !== bytes.wires[0]), 'ends at the backend');
   assert.equal(bytes.wires.filter((w) => !w.socket.destroyed).length, 1, 'connections to the backend');
 });
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { answering, get, ok, pause, responsesOf, statusesOf, Target, within } from './support.ts';
+import { answering, get, ok, pause, responsesOf, statusesOf, Target, until, within } from './support.ts';
 
 let target: Target;
 before(async () => {
@@ -137,7 +137,7 @@ test('a pipeline whose client leaves is not served on', async () => {
   client.trySend(get('/p').repeat(5_000));
   await client.readMessage();
   client.reset();
-  await pause(100);
+  await until(async () => (await target.rauta.metric('rauta_connections')) === 0, 'its end');
   const seen = target.backend.requests.length;
   await within(target.alive(), 'another client');
   await pause(100);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { backendYaml, routeYaml } from '../process/support.ts';
-import { answering, get, label, ok, pause, RawBackend, responsesOf, Target } from './support.ts';
+import { answering, get, label, ok, RawBackend, responsesOf, Target, until } from './support.ts';
 
 const EDITS =
   '      filters: [{ type: RequestHeaderModifier, requestHeaderModifier: { set: [{ name: X-Tenant, value: ours }, ' +
@@ -259,7 +259,7 @@ test('nothing that a client says breaks out of a log line, the list of requests 
   // No control byte below 0x20 passes the parser.
   const evil = '\x9b31m"},{"status":200,"x":"\xe2\x80\xae\\\xff\xc2\x85';
   const logged = async (path: string): Promise<number> => {
-    for (let i = 0; !target.rauta.access.includes(path) && i < 200; i++) await pause(20);
+    await until(() => target.rauta.access.includes(path), 'the line');
     return target.rauta.access.length;
   };
   await target.exchange(get('/begin'));

@@ -9,7 +9,7 @@ import { type ByteSource, Malformed, type Message, readMessage } from '../suppor
 import { BasePeer, bytesOf, EndedEarly, isGone, SocketError } from '../support/peer.ts';
 
 /** A longer wait than anything here should take on a busy machine; past it something hangs. */
-export const PATIENCE_MS = 12_000;
+export const PATIENCE_MS = 60_000;
 
 /** Fails when `promise` takes longer than `ms`: nothing hangs for ever. */
 export async function within<T>(promise: Promise<T>, what: string, ms = PATIENCE_MS): Promise<T> {
@@ -22,6 +22,12 @@ export async function within<T>(promise: Promise<T>, what: string, ms = PATIENCE
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Asks until `so`, for as long as anything may take here. */
+export async function until(so: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (const late = performance.now() + PATIENCE_MS; !(await so()); await pause(10))
+    assert.ok(performance.now() < late, `${what}: not in ${PATIENCE_MS} ms`);
 }
 
 /** One end of a real TCP connection. What it received stays in `received`. */
