@@ -478,6 +478,18 @@ test('a keeper that stood still blames nobody else', (t) => {
   assert.ok(it.workers[0]?.child.killed, 'from then on it counts');
 });
 
+test('a keeper that stood still does not kill who was loading meanwhile', (t) => {
+  const it = stage(t);
+  const [worker] = it.system.alive('worker');
+  it.system.pass(LIMITS.HEARTBEAT_MS);
+  it.system.freeze(2 * LIMITS.CHILD_START_MS);
+  it.system.pass(LIMITS.HEARTBEAT_MS);
+  assert.ok(!worker?.killed);
+  it.system.pass(LIMITS.CHILD_START_MS);
+  it.system.pass(2 * LIMITS.HEARTBEAT_MS);
+  assert.ok(worker?.killed, 'from then on it has its time');
+});
+
 test('a worker that never loads is killed and started again', (t) => {
   const it = stage(t);
   const [worker] = it.system.alive('worker');

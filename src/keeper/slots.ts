@@ -115,12 +115,9 @@ export class Slots implements WorkerOwner {
       for (const worker of this.loaded) worker.send(encodeFrame(FRAME.TICKETS, this.#tickets.keys));
     }
     if (this.#spareOwed) this.keepSpare();
-    const waiting = this.#spare === null ? this.workers : [...this.workers, this.#spare];
-    for (const worker of waiting) {
+    for (const worker of this.#everybody()) {
       const slot = worker.slot;
-      const alive = worker.loaded
-        ? slot === null || slot.alive(nowMs)
-        : nowMs - worker.startedMs <= LIMITS.CHILD_START_MS;
+      const alive = worker.loaded ? slot === null || slot.alive(nowMs) : worker.mayLoad(nowMs);
       if (alive) continue;
       this.#log.error('worker makes no progress, killing it', { worker: slot?.index, pid: worker.pid });
       slot?.forgive(nowMs);
@@ -131,6 +128,11 @@ export class Slots implements WorkerOwner {
   /** This process itself stood still: whatever was not seen to move meanwhile is given its time anew. */
   forgive(nowMs: number): void {
     for (const slot of this.all) slot.forgive(nowMs);
+    for (const worker of this.#everybody()) worker.forgive(nowMs);
+  }
+
+  #everybody(): readonly WorkerProcess[] {
+    return this.#spare === null ? this.workers : [...this.workers, this.#spare];
   }
 
   /**

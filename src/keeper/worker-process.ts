@@ -2,6 +2,7 @@
 // anything. It is not believed: its messages are checked, answers must have been asked for, and whoever breaks that is
 // killed.
 
+import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { ChannelEnd } from '../stream/channel.ts';
 import { fromWorker } from '../stream/checks.ts';
@@ -30,9 +31,10 @@ export interface WorkerEnd extends ChildEnd {
 
 export class WorkerProcess {
   readonly outbox: Outbox;
-  readonly startedMs: number;
   slot: Slot<WorkerProcess> | null = null;
   #loaded = false;
+  /** Since when it has had its time to load. */
+  #startedMs: number;
   #drained = false;
   readonly #log: Logger;
   readonly #owner: WorkerOwner;
@@ -48,7 +50,7 @@ export class WorkerProcess {
   constructor(system: System, log: Logger, owner: WorkerOwner) {
     this.#log = log;
     this.#owner = owner;
-    this.startedMs = system.nowMs();
+    this.#startedMs = system.nowMs();
     this.#child = system.spawn('worker', {
       onFrame: (frame) => this.#onFrame(frame),
       onEnded: (end) => this.#onEnded(end),
@@ -65,6 +67,15 @@ export class WorkerProcess {
   }
   get drained(): boolean {
     return this.#drained;
+  }
+
+  /** Whether at `nowMs` it still has time to load. */
+  mayLoad(nowMs: number): boolean {
+    return nowMs - this.#startedMs <= LIMITS.CHILD_START_MS;
+  }
+  /** It has all of it again at `nowMs`. */
+  forgive(nowMs: number): void {
+    this.#startedMs = nowMs;
   }
 
   say(message: ToWorker, fds: readonly number[] = []): void {
