@@ -2,7 +2,7 @@
 
 import { constants, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
-import { extname, join } from 'node:path';
+import { basename, dirname, extname, join, sep } from 'node:path';
 import { LIMITS } from '../../base/limits.ts';
 
 /** Should a FIFO have taken the file's place since it was looked at, nobody waits for its writer. */
@@ -59,6 +59,7 @@ export function unreadable(path: string): string | null {
 }
 
 export const MISSING = 'no such file or folder';
+export const MISNAMED = 'its name is not UTF-8 and it is not read; give it another name';
 
 export type Contents =
   | { readonly kind: 'found'; readonly bytes: Buffer }
@@ -99,6 +100,28 @@ export function listFolder(path: string): Listing {
 /** Dotfiles are editors' and ConfigMap mounts' own (`..data`, `.a.yaml.swp`). */
 export function isConfigName(name: string): boolean {
   return !name.startsWith('.') && ['.yaml', '.yml', '.json'].includes(extname(name));
+}
+
+const REPLACED = '\ufffd';
+const SEPARATOR = Buffer.from(sep);
+
+/**
+ * Whether `path`, which is not there, is what became of the name of something that is: of a file or folder that counts,
+ * had its name's bytes been UTF-8. By a path of text it cannot be opened.
+ */
+export function isMisnamed(path: string): boolean {
+  const name = basename(path);
+  if (!name.includes(REPLACED) || name.startsWith('.')) return false;
+  const folder = dirname(path);
+  try {
+    const same = readdirSync(folder, { encoding: 'buffer' }).filter((raw) => raw.toString() === name);
+    const counts = (raw: Buffer): boolean =>
+      isConfigName(name) || statSync(Buffer.concat([Buffer.from(folder), SEPARATOR, raw])).isDirectory();
+    return same.some((raw) => !raw.equals(Buffer.from(name)) && counts(raw));
+  } catch {
+    // It has gone meanwhile.
+    return false;
+  }
 }
 
 function codeOf(error: unknown): string {

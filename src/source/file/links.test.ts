@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { HTTPRoute } from '../../api/generated/index.ts';
 import { FileSource } from './file-source.ts';
+import { readAll } from './read-all.ts';
 import { MemorySink, routeYaml, testFolder } from './testing.ts';
 
 const TIMEOUT = { timeout: 10_000 };
@@ -116,4 +117,28 @@ test('links: nothing is read twice, circles end', TIMEOUT, async (t) => {
   await sink.until(() => sink.objects.has(key('new')));
   assert.equal(source.placeOf(key('a'), '')?.file, join(dir, 'c.yaml'));
   assert.deepEqual(sink.steps, [[key('a')], [key('new')]]);
+});
+
+test('names that are not UTF-8 are said, until they are others', TIMEOUT, async (t) => {
+  const dir = testFolder(t);
+  const latin = (name: string): Buffer => Buffer.from(`${dir}/${name}`, 'latin1');
+  writeFileSync(latin('caf\u00e9.yaml'), routeYaml('cafe'));
+  writeFileSync(latin('notes-\u00e9.txt'), 'none of ours');
+  writeFileSync(join(dir, 'valid-\ufffd.yaml'), routeYaml('valid'));
+  const sink = new MemorySink();
+  const source = new FileSource([dir]);
+  t.after(() => source.stop());
+  source.start(sink);
+  await sink.until(() => sink.isSynced);
+  const said = (name: string): string => `${name} error its name is not UTF-8 and it is not read; give it another name`;
+  assert.deepEqual(sink.lines(dir), [said('caf\ufffd.yaml')]);
+  assert.deepEqual(readAll([dir]).problems.length, 1, 'and by check');
+  mkdirSync(latin('d\u00e9r'));
+  writeFileSync(latin('d\u00e9r/a.yaml'), routeYaml('a'));
+  await sink.until(() => sink.lines(dir).length === 2);
+  assert.deepEqual(sink.lines(dir), [said('caf\ufffd.yaml'), said('d\ufffdr')]);
+  renameSync(latin('caf\u00e9.yaml'), join(dir, 'caf\u00e9.yaml'));
+  renameSync(latin('d\u00e9r'), join(dir, 'der'));
+  await sink.until(() => sink.lines(dir).length === 0 && sink.objects.size === 3);
+  assert.deepEqual(sink.keys(), [key('a'), key('cafe'), key('valid')]);
 });

@@ -3,7 +3,7 @@
 
 import { basename, dirname, sep } from 'node:path';
 import { LIMITS } from '../../base/limits.ts';
-import { isConfigName, listFolder, look, MISSING, type Stamp } from './disk.ts';
+import { isConfigName, isMisnamed, listFolder, look, MISNAMED, MISSING, type Stamp } from './disk.ts';
 
 export interface TreeEvents {
   /** A file is there. `known`: its stamp at the last time it was taken over. */
@@ -71,7 +71,10 @@ export class Tree {
   #missing(path: string): void {
     // A root that is gone is a mistake: whoever wants nothing served leaves it empty.
     if (this.#roots.has(path)) this.#trouble(path, MISSING);
-    else if (this.#giveUp(path)) this.#events.trouble(path, null);
+    else if (isMisnamed(path)) {
+      this.#folders.get(dirname(path))?.children.add(path);
+      this.#trouble(path, MISNAMED);
+    } else if (this.#giveUp(path)) this.#events.trouble(path, null);
   }
 
   /** Whether a path that is not there any more has been given up. */
