@@ -109,7 +109,7 @@ export class Distribution implements RevisionTaker {
   died(worker: WorkerProcess): void {
     this.#parts.departures.gone(worker);
     const before = this.revisions.held;
-    this.#goBack(this.revisions.died(this.#parts.system.nowMs()), before);
+    this.#goBack(this.revisions.died(this.#parts.system.nowMs(), worker.outbox.atHand), before);
   }
 
   /** Everything from the start, for a worker that is new, fell behind, or refused something. */

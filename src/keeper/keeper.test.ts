@@ -280,6 +280,26 @@ test('what is quarantined is not called served by anybody, nor by a controller t
   assert.deepEqual(Object.fromEntries(next.memory), { a: '2' }, 'it is given what was wanted');
 });
 
+test('workers that die all at once, or before they had anything, bring no more than one revision back', (t) => {
+  const it = serving(t, { workers: 4 });
+  for (const a of ['2', '3']) {
+    it.controller.send({ a });
+    for (const worker of it.workers) worker.read();
+  }
+  for (const worker of it.workers) worker.child.exit({ signal: 'SIGKILL' });
+  it.controller.read();
+  assert.equal(it.controller.held?.revision, 3);
+  assert.equal(it.controller.held?.cause, 'deaths');
+  // Those in their places end before they have loaded.
+  it.system.pass(LIMITS.RESTART_MIN_MS);
+  for (const child of it.system.alive('worker')) child.exit({ code: 1 });
+  it.system.pass(2 * LIMITS.RESTART_MIN_MS);
+  const next = it.system.alive('worker').map((child) => new ModelWorker(child));
+  for (const worker of next) worker.read();
+  assert.ok(next.some((worker) => worker.content.size > 0));
+  for (const worker of next) if (worker.content.size > 0) assert.equal(worker.content.get('a'), '2');
+});
+
 test('a controller that dies in the middle of a revision leaves nothing of it', (t) => {
   const it = serving(t);
   const { revision, child } = it.controller;

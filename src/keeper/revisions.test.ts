@@ -21,8 +21,8 @@ function two(): Revisions {
 
 test('two deaths after a revision bring the one before back, and with it its number', () => {
   const r = two();
-  assert.equal(r.died(11), null);
-  const back = r.died(12);
+  assert.equal(r.died(11, [2]), null);
+  const back = r.died(12, [1, 2]);
   assert.equal(back?.revision, 1);
   assert.equal(back?.base, 2);
   assert.deepEqual(content(r), { a: '1', b: '1' });
@@ -31,14 +31,28 @@ test('two deaths after a revision bring the one before back, and with it its num
   assert.deepEqual([r.held?.revision, r.held?.cause], [2, 'deaths']);
 });
 
+test('a revision that is back is not blamed for deaths of the one that is held, nor for those of who never had it', () => {
+  const r = two();
+  r.commit({ revision: 3, change: change({ d: '3' }), sockets: null }, 20);
+  for (const atHand of [[0], [0, 2], [2]])
+    for (let i = 0; i < 3; i++) assert.equal(r.died(21, atHand), null, `${atHand}`);
+  assert.equal(r.died(21, [3]), null);
+  assert.equal(r.died(21, [2, 3])?.revision, 2);
+  // Those that died in the same moment: they served what is held, were making it, or had not heard of the way back.
+  for (const atHand of [[3], [2, 3], [3, 2]])
+    for (let i = 0; i < 3; i++) assert.equal(r.died(22, atHand), null, `${atHand}`);
+  assert.equal(r.died(23, [2]), null);
+  assert.equal(r.died(23, [0, 2])?.revision, 1, 'its own count');
+});
+
 test('an old revision is blamed for nothing, and the first one cannot be undone', () => {
   const r = two();
   const late = 10 + LIMITS.QUARANTINE_WINDOW_MS + 1;
-  assert.equal(r.died(late), null);
-  assert.equal(r.died(late), null);
+  assert.equal(r.died(late, [2]), null);
+  assert.equal(r.died(late, [2]), null);
   const first = new Revisions();
   first.commit({ revision: 1, change: change({ a: '1' }), sockets: null }, 0);
-  for (let i = 0; i < 5; i++) assert.equal(first.died(1), null);
+  for (let i = 0; i < 5; i++) assert.equal(first.died(1, [1]), null);
   assert.equal(first.held, null);
 });
 
@@ -78,8 +92,8 @@ test('the next revision brings everything that was held back, as one change', ()
 
 test('a controller that was started again and says nothing new does not bring back what is held', () => {
   const r = two();
-  r.died(11);
-  r.died(12);
+  r.died(11, [2]);
+  r.died(12, [1, 2]);
   const sockets: SocketWish[] = [];
   assert.equal(r.commit({ revision: 3, change: change({ 'state/x': '1' }), sockets }, 13), null);
   assert.equal(r.revision, 1);

@@ -112,10 +112,16 @@ export class Revisions {
     return this.#back();
   }
 
-  /** A worker died. What everybody is to be sent to go back when it was of the newest revision, or null. */
-  died(nowMs: number): Step | null {
+  /**
+   * A worker died that had `atHand`. What everybody is to be sent to go back when it was of the newest revision, or
+   * null.
+   */
+  died(nowMs: number, atHand: readonly number[]): Step | null {
     const last = this.#past.at(-1);
     if (last === undefined || nowMs - last.atMs > LIMITS.QUARANTINE_WINDOW_MS) return null;
+    // Who never had it did not die of it; and of several that die at once those that are heard of later had one that is
+    // held back already: that is why.
+    if (!atHand.includes(last.revision) || atHand.some((revision) => revision > last.revision)) return null;
     if (this.#deaths.revision !== last.revision) this.#deaths = { revision: last.revision, count: 0 };
     if (++this.#deaths.count < LIMITS.QUARANTINE_DEATHS || last.before === 0) return null;
     const reason = `${this.#deaths.count} workers died within ${LIMITS.QUARANTINE_WINDOW_MS / 1000} s of it`;

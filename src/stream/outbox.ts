@@ -24,6 +24,11 @@ export class Outbox {
   get acked(): number {
     return this.#acked;
   }
+  /** What it may die of: the revision it serves, and the one it is to make of it next. */
+  get atHand(): readonly number[] {
+    const [next] = this.#inFlight;
+    return next === undefined ? [this.#acked] : [this.#acked, next.revision];
+  }
   /** The revision it will have when it has read everything. */
   get has(): number {
     return this.#has;
