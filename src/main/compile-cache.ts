@@ -10,6 +10,7 @@ export async function compileAll(stamp: string | undefined): Promise<void> {
   // Whoever waits for it waits no longer than this.
   setTimeout(() => process.exit(1), LIMITS.COMPILE_MS).unref();
   await Promise.all([
+    import('./run.ts'),
     import('./keeper.ts'),
     import('./controller.ts'),
     import('./kubernetes.ts'),

@@ -1,6 +1,7 @@
 // Flags of `rauta serve`: each has a variable RAUTA_<FLAG>, a flag beats its variable, anything unknown is an error
 // that names the nearest thing there is.
 
+import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import type { ExitError } from '../base/errors.ts';
 import { LEVELS, type Level } from '../base/log.ts';
@@ -8,7 +9,7 @@ import { nearest } from '../base/nearest.ts';
 import { readArguments, truth, usageError as usage } from '../cli/arguments.ts';
 import type { KeysFileSettings } from '../keeper/keys-file.ts';
 import type { StateFileSettings } from '../keeper/state-file.ts';
-import { type EnvironmentOptions, environmentObjects } from '../source/environment.ts';
+import type { EnvironmentOptions } from '../source/environment.ts';
 import { ACCESS_LOG_FORMATS, type AccessLogFormat } from '../telemetry/recent.ts';
 import type { ServiceType } from '../translate/context.ts';
 import { checkTogether } from './flag-conflicts.ts';
@@ -138,8 +139,14 @@ export function parseOptions(
     kubernetes: values.truth('kubernetes') ? kubernetesOptions(values, env) : null,
   };
   const odd = checkTogether(values, options, terminal, empty);
-  if (backendAddresses.length > 0) environmentObjects(environmentOf(options));
+  if (backendAddresses.length > 0) checkEnvironment(environmentOf(options));
   return { options, warnings: [...warnings, ...repeated, ...odd] };
+}
+
+/** Who has no such variables need not load every schema there is for them. */
+function checkEnvironment(options: EnvironmentOptions): void {
+  const require = createRequire(import.meta.url);
+  (require('../source/environment.ts') as typeof import('../source/environment.ts')).environmentObjects(options);
 }
 
 type FromFlags = Omit<Options, 'config' | 'terminal' | 'bindAddress' | 'backendAddresses' | 'tls' | 'kubernetes'>;

@@ -1,4 +1,4 @@
-// From the command line to a role. Everything a user can do wrong ends here, with a word and an exit code.
+// From the command line to what it asks for. Everything a user can do wrong ends here, with a word and an exit code.
 
 import { randomUUID } from 'node:crypto';
 import { isatty } from 'node:tty';
@@ -8,7 +8,6 @@ import { type Given, isSet, readArguments, usageError } from '../cli/arguments.t
 import { completion, SHELLS } from '../cli/completion.ts';
 import { helpOf, overview } from '../cli/help.ts';
 import { unreadable } from '../source/file/disk.ts';
-import { CHANNEL_FD, CHILD_COMMAND } from './child.ts';
 import { COMMANDS, commandOf } from './commands.ts';
 import { type Parsed, parseOptions, suggestion } from './options.ts';
 import { complain, print } from './printing.ts';
@@ -31,7 +30,6 @@ export async function run(argv: readonly string[], start: Start): Promise<void> 
 /** Throws ExitError with what is wrong. */
 export async function dispatch(argv: readonly string[], start: Start): Promise<number> {
   const [word = 'help', ...rest] = argv;
-  if (word === CHILD_COMMAND) return runChild(rest);
   const name = ALIASES[word] ?? word;
   const command = commandOf(name);
   if (command === undefined) throw usageError(`unknown command '${name}'${near(name)}; rauta help lists them`);
@@ -83,18 +81,6 @@ function near(name: string): string {
     name,
     COMMANDS.map((command) => command.name),
   );
-}
-
-async function runChild([role, stamp]: readonly string[]): Promise<number> {
-  if (role === 'compile') await (await import('./compile-cache.ts')).compileAll(stamp);
-  else {
-    const { startBare, workerOpenings } = await import('./privileges.ts');
-    const isWorker = role === 'worker';
-    startBare(CHANNEL_FD, isWorker ? workerOpenings() : null);
-    if (isWorker) (await import('./worker.ts')).runWorker();
-    else (await import('./controller.ts')).runController();
-  }
-  return EXIT.ok;
 }
 
 async function serve(argv: readonly string[], { notCached, early }: Start): Promise<number> {
