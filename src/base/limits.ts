@@ -314,6 +314,8 @@ class Limits extends ClusterLimits {
   readonly START_ATTEMPTS = 5;
   /** How often a worker or the controller shows that it is alive while nothing happens. */
   readonly HEARTBEAT_MS = 1_000;
+  /** What a worker runs out of is told of so often while it lasts, and is over when it did not happen for so long. */
+  readonly SHORTAGE_TOLD_MS = 60_000;
   /** Two signals to stop within this are one. */
   readonly STOP_AGAIN_MS = 200;
   /** A supervisor's watchdog is told no more often, however little it waits. */

@@ -41,6 +41,7 @@ import { INLINING } from './inlining.ts';
 import { stderrLogger } from './logger.ts';
 import { leadsToOwn, ownSockets } from './own-sockets.ts';
 import { becomeUnprivileged, WORKER_FOLLOWS } from './privileges.ts';
+import { Shortages } from './shortages.ts';
 
 const HEARTBEAT = 0;
 const LATE = 'requests in flight did not end in time';
@@ -64,6 +65,7 @@ class Worker implements ChannelOwner, TimerSink, ReadySink {
   readonly #channel: Channel<FromWorker>;
   #log: Logger;
   #engine: Engine | null = null;
+  #shortages: Shortages | null = null;
   /** Once TLS is spoken. */
   #tls: NativeTls | null = null;
   #cells: Cells = Cells.local();
@@ -117,6 +119,7 @@ class Worker implements ChannelOwner, TimerSink, ReadySink {
     this.#cpuSeconds = cpu;
     this.#cells.set(CELL.ARENA_BYTES, this.#io.arena.inUse);
     if (this.#tls !== null) this.#measureTls(this.#tls);
+    this.#shortages?.look(this.#io.nowMs);
     this.#beat();
     limitCpu(LIMITS.WORKER_CPU_STALL_S);
     this.#io.timers.arm(timer, this.#io.nowMs, LIMITS.HEARTBEAT_MS);
@@ -197,6 +200,8 @@ class Worker implements ChannelOwner, TimerSink, ReadySink {
     closeSync(ringFd);
     this.#drop(settings.user);
     this.#cells.set(CELL.PID, process.pid);
+    const maxConnections = clientConnections();
+    this.#shortages = new Shortages(this.#cells, this.#log, maxConnections);
     this.#engine = new Engine({
       io: this.#io,
       tls: () => {
@@ -207,7 +212,7 @@ class Worker implements ChannelOwner, TimerSink, ReadySink {
       records: new Recorder(this.#cells, ring, { withQuery: settings.accessLogQuery }, this.#methods),
       settings: {
         trustedProxies: settings.trustedProxies,
-        maxConnections: clientConnections(),
+        maxConnections,
         clientIdleMs: settings.clientIdleMs,
         streamIdleMs: settings.streamIdleMs,
         bodyProgressMs: settings.bodyIdleMs,

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import {
   type Answer,
@@ -119,6 +120,20 @@ test('a keeper without a descriptor left starts nobody, and nobody dies of it', 
     30_000,
   );
   assert.equal(answer.status, 200);
+  assert.equal(await rauta.stop(), 0);
+});
+
+test('a worker that has as many clients as it may says so in the log: those that wait have no line anywhere', async (t) => {
+  const port = await freePort();
+  const rauta = await Rauta.start(await files(port), [], {}, 96);
+  const held = Array.from({ length: 96 }, () => connect(port, '127.0.0.1').on('error', () => {}));
+  t.after(() => held.forEach((socket) => void socket.destroy()));
+  const said = await rauta.said((line) => line['limit'] === 'DOWNSTREAM_CONNECTIONS');
+  assert.deepEqual([said.level, said['worker']], ['warn', 0]);
+  assert.match(said.message, /^as many connections of clients as may be/);
+  assert.ok((said['connections'] as number) < 48);
+  for (const socket of held) socket.destroy();
+  assert.equal((await get(port, '/')).status, 200);
   assert.equal(await rauta.stop(), 0);
 });
 
