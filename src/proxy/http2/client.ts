@@ -234,7 +234,7 @@ class Http2Client extends Session implements UpstreamConnection, ClientOwner, Ti
 
   protected onGoaway(): void {
     this.#takeNoMore();
-    for (const stream of [...this.streams.values()] as ClientStream[]) {
+    for (const stream of this.streams.all() as ClientStream[]) {
       if (stream.id <= this.goneAbove) continue;
       this.closeStream(stream);
       stream.onLeft();

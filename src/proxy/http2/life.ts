@@ -12,6 +12,7 @@ import { CODE } from './frames.ts';
 import { Sender, type SenderOwner } from './sender.ts';
 import { PeerSettings } from './settings.ts';
 import type { Stream } from './stream.ts';
+import { Streams } from './streams.ts';
 import type { Turns } from './turns.ts';
 
 const CONTROL_LIMIT = limitCell('HTTP2_CONTROL_FRAMES');
@@ -37,7 +38,7 @@ export abstract class Life implements SenderOwner, ReadySink {
   readonly transport: Transport;
   readonly out: Sender;
   readonly peer = new PeerSettings();
-  protected readonly streams = new Map<number, Stream>();
+  protected readonly streams = new Streams();
   /** The highest number of a stream that the peer opened. */
   protected lastPeerId = 0;
   protected closed = false;
@@ -112,7 +113,7 @@ export abstract class Life implements SenderOwner, ReadySink {
 
   /** `stream`, which has its number, is open. */
   protected addStream(stream: Stream): void {
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
     stream.counted = true;
     this.core.cells.add(STREAMS[this.side], 1);
   }
@@ -244,7 +245,9 @@ export abstract class Life implements SenderOwner, ReadySink {
   }
 
   #over(code: number): void {
-    for (const stream of this.streams.values()) {
+    for (const stream of this.streams.all()) {
+      // The end of one may have been that of others.
+      if (this.streams.get(stream.id) !== stream) continue;
       this.closeStream(stream);
       stream.onGone();
     }

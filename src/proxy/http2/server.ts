@@ -154,7 +154,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
   requestsAt(endpoint: object): number {
     if (this.streams.size <= LIMITS.UPSTREAM_FEW_REQUESTS) return this.streams.size;
     let there = 0;
-    for (const stream of this.streams.values()) if ((stream as ServerStream).isAt(endpoint)) there++;
+    for (const stream of this.streams.slots) if (stream !== null && (stream as ServerStream).isAt(endpoint)) there++;
     return there;
   }
 
@@ -325,7 +325,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
 
   leave(tunnels: boolean): number {
     if (!tunnels && !this.closed && this.#leaving !== LEAVES) this.#leave();
-    return [...this.streams.values()].filter((stream) => (stream as ServerStream).leave(tunnels)).length;
+    return this.streams.all().filter((stream) => (stream as ServerStream).leave(tunnels)).length;
   }
 
   #leave(): void {

@@ -277,7 +277,7 @@ export abstract class Session extends Content implements TransportUser {
     if (code !== CODE.NO_ERROR) return code;
     const change = this.peer.initialWindow - before;
     if (change !== 0) {
-      for (const stream of this.streams.values()) {
+      for (const stream of this.streams.all()) {
         if (this.out.widen(stream, change) !== CODE.NO_ERROR) return CODE.FLOW_CONTROL_ERROR;
       }
     }
