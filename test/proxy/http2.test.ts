@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { FLAG, TYPE } from '../../src/proxy/http2/frames.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
 import { ask, data, frame, Http2Client, head, PREFACE, settings, word } from '../support/http2.ts';
+import { serveHttp2 } from '../support/http2-backend.ts';
 import { plainly } from '../support/net.ts';
-import { answering, bodyText, ok, Rig } from './rig.ts';
+import { answering, bodyText, cluster, endpoint, ok, Rig, rule } from './rig.ts';
 
 const { onBoth } = plainly('over TLS the protocol is agreed on by ALPN: http2-clients.test.ts');
 
@@ -206,6 +207,40 @@ onBoth('each size of a header table that a client says counts, also the smaller 
   // RFC 7541 section 4.2: the smallest, then the last.
   assert.equal(await first(3), 0x20);
   assert.equal(await first(5), 0x88);
+  client.peer.close();
+  await rig.end();
+});
+
+onBoth('a field of a connection behind content makes a message malformed, as one in front does', async (net) => {
+  const app = serveHttp2(net, async (asked) => {
+    await asked.end();
+    await asked.head([[':status', '200']]);
+    await asked.head([[asked.path.slice(3), 'x']], true);
+  });
+  const entries = [
+    rule({ to: ['h2'], path: '/2', name: 'two' }),
+    rule({}),
+    cluster('h2', [endpoint(app.address)], { protocol: 'http2' }),
+  ];
+  const old = net.serve(async (peer) => {
+    await peer.readUntil('abc');
+    await assert.rejects(peer.readUntil('0\r\n\r\n'));
+  });
+  const rig = new Rig(net, [old], entries);
+  const client = await Http2Client.open(await rig.connect());
+  let id = 1;
+  for (const name of ['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']) {
+    await client.send(head(id, ask(`/2/${name}`)));
+    assert.equal((await client.outcome(id)).reset, 'INTERNAL_ERROR', name);
+    assert.equal(rig.records.last.flags, 'UPE', name);
+    await client.send(head(id + 2, ask('/', [], 'POST'), false), data(id + 2, 'abc'));
+    await net.settle();
+    await client.send(head(id + 2, [[name, 'x']]));
+    assert.equal((await client.outcome(id + 2)).reset, 'PROTOCOL_ERROR', name);
+    id += 4;
+  }
+  await client.send(head(id, ask('/2/x-other')));
+  assert.equal((await client.outcome(id)).trailers?.get('x-other'), 'x');
   client.peer.close();
   await rig.end();
 });

@@ -11,7 +11,7 @@ import { scanFields } from '../http1/scanner.ts';
 import { isKey, type Protocol } from './extended-connect.ts';
 import { linesBound } from './fields-out.ts';
 import { BEGIN_BYTES, FIELD_BYTES, type HpackEncoder } from './hpack/encoder.ts';
-import type { FieldSection } from './hpack/section.ts';
+import { type FieldSection, OF_CONNECTION } from './hpack/section.ts';
 import { PSEUDO } from './hpack/static-table.ts';
 
 const CONNECT = bytesOf('CONNECT');
@@ -22,15 +22,8 @@ const SCHEME_HTTPS = 0x87;
 /** From the target to the fields: ` HTTP/1.1` CRLF. */
 const VERSION_BYTES = 11;
 
-/** Fields of one connection, which HTTP/2 does not have (section 8.2.2). */
-const OF_CONNECTION = bitsOf(
-  NAME.CONNECTION,
-  NAME.KEEP_ALIVE,
-  NAME.PROXY_CONNECTION,
-  NAME.TRANSFER_ENCODING,
-  NAME.UPGRADE,
-  NAME.HTTP2_SETTINGS,
-);
+/** What of a request of HTTP/1 is its connection's. */
+const NOT_ASKED = OF_CONNECTION | bitsOf(NAME.HTTP2_SETTINGS);
 const LENGTH = bitsOf(NAME.CONTENT_LENGTH);
 /** TE is a request's only; Proxy-Authenticate is for the next hop (RFC 9110 section 11.7.1). */
 const DROPPED = bitsOf(NAME.TE, NAME.PROXY_AUTHENTICATE);
@@ -95,7 +88,7 @@ export function putRequest(
     const value = words[field + FIELD.VALUE_START] as number;
     const valueEnd = words[field + FIELD.VALUE_END] as number;
     if (protocol?.accept && isKey(mem, nameStart, nameEnd)) continue;
-    if (id === NAME.HOST || (id < 32 && (OF_CONNECTION & (1 << id)) !== 0)) continue;
+    if (id === NAME.HOST || (id < 32 && (NOT_ASKED & (1 << id)) !== 0)) continue;
     if (id === NAME.TE && !isTrailers(mem, value, valueEnd)) continue;
     // That there is no content is said by the stream's end.
     if (id === NAME.CONTENT_LENGTH && nameStart >= request.linesEnd) continue;

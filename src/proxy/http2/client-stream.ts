@@ -222,7 +222,7 @@ export class ClientStream extends Stream implements Upstream, ReadySink {
     const { head } = section;
     const tooLarge = section.limit ?? (head.end - head.start > LIMITS.TRAILER_BYTES ? 'TRAILER_BYTES' : null);
     countLimit(this.#core.cells, tooLarge);
-    if (this.#tunnel || !ended || tooLarge !== null || section.malformed || section.pseudo !== 0) {
+    if (this.#tunnel || !ended || tooLarge !== null || section.malformedTrailers) {
       this.#exchange?.noteLimit(tooLarge);
       this.#refuse(FAULTS.upstreamMalformed);
       return;

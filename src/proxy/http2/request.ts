@@ -14,7 +14,7 @@ import { parseContentLength } from '../http1/fields.ts';
 import { methodOf } from '../http1/request.ts';
 import { SPAN, span } from '../http1/scanner.ts';
 import { askForProtocol } from './extended-connect.ts';
-import type { FieldSection } from './hpack/section.ts';
+import { type FieldSection, OF_CONNECTION } from './hpack/section.ts';
 import { PSEUDO } from './hpack/static-table.ts';
 
 const LENGTH = bitsOf(NAME.CONTENT_LENGTH);
@@ -22,14 +22,6 @@ const HOST = bitsOf(NAME.HOST);
 const TE = bitsOf(NAME.TE);
 const EXPECT = bitsOf(NAME.EXPECT);
 const COOKIE = bitsOf(NAME.COOKIE);
-/** Fields of one connection, which HTTP/2 does not have (section 8.2.2). */
-const OF_CONNECTION = bitsOf(
-  NAME.CONNECTION,
-  NAME.KEEP_ALIVE,
-  NAME.PROXY_CONNECTION,
-  NAME.TRANSFER_ENCODING,
-  NAME.UPGRADE,
-);
 /**
  * Not forwarded; Proxy-Authorization is for a proxy that asked for it (RFC 9110 section 11.7.2), which none did here.
  */

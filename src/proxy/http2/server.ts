@@ -182,7 +182,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     if (stream.remoteEnded) return this.resetStream(stream, CODE.STREAM_CLOSED, true);
     const tooLarge = section.limit ?? (trailers.end - trailers.start > LIMITS.TRAILER_BYTES ? 'TRAILER_BYTES' : null);
     countLimit(core.cells, tooLarge);
-    if ((flags & FLAG.END_STREAM) === 0 || tooLarge !== null || section.malformed || section.pseudo !== 0) {
+    if ((flags & FLAG.END_STREAM) === 0 || tooLarge !== null || section.malformedTrailers) {
       stream.refuseTrailers();
       return CODE.NO_ERROR;
     }

@@ -4,7 +4,7 @@
 import { LIMITS, type LimitName } from '../../../base/limits.ts';
 import { move } from '../../../base/memory.ts';
 import { FIELD } from '../../field-table.ts';
-import { type Head, NAME } from '../../head.ts';
+import { bitsOf, type Head, NAME } from '../../head.ts';
 import { PSEUDO } from './static-table.ts';
 
 /**
@@ -24,6 +24,15 @@ export const RESPONSE_BYTES = 4 * LIMITS.HEAD_BYTES;
 /** Bits of a field's info besides its NAME id (low eight) and its PSEUDO (next four): name or value is none. */
 export const INFO_PSEUDO = 8;
 export const INFO_MALFORMED = 1 << 12;
+
+/** Fields of one connection, which HTTP/2 does not have (RFC 9113 section 8.2.2). */
+export const OF_CONNECTION = bitsOf(
+  NAME.CONNECTION,
+  NAME.KEEP_ALIVE,
+  NAME.PROXY_CONNECTION,
+  NAME.TRANSFER_ENCODING,
+  NAME.UPGRADE,
+);
 
 const SPACE = 0x20;
 const SEMICOLON = 0x3b;
@@ -76,6 +85,11 @@ export class FieldSection {
     head.drops = false;
     head.fault = null;
     head.limit = null;
+  }
+
+  /** It is none that may stand behind content: RFC 9113 section 8.1. */
+  get malformedTrailers(): boolean {
+    return this.malformed || this.pseudo !== 0 || (this.head.seen & OF_CONNECTION) !== 0;
   }
 
   /** The line of a field stands at `out`, with a value of `gap` bytes behind its name. */
