@@ -233,7 +233,7 @@ export class ControllerProcess<Options> {
     this.#child?.kill();
   }
 
-  #onExit({ code, signal, failure }: ChildEnd): void {
+  #onExit({ code, signal, failure, hint }: ChildEnd): void {
     const pid = this.#child?.pid;
     this.#child?.link.close();
     this.#child = null;
@@ -244,7 +244,8 @@ export class ControllerProcess<Options> {
       return;
     }
     this.#restarts[this.#condemned ?? 'exit']++;
-    const reason = failure ?? this.#reason ?? undefined;
+    const guess = (this.#condemned ?? 'exit') === 'exit' ? hint : null;
+    const reason = failure ?? guess ?? this.#reason ?? undefined;
     const wait = this.#backoff.died(this.#system.nowMs());
     this.#log.error(failure === null ? 'controller died, traffic goes on' : 'cannot start the controller', {
       pid,

@@ -21,6 +21,8 @@ export interface ChildEnd {
   readonly signal: string | null;
   /** Why it could not be started; null when it was. */
   readonly failure: string | null;
+  /** What the system lets one guess of why it was ended; null: nothing. */
+  readonly hint: string | null;
 }
 
 export interface ChildOwner {

@@ -175,6 +175,8 @@ export class WorkerProcess {
     this.#child.link.close();
     const cause = this.#condemned ?? 'exit';
     this.#condemned = cause;
-    this.#owner.onExit(this, { ...end, cause, reason: end.failure ?? this.#reason });
+    // A channel that failed is what it looks like when somebody is killed.
+    const reason = end.failure ?? (cause === 'exit' ? end.hint : null) ?? this.#reason;
+    this.#owner.onExit(this, { ...end, cause, reason });
   }
 }

@@ -9,6 +9,7 @@ import { type NativeIo, socketPair } from '../native/index.ts';
 import { Channel, type ChannelRules, type Link } from '../stream/channel.ts';
 import { CHILD_COMMAND } from './child.ts';
 import { GiveBack } from './give-back.ts';
+import { OomKills, WANT_OF_MEMORY } from './oom.ts';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 
@@ -35,6 +36,7 @@ const NO_LINK: Link<unknown> = { queued: 0, open: false, message() {}, send() {}
 
 export function nodeSystem(io: NativeIo, supervisor: Supervisor): System {
   const giveBack = new GiveBack();
+  const kills = new OomKills();
   return {
     io,
     supervisor,
@@ -43,7 +45,7 @@ export function nodeSystem(io: NativeIo, supervisor: Supervisor): System {
       const timer = setTimeout(fire, ms);
       return () => clearTimeout(timer);
     },
-    spawn: (role, owner) => startChild(io, role, owner),
+    spawn: (role, owner) => startChild(io, role, owner, kills),
     revised: (entries) => giveBack.revised(entries),
   };
 }
@@ -52,7 +54,7 @@ export function nodeSystem(io: NativeIo, supervisor: Supervisor): System {
  * Starts `role` in a session of its own, so that a terminal's Ctrl-C reaches the keeper alone.
  * Workers get an empty environment but for KEPT; the controller keeps ours (HOME, KUBECONFIG, resolver settings).
  */
-function startChild<Out>(io: NativeIo, role: Role, owner: ChildOwner): Child<Out> {
+function startChild<Out>(io: NativeIo, role: Role, owner: ChildOwner, kills: OomKills): Child<Out> {
   let failure = '';
   let child: ChildProcess | null = null;
   let channel: Channel<Out> | null = null;
@@ -72,7 +74,7 @@ function startChild<Out>(io: NativeIo, role: Role, owner: ChildOwner): Child<Out
   const pid = started?.pid;
   if (started === null || link === null || pid === undefined) {
     link?.close();
-    const gone = (why: string): void => owner.onExit({ code: null, signal: null, failure: why });
+    const gone = (why: string): void => owner.onExit({ code: null, signal: null, failure: why, hint: null });
     if (started === null) process.nextTick(gone, failure);
     // Node says why a moment later.
     else started.on('error', (error) => gone(error.message));
@@ -80,7 +82,8 @@ function startChild<Out>(io: NativeIo, role: Role, owner: ChildOwner): Child<Out
   }
   started.on('exit', (code, signal) => {
     link.finish();
-    owner.onExit({ code, signal, failure: null });
+    const hint = signal === 'SIGKILL' && kills.any() ? WANT_OF_MEMORY : null;
+    owner.onExit({ code, signal, failure: null, hint });
   });
   // It runs; what cannot be done to it any more (a signal) is told by its end.
   started.on('error', () => {});

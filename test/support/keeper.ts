@@ -150,7 +150,7 @@ export class FakeChild implements Child<unknown> {
       this.#open = false;
       this.owner.onEnded({ cause: 'closed', reason: 'closed by the other side' });
     }
-    this.owner.onExit({ code: signal === null ? 0 : null, signal, failure: null, ...end });
+    this.owner.onExit({ code: signal === null ? 0 : null, signal, failure: null, hint: null, ...end });
   }
 }
 
