@@ -132,9 +132,9 @@ export class ControllerProcess<Options> {
     child.kill();
   }
 
-  /** This process itself stood still: the controller is given its time anew. */
-  forgive(nowMs: number): void {
-    this.#beatMs = nowMs;
+  /** This process itself stood still for `ms`, which count for nobody. */
+  forgive(ms: number): void {
+    this.#beatMs += ms;
   }
 
   #onFrame(frame: Frame): void {

@@ -484,41 +484,6 @@ test('a controller that makes no progress is killed and replaced, one that is on
   assert.ok(next.child.killed);
 });
 
-test('a keeper that stood still blames nobody else', (t) => {
-  const it = serving(t);
-  it.workers[0]?.beat();
-  it.system.pass(LIMITS.HEARTBEAT_MS);
-  it.system.freeze(2 * LIMITS.CONTROLLER_STALL_MS);
-  it.system.pass(LIMITS.HEARTBEAT_MS);
-  assert.ok(!it.controller.child.killed && !it.workers[0]?.child.killed);
-  it.controller.child.says({ type: 'beat' });
-  for (let passed = 0; passed <= LIMITS.HEARTBEAT_STALL_MS; passed += LIMITS.HEARTBEAT_MS)
-    it.system.pass(LIMITS.HEARTBEAT_MS);
-  it.system.pass(LIMITS.HEARTBEAT_MS);
-  assert.ok(it.workers[0]?.child.killed, 'from then on it counts');
-});
-
-test('a keeper that stood still does not kill who was loading meanwhile', (t) => {
-  const it = stage(t);
-  const [worker] = it.system.alive('worker');
-  it.system.pass(LIMITS.HEARTBEAT_MS);
-  it.system.freeze(2 * LIMITS.CHILD_START_MS);
-  it.system.pass(LIMITS.HEARTBEAT_MS);
-  assert.ok(!worker?.killed);
-  it.system.pass(LIMITS.CHILD_START_MS);
-  it.system.pass(2 * LIMITS.HEARTBEAT_MS);
-  assert.ok(worker?.killed, 'from then on it has its time');
-});
-
-test('a worker that never loads is killed and started again', (t) => {
-  const it = stage(t);
-  const [worker] = it.system.alive('worker');
-  it.system.pass(LIMITS.CHILD_START_MS);
-  assert.ok(!worker?.killed);
-  it.system.pass(2 * LIMITS.HEARTBEAT_MS);
-  assert.ok(worker?.killed);
-});
-
 test('a bug in the keeper is said with its stack; the others end in order and the exit code is 70', (t) => {
   const it = serving(t);
   it.keeper.crash(new TypeError('undefined is not a function'));

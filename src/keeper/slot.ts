@@ -29,8 +29,13 @@ export class Slot<Worker> {
   }
 
   /** Counts as seen alive at `nowMs`. */
-  forgive(nowMs: number): void {
+  seen(nowMs: number): void {
     this.#beatMs = nowMs;
+  }
+
+  /** `ms` of the time since then do not count. */
+  forgive(ms: number): void {
+    this.#beatMs += ms;
   }
 
   /** Whether its worker turned since `nowMs` - HEARTBEAT_STALL_MS. */

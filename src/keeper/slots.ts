@@ -120,15 +120,15 @@ export class Slots implements WorkerOwner {
       const alive = worker.loaded ? slot === null || slot.alive(nowMs) : worker.mayLoad(nowMs);
       if (alive) continue;
       this.#log.error('worker makes no progress, killing it', { worker: slot?.index, pid: worker.pid });
-      slot?.forgive(nowMs);
+      slot?.seen(nowMs);
       worker.kill('stalled');
     }
   }
 
-  /** This process itself stood still: whatever was not seen to move meanwhile is given its time anew. */
-  forgive(nowMs: number): void {
-    for (const slot of this.all) slot.forgive(nowMs);
-    for (const worker of this.#everybody()) worker.forgive(nowMs);
+  /** This process itself stood still for `ms`, which count for nobody that was not seen to move meanwhile. */
+  forgive(ms: number): void {
+    for (const slot of this.all) slot.forgive(ms);
+    for (const worker of this.#everybody()) worker.forgive(ms);
   }
 
   #everybody(): readonly WorkerProcess[] {
@@ -196,7 +196,7 @@ export class Slots implements WorkerOwner {
     slot.worker = worker;
     const now = this.#system.nowMs();
     slot.backoff.started(now);
-    slot.forgive(now);
+    slot.seen(now);
     worker.say({ type: 'assign', slot: slot.index, settings: this.#settings }, [
       slot.cellsFd,
       slot.ringFd,

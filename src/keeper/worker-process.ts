@@ -73,9 +73,9 @@ export class WorkerProcess {
   mayLoad(nowMs: number): boolean {
     return nowMs - this.#startedMs <= LIMITS.CHILD_START_MS;
   }
-  /** It has all of it again at `nowMs`. */
-  forgive(nowMs: number): void {
-    this.#startedMs = nowMs;
+  /** It has `ms` more. */
+  forgive(ms: number): void {
+    this.#startedMs += ms;
   }
 
   say(message: ToWorker, fds: readonly number[] = []): void {
