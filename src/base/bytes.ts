@@ -89,3 +89,15 @@ export function viewOf(mem: Uint8Array): DataView {
   }
   return view;
 }
+
+/** Whether mem[at..] is what mem[start..end) is: by words, the last of which may begin within the one before. */
+export function sameBytes(mem: Uint8Array, at: number, start: number, end: number): boolean {
+  const n = end - start;
+  if (n < 4) {
+    for (let i = 0; i < n; i++) if (mem[at + i] !== mem[start + i]) return false;
+    return true;
+  }
+  const view = viewOf(mem);
+  for (let i = 0; i < n - 4; i += 4) if (view.getInt32(at + i) !== view.getInt32(start + i)) return false;
+  return view.getInt32(at + n - 4) === view.getInt32(end - 4);
+}

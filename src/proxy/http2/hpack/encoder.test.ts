@@ -72,6 +72,74 @@ test('Authorization, short cookies, and what came as never to be indexed are nev
   }
 });
 
+test('a field that is not quite the one that was in its place before is another', () => {
+  const value = 'a value of some length';
+  const entry: Field = ['x-^tag', value];
+  const known: Field = ['content-type', value];
+  const others: readonly Field[] = [
+    ...Array.from(value, (_, i): Field => ['x-^tag', `${value.slice(0, i)}~${value.slice(i + 1)}`]),
+    ['x-~tag', value],
+    ['x-^tab', value],
+    ['x-^tag', value.slice(2)],
+    ['x-^tag', `${value}s`],
+    ['x-^tag', ''],
+    ['content-tyqe', value],
+    ['content-length', '1'],
+  ];
+  for (const first of [entry, known]) {
+    for (const other of others) {
+      const encoder = new Encoder();
+      const decoder = new Decoder();
+      const code = (field: Field): Uint8Array => {
+        const block = encoder.encode([[':status', '200'], field]);
+        assert.deepEqual(decoder.decode(block, true).fields[1], field);
+        return block;
+      };
+      for (let i = 0; i < 2; i++) code(first);
+      assert.equal(code(first).length, 2);
+      assert.equal(
+        encoder.encode([
+          [':status', '200'],
+          [first[0].toUpperCase(), value],
+        ]).length,
+        2,
+        'in any case',
+      );
+      for (const one of [other, other, other, first, other, first]) code(one);
+      encoder.hpack.dispose();
+    }
+  }
+});
+
+test('a field that must not be indexed is not, where one that may be was in its place before', () => {
+  const encoder = new Encoder();
+  const decoder = new Decoder();
+  const field: Field = ['x-key', 'key'];
+  for (let i = 0; i < 3; i++) decoder.decode(encoder.encode([field]));
+  assert.equal(encoder.encode([field]).length, 1);
+  assert.deepEqual(decoder.decode(encoder.encode([field], ['x-key'])).never, ['x-key']);
+  assert.equal(encoder.encode([field]).length, 1);
+});
+
+test('what was in the place of a field before may be gone from the table, or stand elsewhere in it', () => {
+  const encoder = new Encoder();
+  const decoder = new Decoder();
+  const field: Field = ['x-tenant', 'blue'];
+  const code = (fields: readonly Field[]): Uint8Array => {
+    const block = encoder.encode(fields);
+    const { result, fields: got } = decoder.decode(block);
+    assert.deepEqual([result, got], [HPACK.DECODED, fields]);
+    return block;
+  };
+  for (let i = 0; i < 3; i++) code([field]);
+  for (let i = 0; i < 200; i++) {
+    code([field]);
+    // Twice is into the table, behind what is there.
+    for (let k = 0; k < 2; k++) code([['x-other', `${'o'.repeat(i)}${i}`]]);
+    if (i % 50 === 49) encoder.hpack.resize(i % 100 === 49 ? 0 : 3000);
+  }
+});
+
 test('the peer decides how large the table is: smaller sizes are told before anything else', () => {
   const encoder = new Encoder();
   const field: Field[] = [['x-tenant', 'blue']];

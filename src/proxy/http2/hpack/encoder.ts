@@ -25,9 +25,10 @@ export const FIELD_BYTES = 16;
 /** Bytes in front of the first. */
 export const BEGIN_BYTES = 12;
 
-/** Entries by hash, and hashes of fields that came before. */
+/** Entries by hash, hashes of fields that came before, and entries by the place of their field in a section. */
 const SLOTS = 256;
 const SEEN = 128;
+const PLACES = 32;
 
 const COOKIE = knownName('cookie');
 const AUTHORIZATION = knownName('authorization');
@@ -48,6 +49,12 @@ export class HpackEncoder {
   readonly #fields = new Int32Array(SLOTS);
   readonly #names = new Int32Array(SLOTS);
   readonly #seen = new Int32Array(SEEN);
+  /**
+   * By the place of a field in its section, the number of the entry that the last one there was: who answers often does
+   * so in much the same way. It may be stale, as those above.
+   */
+  readonly #places = new Int32Array(PLACES);
+  #place = 0;
   /** Sizes of the table that are still to be told: the smallest there was, and the last; -1 for none. */
   #least = -1;
   #size = -1;
@@ -73,6 +80,7 @@ export class HpackEncoder {
 
   /** Begins a block. BEGIN_BYTES. */
   begin(mem: Uint8Array, at: number): number {
+    this.#place = 0;
     if (this.#least < 0) return at;
     let out = at;
     if (this.#least < this.#size) out = putInteger(mem, out, 0x20, 0x1f, this.#least);
@@ -97,6 +105,7 @@ export class HpackEncoder {
 
   /** A pseudo-field whose value is mem[start, end). That and FIELD_BYTES, and ten for a name. */
   pseudo(mem: Uint8Array, at: number, pseudo: number, start: number, end: number): number {
+    this.#place++;
     return this.#field(mem, at, KNOWN_OF_PSEUDO[pseudo] as number, 0, 0, start, end, false);
   }
 
@@ -105,6 +114,14 @@ export class HpackEncoder {
    * (section 6.2.3): so HpackDecoder writes it. Name, value and FIELD_BYTES.
    */
   field(mem: Uint8Array, at: number, nameStart: number, nameEnd: number, start: number, end: number): number {
+    const place = this.#place++;
+    const table = this.#table;
+    const index = place < PLACES ? table.inserted - (this.#places[place] as number) + 1 : 0;
+    // What must never be indexed is no entry, but a field that is to be kept secret may look like one.
+    const again = index > 0 && index <= table.count && start - nameEnd <= 2;
+    if (again && table.isLine(index, nameStart, nameEnd, start, end)) {
+      return putInteger(mem, at, 0x80, 0x7f, index + STATIC_LAST);
+    }
     const known = findName(mem, nameStart, nameEnd);
     const secret =
       start - nameEnd > 2 ||
@@ -143,6 +160,7 @@ export class HpackEncoder {
       table.valueBytes(index) === end - start &&
       equal(mem, table.line(index) + table.nameBytes(index) + 2, start, end - start)
     ) {
+      this.#places[(this.#place - 1) & (PLACES - 1)] = table.inserted - index + 1;
       return putInteger(mem, at, 0x80, 0x7f, index + STATIC_LAST);
     }
     const seen = hash & (SEEN - 1);
@@ -159,6 +177,7 @@ export class HpackEncoder {
     move(mem, line + nameBytes + 2, start, end);
     this.#fields[slot] = table.inserted;
     this.#names[name & (SLOTS - 1)] = table.inserted;
+    this.#places[(this.#place - 1) & (PLACES - 1)] = table.inserted;
     return out;
   }
 

@@ -1,6 +1,7 @@
 // The dynamic table (RFC 7541 sections 2.3.2 and 4): lines one behind the other in a block of the arena that is twice
 // as large as they may become, so that each stands in one piece and all are moved to its front now and then.
 
+import { sameBytes } from '../../../base/bytes.ts';
 import { LIMITS } from '../../../base/limits.ts';
 import { move } from '../../../base/memory.ts';
 import type { Io } from '../../../io/io.ts';
@@ -123,6 +124,23 @@ export class DynamicTable {
   /** What was said of it when it came. */
   info(index: number): number {
     return this.#word(index, INFO);
+  }
+
+  /**
+   * Entry `index` is the field whose name, in any case, is mem[nameStart..nameEnd) and whose value is mem[start..end).
+   */
+  isLine(index: number, nameStart: number, nameEnd: number, start: number, end: number): boolean {
+    const entries = this.#entries;
+    const at = ((this.inserted - index + 1) & MASK) * WORDS;
+    const nameBytes = nameEnd - nameStart;
+    if (entries[at + NAME_BYTES] !== nameBytes || entries[at + VALUE_BYTES] !== end - start) return false;
+    const { mem } = this.#io;
+    const line = this.#block + (((entries[at + AT] as number) - this.#base) | 0);
+    for (let i = 0; i < nameBytes; i++) {
+      const c = mem[nameStart + i] as number;
+      if ((c >= 0x41 && c <= 0x5a ? c | 0x20 : c) !== mem[line + i]) return false;
+    }
+    return sameBytes(mem, line + nameBytes + 2, start, end);
   }
 
   dispose(): void {
