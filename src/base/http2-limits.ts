@@ -19,6 +19,9 @@ export class Http2Limits {
   readonly HTTP2_QUEUE_BYTES = 1 * MB;
   /** HPACK's dynamic table of each direction of a connection, as RFC 7541 section 4.1 counts it. */
   readonly HTTP2_HEADER_TABLE_BYTES = 4 * KB;
+  /** Heads that a worker keeps since they came twice; a block with the lines that it stands for has so many bytes. */
+  readonly HTTP2_REPEATED_HEADS = 8;
+  readonly HTTP2_REPEATED_BYTES = 4 * KB;
   /** CONTINUATION frames of one field section; all of it is HEAD_BYTES at the most, a backend's four times that. */
   readonly HTTP2_CONTINUATIONS = 16;
   /** Priorities kept of streams that a client has not opened yet (RFC 9218 section 7.1). */

@@ -183,10 +183,11 @@ export class Head {
     this.hostField = from.hostField;
     this.count = from.count;
     const words = this.fields;
-    words.set(from.fields.subarray(0, from.count * FIELD.WORDS));
-    for (let k = 0; k < from.count; k++) {
-      for (let w = FIELD.NAME_START; w <= FIELD.LINE_END; w++)
-        words[k * FIELD.WORDS + w] = (words[k * FIELD.WORDS + w] as number) + delta;
+    const rows = from.fields;
+    for (let at = 0; at < from.count * FIELD.WORDS; at += FIELD.WORDS) {
+      for (let word = at; word <= at + FIELD.LINE_END; word++) words[word] = (rows[word] as number) + delta;
+      words[at + FIELD.NAME] = rows[at + FIELD.NAME] as number;
+      words[at + FIELD.DROP] = rows[at + FIELD.DROP] as number;
     }
     this.seen = from.seen;
     this.twice = from.twice;

@@ -9,15 +9,14 @@ import type { Connection, ConnectionOwner } from '../connection.ts';
 import { countLimit } from '../counts.ts';
 import type { Head } from '../head.ts';
 import type { Listener } from '../listener.ts';
-import { HEAD_WORK } from '../transport/shared.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { ServerStream, StreamOwner } from './downstream.ts';
 import { putTrailerLines, trailersBound } from './fields-out.ts';
 import { CODE, FLAG, MOST } from './frames.ts';
-import { HPACK, HpackDecoder } from './hpack/decoder.ts';
+import { HPACK } from './hpack/decoder.ts';
 import { HpackEncoder } from './hpack/encoder.ts';
 import { priorityOf, UNSAID } from './priority.ts';
-import { interpretRequest } from './request.ts';
+import { RequestReader } from './request-reader.ts';
 import type { Http2Servers } from './servers.ts';
 import { Session } from './session.ts';
 import { SETTING } from './settings.ts';
@@ -56,7 +55,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
   /** Past the limit of connections: its requests are answered 503. */
   readonly #refused: boolean;
   readonly encoder: HpackEncoder;
-  readonly #decoder: HpackDecoder;
+  readonly #reader: RequestReader;
   readonly #idle = new Timer(this, IDLE);
   readonly #settled = new Timer(this, SETTLED);
   readonly #section = new Timer(this, SECTION);
@@ -87,7 +86,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     this.#refused = refused;
     const { io } = servers.core;
     this.encoder = new HpackEncoder(io);
-    this.#decoder = new HpackDecoder(io);
+    this.#reader = new RequestReader(servers.core, servers.turns);
     transport.user = this;
     transport.mayQueue(LIMITS.HTTP2_QUEUE_BYTES);
     this.greet(SETTINGS);
@@ -103,12 +102,8 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
 
   protected onSection(id: number, stream: Stream | null, start: number, end: number, flags: number): number {
     const { core } = this;
-    const { turns } = this.#servers;
-    const { section } = turns;
-    const head = stream === null ? core.request : turns.trailers;
-    section.open(head, turns.sectionAt, false, stream === null);
-    const decoded = this.#decoder.decode(core.mem, start, end, section);
-    core.shared.work -= HEAD_WORK + head.count;
+    const ended = (flags & FLAG.END_STREAM) !== 0;
+    const decoded = this.#reader.decode(start, end, stream !== null, ended);
     if (decoded !== HPACK.DECODED) return this.undecoded(decoded);
     if (stream !== null) return this.#onTrailers(stream as ServerStream, flags);
     if ((id & 1) === 0) return CODE.PROTOCOL_ERROR;
@@ -119,14 +114,14 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
       core.cells.add(STREAMS_LIMIT, 1);
       return this.refuseExcess(id);
     }
-    this.#begin(id, (flags & FLAG.END_STREAM) !== 0);
+    this.#begin(id, ended);
     return CODE.NO_ERROR;
   }
 
   #begin(id: number, ended: boolean): void {
     const { core } = this;
     const head = core.request;
-    const fault = interpretRequest(core.io, this.#servers.turns.section, head, ended);
+    const fault = this.#reader.request(ended);
     const exchange = this.#owner.request(this.listener);
     const stream = this.#servers.take();
     stream.open(this, id, this.peer.initialWindow, exchange);
@@ -342,7 +337,7 @@ export class Http2Server extends Session implements Connection, StreamOwner, Tim
     timers.cancel(this.#settled);
     timers.cancel(this.#section);
     this.encoder.dispose();
-    this.#decoder.dispose();
+    this.#reader.dispose();
     this.#owner.closed(this);
   }
 }

@@ -5,6 +5,7 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Core } from '../core.ts';
 import { Head } from '../head.ts';
 import { FieldSection, RESPONSE_BYTES, sectionBytes } from './hpack/section.ts';
+import { RepeatedHead } from './repeated.ts';
 
 /** Whose frames are gathered. */
 export interface Gathering {
@@ -19,6 +20,9 @@ export class Turns {
   /** Where sections are decoded to, with room to join cookies behind one. Nothing of it outlives a call. */
   readonly sectionAt: number;
   readonly section: FieldSection;
+  /** Heads that came again, each of some connections. */
+  readonly #repeated: readonly RepeatedHead[];
+  #connections = 0;
   /** The table of a trailer section. */
   readonly trailers = new Head();
 
@@ -28,10 +32,17 @@ export class Turns {
     this.sectionAt = core.io.alloc(sectionBytes(RESPONSE_BYTES) + LIMITS.HEAD_BYTES + 64);
     if (this.sectionAt < 0) throw new Error('no memory for the block that field sections are decoded to');
     this.section = new FieldSection(this.trailers);
+    this.#repeated = Array.from({ length: LIMITS.HTTP2_REPEATED_HEADS }, () => new RepeatedHead(core.io));
     core.io.onTurn(() => this.#flush());
   }
 
+  /** Where a new connection's head may be kept. */
+  repeated(): RepeatedHead {
+    return this.#repeated[this.#connections++ % LIMITS.HTTP2_REPEATED_HEADS] as RepeatedHead;
+  }
+
   dispose(): void {
+    for (const one of this.#repeated) one.dispose();
     this.#core.io.free(this.sectionAt);
   }
 

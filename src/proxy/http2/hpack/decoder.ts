@@ -59,6 +59,11 @@ export class HpackDecoder {
     this.#table = new DynamicTable(io);
   }
 
+  /** How often its table may have changed: a block says the same again while that stays as it is. */
+  get changes(): number {
+    return this.#table.changes;
+  }
+
   dispose(): void {
     this.#table.dispose();
   }

@@ -36,6 +36,8 @@ export class DynamicTable {
   #count = 0;
   /** Entries that were ever inserted: the newest has this number. */
   inserted = 0;
+  /** How often its entries may have become others. */
+  changes = 0;
 
   constructor(io: Pick<Io, 'mem' | 'alloc' | 'free'>) {
     this.#io = io;
@@ -51,6 +53,7 @@ export class DynamicTable {
 
   /** `bytes` at the most from now on, no more than LIMITS.HTTP2_HEADER_TABLE_BYTES (section 4.3). */
   resize(bytes: number): void {
+    this.changes++;
     this.#most = bytes;
     this.#evict(bytes);
   }
@@ -71,6 +74,7 @@ export class DynamicTable {
    */
   insert(nameBytes: number, valueBytes: number, info: number): number {
     const size = nameBytes + valueBytes + ENTRY_BYTES;
+    this.changes++;
     if (size > this.#most) {
       this.#evict(0);
       return 0;
