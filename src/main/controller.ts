@@ -355,6 +355,10 @@ class Controller implements ChannelOwner, Downstream {
     this.#giveBack.revised(this.#entries);
   }
 
+  push(): void {
+    this.#channel.flush();
+  }
+
   /** A small revision is one piece, by which the keeper is woken once: it begins only with what it can end. */
   #frame(frame: Buffer): void {
     this.#frames.push(frame);

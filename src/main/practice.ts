@@ -12,7 +12,7 @@ import type { TranslatorOptions } from '../translate/context.ts';
 import { Translator } from '../translate/translator.ts';
 import { readOfStatus } from '../translate/unit.ts';
 
-const NOWHERE: Downstream = { begin() {}, put() {}, remove() {}, sockets() {}, commit() {} };
+const NOWHERE: Downstream = { begin() {}, put() {}, remove() {}, sockets() {}, commit() {}, push() {} };
 const GATEWAY_API = 'gateway.networking.k8s.io/v1';
 const CLASS = 'practice';
 

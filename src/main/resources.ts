@@ -241,6 +241,7 @@ export class Resources implements SourceSink {
       entries: () => {
         sent = this.#sendWhole();
       },
+      between: () => this.#publisher.push(),
     };
     this.#batch.flush();
     this.#early = null;

@@ -71,7 +71,7 @@ class Worker implements ChannelOwner, TimerSink, ReadySink {
   #cells: Cells = Cells.local();
   #methods = GrpcMethods.local();
   readonly #heartbeat = new Timer(this, HEARTBEAT);
-  readonly #inbox = new Inbox(decodeEntry);
+  readonly #inbox = new Inbox((value) => this.#read(value));
   /** Sockets that came within the revision being received: they wait for the entries that give them a meaning. */
   #given: Given[] = [];
   /** The revision that is being made, a piece a turn; nothing is taken of the keeper meanwhile. */
@@ -101,6 +101,13 @@ class Worker implements ChannelOwner, TimerSink, ReadySink {
       const received = this.#inbox.take(frame);
       if (received !== null) this.#commit(received);
     }
+  }
+
+  /** Of its first revision a worker has time for what comes, until it has all of it. */
+  #read(value: Buffer): Entry {
+    const entry = decodeEntry(value);
+    if (this.#inbox.revision === 0) this.#engine?.ahead(entry);
+    return entry;
   }
 
   /** The keeper is gone: finish what is in flight, take nothing new. */

@@ -72,6 +72,11 @@ export class Config {
     this.#sockets.dropUnused(listener);
   }
 
+  /** An entry of the next revision, before that is whole: what takes time and is seen by nobody is done with it. */
+  ahead(entry: Entry): void {
+    this.#secrets.ahead(entry);
+  }
+
   /** All or nothing: throws ApplyError and changes nothing when an entry cannot be used. */
   apply(delta: Delta): void {
     const steps = this.applying(delta);

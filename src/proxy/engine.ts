@@ -3,7 +3,7 @@
 import { LIMITS } from '../base/limits.ts';
 import { ERRNO, type Handle, type Io, type SocketAddress } from '../io/io.ts';
 import type { TlsIo } from '../io/tls.ts';
-import type { Delta, Key } from '../ir/ir.ts';
+import type { Delta, Entry, Key } from '../ir/ir.ts';
 import { parseKey } from '../ir/keys.ts';
 import type { Cells } from '../telemetry/cells.ts';
 import { CELL } from '../telemetry/layout.ts';
@@ -130,6 +130,14 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
    */
   applying(delta: Delta): Steps {
     return this.#config.applying(delta);
+  }
+
+  /**
+   * Of a revision that is still coming, to somebody who has none yet: what of the entry takes time is done meanwhile.
+   * Nothing is used of it before it is applied, itself and no equal one; if it never is, the next revision undoes it.
+   */
+  ahead(entry: Entry): void {
+    this.#config.ahead(entry);
   }
 
   /** Keys of TLS session tickets, TICKET_KEY_BYTES each: the first issues, all are accepted. */

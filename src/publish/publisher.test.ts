@@ -62,6 +62,7 @@ const socket: SocketEntry = {
 };
 
 class Sent implements Downstream {
+  push(): void {}
   readonly entries = new Map<string, Buffer>();
   lines: string[] = [];
   begin(revision: number): void {

@@ -25,6 +25,8 @@ export interface Downstream {
   remove(key: Key): void;
   sockets(sockets: readonly SocketEntry[]): void;
   commit(revision: number): void;
+  /** Tries to get on with what is on its way: nobody else does while this process is busy. */
+  push(): void;
 }
 
 /** A cluster and where it is to be found. */
@@ -123,6 +125,11 @@ export class Publisher {
     if (value.length > LARGEST_ENTRY) return;
     this.#ahead.set(entry.key, entry);
     this.#send(entry.key, value, this.#revision + 1);
+  }
+
+  /** Of what was sent: what did not go at once may go now. */
+  push(): void {
+    this.#out.push();
   }
 
   /** The first revision after `adopt`: `entries` is all there is, whatever else the keeper has goes. */

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { LIMITS } from '../base/limits.ts';
 import type { Handle } from '../io/io.ts';
-import { createShared, openNative, socketPair } from '../native/index.ts';
+import { createShared, openNative, recvMessage, socketPair } from '../native/index.ts';
 import { Channel, type ChannelEnd, type ChannelOwner, type ChannelRules } from './channel.ts';
 import { encodeFrame, FRAME, type Frame } from './frames.ts';
 import { ProtocolError } from './protocol-error.ts';
@@ -120,6 +120,32 @@ test('what comes while nothing is taken waits, in its order, and the end behind 
   turns();
   assert.deepEqual(owner.frames, ['a', 'hold 1', 'b', 'hold 2', 'c', 'd']);
   assert.deepEqual(owner.end, { cause: 'closed', reason: 'closed by the other side' });
+});
+
+test('what waits goes on without a turn of the reactor when its owner says so', () => {
+  const [ours, theirs]: [Handle, Handle] = socketPair(io);
+  const channel = new Channel<string>(io, ours, new Owner());
+  const block = io.alloc(LIMITS.READ_BYTES);
+  const takeAll = (): number => {
+    for (let sum = 0; ; ) {
+      const n = recvMessage(io, theirs, block, LIMITS.READ_BYTES, null);
+      if (n <= 0) return sum;
+      sum += n;
+    }
+  };
+  const size = 4 << 20;
+  channel.send(Buffer.alloc(size));
+  let taken = 0;
+  for (let rounds = 0; channel.queued > 0; rounds++) {
+    assert.ok(rounds < size, 'each time something goes');
+    taken += takeAll();
+    channel.flush();
+  }
+  assert.equal(taken + takeAll(), size);
+  channel.close();
+  channel.flush();
+  io.free(block);
+  io.close(theirs);
 });
 
 test('last words are read though nothing can be sent any more', () => {

@@ -110,7 +110,7 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     this.#queue.push({ bytes, fds, sent: 0 });
     this.#queued += bytes.length;
     // Also behind others: whoever sends much in one piece is read meanwhile.
-    this.#flush();
+    this.flush();
   }
 
   /**
@@ -148,7 +148,7 @@ export class Channel<Out> implements Link<Out>, ReadySink {
   }
 
   onReady(events: number): void {
-    if ((events & WRITABLE) !== 0 && this.#queue.length > 0) this.#flush();
+    if ((events & WRITABLE) !== 0 && this.#queue.length > 0) this.flush();
     if (this.#open && (events & (READABLE | PEER_CLOSED | BROKEN)) !== 0) this.#read();
   }
 
@@ -190,7 +190,8 @@ export class Channel<Out> implements Link<Out>, ReadySink {
     }
   }
 
-  #flush(): void {
+  /** Sends of what waits as much as the other side takes: when the reactor says so, or its owner. */
+  flush(): void {
     while (this.#open && this.#queue.length > 0) {
       const first = this.#queue[0] as Waiting;
       const n = Math.min(first.bytes.length - first.sent, LIMITS.READ_BYTES);

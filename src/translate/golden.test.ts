@@ -72,6 +72,7 @@ test('who takes entries early has all of them before anything is only told', () 
       entries: (): void => {
         entries = [...translator.ir];
       },
+      between: (): void => assert.notEqual(entries, null),
     };
     translator.update(store, { keys: store.apply(objects, []) }, early);
     assert.deepEqual(entries, [...translator.ir], name);

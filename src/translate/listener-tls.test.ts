@@ -73,9 +73,10 @@ test('a certificate that is good is handed on as soon as its Gateway is read, an
     {
       certificate: ({ key }) => heard.push(`${key} of ${translator.ir.size}`),
       entries: () => heard.push(`all ${translator.ir.size}, ${translator.statuses.size} told`),
+      between: () => heard.push(`${translator.statuses.size} told`),
     },
   );
-  assert.deepEqual(heard, ['certificate/default/good of 0', 'all 3, 0 told']);
+  assert.deepEqual(heard, ['certificate/default/good of 0', 'all 3, 0 told', '1 told']);
   const status = translator.statuses.get('Gateway/default/edge') as GatewayStatus;
   const reasons = status.listeners.map(
     ({ conditions }) => conditions.find(({ type }) => type === 'ResolvedRefs')?.reason,

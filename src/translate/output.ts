@@ -25,6 +25,8 @@ export interface Early {
   certificate(entry: CertificateEntry): void;
   /** What the update hands out is all there. */
   entries(): void;
+  /** Between two pieces of what is only told: who hands on what came before may go on with it. */
+  between(): void;
 }
 
 export class Output {

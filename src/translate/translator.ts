@@ -138,9 +138,13 @@ export class Translator {
   }
 
   #compute(world: World): Update {
+    const { early } = this.#state;
     for (const [phase, units] of this.#dirty.entries()) {
-      if (phase === FIRST_TOLD) this.#state.early?.entries();
-      for (const unit of units) this.#guarded(world, unit);
+      if (phase === FIRST_TOLD) early?.entries();
+      for (const unit of units) {
+        this.#guarded(world, unit);
+        if (phase >= FIRST_TOLD) early?.between();
+      }
       units.clear();
     }
     return this.#state.out.take();

@@ -4,7 +4,7 @@
 import type { TlsIo } from '../../io/tls.ts';
 import type { Entry, Key } from '../../ir/ir.ts';
 import { type Installed, TlsTable } from '../tls/table.ts';
-import { type Pieces, type Steps, TLS_WORK } from './pieces.ts';
+import { KEY_WORK, type Pieces, type Steps, TLS_WORK } from './pieces.ts';
 import { guarded, type Undo } from './refused.ts';
 
 export class Secrets {
@@ -12,6 +12,8 @@ export class Secrets {
   /** null until an entry needs it. */
   #table: TlsTable | null = null;
   #ticketKeys: readonly Uint8Array[] = [];
+  /** What was made ready before the revision that it is of was whole. */
+  readonly #ahead = new Map<Entry, Installed>();
 
   constructor(open: () => TlsIo) {
     this.#open = open;
@@ -34,6 +36,30 @@ export class Secrets {
     this.#table?.io.setTicketKeys(keys);
   }
 
+  /**
+   * Makes ready what an entry stands for that will probably be in the next revision; nobody sees it before that is
+   * applied, and what is not in it then is undone there. What cannot be used is for the revision to refuse.
+   */
+  ahead(entry: Entry): void {
+    if (entry.kind !== 'certificate' && entry.kind !== 'trust') return;
+    try {
+      this.#ahead.set(entry, this.table.install(entry));
+    } catch {
+      // It will throw again.
+    }
+  }
+
+  /** Of what was made ready ahead what `upserts` do not have: first, for another one may stand under its key. */
+  #undoOthers(upserts: readonly Entry[]): void {
+    if (this.#ahead.size === 0) return;
+    const wanted = new Set(upserts);
+    for (const [entry, installed] of this.#ahead) {
+      if (wanted.has(entry)) continue;
+      this.#ahead.delete(entry);
+      installed.undo();
+    }
+  }
+
   /** What of the revision is to be committed when all of it stands. Throws ApplyError. */
   *install(
     upserts: readonly Entry[],
@@ -42,6 +68,7 @@ export class Secrets {
     pieces: Pieces,
   ): Steps<readonly Installed[]> {
     const installed: Installed[] = [];
+    this.#undoOthers(upserts);
     const take = (one: Installed): void => {
       installed.push(one);
       undo.push(() => one.undo());
@@ -50,13 +77,16 @@ export class Secrets {
     for (const key of removed.trust) take(this.table.remove('trust', key));
     for (const entry of upserts) {
       if (entry.kind !== 'certificate' && entry.kind !== 'trust') continue;
-      take(guarded(entry.key, () => this.table.install(entry)));
-      if (pieces.full(TLS_WORK)) yield;
+      const ahead = this.#ahead.get(entry);
+      this.#ahead.delete(entry);
+      take(ahead ?? guarded(entry.key, () => this.table.install(entry)));
+      if (pieces.full(ahead === undefined ? TLS_WORK : KEY_WORK)) yield;
     }
     return installed;
   }
 
   dispose(): void {
+    this.#undoOthers([]);
     this.#table?.dispose();
   }
 }

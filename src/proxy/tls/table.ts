@@ -166,16 +166,19 @@ export class TlsTable {
 
   #put(refs: Map<Key, TlsRef>, key: Key, what: Meaning, drop: (id: number) => void): Installed {
     this.#coming.set(key, what);
+    const came = (): void => {
+      if (this.#coming.get(key) === what) this.#coming.delete(key);
+    };
     return {
       commit: () => {
-        this.#coming.delete(key);
+        came();
         const ref = refOf(refs, key);
         if (ref.id !== 0) drop(ref.id);
         Object.assign(ref, what);
         forget(refs, ref);
       },
       undo: () => {
-        this.#coming.delete(key);
+        came();
         if (what.id !== 0) drop(what.id);
       },
     };
