@@ -61,6 +61,8 @@ export function watchTests(limitMs: number, onEnded: (file: string) => void): ()
         since.set(pid, seen);
         const file = now - seen < limitMs ? null : fileOf(pid);
         if (file === null) continue;
+        // Once: it may take its time to go.
+        since.set(pid, Infinity);
         onEnded(file);
         for (const one of family(pid, all)) {
           try {

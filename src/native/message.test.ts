@@ -205,7 +205,7 @@ test('a listening socket handed to another process serves there after we closed 
       if (n > 0) answer = n;
     },
   });
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 60_000;
   while (answer === 0 && performance.now() < end) io.turn(50);
   assert.equal(Buffer.from(io.mem.buffer, at, answer).toString(), 'served');
   assert.equal(await ended, 0);

@@ -16,7 +16,7 @@ import { Rauta } from '../process/support.ts';
 import { heldPort } from '../support/port.ts';
 
 /** How long something that has to come is waited for: far more than it takes. */
-const SOON_MS = 20_000;
+const SOON_MS = 60_000;
 const API = 'gateway.networking.k8s.io/v1';
 
 export interface Made {

@@ -27,7 +27,11 @@ export class LoneKeeper {
   readonly channel: Channel<ToWorker>;
   readonly heard: FromWorker[] = [];
   end: ChannelEnd | null = null;
-  #waiting: { is: (message: FromWorker) => boolean; resolve: (message: FromWorker) => void }[] = [];
+  #waiting: {
+    is: (message: FromWorker) => boolean;
+    resolve: (message: FromWorker) => void;
+    reject: (error: Error) => void;
+  }[] = [];
 
   readonly #io: NativeIo;
 
@@ -45,6 +49,9 @@ export class LoneKeeper {
       onFrame: ({ body }) => this.#hear(fromWorker(body)),
       onEnded: (end) => {
         this.end = end;
+        // What it said before has been heard: nothing comes any more.
+        for (const { reject } of this.#waiting.splice(0))
+          reject(new Error(`the channel of the worker ended: ${JSON.stringify(end)}`));
       },
     });
   }
@@ -80,7 +87,7 @@ export class LoneKeeper {
     return (
       past !== undefined
         ? Promise.resolve(past)
-        : new Promise<FromWorker>((resolve) => this.#waiting.push({ is: match, resolve }))
+        : new Promise<FromWorker>((resolve, reject) => this.#waiting.push({ is: match, resolve, reject }))
     ) as Promise<Extract<FromWorker, { type: T }>>;
   }
 

@@ -15,7 +15,7 @@ import { SystemResolver } from './resolver.ts';
 import { DnsStage } from './stage.ts';
 import { candidates, clusterDomain, parseResolvConf } from './system-files.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 120_000 };
 const A = 1;
 const NXDOMAIN = 3;
 const SERVFAIL = 2;

@@ -18,7 +18,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { FileSource } from './file-source.ts';
 import { HandTimers, MemorySink, routeYaml, testFolder } from './testing.ts';
 
-const TIMEOUT = { timeout: 10_000 };
+const TIMEOUT = { timeout: 60_000 };
 
 interface Rig {
   readonly dir: string;

@@ -9,7 +9,7 @@ import { FileSource } from './file-source.ts';
 import { readAll } from './read-all.ts';
 import { MemorySink, routeYaml, testFolder } from './testing.ts';
 
-const TIMEOUT = { timeout: 10_000 };
+const TIMEOUT = { timeout: 60_000 };
 
 async function started(t: TestContext, paths: readonly string[]): Promise<MemorySink> {
   const sink = new MemorySink();
