@@ -157,15 +157,32 @@ export function becomeReader(user: string, paths: readonly string[]): { closed: 
 /** `named`: whose further groups are taken too. Throws ExitError when this process may not, as in some containers. */
 function become({ uid, gid }: User, named: string | null): void {
   try {
-    if (named === null || /^\d+$/.test(named)) process.setgroups?.([gid]);
-    else (process as Partial<{ initgroups(user: string, group: number): void }>).initgroups?.(named, gid);
+    if (!isAlready(uid, gid)) {
+      if (named === null || /^\d+$/.test(named)) process.setgroups?.([gid]);
+      else (process as Partial<{ initgroups(user: string, group: number): void }>).initgroups?.(named, gid);
+    }
     process.setgid?.(gid);
     process.setuid?.(uid);
   } catch (error) {
+    const remedy = groupsAreFixed() ? ' (this user namespace knows nobody else; write --user root)' : '';
     throw new ExitError(
       EXIT.cannotRun,
-      `cannot become user ${named ?? uid}: ${error instanceof Error ? error.message : error}`,
+      `cannot become user ${named ?? uid}: ${error instanceof Error ? error.message : error}${remedy}`,
     );
+  }
+}
+
+/** Root of a user namespace of its own that is to stay who it is: its groups nobody there can change. */
+function isAlready(uid: number, gid: number): boolean {
+  return process.getuid?.() === uid && process.getgid?.() === gid && groupsAreFixed();
+}
+
+/** user_namespaces(7), of namespaces that somebody without privileges made. */
+function groupsAreFixed(): boolean {
+  try {
+    return readFileSync('/proc/self/setgroups', 'utf8').trim() === 'deny';
+  } catch {
+    return false;
   }
 }
 

@@ -19,10 +19,11 @@ const skip = able ? false : 'no mount namespaces of our own';
 async function serve(
   before: string,
   env: Readonly<Record<string, string>> = {},
+  [namespace, more]: readonly [string, string] = ['-m', ''],
 ): Promise<{ readonly status: number | null; readonly said: string }> {
   const config = mkdtempSync(join(tmpdir(), 'rauta-lacking-'));
-  const run = `exec bin/rauta serve --config '${config}' --workers 1 --admin 127.0.0.1:0 --log-format json`;
-  const child = spawn('unshare', ['-m', 'sh', '-c', `${before}; ${run}`], {
+  const run = `exec bin/rauta serve --config '${config}' --workers 1 --admin 127.0.0.1:0 --log-format json ${more}`;
+  const child = spawn('unshare', [namespace, 'sh', '-c', `${before}; ${run}`], {
     cwd: ROOT,
     stdio: ['ignore', 'ignore', 'pipe'],
     env: { PATH: process.env['PATH'] ?? '', ...env },
@@ -65,4 +66,16 @@ test('compiled code of other sources that cannot be replaced: it is kept in a fo
   const filled = readdirSync(temporary, { recursive: true, encoding: 'utf8' });
   assert.ok(filled.some((path) => /rauta-compile-0\/.*\/filled-/.test(path)));
   rmSync(temporary, { recursive: true });
+});
+
+const namespaces = spawnSync('unshare', ['-Ur', 'true']).status === 0 ? false : 'no user namespaces of our own';
+test('a user namespace that has root alone: --user root serves, and whoever it is to become is told of that', {
+  skip: namespaces,
+}, async () => {
+  const { status, said } = await serve('true', {}, ['-Ur', '']);
+  assert.match(said, /cannot become user nobody: .*this user namespace knows nobody else; write --user root/);
+  assert.equal(status, 3);
+  const root = await serve('true', {}, ['-Ur', '--user root']);
+  assert.match(root.said, /"admin server"/);
+  assert.equal(root.status, 0);
 });
