@@ -214,7 +214,10 @@ const pathModifier = union<PathModifier>({
   ReplacePrefixMatch: record<Member<PathModifier, 'ReplacePrefixMatch'>>({ value: string }),
   ReplaceExpression: record<Member<PathModifier, 'ReplaceExpression'>>({ pattern: string, value: string }),
 });
-const authPart = record<AuthPart>({ type: oneOf('text', 'scheme', 'host', 'uri', 'escapedUri'), text: string });
+const authPart = record<AuthPart>({
+  type: oneOf('text', 'scheme', 'host', 'uri', 'escapedUri', 'method', 'query', 'mark'),
+  text: string,
+});
 const filter = union<Filter>({
   requestHeaders: record<Member<Filter, 'requestHeaders'>>({ edits }),
   responseHeaders: record<Member<Filter, 'responseHeaders'>>({ edits }),

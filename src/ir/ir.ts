@@ -322,9 +322,12 @@ export interface AuthSubrequest {
   readonly redirect: readonly AuthPart[];
 }
 
-/** A piece of a text: as it is, or what the request has (escapedUri: but for unreserved signs escaped). */
+/**
+ * A piece of a text: as it is, or what the request has (escapedUri: but for unreserved signs escaped; query: what
+ * stands behind the question mark; mark: that, where one is).
+ */
 export interface AuthPart {
-  readonly type: 'text' | 'scheme' | 'host' | 'uri' | 'escapedUri';
+  readonly type: 'text' | 'scheme' | 'host' | 'uri' | 'escapedUri' | 'method' | 'query' | 'mark';
   /** ASCII without controls and spaces; '' of the others. */
   readonly text: string;
 }

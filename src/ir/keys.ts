@@ -130,14 +130,19 @@ interface Settings {
     readonly minVersion: string;
   } | null;
   readonly proxyProtocol: string | null;
+  /** Where its requests are not shared as usual. */
+  readonly balancer?: { readonly type: string; readonly key?: string; readonly name?: string };
 }
 
 /**
- * Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings.
+ * Twelve hexadecimal digits that differ where connections must not be shared: of protocol, TLS, connection settings;
+ * and by what requests are shared among endpoints, where somebody asks for that.
  */
-export function settingsDigest({ protocol, tls, proxyProtocol }: Settings): string {
-  const rest = proxyProtocol === null ? [] : [proxyProtocol];
-  if (tls === null && proxyProtocol !== null) return digestOf([protocol, null, ...rest]);
+export function settingsDigest({ protocol, tls, proxyProtocol, balancer }: Settings): string {
+  const asked = balancer !== undefined && balancer.type !== 'roundRobin' && balancer.key !== 'flow';
+  const shared = asked ? [[balancer.type, balancer.key ?? '', balancer.name ?? '']] : [];
+  const rest = proxyProtocol === null && !asked ? [] : [proxyProtocol, ...shared];
+  if (tls === null && rest.length > 0) return digestOf([protocol, null, ...rest]);
   if (tls === null) {
     let digest = CLEAR.get(protocol);
     if (digest === undefined) {

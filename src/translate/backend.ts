@@ -4,7 +4,7 @@
 
 import { type KubeObject, keyOf, type ObjectKey, objectKey } from '../api/object.ts';
 import { type Fields, fields } from '../base/fields.ts';
-import type { ClientTls, ClusterEntry, Key, RetryBudget } from '../ir/ir.ts';
+import type { Balancer, ClientTls, ClusterEntry, Key, RetryBudget } from '../ir/ir.ts';
 import { clusterKey, endpointsKey, parseKey, settingsDigest } from '../ir/keys.ts';
 import { type BackendProtocol, protocolSaid } from './backend-protocol.ts';
 import { governing, readPolicy, systemTls } from './backend-tls.ts';
@@ -63,19 +63,20 @@ function clusterOf(
   secured: ClientTls | null,
   proxyProtocol: ClusterEntry['proxyProtocol'],
   retryBudget: RetryBudget | null,
+  asked: Balancer | null = null,
 ): ClusterEntry {
   const http2 = spoken === 'http2';
   const protocol = http2 && secured !== null ? 'http1' : spoken;
   const tls = secured !== null && http2 ? { ...secured, alpn: HTTP2_ALPN } : secured;
-  const settings = { protocol, tls, proxyProtocol };
+  // What a flow comes to follows from whose it is: so it comes to the same by any worker, and by the next program.
+  const usual: Balancer = spoken === 'udp' ? { type: 'maglev', key: 'flow', name: '' } : { type: 'roundRobin' };
+  const settings = { protocol, tls, proxyProtocol, balancer: asked ?? usual };
   return {
     kind: 'cluster',
     key: clusterKey(kind, namespace, name, number, settingsDigest(settings)),
     backend: `${namespace}/${name}`,
     endpoints: endpointsKey(kind, namespace, name, number, protocol === 'udp' ? 'udp' : 'tcp'),
     ...settings,
-    // What a flow comes to follows from whose it is: so it comes to the same by any worker, and by the next program.
-    balancer: spoken === 'udp' ? { type: 'maglev', key: 'flow', name: '' } : { type: 'roundRobin' },
     ...(retryBudget === null ? {} : { retryBudget }),
   };
 }
@@ -97,6 +98,8 @@ interface Reading {
   readonly http2?: boolean;
   /** What counts in place of what the backend says of itself. */
   readonly asked?: BackendProtocol | null;
+  /** How requests are shared among its endpoints; null: they take turns. */
+  readonly balancer?: Balancer | null;
 }
 
 /** Resolves one backendRef of a route (apis/v1 BackendObjectReference). */
@@ -106,7 +109,7 @@ export function resolveBackend(
   routeNamespace: string,
   value: unknown,
   options: TranslatorOptions,
-  { through = false, http2 = false, asked = null }: Reading = {},
+  { through = false, http2 = false, asked = null, balancer = null }: Reading = {},
 ): Resolved {
   const relayed = RELAYED.get(routeKind) ?? null;
   const ref = fields(value);
@@ -135,8 +138,8 @@ export function resolveBackend(
   const referred = referent(reader, { ...from, ...target }, fail);
   if (referred.object === null) return referred.fault;
   const { object } = referred;
-  const asGrpc = http2 || routeKind === 'GRPCRoute';
-  if (isExternal) return external(reader, object, { relayed, through, http2: asGrpc, number, label }, options, fail);
+  const grpc = http2 || routeKind === 'GRPCRoute';
+  if (isExternal) return external(reader, object, { relayed, through, grpc, number, label, balancer }, options, fail);
   const found = isService
     ? servicePort(object, number, relayed ?? 'tcp', fail)
     : { protocol: fields(object.spec)['appProtocol'], section: '', what: `Backend ${namespace}/${name}` };
@@ -166,25 +169,26 @@ export function resolveBackend(
   const own = protocol.secured && !governed ? ownTls(object, system) : null;
   if (typeof own === 'string') return untrusted(`${found.what}: ${own}`);
   // gRPC is HTTP/2, whether or not the backend says so.
-  const spoken = relayed ?? (asGrpc ? 'http2' : protocol.spoken);
-  const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget);
+  const spoken = relayed ?? (grpc ? 'http2' : protocol.spoken);
+  const cluster = clusterOf(kind, namespace, name, at, spoken, ruled.tls ?? own, proxied, traffic.budget, balancer);
   return { cluster, label, fault: null, policies, untrusted: null, ...(relayed === 'udp' ? proxyIgnored(object) : {}) };
 }
 
 interface Asked {
   readonly relayed: 'tcp' | 'udp' | null;
   readonly through: boolean;
-  readonly http2: boolean;
+  readonly grpc: boolean;
   /** Port of the reference. */
   readonly number: number | undefined;
   readonly label: string;
+  readonly balancer: Balancer | null;
 }
 
 /** An XBackend, which says itself on what port and how it is spoken to. */
 function external(
   reader: Reader,
   object: KubeObject,
-  { relayed, through, http2, number, label }: Asked,
+  { relayed, through, grpc, number, label, balancer }: Asked,
   options: TranslatorOptions,
   fail: Fail,
 ): Resolved {
@@ -205,10 +209,10 @@ function external(
   if (number !== undefined && number !== host.port)
     return failing('routeBackend', 'port', `it has port ${host.port}, not ${number}: leave port out.`);
   if (!through && nameless !== null) return untrusted(`${what}: ${nameless.message}`);
-  const spoken = relayed ?? spokenWith(verdict, http2);
+  const spoken = relayed ?? spokenWith(verdict, grpc);
   if (spoken !== 'http1' && spoken !== 'http2' && spoken !== 'tcp') return failing('routeProtocol', 'name', spoken);
   const tls = through ? null : verdict.tls;
-  const cluster = clusterOf('XBackend', namespace, name, 0, spoken, tls, null, traffic.budget);
+  const cluster = clusterOf('XBackend', namespace, name, 0, spoken, tls, null, traffic.budget, balancer);
   return { cluster, label, fault: null, policies, untrusted: null };
 }
 

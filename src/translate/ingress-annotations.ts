@@ -3,11 +3,12 @@
 
 import type { KubeObject } from '../api/object.ts';
 import type { Problems } from '../api/problem.ts';
-import type { Filter, Redirect, Retry, Timeouts } from '../ir/ir.ts';
+import type { Balancer, Filter, Redirect, Retry, Timeouts } from '../ir/ir.ts';
 import { type BackendProtocol, PROTOCOL_ANNOTATION, writtenProtocol } from './backend-protocol.ts';
 import { isToken } from './http-match.ts';
 import { accessOf } from './ingress-access.ts';
 import { authOf, type IngressAuth } from './ingress-auth.ts';
+import { balancerOf } from './ingress-balancer.ts';
 import { asksForNothing, canaryTermsOf } from './ingress-canary.ts';
 import { contentLimitOf } from './ingress-content.ts';
 import { NGINX, nginxAnnotation } from './ingress-nginx.ts';
@@ -47,6 +48,8 @@ export interface IngressSettings {
   readonly canary: boolean;
   /** In what all its backends are spoken to; null: in what each says of itself. */
   readonly protocol: BackendProtocol | null;
+  /** How their endpoints share its requests; null: they take turns. */
+  readonly balancer: Balancer | null;
   /** Why nothing of it may be served: what would have kept somebody out has no effect here. */
   readonly refused: string | null;
 }
@@ -71,6 +74,7 @@ const CANARY: IngressSettings = {
   auth: null,
   canary: true,
   protocol: null,
+  balancer: null,
   refused: null,
 };
 
@@ -110,6 +114,7 @@ export function readAnnotations(ingress: KubeObject, problems: Problems, domain?
     retry: retryOf(read),
     auth: auth.auth,
     protocol: protocol.value,
+    balancer: balancerOf(read),
     canary,
   };
   const snippet = snippetRefuses(read);

@@ -48,6 +48,10 @@ const VARIABLES: ReadonlyMap<string, AuthPart['type']> = new Map([
   ['best_http_host', 'host'],
   ['request_uri', 'uri'],
   ['escaped_request_uri', 'escapedUri'],
+  ['request_method', 'method'],
+  ['args', 'query'],
+  ['query_string', 'query'],
+  ['is_args', 'mark'],
 ]);
 
 interface Read {

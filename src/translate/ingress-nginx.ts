@@ -74,6 +74,12 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
     'enable-cors cors-allow-origin cors-allow-methods cors-allow-headers cors-allow-credentials cors-expose-headers ' +
       'cors-max-age',
   ],
+  [
+    'served',
+    'One variable: $remote_addr, $request_uri or $uri (both the path alone), $http_NAME, $cookie_NAME; by Maglev.',
+    'upstream-hash-by',
+  ],
+  ['served', '"ewma": of two endpoints the one that answers fewer requests; "round_robin".', 'load-balance'],
   ['served', 'HTTP, HTTPS, GRPC and GRPCS; TLS needs a BackendTLSPolicy.', 'backend-protocol'],
   [
     'served',
@@ -95,7 +101,7 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['served', 'Fields of its answer that the backend is told, and no client.', 'auth-response-headers'],
   [
     'served',
-    'Where whoever is answered 401 is sent, with the way back in rd; variables: scheme, host and request_uri.',
+    'Where whoever is answered 401 is sent, with the way back in rd; variables: scheme, host, request_uri, request_method, args.',
     'auth-signin auth-signin-redirect-param',
   ],
   ['served', 'The field X-Auth-Request-Redirect.', 'auth-request-redirect'],
@@ -172,8 +178,11 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
       'session-cookie-samesite session-cookie-conditional-samesite-none session-cookie-secure session-cookie-hash ' +
       'session-cookie-partitioned session-cookie-change-on-failure',
   ],
-  ['idle', AFFINITY, 'upstream-hash-by upstream-hash-by-subset upstream-hash-by-subset-size'],
-  ['idle', `${NOTHING}: endpoints take turns. Remove it.`, 'load-balance'],
+  [
+    'idle',
+    'upstream-hash-by shares among all endpoints. Remove it.',
+    'upstream-hash-by-subset upstream-hash-by-subset-size',
+  ],
   [
     'idle',
     'What fails before it was sent goes to another endpoint anyway. Remove it.',

@@ -3,6 +3,7 @@
 
 import { flagOf } from '../base/flag-text.ts';
 import { NGINX } from './ingress-nginx.ts';
+import { setsOnly } from './nginx-snippet.ts';
 
 /** The value of an annotation by its name behind the prefix; null: it is not there. */
 type Given = (name: string) => string | null;
@@ -30,6 +31,16 @@ const OF: ReadonlyMap<string, readonly string[]> = new Map([
   ...group(['enable-modsecurity', 'modsecurity-snippet'], 'modsecurity-transaction-id'),
 ]);
 
+/** Fields that a server of auth-url is told whatever a snippet says: what one asks for with these is so already. */
+const TOLD: ReadonlyMap<string, readonly string[]> = new Map([
+  ['x-forwarded-host', ['$host', '$http_host', '$best_http_host']],
+  ['x-forwarded-proto', ['$scheme', '$pass_access_scheme']],
+  ['x-forwarded-for', ['$remote_addr', '$proxy_add_x_forwarded_for']],
+  ['x-real-ip', ['$remote_addr']],
+  ['x-original-method', ['$request_method']],
+  ['x-original-url', ['$scheme://$http_host$request_uri', '$scheme://$host$request_uri']],
+]);
+
 function group(of: readonly string[], names: string): [string, readonly string[]][] {
   return names.split(' ').map((name) => [name, of]);
 }
@@ -39,6 +50,7 @@ export function restrictsNobody(name: string, given: Given): boolean {
   const value = given(name) ?? '';
   if (SWITCHES.has(name) && flagOf(value) === false) return true;
   if (COUNTS.has(name) && /^0+$/.test(value)) return true;
+  if (name === 'auth-snippet' && setsOnly(value, TOLD)) return true;
   // Certificates of clients are not asked for.
   if (name.startsWith('auth-tls-') && given('auth-tls-verify-client') === 'off') return true;
   const others = OF.get(name);

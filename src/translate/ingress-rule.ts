@@ -307,8 +307,9 @@ class Rules {
       resource === null
         ? { name, ...(number === undefined ? {} : { port: number }) }
         : { group: resource['apiGroup'] ?? '', kind: resource['kind'], name: resource['name'] };
-    const asked = this.#settings.protocol;
-    const resolved = resolveBackend(this.#reader, 'Ingress', this.#namespace, ref, this.#options, { asked });
+    const { protocol: asked, balancer } = this.#settings;
+    const how = { asked, balancer };
+    const resolved = resolveBackend(this.#reader, 'Ingress', this.#namespace, ref, this.#options, how);
     const { cluster, label, fault, untrusted } = resolved;
     for (const policy of resolved.policies) this.#policies.add(policy);
     if (cluster === null) {

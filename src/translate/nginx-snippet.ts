@@ -29,6 +29,16 @@ export function restriction(snippet: string): string | null {
   return null;
 }
 
+/** Whether a snippet has nothing but `proxy_set_header` with fields and values of `told` (names in lower case). */
+export function setsOnly(snippet: string, told: ReadonlyMap<string, readonly string[]>): boolean {
+  for (const { words, blocks } of statementsOf(snippet)) {
+    const [directive, name = '', value = '', ...more] = words;
+    if (directive !== 'proxy_set_header' || blocks.length > 0 || more.length > 0) return false;
+    if (told.get(name.toLowerCase())?.includes(value.replace(/\$\{(\w+)\}/g, '$$$1')) !== true) return false;
+  }
+  return true;
+}
+
 function refuses([name = '', first = '']: readonly string[], snippet: string): boolean {
   if (name === 'return') return /^[45]\d\d$/.test(first);
   if (name === 'ssl_verify_client') return first === 'on';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { ask, backend, becomes, heldPort, type Made, type Seen, Site, service } from '../gateway-api/site.ts';
-import { byDefault, ingress } from './site.ts';
+import { byDefault, ingress, prefix } from './site.ts';
 
 const port = heldPort();
 /** `Server` is what ingress-nginx adds; RAUTA adds none, and passes a backend's on. */
@@ -17,12 +17,19 @@ function server(backend: string, incoming: IncomingMessage, response: ServerResp
   incoming.resume();
 }
 
+/** One pod for each who says who they are. */
+const KEPT = 'nginx.ingress.kubernetes.io/upstream-hash-by';
 let slices: readonly Made[] = [];
 const site = new Site(async () => {
   const first = await backend('echo-service', server);
   const [own, ...slice] = service('echo-service', first);
   slices = slice;
-  return [own as Made, ...slice, ingress('default-backend', {}, { spec: byDefault('echo-service') })];
+  return [
+    own as Made,
+    ...slice,
+    ingress('default-backend', {}, { spec: byDefault('echo-service') }),
+    ingress('kept', { kept: [prefix('/', 'echo-service')] }, { annotations: { [KEPT]: '$http_x_user' } }),
+  ];
 }, ['--port-map', `80=${port}`]);
 
 const EXAMPLES = [
@@ -70,4 +77,16 @@ test('Load balancing: 100 requests reach all of 10 pods', async () => {
     seen.add(by?.backend ?? '');
   }
   assert.equal(seen.size, 10);
+});
+
+test('Beyond the suite: upstream-hash-by keeps who has a field in common at one pod, and all pods busy', async () => {
+  const by = new Map<string, Set<string>>();
+  for (let i = 0; i < 120; i++) {
+    const user = `u${i % 40}`;
+    const { status, seen } = await ask(port, 'kept', { headers: { 'x-user': user } });
+    assert.equal(status, 200);
+    by.set(user, (by.get(user) ?? new Set()).add(seen?.backend ?? ''));
+  }
+  for (const [user, pods] of by) assert.equal(pods.size, 1, user);
+  assert.ok(new Set([...by.values()].flatMap((pods) => [...pods])).size >= 6);
 });

@@ -84,6 +84,25 @@ onBoth('who is not known is sent to sign in, and told where to come back to', as
   await rig.end();
 });
 
+onBoth('a place to sign in at may be told the method, and the query by itself', async (net) => {
+  const text = (said: string) => ({ type: 'text', text: said }) as const;
+  const part = (type: 'method' | 'mark' | 'query') => ({ type, text: '' }) as const;
+  const signin = [text('https://sso.example/?rm='), part('method'), text('&q'), part('mark'), part('query')];
+  const { rig } = site(net, proxy, login({ signin }));
+  for (const [path, said] of [
+    ['/a?c=d&e=%2f?', '&q?c=d&e=%2f?'],
+    ['/a?', '&q'],
+    ['/a', '&q'],
+  ] as const) {
+    const client = await rig.connect();
+    await client.send(get(path));
+    const { head } = await client.readMessage();
+    assert.ok(head.includes(`\r\nLocation: https://sso.example/?rm=GET${said}\r\n`), head);
+    client.close();
+  }
+  await rig.end();
+});
+
 onBoth(
   'with nowhere to sign in the answer is the client’s; 403 always is; anything else keeps everybody out',
   async (net) => {

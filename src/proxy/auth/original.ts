@@ -43,11 +43,16 @@ export function originalLines(redirect: readonly AuthPart[], original: Original)
 }
 
 /** The parts as one text, which can stand in a field. */
-export function textOfParts(parts: readonly AuthPart[], { scheme, host, uri }: Original): string {
+export function textOfParts(parts: readonly AuthPart[], { method, scheme, host, uri }: Original): string {
+  const mark = uri.indexOf('?');
+  const query = mark === -1 ? '' : uri.slice(mark + 1);
   const texts = parts.map(({ type, text }) => {
     if (type === 'text') return text;
     if (type === 'scheme') return scheme;
     if (type === 'host') return host;
+    if (type === 'method') return method;
+    if (type === 'mark') return query === '' ? '' : '?';
+    if (type === 'query') return visible(query);
     return type === 'uri' ? visible(uri) : escaped(uri, /[^A-Za-z0-9._~-]/g);
   });
   return texts.join('');
