@@ -36,7 +36,7 @@ export class RequestReader {
   decode(start: number, end: number, trailing: boolean, ended: boolean): number {
     const { mem, request, shared } = this.#core;
     const decoder = this.#decoder;
-    this.#again = !trailing && ended && this.#repeated.has(decoder, start, end);
+    this.#again = !trailing && this.#repeated.has(decoder, ended, start, end);
     if (this.#again) {
       shared.work -= HEAD_WORK + this.#repeated.count;
       return HPACK.DECODED;
@@ -61,8 +61,8 @@ export class RequestReader {
     }
     const { count } = request;
     const fault = interpretRequest(io, this.#turns.section, request, ended);
-    if (fault === null && ended && !request.upgrade) {
-      this.#repeated.note(this.#decoder, this.#changes, this.#start, this.#end, request, count);
+    if (fault === null && !request.upgrade) {
+      this.#repeated.note(this.#decoder, this.#changes, ended, this.#start, this.#end, request, count);
     }
     return fault;
   }
