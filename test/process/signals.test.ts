@@ -50,7 +50,7 @@ test('the first process of a container ends when it is told to, however early', 
     const inner = (): number => childrenOf(outer.pid as number)[0]?.pid ?? 0;
     await catches(inner, by);
     process.kill(inner(), signal);
-    const late = setTimeout(() => outer.kill('SIGKILL'), READY_MS / 2);
+    const late = setTimeout(() => outer.kill('SIGKILL'), READY_MS);
     assert.deepEqual(await once(outer, 'exit'), [0, null], `${signal} once it catches ${by}`);
     clearTimeout(late);
   }
