@@ -12,6 +12,8 @@ export class AccessLog {
   readonly #log: Logger;
   readonly #writer: LogWriter;
   #problem = '';
+  /** What the writer was given last is another file than before. */
+  #anew = true;
 
   /** To be made before privileges go. `rings` may still grow until `start`. */
   constructor(target: string, format: AccessLogFormat, rings: readonly RingReader[], log: Logger) {
@@ -23,7 +25,7 @@ export class AccessLog {
       log,
       trouble: (errno) => this.#trouble(errno),
       replaced: () => {
-        if (own === null) log.info('access log opened', { path: target });
+        if (own === null && this.#anew) log.info('access log opened', { path: target });
       },
       after: (ms, fire) => void (ms === 0 ? setImmediate(fire) : setTimeout(fire, ms)),
     });
@@ -39,8 +41,9 @@ export class AccessLog {
     this.#writer.start();
   }
 
-  /** The file that the keeper opened, or opened again after a rotation. */
-  use(fd: number, torn: boolean): void {
+  /** The file that the keeper opened, or opened again after a rotation; not `anew`: still the one it had. */
+  use(fd: number, torn: boolean, anew: boolean): void {
+    this.#anew = anew;
     this.#writer.use(placeOf(fd, torn));
   }
 

@@ -50,7 +50,7 @@ export class Granted {
   take({ name, torn, problem }: Grant, [fd, second]: readonly number[]): void {
     this.#problems.set(name, problem);
     if (fd === undefined) return;
-    if (name === 'accessLog') this.#accessLog.use(fd, torn);
+    if (name === 'accessLog') this.#accessLog.use(fd, torn, problem === '');
     else if (name === 'adminToken') this.#takeToken(fd);
     else if (name === 'state') this.#takeState(fd);
     else if (name === 'tls') this.#pair?.take(fd, second as number);

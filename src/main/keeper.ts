@@ -1,6 +1,6 @@
 // The keeper's process: signals in, exit code out.
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { EXIT, ExitError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
@@ -18,6 +18,9 @@ const LONG_MS = 3_600_000;
 /** Serves until stopped; resolves with the exit code. Throws ExitError when it cannot start. */
 export function runKeeper(options: Options, log: Logger, early: Early): Promise<number> {
   requireDescriptors(options.workers);
+  // Of a program that cannot be started for want of it the system says that the program is not there.
+  if (!existsSync('/dev/null'))
+    throw new ExitError(EXIT.cannotRun, '/dev/null has to be there: no process can be started without it (mount /dev)');
   return new Promise((resolve, reject) => {
     try {
       becomeKeeper();

@@ -1,5 +1,5 @@
-// Machines that lack something: a file system that can be written, /proc, /etc. Each in a mount namespace of its own,
-// which only root can make.
+// Machines that lack something: a file system that can be written, /proc, /dev, /etc. Each in a mount namespace of its
+// own, which only root can make.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -40,6 +40,7 @@ async function serve(
 
 const LACKS: Readonly<Record<string, readonly [string, RegExp]>> = {
   'no /proc': ['mount -t tmpfs none /proc', /^rauta: \/proc has to be mounted: .*\n$/],
+  'no /dev': ['mount -t tmpfs none /dev', /rauta: \/dev\/null has to be there: .*\n$/],
   'no /etc/passwd': ['mount -t tmpfs none /etc', /^rauta: --user nobody: \/etc\/passwd .* write --user 65534\n$/],
   'no packages': [
     'mount -t tmpfs none node_modules/@koromix',

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -128,6 +128,36 @@ test('a full disk is said, and what was lost at the end too', { skip: !existsSyn
   );
   assert.equal(await rauta.stop(), 0);
   assert.equal(rauta.log.find((l) => l.message.startsWith('lines of the access log are lost'))?.['lines'], 6);
+});
+
+test('a rotation that fails is not called one: the log is opened when it could be', async () => {
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'rauta-rotated-'));
+  const inner = join(folder, 'inner');
+  const log = join(inner, 'access.log');
+  mkdirSync(inner);
+  const rauta = await Rauta.start(await files(port), ['--access-log', log]);
+  const opened = (): number => rauta.log.filter((line) => line.message === 'access log opened').length;
+  const writes = async (path: string, place: string): Promise<void> => {
+    await get(port, path);
+    const there = (): boolean => existsSync(place) && readFileSync(place, 'utf8').includes(path);
+    await until(
+      () => number(Promise.resolve(there() ? 1 : 0)),
+      ({ status }) => status === 1,
+    );
+  };
+  await writes('/one', log);
+  const before = opened();
+  renameSync(inner, join(folder, 'gone'));
+  rauta.process.kill('SIGUSR1');
+  await rauta.said((line) => line.message.includes('ENOENT'));
+  await writes('/two', join(folder, 'gone', 'access.log'));
+  mkdirSync(inner);
+  await rauta.said('opened after all');
+  await writes('/three', log);
+  assert.equal(await rauta.stop(), 0);
+  assert.equal(opened(), before + 1);
+  rmSync(folder, { recursive: true });
 });
 
 /** A file system of 64 KB, or null where nothing may be mounted. */
