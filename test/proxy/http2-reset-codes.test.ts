@@ -109,7 +109,7 @@ simOnly('a time that is over is CANCEL for both sides once a response has begun'
   const client = await Http2Client.open(await rig.connect());
   const cases: readonly (readonly [string, readonly Field[], number, string])[] = [
     ['/timed', [], 600, 'UT'],
-    ['/call', [...GRPC, ['grpc-timeout', '300m']], 400, 'UT'],
+    ['/call', [...GRPC, ['grpc-timeout', '300m']], LIMITS.GRPC_DEADLINE_GRACE_MS + 400, 'UT'],
     ['/idle', [], LIMITS.STREAM_IDLE_MS + 1000, 'SI'],
   ];
   for (const [i, [path, fields, ms, flags]] of cases.entries()) {
