@@ -217,6 +217,6 @@ test('what migration says of ingress-nginx: check names each annotation that is 
     ...{ input: page?.text ?? '', timeout: COMMAND_MS, encoding: 'utf8' },
   });
   assert.equal(status, 1);
-  assert.match(stdout, /warning: .*affinity is not served and has no effect\. There is nothing for it yet/);
+  assert.match(stdout, /warning: .*affinity is not served and has no effect\. No cookie is set/);
   assert.match(stdout, /error: .*limit-rps is not served, and it restricts who may ask/);
 });

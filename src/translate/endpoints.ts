@@ -99,6 +99,10 @@ function serviceEndpoints(
     const absent = slices.length === 0 ? objectKey('EndpointSlice', namespace, '') : undefined;
     problems.warning(`spec.ports[${index}]`, none, absent);
   }
+  if (fields(service.spec)['sessionAffinity'] === 'ClientIP') {
+    const message = 'ClientIP has no effect by a route or an Ingress: requests are shared among all endpoints';
+    problems.warning('spec.sessionAffinity', `${message}. An Ingress may have upstream-hash-by: $remote_addr.`);
+  }
   const chosen = placed.filter(({ family }) => family === familyOf(service, placed));
   const near = nearOnes(reader, service, chosen, options);
   return chosen.flatMap((p) => {

@@ -20,10 +20,11 @@ export interface Annotation {
 }
 
 const NOTHING = 'There is nothing for it yet';
-const AFFINITY = `${NOTHING}: each request goes to the next endpoint. Remove it.`;
+const AFFINITY =
+  'No cookie is set. Write upstream-hash-by with one that the application sets, like $cookie_JSESSIONID, or $remote_addr.';
 const LOGIN = 'No server is asked about all Ingresses: write auth-url at each, and remove it.';
 const ASKING = 'Nothing reads nginx.conf. Remove it, or write an HTTPRoute with a filter of type ExternalAuth.';
-const BASIC = 'Write an HTTPRoute with a filter of type ExternalAuth to a server that asks for passwords.';
+const BASIC = 'Write auth-url instead, the URL of a Service that asks for passwords: its 401 reaches clients as it is.';
 const CLIENTS =
   'Write a Gateway with spec.tls.frontend (certificates of clients), and an HTTPRoute or this Ingress for its hostname.';
 const LIMITS = `${NOTHING}. To serve it without a limit remove it.`;
@@ -33,7 +34,7 @@ const TRACES = `${NOTHING}: X-Request-ID is passed on and logged. Remove it.`;
 const SNIPPET =
   'Write an HTTPRoute with filters (RequestHeaderModifier, ResponseHeaderModifier ...). Nothing reads nginx.conf; ' +
   'with a directive that refuses somebody (deny, return 403, auth_basic ...) the Ingress answers 500.';
-const BACKEND_TLS = 'Write a BackendTLSPolicy for the Service.';
+const BACKEND_TLS = 'Write a BackendTLSPolicy for the Service';
 const TLS_OPTIONS = 'Write a Gateway whose HTTPS listener has tls.options (docs/reference/tls.md).';
 const LOCATION = 'Location of a backend passes as it is: let the backend write it for the host that it is asked for.';
 
@@ -163,13 +164,24 @@ const GROUPS: readonly (readonly [fate: Fate, says: string, names: string])[] = 
   ['idle', TLS_OPTIONS, 'ssl-ciphers ssl-prefer-server-ciphers'],
   [
     'idle',
-    BACKEND_TLS,
-    'proxy-ssl-name proxy-ssl-server-name proxy-ssl-verify proxy-ssl-verify-depth proxy-ssl-ciphers',
+    `${BACKEND_TLS}: its validation.hostname is asked for (SNI), and what the certificate has to be for.`,
+    'proxy-ssl-name proxy-ssl-server-name',
   ],
-  ['idle', `${BACKEND_TLS} Its options name the least version.`, 'proxy-ssl-protocols'],
-  ['idle', `${BACKEND_TLS} Our own certificate is spec.tls.backend of a Gateway.`, 'proxy-ssl-secret'],
+  ['idle', `Certificates are always checked. ${BACKEND_TLS}, which says whose are good.`, 'proxy-ssl-verify'],
+  [
+    'idle',
+    'Ciphers and depth of TLS to backends are not for anybody to say. Remove it.',
+    'proxy-ssl-ciphers proxy-ssl-verify-depth',
+  ],
+  ['idle', `${BACKEND_TLS}. Its options name the least version.`, 'proxy-ssl-protocols'],
+  [
+    'idle',
+    `${BACKEND_TLS}, with this Secret in caCertificateRefs. Nothing that an Ingress sends shows a certificate of ours: ` +
+      'for that write an HTTPRoute, and spec.tls.backend of its Gateway.',
+    'proxy-ssl-secret',
+  ],
   ['idle', 'Write backend-protocol: HTTPS or GRPCS, and a BackendTLSPolicy.', 'secure-backends grpc-backend'],
-  ['idle', BACKEND_TLS, 'secure-verify-ca-secret'],
+  ['idle', `${BACKEND_TLS}, with this Secret in caCertificateRefs.`, 'secure-verify-ca-secret'],
   ['idle', AFFINITY, 'affinity affinity-mode affinity-canary-behavior'],
   [
     'idle',
