@@ -125,7 +125,7 @@ test('a session outlives a changed route, a gone backend, and a controller that 
 });
 
 test('sessions that take all descriptors there are: more are reset, a request is told, nobody hangs', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async () => {
   const [port, http] = [await freePort(), await freePort()];
   const [one, app] = [await echo('one'), await backend('app')];

@@ -152,7 +152,7 @@ function addMore(api: FakeApi, port: number): void {
 }
 
 // What no object asks for would be waited for.
-test('the rights of deploy/base/rbac.yaml are enough, and none is idle', { timeout: 60_000 }, async (t) => {
+test('the rights of deploy/base/rbac.yaml are enough, and none is idle', { timeout: 240_000 }, async (t) => {
   const { api, port, start, more } = await world(t);
   const all = rights();
   const refused: string[] = [];

@@ -105,7 +105,7 @@ ${listeners.join('')}    - name: any
 /** What the openssl client says of a connection for `name`, on both of its outputs. */
 async function ask(name: string, args: readonly string[], input = ''): Promise<string> {
   const argv = ['s_client', '-connect', `127.0.0.1:${port}`, '-servername', name, ...args];
-  const asking = run('openssl', argv, { timeout: 20_000 });
+  const asking = run('openssl', argv, { timeout: 60_000 });
   asking.child.stdin?.on('error', () => {});
   asking.child.stdin?.end(input);
   return asking.then(
