@@ -34,6 +34,8 @@ function reason(): string | null {
   return null;
 }
 const skip = reason() ?? false;
+/** Far more than any turn of the keeper takes, where two cores have much else to do. */
+const WATCHDOG_S = 8;
 
 /** One command of systemctl, within the namespace of the manager. */
 function systemctl(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
@@ -71,7 +73,7 @@ before(async () => {
   const unit = readFileSync(join(root, 'tools/dist/rauta.service'), 'utf8')
     .replaceAll('/opt/rauta/', root)
     .replaceAll(LEFT_OUT, '')
-    .replace('WatchdogSec=30', 'WatchdogSec=2')
+    .replace('WatchdogSec=30', `WatchdogSec=${WATCHDOG_S}`)
     .replace('[Service]\n', `[Service]\nEnvironment=${variables}\n`);
   writeFileSync(join(units, 'rauta.service'), unit);
   writeFileSync(join(units, 'rauta.socket'), `[Socket]\nListenStream=127.0.0.1:${port}\n`);
@@ -136,7 +138,7 @@ underSystemd('a reload that cannot be fails, and the one that serves goes on, wa
   assert.equal((await get(port, '/')).status, 404);
   // Signs of life go on past the time in which there has to be one.
   const first = await property('WatchdogTimestampMonotonic');
-  await when('WatchdogTimestampMonotonic', (value) => Number(value) > Number(first) + 3_000_000);
+  await when('WatchdogTimestampMonotonic', (value) => Number(value) > Number(first) + 1.5e6 * WATCHDOG_S);
   assert.deepEqual([await property('MainPID'), await property('NRestarts')], [main, '0']);
 });
 

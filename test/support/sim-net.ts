@@ -144,6 +144,7 @@ export class SimNet implements TestNet {
     this.#rejectAll(new SocketError('ECONNRESET', 'the test is over'));
     await Promise.allSettled(this.#scripts);
     if (this.#stuck !== null) clearTimeout(this.#stuck);
+    this.#stuck = null;
     if (this.#failure !== null) throw this.#failure;
     if (this.#scriptErrors.length > 0) throw this.#scriptErrors[0];
   }
@@ -208,13 +209,19 @@ export class SimNet implements TestNet {
       this.#running = true;
       setImmediate(this.#turn);
     } else {
-      this.#stuck = setTimeout(() => {
-        const what = [...this.#waiting.values()].filter((w) => w !== '').join('; ');
-        const held = this.leaks().join('; ');
-        this.#fail(new Error(`nothing can happen any more; waiting: ${what}. The program holds: ${held || 'nothing'}`));
+      const stuck = setTimeout(() => {
+        // Where this process stood still as long, what was to come meanwhile comes before.
+        setImmediate(() => this.#stuck === stuck && this.#fail(this.#nothingHappens()));
       }, STUCK_MS);
+      this.#stuck = stuck;
     }
   };
+
+  #nothingHappens(): Error {
+    const what = [...this.#waiting.values()].filter((w) => w !== '').join('; ');
+    const held = this.leaks().join('; ');
+    return new Error(`nothing can happen any more; waiting: ${what}. The program holds: ${held || 'nothing'}`);
+  }
 
   #fail(error: Error): void {
     this.#failure = error;
