@@ -172,6 +172,10 @@ class Limits extends ClusterLimits {
   /** An endpoint that refused a datagram gets no new flows for so long, while there are others. */
   readonly UDP_REFUSED_MS = 10_000;
 
+  /** Private keys whose points are computed ahead of a start's translation, by a thread that fewer are not worth. */
+  readonly POINTS_AHEAD = 32_768;
+  readonly POINTS_LEAST = 256;
+
   // --- TLS of one worker
   /** A certificate with those that lead to its root: more than this, clients that use OpenSSL do not take. */
   readonly TLS_CHAIN_BYTES = 100 * KB;

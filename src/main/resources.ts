@@ -41,6 +41,7 @@ import { Journal } from './journal.ts';
 import type { KeyPair } from './key-pair.ts';
 import type { Cluster } from './kubernetes.ts';
 import type { Options } from './options.ts';
+import { Points } from './points.ts';
 import { practise } from './practice.ts';
 import { createSources, ownDomain, type Sources } from './sources.ts';
 import type { Readiness } from './state.ts';
@@ -103,6 +104,8 @@ export class Resources implements SourceSink {
   });
   /** With --kubernetes: where statuses go besides. */
   readonly #cluster: Cluster | null;
+  /** Of keys that are read, until all is. */
+  readonly #points = new Points();
   #published = false;
   /** While the first revision is being made. */
   #early: Early | null = null;
@@ -169,7 +172,8 @@ export class Resources implements SourceSink {
       this.propagation.sent(this.#published && revision > before ? revision : null, now());
     });
     const { ages, pair } = beginning;
-    this.#sources = createSources(options, { cluster: cluster?.source ?? null, pair, ages });
+    const found = (object: KubeObject): void => this.#points.found(object);
+    this.#sources = createSources(options, { cluster: cluster?.source ?? null, pair, ages, found });
   }
 
   get readiness(): Readiness {
@@ -229,8 +233,8 @@ export class Resources implements SourceSink {
   synced(): void {
     if (this.#published || this.#holding) return;
     const errors = this.#fileErrors();
-    if (errors.length > 0 && !this.#lenient && !this.#begin(errors)) return;
-    this.#publishFirst();
+    if (errors.length === 0 || this.#lenient || this.#begin(errors)) this.#publishFirst();
+    this.#points.end();
   }
 
   #publishFirst(): void {

@@ -1,7 +1,7 @@
 // Which sources the options ask for, in the order of their precedence, with the hostnames of Backends and XBackends
 // resolved around them.
 
-import type { ObjectKey } from '../api/object.ts';
+import type { KubeObject, ObjectKey } from '../api/object.ts';
 import type { Place } from '../api/problem.ts';
 import { LIMITS } from '../base/limits.ts';
 import { SystemResolver } from '../source/dns/resolver.ts';
@@ -31,6 +31,8 @@ interface Origins {
   readonly pair: PairSource | null;
   /** What an earlier controller of this program gave to objects of files. */
   readonly ages: ReadonlyMap<ObjectKey, string>;
+  /** Told of each object of a file that was read. */
+  readonly found: (object: KubeObject) => void;
 }
 
 /** Under which the cluster's own names stand, where this program is in one. */
@@ -39,9 +41,11 @@ export function ownDomain(): string | undefined {
   return clusterDomain(file.value);
 }
 
-export function createSources(options: Options, { cluster, pair, ages }: Origins): Sources {
+export function createSources(options: Options, { cluster, pair, ages, found }: Origins): Sources {
   const files =
-    options.config.length > 0 ? new FileSource(options.config, { check: { lenient: options.lenient }, ages }) : null;
+    options.config.length > 0
+      ? new FileSource(options.config, { check: { lenient: options.lenient, found }, ages })
+      : null;
   // What a person has written counts more than what variables stand for.
   const sources: NamedSource[] = [];
   if (files !== null) sources.push({ name: 'the files', source: files });

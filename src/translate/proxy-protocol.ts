@@ -25,6 +25,11 @@ export function proxiedOf(
   problems: Problems,
 ): (listener: string) => Clients {
   const annotations = fields(gateway.metadata.annotations);
+  if (Object.keys(annotations).length === 0) {
+    // Thousands of listeners would each be looked for by a name of their own.
+    const clients = clientsOf(ANNOTATION, undefined, given, problems);
+    return () => clients;
+  }
   const known = new Map<string, Clients>();
   return (listener) => {
     const own = `${ANNOTATION}.${listener}`;

@@ -50,6 +50,7 @@ export function* readingChunk(text: string, options: CheckOptions): Generator<vo
   if (secret === null) return yield* readingByRule(text, options);
   yield;
   const { object, offset } = secret;
+  options.found?.(object);
   const read: ReadObject = { key: keyOf(object), object, value: 0, base: '', offset };
   return { text: '', digest: digestOf(text), objects: [read], problems: NONE, foreign: NONE, broken: false };
 }
@@ -75,7 +76,7 @@ export function* readingByRule(text: string, options: CheckOptions): Generator<v
       for (const problem of checked.problems) problems.push({ ...located(problem, parsed, index, base), ...nameless });
       if (checked.foreign !== null) foreign.push({ name: checked.foreign, offset });
       else if (checked.key !== null || checked.problems.some(isError))
-        objects.push({ key: checked.key, object: kept(checked.object), value: index, base, offset });
+        objects.push({ key: checked.key, object: kept(checked.object, options), value: index, base, offset });
     }
   }
   const broken = parsed.problems.some(isError) || objects.some((o) => o.key === null);
@@ -90,8 +91,11 @@ export function* readingByRule(text: string, options: CheckOptions): Generator<v
   };
 }
 
-function kept(object: KubeObject | null): KubeObject | null {
-  return object === null ? null : tight(keptSecret(object));
+function kept(object: KubeObject | null, { found }: CheckOptions): KubeObject | null {
+  if (object === null) return null;
+  const whole = tight(keptSecret(object));
+  found?.(whole);
+  return whole;
 }
 
 /**
