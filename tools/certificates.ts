@@ -199,6 +199,8 @@ export interface OcspOptions {
   readonly status?: 'good' | 'revoked' | 'unknown';
   /** Unix milliseconds; a week from now. */
   readonly nextUpdate?: number;
+  /** Since when it holds, Unix milliseconds; a day ago. */
+  readonly thisUpdate?: number;
   /** Whose word it is, if not the issuer's. */
   readonly signer?: KeyObject;
   /** Whose word it is, with the certificate that lets him. */
@@ -220,9 +222,9 @@ export function ocspResponse(issuer: Authority, own: Leaf, options: OcspOptions 
     octets(sha1(point)),
     tlv(2, Buffer.from(serial.length % 2 === 0 ? serial : `0${serial}`, 'hex')),
   );
-  const { delegate, more = [], nextUpdate = Date.now() + 7 * DAY_MS } = options;
+  const { delegate, more = [], nextUpdate = Date.now() + 7 * DAY_MS, thisUpdate = Date.now() - DAY_MS } = options;
   const single = (until: number): Buffer =>
-    sequence(id, status[options.status ?? 'good'], generalized(Date.now() - DAY_MS), tlv(0xa0, generalized(until)));
+    sequence(id, status[options.status ?? 'good'], generalized(thisUpdate), tlv(0xa0, generalized(until)));
   const singles = sequence(...[nextUpdate, ...more].map(single));
   const data = sequence(tlv(0xa2, octets(sha1(point))), generalized(Date.now() - DAY_MS), singles);
   const signature = sign('sha256', data, options.signer ?? delegate?.key ?? issuer.key);

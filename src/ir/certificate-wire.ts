@@ -15,9 +15,10 @@ interface Said extends Omit<CertificateEntry, 'chain' | 'privateKey'> {
 }
 
 export function packCertificate({ chain, privateKey, ...entry }: CertificateEntry): Buffer {
-  const { fingerprint, key, kind, staple, stapleUntil } = entry;
+  const { fingerprint, key, kind, staple, stapleFrom, stapleUntil } = entry;
   const lengths = chain.map((der) => der.length);
-  const said: Said = { chain: lengths, fingerprint, key, kind, privateKey: privateKey.length, staple, stapleUntil };
+  const own = { chain: lengths, fingerprint, key, kind, privateKey: privateKey.length };
+  const said: Said = { ...own, staple, stapleFrom, stapleUntil };
   const text = JSON.stringify(said);
   const textBytes = Buffer.byteLength(text);
   const bytes = lengths.reduce((sum, length) => sum + length, HEAD_BYTES + textBytes + privateKey.length);

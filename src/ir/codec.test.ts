@@ -116,6 +116,7 @@ const certificate: CertificateEntry = {
   privateKey: 'secret',
   fingerprint: 'ab12',
   staple: '',
+  stapleFrom: 0,
   stapleUntil: 0,
 };
 const trust: TrustEntry = { kind: 'trust', key: 'trust/ns/ca', authorities: ['MIID'], revoked: [] };

@@ -410,6 +410,7 @@ const ENTRIES: { readonly [Kind in Entry['kind']]: Check } = {
     privateKey: string,
     fingerprint: string,
     staple: string,
+    stapleFrom: count,
     stapleUntil: count,
   }),
   trust: record<Body<TrustEntry>>({ key: string, authorities: listOf(string, 1), revoked: listOf(string) }),

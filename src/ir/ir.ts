@@ -458,7 +458,8 @@ export interface CertificateEntry {
   readonly fingerprint: string;
   /** An OCSP response (RFC 6960) to show to clients that ask, Base64 of DER; '' for none. */
   readonly staple: string;
-  /** Until when it may be shown, Unix milliseconds; 0 for none. */
+  /** From when until when it may be shown, Unix milliseconds; 0 for none. */
+  readonly stapleFrom: number;
   readonly stapleUntil: number;
 }
 

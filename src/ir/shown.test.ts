@@ -11,6 +11,7 @@ test('a private key is shown by no page', () => {
     privateKey: 'secret',
     fingerprint: 'ab12',
     staple: '',
+    stapleFrom: 0,
     stapleUntil: 0,
   };
   const shown = JSON.stringify(shownEntry(entry));

@@ -119,7 +119,8 @@ export const METRICS = {
   tlsOcsp: metric(
     'rauta_tls_ocsp',
     'gauge',
-    'Certificates that listeners show, by the OCSP response that is shown with them: none, good, expired (not shown).',
+    'Certificates that listeners show, by the OCSP response that is shown with them: none, good; expired or ' +
+      'not_yet_valid, which is not shown.',
     'state',
   ),
   tlsCertificateEnd: metric(

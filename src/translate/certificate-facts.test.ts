@@ -13,7 +13,12 @@ function certificate(name: string, from: number, to: number, kind: 'p256' | 'rsa
   const own = leaf(root, [`${name}.example`], { notBefore: NOW + from * DAY_MS, notAfter: NOW + to * DAY_MS, kind });
   const chain = [own.der.toString('latin1')];
   const privateKey = own.keyDer.toString('base64');
-  const shown = { fingerprint: name, staple: name === 'soon' ? 'MAA=' : '', stapleUntil: NOW - 1 };
+  const holds: Partial<Record<string, readonly [number, number]>> = {
+    soon: [0, NOW - 1],
+    early: [NOW + DAY_MS - 1, NOW + 2 * DAY_MS],
+  };
+  const [stapleFrom, stapleUntil] = holds[name] ?? [0, 0];
+  const shown = { fingerprint: name, staple: stapleUntil > 0 ? 'MAA=' : '', stapleFrom, stapleUntil };
   return { kind: 'certificate', key: `certificate/ns/${name}`, chain, privateKey, ...shown };
 }
 
@@ -91,6 +96,7 @@ test('what is said of an end is the same for a day, and another thing on the nex
     'Secret/ns/late: The certificate expired 2 days ago, on 2029-12-29T12:00:00Z: clients refuse it.',
     'Secret/ns/soon: The OCSP response ended on 2029-12-31T23:59:59.999Z: none is shown.',
     'Secret/ns/soon: The certificate expires in 29 days, on 2030-01-30T12:00:00Z.',
+    'Secret/ns/early: The OCSP response holds from 2030-01-01T23:59:59.999Z on: none is shown before.',
     'Secret/ns/early: The certificate is not valid before 2030-01-02T00:00:00Z: clients refuse it.',
   ]);
   assert.deepEqual(saidAt(NOW + 11 * 3_600_000), saidAt(NOW));

@@ -29,11 +29,12 @@ export interface CertificateFacts {
   readonly key: string;
   /** Whether an OCSP response is shown with it. */
   readonly staple: StapleState;
-  /** Until when, Unix milliseconds; 0 for none. */
+  /** From when until when, Unix milliseconds; 0 for none. */
+  readonly stapleFrom: number;
   readonly stapleUntil: number;
 }
 
-export type StapleState = 'none' | 'good' | 'expired';
+export type StapleState = 'none' | 'good' | 'expired' | 'not_yet_valid';
 
 type Known = Pick<CertificateFacts, 'names' | 'notBefore' | 'notAfter' | 'key'>;
 const KNOWN = new WeakMap<CertificateEntry, Known>();
@@ -71,6 +72,7 @@ export function certificateFacts(entries: Iterable<Entry>, nowMs: number): Certi
         listeners: [...(listeners.get(entry.key) ?? [])].sort(),
         sha256: entry.fingerprint,
         staple: stapleOf(entry, nowMs),
+        stapleFrom: entry.stapleFrom,
         stapleUntil: entry.stapleUntil,
       };
     })
@@ -87,7 +89,7 @@ export interface CertificateNumbers {
 /** What is counted of them. */
 export function certificateNumbers(entries: Iterable<Entry>, nowMs: number): CertificateNumbers {
   const states = { valid: 0, expiring: 0, expired: 0, not_yet_valid: 0 };
-  const staples = { none: 0, good: 0, expired: 0 };
+  const staples = { none: 0, good: 0, expired: 0, not_yet_valid: 0 };
   const first: CertificateEntry[] = [];
   const sooner = (a: CertificateEntry, b: CertificateEntry): number =>
     knownOf(a).notAfter - knownOf(b).notAfter || compare(nameOf(a.key), nameOf(b.key));
@@ -105,19 +107,24 @@ export function certificateNumbers(entries: Iterable<Entry>, nowMs: number): Cer
   return { states, staples, soonest };
 }
 
-function stapleOf({ staple, stapleUntil }: CertificateEntry, nowMs: number): StapleState {
+function stapleOf({ staple, stapleFrom, stapleUntil }: CertificateEntry, nowMs: number): StapleState {
   if (staple === '') return 'none';
+  if (nowMs < stapleFrom) return 'not_yet_valid';
   return nowMs < stapleUntil ? 'good' : 'expired';
 }
 
 /** Those that clients refuse, or soon will. What is said changes with each day that is left. */
 export function expiryProblems(facts: readonly CertificateFacts[], nowMs: number): Problem[] {
   const problems: Problem[] = [];
-  for (const { certificate, state, notBefore, notAfter, staple, stapleUntil, client } of facts) {
+  for (const { certificate, state, notBefore, notAfter, staple, stapleFrom, stapleUntil, client } of facts) {
     const who = client ? 'backends' : 'clients';
     const place = { object: `Secret/${certificate}` };
     if (staple === 'expired') {
       const message = `The OCSP response ended on ${dateText(stapleUntil)}: none is shown.`;
+      problems.push({ severity: 'warning', message, place });
+    }
+    if (staple === 'not_yet_valid') {
+      const message = `The OCSP response holds from ${dateText(stapleFrom)} on: none is shown before.`;
       problems.push({ severity: 'warning', message, place });
     }
     if (state === 'valid') continue;

@@ -263,12 +263,14 @@ function readSecret(secret: KubeObject, namespace: string, name: string): Secret
   return { entry, names: read.names, fault: '', warnings };
 }
 
+const NO_STAPLE = { staple: '', stapleFrom: 0, stapleUntil: 0 } as const;
+
 /** The OCSP response in the Secret, if it may be shown; else none, and a warning. */
 function stapleOf(
   secret: KubeObject,
   { chain, certificates }: ServerCertificate,
   warnings: string[],
-): Pick<CertificateEntry, 'staple' | 'stapleUntil'> {
+): Pick<CertificateEntry, 'staple' | 'stapleFrom' | 'stapleUntil'> {
   const given = anyText(fields(secret['data'])[STAPLE]) ?? '';
   if (given === '') {
     if (chain[0]?.includes(MUST_STAPLE) === true) {
@@ -276,7 +278,7 @@ function stapleOf(
         `The certificate wants an OCSP response beside it (Must-Staple): clients refuse it without ${STAPLE}.`,
       );
     }
-    return { staple: '', stapleUntil: 0 };
+    return NO_STAPLE;
   }
   const der = Buffer.from(given, 'base64');
   const most = LIMITS.TLS_STAPLE_BYTES;
@@ -284,8 +286,8 @@ function stapleOf(
   const said = typeof read === 'string' ? `${read}; it is not shown` : read.warning;
   if (said !== '') warnings.push(`${STAPLE} ${said}.`);
   return typeof read === 'string'
-    ? { staple: '', stapleUntil: 0 }
-    : { staple: der.toString('base64'), stapleUntil: read.until };
+    ? NO_STAPLE
+    : { staple: der.toString('base64'), stapleFrom: read.from, stapleUntil: read.until };
 }
 
 /** What the listener's options ask for; a text that says why they cannot be had. */

@@ -10,12 +10,17 @@ const issuer = authority('Issuer');
 const own = leaf(issuer, ['a.example']);
 const chain = [own.der, issuer.der].map((der) => new X509Certificate(der));
 const until = Date.UTC(2031, 1, 2, 3, 4, 5);
-const good = ocspResponse(issuer, own, { nextUpdate: until });
+const from = Date.UTC(2025, 5, 6, 7, 8, 9);
+const good = ocspResponse(issuer, own, { nextUpdate: until, thisUpdate: from });
 
-test('a response for the certificate, by its issuer: until when it holds', () => {
-  assert.deepEqual(readStaple(good, chain), { until, warning: '' });
+test('a response for the certificate, by its issuer: since and until when it holds', () => {
+  assert.deepEqual(readStaple(good, chain), { from, until, warning: '' });
   const past = Date.UTC(2001, 0, 1);
-  assert.deepEqual(readStaple(ocspResponse(issuer, own, { nextUpdate: past }), chain), { until: past, warning: '' });
+  assert.deepEqual(readStaple(ocspResponse(issuer, own, { nextUpdate: past, thisUpdate: past - 1000 }), chain), {
+    from: past - 1000,
+    until: past,
+    warning: '',
+  });
   const revoked = readStaple(ocspResponse(issuer, own, { status: 'revoked' }), chain);
   assert.match(typeof revoked === 'string' ? '' : revoked.warning, /revoked: clients refuse it/);
 });
@@ -23,13 +28,17 @@ test('a response for the certificate, by its issuer: until when it holds', () =>
 test('whoever the issuer lets may say it, and no longer than he is let', () => {
   const purpose = '1.3.6.1.5.5.7.3.9';
   const ends = Date.UTC(2030, 0, 1);
-  const delegate = leaf(issuer, [], { purpose, notAfter: ends });
-  assert.deepEqual(readStaple(ocspResponse(issuer, own, { delegate, nextUpdate: until }), chain), {
+  const begins = from + 86_400_000;
+  const delegate = leaf(issuer, [], { purpose, notBefore: begins, notAfter: ends });
+  const said = { delegate, thisUpdate: from };
+  assert.deepEqual(readStaple(ocspResponse(issuer, own, { ...said, nextUpdate: until }), chain), {
+    from: begins,
     until: ends,
     warning: '',
   });
   const sooner = ends - 1000;
-  assert.deepEqual(readStaple(ocspResponse(issuer, own, { delegate, nextUpdate: sooner }), chain), {
+  assert.deepEqual(readStaple(ocspResponse(issuer, own, { ...said, nextUpdate: sooner }), chain), {
+    from: begins,
     until: sooner,
     warning: '',
   });
@@ -44,7 +53,11 @@ test('of several words on one certificate that which ends first counts', () => {
     [until, [until + 1000, first]],
     [first, [until]],
   ] as const) {
-    assert.deepEqual(readStaple(ocspResponse(issuer, own, { nextUpdate, more }), chain), { until: first, warning: '' });
+    assert.deepEqual(readStaple(ocspResponse(issuer, own, { nextUpdate, thisUpdate: from, more }), chain), {
+      from,
+      until: first,
+      warning: '',
+    });
   }
 });
 

@@ -1,12 +1,13 @@
 // An OCSP response that is to be shown with a certificate (RFC 6960): whether it is one, for this certificate, said by
-// whoever may say it, and until when it holds. Clients end the handshake over one that is not.
+// whoever may say it, and from when until when it holds. Clients end the handshake over one that is not.
 
 import { createHash, createPublicKey, type KeyObject, verify, X509Certificate } from 'node:crypto';
 import { publicKeyOf } from './certificate.ts';
 import { context, type Element, elementAt, oidOf, TAG, tbsFieldsOf, timeOf, within } from './der.ts';
 
 export interface Staple {
-  /** nextUpdate, Unix milliseconds. */
+  /** thisUpdate and nextUpdate, Unix milliseconds. */
+  readonly from: number;
   readonly until: number;
   /** What is odd about it; '' for nothing. */
   readonly warning: string;
@@ -47,17 +48,24 @@ export function readStaple(response: Uint8Array, chain: readonly X509Certificate
   const byIssuer = signed(publicKeyOf(issuer));
   const delegate = byIssuer ? undefined : delegates(certificates, issuer).find((one) => signed(publicKeyOf(one)));
   if (!byIssuer && delegate === undefined) return 'is not signed by whoever issued the certificate';
-  // Nobody is believed for longer than he is let.
+  // Nobody is believed for longer than he is let, nor sooner.
+  const from = Math.max(...ours.map(beginOf), delegate?.validFromDate.getTime() ?? 0);
   const until = Math.min(...ours.map(endOf), delegate?.validToDate.getTime() ?? Number.POSITIVE_INFINITY);
   if (Number.isNaN(until)) return 'does not say until when it holds (nextUpdate)';
+  if (Number.isNaN(from)) return 'is no OCSP response';
   const statuses = ours.map(([, status]) => status?.tag);
   if (statuses.includes(STATUS.UNKNOWN)) return 'says that its authority does not know the certificate';
   const revoked = statuses.includes(STATUS.REVOKED);
   if (statuses.some((tag) => tag !== STATUS.GOOD && tag !== STATUS.REVOKED)) return 'is no OCSP response';
-  return { until, warning: revoked ? 'says that the certificate is revoked: clients refuse it' : '' };
+  return { from, until, warning: revoked ? 'says that the certificate is revoked: clients refuse it' : '' };
 }
 
-/** nextUpdate of a SingleResponse, Unix milliseconds; NaN: it does not say. */
+/** thisUpdate of a SingleResponse, Unix milliseconds; NaN: it is none. */
+function beginOf([, , since]: readonly Element[]): number {
+  return timeOf(since);
+}
+
+/** nextUpdate, likewise; NaN: it does not say. */
 function endOf([, , , ...more]: readonly Element[]): number {
   const next = more.find(({ tag }) => tag === context(0));
   return timeOf(within(next, context(0))?.[0]);

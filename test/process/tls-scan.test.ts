@@ -48,6 +48,7 @@ const SECRETS: Readonly<Record<string, Shown>> = {
   good: { own: good, staple: ocspResponse(middle, good) },
   rsa: { own: leaf(middle, ['good.example'], { kind: 'rsa2048' }) },
   stale: { own: good, staple: ocspResponse(middle, good, { nextUpdate: Date.now() - DAY_MS }) },
+  ahead: { own: good, staple: ocspResponse(middle, good, { thisUpdate: Date.now() + DAY_MS }) },
   foreign: { own: good, staple: ocspResponse(middle, leaf(middle, ['good.example'])) },
   garbage: { own: good, staple: Buffer.from('garbage') },
   expired: { own: leaf(middle, ['expired.example'], { notAfter: Date.now() - 3.5 * DAY_MS }) },
@@ -62,7 +63,7 @@ const LISTENERS: readonly (readonly [hostname: string, secrets: readonly string[
   ['good.example', ['good']],
   ['both.example', ['good', 'rsa']],
   ['new.example', ['good'], 'rauta.io/tls-min-version: "1.3"'],
-  ...['stale', 'foreign', 'garbage', 'expired', 'early', 'named', 'usage', 'weak', 'alone', 'disorder'].map(
+  ...['stale', 'ahead', 'foreign', 'garbage', 'expired', 'early', 'named', 'usage', 'weak', 'alone', 'disorder'].map(
     (name) => [`${name}.example`, [name]] as const,
   ),
 ];
@@ -234,6 +235,7 @@ const SCANS: Readonly<Record<string, () => Promise<string | null>>> = {
     /alert number 112/.test(await ask('nobody.example', [])) ? 'alert 112' : 'accepted',
   'OCSP response, good': () => stapled('good.example'),
   'OCSP response past its nextUpdate': () => stapled('stale.example'),
+  'OCSP response before its thisUpdate': () => stapled('ahead.example'),
   'OCSP response for another certificate': () => stapled('foreign.example'),
   'OCSP response that is none': () => stapled('garbage.example'),
 };
@@ -276,11 +278,13 @@ test('what is wrong with a certificate is named', { skip }, async () => {
     /Secret default\/foreign: tls\.ocsp-staple is for another certificate; it is not shown/,
     /Secret default\/garbage: tls\.ocsp-staple is no OCSP response; it is not shown/,
     /The OCSP response ended on .*: none is shown/,
+    /The OCSP response holds from .* on: none is shown before/,
   ]) {
     assert.match(messages, wanted);
   }
   assert.match(await ask('weak.example', []), /alert number 112/, 'what cannot be shown is not served');
   assert.equal(await rauta.metric('rauta_tls_ocsp{state="good"}'), 1);
   assert.equal(await rauta.metric('rauta_tls_ocsp{state="expired"}'), 1);
+  assert.equal(await rauta.metric('rauta_tls_ocsp{state="not_yet_valid"}'), 1);
   assert.equal(await rauta.stop(), 0);
 });

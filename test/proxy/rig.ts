@@ -258,6 +258,7 @@ const TOY_CERTIFICATE: CertificateEntry = {
   privateKey: 'toy',
   fingerprint: '00',
   staple: '',
+  stapleFrom: 0,
   stapleUntil: 0,
 };
 const TOY_TLS: ServerTls = {

@@ -45,6 +45,7 @@ function certificate(own: Leaf): CertificateEntry {
     privateKey: own.keyDer.toString('latin1'),
     fingerprint: createHash('sha256').update(own.der).digest('hex'),
     staple: '',
+    stapleFrom: 0,
     stapleUntil: 0,
   };
 }

@@ -30,6 +30,7 @@ export function certificate(name: string, own: Leaf, staple = '', stapleUntil = 
     privateKey: own.keyDer.toString('latin1'),
     fingerprint: createHash('sha256').update(own.der).digest('hex'),
     staple,
+    stapleFrom: 0,
     stapleUntil,
   };
 }

@@ -49,7 +49,16 @@ class FakeTls {
 const NOTHING = { certificate: [], trust: [] };
 
 const certificate = (key: string, chain = key): CertificateEntry => ({
-  ...{ kind: 'certificate', key, chain: [chain], privateKey: 'key', fingerprint: '', staple: '', stapleUntil: 0 },
+  ...{
+    kind: 'certificate',
+    key,
+    chain: [chain],
+    privateKey: 'key',
+    fingerprint: '',
+    staple: '',
+    stapleFrom: 0,
+    stapleUntil: 0,
+  },
 });
 const trust: TrustEntry = { kind: 'trust', key: 'trust/a', authorities: ['YQ=='], revoked: [] };
 const client = (key: string): ClientTls => ({

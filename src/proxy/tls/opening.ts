@@ -300,9 +300,10 @@ export class TlsOpening implements OpeningStep {
     return null;
   }
 
-  #staple(tls: Tls, { staple, stapleUntil }: TlsRef): void {
-    const { io } = this.#shared;
-    if (staple !== null && this.#hello.wantsStaple && io.wallMs < stapleUntil) this.#table.io.staple(tls, staple);
+  #staple(tls: Tls, { staple, stapleFrom, stapleUntil }: TlsRef): void {
+    if (staple === null || !this.#hello.wantsStaple) return;
+    const now = this.#shared.io.wallMs;
+    if (now >= stapleFrom && now < stapleUntil) this.#table.io.staple(tls, staple);
   }
 
   #refuse(transport: Transport, alert: number, why: TlsRefusal): number {

@@ -17,6 +17,7 @@ export class TlsRef {
   /** OCSP response of a certificate, DER; null for none. */
   staple: Uint8Array | null = null;
   /** Until when it may be shown, Unix milliseconds. */
+  stapleFrom = 0;
   stapleUntil = 0;
   /** Kind of the key of a certificate: who can check it. */
   keyKind: KeyKind = 'other';
@@ -32,8 +33,16 @@ export class TlsRef {
 
 /** Of an RSA key, of one on P-256, or of another. */
 export type KeyKind = 'rsa' | 'p256' | 'other';
-type Meaning = Pick<TlsRef, 'id' | 'staple' | 'stapleUntil' | 'keyKind' | 'hosts' | 'digest'>;
-const NOTHING: Meaning = { id: 0, staple: null, stapleUntil: 0, keyKind: 'other', hosts: null, digest: '' };
+type Meaning = Pick<TlsRef, 'id' | 'staple' | 'stapleFrom' | 'stapleUntil' | 'keyKind' | 'hosts' | 'digest'>;
+const NOTHING: Meaning = {
+  id: 0,
+  staple: null,
+  stapleFrom: 0,
+  stapleUntil: 0,
+  keyKind: 'other',
+  hosts: null,
+  digest: '',
+};
 /** rsaEncryption and prime256v1 (RFC 3279 section 2.3): they occur with the key and nowhere else. */
 const RSA_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1);
 const P256_OID = Uint8Array.of(0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7);
@@ -153,7 +162,8 @@ export class TlsTable {
     const chain = entry.chain.map(bytesOf);
     const id = io.certificate(chain, bytesOf(entry.privateKey));
     const staple = entry.staple === '' ? null : bytesOf64(entry.staple);
-    const meaning = { ...NOTHING, id, staple, stapleUntil: entry.stapleUntil, keyKind: keyKindOf(chain[0] as Buffer) };
+    const { stapleFrom, stapleUntil } = entry;
+    const meaning = { ...NOTHING, id, staple, stapleFrom, stapleUntil, keyKind: keyKindOf(chain[0] as Buffer) };
     return this.#put(this.#certificates, entry.key, meaning, (old) => io.dropCertificate(old));
   }
 
