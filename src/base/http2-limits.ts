@@ -13,6 +13,12 @@ export class Http2Limits {
   readonly HTTP2_STREAM_WINDOW_MAX_BYTES = 1 * MB;
   /** By so much the windows of all streams of one connection may have grown together. */
   readonly HTTP2_GROWN_WINDOWS_BYTES = 16 * MB;
+  /**
+   * What clients of a worker sent and backends do not take, beyond what windows of connections count; of what is left
+   * of it a connection may have one share. Of more its own window is filled, and its other streams wait.
+   */
+  readonly HTTP2_HELD_BYTES = 128 * MB;
+  readonly HTTP2_HELD_SHARES = 8;
   /** Frames of one connection gathered for one write, which comes at the end of the turn at the latest. */
   readonly HTTP2_BATCH_BYTES = 64 * KB;
   /** Frames that a peer does not take: heads and answers of all its streams; content waits in them. */

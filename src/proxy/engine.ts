@@ -66,6 +66,8 @@ export interface EngineOptions {
 export interface EngineStats {
   readonly connections: number;
   readonly requests: number;
+  /** Bytes that clients sent by HTTP/2 and that wait here beside the windows of their connections (Lending). */
+  readonly held: number;
   readonly rules: number;
   readonly draining: boolean;
 }
@@ -271,7 +273,8 @@ export class Engine implements ConnectionOwner, AcceptorOwner {
 
   stats(): EngineStats {
     const { shared, draining } = this.#core;
-    return { connections: this.connections, requests: shared.tally.active, rules: this.#config.rules, draining };
+    const held = this.#http2.turns.lending.bytes;
+    return { connections: this.connections, requests: shared.tally.active, held, rules: this.#config.rules, draining };
   }
 
   // ---- for acceptors and connections

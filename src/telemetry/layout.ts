@@ -253,6 +253,7 @@ export const LIMITED = [
   'STALLED_MS',
   'REWRITE_EXPRESSION_BYTES',
   'TLS_SILENT_BYTES',
+  'HTTP2_HELD_BYTES',
 ] as const satisfies readonly (keyof typeof LIMITS)[];
 export type LimitedName = (typeof LIMITED)[number];
 

@@ -182,6 +182,7 @@ const fromClient: Run = async (seed, which) => {
     await net.settle();
     assert.equal(rig.get(CELL.HTTP2_STREAMS), 0, 'streams are left');
     assert.equal(rig.engine.stats().connections, 0);
+    assert.equal(rig.engine.stats().held, 0, 'content that waits for nobody');
     assert.ok(rig.records.all.length >= wire.model.good.size, 'each request is logged');
     await rig.end();
     assert.equal(rig.get(CELL.HTTP2_STREAMS + 1), 0);

@@ -3,8 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { LIMITS } from '../../src/base/limits.ts';
+import { TYPE } from '../../src/proxy/http2/frames.ts';
 import { SETTING } from '../../src/proxy/http2/settings.ts';
-import { ask, data, Http2Client, head } from '../support/http2.ts';
+import { ask, data, frame, Http2Client, head } from '../support/http2.ts';
 import { type Asked, serveHttp2 } from '../support/http2-backend.ts';
 import { plainly, type TestNet } from '../support/net.ts';
 import { answering, cluster, endpoint, ok, Rig, rule } from './rig.ts';
@@ -14,6 +15,9 @@ const { onBoth } = plainly('what is above TLS is the same');
 const PIECE = Buffer.alloc(16_384, 'p');
 /** More than a connection's window, a frame of each stream. */
 const STREAMS = LIMITS.HTTP2_CONNECTION_WINDOW_BYTES / PIECE.length + 8;
+/** More than networks and windows hold. */
+const ENDLESS = 100_000_000;
+const ROUNDS = 20;
 const LARGE = Buffer.alloc(300_000, 'l');
 
 /** What a backend says that is no response, with a frame of content. */
@@ -101,3 +105,83 @@ onBoth("a client's connection, of whose streams many are refused", async (net) =
   client.peer.close();
   await rig.end();
 });
+
+/** What a client may still send, by what it was told. */
+class Windows {
+  readonly #client: Http2Client;
+  readonly #own = new Map<number, number>();
+  connection = 65_535;
+
+  constructor(client: Http2Client) {
+    this.#client = client;
+  }
+
+  #note(): void {
+    for (const { stream, bytes } of this.#client.granted.splice(0)) {
+      if (stream === 0) this.connection += bytes;
+      else this.#own.set(stream, this.of(stream) + bytes);
+    }
+  }
+
+  of(stream: number): number {
+    return this.#own.get(stream) ?? this.#client.settings.get(SETTING.INITIAL_WINDOW_SIZE) ?? 65_535;
+  }
+
+  /** Reads what the proxy says for as long as it says something: an answered PING stands behind what it had to say. */
+  async #listen(net: TestNet): Promise<void> {
+    for (let n = 0; n < ROUNDS && this.#client.granted.length === 0; n++) {
+      await net.settle();
+      await this.#client.send(frame(TYPE.PING, 0, 0, Buffer.alloc(8)));
+      await this.#client.until(TYPE.PING);
+    }
+  }
+
+  /** Sends up to `bytes` of content of `stream`, as far as windows go without anybody saying more. */
+  async send(net: TestNet, stream: number, bytes: number): Promise<number> {
+    let sent = 0;
+    while (sent < bytes) {
+      this.#note();
+      const n = Math.min(PIECE.length, bytes - sent, this.connection, this.of(stream));
+      if (n > 0) {
+        await this.#client.send(data(stream, PIECE.subarray(0, n)));
+        sent += n;
+        this.connection -= n;
+        this.#own.set(stream, this.of(stream) - n);
+        continue;
+      }
+      await this.#listen(net);
+      if (this.#client.granted.length === 0) break;
+    }
+    return sent;
+  }
+}
+
+/** A backend that reads so much of each request, and no more until `over`. */
+function stuckAfter(net: TestNet, bytes: number, over: Promise<void>) {
+  return net.serve(async (peer) => {
+    for (let read = 0; read < bytes; ) read += (await peer.read())?.length ?? bytes;
+    await over;
+  });
+}
+
+for (const taken of [1, 4_000_000]) {
+  onBoth(`uploads that stand still leave the connection's window to others, after ${taken} bytes`, async (net) => {
+    const over = Promise.withResolvers<void>();
+    const rig = new Rig(net, [stuckAfter(net, taken, over.promise)]);
+    const client = await Http2Client.open(await rig.connect());
+    const windows = new Windows(client);
+    const left: number[] = [];
+    for (const id of [1, 3, 5]) {
+      await client.send(head(id, ask('/', [], 'POST'), false));
+      left.push(ENDLESS - (await windows.send(net, id, ENDLESS)), windows.of(id));
+    }
+    over.resolve();
+    client.peer.close();
+    await rig.end();
+    for (let n = 0; n < left.length; n += 2) {
+      assert.ok((left[n] as number) > 0, 'it stands still');
+      assert.equal(left[n + 1], 0, 'all of its own window is used');
+    }
+    assert.ok(windows.connection > LIMITS.HTTP2_CONNECTION_WINDOW_BYTES / 2, `${windows.connection}`);
+  });
+}

@@ -375,6 +375,7 @@ export class Rig {
     assert.deepEqual(this.net.leaks(), []);
     if (this.#toy !== null) assert.equal(this.#toy.counts.connections, 0, 'connections of TLS');
     assert.equal(this.engine.stats().requests, 0);
+    assert.equal(this.engine.stats().held, 0);
   }
 }
 

@@ -42,6 +42,7 @@ async function proxied(
       net.sim.network.faults = NO_FAULTS;
       await net.advance(ALL_WAITS_MS);
       assert.equal(rig.engine.stats().connections, 0, 'connections of clients that are gone');
+      assert.equal(rig.engine.stats().held, 0, 'content that waits for nobody');
       for (const gauge of [CELL.CONNECTIONS, CELL.REQUESTS_ACTIVE, CELL.UPSTREAM_CONNECTIONS, CELL.HTTP2_STREAMS])
         assert.equal(rig.get(gauge), 0);
       assert.equal(rig.get(CELL.REQUESTS_TOTAL), rig.records.all.length, 'every request has its record, once');

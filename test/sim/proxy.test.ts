@@ -179,6 +179,7 @@ async function proxied(seed: number, options: Options): Promise<Tally> {
       net.sim.network.faults = NO_FAULTS;
       await net.advance(ALL_WAITS_MS);
       assert.equal(engine.stats().connections, 0, 'connections of clients that are gone');
+      assert.equal(engine.stats().held, 0, 'content that waits for nobody');
       assert.equal(engine.stats().requests, 0, 'requests of clients that are gone');
       assert.equal(cells.get(CELL.CONNECTIONS), 0, 'the gauge of connections');
       assert.equal(cells.get(CELL.REQUESTS_ACTIVE), 0, 'the gauge of requests');

@@ -3,9 +3,14 @@
 // connection is bounded by its window.
 
 import { LIMITS } from '../../base/limits.ts';
+import type { Core } from '../core.ts';
+import { countLimit } from '../counts.ts';
+import type { Transport } from '../transport/transport.ts';
 import { CODE, FIRST_WINDOW, FLAG, FRAME_HEAD } from './frames.ts';
+import type { Lending } from './lending.ts';
 import { COST, Life } from './life.ts';
 import type { Stream } from './stream.ts';
+import type { Turns } from './turns.ts';
 
 /** A piece of content so large is sent on before more is taken. */
 const FLUSH_BYTES = 32 * 1024;
@@ -15,6 +20,11 @@ export abstract class Content extends Life {
   #used = 0;
   /** By how much windows of streams have grown, all together. */
   #grown = 0;
+  /** Of what a backend sends nothing is counted: its streams are those of many clients. */
+  readonly #lending: Lending | null;
+  /** What waits here and is not counted in the connection's window; the last of it was refused. */
+  #lent = 0;
+  #full = false;
   /** Of the frame that is being read: content and padding that are still to come, and whose it is (null: nobody's). */
   #left = 0;
   #padding = 0;
@@ -24,6 +34,11 @@ export abstract class Content extends Life {
   /** Content was given to it, so much, and it was not told that no more comes for now. */
   #fed: Stream | null = null;
   #fedBytes = 0;
+
+  constructor(core: Core, turns: Turns, transport: Transport, fromServer: boolean) {
+    super(core, turns, transport, fromServer);
+    this.#lending = fromServer ? null : turns.lending;
+  }
 
   /** The connection's window becomes as large as it is to be: what is written here goes behind our SETTINGS. */
   protected openWindow(): void {
@@ -144,12 +159,19 @@ export abstract class Content extends Life {
   }
 
   /**
-   * `bytes` that came for `stream` wait for its client. They are no longer counted in the connection's window, which
-   * others share who take what comes for them: what may wait is bounded by the windows of streams, and how far these
-   * have grown together.
+   * `bytes` that came for `stream` wait for the other side. They are no longer counted in the connection's window, which
+   * others share who take what comes for them: what may wait is bounded by the windows of streams, by how far these
+   * have grown together, and, of what clients send, by what all of them have waiting (Lending).
    */
   waits(stream: Stream, bytes: number): void {
-    if (this.closed) return;
+    if (this.closed || bytes === 0) return;
+    if (this.#lending?.take(this.#lent, bytes) === false) {
+      if (!this.#full) countLimit(this.core.cells, 'HTTP2_HELD_BYTES');
+      this.#full = true;
+      return;
+    }
+    this.#full = false;
+    this.#lent += bytes;
     stream.lent += bytes;
     this.#usedOfConnection(bytes);
   }
@@ -158,7 +180,15 @@ export abstract class Content extends Life {
   #takeBack(stream: Stream, bytes: number): number {
     const back = Math.min(stream.lent, bytes);
     stream.lent -= back;
+    this.#lent -= back;
+    this.#lending?.give(back);
     return back;
+  }
+
+  protected override shut(): void {
+    super.shut();
+    this.#lending?.give(this.#lent);
+    this.#lent = 0;
   }
 
   /** Its window is nobody's any more. */

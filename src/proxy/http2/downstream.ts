@@ -38,6 +38,8 @@ export interface StreamOwner {
   readonly encoder: HpackEncoder;
   readonly info: ClientInfo;
   usedContent(stream: Stream, bytes: number): void;
+  /** So much of its content came and has to wait for its backend. */
+  waits(stream: Stream, bytes: number): void;
   /** Both sides have ended it. */
   closeStream(stream: Stream): void;
   again(stream: Stream): void;
@@ -161,6 +163,7 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
       this.#owner.usedContent(this, n);
     } else if (this.#stalled || this.held > 0 || !exchange.takesBody) {
       const lost = this.hold(start, end);
+      this.#owner.waits(this, n - lost);
       if (lost === 0) return;
       countLimit(this.#core.cells, 'ARENA_BYTES');
       exchange.fail(FAULTS.overload);

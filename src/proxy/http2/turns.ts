@@ -5,6 +5,7 @@ import { LIMITS } from '../../base/limits.ts';
 import type { Core } from '../core.ts';
 import { Head } from '../head.ts';
 import { FieldSection, RESPONSE_BYTES, sectionBytes } from './hpack/section.ts';
+import { Lending } from './lending.ts';
 import { RepeatedHead } from './repeated.ts';
 
 /** Whose frames are gathered. */
@@ -23,6 +24,7 @@ export class Turns {
   /** Heads that came again, each of some connections. */
   readonly #repeated: readonly RepeatedHead[];
   #connections = 0;
+  readonly lending = new Lending();
   /** The table of a trailer section. */
   readonly trailers = new Head();
 
