@@ -28,7 +28,7 @@ export class Http2Limits {
   /** Heads that a worker keeps since they came twice; a block with the lines that it stands for has so many bytes. */
   readonly HTTP2_REPEATED_HEADS = 8;
   readonly HTTP2_REPEATED_BYTES = 4 * KB;
-  /** CONTINUATION frames of one field section; all of it is HEAD_BYTES at the most, a backend's four times that. */
+  /** CONTINUATION frames of one field section; all of it is four times HEAD_BYTES at the most. */
   readonly HTTP2_CONTINUATIONS = 16;
   /** Priorities kept of streams that a client has not opened yet (RFC 9218 section 7.1). */
   readonly HTTP2_PRIORITIES = 16;

@@ -5,11 +5,10 @@ import { move } from '../../base/memory.ts';
 import type { Core } from '../core.ts';
 import { countLimit } from '../counts.ts';
 import { CODE, FRAME_PAYLOAD } from './frames.ts';
+import { BLOCK_BYTES } from './hpack/section.ts';
 
 export class SectionBlock {
   readonly #core: Core;
-  /** Bytes that it may have. */
-  readonly #most: number;
   #at = -1;
   #size = 0;
   end = 0;
@@ -18,13 +17,8 @@ export class SectionBlock {
   flags = 0;
   #frames = 0;
 
-  /**
-   * `most`: bytes of a section, at least HEAD_BYTES. One that is decoded is refused by itself where it is too large; of
-   * one that is not, the connection has to end.
-   */
-  constructor(core: Core, most: number) {
+  constructor(core: Core) {
     this.#core = core;
-    this.#most = most;
   }
 
   /** One is under way. */
@@ -55,12 +49,12 @@ export class SectionBlock {
     const { io, mem, cells } = this.#core;
     const length = this.end - this.#at + end - start;
     // CVE-2024-27316 and its kin: frames without an end, empty ones among them.
-    if (++this.#frames > LIMITS.HTTP2_CONTINUATIONS || length > this.#most) {
-      countLimit(cells, length > this.#most ? 'HEAD_BYTES' : 'HTTP2_CONTINUATIONS');
+    if (++this.#frames > LIMITS.HTTP2_CONTINUATIONS || length > BLOCK_BYTES) {
+      countLimit(cells, length > BLOCK_BYTES ? 'HEAD_BYTES' : 'HTTP2_CONTINUATIONS');
       return CODE.ENHANCE_YOUR_CALM;
     }
     if (length > this.#size) {
-      const at = io.alloc(Math.min(this.#most, length * 2));
+      const at = io.alloc(Math.min(BLOCK_BYTES, length * 2));
       if (at < 0) return this.#exhausted();
       const till = move(mem, at, this.#at, this.end);
       io.free(this.#at);

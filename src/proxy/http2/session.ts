@@ -12,7 +12,6 @@ import { SectionBlock } from './block.ts';
 import { Content } from './content.ts';
 import { CODE, FLAG, FRAME_HEAD, FRAME_PAYLOAD, frameLength, MOST, PREFACE, TYPE, word, word31 } from './frames.ts';
 import { HPACK } from './hpack/decoder.ts';
-import { RESPONSE_BYTES } from './hpack/section.ts';
 import { COST } from './life.ts';
 import { parsePriority } from './priority.ts';
 import type { Stream } from './stream.ts';
@@ -33,7 +32,7 @@ export abstract class Session extends Content implements TransportUser {
   /** `fromServer`: the peer is one, and sends no preface. */
   constructor(core: Core, turns: Turns, transport: Transport, fromServer: boolean) {
     super(core, turns, transport, fromServer);
-    this.#block = new SectionBlock(core, fromServer ? RESPONSE_BYTES : LIMITS.HEAD_BYTES);
+    this.#block = new SectionBlock(core);
     this.#preface = fromServer ? 0 : PREFACE_BYTES.length;
   }
 

@@ -4,7 +4,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import type { Core } from '../core.ts';
 import { Head } from '../head.ts';
-import { FieldSection, RESPONSE_BYTES, sectionBytes } from './hpack/section.ts';
+import { BLOCK_BYTES, FieldSection, sectionBytes } from './hpack/section.ts';
 import { Lending } from './lending.ts';
 import { RepeatedHead } from './repeated.ts';
 
@@ -31,7 +31,7 @@ export class Turns {
   /** Throws when the arena has no room for the block. */
   constructor(core: Core) {
     this.#core = core;
-    this.sectionAt = core.io.alloc(sectionBytes(RESPONSE_BYTES) + LIMITS.HEAD_BYTES + 64);
+    this.sectionAt = core.io.alloc(sectionBytes(BLOCK_BYTES) + LIMITS.HEAD_BYTES + 64);
     if (this.sectionAt < 0) throw new Error('no memory for the block that field sections are decoded to');
     this.section = new FieldSection(this.trailers);
     this.#repeated = Array.from({ length: LIMITS.HTTP2_REPEATED_HEADS }, () => new RepeatedHead(core.io));

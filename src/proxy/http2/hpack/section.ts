@@ -16,10 +16,11 @@ export function sectionBytes(blockBytes: number): number {
 }
 
 /**
- * Of a backend's section: what is too large for a response is one stream's, and the others on its connection are other
- * clients'. As much as may come in HTTP2_CONTINUATIONS frames, or nearly.
+ * Most bytes of a section on the wire: one that is decoded is refused by itself where it is too large, and the others on
+ * its connection go on; of one that is not, the connection has to end. As much as may come in HTTP2_CONTINUATIONS
+ * frames, or nearly.
  */
-export const RESPONSE_BYTES = 4 * LIMITS.HEAD_BYTES;
+export const BLOCK_BYTES = 4 * LIMITS.HEAD_BYTES;
 
 /** Bits of a field's info besides its NAME id (low eight) and its PSEUDO (next four): name or value is none. */
 export const INFO_PSEUDO = 8;
