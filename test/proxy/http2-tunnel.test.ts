@@ -6,7 +6,8 @@ import { tunnelCell } from '../../src/telemetry/layout.ts';
 import type { Field } from '../support/hpack.ts';
 import { data, frame, Http2Client, head, word } from '../support/http2.ts';
 import { plainly } from '../support/net.ts';
-import { Rig } from './rig.ts';
+import { switched } from '../support/websocket.ts';
+import { get, Rig } from './rig.ts';
 
 const { onBoth } = plainly('over TLS the protocol is agreed on by ALPN: http2-clients.test.ts');
 
@@ -19,15 +20,13 @@ const WEBSOCKET: readonly Field[] = [
   ['sec-websocket-version', '13'],
   ['origin', 'http://a.example'],
 ];
-const SWITCHED =
-  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-  'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n';
+const CHAT = 'Sec-WebSocket-Protocol: chat\r\n';
 
 onBoth('a WebSocket on a stream: bytes both ways, each side ends for itself, others go on beside it', async (net) => {
   let seen = '';
   const app = net.serve(async (peer) => {
     seen = (await peer.readHead()).head;
-    await peer.send(`${SWITCHED}hello`);
+    await peer.send(`${switched(seen, CHAT)}hello`);
     for (;;) {
       const bytes = await peer.read().catch(() => null);
       if (bytes === null) break;
@@ -63,19 +62,16 @@ onBoth('a WebSocket on a stream: bytes both ways, each side ends for itself, oth
 });
 
 onBoth('a backend that ends first, one that refuses, one whose client leaves', async (net) => {
-  const answers = [
-    `${SWITCHED}only`,
-    'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno',
-    SWITCHED,
-  ];
+  const REFUSED = 'HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno';
+  const answers = ['ends', 'refuses', 'stays'];
   const gone = Promise.withResolvers<void>();
   const app = net.serve(async (peer) => {
-    await peer.readHead();
+    const { head: asked } = await peer.readHead();
     const answer = answers.shift() as string;
-    await peer.send(answer);
-    if (answer.endsWith('only')) peer.end();
+    await peer.send(answer === 'refuses' ? REFUSED : `${switched(asked, CHAT)}${answer === 'ends' ? 'only' : ''}`);
+    if (answer === 'ends') peer.end();
     await peer.readAll().catch(() => null);
-    if (answer === SWITCHED) gone.resolve();
+    if (answer === 'stays') gone.resolve();
     peer.close();
   });
   const rig = new Rig(net, [app]);
@@ -108,9 +104,9 @@ onBoth(
     for (const content of ['', 'x', 'y'.repeat(60_000)]) {
       let seen = '';
       const app = net.serve(async (peer) => {
-        await peer.readHead();
+        const { head: asked } = await peer.readHead();
         // Whatever the client says is on its way by now.
-        await peer.send(`${SWITCHED}only`);
+        await peer.send(`${switched(asked, CHAT)}only`);
         peer.end();
         seen = Buffer.from(await peer.readAll()).toString();
       });
@@ -128,6 +124,73 @@ onBoth(
     }
   },
 );
+
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+/** What a backend says that has not switched to what it was asked for. */
+const FALSE_SWITCHES: Readonly<Record<string, (asked: string) => string>> = {
+  'the answer to another key': () => switched(`\r\nSec-WebSocket-Key: ${KEY}\r\n`),
+  'no answer to the key': (asked) => switched(asked).replace(/Sec-WebSocket-Accept.*\r\n/, ''),
+  'two answers to it': (asked) => switched(asked, `Sec-WebSocket-Accept: ${KEY}\r\n`),
+  'another protocol': (asked) => switched(asked).replace('Upgrade: websocket', 'Upgrade: chat'),
+  'another protocol beside it': (asked) => switched(asked).replace('Upgrade: websocket', 'Upgrade: websocket, chat'),
+  'a protocol whose name only begins so': (asked) =>
+    switched(asked).replace('Upgrade: websocket', 'Upgrade: websocketx'),
+  'no protocol': (asked) => switched(asked).replace('Upgrade: websocket', 'Upgrade: ,'),
+};
+
+for (const [name, says] of Object.entries(FALSE_SWITCHES)) {
+  onBoth(`a 101 that is none of what was asked for is answered 502: ${name}`, async (net) => {
+    const app = net.serve(async (peer) => {
+      const { head: asked } = await peer.readHead();
+      await peer.send(`${says(asked)}secret`);
+      await peer.readAll().catch(() => null);
+      peer.close();
+    });
+    const rig = new Rig(net, [app]);
+    const client = await Http2Client.open(await rig.connect());
+    await client.send(head(1, WEBSOCKET, false));
+    const { status, body } = await client.outcome(1);
+    assert.deepEqual([status, body.includes('secret')], [502, false]);
+    assert.deepEqual([rig.records.last.status, rig.records.last.flags], [502, 'UPE']);
+    client.peer.close();
+    // A client of HTTP/1.1 has made the key itself, and looks at the answer to it; the protocol is the proxy's to see.
+    if (name.includes('protocol')) {
+      const other = await rig.connect();
+      await other.send(get('/', `Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: ${KEY}\r\n`));
+      assert.equal((await other.readMessage()).status, 502);
+      other.close();
+    }
+    await rig.end();
+    assert.equal(rig.get(tunnelCell('websocket')), 0);
+  });
+}
+
+onBoth('what was asked for may be said in other letters, with a version, as one of several', async (net) => {
+  const app = net.serve(async (peer) => {
+    const { target } = await peer.readHead();
+    const protocol = target.slice(1).replaceAll('-', '/');
+    await peer.send(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: ${protocol}\r\nConnection: Upgrade\r\n\r\nhi`);
+    await peer.readAll().catch(() => null);
+    peer.close();
+  });
+  const rig = new Rig(net, [app]);
+  for (const [asked, said] of [
+    ['chat', 'CHAT'],
+    ['chat', 'chat-2.0'],
+    ['chat/1.0', 'chat'],
+    ['SPDY/3.1', 'spdy-3.1'],
+    ['a, chat/1 , b', 'chat-1'],
+    ['a,chat', 'chat'],
+    ['chat,tls/1.2', 'tls-1.2,chat'],
+  ] as const) {
+    const client = await rig.connect();
+    await client.send(get(`/${said}`, `Connection: upgrade\r\nUpgrade: ${asked}\r\n`));
+    assert.equal((await client.readHead()).status, 101, `${said} for ${asked}`);
+    assert.equal(Buffer.from(await client.readExactly(2)).toString(), 'hi');
+    client.close();
+  }
+  await rig.end();
+});
 
 function pieces(content: string): Buffer[] {
   const frames: Buffer[] = [];

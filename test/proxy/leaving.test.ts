@@ -10,6 +10,7 @@ import type { Field } from '../support/hpack.ts';
 import { ask, data, Http2Client, head } from '../support/http2.ts';
 import type { Peer, TestNet } from '../support/net.ts';
 import { plainly } from '../support/net.ts';
+import { switched } from '../support/websocket.ts';
 import { get, LISTENER, Rig, rule } from './rig.ts';
 
 const { simOnly } = plainly('what leaves is the same over TLS');
@@ -19,18 +20,15 @@ const WEBSOCKET: readonly Field[] = [
   ...[[':method', 'CONNECT'] as const, [':protocol', 'websocket'] as const, [':scheme', 'http'] as const],
   ...[[':authority', 'a.example'] as const, [':path', '/chat'] as const],
 ];
-const SWITCHED =
-  'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-  'Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n';
 
 /** /chat is switched (once `opens` allows it) and echoed; /begun never ends; all else is never answered. */
 function app(net: TestNet, opens: Promise<void> = Promise.resolve()) {
   return net.serve(async (peer) => {
-    const { target } = await peer.readHead();
+    const { target, head: asked } = await peer.readHead();
     if (target === '/begun') await peer.send('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nsome');
     if (target === '/chat') {
       await opens;
-      await peer.send(`${SWITCHED}hello`).catch(() => {});
+      await peer.send(`${switched(asked)}hello`).catch(() => {});
     }
     for (;;) {
       const bytes = await peer.read().catch(() => null);

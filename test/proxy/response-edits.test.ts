@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import type { Filter } from '../../src/ir/ir.ts';
 import { ask, data, Http2Client, head } from '../support/http2.ts';
 import { onBoth } from '../support/net.ts';
+import { switched } from '../support/websocket.ts';
 import { answering, get, ok, Rig, type RuleOptions, rule } from './rig.ts';
 
 const EDITS: Filter = {
@@ -20,10 +21,8 @@ onBoth(
   'a filter that edits responses edits the 101 that switches protocols, whichever the client speaks',
   async (net) => {
     const backend = net.serve(async (peer) => {
-      await peer.readHead();
-      await peer.send(
-        `HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n${OWN}\r\nhello`,
-      );
+      const { head: asked } = await peer.readHead();
+      await peer.send(`${switched(asked, OWN)}hello`);
       await peer.end();
     });
     const rig = new Rig(net, [backend], [rule({ filters: [EDITS] })]);

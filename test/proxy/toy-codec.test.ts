@@ -43,7 +43,11 @@ import {
   rule,
 } from './rig.ts';
 
-const IDS: Readonly<Record<string, number>> = { host: NAME.HOST, 'user-agent': NAME.USER_AGENT };
+const IDS: Readonly<Record<string, number>> = {
+  host: NAME.HOST,
+  'user-agent': NAME.USER_AGENT,
+  upgrade: NAME.UPGRADE,
+};
 
 /** A toy head: pseudo fields first, then lines, in memory of its own. */
 class Toys {
@@ -189,6 +193,9 @@ class ToyClient implements Downstream {
   }
   retract(): boolean {
     return false;
+  }
+  accepts(): boolean {
+    return true;
   }
   switched(head: Head): void {
     this.said.push(`${head.status} SWITCHED`);
@@ -532,10 +539,12 @@ simOnly('a tap reads along, and is left behind when it does not keep up', async 
 simOnly('a tunnel between codecs that are not HTTP/1', async (net) => {
   const s = setup(net);
   const a = s.ask();
-  a.side.begin(a.client, s.toys.request('GET', '/a', 'toy.example', 0));
+  const asked = s.toys.request('GET', '/a', 'toy.example', 0, { upgrade: 'toy' });
+  asked.upgrade = true;
+  a.side.begin(a.client, asked);
   a.side.requestEnded(0, 0);
   const stream = await s.stream(0);
-  stream.side.onSwitched(s.toys.response(101));
+  stream.side.onSwitched(s.toys.response(101, { upgrade: 'toy' }));
   assert.ok(a.side.takesBody);
   const [start, end] = s.toys.put('to');
   a.side.requestBody(start, end);

@@ -15,10 +15,10 @@ import { type Asked, serveHttp2 } from '../support/http2-backend.ts';
 import { mulberry32 } from '../support/mulberry32.ts';
 import { type Backend, type Peer, runSeed, seedsOf } from '../support/net.ts';
 import type { SimNet } from '../support/sim-net.ts';
+import { switched } from '../support/websocket.ts';
 
 const SEEDS = 100;
 const H = 'Host: a.example\r\n';
-const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhi';
 const SIZES = [0, 1, 40, 60_000] as const;
 
 /** Answers of a backend of HTTP/1.1; what is not among them it does not say. */
@@ -32,7 +32,8 @@ const ANSWERS: Readonly<Record<string, string>> = {
   empty: 'HTTP/1.1 204 No Content\r\n\r\n',
   same: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n',
   chunked: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n',
-  switched: SWITCHED,
+  // Where a request was read, it is its key that is answered.
+  switched: '',
   close: 'HTTP/1.1 200 OK\r\n\r\nabc',
   cut: 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc',
   bad: 'HTTP/9\r\n\r\n',
@@ -147,10 +148,11 @@ class Mixture {
   /** False: it does no more. */
   async #answer1(peer: Peer): Promise<boolean> {
     const reads = this.#pick(['head', 'message', 'none', 'message', 'message']);
-    if (reads === 'head' && (await quiet(peer.readHead())) === null) return false;
-    if (reads === 'message' && (await quiet(peer.readMessage())) === null) return false;
+    const read = reads === 'head' ? peer.readHead() : reads === 'message' ? peer.readMessage() : { head: '' };
+    const asked = await Promise.resolve(read).catch(() => null);
+    if (asked === null) return false;
     const act = this.#pick(ACTS);
-    const text = ANSWERS[act] ?? '';
+    const text = act === 'switched' ? `${switched(asked.head)}hi` : (ANSWERS[act] ?? '');
     const cut = this.#chance(0.3) ? this.#int(text.length) : text.length;
     await quiet(peer.send(text.slice(0, cut)));
     if (cut < text.length) await this.#wait();

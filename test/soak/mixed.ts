@@ -22,6 +22,7 @@ import { circumstances, writeResult } from '../../bench/macro/result.ts';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
 import { mulberry32 } from '../support/mulberry32.ts';
+import { switched } from '../support/websocket.ts';
 import { bodyOf, Check, send } from './bytes.ts';
 
 const HOST = 'soak.example';
@@ -88,12 +89,11 @@ const plain = createServer((incoming, response) => {
   });
   incoming.on('error', () => response.destroy());
 });
-plain.on('upgrade', (_incoming: IncomingMessage, socket: Socket, head: Buffer) => {
+plain.on('upgrade', ({ headers }: IncomingMessage, socket: Socket, head: Buffer) => {
   tunnels.add(socket);
   socket.on('close', () => tunnels.delete(socket));
   socket.on('error', () => {});
-  socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n');
-  socket.write('Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n');
+  socket.write(switched(`\r\nsec-websocket-key: ${headers['sec-websocket-key']}\r\n`));
   socket.write(head);
   socket.pipe(socket);
 });

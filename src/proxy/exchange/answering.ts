@@ -14,6 +14,7 @@ import { grpcStatusIn } from './grpc.ts';
 import { Life, NOT_IMPLEMENTED } from './life.ts';
 import type { ResponseSide } from './sides.ts';
 import { STATE, transition } from './states.ts';
+import { switchesAsAsked } from './upgrade.ts';
 
 const INTERIM_LIMIT = limitCell('INTERIM_RESPONSES');
 const WEBSOCKET = bytesOf('websocket');
@@ -67,6 +68,11 @@ export abstract class Answering extends Life implements ResponseSide {
     if (this.core.tunnelsOver) {
       record.end = 'drain';
       this.fail(FAULTS.leaving);
+      return;
+    }
+    if (!switchesAsAsked(this.core.mem, head, this.request) || !down.accepts(head)) {
+      this.letGoOfUpstream();
+      this.onUpstreamFault(FAULTS.upstreamMalformed, BACKEND_ERROR.malformed);
       return;
     }
     this.state = transition(this.state, STATE.TUNNEL);

@@ -260,6 +260,9 @@ export class GrpcWeb implements Downstream {
   retract(): boolean {
     return this.#down.retract();
   }
+  accepts(head: Head): boolean {
+    return this.#down.accepts(head);
+  }
   switched(head: Head, added: FieldLines | null, uuidAt: number): void {
     this.#down.switched(head, added, uuidAt);
   }

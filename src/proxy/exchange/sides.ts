@@ -66,6 +66,11 @@ export interface Downstream {
   /** Takes the response back, as if `respond` had not been called; false when something of it has gone already. */
   retract(): boolean;
   /**
+   * Whether `head` (101) answers what the proxy asked for in the client's place; what a client asked for by itself it
+   * looks at by itself.
+   */
+  accepts(head: Head): boolean;
+  /**
    * The protocol is switched, as head (101) says: from now on content is bytes without framing, both ways, and `end`
    * the end of what the backend says. `added` and `uuidAt` as of `respond`.
    */

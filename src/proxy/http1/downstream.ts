@@ -157,6 +157,10 @@ export class Http1Downstream implements Downstream {
     transport.uncork();
   }
 
+  accepts(): boolean {
+    return true;
+  }
+
   switched(head: Head, added: FieldLines | null, uuidAt: number): void {
     const { mem } = this.#core;
     const transport = this.#transport;

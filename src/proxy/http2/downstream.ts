@@ -15,7 +15,7 @@ import type { Downstream, RequestSide } from '../exchange/sides.ts';
 import type { FieldLines } from '../filter/field-lines.ts';
 import { BODY, type Head, METHOD, NAME } from '../head.ts';
 import type { Transport } from '../transport/transport.ts';
-import { dropAccept } from './extended-connect.ts';
+import { answersKey, dropAccept, keyIn } from './extended-connect.ts';
 import { codeOfFault } from './fault-codes.ts';
 import {
   putAdded,
@@ -84,6 +84,8 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   /** The backend takes no more content for now. */
   #stalled = false;
   #tunnel = NO_TUNNEL;
+  /** The key that a WebSocket's backend is to answer, '' for none. */
+  #key = '';
   /** The end came, and has to wait for content that does; with a trailer section in a block, or -1. */
   #endHeld = false;
   /** Of a tunnel: what the backend says has ended meanwhile. */
@@ -135,8 +137,11 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
     if (this.#left > 0) this.#arm(this.#core.bodyProgressMs);
     const asks = head.upgrade;
     // What comes belongs to the other protocol, once that is spoken.
-    if (asks) this.#tunnel = ASKED;
-    if (asks) this.#stalled = true;
+    if (asks) {
+      this.#tunnel = ASKED;
+      this.#stalled = true;
+      this.#key = keyIn(this.#core.mem, head);
+    }
     exchange.begin(this, head);
     if (ended || asks) this.#exchange?.requestEnded(0, 0);
   }
@@ -466,6 +471,11 @@ export class ServerStream extends Stream implements Downstream, TimerSink {
   /** A head is part of the connection's state of compression as soon as it is written. */
   retract(): boolean {
     return false;
+  }
+
+  /** The key is this hop's, and so is the look at what answers it (RFC 8441 section 5). */
+  accepts(head: Head): boolean {
+    return this.#key === '' || answersKey(this.#core.mem, head, this.#key);
   }
 
   /** The client gets 200 (RFC 8441 section 5), and what comes is the other protocol's. */

@@ -48,6 +48,33 @@ function addKey(io: Io, head: Head): void {
   addLine(mem, head, NAME.OTHER, KEY_LINE, key);
 }
 
+/** The key that `head`, which asks for a protocol, has for its backend; '' for other protocols than WebSocket. */
+export function keyIn(mem: Uint8Array, head: Head): string {
+  const asked = head.find(NAME.UPGRADE);
+  const start = head.valueStart(asked);
+  if (head.valueEnd(asked) - start !== WEBSOCKET.length || !equalLowerAt(mem, start, WEBSOCKET)) return '';
+  return valuesOf(mem, head, KEY)[0] ?? '';
+}
+
+/** Whether `head` (101) answers that key, once. */
+export function answersKey(mem: Uint8Array, head: Head, key: string): boolean {
+  const answers = valuesOf(mem, head, ACCEPT);
+  return answers.length === 1 && answers[0] === acceptOf(key);
+}
+
+function acceptOf(key: string): string {
+  return createHash('sha1').update(`${key}${ACCEPT_OF}`).digest('base64');
+}
+
+function valuesOf(mem: Uint8Array, head: Head, lower: Uint8Array): string[] {
+  const values: string[] = [];
+  for (let k = 0; k < head.count; k++) {
+    if (head.dropped(k) || !isNamed(mem, head.nameStart(k), head.nameEnd(k), lower)) continue;
+    values.push(Buffer.from(mem.subarray(head.valueStart(k), head.valueEnd(k))).toString('latin1'));
+  }
+  return values;
+}
+
 /** What answers the key is no business of the client's. */
 export function dropAccept(mem: Uint8Array, head: Head): void {
   dropNamed(mem, head, ACCEPT);
@@ -109,8 +136,7 @@ export function protocolOf(mem: Uint8Array, request: PreparedRequest, table: Fie
   if (name === '') return null;
   if (name !== 'websocket') return { name: bytesOf(name), accept: null };
   const key = namedIn(mem, table, KEY);
-  const answer = createHash('sha1').update(`${key}${ACCEPT_OF}`).digest('base64');
-  return { name: WEBSOCKET, accept: bytesOf(answer) };
+  return { name: WEBSOCKET, accept: bytesOf(acceptOf(key)) };
 }
 
 function namedIn(mem: Uint8Array, table: FieldTable, lower: Uint8Array): string {
