@@ -6,6 +6,7 @@ import type { ReadySink } from '../../src/io/io.ts';
 import type { Entry } from '../../src/ir/ir.ts';
 import { RelaySession } from '../../src/proxy/relay/session.ts';
 import { CELL, limitCell, sessionsCell } from '../../src/telemetry/layout.ts';
+import { breakOff, readToReset, SEND_BUFFER } from '../support/break-off.ts';
 import { nativeOnly, onBoth, type Peer, simOnly, type TestNet } from '../support/net.ts';
 import { cluster, clusterKey, endpoint, Rig, relay, tcpListener } from './rig.ts';
 
@@ -154,43 +155,6 @@ onBoth('a reset of either side is passed on as a reset', async (net) => {
     ],
   );
 });
-
-const PATTERN = Buffer.alloc(2_000_000);
-for (let i = 0; i < PATTERN.length; i += 4) PATTERN.writeUInt32LE(i, i);
-/** The largest send buffer of the simulation. */
-const SEND_BUFFER = 64 * 1024;
-
-/** Reads until the reset, which comes once everything is there; how much came of what is in PATTERN. */
-async function readToReset(net: TestNet, peer: Peer): Promise<number> {
-  const got: Uint8Array[] = [];
-  let code = '';
-  const reading = (async () => {
-    for (let some = await peer.read(); some !== null; some = await peer.read()) got.push(some);
-    code = 'an end in order';
-  })().catch((error: { code: string }) => {
-    code = error.code;
-  });
-  while (code === '') await net.advance(20);
-  await reading;
-  assert.equal(code, 'ECONNRESET');
-  const all = Buffer.concat(got);
-  assert.ok(all.equals(PATTERN.subarray(0, all.length)));
-  return all.length;
-}
-
-/** Says what is taken of PATTERN, and breaks off. */
-async function breakOff(net: TestNet, peer: Peer, most = PATTERN.length): Promise<number> {
-  let sent = 0;
-  for (let quiet = 0; quiet < 5; quiet++) {
-    const n = sent < most ? peer.trySend(PATTERN.subarray(sent, most)) : 0;
-    if (n > 0) quiet = 0;
-    sent += n;
-    await net.settle();
-  }
-  peer.reset();
-  await net.settle();
-  return sent;
-}
 
 onBoth('what a backend said before it was reset arrives at a client that reads later, then the reset', async (net) => {
   const said = Promise.withResolvers<number>();

@@ -101,6 +101,14 @@ export class Deadlines implements TimerSink {
     this.arm(this.idle);
   }
 
+  /** Something has to move within so long from now on, whatever was said before. */
+  hurry(ms: number): void {
+    this.#idleMs = ms;
+    this.#quiet = 0;
+    this.idle = this.#io.nowMs + (this.#silent ? Math.ceil(ms / LOOKS) : ms);
+    this.arm(this.idle);
+  }
+
   /** Whether nothing moved for too long, at a look at bytes that move without a word. */
   #look(sent: number): boolean {
     this.#quiet = sent === this.#taken ? this.#quiet + 1 : 0;

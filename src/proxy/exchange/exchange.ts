@@ -31,6 +31,7 @@ import { Tap } from './tap.ts';
 /** No Content: what a preflight is answered, whoever asks. */
 const PREFLIGHT = new Answer(204, null, NO_BODY, false);
 const IDLE_LIMIT = limitCell('STREAM_IDLE_MS');
+const LINGER_LIMIT = limitCell('LINGER_MS');
 const PENDING_LIMIT = limitCell('UPSTREAM_PENDING_MS');
 const REWRITE_LIMIT = limitCell('REWRITE_EXPRESSION_BYTES');
 const DECISION_LIMIT = limitCell('DECISION_MS');
@@ -234,6 +235,13 @@ export class Exchange extends Consulting implements RequestSide {
         this.waited();
         return;
       case DUE.IDLE:
+        if (this.orphaned) {
+          this.core.cells.add(LINGER_LIMIT, 1);
+          this.record.limit = 'LINGER_MS';
+          this.record.end = 'client';
+          this.fail(FAULTS.clientGone);
+          return;
+        }
         this.core.cells.add(IDLE_LIMIT, 1);
         this.record.limit = 'STREAM_IDLE_MS';
         this.record.end = 'idle';

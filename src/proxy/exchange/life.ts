@@ -3,7 +3,7 @@
 
 import { present } from '../../base/assert.ts';
 import { FAULTS, type Fault } from '../../base/errors.ts';
-import type { LimitName } from '../../base/limits.ts';
+import { LIMITS, type LimitName } from '../../base/limits.ts';
 import { limitCell } from '../../telemetry/layout.ts';
 import { AccessRecord } from '../../telemetry/record.ts';
 import type { Core } from '../core.ts';
@@ -90,6 +90,8 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
   protected changed: readonly FieldChange[] = NO_CHANGES;
   /** Of a tunnel: who has ended its direction. */
   protected clientEnded = false;
+  /** Of a tunnel: its client was reset, and what it said before is still to be read. */
+  protected orphaned = false;
   protected backendEnded = false;
   /** Its bytes go from connection to connection, and are counted there: what those had been given before. */
   protected relayed = false;
@@ -152,6 +154,7 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     this.changed = NO_CHANGES;
     this.clientEnded = false;
     this.backendEnded = false;
+    this.orphaned = false;
     this.relayed = false;
     this.deadlines.clear();
     this.contentMost = NEVER;
@@ -194,6 +197,14 @@ export abstract class Life implements DeadlineOwner, Asker, Stallable {
     if (state === STATE.RESTING || (state === STATE.TUNNEL) !== tunnels) return false;
     this.record.end = 'drain';
     this.fail(FAULTS.leaving);
+    return true;
+  }
+
+  orphan(): boolean {
+    const { up } = this;
+    if (this.state !== STATE.TUNNEL || this.clientEnded || up === null || up.flush()) return false;
+    if (!this.orphaned) this.deadlines.hurry(LIMITS.LINGER_MS);
+    this.orphaned = true;
     return true;
   }
 

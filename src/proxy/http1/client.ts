@@ -138,13 +138,14 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
 
   #close(unannounced: boolean): void {
     if (this.#state === CLOSED) return;
-    // What is unfinished is reset, so that the backend stops working for nobody.
-    const orderly =
-      this.#state === TUNNEL ? this.#clientEnded && this.#backendEnded : this.#sent && this.#state !== HEAD;
+    // What is unfinished is reset, so that the backend stops working for nobody; what a tunnel's client said comes first.
+    const tunnel = this.#state === TUNNEL;
+    const orderly = tunnel ? this.#clientEnded && this.#backendEnded : this.#sent && this.#state !== HEAD;
     this.#state = CLOSED;
     this.#exchange = null;
     this.#core.io.timers.cancel(this.#timer);
     if (orderly) this.#transport.finish(false);
+    else if (tunnel) this.#transport.breakOff();
     else this.#transport.abort();
     this.#pool.gone(this, unannounced);
   }

@@ -273,7 +273,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
   }
 
   onHangup(): void {
-    this.destroy();
+    if (this.#state !== TUNNEL || this.#exchange?.orphan() !== true) this.destroy();
   }
 
   onDrained(): void {
@@ -300,8 +300,7 @@ export class Http1Server implements Connection, TransportUser, AnsweredConnectio
     this.#exchange = null;
     this.#close();
     // What came before the fault is the client's.
-    this.#transport.uncork();
-    this.#transport.abort();
+    this.#transport.breakOff();
   }
 
   onReleased(): void {
