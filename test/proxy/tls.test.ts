@@ -103,6 +103,10 @@ nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: 
   assert.match(await refusal(rig.client('other.example')), /unrecognized name/);
   assert.match(await refusal(rig.client('')), /unrecognized name/);
   assert.match(await refusal(rig.client('wild.example')), /unrecognized name/);
+  // What no host is called is no name of one that a wildcard stands for.
+  for (const name of ['*.wild.example', '[::1]', 'a.wild.example:443']) {
+    assert.match(await refusal(rig.client(name)), /unrecognized name/, name);
+  }
   assert.match(await refusal(rig.client('a.example', { ALPNProtocols: ['h3'] })), /no application protocol/);
   const plain = connectTcp(rig.address.port, '127.0.0.1');
   plain.write('GET / HTTP/1.1\r\nHost: a.example\r\n\r\n');
@@ -118,7 +122,7 @@ nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: 
     assert.deepEqual([...Buffer.concat(parts)], [21, 3, 1, 0, 2, 2, 10], String(type));
   }
   assert.equal(rig.get(tlsRefusalCell('bad_hello')), 4);
-  assert.equal(rig.get(tlsRefusalCell('no_name')), 3);
+  assert.equal(rig.get(tlsRefusalCell('no_name')), 6);
   assert.equal(rig.get(tlsRefusalCell('no_protocol')), 1);
   assert.equal(rig.get(tlsRefusalCell('not_tls')), 1);
   assert.equal((await rig.ask('a.example')).status, 200, 'and nobody else is harmed');
@@ -138,7 +142,7 @@ nativeOnly(
     const hosts = { ...HOSTS, 'strict.example': strict };
     const any = certificate('any', certificates.any);
     const rig = new TlsRig(net, [...ENTRIES.slice(0, 3), any, trust, socket(hosts, tls(['any']))]);
-    for (const name of ['', 'unknown.example']) {
+    for (const name of ['', 'unknown.example', '*', '*.wild.example', '[::1]']) {
       const answer = await rig.ask(name, { host: 'a.example' });
       assert.equal(answer.status, 200, name);
       assert.equal(answer.subject, 'any.example');

@@ -127,9 +127,28 @@ const sni = (name: string): readonly [number, number[]] => [
   [0, name.length + 3, 0, 0, name.length, ...Buffer.from(name, 'latin1')],
 ];
 
-test('names: lower case, one dot at the end gone; what no host is called is refused', () => {
+/** RFC 6066 section 3: literal addresses are no host names; the rest no host can have. */
+const NOBODY = [
+  ...['*', '*.example', 'a.*', '[::1]', '::1', 'fe80::1', '192.0.2.1', '192.0.2.1.', 'a.example:443'],
+  ...['a b', 'a/b', 'ä', '%61.example', '.', '~'],
+];
+
+test('names: lower case, one dot at the end gone; who gives what no host is called has named nobody', () => {
   assert.equal(read(helloWith([sni('A.Example.')])).hello.serverName, 'a.example');
-  for (const name of ['a b', 'a\0b', 'a/b', 'ä', '']) assert.equal(read(helloWith([sni(name)])).used, HELLO_BAD, name);
+  assert.equal(read(helloWith([sni('_a.b-c.example')])).hello.serverName, '_a.b-c.example');
+  for (const name of NOBODY) {
+    const bytes = helloWith([sni(name)]);
+    for (let n = 0; n < 2; n++) {
+      const { used, hello } = read(bytes);
+      assert.deepEqual([used, hello.serverName], [bytes.length, ''], name);
+    }
+    assert.equal(read(helloWith([sni('a.example')])).hello.serverName, 'a.example');
+  }
+});
+
+test('names that are none: refused, as OpenSSL does', () => {
+  for (const name of ['a\0b', '']) assert.equal(read(helloWith([sni(name)])).used, HELLO_BAD, name);
+  assert.equal(read(helloWith([[0, [1, 3, 0, 1, 0, ...new Array(256).fill(97)]]])).used, HELLO_BAD, '256 bytes');
 });
 
 test('an extension that comes twice, two names, a list that ends elsewhere: refused', () => {
@@ -147,8 +166,8 @@ test('what was read before says nothing of the next one, whether it was good or 
         const bytes = helloWith([sni(host), ...extensions]);
         const once = new Set(extensions.map(([type]) => type)).size === extensions.length;
         const { used, hello } = read(bytes);
-        assert.equal(used, once && host !== '' && host !== 'a b' ? bytes.length : HELLO_BAD);
-        if (used > 0) assert.equal(hello.serverName, host.toLowerCase().replace('.', ''));
+        assert.equal(used, once && host !== '' ? bytes.length : HELLO_BAD);
+        if (used > 0) assert.equal(hello.serverName, host === 'a b' ? '' : host.toLowerCase().replace('.', ''));
         // Whole by its records, and cut short within.
         const message = bytes.subarray(5, bytes.length - Math.min(cut, bytes.length - 10));
         message.writeUIntBE(message.length - 4, 1, 3);

@@ -28,7 +28,7 @@ const HOST_NAME = 0;
 const OCSP = 1;
 
 export class ClientHello {
-  /** Lower case, without a dot at the end; '' when the client named nobody. */
+  /** Lower case, without a dot at the end; '' when the client named nobody, or nobody that a host may be called. */
   serverName = '';
   /** It speaks TLS 1.3. */
   tls13 = false;
@@ -55,9 +55,11 @@ export class ClientHello {
 const gathered = new Uint8Array(LIMITS.TLS_HELLO_BYTES);
 /** A bit for each type of extension; all are 0 between two messages. */
 const seen = new Int32Array(2 ** 16 / 32);
-/** The name that was read last, and its text: many clients after one another mean the same host. */
+/** The name that was read last, its text and the host it means: many clients after one another mean the same. */
 const lastName = new Uint8Array(255);
 let lastText = '';
+let lastHost = '';
+const IPV4 = /^\d+\.\d+\.\d+\.\d+$/;
 
 /**
  * Reads the ClientHello at mem[start..end) into `hello`. Returns the bytes of the records it came in, HELLO_MORE when
@@ -180,7 +182,10 @@ function readExtension(type: number, m: Uint8Array, from: number, to: number, he
   }
 }
 
-/** RFC 6066 section 3: one name of type host_name, ASCII. */
+/**
+ * RFC 6066 section 3: one name of type host_name, ASCII. What no host can be called (an address, a wildcard, a port
+ * behind a name) names nobody, as with nginx: it must match no wildcard, and clients in the field send such things.
+ */
 function readServerName(m: Uint8Array, from: number, to: number, hello: ClientHello): boolean {
   if (to - from < 5 || from + 2 + uint16(m, from) !== to || m[from + 2] !== HOST_NAME) return false;
   const length = uint16(m, from + 3);
@@ -190,18 +195,22 @@ function readServerName(m: Uint8Array, from: number, to: number, hello: ClientHe
   for (let i = 0; i < length; i++) {
     let c = m[start + i] as number;
     const letter = (c | 32) >= 0x61 && (c | 32) <= 0x7a;
-    // Letters, digits, hyphen, dot; underscore and colon, which occur in the field.
-    if (!(letter || (c >= 0x2d && c <= 0x3a && c !== 0x2f) || c === 0x5f)) {
+    // Letters, digits, hyphen, dot; underscore, which occurs in the field.
+    if (!(letter || (c >= 0x2d && c <= 0x39 && c !== 0x2f) || c === 0x5f)) {
       // What was written over is nobody's name.
       lastText = '';
-      return false;
+      return !m.subarray(start, to).includes(0);
     }
     if (letter) c |= 32;
     known &&= lastName[i] === c;
     lastName[i] = c;
   }
-  if (!known) lastText = String.fromCharCode(...lastName.subarray(0, length));
-  hello.serverName = lastText.endsWith('.') ? lastText.slice(0, -1) : lastText;
+  if (!known) {
+    lastText = String.fromCharCode(...lastName.subarray(0, length));
+    const host = lastText.endsWith('.') ? lastText.slice(0, -1) : lastText;
+    lastHost = IPV4.test(host) ? '' : host;
+  }
+  hello.serverName = lastHost;
   return true;
 }
 
