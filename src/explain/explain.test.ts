@@ -110,6 +110,15 @@ const SHOP = sceneOf([
         matches: prefix('/moved'),
         filters: [{ type: 'RequestRedirect', requestRedirect: { statusCode: 301, hostname: 'new.example.com' } }],
       },
+      ...[{ set: [{ name: 'LOCATION', value: 'https://filter.example/' }] }, { remove: ['location'] }].map(
+        (edits, i) => ({
+          matches: prefix(`/moved-${i}`),
+          filters: [
+            { type: 'RequestRedirect', requestRedirect: { statusCode: 302, hostname: 'new.example.com' } },
+            { type: 'ResponseHeaderModifier', responseHeaderModifier: edits },
+          ],
+        }),
+      ),
     ],
     { sectionName: 'any' },
   ),
@@ -150,6 +159,15 @@ test('a request is told its rule, what it is made to, and the share and endpoint
 test('a redirect is told with its Location', () => {
   const told = ask(SHOP, 'GET', 'http://www.example.com/moved/x?y=1');
   assert.deepEqual([told.status, told.location], [301, 'http://new.example.com:8080/moved/x?y=1']);
+});
+
+test('so is one whose Location a filter says, or removes', () => {
+  const said = ask(SHOP, 'GET', 'http://www.example.com/moved-0');
+  const filtered = [302, 'https://filter.example/', '302 to https://filter.example/, as a filter has it'];
+  assert.deepEqual([said.status, said.location, said.outcome], filtered);
+  const removed = ask(SHOP, 'GET', 'http://www.example.com/moved-1');
+  assert.deepEqual([removed.status, removed.location], [302, null]);
+  assert.match(removed.outcome, /without Location/);
 });
 
 test('of a 404 the nearest rules are told, the nearest first, with each condition that did not hold', () => {

@@ -13,6 +13,7 @@ import { markForwarded, toldClient } from '../proxy/exchange/forwarded.ts';
 import { type Found, findRule } from '../proxy/exchange/route.ts';
 import { ClusterRef, CompiledRule, RouteCells, STEP } from '../proxy/exchange/rule.ts';
 import { type GatewayPolicy, NO_POLICY, policyOf } from '../proxy/gateway-policy.ts';
+import type { CompiledRedirect } from '../proxy/filter/redirect.ts';
 import { Head } from '../proxy/head.ts';
 import { parseRequest } from '../proxy/http1/request.ts';
 import { DONE } from '../proxy/http1/scan.ts';
@@ -258,7 +259,7 @@ class Course {
     const { entry } = rule;
     const { action } = entry;
     const filters = filterTexts(entry.filters);
-    const { mem, head, prefixLength, free } = taken;
+    const { mem, head } = taken;
     if (rule.cors?.isPreflight(mem, head) === true)
       return { filters, status: 204, outcome: '204: the preflight is answered here, by the CORS filter' };
     const refuses = rule.chain.find(
@@ -274,17 +275,14 @@ class Course {
       return { filters, status: 500, outcome, keptOut: this.#ofRoute(entry) };
     }
     if (action.type === 'static') {
-      return { filters, status: action.status, outcome: `${action.status}: answered here, by a StaticResponseFilter` };
+      const outcome = `${action.status}: answered here, by a StaticResponseFilter`;
+      return { filters, status: action.status, location: locationIn(rule), outcome };
     }
     if (action.type === 'respond') {
       const whole = { filters, status: action.status, outcome: `${action.status}: the rule could not be made whole` };
       return { ...whole, keptOut: this.#ofRoute(entry) };
     }
-    if (rule.redirect !== null && action.type === 'redirect') {
-      const end = rule.redirect.putLocation(mem, free, head, prefixLength, this.#question.secure, port);
-      const location = textOf(mem, free, end);
-      return { filters, status: rule.redirect.status, location, outcome: `${rule.redirect.status} to ${location}` };
-    }
+    if (rule.redirect !== null) return { filters, ...this.#redirected(rule, rule.redirect, port, taken) };
     const from = backendsOf(this.#entries, this.#scene);
     const backends = backendParts(entry, taken, from);
     const usable = backends.filter(({ broken }) => broken === '');
@@ -302,9 +300,29 @@ class Course {
     return { filters, outcome, status, backends, notes, keptOut: broken ? this.#ofRoute(entry) : [] };
   }
 
+  #redirected(rule: CompiledRule, redirect: CompiledRedirect, port: number, taken: Taken): Partial<Explanation> {
+    const { mem, head, prefixLength, free } = taken;
+    const { status } = redirect;
+    // Where a filter says Location, or removes it, the answer is as that has it.
+    if (rule.chain.at(-1)?.kind === STEP.RESPOND) {
+      const location = locationIn(rule);
+      const where = location === null ? 'without Location, which a filter removes' : `to ${location}, as a filter has it`;
+      return { status, location, outcome: `${status} ${where}` };
+    }
+    const end = redirect.putLocation(mem, free, head, prefixLength, this.#question.secure, port);
+    const location = textOf(mem, free, end);
+    return { status, location, outcome: `${status} to ${location}` };
+  }
+
   #ofRoute(entry: RuleEntry): Explanation['keptOut'] {
     return wrongWith(entry, this.#scene.written, this.#scene.problems);
   }
+}
+
+/** Location of what a rule answers by itself; null where it says none. */
+function locationIn({ answer }: CompiledRule): string | null {
+  const lines = answer?.fields?.lines ?? [];
+  return lines.find(({ name }) => name.toLowerCase() === 'location')?.value ?? null;
 }
 
 /** The server of decisions that its rule names and that cannot be asked; null where there is none. */
