@@ -92,8 +92,9 @@ export interface LeafOptions {
   readonly commonName?: string;
   /** Behind the others: object identifier in dotted form, whether it is critical, and DER. */
   readonly extensions?: readonly (readonly [string, boolean, Uint8Array])[];
-  /** P-256 if not given. */
-  readonly kind?: 'p256' | 'p384' | 'rsa2048' | 'rsa1024' | 'ed25519';
+  /** Its key, or of which kind one is made; P-256 if not given. */
+  readonly pair?: { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
+  readonly kind?: 'p256' | 'p384' | 'rsa2048' | 'rsa1024' | 'rsa-pss' | 'ed25519';
 }
 
 function newKey(kind: NonNullable<LeafOptions['kind']>): { publicKey: KeyObject; privateKey: KeyObject } {
@@ -106,6 +107,8 @@ function newKey(kind: NonNullable<LeafOptions['kind']>): { publicKey: KeyObject;
       return generateKeyPairSync('rsa', { modulusLength: 2048 });
     case 'rsa1024':
       return generateKeyPairSync('rsa', { modulusLength: 1024 });
+    case 'rsa-pss':
+      return generateKeyPairSync('rsa-pss', { modulusLength: 2048 });
     case 'ed25519':
       return generateKeyPairSync('ed25519');
   }
@@ -171,7 +174,7 @@ const purposeOf = ({ client }: LeafOptions): string => (client === true ? OID.cl
 
 /** A certificate for `names`: host names, addresses in their text form, or URIs. */
 export function leaf(issuer: Authority, names: readonly string[], options: LeafOptions = {}): Leaf {
-  const { publicKey, privateKey } = newKey(options.kind ?? 'p256');
+  const { publicKey, privateKey } = options.pair ?? newKey(options.kind ?? 'p256');
   const now = Date.now();
   const alternatives = names.map((name) => {
     if (name.includes('://')) return text(0x86, name);

@@ -12,8 +12,8 @@ import { parseKey } from '../ir/keys.ts';
 import { markForwarded, toldClient } from '../proxy/exchange/forwarded.ts';
 import { type Found, findRule } from '../proxy/exchange/route.ts';
 import { ClusterRef, CompiledRule, RouteCells, STEP } from '../proxy/exchange/rule.ts';
-import { type GatewayPolicy, NO_POLICY, policyOf } from '../proxy/gateway-policy.ts';
 import type { CompiledRedirect } from '../proxy/filter/redirect.ts';
+import { type GatewayPolicy, NO_POLICY, policyOf } from '../proxy/gateway-policy.ts';
 import { Head } from '../proxy/head.ts';
 import { parseRequest } from '../proxy/http1/request.ts';
 import { DONE } from '../proxy/http1/scan.ts';
@@ -306,7 +306,8 @@ class Course {
     // Where a filter says Location, or removes it, the answer is as that has it.
     if (rule.chain.at(-1)?.kind === STEP.RESPOND) {
       const location = locationIn(rule);
-      const where = location === null ? 'without Location, which a filter removes' : `to ${location}, as a filter has it`;
+      const where =
+        location === null ? 'without Location, which a filter removes' : `to ${location}, as a filter has it`;
       return { status, location, outcome: `${status} ${where}` };
     }
     const end = redirect.putLocation(mem, free, head, prefixLength, this.#question.secure, port);

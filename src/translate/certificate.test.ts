@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject, type RSAPSSKeyPairOptions } from 'node:crypto';
 import { test } from 'node:test';
 import { authority, leaf, pem } from '../../tools/certificates.ts';
 import { readPem } from '../base/pem.ts';
@@ -41,13 +41,56 @@ test('what a listener needs of a certificate', () => {
 test('keys in each of their forms', () => {
   const sec1 = pem('EC PRIVATE KEY', site.key.export({ type: 'sec1', format: 'der' }));
   assert.deepEqual(Buffer.from(good(pairOf(crt, sec1)).key, 'latin1'), site.keyDer);
-  for (const kind of ['p384', 'rsa2048', 'ed25519'] as const) {
+  for (const kind of ['p384', 'rsa2048', 'rsa-pss', 'ed25519'] as const) {
     const other = leaf(middle, ['a.example'], { kind });
     const text =
       kind === 'rsa2048'
         ? pem('RSA PRIVATE KEY', other.key.export({ type: 'pkcs1', format: 'der' }))
         : pem('PRIVATE KEY', other.keyDer);
     assert.deepEqual(good(pairOf(pem('CERTIFICATE', other.der), text)).names, ['a.example'], kind);
+  }
+});
+
+interface KeyPair {
+  readonly publicKey: KeyObject;
+  readonly privateKey: KeyObject;
+}
+
+interface PssOptions {
+  readonly modulusLength?: number;
+  readonly hashAlgorithm?: string;
+  readonly mgf1HashAlgorithm?: string;
+  readonly saltLength?: number;
+}
+
+test('a key for RSA-PSS alone: served where TLS can sign with it, and told of', () => {
+  const read = (options: PssOptions): ServerCertificate | string => {
+    const own = leaf(middle, ['a.example'], {
+      pair: generateKeyPairSync('rsa-pss', {
+        modulusLength: 2048,
+        ...options,
+      } as unknown as RSAPSSKeyPairOptions) as KeyPair,
+    });
+    return pairOf(pem('CERTIFICATE', own.der) + pem('CERTIFICATE', middle.der), pem('PRIVATE KEY', own.keyDer));
+  };
+  const served = [
+    {},
+    { hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 32 },
+    { hashAlgorithm: 'sha384', mgf1HashAlgorithm: 'sha384', saltLength: 20 },
+  ];
+  for (const options of served) {
+    const said = read(options);
+    assert.ok(typeof said !== 'string', String(said));
+    assert.equal(said.keyKind, 'RSA-PSS 2048');
+    assert.match(said.warnings.join(), /RSA-PSS alone/);
+  }
+  for (const [options, why] of [
+    [{ modulusLength: 1024 }, /RSA-PSS key of 1024 bits is too weak/],
+    [{ hashAlgorithm: 'sha1', mgf1HashAlgorithm: 'sha1', saltLength: 20 }, /for sha1/],
+    [{ hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha512', saltLength: 32 }, /for sha256 with MGF1 of sha512/],
+    [{ hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 33 }, /salts of 33 bytes/],
+  ] as const) {
+    assert.match(String(read(options)), why);
   }
 });
 

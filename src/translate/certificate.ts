@@ -1,10 +1,18 @@
 // A certificate with its key as a Secret holds them (core/v1, type kubernetes.io/tls), checked as far as a worker
 // relies on it: what is wrong here is a condition of the listener that refers to it, never a refused revision.
 
-import { createECDH, createPrivateKey, hash, type KeyObject, X509Certificate } from 'node:crypto';
+import {
+  type AsymmetricKeyDetails,
+  createECDH,
+  createPrivateKey,
+  hash,
+  type KeyObject,
+  X509Certificate,
+} from 'node:crypto';
 import type { Pem } from '../api/tls-secret.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { PemBlock } from '../base/pem.ts';
+import { elementAt, within } from './der.ts';
 import { plainEcKey } from './plain-ec.ts';
 import { isTornRsa, plainRsaKey } from './plain-rsa.ts';
 import { type PlainCertificate, type PlainPublicKey, readPlainCertificate, SERVER_AUTH } from './x509.ts';
@@ -33,6 +41,8 @@ export interface ServerCertificate {
 const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];
 /** OpenSSL's security level 2. */
 const RSA_BITS = 2048;
+/** Hashes of TLS for RSA-PSS, and their lengths. */
+const PSS_HASHES: Readonly<Record<string, number>> = { sha256: 32, sha384: 48, sha512: 64 };
 const WEAK_DIGESTS = /md[245]|sha1(?!\d)/i;
 /** id-kp-serverAuth (RFC 5280 section 4.2.1.12). */
 const FOR_SERVERS = '1.3.6.1.5.5.7.3.1';
@@ -74,6 +84,7 @@ export function readPlain(blocks: readonly PemBlock[], keyPem: Pem): ServerCerti
       alone: false,
       forServers: plain.purposes === null || plain.purposes.includes(SERVER_AUTH),
       named: plain.names.length > 0,
+      pssOnly: false,
     }),
     certificates,
   };
@@ -122,6 +133,7 @@ export function readByLibrary(blocks: readonly PemBlock[], keyPem: Pem): ServerC
       alone: certificates.length === 1 && !own.checkIssued(own),
       forServers: usage.length === 0 || usage.includes(FOR_SERVERS),
       named: names.length > 0,
+      pssOnly: publicKey.asymmetricKeyType === 'rsa-pss',
     }),
     certificates: () => certificates,
   };
@@ -213,6 +225,8 @@ function kindFault(key: KeyObject): string | null {
       const curve = details?.namedCurve ?? 'unknown';
       return CURVES.includes(curve) ? null : `a key on curve ${curve} is not supported; P-256, P-384 and P-521 are.`;
     }
+    case 'rsa-pss':
+      return pssFault(details ?? {});
     case 'ed25519':
       return null;
     default:
@@ -221,10 +235,31 @@ function kindFault(key: KeyObject): string | null {
 }
 
 /**
+ * The same of a key for RSA-PSS alone, which may say what it signs for (RFC 4055 section 3.1): TLS has one hash for the
+ * message and for MGF1, and salts as long as that (RFC 8446 section 4.2.3).
+ */
+function pssFault(details: AsymmetricKeyDetails): string | null {
+  const { modulusLength: bits = 0, hashAlgorithm, mgf1HashAlgorithm = hashAlgorithm, saltLength = 0 } = details;
+  if (bits < RSA_BITS) return `an RSA-PSS key of ${bits} bits is too weak, at least ${RSA_BITS} are needed.`;
+  if (hashAlgorithm === undefined) return null;
+  const most = PSS_HASHES[hashAlgorithm];
+  if (most !== undefined && mgf1HashAlgorithm === hashAlgorithm && saltLength <= most) return null;
+  return (
+    `an RSA-PSS key for ${hashAlgorithm} with MGF1 of ${mgf1HashAlgorithm} and salts of ${saltLength} bytes signs ` +
+    'nothing in TLS, which has SHA-256, SHA-384 and SHA-512, for both, and salts as long as these.'
+  );
+}
+
+/**
  * Whether a key says that its public part is another than the one its private part makes: the library believes what
  * stands there, and each handshake would fail.
  */
 function isTorn(key: KeyObject): boolean {
+  if (key.asymmetricKeyType === 'rsa-pss') {
+    // PKCS#8 holds that of PKCS#1 (RFC 5208 section 5).
+    const [, , own] = within(elementAt(key.export({ type: 'pkcs8', format: 'der' }), 0)) ?? [];
+    return own === undefined || isTornRsa(own.body);
+  }
   if (key.asymmetricKeyType === 'rsa') return isTornRsa(key.export({ type: 'pkcs1', format: 'der' }));
   if (key.asymmetricKeyType !== 'ec') return false;
   const { d = '', x = '', y = '' } = key.export({ format: 'jwk' });
@@ -301,9 +336,10 @@ export function covers(names: readonly string[], host: string): boolean {
   });
 }
 
-/** `RSA 2048`, `ECDSA prime256v1`, `Ed25519`: of a key that a certificate may have here. */
+/** `RSA 2048`, `RSA-PSS 2048`, `ECDSA prime256v1`, `Ed25519`: of a key that a certificate may have here. */
 export function keyText({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): string {
   if (type === 'rsa') return `RSA ${details?.modulusLength}`;
+  if (type === 'rsa-pss') return `RSA-PSS ${details?.modulusLength}`;
   return type === 'ec' ? `ECDSA ${details?.namedCurve}` : 'Ed25519';
 }
 
@@ -322,9 +358,10 @@ interface Oddities {
   readonly alone: boolean;
   readonly forServers: boolean;
   readonly named: boolean;
+  readonly pssOnly: boolean;
 }
 
-function warningsOf({ unissued, alone, forServers, named }: Oddities): string[] {
+function warningsOf({ unissued, alone, forServers, named, pssOnly }: Oddities): string[] {
   const warnings: string[] = [];
   if (unissued > 0)
     warnings.push(
@@ -335,6 +372,7 @@ function warningsOf({ unissued, alone, forServers, named }: Oddities): string[] 
   if (!forServers)
     warnings.push('The certificate is not for servers (extendedKeyUsage without serverAuth): clients will refuse it.');
   if (!named) warnings.push('The certificate names no host (subjectAltName): clients will refuse it.');
+  if (pssOnly) warnings.push('The key is for RSA-PSS alone: clients like Chrome and those of Go do not take it.');
   return warnings;
 }
 

@@ -98,6 +98,18 @@ nativeOnly(
   },
 );
 
+nativeOnly('a key for RSA-PSS alone is served, in both versions', async (net) => {
+  const own = leaf(middle, ['a.example'], { kind: 'rsa-pss' });
+  const rig = new TlsRig(net, [certificate('pss', own), socket({ 'a.example': tls(['pss']) })]);
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const { status, protocol, subject } = await rig.ask('a.example', { maxVersion });
+    assert.deepEqual([status, protocol, subject], [200, maxVersion, 'a.example']);
+  }
+  // Who checks signatures of RSA keys of the common kind only, as BoringSSL does, finds nothing to agree on.
+  assert.match(await refusal(rig.client('a.example', { sigalgs: 'rsa_pss_rsae_sha256:RSA+SHA256' })), /handshake/);
+  await rig.end();
+});
+
 nativeOnly('a name that nobody serves, no name, no common protocol, plain HTTP: each told in its way', async (net) => {
   const rig = new TlsRig(net);
   assert.match(await refusal(rig.client('other.example')), /unrecognized name/);
