@@ -245,3 +245,61 @@ test('resolv.conf: servers, the last of search and domain, what is wrong is pass
   assert.deepEqual(candidates('a', conf), ['a.x', 'a']);
   assert.deepEqual(candidates('a.b', conf), ['a.b', 'a.b.x']);
 });
+
+/** `query` answered with one address; what `change` makes of it. */
+function reply(query: Buffer, address: readonly number[], change: (answer: Buffer, names: number) => void): Buffer {
+  const question = query.subarray(0, query.indexOf(0, 12) + 5);
+  const record = Buffer.from([0xc0, 12, 0, A, 0, 1, 0, 0, 0, 60, 0, 4, ...address]);
+  const answer = Buffer.concat([question, record]);
+  answer.writeUInt16BE(0x8180, 2);
+  answer.writeUInt16BE(1, 6);
+  answer.writeUInt32BE(0, 8);
+  change(answer, 12);
+  return answer;
+}
+
+test('who does not see a question cannot answer it, whatever name the answer is for', TIMEOUT, async (t) => {
+  const real = createSocket('udp4');
+  const other = createSocket('udp4');
+  t.after(() => {
+    real.close();
+    other.close();
+  });
+  const seen = new Set<string>();
+  real.on('message', (query, from) => {
+    seen.add(`${query.readUInt16BE(0)} ${from.port}`);
+    const say = (socket: Socket, answer: Buffer): void => socket.send(answer, from.port, from.address);
+    const forged = [192, 0, 2, 66];
+    // Another number than was asked with, another question, another server: each is passed over.
+    say(
+      real,
+      reply(query, forged, (answer) => answer.writeUInt16BE(answer.readUInt16BE(0) ^ 1, 0)),
+    );
+    say(
+      real,
+      reply(query, forged, (answer, names) => answer.writeUInt8((answer[names + 1] as number) ^ 1, names + 1)),
+    );
+    say(
+      other,
+      reply(query, forged, () => {}),
+    );
+    setTimeout(
+      () =>
+        say(
+          real,
+          reply(query, [192, 0, 2, 1], () => {}),
+        ),
+      50,
+    );
+  });
+  await new Promise<void>((resolve) => real.bind(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => other.bind(0, '127.0.0.1', resolve));
+  const resolver = new SystemResolver({ servers: [`127.0.0.1:${(real.address() as AddressInfo).port}`] });
+  for (let n = 0; n < 8; n++) {
+    const answer = await resolver.resolve(`name${n}.example.`, 4);
+    assert.deepEqual(answer, { kind: 'addresses', addresses: ['192.0.2.1'], ttl: 60 });
+  }
+  const numbers = new Set([...seen].map((one) => one.split(' ')[0]));
+  assert.ok(numbers.size >= 7, `${[...seen]}`);
+  assert.ok(seen.size >= 8);
+});
