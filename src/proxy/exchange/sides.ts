@@ -162,8 +162,8 @@ export interface RequestSide {
   /** The request cannot be read on. */
   fail(fault: Fault): void;
   /**
-   * The client was reset. True: what it said in a tunnel is read on as the backend takes it, for a while; it is told when
-   * that is over, by onDownstreamGone or Downstream.abort.
+   * The client was reset. True: what it said in a tunnel is read on as the backend takes it, for a while; it is told
+   * when that is over, by onDownstreamGone or Downstream.abort.
    */
   orphan(): boolean;
   /** The worker waits no longer for tunnels, or for all that is none. True when that ended it. */

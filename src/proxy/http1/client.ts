@@ -138,7 +138,8 @@ class Http1Client implements TransportUser, Upstream, UpstreamConnection, TimerS
 
   #close(unannounced: boolean): void {
     if (this.#state === CLOSED) return;
-    // What is unfinished is reset, so that the backend stops working for nobody; what a tunnel's client said comes first.
+    // What is unfinished is reset, so that the backend stops working for nobody; what a tunnel's client said comes
+    // before.
     const tunnel = this.#state === TUNNEL;
     const orderly = tunnel ? this.#clientEnded && this.#backendEnded : this.#sent && this.#state !== HEAD;
     this.#state = CLOSED;

@@ -159,9 +159,9 @@ export abstract class Content extends Life {
   }
 
   /**
-   * `bytes` that came for `stream` wait for the other side. They are no longer counted in the connection's window, which
-   * others share who take what comes for them: what may wait is bounded by the windows of streams, by how far these
-   * have grown together, and, of what clients send, by what all of them have waiting (Lending).
+   * `bytes` that came for `stream` wait for the other side. They are no longer counted in the connection's window,
+   * which others share who take what comes for them: what may wait is bounded by the windows of streams, by how far
+   * these have grown together, and, of what clients send, by what all of them have waiting (Lending).
    */
   waits(stream: Stream, bytes: number): void {
     if (this.closed || bytes === 0) return;

@@ -16,8 +16,8 @@ export function sectionBytes(blockBytes: number): number {
 }
 
 /**
- * Most bytes of a section on the wire: one that is decoded is refused by itself where it is too large, and the others on
- * its connection go on; of one that is not, the connection has to end. As much as may come in HTTP2_CONTINUATIONS
+ * Most bytes of a section on the wire: one that is decoded is refused by itself where it is too large, and the others
+ * on its connection go on; of one that is not, the connection has to end. As much as may come in HTTP2_CONTINUATIONS
  * frames, or nearly.
  */
 export const BLOCK_BYTES = 4 * LIMITS.HEAD_BYTES;
