@@ -119,7 +119,8 @@ test('the program takes its flags, and what a pod tells it', () => {
     assert.deepEqual(warnings, []);
     assert.ok(options.kubernetes !== null);
     assert.equal(options.afterTakeover, 'wait');
-    assert.deepEqual(options.admin, { host: '0.0.0.0', port: 9090 });
+    // Both families: the kubelet asks by whichever the cluster has.
+    assert.deepEqual(options.admin, { host: '::', port: 9090 });
     assert.deepEqual(env.map(({ name }) => name).sort(), ['NODE_NAME', 'POD_NAME', 'POD_NAMESPACE']);
     const least = (options.drainDelayMs + Math.max(options.drainTimeoutMs, options.tunnelDrainTimeoutMs)) / 1_000;
     assert.ok(spec.terminationGracePeriodSeconds > least, 'it may drain to its end');
