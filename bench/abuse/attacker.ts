@@ -134,10 +134,10 @@ export class Attacker {
     }
   }
 
-  /** Until so many connections were ended by the other side. */
+  /** Until so many connections were ended by the other side, one of them by the code, which a reset may overtake. */
   async ended(count: number): Promise<void> {
     const done = (): number => Object.values(this.spent.ends).reduce((sum, n) => sum + n, 0);
-    while (done() < count) {
+    while (done() < count || this.spent.ends[this.#attack.end] === undefined) {
       await new Promise<void>((resolve) => {
         this.#onEnd = resolve;
       });
