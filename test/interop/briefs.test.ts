@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { Rauta } from '../process/support.ts';
 import { heldPort } from '../support/port.ts';
 import { gateway, route, service, start } from './site.ts';
-import { goInterop, goProgram, run } from './tools.ts';
+import { goInterop, goProgram, run, TEST_MS } from './tools.ts';
 
 const GRPCURL = 'v1.9.4';
 const GHZ = 'v0.93.0';
@@ -18,7 +18,7 @@ async function site(program: string): Promise<{ readonly rauta: Rauta; readonly 
   return { rauta: await Rauta.start({ 'site.yaml': yaml }), address: `127.0.0.1:${port}` };
 }
 
-test('grpcurl -plaintext lists, describes and calls', { timeout: 280_000 }, async (t) => {
+test('grpcurl -plaintext lists, describes and calls', { timeout: TEST_MS }, async (t) => {
   const grpcurl = await goProgram(t, 'github.com/fullstorydev/grpcurl/cmd/grpcurl', GRPCURL);
   const program = grpcurl === null ? null : await goInterop(t);
   if (grpcurl === null || program === null) return;
@@ -33,7 +33,7 @@ test('grpcurl -plaintext lists, describes and calls', { timeout: 280_000 }, asyn
   await rauta.stop();
 });
 
-test('ghz: every call is answered', { timeout: 290_000 }, async (t) => {
+test('ghz: every call is answered', { timeout: TEST_MS }, async (t) => {
   const ghz = await goProgram(t, 'github.com/bojand/ghz/cmd/ghz', GHZ);
   const program = ghz === null ? null : await goInterop(t);
   if (ghz === null || program === null) return;

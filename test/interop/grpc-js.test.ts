@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { Rauta } from '../process/support.ts';
 import { heldPort } from '../support/port.ts';
 import { gateway, route, service } from './site.ts';
-import { npmPackage } from './tools.ts';
+import { npmPackage, TEST_MS } from './tools.ts';
 
 const VERSION = '1.14.7';
 const MANY = 10_000;
@@ -158,7 +158,7 @@ async function calls(client: Client, cancelled: Promise<void>): Promise<void> {
   assert.equal(late.code, CODE.DEADLINE_EXCEEDED);
 }
 
-test('@grpc/grpc-js on both ends', { timeout: 280_000 }, async (t) => {
+test('@grpc/grpc-js on both ends', { timeout: TEST_MS }, async (t) => {
   const folder = await npmPackage(t, '@grpc/grpc-js', VERSION);
   if (folder === null) return;
   const grpc = createRequire(import.meta.url)(folder) as Grpc;

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Rauta } from '../process/support.ts';
 import { heldPort } from '../support/port.ts';
 import { gateway, route, service, start } from './site.ts';
-import { goInterop, run } from './tools.ts';
+import { goInterop, run, TEST_MS } from './tools.ts';
 
 const CASES = [
   'empty_unary',
@@ -51,7 +51,7 @@ async function siteOf(program: string): Promise<Site> {
   return { rauta: await Rauta.start({ 'site.yaml': yaml }), ports };
 }
 
-test("Go's client and server", { timeout: 290_000 }, async (t) => {
+test("Go's client and server", { timeout: TEST_MS }, async (t) => {
   const program = await goInterop(t);
   if (program === null) return;
   const { rauta, ports } = await siteOf(program);

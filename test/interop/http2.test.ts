@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { Rauta } from '../process/support.ts';
 import { heldPort } from '../support/port.ts';
 import { gateway, route, service, start } from './site.ts';
-import { goNetHttp, installed, python, run } from './tools.ts';
+import { goNetHttp, installed, python, run, TEST_MS } from './tools.ts';
 
 async function site(backend: number): Promise<{ readonly rauta: Rauta; readonly url: string }> {
   const port = heldPort();
@@ -55,7 +55,7 @@ const APP = `async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": b"y" * 70000})
 `;
 
-test('a backend of hypercorn, in Python', { timeout: 290_000 }, async (t) => {
+test('a backend of hypercorn, in Python', { timeout: TEST_MS }, async (t) => {
   const curl = installed(t, 'curl');
   const program = curl === null ? null : await python(t, ['hypercorn==0.18.0']);
   if (curl === null || program === null) return;
@@ -119,7 +119,7 @@ http {
   await rauta.stop();
 });
 
-test("Go's net/http on both ends", { timeout: 290_000 }, async (t) => {
+test("Go's net/http on both ends", { timeout: TEST_MS }, async (t) => {
   const program = await goNetHttp(t);
   if (program === null) return;
   const backend = heldPort();
@@ -146,7 +146,7 @@ async def main():
 asyncio.run(main())
 `;
 
-test('httpx, in Python, as a client', { timeout: 290_000 }, async (t) => {
+test('httpx, in Python, as a client', { timeout: TEST_MS }, async (t) => {
   const program = await python(t, ['httpx[http2]==0.28.1']);
   if (program === null) return;
   const backend = heldPort();

@@ -17,7 +17,7 @@ import { OWN_ADDRESS, ownPort } from '../support/keeper.ts';
 import { heldPort } from '../support/port.ts';
 import { relays, sessionsOf } from './relays.ts';
 import { start } from './site.ts';
-import { installed, python, run } from './tools.ts';
+import { installed, python, run, TEST_MS } from './tools.ts';
 
 const DNSPYTHON = 'dnspython==2.8.0';
 const DNSLIB = 'dnslib==0.9.26';
@@ -84,7 +84,7 @@ async function postgres(t: TestContext): Promise<number | null> {
   return port;
 }
 
-test('PostgreSQL: psql, an answer of megabytes both ways, pgbench', { timeout: 280_000 }, async (t) => {
+test('PostgreSQL: psql, an answer of megabytes both ways, pgbench', { timeout: TEST_MS }, async (t) => {
   const server = await postgres(t);
   if (server === null) return;
   const port = ownPort();

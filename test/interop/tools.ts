@@ -14,6 +14,8 @@ export const run = promisify(execFile);
 
 /** What a build may take on two cores that others use. */
 const BUILD_MS = 280_000;
+/** What a test may take that builds two of them, from cold caches, and then uses them. */
+export const TEST_MS = 2 * BUILD_MS + 120_000;
 const GO_ENV = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '-buildvcs=false -trimpath' };
 
 /**

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { get, Rauta, until } from '../process/support.ts';
 import { heldPort } from '../support/port.ts';
 import { gateway, route, service, start } from './site.ts';
-import { npmPackage, python, run } from './tools.ts';
+import { npmPackage, python, run, TEST_MS } from './tools.ts';
 
 const WS_VERSION = '8.23.0';
 const PYTHON_PACKAGE = 'websockets==17.4';
@@ -53,7 +53,7 @@ async function heard(client: Client): Promise<string> {
 }
 
 test('ws on both ends: 1,000 tunnels over HTTP/1.1 and HTTP/2, and a reload drops none', {
-  timeout: 280_000,
+  timeout: TEST_MS,
 }, async (t) => {
   const folder = await npmPackage(t, 'ws', WS_VERSION);
   if (folder === null) return;
@@ -162,7 +162,7 @@ async def main():
 asyncio.run(main())
 `;
 
-test("Python's websockets on both ends, over HTTP/1.1 and HTTP/2", { timeout: 280_000 }, async (t) => {
+test("Python's websockets on both ends, over HTTP/1.1 and HTTP/2", { timeout: TEST_MS }, async (t) => {
   const program = await python(t, [PYTHON_PACKAGE]);
   if (program === null) return;
   const [a, b, app] = [heldPort(), heldPort(), heldPort()];
@@ -196,7 +196,7 @@ async function counting(): Promise<Server> {
 }
 
 test('1 GB through one tunnel, in half-close and back-pressure, counted to the byte', {
-  timeout: 280_000,
+  timeout: TEST_MS,
 }, async () => {
   const server = await counting();
   const app = (server.address() as { port: number }).port;
