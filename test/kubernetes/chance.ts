@@ -1,6 +1,7 @@
 // A world of a few names in which everything changes by chance: objects that come, change, go and come back, others
 // that write into the same statuses, and all that may befall an API server meanwhile.
 
+import { LIMITS } from '../../src/base/limits.ts';
 import { authority, type Leaf, leaf, pem } from '../../tools/certificates.ts';
 import type { ApiObject, FakeApi, Fault, Seen } from './fake-api.ts';
 import type { VirtualTime } from './memory-api.ts';
@@ -366,6 +367,9 @@ export class Edits {
   }
 }
 
+/** What lies between two times that a server is behind, for them to be two. */
+const BEHIND_APART_MS = 20_000;
+
 /** What befalls the server, and for how long. */
 export class Weather {
   readonly #api: FakeApi;
@@ -373,6 +377,7 @@ export class Weather {
   readonly #chance: Chance;
   /** Until when, by what goes wrong. */
   readonly #until = new Map<string, number>();
+  #behindSince = 0;
 
   constructor(api: FakeApi, time: VirtualTime, chance: Chance) {
     this.#api = api;
@@ -408,11 +413,18 @@ export class Weather {
       this.#api.expiry = c.one('status', 'event');
     } else if (how === 'end' || how === 'reset' || how === 'half' || how === 'garbage') this.#api.cut(how);
     else {
-      this.#until.set(how, this.#time.ms + c.random() ** 2 * 40_000);
+      const until = this.#time.ms + c.random() ** 2 * 40_000;
+      this.#until.set(how, how === 'behind' ? this.#patiently(until) : until);
       // Whoever goes down or begins anew has no watches.
       if (how === 'down' || how === 'behind') this.#api.cut('reset');
     }
     return how;
+  }
+
+  /** One time behind another is one to who looks seldom: who waits for KUBERNETES_BEHIND_MS sees its end. */
+  #patiently(until: number): number {
+    if (this.#time.ms > (this.#until.get('behind') ?? 0) + BEHIND_APART_MS) this.#behindSince = this.#time.ms;
+    return Math.min(until, this.#behindSince + LIMITS.KUBERNETES_BEHIND_MS - BEHIND_APART_MS);
   }
 
   calm(): void {
