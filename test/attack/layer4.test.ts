@@ -152,8 +152,9 @@ test('what is no ClientHello is refused, one that does not come keeps nobody els
   await settled(3);
 });
 
-test('datagrams from everywhere: one address has its share of the flows, and a victim keeps its own', async () => {
+test('datagrams from everywhere: one address has its share of the flows, and a victim keeps its own', async (t) => {
   const server = createSocket('udp4').bind(0, '127.0.0.1');
+  t.after(() => server.close());
   await once(server, 'listening');
   let flows = 0;
   const seen = new Set<number>();
@@ -164,6 +165,7 @@ test('datagrams from everywhere: one address has its share of the flows, and a v
   const port = await ownPort();
   const rauta = await Rauta.start(udpFiles(port, [server.address().port]), [], {}, DESCRIPTORS);
   const asker = createSocket('udp4').bind(0, '127.0.0.3');
+  t.after(() => asker.close());
   await once(asker, 'listening');
   let n = 0;
   /** It may be lost in a full socket, and is sent again then. */
@@ -191,7 +193,5 @@ test('datagrams from everywhere: one address has its share of the flows, and a v
   assert.ok(flows > 100 && flows <= 1_001, `${flows} flows`);
   const grown = residentMb((await rauta.workers())[0]?.pid as number) - before;
   assert.ok(grown < 16, `${grown.toFixed(0)} MB more`);
-  asker.close();
-  server.close();
   assert.equal(await within(rauta.stop(), 'its end', 60_000), 0);
 });

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { after } from 'node:test';
 import { backendYaml, freePort, gateway, Rauta, routeYaml } from '../process/support.ts';
 import { type ByteSource, Malformed, type Message, readMessage } from '../support/http.ts';
 import { BasePeer, bytesOf, EndedEarly, isGone, SocketError } from '../support/peer.ts';
@@ -29,6 +30,12 @@ export async function until(so: () => boolean | Promise<boolean>, what: string):
   for (const late = performance.now() + PATIENCE_MS; !(await so()); await pause(10))
     assert.ok(performance.now() < late, `${what}: not in ${PATIENCE_MS} ms`);
 }
+
+/** What a test that failed left open would keep its file from ending. */
+const open = new Set<Socket>();
+after(() => {
+  for (const socket of open) socket.destroy();
+});
 
 /** One end of a real TCP connection. What it received stays in `received`. */
 export class Wire extends BasePeer {
@@ -71,6 +78,8 @@ export class Wire extends BasePeer {
   static connect(port: number, options: { highWaterMark?: number } = {}): Promise<Wire> {
     return new Promise((resolve, reject) => {
       const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, ...options });
+      open.add(socket);
+      socket.once('close', () => open.delete(socket));
       socket.once('error', reject);
       socket.once('connect', () => {
         socket.removeListener('error', reject);
@@ -148,7 +157,9 @@ export class Wire extends BasePeer {
 
 /** What a process has in memory. */
 export function residentMb(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kb = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1]);
+  return (kb('RssAnon') + kb('RssShmem')) / 1024;
 }
 
 export function pause(ms: number): Promise<void> {
